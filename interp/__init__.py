@@ -1,0 +1,42 @@
+"""Take small neural networks apart: the host of the suite.
+
+Names are imported on first use, so that ``import interp`` (and ``interp --help``) does not wait for torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+__version__ = "0.1.0"
+
+_EXPORTS = {
+    "load": "interp.checkpoints",
+    "inspect": "interp.checkpoints",
+    "save": "interp.checkpoints",
+    "CheckpointSeries": "interp.checkpoints.series",
+    "Subject": "interp.subject",
+    "capture": "interp.activations",
+    "Site": "interp.sites",
+    "resolve_sites": "interp.sites",
+    "analyze": "interp.analysis",
+    "Result": "interp.analysis",
+    "InterpError": "interp.errors",
+    "HookedTransformer": "interp.hooked",
+    "TransformerConfig": "interp.hooked",
+    "HookedMLP": "interp.hooked",
+    "MLPConfig": "interp.hooked",
+    "ModularArithmetic": "interp.tasks",
+    "GroupComposition": "interp.tasks",
+}
+__all__ = sorted([*_EXPORTS, "__version__"])
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _EXPORTS:
+        raise AttributeError(f"module 'interp' has no attribute {name!r}")
+    return getattr(import_module(_EXPORTS[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,304 @@
+"""Analyses: the contract between a measurement and a line in a report.
+
+An analysis is a function of a `Subject`, decorated with `analysis` and registered as an entry point in the group
+``interp.analyses``. Its keyword arguments are its options. Ours are registered just as a stranger's are.
+"""
+
+from __future__ import annotations
+
+import html
+import inspect
+import time
+import traceback
+import types
+import typing
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import pandas as pd
+import plotly.graph_objects as go
+import torch
+
+from interp.errors import InterpError, UnknownName, unknown
+from interp.plugins import load_group
+from interp.specs import parse_value
+from interp.subject import Subject
+
+GROUP = "interp.analyses"
+
+
+@dataclass
+class Result:
+    """What an analysis found.
+
+    Attributes:
+        metrics: plain numbers, strings, lists and None, by name. The names are part of an analysis' contract.
+        tables: pandas DataFrames by name; each becomes a CSV file.
+        figures: plotly figures by name.
+        notes: sentences for the reader: definitions used, what misleads, what was left out.
+        headline: one sentence that says what was found.
+        lead: name of the figure that belongs on top of a report, if any.
+        context: filled in by the host: options, dtype, device, seed, seconds, checkpoint hash, versions.
+    """
+
+    metrics: dict[str, Any] = field(default_factory=dict)
+    tables: dict[str, pd.DataFrame] = field(default_factory=dict)
+    figures: dict[str, go.Figure] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    headline: str = ""
+    lead: str | None = None
+    context: dict[str, Any] = field(default_factory=dict)
+
+    def _repr_html_(self) -> str:
+        parts = [f"<p><b>{html.escape(self.headline)}</b></p>"] if self.headline else []
+        rows = "".join(
+            f"<tr><td style='text-align:left'>{html.escape(k)}</td><td style='text-align:left'>"
+            f"{html.escape(format_metric(v))}</td></tr>"
+            for k, v in self.metrics.items()
+        )
+        parts.append(f"<table>{rows}</table>")
+        parts += [f.to_html(full_html=False, include_plotlyjs="cdn") for f in self.figures.values()]
+        parts += [t.head(12).to_html(border=0, index=False) for t in self.tables.values()]
+        parts += [f"<p>{html.escape(note)}</p>" for note in self.notes]
+        return "\n".join(parts)
+
+    def __repr__(self) -> str:
+        lines = [self.headline] if self.headline else []
+        lines += [f"  {name}: {format_metric(value)}" for name, value in self.metrics.items()]
+        lines += [f"  table {name} {list(t.shape)}" for name, t in self.tables.items()]
+        lines += [f"  figure {name}" for name in self.figures]
+        return "\n".join(lines)
+
+
+def format_metric(value: Any) -> str:
+    """A metric as a reader wants it.
+
+    >>> format_metric(3.5197e-07), format_metric(12769), format_metric([23, 6]), format_metric(None)
+    ('3.520e-07', '12,769', '23, 6', 'n/a')
+    """
+    if value is None:
+        return "n/a"
+    if isinstance(value, (bool, str)):
+        return str(value)
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:.4g}" if 1e-3 <= abs(value) < 1e5 or value == 0 else f"{value:.3e}"
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(format_metric, value)) or "none"
+    return str(value)
+
+
+@dataclass(frozen=True)
+class Option:
+    """A keyword argument of an analysis."""
+
+    name: str
+    type: Any
+    default: Any
+
+    def parse(self, owner: str, value: Any) -> Any:
+        """The value in the option's type; text is read as a literal first.
+
+        Raises:
+            InterpError: a value of another type.
+        """
+        raw, value = value, parse_value(value) if isinstance(value, str) and self.type is not str else value
+        allowed = typing.get_args(self.type) if isinstance(self.type, types.UnionType) else (self.type,)
+        for kind in allowed:
+            if typing.get_origin(kind) is Literal:
+                if value in typing.get_args(kind):
+                    return value
+            elif kind in (None, types.NoneType):
+                if value is None:
+                    return None
+            elif kind is float and isinstance(value, int) and not isinstance(value, bool):
+                return float(value)
+            elif isinstance(value, typing.get_origin(kind) or kind) and not (kind is int and isinstance(value, bool)):
+                return value
+        raise InterpError(f"option {owner}.{self.name} must be {self.type_name}, got {raw!r}")
+
+    @property
+    def type_name(self) -> str:
+        return self.type.__name__ if isinstance(self.type, type) else str(self.type).replace("typing.", "")
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """A registered analysis. Call it with a Subject to get its Result, without the host's isolation."""
+
+    name: str
+    function: Callable[..., Result]
+    needs: tuple[str, ...]
+    summary: str
+    options: tuple[Option, ...]
+    order: int
+
+    def __call__(self, subject: Subject, **options: Any) -> Result:
+        missing = subject.lacks(self.needs)
+        if missing:
+            raise InterpError(f"{self.name}: {missing[0]}")
+        return self.function(subject, **self.parse(options))
+
+    def parse(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """All options, the given ones checked against their types.
+
+        Raises:
+            UnknownName: an option that the analysis does not have; the nearest is named.
+        """
+        known = {o.name: o for o in self.options}
+        for name in given:
+            if name not in known:
+                raise UnknownName(unknown(f"option of {self.name}", name, known))
+        return {n: o.parse(self.name, given[n]) if n in given else o.default for n, o in known.items()}
+
+
+def analysis(
+    name: str, *, needs: Iterable[str] = (), summary: str, order: int = 100
+) -> Callable[[Callable[..., Result]], Analysis]:
+    """Make a function of a Subject an analysis.
+
+    Args:
+        name: as typed on the command line; the entry point carries the same name.
+        needs: capabilities (`Subject.CAPABILITIES`) without which the analysis is skipped, with the reason.
+        summary: one line for ``interp analyses`` and the report.
+        order: place in the report; ours are below 100.
+
+    Raises:
+        TypeError: at once, when the function's signature is no analysis' (one subject, then keyword-only options with
+            a type and a default).
+        MissingCapability: a need that is no capability.
+    """
+    needs = tuple(needs)
+    if unknown_needs := [n for n in needs if n not in Subject.CAPABILITIES]:
+        raise TypeError(f"analysis {name!r} needs {unknown_needs}; capabilities are {', '.join(Subject.CAPABILITIES)}")
+
+    def register(function: Callable[..., Result]) -> Analysis:
+        first, *rest = inspect.signature(function, eval_str=True).parameters.values()
+        if first.kind not in (first.POSITIONAL_ONLY, first.POSITIONAL_OR_KEYWORD):
+            raise TypeError(f"analysis {name!r}: the first argument must be the subject")
+        for p in rest:
+            if p.kind is not p.KEYWORD_ONLY or p.default is p.empty or p.annotation is p.empty:
+                raise TypeError(f"analysis {name!r}: option {p.name!r} must be keyword-only, with a type and a default")
+        options = tuple(Option(p.name, p.annotation, p.default) for p in rest)
+        made = Analysis(name, function, needs, summary, options, order)
+        object.__setattr__(made, "__doc__", function.__doc__)
+        return made
+
+    return register
+
+
+@dataclass
+class Outcome:
+    """What became of one analysis: ``ok`` with a result, ``skipped`` with a reason, ``failed`` with an error."""
+
+    name: str
+    status: Literal["ok", "skipped", "failed"]
+    summary: str = ""
+    result: Result | None = None
+    reason: str = ""
+    error: str = ""
+    detail: str = ""
+
+    def __repr__(self) -> str:
+        return f"{self.name}: {self.status} {self.reason or self.error}".rstrip() + (
+            f"\n{self.result}" if self.result else ""
+        )
+
+
+class Outcomes(dict[str, Outcome]):
+    """The outcome of every analysis by name, in the order of the report; renders itself in a notebook."""
+
+    def __repr__(self) -> str:
+        return "\n".join(map(repr, self.values()))
+
+    def _repr_html_(self) -> str:
+        parts = []
+        for outcome in self.values():
+            parts.append(f"<h3>{html.escape(outcome.name)}</h3>")
+            if outcome.result is not None:
+                parts.append(outcome.result._repr_html_())
+            else:
+                parts.append(f"<p>{outcome.status}: {html.escape(outcome.reason or outcome.error)}</p>")
+        return "\n".join(parts)
+
+
+def analyses() -> tuple[dict[str, Analysis], dict[str, str]]:
+    """All registered analyses in report order, and the plugins that could not be loaded with their errors."""
+    good, broken = {}, {}
+    for name, plugin in load_group(GROUP).items():
+        if plugin.error is not None:
+            broken[name] = plugin.error
+        elif not isinstance(plugin.value, Analysis) or plugin.value.name != name:
+            broken[name] = f"the entry point {name!r} of {plugin.distribution} is no analysis of that name"
+        else:
+            good[name] = plugin.value
+    return dict(sorted(good.items(), key=lambda item: (item[1].order, item[0]))), broken
+
+
+def analyze(
+    subject: Subject,
+    only: Iterable[str] | None = None,
+    options: Mapping[str, Mapping[str, Any]] | None = None,
+    *,
+    dtype: torch.dtype | None = torch.float64,
+    seed: int = 0,
+    progress: Callable[[str], None] | None = None,
+) -> Outcomes:
+    """Run every analysis that applies, or those named; one that fails does not stop the others.
+
+    Args:
+        only: names of analyses; all by default.
+        options: by analysis, such as ``{"fourier": {"top": 5}}``.
+        dtype: the model is computed in this; None leaves it as it was loaded.
+        seed: of the global generators, set anew before every analysis.
+        progress: called with each analysis' name before it starts.
+
+    Raises:
+        UnknownName: an analysis or option that does not exist; nothing has run then.
+    """
+    known, broken = analyses()
+    names = list(known) + list(broken) if only is None else list(only)
+    for name in names:
+        if name not in known and name not in broken:
+            raise UnknownName(unknown("analysis", name, [*known, *broken]))
+    for name, given in (options or {}).items():
+        if name not in known:
+            raise UnknownName(unknown("analysis", name, known))
+        known[name].parse(given)
+    if dtype is not None and subject.model.device.type != "mps":
+        subject = subject.cast(dtype)
+    outcomes = Outcomes()
+    for name in sorted(names, key=[*known, *broken].index):
+        if name in broken:
+            outcomes[name] = Outcome(name, "failed", error=broken[name])
+            continue
+        if progress is not None:
+            progress(name)
+        outcomes[name] = _run(known[name], subject, (options or {}).get(name, {}), seed)
+    return outcomes
+
+
+def _run(one: Analysis, subject: Subject, given: Mapping[str, Any], seed: int) -> Outcome:
+    missing = subject.lacks(one.needs)
+    if missing:
+        return Outcome(one.name, "skipped", one.summary, reason=missing[0])
+    parsed, started = one.parse(given), time.perf_counter()
+    torch.manual_seed(seed)
+    try:
+        result = one.function(subject, **parsed)
+        if not isinstance(result, Result):
+            raise TypeError(f"an analysis returns a Result, this one returned {type(result).__name__}")
+    except Exception as error:  # isolation: a plugin's failure is one red line of the report
+        message = str(error) if isinstance(error, InterpError) else f"{type(error).__name__}: {error}"
+        return Outcome(one.name, "failed", one.summary, error=message, detail=traceback.format_exc())
+    result.context = {
+        "options": parsed,
+        "dtype": str(subject.model.dtype).removeprefix("torch."),
+        "device": str(subject.model.device),
+        "seed": seed,
+        "seconds": round(time.perf_counter() - started, 3),
+        "checkpoint": subject.provenance.sha256,
+    }
+    return Outcome(one.name, "ok", one.summary, result=result)

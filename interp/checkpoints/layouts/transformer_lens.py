@@ -1,0 +1,77 @@
+"""State dicts of TransformerLens's HookedTransformer (versions 1 to 3)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from interp.checkpoints.layouts import Converted, FileInfo, Fit, Weights
+from interp.hooked.transformer import TransformerConfig
+
+BLOCK = re.compile(r"blocks\.(\d+)\.(?:attn\.(?:W_[QKVO]|b_[QKVO])|mlp\.(?:W_in|W_out|b_in|b_out)|ln[12]\.[wb])$")
+OUTER = re.compile(r"(?:embed\.W_E|pos_embed\.W_pos|unembed\.[Wb]_U|ln_final\.[wb])$")
+
+
+class TransformerLensLayout:
+    name = "transformer_lens"
+    summary = (
+        "HookedTransformer state dicts of TransformerLens 1 to 3 (W_E [vocab, d_model], W_Q [head, d_model, d_head])"
+    )
+    options: Mapping[str, str] = {
+        "act_fn": "the MLP's activation, which a state dict does not hold (relu unless a config says otherwise)",
+        "causal": "whether attention is causal (true unless a config says otherwise)",
+        "normalization": "LNPre where LayerNorm was folded into the weights, which leaves no trace in them",
+    }
+
+    def matches(self, weights: Weights, info: FileInfo) -> Fit:
+        needed = ["embed.W_E", "pos_embed.W_pos", "unembed.W_U", "blocks.0.attn.W_Q", "blocks.0.attn.W_O"]
+        missing = [n for n in needed if n not in weights]
+        if missing:
+            return Fit(False, 1 - len(missing) / len(needed), f"it also needs {', '.join(missing)}")
+        (_, d_model), q, o = (weights[n].shape for n in ("embed.W_E", "blocks.0.attn.W_Q", "blocks.0.attn.W_O"))
+        if len(o) != 3 or len(q) != 3:
+            return Fit(False, 0.8, f"W_O has {len(o)} axes; TransformerLens keeps [head, d_head, d_model]")
+        heads, d_head = o[0], o[1]
+        expected = {
+            "blocks.0.attn.W_Q": (heads, d_model, d_head), "blocks.0.attn.W_O": (heads, d_head, d_model),
+            "pos_embed.W_pos": (weights["pos_embed.W_pos"].shape[0], d_model),
+            "unembed.W_U": (d_model, weights["unembed.W_U"].shape[-1]),
+        }  # fmt: skip
+        for name, shape in expected.items():
+            if weights[name].shape != shape:
+                return Fit(False, 0.9, f"{name} is {list(weights[name].shape)}, expected {list(shape)}")
+        return Fit(True, 1.0)
+
+    def convert(self, weights: Weights, info: FileInfo, options: Mapping[str, Any]) -> Converted:
+        kept = {n: w for n, w in weights.items() if BLOCK.match(n) or OUTER.match(n)}
+        said = {**info.config, **options}
+        d_vocab, d_model = weights["embed.W_E"].shape
+        n_heads, d_head, _ = weights["blocks.0.attn.W_O"].shape
+        layers = 1 + max(int(m.group(1)) for n in kept if (m := BLOCK.match(n)))
+        has_mlp = "blocks.0.mlp.W_in" in kept
+        has_norm = "blocks.0.ln1.w" in kept
+        notes = []
+        if has_mlp and "act_fn" not in said:
+            notes.append(
+                "activation taken to be ReLU: a state dict does not say (--layout transformer_lens:act_fn=...)"
+            )
+        if not has_norm and "normalization" not in said and "normalization_type" not in said:
+            notes.append(
+                "no LayerNorm weights, so none is applied; if it was folded: --layout transformer_lens:normalization=LNPre"
+            )
+        config = TransformerConfig(
+            n_layers=layers, d_model=d_model, n_heads=n_heads, d_head=d_head, d_vocab=d_vocab,
+            d_vocab_out=weights["unembed.W_U"].shape[-1], n_ctx=weights["pos_embed.W_pos"].shape[0],
+            d_mlp=weights["blocks.0.mlp.W_in"].shape[-1] if has_mlp else None,
+            act_fn=said.get("act_fn", "relu"),
+            normalization="LN" if has_norm else said.get("normalization", said.get("normalization_type")),
+            causal=said.get("causal", said.get("attention_dir", "causal") == "causal"),
+            attn_bias="blocks.0.attn.b_Q" in kept, mlp_bias="blocks.0.mlp.b_in" in kept,
+            unembed_bias="unembed.b_U" in kept,
+        )  # fmt: skip
+        extra = tuple(n for n in weights if n not in kept)
+        return Converted(config, {n: w.load() for n, w in kept.items()}, extra, tuple(notes))
+
+
+LAYOUT = TransformerLensLayout()

@@ -1,0 +1,239 @@
+"""The front door: `load` turns any source into a `Subject`; `inspect` says what is in it without converting."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from interp.checkpoints import formats
+from interp.checkpoints.find import Found
+from interp.checkpoints.layouts import Converted, Layout, choose
+from interp.checkpoints.layouts.suite import read_header
+from interp.checkpoints.series import CheckpointSeries, Entry
+from interp.checkpoints.source import Source, open_source
+from interp.errors import AmbiguousLayout, InterpError, TaskMismatch, UnknownLayout, UnknownName
+from interp.hooked import MODELS, HookedModel
+from interp.subject import Provenance, Subject
+from interp.tasks import Task, make_task, task_from_config, task_from_dict
+
+DTYPES = {
+    "float64": torch.float64,
+    "float32": torch.float32,
+    "float16": torch.float16,
+    "bfloat16": torch.bfloat16,
+}
+
+
+def load(
+    source: str | Path,
+    *,
+    task: str | Task | None = None,
+    layout: str | None = None,
+    key: str | None = None,
+    step: int | None = None,
+    dtype: str | torch.dtype | None = None,
+    device: str = "auto",
+) -> Subject:
+    """Open a checkpoint file, a run directory or a folder of steps as a `Subject`.
+
+    Args:
+        source: the path. Torch files (zip and legacy, saved on any device), safetensors (single, sharded), npz.
+        task: what the network was trained on, as a spec (``modular:p=113,seed=1``) or a Task. By default it is rebuilt
+            from what the file, or ``cfg.json`` beside it, says.
+        layout: name of the layout, with options (``linear_chain:orientation=out_in``), where it is not recognised.
+        key: where the weights lie inside the file, where it holds several.
+        step: which checkpoint of a series becomes ``subject.model``; the last by default.
+        dtype: ``"float64"`` and so on; as stored by default.
+        device: ``"auto"`` is CUDA where there is one, else the CPU.
+
+    Raises:
+        UnreadableFile, UnknownLayout, AmbiguousLayout, TaskMismatch, UnknownName: all `InterpError`; each message says
+            what was wrong, where, and what to do.
+    """
+    opened = open_source(source, key)
+    loader = _Loader(opened, layout, resolve_dtype(dtype), resolve_device(device))
+    series = CheckpointSeries(opened.entries, loader.model)
+    entry = opened.entries[-1] if step is None else next((e for e in opened.entries if e.step == step), None)
+    if entry is None:
+        series.at(step or 0)  # raises, naming the nearest step
+        raise AssertionError("unreachable")
+    model = loader.model(entry)
+    converted = loader.converted
+    chosen, note = _task(opened, entry, converted, task)
+    notes = [*converted.notes, *([note] if note else [])]
+    if chosen is not None:
+        try:
+            chosen = chosen.fit(model)
+        except TaskMismatch as error:
+            if task is not None:
+                raise
+            notes.append(f"the task that the config describes was left out: {error}")
+            chosen = None
+    return Subject(
+        name=_name(opened.path),
+        model=model,
+        task=chosen,
+        series=series,
+        step=entry.step,
+        provenance=_provenance(opened, entry, loader, notes),
+        curves=opened.curves,
+        warnings=_nonfinite(model),
+    )
+
+
+def resolve_dtype(dtype: str | torch.dtype | None) -> torch.dtype | None:
+    if dtype is None or isinstance(dtype, torch.dtype):
+        return dtype
+    if dtype not in DTYPES:
+        raise UnknownName(f"unknown dtype {dtype!r}; known: {', '.join(DTYPES)}")
+    return DTYPES[dtype]
+
+
+def resolve_device(device: str) -> torch.device:
+    """``auto`` means CUDA where there is one, else the CPU; MPS has no float64 and is used only when named."""
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        resolved = torch.device(device)
+    except RuntimeError as error:
+        raise UnknownName(f"unknown device {device!r}: {str(error).splitlines()[0]}") from None
+    if resolved.type == "cuda" and not torch.cuda.is_available():
+        raise InterpError(f"device {device!r} was asked for, but this machine has no CUDA device; use cpu or auto")
+    return resolved
+
+
+class _Loader:
+    """Entries to models; the layout is chosen once, on the first, and holds for the series."""
+
+    def __init__(self, source: Source, spec: str | None, dtype: torch.dtype | None, device: torch.device):
+        self.source, self.spec, self.dtype, self.device = source, spec, dtype, device
+        self.layout: Layout | None = None
+        self.options: dict[str, Any] = {}
+
+    def model(self, entry: Entry) -> HookedModel:
+        found, info = self.found(entry), self.source.info(entry)
+        try:
+            if self.layout is None:
+                self.layout, self.options = choose(found.weights, info, self.spec)
+            self.converted: Converted = self.layout.convert(found.weights, info, self.options)
+            cls = MODELS[self.converted.config.kind]
+            return cls.from_weights(self.converted.config, self.converted.weights, self.dtype).to(self.device)
+        except (UnknownLayout, AmbiguousLayout) as error:
+            raise type(error)(f"{entry.path}: {error}") from None
+        except InterpError as error:
+            raise InterpError(f"{entry.path}: {error}") from None
+
+    def found(self, entry: Entry) -> Found:
+        _, findings = self.source.open(entry)
+        if entry.key is None or len(findings.steps) == 1:
+            return findings.steps[0]
+        return next(f for f in findings.steps if f.where == entry.key)
+
+
+def _task(
+    source: Source, entry: Entry, converted: Converted, given: str | Task | None
+) -> tuple[Task | None, str | None]:
+    if given is not None:
+        return make_task(given), None
+    if converted.task is not None:
+        return task_from_dict(converted.task), None
+    if isinstance(source.run.get("task"), dict):
+        return task_from_dict(source.run["task"]), None
+    return task_from_config(dict(source.info(entry).config))
+
+
+def _name(path: Path) -> str:
+    generic = {"model", "pytorch_model", "checkpoint", "weights"}
+    return path.resolve().parent.name if path.is_file() and path.stem in generic else path.name
+
+
+def _nonfinite(model: HookedModel) -> list[str]:
+    """A warning for every parameter that holds NaN or infinity; one transfer from the device for all of them."""
+    names = [n for n, _ in model.named_parameters()]
+    counts = torch.stack([(~p.detach().isfinite()).sum() for p in model.parameters()]).tolist()
+    return [
+        f"{name} has {count} entries that are NaN or infinite"
+        for name, count in zip(names, counts, strict=True)
+        if count
+    ]
+
+
+def _provenance(source: Source, entry: Entry, loader: _Loader, notes: list[str]) -> Provenance:
+    contents, _ = source.open(entry)
+    found = loader.found(entry)
+    devices = sorted({t.device for t in found.weights.values()})
+    dtypes = sorted({str(t.dtype).removeprefix("torch.") for t in found.weights.values() if t.dtype.is_floating_point})
+    assert loader.layout is not None  # a model was built
+    return Provenance(
+        path=str(entry.path),
+        sha256=formats.sha256(entry.path),
+        size=entry.path.stat().st_size,
+        format=contents.format,
+        layout=loader.layout.name,
+        key=entry.key,
+        stored_dtypes=tuple(dtypes),
+        stored_devices=tuple(devices),
+        stripped_prefixes=found.stripped,
+        extra_tensors=loader.converted.extra,
+        unknown_classes=contents.stubs,
+        config=dict(source.info(entry).config),
+        notes=tuple(notes),
+    )
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What a file holds, before any conversion.
+
+    Attributes:
+        facts: name and value, in the order to be shown.
+        tensors: name, shape, dtype and device of every tensor of the weights.
+        layout: the recognised layout's name, or why there is none.
+    """
+
+    facts: dict[str, str]
+    tensors: tuple[tuple[str, tuple[int, ...], str, str], ...]
+    layout: str
+
+
+def inspect(source: str | Path, *, key: str | None = None) -> Inspection:
+    """Say what is in a checkpoint: tensors, shapes, dtypes, devices, step, config, layout, size and hash.
+
+    Raises:
+        UnreadableFile: as `load`; but an unknown layout is reported, not raised.
+    """
+    opened = open_source(source, key)
+    entry = opened.entries[-1]
+    contents, findings = opened.open(entry)
+    found = next((f for f in findings.steps if f.where == entry.key), findings.steps[0])
+    info = opened.info(entry)
+    try:
+        layout = choose(found.weights, info)[0].name
+    except InterpError as error:
+        layout = str(error).split(" The tensors are:")[0]
+    steps = [e.step for e in opened.entries]
+    header = read_header(contents.metadata)
+    facts = {
+        "file": str(entry.path),
+        "format": contents.format,
+        "size": f"{entry.path.stat().st_size:,} bytes",
+        "sha256": formats.sha256(entry.path),
+        "weights at": found.where or "top",
+        "step": f"{steps[-1]:,}" if len(steps) == 1 else f"{len(steps)} checkpoints, {steps[0]:,} to {steps[-1]:,}",
+        "layout": layout,
+        "parameters": f"{sum(t.numel for t in found.weights.values()):,} numbers in {len(found.weights)} tensors",
+        "config": _short(header.get("config") or info.config),
+        "recorded curves": ", ".join(f"{n} ({len(p):,})" for n, p in opened.curves.items()),
+        "stripped prefixes": " ".join(found.stripped),
+        "classes not read": ", ".join(contents.stubs),
+    }
+    tensors = tuple((n, t.shape, str(t.dtype).removeprefix("torch."), t.device) for n, t in found.weights.items())
+    return Inspection({k: v for k, v in facts.items() if v}, tensors, layout)
+
+
+def _short(config: Any) -> str:
+    return re.sub(r"[{}']", "", str(dict(config)))[:500] if config else ""

@@ -1,0 +1,153 @@
+"""Sources: what a user points at (a file, a run directory, a folder of steps) becomes a list of entries."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from interp.checkpoints.find import Findings, find
+from interp.checkpoints.formats import INDEX_SUFFIX, SUFFIXES, Contents, read
+from interp.checkpoints.layouts import FileInfo
+from interp.checkpoints.layouts.suite import read_header
+from interp.checkpoints.series import Entry, steps_of
+from interp.errors import UnreadableFile
+
+CONFIG_FILES = ("cfg.json", "config.json")
+CURVES = ("train_loss", "test_loss", "train_accuracy", "test_accuracy")
+
+
+@dataclass
+class Source:
+    """Entries by step, and the files that have been opened for them.
+
+    Attributes:
+        entries: one per step, in their order.
+        config: the training config of the folder (``cfg.json``), empty where there is none.
+        run: the contents of ``run.json`` of a run directory.
+        curves: recorded curves, each a list of (step, value) points.
+    """
+
+    path: Path
+    entries: tuple[Entry, ...]
+    config: dict[str, Any] = field(default_factory=dict)
+    run: dict[str, Any] = field(default_factory=dict)
+    curves: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
+    _opened: dict[Path, tuple[Contents, Findings]] = field(default_factory=dict, repr=False)
+    _key: str | None = None
+
+    def open(self, entry: Entry) -> tuple[Contents, Findings]:
+        """The file of an entry; only the last one opened is kept."""
+        if entry.path not in self._opened:
+            contents = read(entry.path)
+            self._opened.clear()
+            self._opened[entry.path] = contents, find(contents, self._key)
+        return self._opened[entry.path]
+
+    def info(self, entry: Entry) -> FileInfo:
+        contents, findings = self.open(entry)
+        return FileInfo(contents.metadata, {**self.config, **findings.config})
+
+
+def open_source(path: str | Path, key: str | None = None) -> Source:
+    """Find the checkpoints that a path stands for.
+
+    Raises:
+        UnreadableFile: nothing there, a folder of something else, a damaged file.
+        InterpError: several sets of weights in a file, and no ``key`` to choose one.
+    """
+    path = Path(path)
+    if path.is_dir():
+        return _open_directory(path, key)
+    entry = Entry(0, path)
+    source = Source(path, (entry,), config=_sibling_config(path.parent), _key=key)
+    contents, findings = source.open(entry)
+    found, *others = findings.steps
+    if others:
+        entries = [Entry(s.step or 0, path, s.where) for s in findings.steps]
+        source.entries = tuple(sorted(entries, key=lambda e: e.step))
+    else:
+        stored = read_header(contents.metadata).get("step")
+        named = (steps_of([path]) or {}).get(path) if "step" in path.name or "epoch" in path.name else None
+        step = next((s for s in (stored, found.step, named) if s is not None), 0)
+        source.entries = (Entry(step, path, found.where or None),)
+    source.curves = _points(findings.curves, source.entries[-1].step)
+    return source
+
+
+def _open_directory(path: Path, key: str | None) -> Source:
+    if (path / "run.json").is_file() and (path / "checkpoints").is_dir():
+        run = _read_json(path / "run.json")
+        source = _open_directory(path / "checkpoints", key)
+        source.path, source.run = path, run
+        source.curves = _metrics(path / "metrics.jsonl") or source.curves
+        return source
+    indices = sorted(path.glob(f"*{INDEX_SUFFIX}"))
+    if len(indices) == 1:
+        return open_source(indices[0], key)
+    files = sorted(f for f in path.iterdir() if f.is_file() and f.suffix in SUFFIXES and not f.name.startswith("."))
+    if not files:
+        held = ", ".join(sorted(f.name for f in path.iterdir())[:8]) or "nothing"
+        raise UnreadableFile(
+            f"{path} is a folder without checkpoints (no run.json, and no file ending in {', '.join(SUFFIXES)}); "
+            f"it holds: {held}"
+        )
+    if len(files) == 1:
+        return open_source(files[0], key)
+    steps = steps_of(files)
+    if steps is None:
+        raise UnreadableFile(
+            f"{path} holds several checkpoints, and not all names carry a step: {', '.join(f.name for f in files[:8])}; "
+            "name one of the files"
+        )
+    entries = sorted((Entry(step, file) for file, step in steps.items()), key=lambda e: e.step)
+    return Source(path, tuple(entries), config=_sibling_config(path), _key=key)
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise UnreadableFile(f"{path} is no JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise UnreadableFile(f"{path} holds a JSON {type(value).__name__}, expected an object")
+    return value
+
+
+def _sibling_config(folder: Path) -> dict[str, Any]:
+    for name in CONFIG_FILES:
+        if (folder / name).is_file():
+            return _read_json(folder / name)
+    return {}
+
+
+def _points(curves: dict[str, list[float]], step: int) -> dict[str, list[tuple[int, float]]]:
+    """Give recorded lists their steps: the longest has one value per step, shorter ones were taken at intervals."""
+    longest = max((len(values) for values in curves.values()), default=0)
+    placed = {}
+    for name, values in curves.items():
+        if len(values) == 1:
+            placed[name] = [(step, values[0])]
+            continue
+        interval = -(-longest // len(values))
+        placed[name] = [(i * interval, v) for i, v in enumerate(values)]
+    return placed
+
+
+def _metrics(path: Path) -> dict[str, list[tuple[int, float]]]:
+    """The curves in a run's ``metrics.jsonl`` (its first member, where it has several)."""
+    curves: dict[str, list[tuple[int, float]]] = {}
+    if not path.is_file():
+        return curves
+    with path.open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines, start=1):
+            try:
+                row = json.loads(line)
+            except json.JSONDecodeError:
+                raise UnreadableFile(f"{path}, line {number}: no JSON; cut the file there") from None
+            if row.get("member", 0) == 0:
+                for name in CURVES:
+                    if isinstance(row.get(name), (int, float)):
+                        curves.setdefault(name, []).append((row["step"], float(row[name])))
+    return curves

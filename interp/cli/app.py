@@ -1,0 +1,311 @@
+"""Commands of ``interp``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from interp.errors import InterpError, UnknownName
+
+if TYPE_CHECKING:
+    from interp.subject import Subject
+
+app = typer.Typer(
+    name="interp",
+    help="Take small neural networks apart: a checkpoint becomes a report.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Source = Annotated[
+    Path, typer.Argument(help="A checkpoint file, a run directory, or a folder of steps.", show_default=False)
+]
+Task = Annotated[
+    str | None,
+    typer.Option(
+        help="What it was trained on, such as modular:p=113,operation=add,train_fraction=0.3,seed=1.",
+        show_default="from the file",
+    ),
+]
+LayoutOption = Annotated[
+    str | None,
+    typer.Option(
+        "--layout",
+        help="Layout of the tensors, with options: linear_chain:orientation=out_in.",
+        show_default="recognised",
+    ),
+]
+Key = Annotated[
+    str | None,
+    typer.Option(help="Where the weights lie inside the file, where it holds several sets.", show_default=False),
+]
+Step = Annotated[int | None, typer.Option(help="Which checkpoint of a series.", show_default="the last")]
+Device = Annotated[str, typer.Option(help="auto (CUDA where there is one), cpu, cuda, cuda:1, mps.")]
+Dtype = Annotated[str, typer.Option(help="The model is computed in this: float64, float32, bfloat16, float16.")]
+Force = Annotated[bool, typer.Option("--force", help="Write into a folder, or over a file, that holds something else.")]
+Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for the report.")]
+
+
+def main() -> None:
+    """Run the command line: errors about the input are one message and exit code 2, never a traceback."""
+    try:
+        app()
+    except InterpError as error:
+        _fail(str(error), 2)
+    except KeyboardInterrupt:
+        _fail("interrupted; nothing was written", 130)
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader of our output went away, as `| head` does
+        sys.exit(0)
+
+
+def _fail(message: str, code: int) -> None:
+    from rich.console import Console
+
+    Console(stderr=True, highlight=False, soft_wrap=True).print(f"[bold red]error:[/] {_escape(message)}")
+    sys.exit(code)
+
+
+def _escape(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(text)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from interp import __version__
+
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Take small neural networks apart: a checkpoint becomes a report."""
+
+
+@app.command(epilog="Example: interp inspect model.pth")
+def inspect(source: Source, key: Key = None) -> None:
+    """Say what is in a checkpoint: tensors, shapes, dtypes, devices, step, config, layout, size, hash."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from interp.checkpoints import inspect as look
+
+    found = look(source, key=key)
+    console = Console(highlight=False)
+    facts = Table(box=None, show_header=False, pad_edge=False)
+    facts.add_column(style="bold", no_wrap=True)
+    facts.add_column(overflow="fold")
+    for name, text in found.facts.items():
+        facts.add_row(name, _escape(text))
+    tensors = Table(box=None, pad_edge=False)
+    for column in ("tensor", "shape", "dtype", "device"):
+        tensors.add_column(column, overflow="fold")
+    for name, shape, dtype, device in found.tensors:
+        tensors.add_row(_escape(name), "x".join(map(str, shape)) or "scalar", dtype, device)
+    console.print(facts)
+    console.print()
+    console.print(tensors)
+
+
+@app.command(
+    epilog="Example: interp analyze model.pth --only fourier,ablation --set fourier.top=5 "
+    '--task "modular:p=113,operation=add,train_fraction=0.3,seed=1"'
+)
+def analyze(
+    source: Source,
+    out: Out = Path("report"),
+    only: Annotated[
+        str | None,
+        typer.Option(help="Analyses to run, with commas; see interp analyses.", show_default="all that apply"),
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="An option of an analysis: fourier.top=5. May be repeated.", show_default=False),
+    ] = None,
+    task: Task = None,
+    layout: LayoutOption = None,
+    key: Key = None,
+    step: Step = None,
+    device: Device = "auto",
+    dtype: Dtype = "float64",
+    seed: Annotated[int, typer.Option(help="Of everything random in the analyses.")] = 0,
+    force: Force = False,
+) -> None:
+    """Run every analysis that applies and write a report: OUT/index.html, OUT/result.json, OUT/tables."""
+    from interp.report import check_output
+
+    check_output(out, force=force)
+    names, options = _names(only), _options(set_ or [])
+    _check_names(names, options)
+    from interp.checkpoints import load
+    from interp.checkpoints.load import resolve_dtype
+
+    resolved = resolve_dtype(dtype)
+    subject = load(source, task=task, layout=layout, key=key, step=step, device=device)
+    _report(subject, out, names, options, resolved, seed, force)
+
+
+@app.command(epilog="Example: interp demo --out report")
+def demo(out: Out = Path("report"), device: Device = "auto", force: Force = False) -> None:
+    """Analyse the run that ships with the package: a small transformer that groks (a + b) mod 53."""
+    from interp.report import check_output
+
+    check_output(out, force=force)
+    import torch
+
+    from interp.checkpoints import load
+
+    _report(
+        load(Path(__file__).parents[1] / "demo" / "run", device=device),
+        out,
+        None,
+        {},
+        torch.float64,
+        0,
+        force,
+    )
+
+
+@app.command(epilog="Example: interp convert model.pth model.safetensors")
+def convert(
+    source: Source,
+    target: Annotated[Path, typer.Argument(help="The file to write, ending in .safetensors.", show_default=False)],
+    task: Task = None,
+    layout: LayoutOption = None,
+    key: Key = None,
+    step: Step = None,
+    dtype: Annotated[str | None, typer.Option(help="Widen or narrow the weights.", show_default="as stored")] = None,
+    force: Force = False,
+) -> None:
+    """Write a foreign checkpoint as our safetensors: our names and shapes, config and task in the header."""
+    if target.suffix != ".safetensors":
+        raise InterpError(f"{target} must end in .safetensors: that is what is written")
+    from interp.checkpoints import load, save
+
+    subject = load(source, task=task, layout=layout, key=key, step=step, dtype=dtype, device="cpu")
+    save(subject.model, target, task=subject.task, step=subject.step, force=force)
+    for warning in [*subject.warnings, *subject.provenance.notes]:
+        typer.echo(f"note: {warning}", err=True)
+    typer.echo(f"{target}: {type(subject.model).__name__}, {target.stat().st_size:,} bytes")
+
+
+@app.command(epilog="Example: interp analyses model.pth")
+def analyses(
+    source: Annotated[
+        Path | None, typer.Argument(help="With a checkpoint: which analyses apply to it.", show_default=False)
+    ] = None,
+    task: Task = None,
+    layout: LayoutOption = None,
+    key: Key = None,
+) -> None:
+    """List the analyses: summary, needs, options; with a file, which apply and why others do not."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from interp.analysis import analyses as find
+
+    known, broken = find()
+    subject = None
+    if source is not None:
+        from interp.checkpoints import load
+
+        subject = load(source, task=task, layout=layout, key=key)
+    table = Table(box=None, pad_edge=False)
+    for column in ("analysis", "summary", "needs", "options", *(["applies"] if subject else [])):
+        table.add_column(column, overflow="fold")
+    for name, one in known.items():
+        options = ", ".join(f"{o.name}: {o.type_name} = {o.default}" for o in one.options)
+        row = [name, one.summary, ", ".join(one.needs), options or "none"]
+        if subject is not None:
+            missing = subject.lacks(one.needs)
+            row.append(f"no: {missing[0]}" if missing else "yes")
+        table.add_row(*map(_escape, row))
+    for name, error in broken.items():
+        table.add_row(f"[red]{_escape(name)}[/]", f"[red]{_escape(error)}[/]")
+    Console(highlight=False).print(table)
+
+
+def _names(only: str | None) -> list[str] | None:
+    return None if only is None else [n.strip() for n in only.split(",") if n.strip()]
+
+
+def _options(settings: list[str]) -> dict[str, dict[str, Any]]:
+    """``fourier.top=5`` by analysis and option; the values stay text until the option's type reads them."""
+    options: dict[str, dict[str, Any]] = {}
+    for setting in settings:
+        path, equals, value = setting.partition("=")
+        name, dot, option = path.strip().partition(".")
+        if not equals or not dot or not name or not option:
+            raise InterpError(
+                f"cannot read --set {setting!r}: write --set ANALYSIS.OPTION=VALUE, such as fourier.top=5"
+            )
+        options.setdefault(name, {})[option] = value.strip()
+    return options
+
+
+def _check_names(only: list[str] | None, options: dict[str, dict[str, Any]]) -> None:
+    """Refuse unknown analyses and options before anything is loaded."""
+    from interp.analysis import analyses as find
+    from interp.errors import unknown
+
+    known, broken = find()
+    for name in [*(only or []), *options]:
+        if name not in known and name not in broken:
+            raise UnknownName(unknown("analysis", name, [*known, *broken]))
+    for name, given in options.items():
+        if name in known:
+            known[name].parse(given)
+
+
+def _report(
+    subject: Subject,
+    out: Path,
+    only: list[str] | None,
+    options: dict[str, dict[str, Any]],
+    dtype: Any,
+    seed: int,
+    force: bool,
+) -> None:
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    from interp.analysis import analyze as run
+    from interp.report import write
+    from interp.report.page import verdict
+
+    errors = Console(stderr=True, highlight=False, soft_wrap=True)
+    with Progress(
+        SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=errors, transient=True
+    ) as bar:
+        line = bar.add_task("starting")
+        outcomes = run(
+            subject, only, options, dtype=dtype, seed=seed,
+            progress=lambda name: bar.update(line, description=f"{subject.name}: {name}"),
+        )  # fmt: skip
+        bar.update(line, description="writing the report")
+        page = write(subject, outcomes, out, force=force)
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(f"[bold]{_escape(subject.name)}[/]")
+    for label, text in verdict(outcomes):
+        console.print(f"  {label:<28}{_escape(text)}")
+    for warning in subject.warnings:
+        errors.print(f"[red]WARNING[/] {_escape(warning)}")
+    for outcome in outcomes.values():
+        if outcome.status == "skipped":
+            console.print(f"  skipped {outcome.name}: {_escape(outcome.reason)}")
+        elif outcome.status == "failed":
+            errors.print(f"[red]failed[/] {outcome.name}: {_escape(outcome.error)}")
+    console.print(f"Report: {_escape(str(page))}")

@@ -1,0 +1,91 @@
+"""Figures in one look: plain, legible, and transparent, so that a page can be light or dark."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+from numpy.typing import ArrayLike
+
+BLUE, ORANGE, GREY, GREEN, RED, PURPLE = "#3b78c2", "#e07b39", "#9aa3ad", "#4b9e6a", "#c8504d", "#8a63b3"
+PALETTE = (BLUE, ORANGE, GREEN, PURPLE, RED, "#c2a33b", "#4fa8b8", GREY)
+
+
+def style(figure: go.Figure, title: str, x: str, y: str, height: int = 340) -> go.Figure:
+    """Give a figure the suite's look; returns it."""
+    figure.update_layout(
+        title={"text": title, "font": {"size": 15}, "x": 0, "xref": "paper"},
+        paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)", font={"size": 12, "color": "#555"},
+        height=height, margin={"l": 60, "r": 16, "t": 48, "b": 48}, colorway=PALETTE,
+        legend={"orientation": "h", "y": -0.22, "x": 0}, hoverlabel={"namelength": -1},
+    )  # fmt: skip
+    grid: dict[str, Any] = {"gridcolor": "rgba(128,128,128,0.22)", "zerolinecolor": "rgba(128,128,128,0.4)"}
+    figure.update_xaxes(title=x, **grid)
+    figure.update_yaxes(title=y, **grid)
+    return figure
+
+
+def bars(
+    x: Sequence[object], y: ArrayLike, *, title: str, x_title: str, y_title: str,
+    highlight: Sequence[object] = (), log: bool = False,
+) -> go.Figure:  # fmt: skip
+    """Bars, with some of them highlighted and named."""
+    heights = np.asarray(y, dtype=float)
+    chosen = set(highlight)
+    figure = go.Figure(go.Bar(x=list(x), y=heights, marker_color=[ORANGE if v in chosen else GREY for v in x]))
+    for label, height in zip(x, heights, strict=True):
+        if label in chosen and len(chosen) <= 16:
+            figure.add_annotation(
+                x=label, y=np.log10(height) if log else height, text=str(label), showarrow=False, yshift=9
+            )
+    style(figure, title, x_title, y_title)
+    figure.update_layout(bargap=0.15)
+    return figure.update_yaxes(type="log", exponentformat="power", dtick=1 if log else None) if log else figure
+
+
+def lines(
+    curves: Mapping[str, tuple[ArrayLike, ArrayLike]], *, title: str, x_title: str, y_title: str,
+    log_x: bool = False, log_y: bool = False, markers: bool = False,
+) -> go.Figure:  # fmt: skip
+    """One line per curve, each given as (x, y)."""
+    figure = go.Figure()
+    for name, (x, y) in curves.items():
+        figure.add_scatter(x=np.asarray(x), y=np.asarray(y), name=name, mode="lines+markers" if markers else "lines")
+    style(figure, title, x_title, y_title)
+    if log_x:
+        figure.update_xaxes(type="log", exponentformat="power", dtick=1)
+    if log_y:
+        figure.update_yaxes(type="log", exponentformat="power")
+    return figure
+
+
+def heatmap(
+    values: ArrayLike, *, title: str, x_title: str, y_title: str, unit: str = "", log: bool = False,
+    x: Sequence[object] | None = None, y: Sequence[object] | None = None, height: int = 420,
+) -> go.Figure:  # fmt: skip
+    """A matrix in colours; with ``log`` the colours follow log10 and zeros stay blank."""
+    shown = np.asarray(values, dtype=float)
+    if log:
+        shown = np.log10(np.where(shown > 0, shown, np.nan))
+        unit = f"log10 {unit}"
+    figure = go.Figure(
+        go.Heatmap(z=shown, x=x, y=y, colorscale="Viridis", colorbar={"title": {"text": unit}, "thickness": 12})
+    )
+    return style(figure, title, x_title, y_title, height)
+
+
+def scatter(
+    x: ArrayLike, y: ArrayLike, *, title: str, x_title: str, y_title: str, labels: Sequence[str] = (),
+    colors: ArrayLike | None = None, square: bool = False,
+) -> go.Figure:  # fmt: skip
+    """Points, with labels on hover, coloured by a number where one is given."""
+    marker: dict[str, object] = {"size": 6, "color": BLUE}
+    if colors is not None:
+        marker.update(color=np.asarray(colors), colorscale="Viridis", showscale=True)
+    figure = go.Figure(
+        go.Scatter(x=np.asarray(x), y=np.asarray(y), mode="markers", marker=marker, text=list(labels) or None)
+    )
+    style(figure, title, x_title, y_title, height=440 if square else 340)
+    return figure.update_yaxes(scaleanchor="x") if square else figure

@@ -1,0 +1,41 @@
+"""Hooked models: transformers and MLPs whose activations pass through named hook points."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from interp.errors import UnknownName, unknown
+from interp.hooked.base import Config, HookedModel, HookPoint
+from interp.hooked.mlp import HookedMLP, MLPConfig
+from interp.hooked.transformer import HookedTransformer, TransformerConfig
+
+MODELS: dict[str, type[HookedModel]] = {cls.config_class.kind: cls for cls in (HookedTransformer, HookedMLP)}
+
+
+def config_from_dict(fields: dict[str, Any]) -> Config:
+    """The config that `Config.to_dict` wrote.
+
+    Raises:
+        UnknownName: a kind of model, or a field of its config, that this version does not know.
+    """
+    fields = dict(fields)
+    kind = fields.pop("kind", None)
+    if kind not in MODELS:
+        raise UnknownName(unknown("kind of model", str(kind), MODELS))
+    config_class = MODELS[kind].config_class
+    known = config_class.__dataclass_fields__
+    for name in fields:
+        if name not in known:
+            raise UnknownName(unknown(f"field of a {kind} config", name, known))
+    return config_class(**{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()})
+
+
+def build(config: Config) -> HookedModel:
+    """An uninitialised model for a config of any kind."""
+    return MODELS[config.kind](config)
+
+
+__all__ = [
+    "MODELS", "Config", "HookPoint", "HookedMLP", "HookedModel", "HookedTransformer", "MLPConfig",
+    "TransformerConfig", "build", "config_from_dict",
+]  # fmt: skip

@@ -1,0 +1,211 @@
+"""What every hooked model is: TransformerLens's root module, with named axes and strict names.
+
+All imports of TransformerLens stand in this file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, Self
+
+import torch
+from torch import Tensor, nn
+from transformer_lens.hook_points import HookPoint as LensHookPoint
+from transformer_lens.HookedRootModule import HookedRootModule
+
+from interp.errors import InterpError, UnknownName, unknown
+from interp.sites import SitePattern, resolve_sites
+
+FEATURES = "unit"  # the name of every feature axis, whatever its width is called
+
+
+class HookPoint(LensHookPoint):
+    """TransformerLens's hook point, which also knows the name of each axis of its activation."""
+
+    def __init__(self, *axes: str):
+        super().__init__()
+        self.axes = axes
+
+
+@dataclass(frozen=True)
+class Config:
+    """Base of the models' frozen configs; a config and a state dict together are a checkpoint."""
+
+    kind: ClassVar[str]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, with the model's kind, as stored in a checkpoint's header."""
+        return {"kind": self.kind, **asdict(self)}
+
+
+class HookedModel(HookedRootModule):
+    """A plain function of its parameters whose activations all pass through named hook points.
+
+    Subclasses set ``config`` and build their modules, then call `setup`. `torch.func.functional_call` and `vmap`
+    go through every subclass.
+    """
+
+    config_class: ClassVar[type[Config]]
+    config: Config
+
+    def __init__(self, config: Config):
+        super().__init__()
+        self.config = config
+
+    @classmethod
+    def from_weights(cls, config: Config, weights: Mapping[str, Tensor], dtype: torch.dtype | None = None) -> Self:
+        """Build the model around copies of ``weights``; nothing is ever left at random.
+
+        Args:
+            config: what to build.
+            weights: by parameter name, exactly the parameters of the model.
+            dtype: widen or narrow to this; as stored by default.
+
+        Raises:
+            InterpError: a parameter is missing, left over, or of another shape.
+        """
+        with torch.device("meta"):
+            model = cls(config)
+        expected = {name: tuple(p.shape) for name, p in model.named_parameters()}
+        given = {name: tuple(w.shape) for name, w in weights.items()}
+        problems = [f"missing {n} {list(s)}" for n, s in expected.items() if n not in given]
+        problems += [f"left over {n} {list(s)}" for n, s in given.items() if n not in expected]
+        problems += [
+            f"{n} is {list(given[n])}, expected {list(s)}" for n, s in expected.items() if given.get(n, s) != s
+        ]
+        if problems:
+            raise InterpError(f"weights do not fit {config}: " + "; ".join(problems))
+        copies = {name: w.detach().to(dtype=dtype or w.dtype, copy=True) for name, w in weights.items()}
+        model.load_state_dict(copies, strict=True, assign=True)
+        return model
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.parameters()).device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return next(self.parameters()).dtype
+
+    def cast(self, dtype: torch.dtype | None = None, device: torch.device | str | None = None) -> Self:
+        """The same model in another dtype or place; itself where nothing changes, a copy otherwise."""
+        dtype, device = dtype or self.dtype, torch.device(device or self.device)
+        if dtype == self.dtype and device == self.device:
+            return self
+        return type(self).from_weights(self.config, self.state_dict(), dtype).to(device)
+
+    def axes_of(self, name: str) -> tuple[str, ...]:
+        """The axis names of a hook point, such as ``("batch", "pos", "unit")``."""
+        point = self.hook_dict[name]
+        if not isinstance(point, HookPoint):
+            raise InterpError(f"hook point {name!r} of {type(self).__name__} does not name its axes")
+        return point.axes
+
+    def add_hook(self, name: str | Callable[[str], bool], hook: Callable, *args: Any, **kwargs: Any) -> None:
+        """TransformerLens's `add_hook`; a name that matches nothing is an error."""
+        if isinstance(name, str):
+            name = resolve_sites(self, name)[0].name
+        super().add_hook(name, hook, *args, **kwargs)
+
+    def hooks(  # pyright: ignore[reportIncompatibleMethodOverride]  globs and any iterable are allowed besides
+        self,
+        fwd_hooks: Iterable[tuple[Any, Callable]] = (),
+        bwd_hooks: Iterable[tuple[Any, Callable]] = (),
+        **kw: Any,
+    ):
+        """TransformerLens's context manager; names may be globs, and one that matches nothing is an error."""
+        return super().hooks(
+            fwd_hooks=[(n, h) for pattern, h in fwd_hooks for n in self._names(pattern)],
+            bwd_hooks=[(n, h) for pattern, h in bwd_hooks for n in self._names(pattern)],
+            **kw,
+        )
+
+    def run_with_cache(
+        self, *args: Any, names_filter: SitePattern | Callable[[str], bool] | None = None, **kwargs: Any
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """TransformerLens's `run_with_cache`, with names that must match something.
+
+        Returns the output and the cache, a dict from hook-point name to a detached tensor. `interp.capture` also
+        clones, chunks, and keeps repeated calls.
+        """
+        wanted = None if names_filter is None else set(self._names(names_filter))
+        return super().run_with_cache(*args, names_filter=None if wanted is None else wanted.__contains__, **kwargs)
+
+    def _names(self, pattern: SitePattern | Callable[[str], bool]) -> list[str]:
+        if callable(pattern):
+            matched = [name for name in self.hook_dict if pattern(name)]
+            if not matched:
+                raise UnknownName(
+                    f"the filter {pattern!r} matches none of the model's {len(self.hook_dict)} hook points"
+                )
+            return matched
+        return [site.name for site in resolve_sites(self, pattern)]
+
+    def init_weights(self, seed: int, scale: float = 1.0) -> Self:
+        """Fill every matrix with normal numbers of variance ``scale**2 / fan_in``, vectors with zeros (norms: ones).
+
+        Drawn on the CPU in the order of the parameters, so that a seed means the same on every device.
+        """
+        generator = torch.Generator().manual_seed(seed)
+        with torch.no_grad():
+            for name, parameter in self.named_parameters():
+                std = self._init_std(name, parameter)
+                if std is None:
+                    parameter.fill_(1.0 if name.endswith(".w") else 0.0)
+                else:
+                    noise = torch.randn(parameter.shape, generator=generator, dtype=torch.float64) * std * scale
+                    parameter.copy_(noise.to(parameter.dtype))
+        return self
+
+    def _init_std(self, name: str, parameter: Tensor) -> float | None:
+        """Standard deviation of a parameter's initial entries; None for biases and norms."""
+        raise NotImplementedError  # abstract: every model knows its own fan-ins
+
+    def resume(self, site: str, activation: Tensor) -> Tensor:
+        """Run the rest of the model from ``site`` on, as if that hook point had just returned ``activation``.
+
+        This is what lets an experiment reuse the part of a forward pass that it does not touch.
+
+        Raises:
+            UnknownSite: the model cannot be resumed there; the message lists where it can.
+        """
+        raise NotImplementedError  # abstract
+
+    def writes(self, site: str) -> tuple[str, Tensor | None]:
+        """Where a change at ``site`` arrives, linearly: a site that `resume` knows, and the matrix that carries it there.
+
+        A change ``d [..., features]`` (head and unit axes flattened) moves the returned site by ``d @ matrix``; the
+        matrix is None where the change arrives as it is.
+
+        Raises:
+            UnknownSite: what follows the site is not linear up to any site that the model can be resumed at.
+        """
+        raise NotImplementedError  # abstract
+
+    def linear_rest(self, site: str) -> Tensor | None:
+        """Matrix ``[unit, out]`` where the rest of the model after ``site`` is linear per position, else None."""
+        return None
+
+
+def make_activation(name: str) -> Callable[[Tensor], Tensor]:
+    """The elementwise function of that name.
+
+    Raises:
+        UnknownName: no such activation; the nearest are named.
+    """
+    if name not in ACTIVATIONS:
+        raise UnknownName(unknown("activation", name, ACTIVATIONS))
+    return ACTIVATIONS[name]
+
+
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "relu": torch.relu,
+    "gelu": nn.functional.gelu,
+    "gelu_new": lambda x: nn.functional.gelu(x, approximate="tanh"),
+    "silu": nn.functional.silu,
+    "square": torch.square,
+    "tanh": torch.tanh,
+    "sigmoid": torch.sigmoid,
+    "identity": lambda x: x,
+}

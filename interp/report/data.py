@@ -1,0 +1,101 @@
+"""The machine-readable side of a report: ``result.json``."""
+
+from __future__ import annotations
+
+import math
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import numpy as np
+
+from interp import __version__
+from interp.analysis import Outcomes
+from interp.subject import Subject
+
+FORMAT = 1  # of result.json; raised when a reader of the old one would fail
+
+
+def result_data(subject: Subject, outcomes: Outcomes) -> dict[str, Any]:
+    """Everything that ``result.json`` holds: plain JSON values, numbers that are not finite as null.
+
+    Keys: ``interp_report`` (format version), ``subject``, ``provenance``, ``analyses``; per analysis ``status`` (``ok``,
+    ``skipped`` with ``reason``, ``failed`` with ``error``), ``metrics``, ``headline``, ``notes``, ``tables`` (file names) and
+    ``context``.
+    """
+    parts: dict[str, Any] = {}
+    for name, outcome in outcomes.items():
+        part: dict[str, Any] = {"status": outcome.status, "summary": outcome.summary, "metrics": {}}
+        if outcome.result is not None:
+            found = outcome.result
+            part |= {
+                "headline": found.headline,
+                "metrics": found.metrics,
+                "notes": found.notes,
+                "context": found.context,
+            }
+            part["tables"] = [table_file(name, table) for table in found.tables]
+        elif outcome.status == "skipped":
+            part["reason"] = outcome.reason
+        else:
+            part["error"] = outcome.error
+        parts[name] = part
+    return jsonable(
+        {
+            "interp_report": FORMAT,
+            "subject": {
+                "name": subject.name,
+                "model": type(subject.model).__name__,
+                "config": subject.model.config.to_dict(),
+                "parameters": sum(p.numel() for p in subject.model.parameters()),
+                "task": None if subject.task is None else subject.task.spec(),
+                "step": subject.step,
+                "steps": None if subject.series is None else subject.series.steps,
+                "warnings": subject.warnings,
+            },
+            "provenance": {**asdict(subject.provenance), "versions": versions()},
+            "analyses": parts,
+        }
+    )
+
+
+def table_file(analysis: str, table: str) -> str:
+    """Path of a table's CSV file inside the report's folder.
+
+    >>> table_file("frequencies", "by frequency")
+    'tables/frequencies.by_frequency.csv'
+    """
+    safe = "".join(c if c.isalnum() or c in "-_" else "_" for c in table)
+    return f"tables/{analysis}.{safe}.csv"
+
+
+def versions() -> dict[str, str]:
+    """Versions of what computed the numbers."""
+    found = {"interp-suite": __version__, "python": platform.python_version()}
+    for package in ("torch", "transformer-lens", "numpy", "plotly"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "not installed as a package"
+    return found
+
+
+def jsonable(value: Any) -> Any:
+    """Plain JSON values: numpy numbers unwrapped, NaN and infinity as None, anything else as its text.
+
+    >>> jsonable({"a": (1, float("nan")), 2: np.float64(0.5)})
+    {'a': [1, None], '2': 0.5}
+    """
+    if isinstance(value, np.generic):
+        value = value.item()
+    if value is None or isinstance(value, (bool, int, str)):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(k): jsonable(v) for k, v in value.items()}
+    if isinstance(value, Sequence):
+        return [jsonable(v) for v in value]
+    return str(value)

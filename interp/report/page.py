@@ -1,0 +1,97 @@
+"""The page itself: one HTML file that opens offline, the verdict first."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jinja2
+import pandas as pd
+import plotly.graph_objects as go
+from markupsafe import Markup
+from plotly.offline import get_plotlyjs
+
+from interp.analysis import Outcomes, format_metric
+from interp.report.data import jsonable, table_file
+from interp.subject import Subject
+
+ROWS_SHOWN = 12
+LEADS_SHOWN = 2
+
+# what the verdict shows, in this order: label, metric, and how the number reads
+VERDICT = (
+    ("right answers", "correct", lambda m: f"{m['correct']:,} of {m['total']:,}"),
+    ("train loss", "train_loss", lambda m: format_metric(m["train_loss"])),
+    ("test loss", "test_loss", lambda m: format_metric(m["test_loss"])),
+    ("key frequencies", "key_frequencies", lambda m: format_metric(m["key_frequencies"])),
+    (
+        "logits explained by a + b",
+        "logit_variance_explained",
+        lambda m: f"{m['logit_variance_explained']:.1%}",
+    ),
+    ("restricted loss", "restricted_loss", lambda m: format_metric(m["restricted_loss"])),
+    ("excluded loss", "excluded_loss", lambda m: format_metric(m["excluded_loss"])),
+)
+
+
+def render(subject: Subject, outcomes: Outcomes, data: dict[str, Any]) -> str:
+    """The report as HTML. All text that comes from files or plugins is escaped by the template."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("interp.report", "."), autoescape=True, undefined=jinja2.StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    leads = [(o.result.lead, o.result.figures[o.result.lead]) for o in outcomes.values() if o.result and o.result.lead]
+    sections = []
+    for name, outcome in outcomes.items():
+        shown = outcome.result.figures if outcome.result else {}
+        figures = [_figure(f"{name}-{i}", label, figure) for i, (label, figure) in enumerate(shown.items())]
+        tables = [
+            {"label": label, "file": table_file(name, label), "rows": len(table), "html": table_html(table)}
+            for label, table in (outcome.result.tables if outcome.result else {}).items()
+        ]
+        sections.append({"outcome": outcome, "figures": figures, "tables": tables})
+    return environment.get_template("page.html.j2").render(
+        subject=subject,
+        verdict=verdict(outcomes),
+        leads=[_figure(f"lead-{i}", label, figure) for i, (label, figure) in enumerate(leads[:LEADS_SHOWN])],
+        headlines=[(n, o.result.headline) for n, o in outcomes.items() if o.result and o.result.headline],
+        sections=[s for s in sections if s["outcome"].status == "ok"],
+        failed=[o for o in outcomes.values() if o.status == "failed"],
+        skipped=[o for o in outcomes.values() if o.status == "skipped"],
+        provenance=_flat(data["provenance"]),
+        format_metric=format_metric,
+        plotly_js=Markup(get_plotlyjs().replace("</script", "<\\/script")),
+    )
+
+
+def _figure(name: str, label: str, figure: go.Figure) -> dict[str, Any]:
+    return {"id": f"figure-{name}", "label": label, "json": figure_json(figure)}
+
+
+def verdict(outcomes: Outcomes) -> list[tuple[str, str]]:
+    """Label and text of the numbers that a reader wants first, as far as the analyses found them."""
+    metrics: dict[str, Any] = {}
+    for outcome in outcomes.values():
+        metrics.update(outcome.result.metrics if outcome.result else {})
+    return [(label, text(metrics)) for label, key, text in VERDICT if metrics.get(key) is not None]
+
+
+def figure_json(figure: go.Figure) -> Markup:
+    """A figure's JSON, safe inside a script element: no text in it can close the element."""
+    text = figure.to_json() or "{}"
+    return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
+
+
+def table_html(table: pd.DataFrame) -> Markup:
+    """The first rows of a table; pandas escapes its cells."""
+    shown = table.head(ROWS_SHOWN).map(lambda v: format_metric(v) if isinstance(v, float) else v)
+    return Markup(shown.to_html(index=False, border=0, escape=True, na_rep="n/a"))
+
+
+def _flat(value: Any, prefix: str = "") -> list[tuple[str, str]]:
+    rows = []
+    for key, item in jsonable(value).items():
+        if isinstance(item, dict):
+            rows += _flat(item, f"{prefix}{key}.")
+        elif item not in (None, "", []):
+            rows.append((prefix + key, ", ".join(map(str, item)) if isinstance(item, list) else str(item)))
+    return rows

@@ -1,0 +1,167 @@
+"""Subject: a network and all that is known about it. What every analysis takes."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from interp.activations import batches
+from interp.errors import MissingCapability
+from interp.hooked import HookedModel, HookedTransformer
+from interp.tasks import CyclicStructure, Task
+
+if TYPE_CHECKING:
+    from interp.checkpoints.series import CheckpointSeries
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where a checkpoint came from, as it goes into every result."""
+
+    path: str = ""
+    sha256: str = ""
+    size: int = 0
+    format: str = "in memory"
+    layout: str = ""
+    key: str | None = None
+    stored_dtypes: tuple[str, ...] = ()
+    stored_devices: tuple[str, ...] = ()
+    stripped_prefixes: tuple[str, ...] = ()
+    extra_tensors: tuple[str, ...] = ()
+    unknown_classes: tuple[str, ...] = ()
+    config: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+@dataclass
+class Subject:
+    """A model, the task it was trained on, the series of its checkpoints, and where they came from.
+
+    Attributes:
+        task: None where it is not known; analyses that need one say so.
+        step: the training step of ``model``.
+        curves: recorded curves, each a list of (step, value) points.
+        warnings: what a reader must know before believing anything, such as NaN in the weights.
+    """
+
+    name: str
+    model: HookedModel
+    task: Task | None = None
+    series: CheckpointSeries | None = None
+    provenance: Provenance = field(default_factory=Provenance)
+    step: int = 0
+    curves: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    _logits: dict[tuple[torch.dtype, torch.device], Tensor] = field(default_factory=dict, repr=False)
+
+    CAPABILITIES: ClassVar[dict[str, str]] = {
+        "weights": "the model's parameters",
+        "activations": "inputs to run the model on",
+        "gradients": "a task whose loss can be differentiated",
+        "task": "what the network was trained to do",
+        "input_table": "all possible inputs, a finite table",
+        "cyclic": "a task that is addition modulo n, perhaps in disguise",
+        "image": "a network that draws an image",
+        "series": "more than one checkpoint of the run",
+        "curves": "recorded training curves",
+    }
+
+    def lacks(self, needs: Iterable[str]) -> list[str]:
+        """Why the subject cannot serve an analysis with these needs: one reason per missing capability.
+
+        Raises:
+            MissingCapability: a need that is not a capability at all.
+        """
+        return [reason for need in needs if (reason := self._lacks(need)) is not None]
+
+    def _lacks(self, need: str) -> str | None:
+        if need not in self.CAPABILITIES:
+            raise MissingCapability(f"{need!r} is no capability; known are {', '.join(self.CAPABILITIES)}")
+        if need in ("activations", "gradients", "task", "input_table", "cyclic") and self.task is None:
+            return "no task is known for it: give one, such as --task modular:p=113,operation=add,seed=1"
+        if need == "cyclic" and self.task is not None and isinstance(reason := self.task.cyclic(), str):
+            return reason
+        if need == "series" and (self.series is None or len(self.series) < 2):
+            return "it is a single checkpoint, not a series"
+        if need == "curves" and not any(len(points) > 1 for points in self.curves.values()):
+            return "no training curves were recorded with it"
+        if need == "image":
+            return "it is no network that draws an image"
+        return None
+
+    def require_task(self) -> Task:
+        """The task, or an error that says how to give one."""
+        if self.task is None:
+            raise MissingCapability(f"{self.name}: {self._lacks('task')}")
+        return self.task
+
+    def require_cyclic(self) -> CyclicStructure:
+        """The task as addition modulo n, or an error that says why it is none."""
+        structure = self.require_task().cyclic()
+        if isinstance(structure, str):
+            raise MissingCapability(f"{self.name}: {structure}")
+        return structure
+
+    def logits(self, dtype: torch.dtype = torch.float64, batch_size: int = 4096) -> Tensor:
+        """The answers' logits over the whole input table ``[n, n_outputs]``, computed once and kept.
+
+        A transformer's last block is computed at the position that is read, alone.
+        """
+        key = (dtype, self.model.device)
+        if key not in self._logits:
+            self._logits[key] = table_logits(self.model.cast(dtype), self.require_task(), batch_size)
+        return self._logits[key]
+
+    def cast(self, dtype: torch.dtype) -> Subject:
+        """The same subject with its model in another dtype; itself where it is already there."""
+        return self if self.model.dtype == dtype else replace(self, model=self.model.cast(dtype), _logits={})
+
+    def rows(self) -> list[tuple[str, str]]:
+        """What it is, as label and text."""
+        config = ", ".join(f"{k}={v}" for k, v in self.model.config.to_dict().items() if v is not None)
+        parameters = sum(p.numel() for p in self.model.parameters())
+        dtype = str(self.model.dtype).removeprefix("torch.")
+        rows = [
+            (
+                "model",
+                f"{type(self.model).__name__}, {parameters:,} parameters, {dtype} on {self.model.device}",
+            ),
+            ("config", config),
+            ("task", str(self.task) if self.task else "not known"),
+            ("step", f"{self.step:,}"),
+        ]
+        if self.series is not None and len(self.series) > 1:
+            rows.append(
+                (
+                    "series",
+                    f"{len(self.series)} checkpoints, {self.series.steps[0]:,} to {self.series.steps[-1]:,}",
+                )
+            )
+        if self.provenance.path:
+            source = f"{self.provenance.path} ({self.provenance.format}, layout {self.provenance.layout})"
+            rows.append(("source", source))
+        rows += [("extra tensors", ", ".join(self.provenance.extra_tensors))] if self.provenance.extra_tensors else []
+        rows += [("note", note) for note in self.provenance.notes]
+        return rows + [("WARNING", warning) for warning in self.warnings]
+
+    def __repr__(self) -> str:
+        return f"Subject {self.name}\n" + "\n".join(f"  {label:<14}{text}" for label, text in self.rows())
+
+    def _repr_html_(self) -> str:
+        cells = "".join(
+            f"<tr><th style='text-align:left'>{html.escape(a)}</th><td style='text-align:left'>{html.escape(b)}</td></tr>"
+            for a, b in self.rows()
+        )
+        return f"<table><caption>{html.escape(self.name)}</caption>{cells}</table>"
+
+
+@torch.no_grad()
+def table_logits(model: HookedModel, task: Task, batch_size: int = 4096) -> Tensor:
+    """The answers' logits of a model over a task's whole input table ``[n, n_outputs]``."""
+    reader = model.read_at(task.readout) if isinstance(model, HookedTransformer) and task.readout is not None else model
+    return torch.cat([task.read(reader(part.to(model.device))) for part in batches(task.inputs, batch_size)])
