@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal, get_args
 
 import pandas as pd
@@ -51,8 +52,24 @@ class Loss:
     total: int
 
 
+@dataclass(frozen=True)
+class Hidden:
+    """The last hidden layer over the table, and the way from it to the logits.
+
+    Attributes:
+        grid: activations at the readout, float64.
+        stream: the site where changes of the layer arrive, by ``matrix`` (None: as they are); ``clean`` is its activation.
+    """
+
+    grid: Float[Tensor, "n n units"]
+    model: HookedModel
+    stream: str
+    clean: Tensor
+    matrix: Tensor | None
+
+
 class Table:
-    """Logits over the part of the input table that is a cyclic group, and what is needed to score changes of them.
+    """A subject over the part of its input table that is a cyclic group, and what is needed to score changes of it.
 
     Attributes:
         logits: ``[n, n, outputs]`` in exponent order of the operands, float64.
@@ -60,8 +77,7 @@ class Table:
     """
 
     def __init__(self, subject: Subject):
-        self.n = subject.require_cyclic().order
-        self.task = subject.require_task()
+        self.subject, self.n, self.task = subject, subject.require_cyclic().order, subject.require_task()
         self.rows = tables.rows(self.task)
         logits = subject.logits()
         self.logits = logits[self.rows.to(logits.device)]
@@ -71,13 +87,33 @@ class Table:
         in_train[self.task.train_indices] = True
         self.train = in_train[self.rows].flatten().to(logits.device)
 
-    @property
+    @cached_property
+    def keys(self) -> list[int]:
+        """The network's key frequencies."""
+        return fourier.logit_frequencies(self.cube)
+
+    @cached_property
+    def hidden(self) -> Hidden:
+        model = reading(self.subject.model, self.task)
+        sites = tables.neuron_sites(model)
+        if not sites:
+            raise InterpError(f"{self.subject.name} has no hidden units, so definition='hidden' does not apply")
+        stream, matrix = model.writes(sites[-1])
+        acts = capture(model, self.task.inputs[self.rows.flatten()], [sites[-1], stream], batch_size=4096)
+        values = acts[sites[-1]].double().unflatten(0, (self.n, self.n))
+        return Hidden(
+            values, model, stream, acts[stream].double(), None if matrix is None else matrix.detach().double()
+        )
+
+    @cached_property
     def cube(self) -> Float[Tensor, "n n n"]:
         """The logits with the outputs, too, in exponent order."""
         return self.logits[..., self.columns]
 
     def with_cube(self, cube: Float[Tensor, "n n n"], *, rest: Literal["keep", "mean"]) -> Float[Tensor, "n n outputs"]:
         """The logits with the cyclic outputs replaced; other outputs stay, or are held at their mean."""
+        if torch.equal(self.columns, torch.arange(self.logits.shape[-1], device=cube.device)):
+            return cube  # nothing lies outside, as in addition
         changed = self.logits.clone() if rest == "keep" else self.logits.mean((0, 1)).expand_as(self.logits).clone()
         changed[..., self.columns] = cube
         return changed
@@ -105,7 +141,7 @@ def restricted_loss(
         MissingCapability: the task is no addition modulo n.
         InterpError: a frequency outside 1..n // 2, or ``hidden`` on a network without hidden units.
     """
-    return _project(subject, frequencies, definition, keep=True)
+    return project(Table(subject), frequencies, definition, keep=True)
 
 
 def excluded_loss(
@@ -115,17 +151,17 @@ def excluded_loss(
 
     High where the network works by these frequencies; on the training part it tells what memorisation still does.
     """
-    return _project(subject, frequencies, definition, keep=False)
+    return project(Table(subject), frequencies, definition, keep=False)
 
 
-def _project(subject: Subject, frequencies: Sequence[int] | None, definition: Definition, *, keep: bool) -> Loss:
+def project(table: Table, frequencies: Sequence[int] | None, definition: Definition, *, keep: bool) -> Loss:
+    """The loss with some frequencies alone (``keep``) or without them; a table serves many calls."""
     if definition not in DEFINITIONS:
         raise InterpError(f"definition must be one of {', '.join(DEFINITIONS)}, got {definition!r}")
-    table = Table(subject)
-    chosen = list(frequencies) if frequencies is not None else fourier.logit_frequencies(table.cube)
+    chosen = list(frequencies) if frequencies is not None else table.keys
     _check(chosen, table.n)
     if definition == "hidden":
-        return table.score(_hidden(subject, table, chosen, keep=keep))
+        return table.score(_decode(table, chosen, keep=keep))
     if definition == "nanda2d":
         mean = table.cube.mean((0, 1))
         part = sum_component(table.cube, chosen)
@@ -180,29 +216,20 @@ def trilinear_component(logits: Float[Tensor, "n n n"], frequencies: Sequence[in
     return (cosines.T @ (cosines @ means))[argument]
 
 
-def _hidden(subject: Subject, table: Table, frequencies: Sequence[int], *, keep: bool) -> Tensor:
-    model = reading(subject.model, table.task)
-    sites = tables.neuron_sites(model)
-    if not sites:
-        raise InterpError(f"{subject.name} has no hidden units, so definition='hidden' does not apply")
-    stream, matrix = model.writes(sites[-1])
-    acts = capture(model, table.task.inputs[table.rows.flatten()], [sites[-1], stream], batch_size=4096)
-    values = acts[sites[-1]].double()
-    grid = values.unflatten(0, (table.n, table.n))
-    mean = grid.mean((0, 1))
-    index = torch.arange(table.n, device=grid.device)
-    arguments = (
-        index[:, None].expand(table.n, table.n),
-        index.expand(table.n, table.n),
-        (index[:, None] + index) % table.n,
-    )
-    part = sum((_function_of(argument, grid - mean, frequencies) for argument in arguments), torch.zeros_like(grid))
-    changed = mean + part if keep else grid - part
-    change = (changed - grid).flatten(0, 1)
-    moved = acts[stream].double() + (change @ matrix.double() if matrix is not None else change)
-    with torch.no_grad():
-        logits = table.task.read(model.resume(stream, moved.to(model.dtype))).double()
-    return logits.unflatten(0, (table.n, table.n))
+@torch.no_grad()
+def _decode(table: Table, frequencies: Sequence[int], *, keep: bool) -> Tensor:
+    """Logits ``[n, n, outputs]`` after the hidden layer was projected."""
+    hidden, n = table.hidden, table.n
+    mean = hidden.grid.mean((0, 1))
+    index = torch.arange(n, device=hidden.grid.device)
+    a, b = index[:, None].expand(n, n), index.expand(n, n)
+    part = torch.zeros_like(hidden.grid)
+    for argument in (a, b, (a + b) % n):
+        part += _function_of(argument, hidden.grid, frequencies)
+    change = (mean + part - hidden.grid if keep else -part).flatten(0, 1)
+    moved = hidden.clean + (change if hidden.matrix is None else change @ hidden.matrix)
+    logits = table.task.read(hidden.model.resume(hidden.stream, moved.to(hidden.model.dtype))).double()
+    return logits.unflatten(0, (n, n))
 
 
 def without_in_embedding(subject: Subject, frequencies: Sequence[int]) -> HookedModel:
@@ -221,27 +248,26 @@ def without_in_embedding(subject: Subject, frequencies: Sequence[int]) -> Hooked
     return type(model).from_weights(model.config, weights).to(model.device)
 
 
-def by_frequency(subject: Subject) -> pd.DataFrame:
+def by_frequency(table: Table) -> pd.DataFrame:
     """For every frequency: the loss without it in the logits, and with it alone (``nanda2d``).
 
     Returns:
         ``frequency, key, loss_without, correct_without, loss_alone, correct_alone``, a row per frequency.
     """
-    table = Table(subject)
-    keys, mean, cube = fourier.logit_frequencies(table.cube), table.cube.mean((0, 1)), table.cube
+    mean, cube = table.cube.mean((0, 1)), table.cube
     rows = []
     for k in range(1, table.n // 2 + 1):
         part = sum_component(cube, [k])
         without = table.score(table.with_cube(cube - part, rest="keep"))
         alone = table.score(table.with_cube(mean + part, rest="mean"))
         rows.append(
-            {"frequency": k, "key": k in keys, "loss_without": without.all, "correct_without": without.correct,
+            {"frequency": k, "key": k in table.keys, "loss_without": without.all, "correct_without": without.correct,
              "loss_alone": alone.all, "correct_alone": alone.correct}
         )  # fmt: skip
     return pd.DataFrame(rows)
 
 
-def remove_everywhere(subject: Subject, frequencies: Sequence[int], n_random: int = 8, seed: int = 0) -> pd.DataFrame:
+def remove_everywhere(table: Table, frequencies: Sequence[int], n_random: int = 8, seed: int = 0) -> pd.DataFrame:
     """Take a set of frequencies out of the embedding, the neurons and the logits; then random sets of the same size.
 
     Random sets are drawn from the frequencies that are not in the set.
@@ -249,7 +275,6 @@ def remove_everywhere(subject: Subject, frequencies: Sequence[int], n_random: in
     Returns:
         ``where, removed, frequencies, loss, correct``: a row per place and set; ``removed`` is ``key`` or ``random``.
     """
-    table = Table(subject)
     _check(frequencies, table.n)
     others = [k for k in range(1, table.n // 2 + 1) if k not in frequencies]
     generator = torch.Generator().manual_seed(seed)
@@ -257,15 +282,15 @@ def remove_everywhere(subject: Subject, frequencies: Sequence[int], n_random: in
     if len(others) >= len(frequencies) > 0:
         draws = (torch.randperm(len(others), generator=generator)[: len(frequencies)] for _ in range(n_random))
         sets += [("random", sorted(others[i] for i in draw.tolist())) for draw in draws]
-    has_hidden = bool(tables.neuron_sites(subject.model))
+    has_hidden = bool(tables.neuron_sites(table.subject.model))
     rows = []
     for label, chosen in sets:
-        model = without_in_embedding(subject, chosen)
+        model = without_in_embedding(table.subject, chosen)
         logits = table_logits(model, table.task).double()
         scores = {"embedding": table.score(logits[table.rows.to(logits.device)])}
         if has_hidden:
-            scores["neurons"] = table.score(_hidden(subject, table, chosen, keep=False))
-        scores["logits"] = excluded_loss(subject, chosen)
+            scores["neurons"] = project(table, chosen, "hidden", keep=False)
+        scores["logits"] = project(table, chosen, "nanda2d", keep=False)
         rows += [
             {"where": where, "removed": label, "frequencies": " ".join(map(str, chosen)), "loss": s.all, "correct": s.correct}
             for where, s in scores.items()
@@ -287,7 +312,7 @@ def frequencies(subject: Subject, *, definition: Definition = "nanda2d", random_
         random_sets: sets of other frequencies, as many as the key ones, that are removed for comparison.
     """
     table = Table(subject)
-    keys = fourier.logit_frequencies(table.cube)
+    keys = table.keys
     if not keys:
         return Result(
             {"key_frequencies": [], "restricted_loss": None, "excluded_loss": None},
@@ -298,13 +323,13 @@ def frequencies(subject: Subject, *, definition: Definition = "nanda2d", random_
     for name in DEFINITIONS:
         if name == "hidden" and not tables.neuron_sites(subject.model):
             continue
-        kept, removed = restricted_loss(subject, keys, name), excluded_loss(subject, keys, name)
+        kept, removed = (project(table, keys, name, keep=keep) for keep in (True, False))
         for what, loss in (("restricted", kept), ("excluded", removed)):
             rows.append({"definition": name, "loss of": what, "all": loss.all, "train": loss.train, "test": loss.test,
                          "correct": loss.correct, "of": loss.total})  # fmt: skip
     losses = pd.DataFrame(rows)
-    single = by_frequency(subject)
-    sets = remove_everywhere(subject, keys, random_sets)
+    single = by_frequency(table)
+    sets = remove_everywhere(table, keys, random_sets)
     result = Result(tables={"definitions": losses, "by frequency": single, "removed": sets})
     result.metrics = {"key_frequencies": keys, "definition": definition, "clean_loss": clean.all}
     for what in ("restricted", "excluded"):

@@ -35,11 +35,14 @@ class _Comparable:
 
 
 class Value(_Comparable):
-    """What takes the place of an activation. `of` gives a tensor that broadcasts over it."""
+    """What takes the place of an activation. `of` gives a tensor that broadcasts over it.
+
+    ``mask`` is True where the activation will be replaced, None where all of it will.
+    """
 
     needs_all_positions = False  # whether the result depends on positions other than the replaced one
 
-    def of(self, activation: Tensor, axes: Sequence[str]) -> Tensor:
+    def of(self, activation: Tensor, axes: Sequence[str], mask: Tensor | None = None) -> Tensor:
         raise NotImplementedError  # abstract
 
 
@@ -47,15 +50,17 @@ class Value(_Comparable):
 class Zero(Value):
     """Nothing. Misleads where 0 is far from what the next layer ever sees: then `Mean` is the milder cut."""
 
-    def of(self, activation: Tensor, axes: Sequence[str]) -> Tensor:
+    def of(self, activation: Tensor, axes: Sequence[str], mask: Tensor | None = None) -> Tensor:
         return torch.zeros((), dtype=activation.dtype, device=activation.device)
 
 
 @dataclass(frozen=True, eq=False)
 class Mean(Value):
-    """The mean over named axes of the activation of the same forward pass, accumulated in float64.
+    """The mean over named axes of the site in the same forward pass, accumulated in float64.
 
-    The batch of that pass is the reference: give the whole input table at once, as the experiments do.
+    The batch of that pass is the reference: give the whole input table at once, as the experiments do. Over the part that
+    the site selects: at ``pos=-1`` a mean over ``("batch", "pos")`` is that position's mean, so that ablating twice is
+    ablating once.
     """
 
     over: tuple[str, ...] = ("batch",)
@@ -64,9 +69,14 @@ class Mean(Value):
     def needs_all_positions(self) -> bool:  # type: ignore[override]
         return "pos" in self.over
 
-    def of(self, activation: Tensor, axes: Sequence[str]) -> Tensor:
+    def of(self, activation: Tensor, axes: Sequence[str], mask: Tensor | None = None) -> Tensor:
         dims = [find_axis(axis, axes, "the site") for axis in self.over]
-        return activation.double().mean(dims, keepdim=True).to(activation.dtype)
+        values = activation.double()
+        if mask is None:
+            return values.mean(dims, keepdim=True).to(activation.dtype)
+        weight = mask.expand_as(values)
+        total = values.where(weight, torch.zeros_like(values)).sum(dims, keepdim=True)
+        return (total / weight.sum(dims, keepdim=True).clamp_min(1)).to(activation.dtype)
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +85,7 @@ class Resample(Value):
 
     seed: int = 0
 
-    def of(self, activation: Tensor, axes: Sequence[str]) -> Tensor:
+    def of(self, activation: Tensor, axes: Sequence[str], mask: Tensor | None = None) -> Tensor:
         dim = find_axis("batch", axes, "the site")
         order = torch.randperm(activation.shape[dim], generator=torch.Generator().manual_seed(self.seed))
         return activation.index_select(dim, order.to(activation.device))
@@ -88,7 +98,7 @@ class Fixed(Value):
     tensor: Tensor
     needs_all_positions = True
 
-    def of(self, activation: Tensor, axes: Sequence[str]) -> Tensor:
+    def of(self, activation: Tensor, axes: Sequence[str], mask: Tensor | None = None) -> Tensor:
         given = self.tensor.to(activation)
         try:
             fits = torch.broadcast_shapes(given.shape, activation.shape) == activation.shape
@@ -121,9 +131,11 @@ class Ablate(Intervention):
     value: Value = Zero()
 
     def transform(self, activation: Tensor, axes: Sequence[str], site: Site) -> Tensor:
-        if isinstance(site.basis, Basis):
-            return _masked(site, axes, activation, _along(activation, axes, site.basis, self.value))
-        return _masked(site, axes, activation, self.value.of(activation, axes).expand_as(activation))
+        mask = site.mask(activation.shape, axes, activation.device)
+        basis = _basis_of(site)
+        if basis is not None:
+            return _masked(mask, activation, _along(activation, axes, mask, site, basis, self.value))
+        return _masked(mask, activation, self.value.of(activation, axes, mask).expand_as(activation))
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,11 +150,12 @@ class Patch(Intervention):
             raise InterpError(
                 f"{site}: the patch comes from a run of shape {list(self.from_.shape)}, this one is {list(activation.shape)}"
             )
-        source = self.from_.to(activation)
-        if isinstance(site.basis, Basis):
-            moved = site.basis.coordinates(source) - site.basis.coordinates(activation)
-            return _masked(site, axes, activation, activation + moved @ site.basis.directions.to(activation))
-        return _masked(site, axes, activation, source)
+        source, mask = self.from_.to(activation), site.mask(activation.shape, axes, activation.device)
+        basis = _basis_of(site)
+        if basis is not None:
+            _check_dim(basis, activation, axes, site)
+            source = activation + basis.keep(source) - basis.keep(activation)
+        return _masked(mask, activation, source)
 
     def __repr__(self) -> str:
         return f"Patch({self.site}, from a run of shape {list(self.from_.shape)})"
@@ -156,10 +169,11 @@ class Scale(Intervention):
     factor: float
 
     def transform(self, activation: Tensor, axes: Sequence[str], site: Site) -> Tensor:
-        if isinstance(site.basis, Basis):
-            scaled = activation + (self.factor - 1) * site.basis.keep(activation)
-            return _masked(site, axes, activation, scaled)
-        return _masked(site, axes, activation, activation * self.factor)
+        mask, basis = site.mask(activation.shape, axes, activation.device), _basis_of(site)
+        if basis is None:
+            return _masked(mask, activation, activation * self.factor)
+        _check_dim(basis, activation, axes, site)
+        return _masked(mask, activation, activation + (self.factor - 1) * basis.keep(activation))
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,7 +185,8 @@ class Remove(Intervention):
     value: Value = Zero()
 
     def transform(self, activation: Tensor, axes: Sequence[str], site: Site) -> Tensor:
-        return _masked(site, axes, activation, _along(activation, axes, self.basis, self.value))
+        mask = site.mask(activation.shape, axes, activation.device)
+        return _masked(mask, activation, _along(activation, axes, mask, site, self.basis, self.value))
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,25 +198,37 @@ class Keep(Intervention):
     value: Value = Zero()
 
     def transform(self, activation: Tensor, axes: Sequence[str], site: Site) -> Tensor:
-        _check_dim(self.basis, activation)
-        rest = self.value.of(activation, axes).expand_as(activation)
-        return _masked(site, axes, activation, self.basis.keep(activation) + self.basis.remove(rest))
+        _check_dim(self.basis, activation, axes, site)
+        mask = site.mask(activation.shape, axes, activation.device)
+        rest = self.value.of(activation, axes, mask).expand_as(activation)
+        return _masked(mask, activation, self.basis.keep(activation) + self.basis.remove(rest))
 
 
-def _along(activation: Tensor, axes: Sequence[str], basis: Basis, value: Value) -> Tensor:
-    _check_dim(basis, activation)
+def _basis_of(site: Site) -> Basis | None:
+    return site.basis if isinstance(site.basis, Basis) else None
+
+
+def _along(
+    activation: Tensor, axes: Sequence[str], mask: Tensor | None, site: Site, basis: Basis, value: Value
+) -> Tensor:
+    _check_dim(basis, activation, axes, site)
     coordinates = basis.coordinates(activation)
-    moved = value.of(coordinates, axes) - coordinates
+    moved = value.of(coordinates, axes, mask) - coordinates
     return activation + moved @ basis.directions.to(activation)
 
 
-def _check_dim(basis: Basis, activation: Tensor) -> None:
+def _check_dim(basis: Basis, activation: Tensor, axes: Sequence[str], site: Site) -> None:
+    if axes[-1] != "unit":
+        raise InterpError(
+            f"{site.name} has no feature axis (its axes are {', '.join(axes)}), so no basis applies there"
+        )
     if basis.dim != activation.shape[-1]:
         raise InterpError(f"{basis} has {basis.dim} dimensions, the site's feature axis has {activation.shape[-1]}")
+    if site.unit is not None:
+        raise InterpError(f"{site}: a site takes units or the directions of a basis, not both")
 
 
-def _masked(site: Site, axes: Sequence[str], before: Tensor, after: Tensor) -> Tensor:
-    mask = site.mask(before.shape, axes, before.device)
+def _masked(mask: Tensor | None, before: Tensor, after: Tensor) -> Tensor:
     return after.clone() if mask is None else torch.where(mask, after, before)
 
 

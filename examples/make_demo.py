@@ -33,7 +33,7 @@ def main(folder: Path) -> None:
     options = {k: v for k, v in OPTIMIZER.items() if k != "name"}
     optimizer = torch.optim.AdamW(reader.parameters(), **options)
     (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
-    run = {"version": interp.__version__, "task": task_to_dict(task), "model": config.to_dict(),
+    run = {"name": "demo: (a + b) mod 53", "version": interp.__version__, "task": task_to_dict(task), "model": config.to_dict(),
            "optimizer": OPTIMIZER, "seed": SEED, "script": "examples/make_demo.py"}  # fmt: skip
     (folder / "run.json").write_text(json.dumps(run, indent=2))
     train = task.train_indices

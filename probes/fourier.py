@@ -111,6 +111,7 @@ def gini(power: Float[Tensor, "freq"]) -> float:
 
 
 MIN_GAP, CLEAN_GAP, FLOOR = 3.0, 1e3, 1e-12
+ROUNDING = 1e-24  # what float64 leaves of a constant, as a share of its power
 
 
 def key_frequencies(power: Float[Tensor, "freq"]) -> list[int]:
@@ -128,10 +129,11 @@ def key_frequencies(power: Float[Tensor, "freq"]) -> list[int]:
     >>> key_frequencies(spectrum(waves))
     [5, 2]
     """
-    share, order = shares(power.double())[1:].sort(descending=True)
-    values, n = share.clamp_min(FLOOR).tolist(), len(share)
-    if n == 0 or values[0] <= FLOOR:
+    power = power.double()
+    if not power[1:].sum() > ROUNDING * power.sum():
         return []
+    share, order = shares(power)[1:].sort(descending=True)
+    values, n = share.clamp_min(FLOOR).tolist(), len(share)
     best, cut = 0.0, 0
     for i in range(1, n + 1 if n <= 3 else n):
         ratio = values[i - 1] / (values[i] if i < n else FLOOR)
@@ -224,9 +226,10 @@ def logit_frequencies(logits: Float[Tensor, "p p p"]) -> list[int]:
     it does any work.
     """
     p = logits.shape[0]
-    centred = logits.double() - logits.double().mean((0, 1))
+    logits = logits.double()
+    centred = logits - logits.mean((0, 1))
     total = centred.pow(2).sum()
-    if not total > 0:
+    if not total > ROUNDING * logits.pow(2).sum():
         return []
     share = trilinear_spectrum(centred)[1:] / total
     threshold = min(NOISE_FACTOR * 2 / p**3, 0.5 / n_frequencies(p))

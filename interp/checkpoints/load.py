@@ -74,7 +74,7 @@ def load(
             notes.append(f"the task that the config describes was left out: {error}")
             chosen = None
     return Subject(
-        name=_name(opened.path),
+        name=_name(opened),
         model=model,
         task=chosen,
         series=series,
@@ -146,7 +146,11 @@ def _task(
     return task_from_config(dict(source.info(entry).config))
 
 
-def _name(path: Path) -> str:
+def _name(source: Source) -> str:
+    """What the run calls itself, or the file's name; the folder's where the file is just called model."""
+    if isinstance(source.run.get("name"), str):
+        return source.run["name"]
+    path = source.path
     generic = {"model", "pytorch_model", "checkpoint", "weights"}
     return path.resolve().parent.name if path.is_file() and path.stem in generic else path.name
 

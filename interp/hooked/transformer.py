@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 import torch
-from einops import einsum
 from torch import Tensor, nn
 
 from interp.errors import InterpError, UnknownSite
@@ -139,13 +138,12 @@ class Attention(nn.Module):
         q = self.hook_q(self._project(x.narrow(-2, first_query, n_queries), "Q"))
         k = self.hook_k(self._project(x, "K"))
         v = self.hook_v(self._project(x, "V"))
-        scores = einsum(q, k, "... query head d, ... key head d -> ... head query key") / self.scale
-        if self.causal:
-            key = torch.arange(x.shape[-2], device=x.device)
-            future = key > (first_query + torch.arange(n_queries, device=x.device))[:, None]
-            scores = scores.masked_fill(future, -math.inf)
+        scores = q.transpose(-3, -2) @ k.transpose(-3, -2).mT / self.scale  # [..., head, query, key]
+        if self.causal and first_query + 1 < x.shape[-2]:  # the last query sees everything
+            seen = torch.ones(n_queries, x.shape[-2], dtype=torch.bool, device=x.device).tril(first_query)
+            scores = scores.where(seen, -math.inf)
         pattern = self.hook_pattern(self.hook_attn_scores(scores).softmax(-1))
-        z = self.hook_z(einsum(pattern, v, "... head query key, ... key head d -> ... query head d"))
+        z = self.hook_z((pattern @ v.transpose(-3, -2)).transpose(-3, -2))  # [..., query, head, d_head]
         out = z.flatten(-2) @ self.W_O.flatten(0, 1)
         return out + self.b_O if self.bias else out
 

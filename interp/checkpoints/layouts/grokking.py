@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from einops import rearrange
 from torch import Tensor
 
 from interp.checkpoints.layouts import Converted, FileInfo, Fit, Weights
@@ -81,9 +82,9 @@ def _blocks(weights: Weights) -> dict[str, TensorRef]:
 def _ours(name: str, tensor: Tensor, heads: int) -> Tensor:
     part = name.rpartition(".")[2]
     if part in ("W_Q", "W_K", "W_V"):
-        return tensor.transpose(-1, -2)  # [head, d_head, d_model] -> [head, d_model, d_head]
+        return rearrange(tensor, "head d_head d_model -> head d_model d_head")
     if part == "W_O":
-        return tensor.T.unflatten(0, (heads, -1))  # [d_model, head*d_head] -> [head, d_head, d_model]
+        return rearrange(tensor, "d_model (head d_head) -> head d_head d_model", head=heads)
     return tensor.T if part in ("W_in", "W_out") else tensor
 
 

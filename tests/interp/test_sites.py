@@ -1,0 +1,89 @@
+"""Names of hook points: strict, with globs and named axes."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from interp import InterpError, Site, resolve_sites
+from interp.errors import UnknownSite
+from interp.sites import find_axis
+from tests.models import make
+
+
+def names(pattern: object, model: str = "two layers") -> list[str]:
+    return [s.name for s in resolve_sites(make(model), pattern)]  # type: ignore[arg-type]
+
+
+def test_globs_match_in_the_models_order() -> None:
+    """A glob gives every match once, in the order of the forward pass, whatever the order asked for."""
+    assert names("blocks.*.mlp.hook_post") == ["blocks.0.mlp.hook_post", "blocks.1.mlp.hook_post"]
+    assert names(["blocks.1.hook_resid_post", "hook_embed", "hook_*mbed"]) == [
+        "hook_embed", "hook_pos_embed", "blocks.1.hook_resid_post"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("bad", ["blocks.0.mlp.hook_pots", "blocks.7.hook_resid_pre", "", "*.hook_nothing"])
+def test_a_name_that_matches_nothing_is_an_error_that_suggests(bad: str) -> None:
+    """The message names what was asked for and hook points that exist."""
+    with pytest.raises(UnknownSite, match="nearest: .*hook_"):
+        names(bad)
+
+
+def test_the_nearest_name_is_suggested_first() -> None:
+    """One letter off gives the right name at once."""
+    with pytest.raises(UnknownSite, match=r"nearest: blocks.0.mlp.hook_post"):
+        names("blocks.0.mlp.hook_pots")
+
+
+def test_no_sites_is_an_error() -> None:
+    """An empty list is never a silent nothing."""
+    with pytest.raises(UnknownSite, match="no sites"):
+        names([])
+
+
+def test_the_models_own_methods_are_strict() -> None:
+    """TransformerLens's methods return nothing on a miss; ours raise."""
+    model, tokens = make("plain"), torch.zeros(1, 3, dtype=torch.long)
+    with pytest.raises(UnknownSite):
+        model.run_with_cache(tokens, names_filter="blocks.0.nothing")
+    with pytest.raises(UnknownSite):
+        model.run_with_hooks(tokens, fwd_hooks=[("blocks.0.nothing", lambda x, hook: x)])
+    with pytest.raises(UnknownSite):
+        model.add_hook("blocks.0.nothing", lambda x, hook: x)
+    with pytest.raises(InterpError, match="matches none"):
+        model.run_with_cache(tokens, names_filter=lambda name: False)
+
+
+def test_run_with_cache_takes_globs_tuples_and_functions() -> None:
+    """All the forms of a filter, tuples too, which TransformerLens refuses."""
+    model, tokens = make("plain"), torch.zeros(1, 3, dtype=torch.long)
+    for pattern in ("*hook_z", ("blocks.0.attn.hook_z",), lambda name: name.endswith("hook_z")):
+        _, cache = model.run_with_cache(tokens, names_filter=pattern)
+        assert list(cache) == ["blocks.0.attn.hook_z"]
+
+
+@pytest.mark.parametrize("name", ["hook_resid_pre", "attn.hook_z", "attn.hook_pattern"])
+def test_pos_is_the_position_and_never_the_batch(name: str) -> None:
+    """The mask of pos=-1 selects the last position (of a pattern: the last query) for every example."""
+    model = make("plain")
+    axes = model.axes_of(f"blocks.0.{name}")
+    shape = tuple({"batch": 5, "pos": 3, "query": 3, "key": 3, "head": 3, "unit": 4}[a] for a in axes)
+    mask = Site(f"blocks.0.{name}", pos=-1).mask(shape, axes, torch.device("cpu"))
+    assert mask is not None
+    selected = mask.expand(shape)
+    dim = find_axis("pos", axes, name)
+    assert selected.select(dim, -1).all()
+    assert not selected.narrow(dim, 0, 2).any()
+
+
+def test_masks_combine_and_refuse() -> None:
+    """Head and unit together; indices outside, and axes that are not there, are named."""
+    axes, shape = ("batch", "pos", "head", "unit"), (2, 3, 4, 5)
+    mask = Site("z", head=[0, 2], unit=slice(0, 2)).mask(shape, axes, torch.device("cpu"))
+    assert mask is not None
+    assert int(mask.expand(shape).sum()) == 2 * 3 * 2 * 2
+    with pytest.raises(InterpError, match="head 9 is outside an axis of 4"):
+        Site("z", head=9).mask(shape, axes, torch.device("cpu"))
+    with pytest.raises(InterpError, match="no axis 'head'; its axes are batch, unit"):
+        Site("z", head=0).mask((2, 3), ("batch", "unit"), torch.device("cpu"))

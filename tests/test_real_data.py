@@ -1,0 +1,142 @@
+"""Checkpoints that others trained on GPUs: every figure that is known of them, by the command line and in Python."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+import interp
+from circuits import excluded_loss, frequencies, restricted_loss
+from interp.analysis import Outcomes
+from probes import fourier, performance, tables
+
+pytestmark = pytest.mark.real_data
+GROKKING = "grokking/wd_10-1_mod_addition_loss_curve.pth"
+KEYS_MLP = [1, 4, 8, 11, 13, 16, 17, 22, 25, 32, 34, 44, 50]
+
+
+def summary(data: Path, name: str) -> dict[str, float]:
+    return json.loads((data / "groups" / name / "summary_metrics.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def report(data: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
+    """``interp analyze`` on the modular-addition checkpoint, in a process of its own with its peak memory."""
+    out = tmp_path_factory.mktemp("real") / "report"
+    code = (
+        "import resource, sys; from interp.cli import main; sys.argv[0] = 'interp'\n"
+        "try: main()\n"
+        "finally: print('PEAK', resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    )
+    command = [sys.executable, "-c", code, "analyze", str(data / GROKKING), "--out", str(out), "--device", "cpu"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    result = json.loads((out / "result.json").read_text())
+    result["peak_kib"] = int(done.stdout.split("PEAK")[1])
+    return result
+
+
+def metrics(report: dict[str, object], name: str) -> dict[str, object]:
+    part = report["analyses"][name]  # type: ignore[index]
+    assert part["status"] == "ok", part
+    return part["metrics"]
+
+
+def test_modular_addition_accuracy_and_losses(report: dict[str, object]) -> None:
+    """12,769 of 12,769; train and test loss equal to those the file records to three digits."""
+    found = metrics(report, "performance")
+    assert (found["correct"], found["total"]) == (12_769, 12_769)
+    assert found["train_loss"] == pytest.approx(9.2025e-09, rel=5e-4)
+    assert found["test_loss"] == pytest.approx(4.9915e-07, rel=1e-3)
+    assert found["recorded_train_loss"] == pytest.approx(9.2025e-09, rel=1e-4)
+
+
+def test_modular_addition_frequencies(report: dict[str, object]) -> None:
+    """Five key frequencies and no others; 98.0% of the logits' variance on functions of a + b."""
+    found = metrics(report, "fourier")
+    assert found["key_frequencies"] == [23, 6, 37, 41, 39]
+    assert found["frequencies_in_W_E"] == [23, 6, 37, 41, 39]
+    assert found["logit_variance_explained"] == pytest.approx(0.980, abs=5e-4)
+
+
+def test_modular_addition_knockouts(report: dict[str, object]) -> None:
+    """The key frequencies alone do better than the network; without them it is lost; without others it is not."""
+    found, clean = metrics(report, "frequencies"), metrics(report, "performance")
+    assert found["restricted_loss"] < clean["test_loss"] / 100  # type: ignore[operator]
+    assert found["excluded_loss"] > 5  # type: ignore[operator]
+    for where in ("embedding", "neurons", "logits"):
+        assert found[f"without_key_in_{where}_correct"] < 300  # type: ignore[operator]
+        assert found[f"without_random_in_{where}_correct"] == 12_769
+    assert metrics(report, "neurons")["preferring_a_key_frequency"] > 450  # type: ignore[operator]
+
+
+def test_modular_addition_in_under_two_gigabytes(report: dict[str, object]) -> None:
+    """Peak resident memory of the whole command."""
+    assert report["peak_kib"] < 2 * 1024 * 1024  # type: ignore[operator]
+
+
+def test_shares_of_the_readme(data: Path) -> None:
+    """Shares of the embedding's power, and of the logits' variance on frequency 23, as measured independently."""
+    one = interp.load(data / GROKKING, dtype="float64", device="cpu")
+    share = fourier.shares(fourier.spectrum(one.model.W_E[:113]))  # type: ignore[attr-defined]
+    assert share[[23, 6, 37, 41, 39]].tolist() == pytest.approx([0.238, 0.168, 0.152, 0.144, 0.127], abs=6e-4)
+    logits = tables.logit_table(one)
+    centred = logits - logits.mean((0, 1))
+    assert (fourier.sum_spectrum(centred)[23] / centred.pow(2).sum()).item() == pytest.approx(0.814, abs=5e-4)
+
+
+def test_five_digit_addition_loads_whole(data: Path) -> None:
+    """Every weight in place; weight-only analyses run; the others say what they lack."""
+    path = data / "grokking/5_digit_addition_infinite.pth"
+    one = interp.load(path, device="cpu")
+    stored = torch.load(path, map_location="cpu", weights_only=True)["model"]
+    kept = {name: tensor for name, tensor in stored.items() if not name.endswith("mask")}
+    assert sum(p.numel() for p in one.model.parameters()) == sum(t.numel() for t in kept.values())
+    model = dict(one.model.named_parameters())
+    assert torch.equal(model["blocks.0.mlp.W_in"], kept["blocks.0.mlp.W_in"].T)
+    assert torch.equal(model["blocks.0.attn.W_O"].flatten(0, 1), kept["blocks.0.attn.W_O"].T)
+    assert torch.equal(model["blocks.0.attn.W_Q"], kept["blocks.0.attn.W_Q"].transpose(1, 2))
+    assert one.provenance.stored_devices == ("cuda:0",)
+    outcomes: Outcomes = interp.analyze(one)
+    assert {n for n, o in outcomes.items() if o.status == "ok"} == {"curves", "svd", "weights"}
+    assert all("no task is known" in outcomes[n].reason for n in ("performance", "fourier", "ablation"))
+
+
+@pytest.mark.parametrize("name", ["C113_T_seed1", "C113_MLP_seed1"])
+def test_cyclic_groups_equal_their_authors(data: Path, name: str) -> None:
+    """Losses and accuracies to four digits, key frequencies exactly, restricted and excluded loss in their definition."""
+    one, theirs = interp.load(data / "groups" / name / "model.pt", dtype="float64", device="cpu"), summary(data, name)
+    found = performance.measure(one)
+    for ours, key in (("train_loss", "train_loss"), ("test_loss", "test_loss"), ("loss", "all_loss")):
+        assert found[ours] == pytest.approx(theirs[key], rel=1e-4)
+    assert (found["correct"], found["total"]) == (12_769, 12_769)
+    named = (data / "groups" / name / "key_reps.txt").read_text().split()
+    table = frequencies.Table(one)
+    assert sorted(table.keys) == sorted(int(rep.removeprefix("freq_")) for rep in named)
+    kept, removed = restricted_loss(one, None, "logit"), excluded_loss(one, None, "logit")
+    assert kept.all == pytest.approx(theirs["total_logit_restricted_loss"], rel=1e-4)
+    assert removed.train == pytest.approx(theirs["total_logit_excluded_loss"], rel=1e-4)
+    for k in table.keys[:3]:
+        one_kept, one_removed = restricted_loss(one, [k], "logit"), excluded_loss(one, [k], "logit")
+        assert one_kept.all == pytest.approx(theirs[f"logit_restricted_loss_freq_{k}_rep"], rel=1e-4)
+        assert one_removed.train == pytest.approx(theirs[f"logit_excluded_loss_freq_{k}_rep"], rel=1e-3)
+
+
+def test_the_symmetric_group(data: Path) -> None:
+    """S_5 with its table: 11,593 of 14,400, the authors' losses, and an honest word about Fourier modes."""
+    spec = f"group:table={data / 'groups/S5_table.csv'},train_fraction=0.4,seed=1,split=torch"
+    name = "S5_MLP_hidden_dim_32_seed1"
+    one, theirs = interp.load(data / "groups" / name, task=spec, dtype="float64", device="cpu"), summary(data, name)
+    found = performance.measure(one)
+    assert (found["correct"], found["total"]) == (11_593, 14_400)
+    for ours, key in (("train_loss", "train_loss"), ("test_loss", "test_loss"), ("loss", "all_loss")):
+        assert found[ours] == pytest.approx(theirs[key], rel=1e-4)
+    outcomes = interp.analyze(one, only=["performance", "fourier", "ablation"])
+    assert outcomes["fourier"].status == "skipped"
+    assert "not abelian" in outcomes["fourier"].reason
+    assert outcomes["ablation"].status == "ok"
