@@ -4,12 +4,12 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test lint types slow bench clean
+.PHONY: demo test lint types shapes slow bench clean
 
 demo: $(VENV)/.run
 	$(BIN)/interp demo --out report
 
-test: $(VENV)/.dev lint types
+test: $(VENV)/.dev lint types shapes
 	$(BIN)/python -m pytest
 
 lint: $(VENV)/.dev
@@ -18,6 +18,12 @@ lint: $(VENV)/.dev
 
 types: $(VENV)/.dev
 	$(BIN)/pyright --pythonpath $(BIN)/python
+
+# the shapes in the signatures, checked at every call; tests of bad shapes would be stopped before our own message, and
+# hypothesis does not like the random sampling of beartype inside its strategies
+shapes: $(VENV)/.dev
+	$(BIN)/python -m pytest tests/probes tests/circuits -k "not refusals and not laws" \
+		--jaxtyping-packages=probes,circuits,beartype.beartype
 
 slow: $(VENV)/.dev
 	$(BIN)/python -m pytest -m slow

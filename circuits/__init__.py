@@ -21,6 +21,6 @@ __all__ = sorted(_EXPORTS)
 def __getattr__(name: str) -> Any:
     if name in _EXPORTS:
         return getattr(import_module(_EXPORTS[name]), name)
-    if name in ("ablation", "apply", "frequencies", "interventions"):
+    if name in ("ablation", "apply", "effects", "frequencies", "interventions", "modes"):
         return import_module(f"circuits.{name}")
     raise AttributeError(f"module 'circuits' has no attribute {name!r}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Literal
 
@@ -73,6 +74,10 @@ def ablate(
     subject.require_task()
     subject = subject if dtype is None else subject.cast(dtype)
     clean = performance.measure(subject)
+    if not math.isfinite(clean["loss"] or 0):
+        raise InterpError(
+            f"{subject.name}: the loss is {clean['loss']} before anything is ablated: look for NaN in the weights"
+        )
     frames = []
     for name, one_basis, one_groups, labels in _components(subject, kind, basis, site, groups):
         effects = measure(

@@ -137,7 +137,9 @@ def measure(
     part[task.train_indices.to(device), 0] = 1
     part[task.test_indices.to(device), 1] = 1
     rest = reader.linear_rest(bank.stream)
-    pieces = _linear(task, reader, bank, rest) if rest is not None else _resumed(task, reader, bank, max_bytes)
+    pieces = (
+        _linear(task, reader, bank, rest, max_bytes) if rest is not None else _resumed(task, reader, bank, max_bytes)
+    )
     n_groups = len(bank.groups)
     loss_sums = torch.zeros(n_groups, 2, dtype=torch.float64, device=device)
     correct = torch.zeros(n_groups, 2, dtype=torch.float64, device=device)
@@ -153,7 +155,7 @@ def measure(
 Piece = tuple[slice, slice, Tensor, Tensor]  # groups, inputs, losses [inputs, groups], right [inputs, groups]
 
 
-def _linear(task: Task, reader: HookedModel, bank: Bank, rest: Tensor) -> Iterator[Piece]:
+def _linear(task: Task, reader: HookedModel, bank: Bank, rest: Tensor, max_bytes: int) -> Iterator[Piece]:
     """Ablated logits are the clean ones plus moves times ``rows @ rest``: nothing runs again.
 
     Logits are taken relative to the right answer's, so that the loss is ``log sum exp`` of them, and an answer whose loss
@@ -167,7 +169,9 @@ def _linear(task: Task, reader: HookedModel, bank: Bank, rest: Tensor) -> Iterat
     shift = reach.T[labels]  # what the right answer's own logit gains, per unit of move [inputs, directions]
     spread = moves.abs().amax() * (reach.amax() - reach.amin()) * bank.groups.shape[1]
     stable = bool(relative.amax() + spread > SAFE_EXPONENT)
-    per_group = max(1, CACHE_ELEMENTS // clean.shape[-1])
+    # a CPU wants pieces that stay in its cache, a GPU pieces that fill it
+    elements = CACHE_ELEMENTS if clean.device.type == "cpu" else max_bytes // 32
+    per_group = max(1, elements // clean.shape[-1])
     n_inputs = min(len(clean), per_group)
     n_groups = max(1, per_group // n_inputs)
     for g in _slices(len(bank.groups), n_groups):

@@ -1,138 +1,30 @@
 """Fourier modes under the knife: restricted and excluded loss, and the removal of single frequencies.
 
-Restricted loss keeps the key frequencies of a network and throws the rest away; excluded loss does the opposite. Three
-definitions are in use, and their numbers differ:
-
-- ``nanda2d`` (Nanda et al. 2023): logits over the input table, per output; kept or removed are cos and sin of
-  w_k (a + b). The constant stays in both.
-- ``logit`` (Chughtai et al. 2023): the one coefficient of cos(w_k (a + b - c)) over inputs and outputs together. No
-  constant is kept.
-- ``hidden``: the last hidden layer over the input table, projected on cos and sin of w_k a, w_k b and w_k (a + b), then
-  decoded by the rest of the network, whose other paths stay as they are. The mean stays in both.
+The definitions stand in `circuits.modes`.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
-from typing import Literal, get_args
 
 import pandas as pd
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
-from circuits.effects import reading
+from circuits.modes import DEFINITIONS, Definition, Loss, Table, check_frequencies, project, sum_component
 from interp import figures
-from interp.activations import capture
 from interp.analysis import Result, analysis
 from interp.errors import InterpError
 from interp.hooked.base import HookedModel
 from interp.subject import Subject, table_logits
 from probes import fourier, tables
 
-Definition = Literal["nanda2d", "logit", "hidden"]
-DEFINITIONS: tuple[Definition, ...] = get_args(Definition)
 REMOVED = ("key", "random")
-
-
-@dataclass(frozen=True)
-class Loss:
-    """Mean cross-entropy over everything and over both parts of the split, and the count of right answers.
-
-    ``train`` or ``test`` is NaN where that part is empty.
-    """
-
-    all: float
-    train: float
-    test: float
-    correct: int
-    total: int
-
-
-@dataclass(frozen=True)
-class Hidden:
-    """The last hidden layer over the table, and the way from it to the logits.
-
-    Attributes:
-        grid: activations at the readout, float64.
-        stream: the site where changes of the layer arrive, by ``matrix`` (None: as they are); ``clean`` is its activation.
-    """
-
-    grid: Float[Tensor, "n n units"]
-    model: HookedModel
-    stream: str
-    clean: Tensor
-    matrix: Tensor | None
-
-
-class Table:
-    """A subject over the part of its input table that is a cyclic group, and what is needed to score changes of it.
-
-    Attributes:
-        logits: ``[n, n, outputs]`` in exponent order of the operands, float64.
-        columns: which outputs have exponents 0..n-1.
-    """
-
-    def __init__(self, subject: Subject):
-        self.subject, self.n, self.task = subject, subject.require_cyclic().order, subject.require_task()
-        self.rows = tables.rows(self.task)
-        logits = subject.logits()
-        self.logits = logits[self.rows.to(logits.device)]
-        self.columns = tables.columns(self.task).to(logits.device)
-        self.labels = self.task.labels[self.rows].flatten().to(logits.device)
-        in_train = torch.zeros(len(self.task.labels), dtype=torch.bool)
-        in_train[self.task.train_indices] = True
-        self.train = in_train[self.rows].flatten().to(logits.device)
-
-    @cached_property
-    def keys(self) -> list[int]:
-        """The network's key frequencies."""
-        return fourier.logit_frequencies(self.cube)
-
-    @cached_property
-    def hidden(self) -> Hidden:
-        model = reading(self.subject.model, self.task)
-        sites = tables.neuron_sites(model)
-        if not sites:
-            raise InterpError(f"{self.subject.name} has no hidden units, so definition='hidden' does not apply")
-        stream, matrix = model.writes(sites[-1])
-        acts = capture(model, self.task.inputs[self.rows.flatten()], [sites[-1], stream], batch_size=4096)
-        values = acts[sites[-1]].double().unflatten(0, (self.n, self.n))
-        return Hidden(
-            values, model, stream, acts[stream].double(), None if matrix is None else matrix.detach().double()
-        )
-
-    @cached_property
-    def cube(self) -> Float[Tensor, "n n n"]:
-        """The logits with the outputs, too, in exponent order."""
-        return self.logits[..., self.columns]
-
-    def with_cube(self, cube: Float[Tensor, "n n n"], *, rest: Literal["keep", "mean"]) -> Float[Tensor, "n n outputs"]:
-        """The logits with the cyclic outputs replaced; other outputs stay, or are held at their mean."""
-        if torch.equal(self.columns, torch.arange(self.logits.shape[-1], device=cube.device)):
-            return cube  # nothing lies outside, as in addition
-        changed = self.logits.clone() if rest == "keep" else self.logits.mean((0, 1)).expand_as(self.logits).clone()
-        changed[..., self.columns] = cube
-        return changed
-
-    def score(self, logits: Float[Tensor, "n n outputs"]) -> Loss:
-        flat = logits.reshape(self.n**2, -1)
-        losses, right = self.task.losses(flat, self.labels), self.task.correct(flat, self.labels)
-        n_train, n_test = int(self.train.sum()), int((~self.train).sum())
-        train, test = float(losses[self.train].sum()), float(losses[~self.train].sum())
-        return Loss(
-            (train + test) / self.n**2, train / n_train if n_train else math.nan, test / n_test if n_test else math.nan,
-            int(right.sum()), self.n**2,
-        )  # fmt: skip
 
 
 def restricted_loss(
     subject: Subject, frequencies: Sequence[int] | None = None, definition: Definition = "nanda2d"
 ) -> Loss:
-    """Loss when the frequencies alone are kept (see the module's docstring for the definitions).
+    """Loss when the frequencies alone are kept (see `circuits.modes` for the definitions).
 
     Args:
         frequencies: the network's key frequencies by default.
@@ -152,84 +44,6 @@ def excluded_loss(
     High where the network works by these frequencies; on the training part it tells what memorisation still does.
     """
     return project(Table(subject), frequencies, definition, keep=False)
-
-
-def project(table: Table, frequencies: Sequence[int] | None, definition: Definition, *, keep: bool) -> Loss:
-    """The loss with some frequencies alone (``keep``) or without them; a table serves many calls."""
-    if definition not in DEFINITIONS:
-        raise InterpError(f"definition must be one of {', '.join(DEFINITIONS)}, got {definition!r}")
-    chosen = list(frequencies) if frequencies is not None else table.keys
-    _check(chosen, table.n)
-    if definition == "hidden":
-        return table.score(_decode(table, chosen, keep=keep))
-    if definition == "nanda2d":
-        mean = table.cube.mean((0, 1))
-        part = sum_component(table.cube, chosen)
-        return table.score(
-            table.with_cube(mean + part, rest="mean") if keep else table.with_cube(table.cube - part, rest="keep")
-        )
-    part = trilinear_component(table.cube, chosen)
-    return table.score(table.with_cube(part, rest="mean") if keep else table.with_cube(table.cube - part, rest="keep"))
-
-
-def _check(frequencies: Sequence[int], n: int) -> None:
-    wrong = [k for k in frequencies if not 1 <= k <= n // 2]
-    if wrong:
-        raise InterpError(f"frequencies of Z_{n} are 1 to {n // 2}; got {wrong}")
-
-
-def sum_component(values: Float[Tensor, "n n ..."], frequencies: Sequence[int]) -> Float[Tensor, "n n ..."]:
-    """The part of a table on cos and sin of w_k (a + b), per further entry.
-
-    >>> a = torch.arange(5, dtype=torch.float64)
-    >>> wave = torch.cos(2 * math.pi * 2 * (a[:, None] + a) / 5)
-    >>> bool((sum_component(wave, [2]) - wave).abs().max() < 1e-12), bool(sum_component(wave, [1]).abs().max() < 1e-12)
-    (True, True)
-    """
-    n = values.shape[0]
-    index = torch.arange(n, device=values.device)
-    return _function_of((index[:, None] + index) % n, values, frequencies)
-
-
-def _function_of(argument: Tensor, values: Tensor, frequencies: Sequence[int]) -> Tensor:
-    """Projection of ``values [n, n, ...]`` on cos and sin of w_k times an integer argument ``[n, n]`` modulo n."""
-    n = values.shape[0]
-    modes = (
-        fourier.frequency_basis(n, list(frequencies)).directions.to(values) if frequencies else values.new_zeros(0, n)
-    )
-    flat = values.reshape(n * n, -1)
-    means = torch.zeros(n, flat.shape[1], dtype=values.dtype, device=values.device)
-    means.index_add_(0, argument.flatten(), flat)
-    means /= n  # every residue occurs n times
-    return (modes.T @ (modes @ means))[argument].reshape(values.shape)
-
-
-def trilinear_component(logits: Float[Tensor, "n n n"], frequencies: Sequence[int]) -> Float[Tensor, "n n n"]:
-    """The part of logits ``[a, b, c]`` on cos(w_k (a + b - c)): one coefficient per frequency."""
-    n = logits.shape[0]
-    index = torch.arange(n, device=logits.device)
-    argument = (index[:, None, None] + index[:, None] - index) % n
-    means = torch.zeros(n, dtype=logits.dtype, device=logits.device)
-    means.index_add_(0, argument.flatten(), logits.flatten())
-    means /= n * n
-    cosines = fourier.basis(n).select([f"cos {k}" for k in frequencies]).directions.to(logits)
-    return (cosines.T @ (cosines @ means))[argument]
-
-
-@torch.no_grad()
-def _decode(table: Table, frequencies: Sequence[int], *, keep: bool) -> Tensor:
-    """Logits ``[n, n, outputs]`` after the hidden layer was projected."""
-    hidden, n = table.hidden, table.n
-    mean = hidden.grid.mean((0, 1))
-    index = torch.arange(n, device=hidden.grid.device)
-    a, b = index[:, None].expand(n, n), index.expand(n, n)
-    part = torch.zeros_like(hidden.grid)
-    for argument in (a, b, (a + b) % n):
-        part += _function_of(argument, hidden.grid, frequencies)
-    change = (mean + part - hidden.grid if keep else -part).flatten(0, 1)
-    moved = hidden.clean + (change if hidden.matrix is None else change @ hidden.matrix)
-    logits = table.task.read(hidden.model.resume(hidden.stream, moved.to(hidden.model.dtype))).double()
-    return logits.unflatten(0, (n, n))
 
 
 def without_in_embedding(subject: Subject, frequencies: Sequence[int]) -> HookedModel:
@@ -275,7 +89,7 @@ def remove_everywhere(table: Table, frequencies: Sequence[int], n_random: int = 
     Returns:
         ``where, removed, frequencies, loss, correct``: a row per place and set; ``removed`` is ``key`` or ``random``.
     """
-    _check(frequencies, table.n)
+    check_frequencies(frequencies, table.n)
     others = [k for k in range(1, table.n // 2 + 1) if k not in frequencies]
     generator = torch.Generator().manual_seed(seed)
     sets = [("key", list(frequencies))]

@@ -7,6 +7,7 @@ value says what takes the place of what was there.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
@@ -34,7 +35,7 @@ class _Comparable:
         return hash((type(self).__name__, str(getattr(self, "site", ""))))
 
 
-class Value(_Comparable):
+class Value(_Comparable, ABC):
     """What takes the place of an activation. `of` gives a tensor that broadcasts over it.
 
     ``mask`` is True where the activation will be replaced, None where all of it will.
@@ -42,8 +43,8 @@ class Value(_Comparable):
 
     needs_all_positions = False  # whether the result depends on positions other than the replaced one
 
-    def of(self, activation: Tensor, axes: Sequence[str], mask: Tensor | None = None) -> Tensor:
-        raise NotImplementedError  # abstract
+    @abstractmethod
+    def of(self, activation: Tensor, axes: Sequence[str], mask: Tensor | None = None) -> Tensor: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,13 +115,13 @@ class Fixed(Value):
         return f"Fixed(tensor{list(self.tensor.shape)}, mean {float(self.tensor.double().mean()):.4g})"
 
 
-class Intervention(_Comparable):
+class Intervention(_Comparable, ABC):
     """A change of one site. `transform` maps the activation to what the rest of the network sees."""
 
     site: str | Site
 
-    def transform(self, activation: Tensor, axes: Sequence[str], site: Site) -> Tensor:
-        raise NotImplementedError  # abstract
+    @abstractmethod
+    def transform(self, activation: Tensor, axes: Sequence[str], site: Site) -> Tensor: ...
 
 
 @dataclass(frozen=True, eq=False)

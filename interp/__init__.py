@@ -20,7 +20,7 @@ _EXPORTS = {
     "Site": "interp.sites",
     "resolve_sites": "interp.sites",
     "analyze": "interp.analysis",
-    "Result": "interp.analysis",
+    "Result": "interp.result",
     "InterpError": "interp.errors",
     "HookedTransformer": "interp.hooked",
     "TransformerConfig": "interp.hooked",

@@ -13,81 +13,19 @@ import traceback
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
-import pandas as pd
-import plotly.graph_objects as go
 import torch
 
 from interp.errors import InterpError, UnknownName, unknown
 from interp.plugins import load_group
+from interp.result import Result
 from interp.specs import parse_value
 from interp.subject import Subject
+from interp.versions import versions
 
 GROUP = "interp.analyses"
-
-
-@dataclass
-class Result:
-    """What an analysis found.
-
-    Attributes:
-        metrics: plain numbers, strings, lists and None, by name. The names are part of an analysis' contract.
-        tables: pandas DataFrames by name; each becomes a CSV file.
-        figures: plotly figures by name.
-        notes: sentences for the reader: definitions used, what misleads, what was left out.
-        headline: one sentence that says what was found.
-        lead: name of the figure that belongs on top of a report, if any.
-        context: filled in by the host: options, dtype, device, seed, seconds, checkpoint hash, versions.
-    """
-
-    metrics: dict[str, Any] = field(default_factory=dict)
-    tables: dict[str, pd.DataFrame] = field(default_factory=dict)
-    figures: dict[str, go.Figure] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
-    headline: str = ""
-    lead: str | None = None
-    context: dict[str, Any] = field(default_factory=dict)
-
-    def _repr_html_(self) -> str:
-        parts = [f"<p><b>{html.escape(self.headline)}</b></p>"] if self.headline else []
-        rows = "".join(
-            f"<tr><td style='text-align:left'>{html.escape(k)}</td><td style='text-align:left'>"
-            f"{html.escape(format_metric(v))}</td></tr>"
-            for k, v in self.metrics.items()
-        )
-        parts.append(f"<table>{rows}</table>")
-        parts += [f.to_html(full_html=False, include_plotlyjs="cdn") for f in self.figures.values()]
-        parts += [t.head(12).to_html(border=0, index=False) for t in self.tables.values()]
-        parts += [f"<p>{html.escape(note)}</p>" for note in self.notes]
-        return "\n".join(parts)
-
-    def __repr__(self) -> str:
-        lines = [self.headline] if self.headline else []
-        lines += [f"  {name}: {format_metric(value)}" for name, value in self.metrics.items()]
-        lines += [f"  table {name} {list(t.shape)}" for name, t in self.tables.items()]
-        lines += [f"  figure {name}" for name in self.figures]
-        return "\n".join(lines)
-
-
-def format_metric(value: Any) -> str:
-    """A metric as a reader wants it.
-
-    >>> format_metric(3.5197e-07), format_metric(12769), format_metric([23, 6]), format_metric(None)
-    ('3.520e-07', '12,769', '23, 6', 'n/a')
-    """
-    if value is None:
-        return "n/a"
-    if isinstance(value, (bool, str)):
-        return str(value)
-    if isinstance(value, int):
-        return f"{value:,}"
-    if isinstance(value, float):
-        return f"{value:.4g}" if 1e-3 <= abs(value) < 1e5 or value == 0 else f"{value:.3e}"
-    if isinstance(value, (list, tuple)):
-        return ", ".join(map(format_metric, value)) or "none"
-    return str(value)
 
 
 @dataclass(frozen=True)
@@ -300,5 +238,6 @@ def _run(one: Analysis, subject: Subject, given: Mapping[str, Any], seed: int) -
         "seed": seed,
         "seconds": round(time.perf_counter() - started, 3),
         "checkpoint": subject.provenance.sha256,
+        "versions": versions(),
     }
     return Outcome(one.name, "ok", one.summary, result=result)

@@ -11,7 +11,8 @@ import pytest
 import torch
 
 import interp
-from circuits import excluded_loss, frequencies, restricted_loss
+from circuits import excluded_loss, restricted_loss
+from circuits.modes import Table
 from interp.analysis import Outcomes
 from probes import fourier, performance, tables
 
@@ -116,7 +117,7 @@ def test_cyclic_groups_equal_their_authors(data: Path, name: str) -> None:
         assert found[ours] == pytest.approx(theirs[key], rel=1e-4)
     assert (found["correct"], found["total"]) == (12_769, 12_769)
     named = (data / "groups" / name / "key_reps.txt").read_text().split()
-    table = frequencies.Table(one)
+    table = Table(one)
     assert sorted(table.keys) == sorted(int(rep.removeprefix("freq_")) for rep in named)
     kept, removed = restricted_loss(one, None, "logit"), excluded_loss(one, None, "logit")
     assert kept.all == pytest.approx(theirs["total_logit_restricted_loss"], rel=1e-4)

@@ -146,6 +146,8 @@ def _metrics(path: Path) -> dict[str, list[tuple[int, float]]]:
                 row = json.loads(line)
             except json.JSONDecodeError:
                 raise UnreadableFile(f"{path}, line {number}: no JSON; cut the file there") from None
+            if not isinstance(row, dict) or not isinstance(row.get("step"), int):
+                raise UnreadableFile(f"{path}, line {number}: no object with a whole number as its step")
             if row.get("member", 0) == 0:
                 for name in CURVES:
                     if isinstance(row.get(name), (int, float)):

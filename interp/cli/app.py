@@ -8,7 +8,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from interp.errors import InterpError, UnknownName
+from interp.cli.options import (
+    Device,
+    Dtype,
+    Force,
+    Key,
+    LayoutOption,
+    Out,
+    Source,
+    Step,
+    Task,
+    check_names,
+    parse_names,
+    parse_settings,
+)
+from interp.errors import InterpError
 
 if TYPE_CHECKING:
     from interp.subject import Subject
@@ -22,34 +36,6 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-Source = Annotated[
-    Path, typer.Argument(help="A checkpoint file, a run directory, or a folder of steps.", show_default=False)
-]
-Task = Annotated[
-    str | None,
-    typer.Option(
-        help="What it was trained on, such as modular:p=113,operation=add,train_fraction=0.3,seed=1.",
-        show_default="from the file",
-    ),
-]
-LayoutOption = Annotated[
-    str | None,
-    typer.Option(
-        "--layout",
-        help="Layout of the tensors, with options: linear_chain:orientation=out_in.",
-        show_default="recognised",
-    ),
-]
-Key = Annotated[
-    str | None,
-    typer.Option(help="Where the weights lie inside the file, where it holds several sets.", show_default=False),
-]
-Step = Annotated[int | None, typer.Option(help="Which checkpoint of a series.", show_default="the last")]
-Device = Annotated[str, typer.Option(help="auto (CUDA where there is one), cpu, cuda, cuda:1, mps.")]
-Dtype = Annotated[str, typer.Option(help="The model is computed in this: float64, float32, bfloat16, float16.")]
-Force = Annotated[bool, typer.Option("--force", help="Write into a folder, or over a file, that holds something else.")]
-Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for the report.")]
 
 
 def main() -> None:
@@ -148,8 +134,8 @@ def analyze(
     from interp.report import check_output
 
     check_output(out, force=force)
-    names, options = _names(only), _options(set_ or [])
-    _check_names(names, options)
+    names, options = parse_names(only), parse_settings(set_ or [])
+    check_names(names, options)
     from interp.checkpoints import load
     from interp.checkpoints.load import resolve_dtype
 
@@ -236,38 +222,6 @@ def analyses(
     for name, error in broken.items():
         table.add_row(f"[red]{_escape(name)}[/]", f"[red]{_escape(error)}[/]")
     Console(highlight=False).print(table)
-
-
-def _names(only: str | None) -> list[str] | None:
-    return None if only is None else [n.strip() for n in only.split(",") if n.strip()]
-
-
-def _options(settings: list[str]) -> dict[str, dict[str, Any]]:
-    """``fourier.top=5`` by analysis and option; the values stay text until the option's type reads them."""
-    options: dict[str, dict[str, Any]] = {}
-    for setting in settings:
-        path, equals, value = setting.partition("=")
-        name, dot, option = path.strip().partition(".")
-        if not equals or not dot or not name or not option:
-            raise InterpError(
-                f"cannot read --set {setting!r}: write --set ANALYSIS.OPTION=VALUE, such as fourier.top=5"
-            )
-        options.setdefault(name, {})[option] = value.strip()
-    return options
-
-
-def _check_names(only: list[str] | None, options: dict[str, dict[str, Any]]) -> None:
-    """Refuse unknown analyses and options before anything is loaded."""
-    from interp.analysis import analyses as find
-    from interp.errors import unknown
-
-    known, broken = find()
-    for name in [*(only or []), *options]:
-        if name not in known and name not in broken:
-            raise UnknownName(unknown("analysis", name, [*known, *broken]))
-    for name, given in options.items():
-        if name in known:
-            known[name].parse(given)
 
 
 def _report(

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from transformer_lens.hook_points import HookPoint as LensHookPoint
 from transformer_lens.HookedRootModule import HookedRootModule
 
-from interp.errors import InterpError, UnknownName, unknown
+from interp.errors import InterpError, UnknownName, UnknownSite, unknown
 from interp.sites import SitePattern, resolve_sites
 
 FEATURES = "unit"  # the name of every feature axis, whatever its width is called
@@ -108,17 +108,19 @@ class HookedModel(HookedRootModule):
             name = resolve_sites(self, name)[0].name
         super().add_hook(name, hook, *args, **kwargs)
 
-    def hooks(  # pyright: ignore[reportIncompatibleMethodOverride]  globs and any iterable are allowed besides
+    def hooks(
         self,
         fwd_hooks: Iterable[tuple[Any, Callable]] = (),
         bwd_hooks: Iterable[tuple[Any, Callable]] = (),
-        **kw: Any,
+        reset_hooks_end: bool = True,
+        clear_contexts: bool = False,
     ):
         """TransformerLens's context manager; names may be globs, and one that matches nothing is an error."""
         return super().hooks(
-            fwd_hooks=[(n, h) for pattern, h in fwd_hooks for n in self._names(pattern)],
-            bwd_hooks=[(n, h) for pattern, h in bwd_hooks for n in self._names(pattern)],
-            **kw,
+            [(n, h) for pattern, h in fwd_hooks for n in self._names(pattern)],
+            [(n, h) for pattern, h in bwd_hooks for n in self._names(pattern)],
+            reset_hooks_end,
+            clear_contexts,
         )
 
     def run_with_cache(
@@ -159,8 +161,8 @@ class HookedModel(HookedRootModule):
         return self
 
     def _init_std(self, name: str, parameter: Tensor) -> float | None:
-        """Standard deviation of a parameter's initial entries; None for biases and norms."""
-        raise NotImplementedError  # abstract: every model knows its own fan-ins
+        """Standard deviation of a parameter's initial entries (matrices ``[in, out]``); None for biases and norms."""
+        return parameter.shape[-2] ** -0.5 if parameter.ndim > 1 else None
 
     def resume(self, site: str, activation: Tensor) -> Tensor:
         """Run the rest of the model from ``site`` on, as if that hook point had just returned ``activation``.
@@ -170,7 +172,7 @@ class HookedModel(HookedRootModule):
         Raises:
             UnknownSite: the model cannot be resumed there; the message lists where it can.
         """
-        raise NotImplementedError  # abstract
+        raise UnknownSite(f"a {type(self).__name__} cannot be resumed, at {site!r} or elsewhere")
 
     def writes(self, site: str) -> tuple[str, Tensor | None]:
         """Where a change at ``site`` arrives, linearly: a site that `resume` knows, and the matrix that carries it there.
@@ -181,7 +183,7 @@ class HookedModel(HookedRootModule):
         Raises:
             UnknownSite: what follows the site is not linear up to any site that the model can be resumed at.
         """
-        raise NotImplementedError  # abstract
+        raise UnknownSite(f"a {type(self).__name__} does not say where a change at {site!r} arrives")
 
     def linear_rest(self, site: str) -> Tensor | None:
         """Matrix ``[unit, out]`` where the rest of the model after ``site`` is linear per position, else None."""

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import math
-import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
 
-from interp import __version__
 from interp.analysis import Outcomes
 from interp.subject import Subject
+from interp.versions import versions
 
 FORMAT = 1  # of result.json; raised when a reader of the old one would fail
 
@@ -69,17 +67,6 @@ def table_file(analysis: str, table: str) -> str:
     """
     safe = "".join(c if c.isalnum() or c in "-_" else "_" for c in table)
     return f"tables/{analysis}.{safe}.csv"
-
-
-def versions() -> dict[str, str]:
-    """Versions of what computed the numbers."""
-    found = {"interp-suite": __version__, "python": platform.python_version()}
-    for package in ("torch", "transformer-lens", "numpy", "plotly"):
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = "not installed as a package"
-    return found
 
 
 def jsonable(value: Any) -> Any:

@@ -10,8 +10,9 @@ import plotly.graph_objects as go
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from interp.analysis import Outcomes, format_metric
+from interp.analysis import Outcomes
 from interp.report.data import jsonable, table_file
+from interp.result import format_metric
 from interp.subject import Subject
 
 ROWS_SHOWN = 12

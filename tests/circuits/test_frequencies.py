@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from circuits import excluded_loss, frequencies, restricted_loss
+from circuits.modes import Table
 from interp import GroupComposition, HookedMLP, InterpError, MLPConfig, Subject
 from interp.errors import MissingCapability
 from tests.interp.tasks.test_groups import symmetric
@@ -90,7 +91,7 @@ def test_hidden_by_a_hook(name: str) -> None:
 def test_on_written_networks_the_keys_are_everything(name: str) -> None:
     """Keeping the keys keeps the loss, removing them leaves log n, in every definition and for every operation."""
     one = written(TASKS[name], [1, 2, 5])
-    table = frequencies.Table(one)
+    table = Table(one)
     clean = table.score(table.logits)
     for definition in ("nanda2d", "logit"):
         kept, removed = restricted_loss(one, None, definition), excluded_loss(one, None, definition)
@@ -128,8 +129,8 @@ def test_a_frequency_taken_out_of_the_embedding(name: str) -> None:
 def test_removing_keys_destroys_and_removing_others_does_not(name: str) -> None:
     """In embedding, neurons and logits of a written network."""
     one = written(TASKS[name], [1, 2])
-    sets = frequencies.remove_everywhere(frequencies.Table(one), [1, 2], n_random=3)
-    clean = frequencies.Table(one).score(frequencies.Table(one).logits)
+    sets = frequencies.remove_everywhere(Table(one), [1, 2], n_random=3)
+    clean = Table(one).score(Table(one).logits)
     for where in ("embedding", "logits"):
         part = sets[sets["where"] == where]
         assert (part[part["removed"] == "key"]["loss"] > clean.all + 0.5).all()
@@ -140,7 +141,7 @@ def test_removing_keys_destroys_and_removing_others_does_not(name: str) -> None:
 def test_by_frequency_is_the_loss_of_each() -> None:
     """A row per frequency, equal to the single calls."""
     one = subject("plain")
-    frame = frequencies.by_frequency(frequencies.Table(one))
+    frame = frequencies.by_frequency(Table(one))
     for row in frame.to_dict("records"):
         k = int(row["frequency"])
         assert row["loss_without"] == pytest.approx(excluded_loss(one, [k]).all)

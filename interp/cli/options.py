@@ -1,0 +1,69 @@
+"""What a user types after a command: the options that commands share, and how their text is read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from interp.errors import InterpError, UnknownName, unknown
+
+Source = Annotated[
+    Path, typer.Argument(help="A checkpoint file, a run directory, or a folder of steps.", show_default=False)
+]
+Task = Annotated[
+    str | None,
+    typer.Option(
+        help="What it was trained on, such as modular:p=113,operation=add,train_fraction=0.3,seed=1.",
+        show_default="from the file",
+    ),
+]
+LayoutOption = Annotated[
+    str | None,
+    typer.Option(
+        "--layout",
+        help="Layout of the tensors, with options: linear_chain:orientation=out_in.",
+        show_default="recognised",
+    ),
+]
+Key = Annotated[
+    str | None,
+    typer.Option(help="Where the weights lie inside the file, where it holds several sets.", show_default=False),
+]
+Step = Annotated[int | None, typer.Option(help="Which checkpoint of a series.", show_default="the last")]
+Device = Annotated[str, typer.Option(help="auto (CUDA where there is one), cpu, cuda, cuda:1, mps.")]
+Dtype = Annotated[str, typer.Option(help="The model is computed in this: float64, float32, bfloat16, float16.")]
+Force = Annotated[bool, typer.Option("--force", help="Write into a folder, or over a file, that holds something else.")]
+Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for the report.")]
+
+
+def parse_names(only: str | None) -> list[str] | None:
+    return None if only is None else [n.strip() for n in only.split(",") if n.strip()]
+
+
+def parse_settings(settings: list[str]) -> dict[str, dict[str, Any]]:
+    """``fourier.top=5`` by analysis and option; the values stay text until the option's type reads them."""
+    options: dict[str, dict[str, Any]] = {}
+    for setting in settings:
+        path, equals, value = setting.partition("=")
+        name, dot, option = path.strip().partition(".")
+        if not equals or not dot or not name or not option:
+            raise InterpError(
+                f"cannot read --set {setting!r}: write --set ANALYSIS.OPTION=VALUE, such as fourier.top=5"
+            )
+        options.setdefault(name, {})[option] = value.strip()
+    return options
+
+
+def check_names(only: list[str] | None, options: dict[str, dict[str, Any]]) -> None:
+    """Refuse unknown analyses and options before anything is loaded."""
+    from interp.analysis import analyses as find
+
+    known, broken = find()
+    for name in [*(only or []), *options]:
+        if name not in known and name not in broken:
+            raise UnknownName(unknown("analysis", name, [*known, *broken]))
+    for name, given in options.items():
+        if name in known:
+            known[name].parse(given)
