@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Literal
 
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import torch
@@ -223,7 +224,8 @@ def ablation(
             result.metrics[f"{kind}_random_median_loss_change"] = float(random["loss_change"].median())
             result.metrics[f"{kind}_random_lowest_correct"] = int(random["correct"].min())
         result.tables[kind] = frame
-        result.figures[kind] = _figure(frame, kind, float(clean["loss"] or 0))
+        if len(own) > 1:
+            result.figures[kind] = _figure(frame, kind, float(clean["loss"] or 0))
     every = pd.concat([f.query("not baseline") for f in frames.values()], ignore_index=True)
     result.tables = {"strongest": every.nlargest(top, "loss_change"), **result.tables}
     result.notes = [f"{SIGN}. Every component is ablated alone ({value} ablation), over all {total:,} inputs."]
@@ -236,22 +238,22 @@ def ablation(
 
 
 def _figure(frame: pd.DataFrame, kind: str, clean: float) -> go.Figure:
-    own, random = frame.query("not baseline"), frame.query("baseline")
-    curves = {"clean": ([0, max(len(own) - 1, 1)], [clean, clean])}
-    curves[f"{kind}, sorted"] = (list(range(len(own))), sorted(own["loss"], reverse=True))
+    own = frame.query("not baseline").sort_values("loss", ascending=False)
+    few = len(own) <= 16  # then every component is named
+    place = own["component"].to_list() if few else list(range(len(own)))
+    curves = {"clean": ([place[0], place[-1]], [clean, clean]), f"{kind}, sorted": (place, own["loss"].to_list())}
     figure = figures.lines(
-        curves,
-        title=f"Loss without each of the {len(own)} {kind}",
-        x_title="rank",
-        y_title="loss",
-        log_y=True,
-    )
-    if len(random):
-        place = [i * max(len(own) - 1, 1) / max(len(random) - 1, 1) for i in range(len(random))]
+        curves, title=f"Loss without each of the {len(own)} {kind}", x_title="" if few else "rank", y_title="loss",
+        log_y=True, markers=few,
+    )  # fmt: skip
+    random = sorted(frame.query("baseline")["loss"], reverse=True)
+    if random:
+        at = np.linspace(0, len(own) - 1, len(random)).round().astype(int)
         figure.add_scatter(
-            x=place, y=sorted(random["loss"], reverse=True), mode="markers", name="random, same size",
+            x=[place[i] for i in at],
+            y=random,
+            mode="markers",
+            name="random, same size",
             marker={"color": figures.GREY, "size": 6},
-        )  # fmt: skip
-    if len(own) <= 16:
-        figure.data[1].update(mode="lines+markers", text=own.sort_values("loss", ascending=False)["component"])
+        )
     return figure

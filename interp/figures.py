@@ -42,7 +42,7 @@ def bars(
             )
     style(figure, title, x_title, y_title)
     figure.update_layout(bargap=0.15)
-    return figure.update_yaxes(type="log", exponentformat="power", dtick=1 if log else None) if log else figure
+    return figure.update_yaxes(type="log", exponentformat="power", nticks=8, minor_showgrid=False) if log else figure
 
 
 def lines(
@@ -57,18 +57,18 @@ def lines(
     if log_x:
         figure.update_xaxes(type="log", exponentformat="power", dtick=1)
     if log_y:
-        figure.update_yaxes(type="log", exponentformat="power")
+        figure.update_yaxes(type="log", exponentformat="power", nticks=8)
     return figure
 
 
 def heatmap(
     values: ArrayLike, *, title: str, x_title: str, y_title: str, unit: str = "", log: bool = False,
-    x: Sequence[object] | None = None, y: Sequence[object] | None = None, height: int = 420,
+    x: Sequence[object] | None = None, y: Sequence[object] | None = None, height: int = 340,
 ) -> go.Figure:  # fmt: skip
-    """A matrix in colours; with ``log`` the colours follow log10 and zeros stay blank."""
+    """A matrix in colours; with ``log`` the colours follow log10, and what is 0 up to rounding stays blank."""
     shown = np.asarray(values, dtype=float)
     if log:
-        shown = np.log10(np.where(shown > 0, shown, np.nan))
+        shown = np.log10(np.where(shown > 1e-16 * np.nanmax(shown), shown, np.nan))
         unit = f"log10 {unit}"
     figure = go.Figure(
         go.Heatmap(z=shown, x=x, y=y, colorscale="Viridis", colorbar={"title": {"text": unit}, "thickness": 12})

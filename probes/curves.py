@@ -73,6 +73,9 @@ def curves(subject: Subject, *, points: int = 1500) -> Result:
         result.metrics.update(memorised_at_step=memorised, generalised_at_step=generalised)
         said = {k: "never" if s is None else f"by step {s:,}" for k, s in (("m", memorised), ("g", generalised))}
         result.headline = f"memorised {said['m']}, generalised {said['g']} (accuracy of {MEMORISED} for good)"
+    else:
+        ends = ", ".join(f"{name} {points[-1][1]:.3g}" for name, points in recorded.items())
+        result.headline = f"recorded to step {result.metrics['last_step']:,}; at the end: {ends}"
     rows = [(n, x, y) for n, v in recorded.items() for x, y in zip(*thin(v, points), strict=True)]
     result.tables["curves"] = pd.DataFrame(rows, columns=["curve", "step", "value"])
     return result

@@ -67,7 +67,7 @@ def neurons(subject: Subject, *, tuned: float = TUNED) -> Result:
     result.tables = {"neurons": frame, "by frequency": by_frequency.sort_values("neurons", ascending=False)}
     result.figures["neurons by frequency"] = figures.bars(
         list(by_frequency["frequency"]), by_frequency["neurons"], highlight=keys, x_title="frequency",
-        title="Neurons by the frequency that explains most of them (key ones orange)", y_title="neurons",
+        title="Neurons by frequency (key ones orange)", y_title="neurons",
     )  # fmt: skip
     names = [f"{site} unit {unit}" for site, unit in zip(living["site"], living["unit"], strict=True)]
     result.figures["share explained"] = figures.scatter(
