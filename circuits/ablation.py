@@ -16,7 +16,7 @@ from circuits.interventions import Mean, Resample, Value, Zero
 from interp import figures
 from interp.activations import capture
 from interp.analysis import Result, analysis
-from interp.errors import InterpError, UnknownName, unknown
+from interp.errors import InterpError, UnknownName, require_range, unknown
 from interp.sites import resolve_sites
 from interp.subject import Subject
 from probes import performance
@@ -195,6 +195,8 @@ def ablation(
         baseline: random directions (and subspaces of a head's size) per site; 0 leaves them out.
         top: components listed in the table of the strongest.
     """
+    require_range("baseline", baseline, 0)
+    require_range("top", top, 1)
     result, clean = Result(), performance.measure(subject)
     total = int(clean["total"] or 1)
     frames = {}

@@ -13,7 +13,7 @@ import torch
 from circuits.modes import DEFINITIONS, Definition, Loss, Table, check_frequencies, project, sum_component
 from interp import figures
 from interp.analysis import Result, analysis
-from interp.errors import InterpError
+from interp.errors import InterpError, require_range
 from interp.hooked.base import HookedModel
 from interp.subject import Subject, table_logits
 from probes import fourier, tables
@@ -125,6 +125,7 @@ def frequencies(subject: Subject, *, definition: Definition = "nanda2d", random_
         definition: of ``restricted_loss`` and ``excluded_loss``; the table lists all three.
         random_sets: sets of other frequencies, as many as the key ones, that are removed for comparison.
     """
+    require_range("random_sets", random_sets, 0)
     table = Table(subject)
     keys = table.keys
     if not keys:

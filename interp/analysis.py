@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import html
 import inspect
+import re
 import time
 import traceback
 import types
@@ -20,7 +21,7 @@ import torch
 
 from interp.errors import InterpError, UnknownName, unknown
 from interp.plugins import load_group
-from interp.result import Result
+from interp.result import Result, check_result
 from interp.specs import parse_value
 from interp.subject import Subject
 from interp.versions import versions
@@ -59,7 +60,9 @@ class Option:
 
     @property
     def type_name(self) -> str:
-        return self.type.__name__ if isinstance(self.type, type) else str(self.type).replace("typing.", "")
+        if typing.get_origin(self.type) is Literal:
+            return "one of " + ", ".join(map(str, typing.get_args(self.type)))
+        return self.type.__name__ if isinstance(self.type, type) else str(self.type)
 
 
 @dataclass(frozen=True)
@@ -112,8 +115,14 @@ def analysis(
     if unknown_needs := [n for n in needs if n not in Subject.CAPABILITIES]:
         raise TypeError(f"analysis {name!r} needs {unknown_needs}; capabilities are {', '.join(Subject.CAPABILITIES)}")
 
+    if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
+        raise TypeError(f"analysis {name!r}: a name is made of letters, digits, _ and -")
+
     def register(function: Callable[..., Result]) -> Analysis:
-        first, *rest = inspect.signature(function, eval_str=True).parameters.values()
+        parameters = list(inspect.signature(function, eval_str=True).parameters.values())
+        if not parameters:
+            raise TypeError(f"analysis {name!r}: the function takes no subject")
+        first, *rest = parameters
         if first.kind not in (first.POSITIONAL_ONLY, first.POSITIONAL_OR_KEYWORD):
             raise TypeError(f"analysis {name!r}: the first argument must be the subject")
         for p in rest:
@@ -195,6 +204,7 @@ def analyze(
 
     Raises:
         UnknownName: an analysis or option that does not exist; nothing has run then.
+        InterpError: an option's value that an analysis cannot work with, such as a site that the model has not.
     """
     known, broken = analyses()
     names = list(known) + list(broken) if only is None else list(only)
@@ -205,8 +215,8 @@ def analyze(
         if name not in known:
             raise UnknownName(unknown("analysis", name, known))
         known[name].parse(given)
-    if dtype is not None and subject.model.device.type != "mps":
-        subject = subject.cast(dtype)
+    # MPS has no float64, in which losses are taken
+    subject = subject.cast(dtype or subject.model.dtype, "cpu" if subject.model.device.type == "mps" else None)
     outcomes = Outcomes()
     for name in sorted(names, key=[*known, *broken].index):
         if name in broken:
@@ -226,10 +236,13 @@ def _run(one: Analysis, subject: Subject, given: Mapping[str, Any], seed: int) -
     torch.manual_seed(seed)
     try:
         result = one.function(subject, **parsed)
-        if not isinstance(result, Result):
-            raise TypeError(f"an analysis returns a Result, this one returned {type(result).__name__}")
-    except Exception as error:  # isolation: a plugin's failure is one red line of the report
-        message = str(error) if isinstance(error, InterpError) else f"{type(error).__name__}: {error}"
+        check_result(result)
+    except InterpError as error:
+        if given:  # the user asked for something that cannot be, and should hear so at once
+            raise type(error)(f"{one.name}: {error}") from error
+        return Outcome(one.name, "failed", one.summary, error=str(error))
+    except (Exception, SystemExit) as error:  # isolation: a plugin's failure is one red line of the report
+        message = f"{type(error).__name__}: {error}"
         return Outcome(one.name, "failed", one.summary, error=message, detail=traceback.format_exc())
     result.context = {
         "options": parsed,

@@ -55,14 +55,26 @@ def nearest(name: str, known: Iterable[str], n: int = 3) -> list[str]:
     return difflib.get_close_matches(name, list(known), n=n, cutoff=0.4)
 
 
-def unknown(kind: str, name: str, known: Iterable[str]) -> str:
+def require_range(name: str, value: float, low: float, high: float = float("inf")) -> None:
+    """Refuse an option outside its range.
+
+    >>> require_range("top", -1, 1)
+    Traceback (most recent call last):
+    interp.errors.InterpError: top must be at least 1, got -1
+    """
+    if not low <= value <= high:
+        limits = f"at least {low}" if high == float("inf") else f"between {low} and {high}"
+        raise InterpError(f"{name} must be {limits}, got {value}")
+
+
+def unknown(kind: str, name: object, known: Iterable[str]) -> str:
     """The message for a name that is not known: the nearest ones, or all of them when few.
 
     >>> unknown("analysis", "fuorier", ["fourier", "svd"])
     "unknown analysis 'fuorier'; did you mean 'fourier'? (known: fourier, svd)"
     """
-    known = sorted(known)
+    known, name = sorted(known), str(name)
     close = nearest(name, known)
-    hint = "; did you mean " + " or ".join(repr(c) for c in close) + "?" if close else ";"
+    hint = "; did you mean " + " or ".join(repr(c) for c in close) + "?" if close else ""
     listing = ", ".join(known[:20]) + (", ..." if len(known) > 20 else "")
     return f"unknown {kind} {name!r}{hint} (known: {listing or 'none'})"

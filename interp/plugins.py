@@ -42,7 +42,10 @@ def load_group(group: str) -> dict[str, Plugin]:
             continue
         try:
             plugins[entry.name] = Plugin(entry.name, distribution, value=entry.load())
-        except Exception as error:  # a stranger's module may raise anything; it is reported, and the others run
+        except (
+            Exception,
+            SystemExit,
+        ) as error:  # a stranger's module may raise anything; it is reported, the others run
             plugins[entry.name] = Plugin(
                 entry.name,
                 distribution,

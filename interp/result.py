@@ -70,3 +70,36 @@ def format_metric(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return ", ".join(map(format_metric, value)) or "none"
     return str(value)
+
+
+def table_file(label: str) -> str:
+    """The part of a CSV file's name that comes from the table's.
+
+    >>> table_file("by frequency")
+    'by_frequency'
+    """
+    return "".join(c if c.isalnum() or c in "-_" else "_" for c in label)
+
+
+def check_result(result: Any) -> None:
+    """Refuse what a report could not show: a plugin hears of it before anything is written.
+
+    Raises:
+        TypeError: no Result, or a metric, table or figure of another type.
+        ValueError: a lead that is no figure, or two tables that would share one file.
+    """
+    if not isinstance(result, Result):
+        raise TypeError(f"an analysis returns a Result, this one returned {type(result).__name__}")
+    for kind, expected in (("tables", pd.DataFrame), ("figures", go.Figure)):
+        for name, item in getattr(result, kind).items():
+            if not isinstance(item, expected):
+                raise TypeError(f"{kind}[{name!r}] must be a {expected.__name__}, got {type(item).__name__}")
+    if result.lead is not None and result.lead not in result.figures:
+        raise ValueError(
+            f"lead {result.lead!r} is none of the figures: {', '.join(result.figures) or 'there are none'}"
+        )
+    files: dict[str, str] = {}
+    for name in result.tables:
+        other = files.setdefault(table_file(name), name)
+        if other != name:
+            raise ValueError(f"tables {other!r} and {name!r} would share one file; rename one")

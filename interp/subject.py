@@ -117,9 +117,10 @@ class Subject:
             self._logits[key] = table_logits(self.model.cast(dtype), self.require_task(), batch_size)
         return self._logits[key]
 
-    def cast(self, dtype: torch.dtype) -> Subject:
-        """The same subject with its model in another dtype; itself where it is already there."""
-        return self if self.model.dtype == dtype else replace(self, model=self.model.cast(dtype), _logits={})
+    def cast(self, dtype: torch.dtype, device: torch.device | str | None = None) -> Subject:
+        """The same subject with its model in another dtype or place; itself where it is already there."""
+        model = self.model.cast(dtype, device)
+        return self if model is self.model else replace(self, model=model, _logits={})
 
     def rows(self) -> list[tuple[str, str]]:
         """What it is, as label and text."""

@@ -7,6 +7,7 @@ import pandas as pd
 
 from interp import figures
 from interp.analysis import Result, analysis
+from interp.errors import require_range
 from interp.subject import Subject
 
 MEMORISED = 0.999
@@ -43,6 +44,7 @@ def curves(subject: Subject, *, points: int = 1500) -> Result:
     Args:
         points: at most this many per curve in the figure, evenly spread on the logarithmic axis.
     """
+    require_range("points", points, 2)
     recorded = {name: values for name, values in subject.curves.items() if len(values) > 1}
     result = Result()
     losses = {n: thin(v, points) for n, v in recorded.items() if "loss" in n}

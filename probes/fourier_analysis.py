@@ -7,6 +7,7 @@ import torch
 
 from interp import figures
 from interp.analysis import Result, analysis
+from interp.errors import require_range
 from interp.subject import Subject
 from probes import fourier as modes
 from probes import tables
@@ -19,6 +20,7 @@ def fourier(subject: Subject, *, top: int = 8) -> Result:
     Args:
         top: frequencies listed beside the key ones, strongest in the logits first.
     """
+    require_range("top", top, 0)
     logits = tables.logit_table(subject)
     n = logits.shape[0]
     centred = logits - logits.mean((0, 1))

@@ -7,6 +7,7 @@ import torch
 
 from interp import figures
 from interp.analysis import Result, analysis
+from interp.errors import require_range
 from interp.subject import Subject
 from probes import fourier, performance, tables
 
@@ -57,7 +58,8 @@ def history(subject: Subject, *, every: int = 1) -> Result:
     Args:
         every: take every n-th checkpoint, counted back from the last.
     """
-    frame = measure_series(subject, max(1, every))
+    require_range("every", every, 1)
+    frame = measure_series(subject, every)
     steps = frame["step"]
     result = Result(
         tables={"checkpoints": frame}, metrics={"checkpoints": len(frame), "last_step": int(steps.iloc[-1])}

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from interp import figures
 from interp.analysis import Result, analysis
+from interp.errors import require_range
 from interp.subject import Subject
 from probes import fourier, tables
 
@@ -36,6 +37,7 @@ def neurons(subject: Subject, *, tuned: float = TUNED) -> Result:
     Args:
         tuned: a neuron with at least this share belongs to its frequency.
     """
+    require_range("tuned", tuned, 0, 1)
     keys = fourier.logit_frequencies(tables.logit_table(subject))
     frames, result = [], Result()
     for site in tables.neuron_sites(subject.model):

@@ -13,7 +13,7 @@ from torch import Tensor
 from interp import figures
 from interp.activations import capture
 from interp.analysis import Result, analysis
-from interp.errors import InterpError
+from interp.errors import InterpError, require_range
 from interp.sites import Site, resolve_sites
 from interp.subject import Subject
 from probes.basis import Basis
@@ -118,6 +118,7 @@ def svd_analysis(subject: Subject, *, top: int = 64) -> Result:
     Args:
         top: singular values drawn per matrix.
     """
+    require_range("top", top, 1)
     rows, curves, skipped = [], {}, []
     for name, parameter in subject.model.named_parameters():
         if parameter.ndim < 2 or name.rpartition(".")[2].startswith("b_"):  # biases of heads are no matrices
@@ -165,6 +166,7 @@ def pca_analysis(subject: Subject, *, site: str | None = None, components: int =
         site: hook point, or glob; by default the residual streams (or inputs) and hidden layers.
         components: shown in the table.
     """
+    require_range("components", components, 1)
     task, model = subject.require_task(), subject.model
     wanted = site or [n for n in model.hook_dict if n.endswith(("hook_resid_mid", "hook_resid_post", "hook_input"))]
     sites = [wanted] if isinstance(wanted, str) else [*wanted, *neuron_sites(model)]

@@ -66,8 +66,15 @@ def find(contents: Contents, key: str | None = None) -> Findings:
     candidates = dict(_candidates(contents.tree))
     if not candidates:
         held = ", ".join(map(str, list(contents.tree)[:10])) if isinstance(contents.tree, Mapping) else "no mapping"
-        stubs = f"; classes that are not read: {', '.join(contents.stubs[:5])}" if contents.stubs else ""
-        raise UnreadableFile(f"{contents.path} ({contents.format}) holds no named tensors; it holds: {held}{stubs}")
+        stubs = (
+            f". It names what is never read or run here: {', '.join(contents.stubs[:5])}. Do not load it with torch.load or "
+            "pickle unless you trust its source"
+            if contents.stubs
+            else ""
+        )
+        raise UnreadableFile(
+            f"{contents.path} ({contents.format}) holds no named tensors; it holds: {held}{stubs}; save the model's state_dict()"
+        )
     top = contents.tree if isinstance(contents.tree, Mapping) else {}
     chosen = _choose(contents.path, candidates, key)
     step = _step(top)

@@ -50,9 +50,9 @@ def read(path: Path) -> Contents:
         UnreadableFile: missing, empty, truncated, corrupted, or of no known format.
     """
     if not path.is_file():
-        raise UnreadableFile(f"no file at {path}")
+        raise UnreadableFile(f"no file at {path}; check the path, or name the folder of a run")
     if path.stat().st_size == 0:
-        raise UnreadableFile(f"{path} is empty (0 bytes)")
+        raise UnreadableFile(f"{path} is empty (0 bytes); copy or save it again")
     try:
         return _reader_of(path)(path)
     except InterpError:

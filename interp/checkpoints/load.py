@@ -12,9 +12,8 @@ import torch
 from interp.checkpoints import formats
 from interp.checkpoints.find import Found
 from interp.checkpoints.layouts import Converted, Layout, choose
-from interp.checkpoints.layouts.suite import read_header
 from interp.checkpoints.series import CheckpointSeries, Entry
-from interp.checkpoints.source import Source, open_source
+from interp.checkpoints.source import Source, header_of, open_source
 from interp.errors import AmbiguousLayout, InterpError, TaskMismatch, UnknownLayout, UnknownName
 from interp.hooked import MODELS, HookedModel
 from interp.subject import Provenance, Subject
@@ -65,6 +64,9 @@ def load(
     converted = loader.converted
     chosen, note = _task(opened, entry, converted, task)
     notes = [*converted.notes, *([note] if note else [])]
+    unread = opened.open(entry)[0].stubs
+    if unread:
+        notes.append(f"the file names classes that were not read, and nothing of theirs was run: {', '.join(unread)}")
     if chosen is not None:
         try:
             chosen = chosen.fit(model)
@@ -101,8 +103,11 @@ def resolve_device(device: str) -> torch.device:
         resolved = torch.device(device)
     except RuntimeError as error:
         raise UnknownName(f"unknown device {device!r}: {str(error).splitlines()[0]}") from None
-    if resolved.type == "cuda" and not torch.cuda.is_available():
-        raise InterpError(f"device {device!r} was asked for, but this machine has no CUDA device; use cpu or auto")
+    present = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if resolved.type not in present:
+        raise UnknownName(f"device {device!r} is not supported; use auto, cpu, cuda or mps")
+    if not present[resolved.type] or (resolved.index or 0) >= max(1, torch.cuda.device_count()):
+        raise InterpError(f"device {device!r} was asked for, but this machine does not have it; use cpu or auto")
     return resolved
 
 
@@ -139,10 +144,12 @@ def _task(
 ) -> tuple[Task | None, str | None]:
     if given is not None:
         return make_task(given), None
-    if converted.task is not None:
-        return task_from_dict(converted.task), None
-    if isinstance(source.run.get("task"), dict):
-        return task_from_dict(source.run["task"]), None
+    for where, stored in ((entry.path, converted.task), (source.path / "run.json", source.run.get("task"))):
+        if stored is not None:
+            try:
+                return task_from_dict(stored), None
+            except InterpError as error:
+                raise type(error)(f"{where}: {error}; give another with --task") from None
     return task_from_config(dict(source.info(entry).config))
 
 
@@ -216,11 +223,13 @@ def inspect(source: str | Path, *, key: str | None = None) -> Inspection:
     found = next((f for f in findings.steps if f.where == entry.key), findings.steps[0])
     info = opened.info(entry)
     try:
-        layout = choose(found.weights, info)[0].name
+        chosen = choose(found.weights, info)[0]
+        question = chosen.matches(found.weights, info).question
+        layout = chosen.name + (f", but {question}" if question else "")
     except InterpError as error:
         layout = str(error).split(" The tensors are:")[0]
     steps = [e.step for e in opened.entries]
-    header = read_header(contents.metadata)
+    header = header_of(contents)
     facts = {
         "file": str(entry.path),
         "format": contents.format,

@@ -68,7 +68,7 @@ def open_source(path: str | Path, key: str | None = None) -> Source:
         entries = [Entry(s.step or 0, path, s.where) for s in findings.steps]
         source.entries = tuple(sorted(entries, key=lambda e: e.step))
     else:
-        stored = read_header(contents.metadata).get("step")
+        stored = header_of(contents).get("step")
         named = (steps_of([path]) or {}).get(path) if "step" in path.name or "epoch" in path.name else None
         step = next((s for s in (stored, found.step, named) if s is not None), 0)
         source.entries = (Entry(step, path, found.where or None),)
@@ -91,7 +91,7 @@ def _open_directory(path: Path, key: str | None) -> Source:
         held = ", ".join(sorted(f.name for f in path.iterdir())[:8]) or "nothing"
         raise UnreadableFile(
             f"{path} is a folder without checkpoints (no run.json, and no file ending in {', '.join(SUFFIXES)}); "
-            f"it holds: {held}"
+            f"it holds: {held}; name a checkpoint file, or the folder of a run"
         )
     if len(files) == 1:
         return open_source(files[0], key)
@@ -103,6 +103,14 @@ def _open_directory(path: Path, key: str | None) -> Source:
         )
     entries = sorted((Entry(step, file) for file, step in steps.items()), key=lambda e: e.step)
     return Source(path, tuple(entries), config=_sibling_config(path), _key=key)
+
+
+def header_of(contents: Contents) -> dict[str, Any]:
+    """Our entry in a file's header; errors name the file."""
+    try:
+        return read_header(contents.metadata)
+    except UnreadableFile as error:
+        raise UnreadableFile(f"{contents.path}: {error}") from None
 
 
 def _read_json(path: Path) -> dict[str, Any]:
@@ -140,7 +148,7 @@ def _metrics(path: Path) -> dict[str, list[tuple[int, float]]]:
     curves: dict[str, list[tuple[int, float]]] = {}
     if not path.is_file():
         return curves
-    with path.open(encoding="utf-8") as lines:
+    with path.open(encoding="utf-8", errors="replace") as lines:
         for number, line in enumerate(lines, start=1):
             try:
                 row = json.loads(line)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -44,17 +46,19 @@ def main() -> None:
         app()
     except InterpError as error:
         _fail(str(error), 2)
-    except KeyboardInterrupt:
-        _fail("interrupted; nothing was written", 130)
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our output went away, as `| head` does
         sys.exit(0)
+    except OSError as error:  # permissions, names that are too long, disks that are full
+        _fail(
+            f"{error.filename or 'the file system'}: {error.strerror or error}; check the path and its permissions", 2
+        )
 
 
 def _fail(message: str, code: int) -> None:
     from rich.console import Console
 
-    Console(stderr=True, highlight=False, soft_wrap=True).print(f"[bold red]error:[/] {_escape(message)}")
+    Console(stderr=True, highlight=False, soft_wrap=True, emoji=False).print(f"[bold red]error:[/] {_escape(message)}")
     sys.exit(code)
 
 
@@ -62,6 +66,19 @@ def _escape(text: str) -> str:
     from rich.markup import escape
 
     return escape(text)
+
+
+def interruptible(command: Callable[..., None]) -> Callable[..., None]:
+    """Say what Ctrl-C left behind; typer would end without a word."""
+
+    @functools.wraps(command)
+    def wrapped(*args: Any, **kwargs: Any) -> None:
+        try:
+            command(*args, **kwargs)
+        except KeyboardInterrupt:
+            _fail("interrupted; nothing was written", 130)
+
+    return wrapped
 
 
 def _version(asked: bool) -> None:
@@ -82,6 +99,7 @@ def root(
 
 
 @app.command(epilog="Example: interp inspect model.pth")
+@interruptible
 def inspect(source: Source, key: Key = None) -> None:
     """Say what is in a checkpoint: tensors, shapes, dtypes, devices, step, config, layout, size, hash."""
     from rich.console import Console
@@ -90,7 +108,7 @@ def inspect(source: Source, key: Key = None) -> None:
     from interp.checkpoints import inspect as look
 
     found = look(source, key=key)
-    console = Console(highlight=False)
+    console = Console(highlight=False, emoji=False)
     facts = Table(box=None, show_header=False, pad_edge=False)
     facts.add_column(style="bold", no_wrap=True)
     facts.add_column(overflow="fold")
@@ -110,6 +128,7 @@ def inspect(source: Source, key: Key = None) -> None:
     epilog="Example: interp analyze model.pth --only fourier,ablation --set fourier.top=5 "
     '--task "modular:p=113,operation=add,train_fraction=0.3,seed=1"'
 )
+@interruptible
 def analyze(
     source: Source,
     out: Out = Path("report"),
@@ -127,7 +146,7 @@ def analyze(
     step: Step = None,
     device: Device = "auto",
     dtype: Dtype = "float64",
-    seed: Annotated[int, typer.Option(help="Of everything random in the analyses.")] = 0,
+    seed: Annotated[int, typer.Option(help="Of everything random in the analyses.", min=0, max=2**63 - 1)] = 0,
     force: Force = False,
 ) -> None:
     """Run every analysis that applies and write a report: OUT/index.html, OUT/result.json, OUT/tables."""
@@ -145,6 +164,7 @@ def analyze(
 
 
 @app.command(epilog="Example: interp demo --out report")
+@interruptible
 def demo(out: Out = Path("report"), device: Device = "auto", force: Force = False) -> None:
     """Analyse the run that ships with the package: a small transformer that groks (a + b) mod 53."""
     from interp.report import check_output
@@ -166,6 +186,7 @@ def demo(out: Out = Path("report"), device: Device = "auto", force: Force = Fals
 
 
 @app.command(epilog="Example: interp convert model.pth model.safetensors")
+@interruptible
 def convert(
     source: Source,
     target: Annotated[Path, typer.Argument(help="The file to write, ending in .safetensors.", show_default=False)],
@@ -189,6 +210,7 @@ def convert(
 
 
 @app.command(epilog="Example: interp analyses model.pth")
+@interruptible
 def analyses(
     source: Annotated[
         Path | None, typer.Argument(help="With a checkpoint: which analyses apply to it.", show_default=False)
@@ -221,7 +243,7 @@ def analyses(
         table.add_row(*map(_escape, row))
     for name, error in broken.items():
         table.add_row(f"[red]{_escape(name)}[/]", f"[red]{_escape(error)}[/]")
-    Console(highlight=False).print(table)
+    Console(highlight=False, emoji=False).print(table)
 
 
 def _report(
@@ -240,10 +262,9 @@ def _report(
     from interp.report import write
     from interp.report.page import verdict
 
-    errors = Console(stderr=True, highlight=False, soft_wrap=True)
-    with Progress(
-        SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=errors, transient=True
-    ) as bar:
+    errors = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
+    columns = SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()
+    with Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as bar:
         line = bar.add_task("starting")
         outcomes = run(
             subject, only, options, dtype=dtype, seed=seed,
@@ -251,7 +272,7 @@ def _report(
         )  # fmt: skip
         bar.update(line, description="writing the report")
         page = write(subject, outcomes, out, force=force)
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, soft_wrap=True, emoji=False)
     console.print(f"[bold]{_escape(subject.name)}[/]")
     for label, text in verdict(outcomes):
         console.print(f"  {label:<28}{_escape(text)}")

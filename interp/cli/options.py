@@ -39,7 +39,12 @@ Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for the report.")
 
 
 def parse_names(only: str | None) -> list[str] | None:
-    return None if only is None else [n.strip() for n in only.split(",") if n.strip()]
+    if only is None:
+        return None
+    names = [n.strip() for n in only.split(",") if n.strip()]
+    if not names:
+        raise InterpError(f"--only {only!r} names no analysis; see interp analyses")
+    return names
 
 
 def parse_settings(settings: list[str]) -> dict[str, dict[str, Any]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from interp.errors import UnknownName, unknown
+from interp.errors import InterpError, UnknownName, unknown
 from interp.hooked.base import Config, HookedModel, HookPoint
 from interp.hooked.mlp import HookedMLP, MLPConfig
 from interp.hooked.transformer import HookedTransformer, TransformerConfig
@@ -21,13 +21,16 @@ def config_from_dict(fields: dict[str, Any]) -> Config:
     fields = dict(fields)
     kind = fields.pop("kind", None)
     if kind not in MODELS:
-        raise UnknownName(unknown("kind of model", str(kind), MODELS))
+        raise UnknownName(unknown("kind of model", kind, MODELS))
     config_class = MODELS[kind].config_class
     known = config_class.__dataclass_fields__
     for name in fields:
         if name not in known:
             raise UnknownName(unknown(f"field of a {kind} config", name, known))
-    return config_class(**{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()})
+    try:
+        return config_class(**{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()})
+    except TypeError as error:
+        raise InterpError(f"the {kind} config does not fit together: {error}") from None
 
 
 def build(config: Config) -> HookedModel:

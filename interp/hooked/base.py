@@ -65,8 +65,11 @@ class HookedModel(HookedRootModule):
         Raises:
             InterpError: a parameter is missing, left over, or of another shape.
         """
-        with torch.device("meta"):
-            model = cls(config)
+        try:
+            with torch.device("meta"):
+                model = cls(config)
+        except (TypeError, RuntimeError) as error:
+            raise InterpError(f"no model can be built from {config}: {str(error).splitlines()[0]}") from None
         expected = {name: tuple(p.shape) for name, p in model.named_parameters()}
         given = {name: tuple(w.shape) for name, w in weights.items()}
         problems = [f"missing {n} {list(s)}" for n, s in expected.items() if n not in given]

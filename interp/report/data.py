@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from interp.analysis import Outcomes
+from interp.result import table_file
 from interp.subject import Subject
 from interp.versions import versions
 
@@ -34,7 +35,7 @@ def result_data(subject: Subject, outcomes: Outcomes) -> dict[str, Any]:
                 "notes": found.notes,
                 "context": found.context,
             }
-            part["tables"] = [table_file(name, table) for table in found.tables]
+            part["tables"] = [table_path(name, table) for table in found.tables]
         elif outcome.status == "skipped":
             part["reason"] = outcome.reason
         else:
@@ -59,14 +60,13 @@ def result_data(subject: Subject, outcomes: Outcomes) -> dict[str, Any]:
     )
 
 
-def table_file(analysis: str, table: str) -> str:
+def table_path(analysis: str, label: str) -> str:
     """Path of a table's CSV file inside the report's folder.
 
-    >>> table_file("frequencies", "by frequency")
+    >>> table_path("frequencies", "by frequency")
     'tables/frequencies.by_frequency.csv'
     """
-    safe = "".join(c if c.isalnum() or c in "-_" else "_" for c in table)
-    return f"tables/{analysis}.{safe}.csv"
+    return f"tables/{analysis}.{table_file(label)}.csv"
 
 
 def jsonable(value: Any) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from typing import Any
 
 import jinja2
@@ -11,26 +13,27 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from interp.analysis import Outcomes
-from interp.report.data import jsonable, table_file
+from interp.report.data import jsonable, table_path
 from interp.result import format_metric
 from interp.subject import Subject
 
 ROWS_SHOWN = 12
 LEADS_SHOWN = 2
 
-# what the verdict shows, in this order: label, metric, and how the number reads
-VERDICT = (
-    ("right answers", "correct", lambda m: f"{m['correct']:,} of {m['total']:,}"),
-    ("train loss", "train_loss", lambda m: format_metric(m["train_loss"])),
-    ("test loss", "test_loss", lambda m: format_metric(m["test_loss"])),
-    ("key frequencies", "key_frequencies", lambda m: format_metric(m["key_frequencies"])),
+# what the verdict shows, in this order: label, metric, the analyses that it is taken from, and how the number reads
+VERDICT: tuple[tuple[str, str, tuple[str, ...], Callable[[dict[str, Any]], str]], ...] = (
+    ("right answers", "correct", ("performance",), lambda m: f"{m['correct']:,} of {m['total']:,}"),
+    ("train loss", "train_loss", ("performance",), lambda m: format_metric(m["train_loss"])),
+    ("test loss", "test_loss", ("performance",), lambda m: format_metric(m["test_loss"])),
+    ("key frequencies", "key_frequencies", ("fourier", "frequencies"), lambda m: format_metric(m["key_frequencies"])),
     (
         "logits explained by a + b",
         "logit_variance_explained",
+        ("fourier",),
         lambda m: f"{m['logit_variance_explained']:.1%}",
     ),
-    ("restricted loss", "restricted_loss", lambda m: format_metric(m["restricted_loss"])),
-    ("excluded loss", "excluded_loss", lambda m: format_metric(m["excluded_loss"])),
+    ("restricted loss", "restricted_loss", ("frequencies",), lambda m: format_metric(m["restricted_loss"])),
+    ("excluded loss", "excluded_loss", ("frequencies",), lambda m: format_metric(m["excluded_loss"])),
 )
 
 
@@ -46,7 +49,7 @@ def render(subject: Subject, outcomes: Outcomes, data: dict[str, Any]) -> str:
         shown = outcome.result.figures if outcome.result else {}
         figures = [_figure(f"{name}-{i}", label, figure) for i, (label, figure) in enumerate(shown.items())]
         tables = [
-            {"label": label, "file": table_file(name, label), "rows": len(table), "html": table_html(table)}
+            {"label": label, "file": table_path(name, label), "rows": len(table), "html": table_html(table)}
             for label, table in (outcome.result.tables if outcome.result else {}).items()
         ]
         sections.append({"outcome": outcome, "figures": figures, "tables": tables})
@@ -70,10 +73,15 @@ def _figure(name: str, label: str, figure: go.Figure) -> dict[str, Any]:
 
 def verdict(outcomes: Outcomes) -> list[tuple[str, str]]:
     """Label and text of the numbers that a reader wants first, as far as the analyses found them."""
-    metrics: dict[str, Any] = {}
-    for outcome in outcomes.values():
-        metrics.update(outcome.result.metrics if outcome.result else {})
-    return [(label, text(metrics)) for label, key, text in VERDICT if metrics.get(key) is not None]
+    shown = []
+    for label, key, owners, text in VERDICT:
+        results = (outcomes[name].result for name in owners if name in outcomes)
+        metrics = next((r.metrics for r in results if r is not None and r.metrics.get(key) is not None), None)
+        if metrics is not None:
+            value = metrics[key]
+            broken = isinstance(value, float) and not math.isfinite(value)
+            shown.append((label, "not a number" if broken else text(metrics)))
+    return shown
 
 
 def figure_json(figure: go.Figure) -> Markup:

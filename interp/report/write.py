@@ -6,82 +6,119 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from interp.analysis import Outcomes
 from interp.errors import InterpError, OutputExists
-from interp.report.data import result_data, table_file
+from interp.report.data import result_data, table_path
 from interp.report.page import render
 from interp.subject import Subject
 
-PARTS = ("index.html", "result.json", "tables")
+FILES, TABLES = ("index.html", "result.json"), "tables"
 
 
 def check_output(out: Path, *, force: bool = False) -> None:
-    """Refuse a folder that holds anything but an earlier report, before any work is done.
+    """Refuse a folder that holds anything but an earlier report, or that cannot be written, before any work is done.
 
     Raises:
-        OutputExists: the folder (or a file of that name) is something else, and ``force`` is not set.
+        OutputExists: the folder (or a file of that name) is something else, and ``force`` is not set; or what a report's
+            files would replace is no file (``tables``: no folder), whatever ``force`` says.
+        InterpError: the folder cannot be made or written.
     """
-    if out.is_file():
-        raise OutputExists(f"{out} is a file; name a folder for the report with --out")
-    if force or not out.exists() or _is_report(out) or not any(out.iterdir()):
+    if out.exists() and not out.is_dir():
+        raise OutputExists(f"{out} is not a folder; name one for the report with --out")
+    place = next(p for p in (out, *out.absolute().parents) if p.exists())
+    if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
+        raise InterpError(
+            f"cannot write a report to {out}: {place} is no folder that can be written; choose another --out"
+        )
+    if not out.exists():
         return
-    held = ", ".join(sorted(p.name for p in out.iterdir())[:6])
-    raise OutputExists(
-        f"{out} holds something that is no report ({held}); choose another folder with --out, or add the report to it "
-        "with --force"
-    )
+    wrong = [name for name in FILES if (out / name).exists() and not (out / name).is_file()]
+    if (out / TABLES).exists() and not (out / TABLES).is_dir():
+        wrong.append(TABLES)
+    if wrong:
+        raise OutputExists(
+            f"{out / wrong[0]} is in the way of the report's own; move it, or choose another folder with --out"
+        )
+    if not force and _earlier(out) is None and any(out.iterdir()):
+        held = ", ".join(sorted(p.name for p in out.iterdir())[:6])
+        raise OutputExists(
+            f"{out} holds something that is no report ({held}); choose another folder with --out, or add the report to it "
+            "with --force"
+        )
 
 
-def _is_report(folder: Path) -> bool:
+def _earlier(folder: Path) -> dict[str, Any] | None:
+    """The ``result.json`` of a report in the folder; None where there is none of ours."""
     try:
-        return "interp_report" in json.loads((folder / "result.json").read_text(encoding="utf-8"))
+        data = json.loads((folder / "result.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return False
+        return None
+    return data if isinstance(data, dict) and isinstance(data.get("interp_report"), int) else None
 
 
 def write(subject: Subject, outcomes: Outcomes, out: Path, *, force: bool = False) -> Path:
     """Write ``index.html``, ``result.json`` and ``tables/*.csv``; returns the page's path.
 
-    An earlier report in the folder is replaced; other files in it are left alone.
+    An earlier report in the folder is replaced, its tables too; other files are left alone.
 
     Raises:
-        OutputExists: see `check_output`.
-        InterpError: the folder cannot be written; nothing is half-written then.
+        OutputExists, InterpError: see `check_output`; nothing is half-written then.
     """
     check_output(out, force=force)
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        building = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".partial", dir=out.parent))
-    except OSError as error:
-        raise InterpError(f"cannot write a report to {out}: {error.strerror or error}") from None
-    try:
-        _fill(building, subject, outcomes)
-        building.chmod(0o755)
-        if out.exists():
-            for part in PARTS:
-                _replace(building / part, out / part)
-        else:
-            os.rename(building, out)
+        with _workplace(out) as building:
+            _fill(building, subject, outcomes)
+            _put_in_place(building, out)
     except OSError as error:
         raise InterpError(f"cannot write a report to {out}: {error.strerror or error}") from error
+    return out / "index.html"
+
+
+@contextmanager
+def _workplace(out: Path) -> Iterator[Path]:
+    """A folder inside ``out``, so that moving things into place never crosses file systems; no trace is left of a failure."""
+    made = [p for p in (out, *out.absolute().parents) if not p.exists()]
+    out.mkdir(parents=True, exist_ok=True)
+    building = Path(tempfile.mkdtemp(prefix=".partial-", dir=out))
+    try:
+        yield building
     finally:
         shutil.rmtree(building, ignore_errors=True)
-    return out / "index.html"
+        for folder in made:
+            if not any(folder.iterdir()):
+                folder.rmdir()
 
 
 def _fill(folder: Path, subject: Subject, outcomes: Outcomes) -> None:
     data = result_data(subject, outcomes)
-    (folder / "tables").mkdir()
+    (folder / TABLES).mkdir()
     for name, outcome in outcomes.items():
         for label, table in (outcome.result.tables if outcome.result else {}).items():
-            table.to_csv(folder / table_file(name, label), index=False)
+            table.to_csv(folder / table_path(name, label), index=False)
     (folder / "result.json").write_text(json.dumps(data, indent=2, allow_nan=False), encoding="utf-8")
     (folder / "index.html").write_text(render(subject, outcomes, data), encoding="utf-8")
 
 
-def _replace(new: Path, old: Path) -> None:
-    if old.is_dir() and not old.is_symlink():
-        shutil.rmtree(old)
-    os.replace(new, old)
+def _put_in_place(building: Path, out: Path) -> None:
+    earlier = _earlier(out) or {}
+    (out / TABLES).mkdir(exist_ok=True)
+    for table in (building / TABLES).iterdir():
+        os.replace(table, out / TABLES / table.name)
+    current = {f"{TABLES}/{table.name}" for table in (out / TABLES).iterdir()}
+    for name in FILES:
+        os.replace(building / name, out / name)
+    kept = _named_tables(_earlier(out) or {})
+    for name in (_named_tables(earlier) & current) - kept:
+        (out / name).unlink(missing_ok=True)
+
+
+def _named_tables(data: dict[str, Any]) -> set[str]:
+    """The tables that a ``result.json`` names, as far as they lie where a report puts them."""
+    parts = data.get("analyses")
+    names = [n for part in (parts.values() if isinstance(parts, dict) else ()) for n in part.get("tables", [])]
+    return {n for n in names if isinstance(n, str) and n == f"{TABLES}/{Path(n).name}"}

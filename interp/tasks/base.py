@@ -140,7 +140,8 @@ class BinaryOperation(ABC):
     def correct(self, logits: Tensor, labels: Tensor | None = None) -> Tensor:
         """Whether the largest logit is the right answer's, per example (boolean, same leading axes as the losses)."""
         labels = (self.labels if labels is None else labels).to(logits.device)
-        return logits.argmax(-1) == labels
+        own = logits.gather(-1, labels.expand(logits.shape[:-1]).unsqueeze(-1)).squeeze(-1)
+        return (logits.argmax(-1) == labels) & ~own.isnan()  # argmax takes NaN for the largest
 
     def fit(self, model: HookedModel) -> Self:
         """The task in the form that ``model`` takes: with ``=`` for a transformer, without for an MLP.
@@ -170,7 +171,9 @@ class BinaryOperation(ABC):
         if not self.n_outputs <= outputs <= self.n_outputs + 1:
             problems.append(f"the model has {outputs} outputs, the task has {self.n_outputs} answers")
         if problems:
-            raise TaskMismatch(f"task {self} does not fit the model: " + "; ".join(problems))
+            raise TaskMismatch(
+                f"task {self} does not fit the model: " + "; ".join(problems) + "; give the task that it was trained on"
+            )
         return task
 
     def _with_equals(self, present: bool) -> Self:
@@ -195,6 +198,8 @@ class BinaryOperation(ABC):
 def check_split(task: BinaryOperation) -> None:
     """Refuse a split that leaves nothing to train on, or is of an unknown kind."""
     fraction, split = task.train_fraction, task.split
+    if not isinstance(task.seed, int) or isinstance(task.seed, bool) or not 0 <= task.seed < 2**63:
+        raise InterpError(f"{task.name}: seed must be a whole number of at least 0, got {task.seed!r}")
     if split not in ("python", "torch"):
         raise InterpError(f"{task.name}: split must be 'python' or 'torch', got {split!r}")
     if not isinstance(fraction, (int, float)) or not 0 < fraction <= 1:

@@ -41,7 +41,7 @@ def test_options_are_read_in_their_types() -> None:
 @pytest.mark.parametrize(
     ("option", "value", "message"),
     [("top", "many", "must be int"), ("top", "2.5", "must be int"), ("top", "true", "must be int"),
-     ("mode", "c", "must be Literal"), ("share", "x", "must be float"), ("tpo", "1", "did you mean 'top'")],
+     ("mode", "c", "must be one of a, b"), ("share", "x", "must be float"), ("tpo", "1", "did you mean 'top'")],
 )  # fmt: skip
 def test_bad_options(option: str, value: str, message: str) -> None:
     """Wrong types and unknown names are refused with both sides named."""
@@ -153,3 +153,20 @@ def test_the_subject_shows_itself() -> None:
     one.warnings.append("<b>NaN</b>")
     assert "modular:p=7" in repr(one)
     assert "&lt;b&gt;NaN" in one._repr_html_()
+
+
+def test_an_option_that_cannot_be_is_the_users_error() -> None:
+    """A site that the model has not, asked for by an option, stops the run with its own message."""
+    with pytest.raises(UnknownName, match="pca: no hook point matches 'blocks.9"):
+        analyze(subject("plain"), only=["pca"], options={"pca": {"site": "blocks.9.mlp.hook_post"}})
+
+
+@pytest.mark.parametrize(
+    "option", ["svd.top=0", "pca.components=0", "fourier.top=-1", "ablation.baseline=-1", "neurons.tuned=2"]
+)
+def test_options_out_of_range(option: str) -> None:
+    """Numbers that mean nothing are refused with the range."""
+    name, _, setting = option.partition(".")
+    key, _, value = setting.partition("=")
+    with pytest.raises(InterpError, match=rf"{name}: {key} must be (at least|between)"):
+        analyze(subject("plain"), only=[name], options={name: {key: value}})

@@ -31,12 +31,14 @@ class Fit:
         score: 0 to 1; of the layouts that do not fit, the one with the highest is named to the user.
         reason: why not, in a few words.
         certain: the file itself names this layout, so no other is considered.
+        question: what the user will be asked, because two readings fit.
     """
 
     ok: bool
     score: float
     reason: str = ""
     certain: bool = False
+    question: str = ""
 
 
 @dataclass(frozen=True)

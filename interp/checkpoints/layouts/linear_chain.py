@@ -34,7 +34,7 @@ class LinearChainLayout:
         odd = [n for n in weights if n not in _used(weights)]
         if odd:
             return Fit(False, 0.5, f"tensors that are no part of a chain: {', '.join(odd[:4])}")
-        return Fit(True, 0.7)
+        return Fit(True, 0.7, question="orientation must be given" if len(_readings(weights)) > 1 else "")
 
     def convert(self, weights: Weights, info: FileInfo, options: Mapping[str, Any]) -> Converted:
         chain, orientation = self._settle(weights, options)

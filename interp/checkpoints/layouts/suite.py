@@ -10,6 +10,7 @@ from interp.checkpoints.layouts import Converted, FileInfo, Fit, Weights
 from interp.errors import UnreadableFile
 from interp.hooked import config_from_dict
 
+ADVICE = "save the model again with interp.save"
 HEADER = "interp"  # the metadata key that holds our JSON
 
 
@@ -39,9 +40,12 @@ def read_header(metadata: Mapping[str, str]) -> dict[str, Any]:
     try:
         header = json.loads(metadata[HEADER])
     except json.JSONDecodeError as error:
-        raise UnreadableFile(f"the header's {HEADER!r} entry is no JSON ({error})") from None
+        raise UnreadableFile(f"the header's {HEADER!r} entry is no JSON ({error}); {ADVICE}") from None
     if not isinstance(header, dict) or not isinstance(header.get("config"), dict):
-        raise UnreadableFile(f"the header's {HEADER!r} entry has no config")
+        raise UnreadableFile(f"the header's {HEADER!r} entry has no config; {ADVICE}")
+    for name, kinds in (("step", (int, type(None))), ("task", (dict, type(None)))):
+        if not isinstance(header.get(name), kinds):
+            raise UnreadableFile(f"the header's {HEADER!r} entry has {header[name]!r} for its {name}; {ADVICE}")
     return header
 
 

@@ -27,7 +27,7 @@ class TwoEmbeddingsLayout:
         if not _readings(weights):
             shapes = ", ".join(f"{n} {list(weights[n].shape)}" for n in NAMES)
             return Fit(False, 0.9, f"the shapes do not chain in either orientation: {shapes}")
-        return Fit(True, 1.0)
+        return Fit(True, 1.0, question="orientation must be given" if len(_readings(weights)) > 1 else "")
 
     def convert(self, weights: Weights, info: FileInfo, options: Mapping[str, Any]) -> Converted:
         readings = _readings(weights)

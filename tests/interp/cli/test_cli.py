@@ -1,0 +1,255 @@
+"""The command line from end to end."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn.functional import linear
+
+import interp
+from tests.conftest import DEMO
+from tests.interp.cli.console import Run, make_chain, make_mlp, snapshot
+
+ANALYSES = (
+    "performance", "curves", "history", "fourier", "frequencies", "ablation", "neurons", "svd", "pca", "weights",
+)  # fmt: skip
+PAIRS = [(a, b) for a in range(7) for b in range(7)]
+
+
+@pytest.fixture(scope="session")
+def demo_run(shell: Run, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+    """What ``interp demo`` prints, and the folder that it writes."""
+    folder = tmp_path_factory.mktemp("demo")
+    ran = shell("demo", cwd=folder)
+    assert ran.code == 0, ran.err
+    return ran.out, folder / "report"
+
+
+@pytest.mark.parametrize("argv", [["--help"], ["-h"], ["analyze", "--help"], ["inspect", "-h"], ["--version"], []])
+def test_help_does_not_wait_for_torch(argv: list[str]) -> None:
+    """Help is instant because nothing heavy is imported for it."""
+    script = (
+        "import sys, interp.cli as cli\n"
+        f"sys.argv = ['interp', *{argv!r}]\n"
+        "try: cli.main()\n"
+        "except SystemExit: pass\n"
+        "print('HEAVY', [m for m in ('torch', 'transformer_lens', 'pandas', 'plotly') if m in sys.modules])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    assert done.stdout.splitlines()[-1] == "HEAVY []", done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("command", ["", "inspect", "analyze", "convert", "analyses", "demo"])
+def test_help_exists(run: Run, command: str) -> None:
+    """Every command explains itself, with an example; the root lists the commands."""
+    ran = run(*filter(None, [command, "--help"]))
+    assert (ran.code, ran.err) == (0, "")
+    expected = [f"Example: interp {command}"] if command else ["inspect", "analyze", "convert", "analyses", "demo"]
+    assert all(words in ran.out for words in expected), ran.out
+
+
+def test_version(run: Run) -> None:
+    """The version of the package, and nothing else."""
+    assert run("--version").out == f"{interp.__version__}\n"
+
+
+def test_inspect(shell: Run, work: Path) -> None:
+    """Tensors, shapes, dtypes, key, layout, size and hash of a stranger's file."""
+    ran = shell("inspect", "chain.pt", cwd=work)
+    assert (ran.code, ran.err) == (0, "")
+    facts = dict(line.split(maxsplit=1) for line in ran.out.splitlines() if line.strip())
+    content = (work / "chain.pt").read_bytes()
+    assert facts["sha256"].strip() == hashlib.sha256(content).hexdigest()
+    assert facts["size"].strip() == f"{len(content):,} bytes"
+    assert (facts["format"].strip(), facts["layout"].strip()) == ("torch zip", "linear_chain")
+    assert facts["weights"].strip() == "at  model"
+    for name, tensor in make_chain(seed=1).items():
+        assert facts[name].split() == ["x".join(map(str, tensor.shape)), "float32", "cpu"]
+
+
+def test_inspect_a_series(run: Run, work: Path) -> None:
+    """A folder of steps: how many, from which to which."""
+    assert "3 checkpoints, 0 to 20" in run("inspect", "steps").out
+
+
+def test_analyze(shell: Run, work: Path) -> None:
+    """The analyses named, the option given and the task typed are what the report holds; torch counts as many right."""
+    task = "modular:p=7,operation=subtract,train_fraction=0.5,seed=3"
+    ran = shell(
+        "analyze", "chain.pt", "--task", task, "--only", "fourier,performance", "--set", "fourier.top=2", "-o", "out",
+        cwd=work,
+    )  # fmt: skip
+    assert ran.code == 0, ran.err
+    found = json.loads((work / "out" / "result.json").read_text())
+    assert list(found["analyses"]) == ["performance", "fourier"]
+    assert found["analyses"]["fourier"]["context"]["options"] == {"top": 2}
+    assert found["subject"]["task"].startswith(task)
+    right = (forward(make_chain(seed=1)).argmax(-1) == torch.tensor([(a - b) % 7 for a, b in PAIRS])).sum()
+    assert found["analyses"]["performance"]["metrics"]["correct"] == int(right)
+    assert "Report: out/index.html" in ran.out
+    assert (work / "out" / "index.html").stat().st_size > 1_000_000  # plotly is inside
+
+
+def forward(chain: dict[str, Tensor]) -> Tensor:
+    """The logits ``[49, 7]`` of a network of `make_chain` on all pairs, with torch's own functions."""
+    embedded = torch.stack([chain["embed.weight"][[a, b]].flatten() for a, b in PAIRS])
+    return linear(linear(embedded, chain["fc.weight"], chain["fc.bias"]).relu(), chain["out.weight"], chain["out.bias"])
+
+
+def test_analyze_everything_that_applies(run: Run, work: Path) -> None:
+    """Without --only all analyses appear: those that need what the file lacks are skipped, with the reason."""
+    ran = run("analyze", "mlp.safetensors")
+    assert ran.code == 0, ran.err
+    found = json.loads((work / "report" / "result.json").read_text())["analyses"]
+    assert list(found) == list(ANALYSES)
+    assert {n for n, a in found.items() if a["status"] == "skipped"} == {"curves", "history"}
+    assert "skipped history: it is a single checkpoint, not a series" in ran.out
+
+
+def test_analyze_a_step(run: Run, work: Path) -> None:
+    """--step picks the checkpoint of a series."""
+    assert run("analyze", "steps", "--step", 10, "--only", "weights").code == 0
+    found = json.loads((work / "report" / "result.json").read_text())
+    assert (found["subject"]["step"], found["subject"]["steps"]) == (10, [0, 10, 20])
+    assert found["provenance"]["path"].endswith("step_10.safetensors")
+
+
+def test_analyze_in_another_dtype(run: Run, work: Path) -> None:
+    """--dtype is what the model is computed in, and the report says so."""
+    assert (
+        run("analyze", "mlp.safetensors", "--dtype", "float32", "--device", "cpu", "--only", "svd", "--seed", 5).code
+        == 0
+    )
+    context = json.loads((work / "report" / "result.json").read_text())["analyses"]["svd"]["context"]
+    assert (context["dtype"], context["seed"], context["device"]) == ("float32", 5, "cpu")
+
+
+def test_convert_and_reload(shell: Run, work: Path) -> None:
+    """A stranger's file becomes ours: read without being told anything, it computes the same, task included."""
+    ran = shell("convert", "chain.pt", "ours.safetensors", "--task", "modular:p=7,seed=4", cwd=work)
+    assert ran.code == 0, ran.err
+    assert "activation taken to be ReLU" in ran.err
+    ours, chain = interp.load(work / "ours.safetensors", device="cpu"), make_chain(seed=1)
+    assert ours.task == interp.ModularArithmetic(7, seed=4).fit(ours.model)
+    assert torch.equal(ours.model.W_U, chain["out.weight"].T)
+    torch.testing.assert_close(ours.model(torch.tensor(PAIRS)), forward(chain))
+
+
+def test_convert_narrows(run: Run, work: Path) -> None:
+    """--dtype rounds the weights once, as torch does."""
+    assert run("convert", "mlp.safetensors", "half.safetensors", "--dtype", "float16").code == 0
+    half = interp.load(work / "half.safetensors", device="cpu").model.state_dict()
+    assert all(torch.equal(half[n], w.half()) for n, w in make_mlp(seed=0).state_dict().items())
+
+
+def test_convert_over_itself(run: Run, work: Path) -> None:
+    """With --force a file may be its own target: it is read whole before it is replaced."""
+    assert run("convert", "mlp.safetensors", "mlp.safetensors", "--force").code == 0
+    again = interp.load(work / "mlp.safetensors", device="cpu")
+    assert again.task is not None
+    assert all(torch.equal(again.model.state_dict()[n], w) for n, w in make_mlp(seed=0).state_dict().items())
+
+
+def test_analyses(shell: Run, tmp_path: Path) -> None:
+    """Every analysis with its summary, needs and options, types and defaults included."""
+    ran = shell("analyses", cwd=tmp_path)
+    assert (ran.code, ran.err) == (0, "")
+    rows = {line.split()[0]: line for line in ran.out.splitlines() if line.split()}
+    assert set(ANALYSES) <= set(rows)
+    assert "top: int = 8" in rows["fourier"]
+    assert "cyclic" in rows["fourier"]
+
+
+@pytest.mark.parametrize(
+    ("argv", "applies", "reason"),
+    [(["mlp.safetensors"], "yes", "no: it is a single checkpoint, not a series"),
+     (["chain.pt"], "no: no task is known for it: give one", "no: it is a single checkpoint, not a series"),
+     (["chain.pt", "--task", "modular:p=7,operation=x^2+y^2"], "no: x^2+y^2 modulo 7 is not addition", "no: "),
+     (["steps", "--task", "modular:p=7"], "yes", "yes")],
+)  # fmt: skip
+def test_analyses_of_a_file(run: Run, work: Path, argv: list[str], applies: str, reason: str) -> None:
+    """With a file: which analyses apply, and why the others do not."""
+    ran = run("analyses", *argv)
+    assert (ran.code, ran.err) == (0, "")
+    rows = {line.split()[0]: line.rstrip() for line in ran.out.splitlines() if line.split()}
+    assert applies in rows["fourier"].split("top: int = 8")[1]
+    assert reason in rows["history"].split("every: int = 1")[1]
+
+
+def test_demo_prints_the_verdict(demo_run: tuple[str, Path]) -> None:
+    """The numbers that a reader wants first, and where the report is."""
+    out, _ = demo_run
+    said = [" ".join(line.split()) for line in out.splitlines()]
+    assert "right answers 2,809 of 2,809" in said
+    for label in ("train loss", "test loss", "key frequencies", "logits explained by a + b", "restricted loss"):
+        assert any(line.startswith(label) for line in said), label
+    assert said[-1] == "Report: report/index.html"
+
+
+def test_demo_agrees_with_its_training(demo_run: tuple[str, Path]) -> None:
+    """The losses that the report computes in float64 are those that the training loop wrote down in float32."""
+    found = json.loads((demo_run[1] / "result.json").read_text())["analyses"]["performance"]["metrics"]
+    recorded = json.loads((DEMO / "metrics.jsonl").read_text().splitlines()[-1])
+    for part in ("train_loss", "test_loss"):
+        assert found[part] == pytest.approx(recorded[part], rel=1e-2)
+    assert found["correct"] == found["total"] == 53 * 53
+
+
+def test_demo_refuses_a_folder_of_something_else(run: Run, tmp_path: Path) -> None:
+    """The demo keeps the rule of analyze: nothing of anyone else's is overwritten."""
+    (tmp_path / "index.html").write_text("mine")
+    ran = run("demo", "--out", tmp_path)
+    assert (ran.code, snapshot(tmp_path)) == (2, {"index.html": b"mine"})
+    assert "--force" in ran.said
+
+
+def test_a_failed_analysis(run: Run, work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One red line with the error as it is; the others run, and the report is written."""
+
+    def fail(_: interp.Subject) -> None:
+        raise RuntimeError("[red]no[/red]")
+
+    monkeypatch.setattr("probes.performance.measure", fail)
+    ran = run("analyze", "mlp.safetensors", "--only", "performance,weights")
+    assert ran.code == 0
+    found = json.loads((work / "report" / "result.json").read_text())["analyses"]
+    assert {name: part["status"] for name, part in found.items()} == {"performance": "failed", "weights": "ok"}
+    assert ran.said == "failed performance: RuntimeError: [red]no[/red]"
+
+
+@pytest.fixture
+def interrupted(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Let Ctrl-C arrive where the function of that name is called."""
+
+    def at(name: str) -> None:
+        def stop(*_: object, **__: object) -> None:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(name, stop)
+
+    return at
+
+
+@pytest.mark.parametrize("where", ["probes.performance.measure", "pandas.DataFrame.to_csv", "interp.checkpoints.load"])
+def test_ctrl_c_writes_nothing(run: Run, work: Path, interrupted: Callable[[str], None], where: str) -> None:
+    """While loading, analysing or writing: exit code 130, and the folder is as it was."""
+    before = snapshot(work)
+    interrupted(where)
+    ran = run("analyze", "mlp.safetensors", "--only", "weights,performance")
+    assert (ran.code, snapshot(work)) == (130, before)
+    assert "Traceback" not in ran.err
+
+
+def test_ctrl_c_says_so(run: Run, work: Path, interrupted: Callable[[str], None]) -> None:
+    """One line, and that nothing was written."""
+    interrupted("probes.performance.measure")
+    ran = run("analyze", "mlp.safetensors", "--only", "performance")
+    assert ran.said == "error: interrupted; nothing was written"

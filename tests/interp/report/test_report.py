@@ -1,0 +1,254 @@
+"""The report's folder: ``result.json``, the tables, the page, and how they are put in place."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import math
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+import interp
+from interp.analysis import Outcome, Outcomes, Result, analysis
+from interp.errors import OutputExists
+from interp.report import write
+from interp.result import check_result
+from tests.conftest import DEMO
+from tests.interp.report.pages import read
+
+VERDICT = (
+    "correct", "total", "train_loss", "test_loss", "key_frequencies", "logit_variance_explained", "restricted_loss",
+    "excluded_loss",
+)  # fmt: skip
+CONTEXT = {"options": {}, "dtype": "float64", "device": "cpu", "seed": 0, "seconds": 0.1, "checkpoint": ""}
+
+
+def outcome(name: str = "one", **parts: Any) -> Outcomes:
+    """A single analysis that went well, with a result of these parts."""
+    return Outcomes({name: Outcome(name, "ok", "summary", Result(**parts, context=CONTEXT))})
+
+
+def test_keys(demo_report: Path) -> None:
+    """The contract of ``result.json``: format, subject, provenance, analyses."""
+    _, found = read(demo_report)
+    assert list(found) == ["interp_report", "subject", "provenance", "analyses"]
+    assert found["interp_report"] == 1
+    assert set(found["subject"]) >= {"name", "model", "config", "parameters", "task", "step", "steps", "warnings"}
+    assert set(found["provenance"]) >= {"path", "sha256", "format", "layout", "notes", "versions"}
+    assert set(found["provenance"]["versions"]) >= {"interp-suite", "python", "torch", "transformer-lens"}
+
+
+def test_subject_and_provenance(demo_report: Path) -> None:
+    """They are the facts of the file: its hash, its steps, its parameters."""
+    _, found = read(demo_report)
+    last = DEMO / "checkpoints" / "step_08000.safetensors"
+    assert found["provenance"]["sha256"] == hashlib.sha256(last.read_bytes()).hexdigest()
+    assert (found["subject"]["step"], len(found["subject"]["steps"])) == (8000, 12)
+    assert found["subject"]["task"].startswith("modular:p=53,operation=add,train_fraction=0.46,seed=2")
+    embedded, heads, mlp = 54 * 48 + 3 * 48, 4 * 48 * 12 * 4, 2 * 48 * 192 + 192 + 48
+    assert found["subject"]["parameters"] == embedded + heads + mlp + 48 * 53
+
+
+def test_metrics_of_the_demo(demo_report: Path) -> None:
+    """The verdict's metrics are there under their names, finite, and tell of a network that has grokked."""
+    _, found = read(demo_report)
+    metrics = {k: v for part in found["analyses"].values() for k, v in part["metrics"].items()}
+    assert set(VERDICT) <= set(metrics)
+    assert all(math.isfinite(metrics[name]) for name in VERDICT if name != "key_frequencies")
+    assert metrics["correct"] == metrics["total"] == 53 * 53
+    assert metrics["key_frequencies"]
+    assert all(1 <= k <= 26 for k in metrics["key_frequencies"])
+    assert metrics["excluded_loss"] > 1 > metrics["test_loss"] > metrics["restricted_loss"]
+    assert metrics["logit_variance_explained"] > 0.9
+
+
+def test_every_analysis_has_a_status(demo_report: Path, demo_outcomes: Outcomes) -> None:
+    """``ok``, and then with the context that the host fills in; metrics are the results' own."""
+    _, found = read(demo_report)
+    assert list(found["analyses"]) == list(demo_outcomes)
+    for name, part in found["analyses"].items():
+        assert part["status"] == "ok", (name, part)
+        assert set(part["context"]) >= set(CONTEXT)
+        assert part["context"]["checkpoint"] == found["provenance"]["sha256"]
+        result = demo_outcomes[name].result
+        assert result is not None
+        assert set(part["metrics"]) == set(result.metrics)
+        numbers = [n for n, v in result.metrics.items() if isinstance(v, int | float) and math.isfinite(v)]
+        assert all(part["metrics"][n] == result.metrics[n] for n in numbers)
+
+
+def test_tables(demo_report: Path, demo_outcomes: Outcomes) -> None:
+    """Every table is one CSV file, named in ``result.json``, linked from the page, and as long as the result's."""
+    page, found = read(demo_report)
+    listed = [file for part in found["analyses"].values() for file in part["tables"]]
+    lengths = [len(t) for o in demo_outcomes.values() if o.result for t in o.result.tables.values()]
+    assert sorted(listed) == sorted(f"tables/{p.name}" for p in (demo_report / "tables").iterdir())
+    assert [len(pd.read_csv(demo_report / file)) for file in listed] == lengths
+    assert set(listed) <= set(page.addresses)
+
+
+def test_tables_of_like_names() -> None:
+    """Two tables never share a file: a result that would have it so is refused."""
+    table = pd.DataFrame({"x": [1]})
+    check_result(Result(tables={"a b": table, "a-b": table}))
+    with pytest.raises(ValueError, match="'a b' and 'a_b' would share one file"):
+        check_result(Result(tables={"a b": table, "a_b": table}))
+
+
+def test_strict_json(small: interp.Subject, tmp_path: Path) -> None:
+    """NaN and infinity are null, numpy's numbers are numbers, and what JSON has no form for is text."""
+    metrics = {"nan": math.nan, "inf": [-math.inf, np.float32("nan")], "one": np.int64(1), "half": np.float32(0.5),
+               "deep": {"nan": np.nan, 3: (1, True)}, "tensor": torch.ones(2)}  # fmt: skip
+    write(small, outcome(metrics=metrics), tmp_path / "out")
+    found = read(tmp_path / "out")[1]["analyses"]["one"]["metrics"]
+    assert found.pop("tensor").startswith("tensor(")
+    assert found == {"nan": None, "inf": [None, None], "one": 1, "half": 0.5, "deep": {"nan": None, "3": [1, True]}}
+
+
+def test_the_page_stands_alone(demo_report: Path) -> None:
+    """Every address in it is a place in the page or a file beside it; the anchors and files exist."""
+    page, _ = read(demo_report)
+    ids = {a["id"] for _, a in page.elements if "id" in a}
+    addresses = [a for a in page.addresses if a != "data:,"]
+    assert "result.json" in addresses
+    for address in addresses:
+        known = address[1:] in ids if address.startswith("#") else (demo_report / address).is_file()
+        assert known, address
+
+
+def test_the_verdict_is_on_the_page(demo_report: Path) -> None:
+    """The first thing to read is how many answers are right; every analysis has its section."""
+    page, found = read(demo_report)
+    assert page.text.index("2,809 of 2,809") < page.text.index("Provenance")
+    sections = [a["id"] for tag, a in page.elements if tag == "section"]
+    assert sections == [*found["analyses"], "skipped", "provenance"]
+    assert page.red == []
+
+
+def test_skipped_analyses(small: interp.Subject, tmp_path: Path) -> None:
+    """A subject without a task: what needs one is skipped, and the reason stands in the JSON and on the page."""
+    small.task = None
+    outcomes = interp.analyze(small, ["fourier", "history", "weights"])
+    write(small, outcomes, tmp_path / "out")
+    page, found = read(tmp_path / "out")
+    assert {n: p["status"] for n, p in found["analyses"].items()} == {
+        "history": "skipped", "fourier": "skipped", "weights": "ok"
+    }  # fmt: skip
+    for name in ("fourier", "history"):
+        reason = found["analyses"][name]["reason"]
+        assert reason
+        assert f"{name} was skipped: {reason}." in page.text
+
+
+def test_failed_analyses(small: interp.Subject, tmp_path: Path, register: Callable[..., None]) -> None:
+    """One red line on top with the error, the traceback below, and the others run."""
+
+    @analysis("bad", summary="raises")
+    def bad(subject: interp.Subject) -> Result:
+        raise RuntimeError("the dog ate it")
+
+    @analysis("good", summary="runs")
+    def good(subject: interp.Subject) -> Result:
+        return Result({"answer": 42})
+
+    register(bad, good, broken="module:thing failed to import: ImportError: no cake")
+    write(small, interp.analyze(small), tmp_path / "out")
+    page, found = read(tmp_path / "out")
+    assert {n: p["status"] for n, p in found["analyses"].items()} == {"bad": "failed", "good": "ok", "broken": "failed"}
+    assert found["analyses"]["bad"]["error"] == "RuntimeError: the dog ate it"
+    assert found["analyses"]["good"]["metrics"] == {"answer": 42}
+    assert page.red[:2] == [
+        "bad failed: RuntimeError: the dog ate it",
+        "broken failed: module:thing failed to import: ImportError: no cake",
+    ]
+    assert 'raise RuntimeError("the dog ate it")' in page.red[2]
+
+
+def test_nan_in_the_weights(small: interp.Subject, tmp_path: Path) -> None:
+    """The warning is the first red block of the page, and stands in the JSON; every metric stays strict JSON."""
+    with torch.no_grad():
+        small.model.get_parameter("layers.0.W")[0, :3] = math.nan
+    interp.save(small.model, tmp_path / "nan.safetensors", task=small.task)
+    subject = interp.load(tmp_path / "nan.safetensors", device="cpu")
+    write(subject, interp.analyze(subject), tmp_path / "out")
+    page, found = read(tmp_path / "out")
+    assert found["subject"]["warnings"] == ["layers.0.W has 3 entries that are NaN or infinite"]
+    assert page.red[0].startswith("Warning: layers.0.W has 3 entries that are NaN or infinite.")
+
+
+def test_a_report_replaces_a_report(small: interp.Subject, tmp_path: Path) -> None:
+    """Its parts are new, the tables of the old one are gone, and what others put beside it stays."""
+    out = tmp_path / "out"
+    write(small, outcome("old", tables={"t": pd.DataFrame({"x": [1]})}), out)
+    (out / "notes").mkdir()
+    (out / "notes" / "mine.txt").write_text("mine")
+    write(small, outcome("new", tables={"t": pd.DataFrame({"x": [2]})}), out)
+    assert [p.name for p in (out / "tables").iterdir()] == ["new.t.csv"]
+    assert list(read(out)[1]["analyses"]) == ["new"]
+    assert (out / "notes" / "mine.txt").read_text() == "mine"
+    assert {p.name for p in out.iterdir()} == {"index.html", "result.json", "tables", "notes"}
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_a_strangers_file_among_the_tables(small: interp.Subject, tmp_path: Path, force: bool) -> None:
+    """It survives a new report, too."""
+    out = tmp_path / "out"
+    if force:
+        (out / "tables").mkdir(parents=True)
+    else:
+        write(small, outcome(), out)
+    (out / "tables" / "mine.csv").write_text("mine")
+    write(small, outcome(), out, force=force)
+    assert (out / "tables" / "mine.csv").is_file()
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), RuntimeError("a bug of ours")])
+@pytest.mark.parametrize("earlier", [False, True])
+def test_a_failed_write(
+    small: interp.Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, earlier: bool
+) -> None:
+    """Nothing is left behind, and an earlier report is as it was."""
+    out = tmp_path / "out"
+    if earlier:
+        write(small, outcome("old", tables={"t": pd.DataFrame({"x": [1]})}), out)
+    before = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
+
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(pd.DataFrame, "to_csv", fail)
+    with pytest.raises(interp.InterpError if isinstance(error, OSError) else RuntimeError, match=str(error.args[-1])):
+        write(small, outcome("new", tables={"t": pd.DataFrame({"x": [2]})}), out)
+    assert {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == before
+    assert [p.name for p in tmp_path.iterdir()] == (["out"] if earlier else [])
+
+
+def test_a_mount_point(small: interp.Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty folder on another file system (a mounted volume) takes a report like any other."""
+    out, real = tmp_path / "volume", os.replace
+    out.mkdir()
+
+    def replace(source: str | Path, target: str | Path) -> None:
+        if Path(source).is_relative_to(out) != Path(target).is_relative_to(out):
+            raise OSError(errno.EXDEV, "Invalid cross-device link")
+        real(source, target)
+
+    monkeypatch.setattr(os, "replace", replace)
+    write(small, outcome(), out)
+    assert read(out)[1]["interp_report"] == 1
+
+
+def test_a_folder_of_something_else(small: interp.Subject, tmp_path: Path) -> None:
+    """It is refused, the message names what it holds, and nothing changes."""
+    (tmp_path / "thesis.tex").write_text("mine")
+    with pytest.raises(OutputExists, match=r"thesis\.tex.*--force"):
+        write(small, outcome(), tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == ["thesis.tex"]
