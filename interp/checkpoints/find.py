@@ -15,8 +15,11 @@ from interp.errors import InterpError, UnreadableFile, unknown
 
 # where the weights of a model usually lie, best first
 PREFERRED = ("model", "model_state_dict", "state_dict", "net", "network", "module", "params", "weights")
-# tensors under these keys belong to the training and not to the model
-TRAINING = re.compile(r"optim|sched|scaler|rng|generator|loss|metric|callback|loop|grad", re.IGNORECASE)
+# what lies under these keys belongs to the training and not to the model
+TRAINING = re.compile(
+    r"(.*_)?(optim(izer)?s?|opt|(lr_)?sched(uler)?s?|(grad_)?scaler|rng|callbacks|loops|loss(es)?|metrics|grads?|gradients?)(_states?|_state_dict)?",
+    re.IGNORECASE,
+)
 SERIES = ("state_dicts", "checkpoints", "models", "snapshots")
 STEP = ("step", "global_step", "steps", "iteration", "iter", "epoch", "num_updates", "update")
 CONFIG = ("config", "cfg", "args", "hparams", "hyper_parameters", "hyperparameters", "options")
@@ -63,7 +66,7 @@ def find(contents: Contents, key: str | None = None) -> Findings:
         UnreadableFile: the file holds no named tensors.
         InterpError: there are several candidates, or none under ``key``; the message lists them.
     """
-    candidates = dict(_candidates(contents.tree))
+    candidates = {c.where: c for c in _candidates(contents.tree, (), set())}
     if not candidates:
         held = ", ".join(map(str, list(contents.tree)[:10])) if isinstance(contents.tree, Mapping) else "no mapping"
         stubs = (
@@ -76,112 +79,148 @@ def find(contents: Contents, key: str | None = None) -> Findings:
             f"{contents.path} ({contents.format}) holds no named tensors; it holds: {held}{stubs}; save the model's state_dict()"
         )
     top = contents.tree if isinstance(contents.tree, Mapping) else {}
-    chosen = _choose(contents.path, candidates, key)
-    step = _step(top)
-    found = [
-        _strip(where, candidates[where], bundled if bundled is not None else step)
-        for where, bundled in zip(chosen, _bundled_steps(top, chosen), strict=True)
-    ]
+    chosen, bundled = _choose(contents.path, candidates, key)
+    steps = _bundled_steps(contents.tree, chosen) if bundled else [_step(top)]
+    found = [_strip(c.where, c.weights, step) for c, step in zip(chosen, steps, strict=True)]
     return Findings(tuple(found), _config(top), _curves(top))
 
 
-def _candidates(tree: Any, path: str = "", depth: int = 0) -> Iterator[tuple[str, Weights]]:
-    """All mappings from names to tensors, with their paths; what belongs to the optimizer is passed over."""
-    if depth > 6:
+@dataclass(frozen=True)
+class _Candidate:
+    """A mapping from names to tensors, and the keys that lead to it (their types kept: 3 is a step, "3" a name)."""
+
+    keys: tuple[Any, ...]
+    weights: Weights
+
+    @property
+    def where(self) -> str:
+        return "/".join(map(str, self.keys))
+
+
+def _candidates(tree: Any, keys: tuple[Any, ...], seen: set[int]) -> Iterator[_Candidate]:
+    """All mappings from names to tensors; what belongs to the training is passed over, shared parts are visited once."""
+    if len(keys) > 6 or id(tree) in seen:
         return
+    seen.add(id(tree))
     if isinstance(tree, Stub):  # a whole pickled module
-        state = tree.state[1] if isinstance(tree.state, tuple) and len(tree.state) == 2 else tree.state
-        weights = dict(_module_weights(state)) if isinstance(state, Mapping) else {}
+        weights = dict(_module_weights(tree, "", set()))
         if weights:
-            yield path, weights
+            yield _Candidate(keys, weights)
         return
-    if isinstance(tree, list):
-        for i, item in enumerate(tree[:100_000]):
-            if isinstance(item, (Mapping, Stub)):
-                yield from _candidates(item, _join(path, i), depth + 1)
+    if isinstance(tree, Mapping):
+        tensors = {str(k): v for k, v in tree.items() if isinstance(v, TensorRef)}
+        if any(t.ndim for t in tensors.values()):
+            yield _Candidate(keys, tensors)
+        items = [(k, v) for k, v in tree.items() if not TRAINING.fullmatch(str(k))]
+    else:
+        items = list(enumerate(tree)) if isinstance(tree, list) else []
+    for name, item in items:
+        if isinstance(item, (Mapping, list, Stub)):
+            yield from _candidates(item, (*keys, name), seen)
+
+
+def _module_weights(module: Stub, prefix: str, seen: set[int]) -> Iterator[tuple[str, TensorRef]]:
+    """Parameters and buffers of a pickled nn.Module, as its state dict would name them."""
+    state = module.state[1] if isinstance(module.state, tuple) and len(module.state) == 2 else module.state
+    if not isinstance(state, Mapping) or id(module) in seen:
         return
-    if not isinstance(tree, Mapping):
-        return
-    tensors = {str(k): v for k, v in tree.items() if isinstance(v, TensorRef) and not TRAINING.search(str(k))}
-    if any(t.ndim for t in tensors.values()):
-        yield path, tensors
-        return
-    for name, item in tree.items():
-        if not TRAINING.search(str(name)):
-            yield from _candidates(item, _join(path, name), depth + 1)
+    seen.add(id(module))
+
+    def part(name: str) -> Mapping[str, Any]:
+        group = state.get(name)
+        return group if isinstance(group, Mapping) else {}
+
+    for name, value in (*part("_parameters").items(), *part("_buffers").items()):
+        if isinstance(value, TensorRef):
+            yield f"{prefix}{name}", value
+    for name, inner in part("_modules").items():
+        if isinstance(inner, Stub):
+            yield from _module_weights(inner, f"{prefix}{name}.", seen)
 
 
-def _module_weights(state: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, TensorRef]]:
-    for group in ("_parameters", "_buffers"):
-        for name, value in (state.get(group) or {}).items():
-            if isinstance(value, TensorRef):
-                yield prefix + name, value
-    for name, module in (state.get("_modules") or {}).items():
-        inner = module.state if isinstance(module, Stub) else None
-        if isinstance(inner, Mapping):
-            yield from _module_weights(inner, f"{prefix}{name}.")
-
-
-def _join(path: str, part: Any) -> str:
-    return f"{path}/{part}" if path else str(part)
-
-
-def _choose(path: Path, candidates: Mapping[str, Weights], key: str | None) -> list[str]:
-    """Paths of the state dicts to use: one, or the steps of a bundle."""
+def _choose(path: Path, candidates: Mapping[str, _Candidate], key: str | None) -> tuple[list[_Candidate], bool]:
+    """The state dict to use, or the steps of a bundle (and whether it is one)."""
     if key is not None:
-        under = [c for c in candidates if c == key or c.startswith(f"{key}/")]
+        under = {w: c for w, c in candidates.items() if w == key or w.startswith(f"{key}/")}
         if not under:
             raise InterpError(f"{path}: " + unknown("key", key, candidates))
-        candidates = {c: candidates[c] for c in under}
+        candidates = {key: under[key]} if key in under else under
     if len(candidates) == 1:
-        return list(candidates)
-    parents = {c.rpartition("/")[0] for c in candidates}
-    if len(parents) == 1 and (next(iter(parents)) in SERIES or all(_is_number(c) for c in candidates)):
-        return sorted(candidates, key=_number)
+        return list(candidates.values()), False
     for name in PREFERRED:
         if name in candidates:
-            return [name]
-        bundle = [c for c in candidates if c.startswith(f"{name}/") and _is_number(c)]
-        if bundle:
-            return sorted(bundle, key=_number)
-    for name in SERIES:
-        bundle = [c for c in candidates if c.startswith(f"{name}/")]
-        if bundle:
-            return sorted(bundle, key=_number)
-    listing = ", ".join(f"{c or '(top)'} ({len(w)} tensors)" for c, w in list(candidates.items())[:10])
+            return [candidates[name]], False
+    bundle = _bundle(list(candidates.values()))
+    if bundle:
+        return bundle, True
+    listing = ", ".join(f"{w or '(top)'} ({len(c.weights)} tensors)" for w, c in list(candidates.items())[:10])
     raise InterpError(f"{path} holds several sets of weights: {listing}; choose one with --key NAME (key= in Python)")
 
 
-def _is_number(path: str) -> bool:
-    return re.search(r"\d+$", path) is not None
+def _bundle(candidates: list[_Candidate]) -> list[_Candidate]:
+    """One candidate per step, where the candidates are the steps of a run: items of a list, or under numbers as keys."""
+    for depth in range(3):
+        by_step: dict[int, list[_Candidate]] = {}
+        for c in candidates:
+            number = _number(c.keys, depth)
+            if number is not None:
+                by_step.setdefault(number, []).append(c)
+        steps = [_of_step(group, depth + 1) for _, group in sorted(by_step.items())]
+        if len(steps) > 1 and all(s is not None for s in steps):
+            return [s for s in steps if s is not None]
+    return []
 
 
-def _number(path: str) -> int:
-    match = re.search(r"(\d+)$", path)
-    return int(match.group(1)) if match else -1
+def _number(keys: tuple[Any, ...], depth: int) -> int | None:
+    """The step that a key stands for: a whole number, ``step_100``, or digits under a name such as ``checkpoints``."""
+    if len(keys) <= depth:
+        return None
+    key = keys[depth]
+    if isinstance(key, int) and not isinstance(key, bool):
+        return key
+    named = re.fullmatch(r"(?:step|epoch|iter|iteration|ckpt|checkpoint)[-_]?(\d+)", str(key))
+    if named:
+        return int(named.group(1))
+    return int(str(key)) if depth > 0 and keys[depth - 1] in SERIES and str(key).isdigit() else None
 
 
-def _bundled_steps(top: Mapping[Any, Any], chosen: list[str]) -> list[int | None]:
-    """Steps of a bundle: its integer keys, or a list of numbers of the same length beside it."""
-    if len(chosen) == 1:
-        return [None]
-    for name, values in top.items():
-        lengths_agree = isinstance(values, list) and len(values) == len(chosen)
-        if lengths_agree and re.search(r"step|epoch|iter", str(name)) and all(isinstance(v, int) for v in values):
+def _of_step(group: list[_Candidate], depth: int) -> _Candidate | None:
+    """The model's weights among those of one step."""
+    by_name = {"/".join(map(str, c.keys[depth:])): c for c in group}
+    names = ["", *PREFERRED]
+    return group[0] if len(group) == 1 else next((by_name[n] for n in names if n in by_name), None)
+
+
+def _bundled_steps(tree: Any, chosen: list[_Candidate]) -> list[int | None]:
+    """Steps of a bundle: what each says of itself, numbers in a list of the same length beside it, or its keys."""
+    place = next(i for i in range(len(chosen[0].keys)) if len({c.keys[i] for c in chosen}) > 1)
+    items = [_follow(tree, c.keys[: place + 1]) for c in chosen]
+    own = [_step(item) if isinstance(item, Mapping) else None for item in items]
+    if all(step is not None for step in own):
+        return own
+    beside = _follow(tree, chosen[0].keys[: max(0, place - 1)])
+    for name, values in beside.items() if isinstance(beside, Mapping) else ():
+        numbers = isinstance(values, list) and len(values) == len(chosen) and all(isinstance(v, int) for v in values)
+        if numbers and re.search(r"step|epoch|iter", str(name)):
             return list(values)
-    return [_number(c) for c in chosen]
+    return [_number(c.keys, place) for c in chosen]
+
+
+def _follow(tree: Any, keys: tuple[Any, ...]) -> Any:
+    for name in keys:
+        tree = tree[name]
+    return tree
 
 
 def _strip(where: str, weights: Weights, step: int | None) -> Found:
+    weights = {name: w for name, w in weights.items() if name != "n_averaged"}  # the counter of torch's AveragedModel
     names, stripped = {name: name for name in weights}, []
     for wrapper in ANYWHERE:
         if any(wrapper in n for n in names.values()):
             names = {k: n.replace(wrapper, "") for k, n in names.items()}
             stripped.append(wrapper)
     while True:
-        # torch.optim.swa_utils counts beside the wrapped module
-        carrying = [n for n in names.values() if n != "n_averaged"]
-        prefix = next((p for p in LEADING if carrying and all(n.startswith(p) for n in carrying)), None)
+        prefix = next((p for p in LEADING if names and all(n.startswith(p) for n in names.values())), None)
         if prefix is None:
             break
         names = {k: n.removeprefix(prefix) for k, n in names.items()}
@@ -213,8 +252,13 @@ def _curves(top: Mapping[Any, Any]) -> dict[str, list[float]]:
     """Recorded curves: lists of plain numbers, and 0-dimensional tensors as curves of one point."""
     curves = {}
     for name, value in top.items():
-        if isinstance(value, list) and len(value) > 1 and all(isinstance(v, (int, float)) for v in value):
+        if isinstance(value, list) and len(value) > 1 and all(_is_measurement(v) for v in value):
             curves[str(name)] = [float(v) for v in value]
         elif isinstance(value, TensorRef) and value.shape == () and "loss" in str(name):
             curves[str(name)] = [float(value.load())]
     return curves
+
+
+def _is_measurement(value: Any) -> bool:
+    """A number that a float can hold; NaN is one too, since a diverged run records it."""
+    return isinstance(value, (int, float)) and not abs(value) > 1e300

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import pickle
+import struct
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -17,7 +19,7 @@ from safetensors import SafetensorError, safe_open
 
 from interp.checkpoints import torch_files
 from interp.checkpoints.restricted_pickle import RestrictedUnpickler, plain
-from interp.checkpoints.tensors import TensorRef
+from interp.checkpoints.tensors import TensorRef, damage, guarded
 from interp.errors import InterpError, UnreadableFile
 
 SUFFIXES = (".pt", ".pth", ".ckpt", ".bin", ".pkl", ".safetensors", ".npz")
@@ -49,18 +51,20 @@ def read(path: Path) -> Contents:
     Raises:
         UnreadableFile: missing, empty, truncated, corrupted, or of no known format.
     """
-    if not path.is_file():
+    try:
+        size = path.stat().st_size if path.is_file() else None
+    except OSError as error:
+        raise UnreadableFile(f"cannot read {path}: {error.strerror}; check the path and its permissions") from None
+    if size is None:
         raise UnreadableFile(f"no file at {path}; check the path, or name the folder of a run")
-    if path.stat().st_size == 0:
+    if size == 0:
         raise UnreadableFile(f"{path} is empty (0 bytes); copy or save it again")
     try:
         return _reader_of(path)(path)
     except InterpError:
         raise
     except Exception as error:  # whatever a damaged file provokes in a parser, the user hears one thing
-        raise UnreadableFile(
-            f"{path}: truncated or corrupted ({type(error).__name__}: {str(error)[:200]}); copy or save it again"
-        ) from error
+        raise UnreadableFile(f"{path}: {damage(error)}") from error
 
 
 def _reader_of(path: Path) -> Callable[[Path], Contents]:
@@ -87,6 +91,7 @@ def _reader_of(path: Path) -> Callable[[Path], Contents]:
 def _read_zip(path: Path) -> Contents:
     archive = zipfile.ZipFile(path)
     names = archive.namelist()
+    _check_directory(path, len(names))
     if any(n == "data.pkl" or n.endswith("/data.pkl") for n in names):
         tree, stubs = torch_files.read_zip(path, archive)
         return Contents(path, "torch zip", plain(tree), stubs=tuple(stubs))
@@ -96,6 +101,16 @@ def _read_zip(path: Path) -> Contents:
         f"{path} is a zip archive, but neither torch.save's (no data.pkl) nor numpy's (no .npy); it holds "
         + ", ".join(names[:5])
     )
+
+
+def _check_directory(path: Path, listed: int) -> None:
+    """The number of members that the archive's end states, against those found: zipfile does not compare them."""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - (1 << 16) - 22))
+        tail = file.read()
+    stated = struct.unpack_from("<H", tail, tail.rindex(b"PK\x05\x06") + 10)[0]
+    if stated not in (listed, 0xFFFF):
+        raise UnreadableFile(f"{path}: corrupted: it should hold {stated} members, {listed} were found; copy it again")
 
 
 def _read_npz(path: Path, archive: zipfile.ZipFile) -> Contents:
@@ -109,11 +124,15 @@ def _read_npz(path: Path, archive: zipfile.ZipFile) -> Contents:
             version = np.lib.format.read_magic(member)
             header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
             shape, _, dtype = header(member)
+        if not all(type(n) is int and n >= 0 for n in shape) or math.prod(shape) * dtype.itemsize > info.file_size:
+            raise UnreadableFile(
+                f"{path}: corrupted: array {name!r} claims shape {str(shape)[:80]}, more than it holds"
+            )
         if dtype.kind in "US" and np.prod(shape, dtype=int) <= 1024:
             tree[name] = _npz_array(path, name).tolist()
         elif dtype.kind in "biufc":
             torch_dtype = torch.from_numpy(np.zeros(0, dtype.newbyteorder("="))).dtype
-            tree[name] = TensorRef(tuple(shape), torch_dtype, "cpu", _npz_loader(path, name))
+            tree[name] = TensorRef(tuple(shape), torch_dtype, "cpu", guarded(path, _npz_loader(path, name)))
         else:
             raise UnreadableFile(f"{path}: array {name!r} has type {dtype}, which would need pickle to read")
     return Contents(path, "npz", tree)
@@ -140,7 +159,9 @@ def _read_safetensors(path: Path) -> Contents:
             for name in file.keys():  # noqa: SIM118  safe_open is no mapping
                 part = file.get_slice(name)
                 dtype = _safetensors_dtype(path, name, part.get_dtype())
-                tree[name] = TensorRef(tuple(part.get_shape()), dtype, "cpu", _safetensors_loader(path, name))
+                tree[name] = TensorRef(
+                    tuple(part.get_shape()), dtype, "cpu", guarded(path, _safetensors_loader(path, name))
+                )
     except SafetensorError as error:
         raise UnreadableFile(f"{path}: truncated or corrupted safetensors file ({error}); copy it again") from error
     return Contents(path, "safetensors", tree, metadata)

@@ -14,7 +14,7 @@ from interp.checkpoints.find import Found
 from interp.checkpoints.layouts import Converted, Layout, choose
 from interp.checkpoints.series import CheckpointSeries, Entry
 from interp.checkpoints.source import Source, header_of, open_source
-from interp.errors import AmbiguousLayout, InterpError, TaskMismatch, UnknownLayout, UnknownName
+from interp.errors import InterpError, TaskMismatch, UnknownName
 from interp.hooked import MODELS, HookedModel
 from interp.subject import Provenance, Subject
 from interp.tasks import Task, make_task, task_from_config, task_from_dict
@@ -83,7 +83,7 @@ def load(
         step=entry.step,
         provenance=_provenance(opened, entry, loader, notes),
         curves=opened.curves,
-        warnings=_nonfinite(model),
+        warnings=[*converted.warnings, *_nonfinite(model)],
     )
 
 
@@ -127,10 +127,9 @@ class _Loader:
             self.converted: Converted = self.layout.convert(found.weights, info, self.options)
             cls = MODELS[self.converted.config.kind]
             return cls.from_weights(self.converted.config, self.converted.weights, self.dtype).to(self.device)
-        except (UnknownLayout, AmbiguousLayout) as error:
-            raise type(error)(f"{entry.path}: {error}") from None
         except InterpError as error:
-            raise InterpError(f"{entry.path}: {error}") from None
+            message = str(error)
+            raise type(error)(message if str(entry.path) in message else f"{entry.path}: {message}") from None
 
     def found(self, entry: Entry) -> Found:
         _, findings = self.source.open(entry)

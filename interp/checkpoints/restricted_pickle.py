@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import collections
 import io
+import math
 import pickle
+import pickletools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -20,7 +22,8 @@ from interp.checkpoints.tensors import TensorRef
 
 StorageReader = Callable[[str, torch.dtype, str, int], "Storage"]
 
-MAX_NUMPY_DTYPE = 16  # bytes per entry: complex128 is the widest that is read
+MAX_TUPLES = 1000  # in one another
+MAX_UNFOLDED = 1 << 32  # bytes that a tensor with strides of 0 may unfold to
 
 
 class Stub:
@@ -95,24 +98,44 @@ class _DTypeName(_Frozen):
         self.dtype = dtype
 
 
-class Storage:
+class Storage(_Frozen):
     """Bytes of a file that tensors are views of; read when the first of them is loaded."""
+
+    __slots__ = ("device", "dtype", "numel", "read")
 
     def __init__(self, dtype: torch.dtype, device: str, numel: int, read: Callable[[], torch.Tensor]):
         self.dtype, self.device, self.numel, self.read = dtype, device, numel, read
 
-    def view(self, dtype: torch.dtype, offset: int, shape: Sequence[int], stride: Sequence[int]) -> TensorRef:
+    def view(self, dtype: torch.dtype, offset: int, shape: Sequence[int], stride: Sequence[int], flags: Any) -> _Tensor:
+        """A tensor over these bytes, once its shape and strides have proved to stay inside them."""
         numbers = (offset, *shape, *stride)
-        if len(shape) != len(stride) or not all(isinstance(n, int) and n >= 0 for n in numbers):
-            raise pickle.UnpicklingError(f"a tensor of impossible shape {shape} and stride {stride}")
-        available = self.numel * self.dtype.itemsize // dtype.itemsize
+        if len(shape) != len(stride) or not all(type(n) is int and 0 <= n < 2**62 for n in numbers):
+            raise pickle.UnpicklingError("a tensor of impossible shape, stride or offset")
+        held = self.numel * self.dtype.itemsize
         last = offset + sum((n - 1) * s for n, s in zip(shape, stride, strict=True))
-        if 0 not in shape and last >= available:
-            raise pickle.UnpicklingError(f"a tensor of shape {list(shape)} reaches beyond its storage of {available}")
-        return TensorRef(
-            tuple(shape), dtype, self.device,
-            lambda: self.read().view(dtype).as_strided(tuple(shape), tuple(stride), offset),
-        )  # fmt: skip
+        if 0 not in shape and (last + 1) * dtype.itemsize > held:
+            raise pickle.UnpicklingError(f"a tensor of shape {list(shape)} reaches beyond its storage of {held} bytes")
+        if math.prod(shape) * dtype.itemsize > max(MAX_UNFOLDED, held):
+            raise pickle.UnpicklingError(f"a tensor of shape {list(shape)} unfolds from a storage of {held} bytes")
+        conjugate, negative = (isinstance(flags, Mapping) and flags.get(f) is True for f in ("conj", "neg"))
+
+        def load() -> torch.Tensor:
+            raw = self.read().view(torch.uint8)
+            tensor = raw[: len(raw) // dtype.itemsize * dtype.itemsize].view(dtype)
+            tensor = tensor.as_strided(tuple(shape), tuple(stride), offset)
+            tensor = tensor.conj() if conjugate else tensor
+            return tensor.neg() if negative else tensor
+
+        return _Tensor(TensorRef(tuple(shape), dtype, self.device, load))
+
+
+class _Tensor(_Frozen):
+    """A `TensorRef` out of a pickle's reach."""
+
+    __slots__ = ("ref",)
+
+    def __init__(self, ref: TensorRef):
+        self.ref = ref
 
 
 class _NumpyDType(_Frozen):
@@ -121,8 +144,9 @@ class _NumpyDType(_Frozen):
     __slots__ = ("code",)
 
     def __init__(self, code: Any, *_: Any):
-        if not isinstance(code, str) or np.dtype(code).kind not in "biufcUS" or "," in code:
-            raise pickle.UnpicklingError(f"numpy arrays of type {code!r} are not read")
+        if not isinstance(code, str) or "," in code or np.dtype(code).kind not in "biufcUS":
+            shown = code[:40] if isinstance(code, str) else type(code).__name__
+            raise pickle.UnpicklingError(f"numpy arrays of type {shown!r} are not read")
         self.code = code
 
     def __setstate__(self, state: Any) -> None:
@@ -158,13 +182,19 @@ def _numpy_scalar(dtype: _NumpyDType, data: Any) -> Any:
     return _array_from(data, dtype, (1,))[0].item()
 
 
-def _rebuild_tensor(storage: Storage, offset: int, size: Any, stride: Any, *_: Any) -> TensorRef:
-    return storage.view(storage.dtype, offset, tuple(size), tuple(stride))
+def _rebuild_tensor(storage: Storage, offset: int, size: Any, stride: Any, *rest: Any) -> _Tensor:
+    flags = rest[2] if len(rest) > 2 else None  # after requires_grad and backward hooks
+    return storage.view(storage.dtype, offset, tuple(size), tuple(stride), flags)
 
 
-def _rebuild_tensor_v3(storage: Storage, offset: int, size: Any, stride: Any, *rest: Any) -> TensorRef:
-    dtype = rest[2].dtype
-    return storage.view(dtype, offset, tuple(size), tuple(stride))
+def _rebuild_tensor_v3(storage: Storage, offset: int, size: Any, stride: Any, *rest: Any) -> _Tensor:
+    return storage.view(rest[2].dtype, offset, tuple(size), tuple(stride), rest[3] if len(rest) > 3 else None)
+
+
+def _device(*parts: Any) -> str:
+    if not all(isinstance(p, (str, int)) for p in parts):
+        raise pickle.UnpicklingError("a device of no name")
+    return ":".join(map(str, parts))
 
 
 def _rebuild_from_type(function: Any, _type: Any, args: Sequence[Any], _state: Any) -> Any:
@@ -197,7 +227,7 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "torch._utils._rebuild_parameter_with_state": _first,
     "torch._tensor._rebuild_from_type_v2": _rebuild_from_type,
     "torch.Size": tuple,
-    "torch.device": lambda *parts: ":".join(map(str, parts)),
+    "torch.device": _device,
     "torch.serialization._get_layout": _first,
     "collections.OrderedDict": lambda items=(): collections.OrderedDict(items),
     "collections.defaultdict": lambda *_: {},
@@ -207,6 +237,7 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "builtins.frozenset": lambda items=(): frozenset(items),
     "builtins.complex": complex,
     "builtins.slice": slice,
+    "builtins.bytes": lambda data=b"", *_: data if isinstance(data, bytes) else b"",
     "builtins.bytearray": lambda data=b"", *_: bytes(data) if isinstance(data, bytes) else b"",
     "_codecs.encode": _encode,
     "numpy.dtype": _NumpyDType,
@@ -217,12 +248,33 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
 }
 
 
+def check_program(stream: io.BufferedReader | io.BytesIO) -> None:
+    """Refuse programs that cost far more than their bytes, by a look at the opcodes; nothing is run.
+
+    A memo index reserves memory up to itself. Python hashes tuples in tuples by recursion in C, which a long run of them
+    brings to a crash.
+    """
+    start, run = stream.tell(), 0
+    for opcode, argument, position in pickletools.genops(stream):
+        if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and int(argument or 0) > (position or 0) - start:
+            raise pickle.UnpicklingError("a memo index beyond the length of the pickle")
+        run = run + 1 if opcode.name in ("TUPLE1", "TUPLE2", "TUPLE3", "DUP") else 0
+        if run > MAX_TUPLES:
+            raise pickle.UnpicklingError(f"more than {MAX_TUPLES} tuples in one another")
+
+
 class RestrictedUnpickler(pickle.Unpickler):
     """Unpickles data; see the module's docstring. ``stubs`` lists the classes that were not known."""
 
-    def __init__(self, stream: io.BufferedIOBase | io.BytesIO, storages: StorageReader | None = None):
+    def __init__(self, stream: io.BufferedReader | io.BytesIO, storages: StorageReader | None = None):
         super().__init__(stream, encoding="latin1")
-        self.storages, self.stubs = storages, []
+        self.stream, self.storages, self.stubs = stream, storages, []
+
+    def load(self) -> Any:
+        start = self.stream.tell()
+        check_program(self.stream)
+        self.stream.seek(start)
+        return super().load()
 
     def find_class(self, module: str, name: str) -> Any:
         module = {"__builtin__": "builtins", "numpy._core.multiarray": "numpy.core.multiarray",
@@ -232,21 +284,21 @@ class RestrictedUnpickler(pickle.Unpickler):
             return _Function(_FUNCTIONS[qualified])
         if module in ("torch", "torch.cuda") and name in _STORAGES:
             return _DTypeName(_STORAGES[name])
-        if module == "torch" and isinstance(getattr(torch, name, None), torch.dtype):
-            return _DTypeName(getattr(torch, name))
+        if module == "torch" and isinstance(vars(torch).get(name), torch.dtype):  # getattr might import a submodule
+            return _DTypeName(vars(torch)[name])
         if qualified not in self.stubs:
             self.stubs.append(qualified)
         return type("Stub", (Stub,), {"qualified": qualified})
 
     def persistent_load(self, pid: Any) -> Storage:
         if self.storages is None or not isinstance(pid, tuple) or len(pid) < 5 or pid[0] != "storage":
-            raise pickle.UnpicklingError(f"a reference to something outside the file: {str(pid)[:80]}")
+            raise pickle.UnpicklingError("a reference to something outside the file")
         _, kind, key, device, numel = pid[:5]
         if not isinstance(kind, _DTypeName) or kind.dtype is None:
             raise pickle.UnpicklingError("a storage of unknown type")
-        if not isinstance(numel, int) or numel < 0:
-            raise pickle.UnpicklingError("a storage of impossible size")
-        return self.storages(str(key), kind.dtype, str(device), numel)
+        if not isinstance(numel, int) or numel < 0 or not isinstance(key, (str, int)) or not isinstance(device, str):
+            raise pickle.UnpicklingError("a storage of impossible size, name or device")
+        return self.storages(str(key), kind.dtype, device, numel)
 
 
 def plain(tree: Any) -> Any:
@@ -268,8 +320,10 @@ def plain(tree: Any) -> Any:
             result.extend(map(visit, node))
         elif isinstance(node, tuple):
             result = tuple(map(visit, node))
-        elif isinstance(node, _NumpyArray):
-            result = _tensor_of(node.array)
+        elif isinstance(node, _Tensor):
+            result = node.ref
+        elif isinstance(node, (_NumpyArray, np.ndarray)):
+            result = _tensor_of(node.array if isinstance(node, _NumpyArray) else node)
         elif isinstance(node, (_DTypeName, _NumpyDType)):
             result = str(node.dtype) if isinstance(node, _DTypeName) else node.code
         elif isinstance(node, Stub):

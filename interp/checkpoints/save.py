@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from interp import __version__
@@ -32,10 +33,17 @@ def save(
     path = Path(path)
     if path.exists() and not force:
         raise InterpError(f"{path} exists already; choose another name, or overwrite it with --force (force=True)")
-    header: dict[str, Any] = {"version": __version__, "config": model.config.to_dict(), "step": step}
+    header: dict[str, Any] = {
+        "version": __version__,
+        "config": model.config.to_dict(),
+        "step": None if step is None else int(step),
+    }
     if task is not None:
         header["task"] = task_to_dict(task)
     tensors = {name: p.detach().cpu().contiguous() for name, p in model.named_parameters()}
-    with atomic(path) as temporary:
-        save_file(tensors, temporary, metadata={HEADER: json.dumps(header)})
+    try:
+        with atomic(path) as temporary:
+            save_file(tensors, temporary, metadata={HEADER: json.dumps(header)})
+    except SafetensorError as error:
+        raise InterpError(f"cannot write {path}: {error}") from error
     return path

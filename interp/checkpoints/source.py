@@ -47,7 +47,8 @@ class Source:
 
     def info(self, entry: Entry) -> FileInfo:
         contents, findings = self.open(entry)
-        return FileInfo(contents.metadata, {**self.config, **findings.config})
+        ordered = not contents.format.startswith("safetensors")  # which sorts its names
+        return FileInfo(contents.metadata, {**self.config, **findings.config}, ordered)
 
 
 def open_source(path: str | Path, key: str | None = None) -> Source:
@@ -58,7 +59,11 @@ def open_source(path: str | Path, key: str | None = None) -> Source:
         InterpError: several sets of weights in a file, and no ``key`` to choose one.
     """
     path = Path(path)
-    if path.is_dir():
+    try:
+        folder = path.is_dir()
+    except OSError as error:
+        raise UnreadableFile(f"cannot read {str(path)[:200]}: {error.strerror}; check the path") from None
+    if folder:
         return _open_directory(path, key)
     entry = Entry(0, path)
     source = Source(path, (entry,), config=_sibling_config(path.parent), _key=key)
@@ -116,8 +121,8 @@ def header_of(contents: Contents) -> dict[str, Any]:
 def _read_json(path: Path) -> dict[str, Any]:
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise UnreadableFile(f"{path} is no JSON: {error}") from None
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise UnreadableFile(f"{path} is no JSON: {error}; write it again, or remove it") from None
     if not isinstance(value, dict):
         raise UnreadableFile(f"{path} holds a JSON {type(value).__name__}, expected an object")
     return value

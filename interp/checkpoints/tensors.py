@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import torch
 from torch import Tensor
+
+from interp.errors import InterpError, UnreadableFile
 
 
 @dataclass(frozen=True)
@@ -42,3 +45,22 @@ class TensorRef:
     def of(cls, tensor: Tensor, device: str = "cpu") -> TensorRef:
         """A reference to a tensor that is already in memory."""
         return cls(tuple(tensor.shape), tensor.dtype, device, lambda: tensor)
+
+
+def guarded(path: Path, load: Callable[[], Tensor]) -> Callable[[], Tensor]:
+    """A loader whose failures name the file: damage may show only when the bytes are read."""
+
+    def loader() -> Tensor:
+        try:
+            return load()
+        except InterpError:
+            raise
+        except Exception as error:
+            raise UnreadableFile(f"{path}: {damage(error)}") from error
+
+    return loader
+
+
+def damage(error: BaseException) -> str:
+    """What a user is told of whatever a damaged file provokes in a parser."""
+    return f"truncated or corrupted ({type(error).__name__}: {str(error)[:200]}); copy or save it again"

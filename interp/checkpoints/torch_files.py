@@ -19,6 +19,7 @@ from typing import Any
 import torch
 
 from interp.checkpoints.restricted_pickle import RestrictedUnpickler, Storage
+from interp.checkpoints.tensors import guarded
 from interp.errors import UnreadableFile
 
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
@@ -45,7 +46,9 @@ def read_zip(path: Path, archive: zipfile.ZipFile) -> tuple[Any, list[str]]:
             raise pickle.UnpicklingError(f"storage {key} is compressed, which torch.save never does")
         if info.file_size < numel * dtype.itemsize:
             raise pickle.UnpicklingError(f"storage {key} has {info.file_size} bytes of {numel * dtype.itemsize}")
-        return Storage(dtype, device, numel, lru_cache(maxsize=1)(lambda: _map_member(path, info, dtype, numel)))
+        return Storage(
+            dtype, device, numel, guarded(path, lru_cache(maxsize=1)(lambda: _map_member(path, info, dtype, numel)))
+        )
 
     reader = RestrictedUnpickler(io.BytesIO(archive.read(pickled)), storage)
     return reader.load(), reader.stubs
@@ -100,4 +103,7 @@ def read_legacy(path: Path, stream: io.BufferedReader) -> tuple[Any, list[str]]:
         if numel != found.numel or len(data) != numel * found.dtype.itemsize:
             raise UnreadableFile(f"{path}: truncated: storage {key} ends early; copy the file again")
         contents[key] = torch.frombuffer(bytearray(data), dtype=found.dtype) if numel else torch.empty(0)
+    missing = set(storages) - set(contents)
+    if missing:
+        raise UnreadableFile(f"{path}: truncated: {len(missing)} of its storages are missing; copy the file again")
     return tree, reader.stubs

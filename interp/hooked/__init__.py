@@ -20,7 +20,7 @@ def config_from_dict(fields: dict[str, Any]) -> Config:
     """
     fields = dict(fields)
     kind = fields.pop("kind", None)
-    if kind not in MODELS:
+    if not isinstance(kind, str) or kind not in MODELS:
         raise UnknownName(unknown("kind of model", kind, MODELS))
     config_class = MODELS[kind].config_class
     known = config_class.__dataclass_fields__

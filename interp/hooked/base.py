@@ -17,7 +17,7 @@ from transformer_lens.HookedRootModule import HookedRootModule
 from interp.errors import InterpError, UnknownName, UnknownSite, unknown
 from interp.sites import SitePattern, resolve_sites
 
-FEATURES = "unit"  # the name of every feature axis, whatever its width is called
+FLOATS = (torch.float64, torch.float32, torch.float16, torch.bfloat16)  # what weights may be
 
 
 class HookPoint(LensHookPoint):
@@ -77,6 +77,7 @@ class HookedModel(HookedRootModule):
         problems += [
             f"{n} is {list(given[n])}, expected {list(s)}" for n, s in expected.items() if given.get(n, s) != s
         ]
+        problems += [f"{n} is of {w.dtype}" for n, w in weights.items() if w.dtype not in FLOATS]
         if problems:
             raise InterpError(f"weights do not fit {config}: " + "; ".join(problems))
         copies = {name: w.detach().to(dtype=dtype or w.dtype, copy=True) for name, w in weights.items()}

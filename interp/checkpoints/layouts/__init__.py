@@ -6,7 +6,7 @@ point in the group ``interp.layouts``. Shapes decide. Where two readings fit, th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -49,6 +49,7 @@ class Converted:
         extra: tensors of the file that are no part of the model, such as masks; reported, not an error.
         notes: what the file does not say and was assumed, to be shown to the user.
         task: a task stored with the weights, as `tasks.task_to_dict` wrote it.
+        warnings: what makes the model another one than the file's, such as weights that it has no place for.
     """
 
     config: Config
@@ -56,14 +57,20 @@ class Converted:
     extra: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     task: dict[str, Any] | None = None
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class FileInfo:
-    """What stands beside the tensors: the format's header and the training config, both possibly empty."""
+    """What stands beside the tensors: the format's header and the training config, both possibly empty.
+
+    Attributes:
+        ordered: whether the tensors come in the order in which the network registered them.
+    """
 
     metadata: Mapping[str, str] = field(default_factory=dict)
     config: Mapping[str, Any] = field(default_factory=dict)
+    ordered: bool = True
 
 
 class Layout(Protocol):
@@ -121,6 +128,12 @@ def choose(weights: Weights, info: FileInfo, spec: str | None = None) -> tuple[L
     raise UnknownLayout(
         f"unknown layout; {hint}. Known layouts: {', '.join(sorted(known))}. The tensors are:\n{describe(weights)}"
     )
+
+
+def homeless(extra: Sequence[str]) -> tuple[str, ...]:
+    """Warnings for weights inside the blocks that our model has no place for; masks and constants are none."""
+    inside = [n for n in extra if "blocks." in n and not n.endswith((".mask", ".IGNORE"))]
+    return tuple(f"{name} has no place in this model, so it computes something else than the file's" for name in inside)
 
 
 def describe(weights: Weights, limit: int = 30) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from einops import rearrange
 from torch import Tensor
 
-from interp.checkpoints.layouts import Converted, FileInfo, Fit, Weights
+from interp.checkpoints.layouts import Converted, FileInfo, Fit, Weights, homeless
 from interp.checkpoints.tensors import TensorRef
 from interp.hooked.transformer import TransformerConfig
 
@@ -29,7 +29,9 @@ class GrokkingLayout:
         missing = [n for n in OUTER if n not in weights]
         missing += [f"blocks.0.attn.W_{c}" for c in "QKVO" if f"0.attn.W_{c}" not in blocks]
         if missing:
-            return Fit(False, 1 - len(missing) / 7, f"it also needs {', '.join(missing)}")
+            output = blocks.get("0.attn.W_O")
+            sure = 0.5 if output is not None and output.ndim != 2 else 1.0
+            return Fit(False, sure * (1 - len(missing) / 7), f"it also needs {', '.join(missing)}")
         if blocks["0.attn.W_O"].ndim != 2:
             return Fit(False, 0.8, "W_O has 3 axes; this layout keeps [d_model, head*d_head]")
         d_model = weights["pos_embed.W_pos"].shape[-1]
@@ -71,7 +73,8 @@ class GrokkingLayout:
         for name, ref in blocks.items():
             converted[f"blocks.{name}"] = _ours(name, ref.load(), heads)
         kept = {*OUTER, *(n for n in weights if BLOCK.match(n))}
-        return Converted(config, converted, tuple(n for n in weights if n not in kept))
+        extra = tuple(n for n in weights if n not in kept)
+        return Converted(config, converted, extra, warnings=homeless(extra))
 
 
 def _blocks(weights: Weights) -> dict[str, TensorRef]:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import itertools
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import islice, pairwise
 from typing import Any
 
 import torch
 
 from interp.checkpoints.layouts import Converted, FileInfo, Fit, Weights, option_value
-from interp.errors import AmbiguousLayout, UnknownLayout
+from interp.errors import AmbiguousLayout, InterpError, UnknownLayout
 from interp.hooked.mlp import MLPConfig
 
 Chain = tuple[str, ...]  # module names, first to last
+ORIENTATIONS = ("out_in", "in_out")
+EMBEDDING = re.compile(r"emb|wte", re.IGNORECASE)
 
 
 class LinearChainLayout:
@@ -21,6 +23,7 @@ class LinearChainLayout:
     summary = "Linear layers in a row: NAME.weight [out, in] and NAME.bias, behind an nn.Embedding or not"
     options: Mapping[str, str] = {
         "orientation": "out_in (nn.Linear's way) or in_out, where both fit",
+        "order": "the layers first to last, as first>second>third, where names and shapes do not tell",
         "act_fn": "the activation between the layers, which a state dict does not hold (relu)",
     }
 
@@ -28,16 +31,20 @@ class LinearChainLayout:
         modules = _modules(weights)
         if not modules:
             return Fit(False, 0.0, "it needs matrices named NAME.weight")
-        if not _readings(weights):
+        if not _readings(weights, info.ordered):
             shapes = ", ".join(f"{m}.weight {list(weights[f'{m}.weight'].shape)}" for m in modules[:6])
             return Fit(False, 0.3, f"the matrices do not chain in either orientation: {shapes}")
         odd = [n for n in weights if n not in _used(weights)]
         if odd:
             return Fit(False, 0.5, f"tensors that are no part of a chain: {', '.join(odd[:4])}")
-        return Fit(True, 0.7, question="orientation must be given" if len(_readings(weights)) > 1 else "")
+        return Fit(
+            True,
+            0.7,
+            question="orientation or order must be given" if len(_readings(weights, info.ordered)) > 1 else "",
+        )
 
     def convert(self, weights: Weights, info: FileInfo, options: Mapping[str, Any]) -> Converted:
-        chain, orientation = self._settle(weights, options)
+        chain, orientation = self._settle(weights, info, options)
         embedding, linear = _split(chain)
         matrices = [weights[f"{m}.weight"].load() for m in linear]
         if orientation == "out_in":
@@ -75,15 +82,30 @@ class LinearChainLayout:
                 )
         return Converted(config, converted, (), tuple(notes))
 
-    def _settle(self, weights: Weights, options: Mapping[str, Any]) -> tuple[Chain, str]:
-        orientation = option_value(self, options, "orientation", ("out_in", "in_out"))
-        readings = [r for r in _readings(weights) if orientation in (None, r[1])]
+    def _settle(self, weights: Weights, info: FileInfo, options: Mapping[str, Any]) -> tuple[Chain, str]:
+        orientation = option_value(self, options, "orientation", ORIENTATIONS)
+        order = tuple(str(options["order"]).split(">")) if "order" in options else None
+        if order is not None and sorted(order) != sorted(_modules(weights)):
+            raise InterpError(
+                f"linear_chain: order must name all of {', '.join(_modules(weights))}, got {options['order']!r}"
+            )
+        if order is None:
+            readings = _readings(weights, info.ordered)
+        else:
+            readings = [(order, o) for o in ORIENTATIONS if _chains(weights, order, o)]
+        readings = [r for r in readings if orientation in (None, r[1])]
         if not readings:
-            raise UnknownLayout(f"linear_chain: the matrices do not chain with orientation={orientation}")
+            said = f"with orientation={orientation}" if orientation else "in that order"
+            raise UnknownLayout(f"linear_chain: the matrices do not chain {said}")
         if len({o for _, o in readings}) > 1:
             raise AmbiguousLayout(
                 "linear_chain: the matrices chain equally well as [out, in] and as [in, out]; say which: "
                 "--layout linear_chain:orientation=out_in (nn.Linear's way) or in_out"
+            )
+        if len(readings) > 1:
+            raise AmbiguousLayout(
+                "linear_chain: the file does not keep the order of the layers, and several fit, such as "
+                f"{'>'.join(readings[0][0])} and {'>'.join(readings[1][0])}; say which: --layout linear_chain:order=A>B>C"
             )
         return readings[0]
 
@@ -98,35 +120,50 @@ def _used(weights: Weights) -> set[str]:
 
 def _split(chain: Chain) -> tuple[str | None, Chain]:
     """The embedding, recognised by its name, and the linear layers behind it."""
-    if len(chain) > 1 and re.search(r"emb|wte", chain[0], re.IGNORECASE):
+    if chain and EMBEDDING.search(chain[0]):
         return chain[0], chain[1:]
     return None, chain
 
 
-def _readings(weights: Weights) -> list[tuple[Chain, str]]:
-    """Orders and orientations in which the matrices chain: the file's order, else the natural order of the names."""
-    modules = _modules(weights)
-    natural = sorted(
-        modules, key=lambda m: [(p.isdigit(), int(p) if p.isdigit() else p) for p in re.split(r"(\d+)", m)]
-    )
-    embeddings_first = sorted(natural, key=lambda m: not re.search(r"emb|wte", m, re.IGNORECASE))
-    for order in (modules, natural, embeddings_first):
-        chain = tuple(order)
-        fitting = [o for o in ("out_in", "in_out") if _chains(weights, chain, o)]
-        if fitting:
-            return [(chain, o) for o in fitting]
-    return []
+def _readings(weights: Weights, ordered: bool) -> list[tuple[Chain, str]]:
+    """Orders and orientations in which the matrices chain: the file's own order where it is kept and fits, else all."""
+    modules = tuple(_modules(weights))
+    kept = [(modules, o) for o in ORIENTATIONS if ordered and modules and _chains(weights, modules, o)]
+    return kept or [(chain, o) for o in ORIENTATIONS for chain in islice(_orders(weights, modules, o), 2)]
+
+
+def _orders(weights: Weights, modules: Chain, orientation: str) -> Iterator[Chain]:
+    """Orders in which the matrices chain, modules whose names differ in their numbers alone in the order of these."""
+    stems: dict[str, list[str]] = {}
+    for module in sorted(modules, key=lambda m: [int(n) for n in re.findall(r"\d+", m)]):
+        stems.setdefault(re.sub(r"\d+", "#", module), []).append(module)
+    embeddings = [m for m in modules if EMBEDDING.search(m)]
+
+    def extend(chain: Chain) -> Iterator[Chain]:
+        if len(chain) == len(modules):
+            yield chain
+            return
+        for group in stems.values():
+            following = next((m for m in group if m not in chain), None)
+            if following is None or (not chain and embeddings and following not in embeddings):
+                continue
+            if _chains(weights, (*chain, following), orientation):
+                yield from extend((*chain, following))
+
+    return extend(())
 
 
 def _chains(weights: Weights, chain: Chain, orientation: str) -> bool:
     embedding, linear = _split(chain)
+    if not linear:
+        return True
     shapes = [weights[f"{m}.weight"].shape for m in linear]
     if orientation == "out_in":
         shapes = [s[::-1] for s in shapes]
     biases_fit = all(
         f"{m}.bias" not in weights or weights[f"{m}.bias"].shape == (s[1],) for m, s in zip(linear, shapes, strict=True)
     )
-    links = all(a[1] == b[0] for a, b in itertools.pairwise(shapes))
+    links = all(a[1] == b[0] for a, b in pairwise(shapes))
     if embedding is None:
         return biases_fit and links
     return biases_fit and links and shapes[0][0] % weights[f"{embedding}.weight"].shape[1] == 0

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from interp.checkpoints.layouts import Converted, FileInfo, Fit, Weights
+from interp.checkpoints.layouts import Converted, FileInfo, Fit, Weights, homeless
 from interp.hooked.transformer import TransformerConfig
 
 BLOCK = re.compile(r"blocks\.(\d+)\.(?:attn\.(?:W_[QKVO]|b_[QKVO])|mlp\.(?:W_in|W_out|b_in|b_out)|ln[12]\.[wb])$")
@@ -28,7 +28,9 @@ class TransformerLensLayout:
         needed = ["embed.W_E", "pos_embed.W_pos", "unembed.W_U", "blocks.0.attn.W_Q", "blocks.0.attn.W_O"]
         missing = [n for n in needed if n not in weights]
         if missing:
-            return Fit(False, 1 - len(missing) / len(needed), f"it also needs {', '.join(missing)}")
+            output = weights.get("blocks.0.attn.W_O")
+            sure = 0.5 if output is not None and output.ndim != 3 else 1.0
+            return Fit(False, sure * (1 - len(missing) / len(needed)), f"it also needs {', '.join(missing)}")
         (_, d_model), q, o = (weights[n].shape for n in ("embed.W_E", "blocks.0.attn.W_Q", "blocks.0.attn.W_O"))
         if len(o) != 3 or len(q) != 3:
             return Fit(False, 0.8, f"W_O has {len(o)} axes; TransformerLens keeps [head, d_head, d_model]")
@@ -68,10 +70,11 @@ class TransformerLensLayout:
             normalization="LN" if has_norm else said.get("normalization", said.get("normalization_type")),
             causal=said.get("causal", said.get("attention_dir", "causal") == "causal"),
             attn_bias="blocks.0.attn.b_Q" in kept, mlp_bias="blocks.0.mlp.b_in" in kept,
-            unembed_bias="unembed.b_U" in kept,
+            unembed_bias="unembed.b_U" in kept, ln_eps=float(said.get("eps", 1e-5)),
         )  # fmt: skip
         extra = tuple(n for n in weights if n not in kept)
-        return Converted(config, {n: w.load() for n, w in kept.items()}, extra, tuple(notes))
+        loaded = {n: w.load() for n, w in kept.items()}
+        return Converted(config, loaded, extra, tuple(notes), warnings=homeless(extra))
 
 
 LAYOUT = TransformerLensLayout()

@@ -1,0 +1,32 @@
+"""Fixtures of the tests of checkpoints."""
+
+from __future__ import annotations
+
+import tracemalloc
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Callable[..., Path]:
+    """Save a tree with torch.save, and give the path."""
+
+    def save(tree: Any, name: str = "file.pt", **options: Any) -> Path:
+        torch.save(tree, tmp_path / name, **options)
+        return tmp_path / name
+
+    return save
+
+
+@pytest.fixture
+def peak() -> Iterator[Callable[[], int]]:
+    """Bytes of the most memory that Python held since the test began."""
+    tracemalloc.start()
+    try:
+        yield lambda: tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
