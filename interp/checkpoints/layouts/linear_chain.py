@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from itertools import islice, pairwise
+from itertools import count, islice, pairwise
 from typing import Any
 
 import torch
@@ -14,6 +14,7 @@ from interp.errors import AmbiguousLayout, InterpError, UnknownLayout
 from interp.hooked.mlp import MLPConfig
 
 Chain = tuple[str, ...]  # module names, first to last
+MAX_TRIES = 20_000  # partial orders looked at: many equal matrices could be put in more orders than there is time for
 ORIENTATIONS = ("out_in", "in_out")
 EMBEDDING = re.compile(r"emb|wte", re.IGNORECASE)
 
@@ -31,17 +32,14 @@ class LinearChainLayout:
         modules = _modules(weights)
         if not modules:
             return Fit(False, 0.0, "it needs matrices named NAME.weight")
-        if not _readings(weights, info.ordered):
-            shapes = ", ".join(f"{m}.weight {list(weights[f'{m}.weight'].shape)}" for m in modules[:6])
-            return Fit(False, 0.3, f"the matrices do not chain in either orientation: {shapes}")
         odd = [n for n in weights if n not in _used(weights)]
         if odd:
             return Fit(False, 0.5, f"tensors that are no part of a chain: {', '.join(odd[:4])}")
-        return Fit(
-            True,
-            0.7,
-            question="orientation or order must be given" if len(_readings(weights, info.ordered)) > 1 else "",
-        )
+        readings = _readings(weights, info.ordered)
+        if not readings:
+            shapes = ", ".join(f"{m}.weight {list(weights[f'{m}.weight'].shape)}" for m in modules[:6])
+            return Fit(False, 0.3, f"the matrices do not chain in either orientation: {shapes}")
+        return Fit(True, 0.7, question="orientation or order must be given" if len(readings) > 1 else "")
 
     def convert(self, weights: Weights, info: FileInfo, options: Mapping[str, Any]) -> Converted:
         chain, orientation = self._settle(weights, info, options)
@@ -138,8 +136,11 @@ def _orders(weights: Weights, modules: Chain, orientation: str) -> Iterator[Chai
     for module in sorted(modules, key=lambda m: [int(n) for n in re.findall(r"\d+", m)]):
         stems.setdefault(re.sub(r"\d+", "#", module), []).append(module)
     embeddings = [m for m in modules if EMBEDDING.search(m)]
+    tries = count()
 
     def extend(chain: Chain) -> Iterator[Chain]:
+        if next(tries) > MAX_TRIES:
+            return
         if len(chain) == len(modules):
             yield chain
             return
