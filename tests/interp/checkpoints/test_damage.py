@@ -16,7 +16,7 @@ from tests.interp.checkpoints.pickles import address_space
 
 KINDS = ["torch zip", "torch legacy", "safetensors", "npz", "npz, compressed", "pickle"]
 CHECKED = ("torch zip", "npz", "npz, compressed")  # these formats carry checksums: damage is never read as data
-CASES = 2500  # per format and kind of damage; raise it to look harder
+CASES = 40  # per format and kind of damage; raise it to look harder
 
 
 def flipped(data: bytes, rng: random.Random) -> bytes:
