@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from interp.checkpoints.formats import Contents
-from interp.checkpoints.restricted_pickle import Stub
+from interp.checkpoints.pickled_values import Stub
 from interp.checkpoints.tensors import TensorRef
 from interp.errors import InterpError, UnreadableFile, unknown
 

@@ -18,7 +18,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from interp.checkpoints import torch_files
-from interp.checkpoints.restricted_pickle import RestrictedUnpickler, plain
+from interp.checkpoints.pickled_values import plain
+from interp.checkpoints.restricted_pickle import RestrictedUnpickler
 from interp.checkpoints.tensors import TensorRef, damage, guarded
 from interp.errors import InterpError, UnreadableFile
 

@@ -18,7 +18,8 @@ from typing import Any
 
 import torch
 
-from interp.checkpoints.restricted_pickle import RestrictedUnpickler, Storage
+from interp.checkpoints.pickled_values import Storage
+from interp.checkpoints.restricted_pickle import RestrictedUnpickler
 from interp.checkpoints.tensors import guarded
 from interp.errors import UnreadableFile
 

@@ -141,7 +141,7 @@ def load_all(path: Path) -> list[torch.Tensor]:
     return [reference.load() for reference in references(formats.read(path).tree)]
 
 
-def error_of(path: Path) -> str:
+def expected_error(path: Path) -> str:
     """What a reader says about a file; it must be the one kind of error, and name the path."""
     with pytest.raises(UnreadableFile) as caught:
         load_all(path)
@@ -152,10 +152,10 @@ def error_of(path: Path) -> str:
 def test_what_is_not_there(tmp_path: Path) -> None:
     """No file, a folder, nothing in it, and a name that no system allows."""
     (tmp_path / "empty.pt").touch()
-    assert "no file" in error_of(tmp_path / "missing.pt")
-    assert "no file" in error_of(tmp_path)
-    assert "empty (0 bytes)" in error_of(tmp_path / "empty.pt")
-    error_of(tmp_path / ("a" * 300))
+    assert "no file" in expected_error(tmp_path / "missing.pt")
+    assert "no file" in expected_error(tmp_path)
+    assert "empty (0 bytes)" in expected_error(tmp_path / "empty.pt")
+    expected_error(tmp_path / ("a" * 300))
 
 
 @pytest.mark.parametrize("content", [b"hello world, this is text\n", b"short", b"12345678{ no header", b"\x00" * 64])
@@ -163,19 +163,19 @@ def test_another_file_under_the_name_of_a_checkpoint(content: bytes, tmp_path: P
     """Its suffix promises what its bytes don't keep."""
     for name in ("file.pt", "file.safetensors", "file.npz"):
         (tmp_path / name).write_bytes(content)
-        assert "truncated or corrupted" in error_of(tmp_path / name)
+        assert "truncated or corrupted" in expected_error(tmp_path / name)
 
 
 def test_a_file_of_no_known_format(tmp_path: Path) -> None:
     """The message lists the formats that are known."""
     (tmp_path / "notes.txt").write_bytes(b"hello world, this is text\n")
-    assert "safetensors" in error_of(tmp_path / "notes.txt")
+    assert "safetensors" in expected_error(tmp_path / "notes.txt")
 
 
 def test_a_zip_of_something_else(tmp_path: Path) -> None:
     """Its members are named."""
     write_npz(tmp_path / "file.pt", {"report.docx": b"x", "img.png": b"y"})
-    assert "report.docx" in error_of(tmp_path / "file.pt")
+    assert "report.docx" in expected_error(tmp_path / "file.pt")
 
 
 FORGED: dict[str, bytes] = {
@@ -199,7 +199,7 @@ FORGED: dict[str, bytes] = {
 @pytest.mark.parametrize("member", FORGED.values(), ids=FORGED)
 def test_forged_arrays_are_damage(member: bytes, tmp_path: Path) -> None:
     """Whatever a header claims, at reading or at loading the user hears one thing."""
-    error_of(write_npz(tmp_path / "file.npz", {"x.npy": member}))
+    expected_error(write_npz(tmp_path / "file.npz", {"x.npy": member}))
 
 
 def test_an_npz_that_unpacks_to_terabytes_is_refused(tmp_path: Path) -> None:
@@ -217,7 +217,7 @@ def test_an_npz_that_unpacks_to_terabytes_is_refused(tmp_path: Path) -> None:
     path.write_bytes(content[:start] + forged)
     with zipfile.ZipFile(path) as archive:
         assert archive.infolist()[0].file_size == 2**42, "the forgery is not what it should be"
-    assert "4096 GiB" in error_of(path)
+    assert "4096 GiB" in expected_error(path)
 
 
 def test_an_npz_that_lost_arrays_is_damage(tmp_path: Path) -> None:
@@ -228,13 +228,13 @@ def test_an_npz_that_lost_arrays_is_damage(tmp_path: Path) -> None:
     path.write_bytes(content)
     with zipfile.ZipFile(path) as archive:
         assert len(archive.namelist()) < len(weights()), "the damage hides nothing"
-    error_of(path)
+    expected_error(path)
 
 
 def test_an_unknown_dtype_of_safetensors_is_named(tmp_path: Path) -> None:
     """The message says which tensor and what to do."""
     save_file({"x": torch.ones(2).to(torch.float8_e4m3fn)}, tmp_path / "file.safetensors")
-    message = error_of(tmp_path / "file.safetensors")
+    message = expected_error(tmp_path / "file.safetensors")
     assert "'x'" in message
     assert "save it as" in message
 

@@ -20,7 +20,7 @@ from torch import nn
 
 import interp
 from interp.checkpoints import formats
-from interp.checkpoints.restricted_pickle import _FUNCTIONS, Stub
+from interp.checkpoints.pickled_values import FUNCTIONS, Stub
 from interp.errors import InterpError, UnreadableFile
 from tests.interp.checkpoints import pickles
 from tests.interp.checkpoints.pickles import CARRIERS, START, STOP, build, entry, group, name, number, text
@@ -148,7 +148,7 @@ def test_unknown_objects_become_stubs_that_hold_their_data(saved: Callable[..., 
     assert torch.equal(weight, tree["module"].weight)  # type: ignore[union-attr]
 
 
-KNOWN = [*_FUNCTIONS, "torch.float32", "torch.FloatStorage", "torch.cuda.HalfStorage"]
+KNOWN = [*FUNCTIONS, "torch.float32", "torch.FloatStorage", "torch.cuda.HalfStorage"]
 
 
 @pytest.mark.parametrize("state", ["attributes", "slots"])

@@ -29,7 +29,7 @@ ADVICE = re.compile(
 ONLY = ("--only", "weights,performance")
 
 
-def holds(message: str, *parts: str) -> None:
+def assert_holds(message: str, *parts: str) -> None:
     """The message has every part: what is wrong, and where."""
     missing = [part for part in parts if part not in message]
     assert not missing, f"{missing} not in: {message}"
@@ -155,7 +155,7 @@ def test_files(refused: Refused, work: Path, row: str) -> None:
     write, source, parts = FILES[row]
     write(work)
     message = refused("analyze", source, *ONLY)
-    holds(message, *parts)
+    assert_holds(message, *parts)
     advises(message)
 
 
@@ -163,7 +163,7 @@ def test_files(refused: Refused, work: Path, row: str) -> None:
 def test_every_command_refuses(refused: Refused, command: str) -> None:
     """The same message from every command that takes a file."""
     target = ["out.safetensors"] if command == "convert" else []
-    holds(refused(command, "zero.pt", *target), "no file", "zero.pt")
+    assert_holds(refused(command, "zero.pt", *target), "no file", "zero.pt")
 
 
 @pytest.mark.parametrize("save", [torch.save, lambda tree, path: path.write_bytes(pickle.dumps(tree))])
@@ -171,7 +171,7 @@ def test_a_pickle_that_runs_code(refused: Refused, work: Path, save: Callable[[o
     """Nothing is run; the message names what the file would have called."""
     save({"model": Call()}, work / "evil.pt")
     message = refused("analyze", "evil.pt")
-    holds(message, "evil.pt", "posix.system")
+    assert_holds(message, "evil.pt", "posix.system")
     advises(message)
 
 
@@ -188,8 +188,10 @@ def test_an_unknown_layout(refused: Refused, work: Path) -> None:
     """All keys are listed with their shapes, and the nearest layout with what it misses."""
     torch.save({"embed.W_E": torch.ones(8, 4), "pos_embed.W_pos": torch.ones(3, 4), "odd": torch.ones(2)}, "odd.pt")
     message = refused("analyze", "odd.pt")
-    holds(message, "odd.pt", "unknown layout", "nearest is 'transformer_lens'", "unembed.W_U", "blocks.0.attn.W_Q")
-    holds(message, "embed.W_E [8, 4]", "pos_embed.W_pos [3, 4]", "odd [2]")
+    assert_holds(
+        message, "odd.pt", "unknown layout", "nearest is 'transformer_lens'", "unembed.W_U", "blocks.0.attn.W_Q"
+    )
+    assert_holds(message, "embed.W_E [8, 4]", "pos_embed.W_pos [3, 4]", "odd [2]")
 
 
 HEADERS: dict[str, str] = {
@@ -278,7 +280,7 @@ OPTIONS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 def test_options(refused: Refused, row: str) -> None:
     """An option that is wrong for the file, or for any."""
     argv, parts = OPTIONS[row]
-    holds(refused("analyze", "mlp.safetensors", *argv), *parts)
+    assert_holds(refused("analyze", "mlp.safetensors", *argv), *parts)
 
 
 FOREIGN: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
@@ -295,7 +297,7 @@ FOREIGN: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 def test_a_task_that_does_not_fit(refused: Refused, source: str) -> None:
     """Both sides are named, tokens and outputs, and what to give instead."""
     message = refused("analyze", source, "--task", "modular:p=11")
-    holds(message, "p=11", "embeds 7 tokens, the task has 11", "7 outputs, the task has 11 answers")
+    assert_holds(message, "p=11", "embeds 7 tokens, the task has 11", "7 outputs, the task has 11 answers")
     advises(message)
 
 
@@ -303,19 +305,19 @@ def test_a_task_that_does_not_fit(refused: Refused, source: str) -> None:
 def test_options_of_foreign_files(refused: Refused, row: str) -> None:
     """The same for a stranger's file and for a series."""
     argv, parts = FOREIGN[row]
-    holds(refused("analyze", *argv), *parts)
+    assert_holds(refused("analyze", *argv), *parts)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a CUDA device")
 def test_a_device_that_is_not_here(refused: Refused) -> None:
     """CUDA on a machine without it."""
-    holds(refused("analyze", "mlp.safetensors", "--device", "cuda:0"), "'cuda:0'", "does not have it", "cpu")
+    assert_holds(refused("analyze", "mlp.safetensors", "--device", "cuda:0"), "'cuda:0'", "does not have it", "cpu")
 
 
 @pytest.mark.skipif(torch.backends.mps.is_available(), reason="this machine has MPS")
 def test_mps_that_is_not_here(refused: Refused) -> None:
     """MPS on a machine without it."""
-    holds(refused("analyze", "mlp.safetensors", "--device", "mps"), "'mps'")
+    assert_holds(refused("analyze", "mlp.safetensors", "--device", "mps"), "'mps'")
 
 
 def test_nan_is_loaded_and_flagged_in_red(run: Run, work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
