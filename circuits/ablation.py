@@ -43,7 +43,7 @@ def ablate(
     baseline: Literal["random"] | None = None,
     n_baseline: int = 16,
     seed: int = 0,
-    dtype: torch.dtype | None = torch.float64,
+    dtype: torch.dtype | None = None,
     max_bytes: int = DEFAULT_BYTES,
     progress: Progress | None = None,
 ) -> pd.DataFrame:
@@ -57,7 +57,7 @@ def ablate(
         groups: with a basis, indices of directions that are ablated together (all of one size); one by one by default.
         baseline: ``"random"`` adds ``n_baseline`` random directions (for heads: random subspaces of a head's size) of
             the same space, ablated in the same way.
-        dtype: the model is computed in this; losses are float64 always.
+        dtype: the model is computed in this, the subject's precision (float64) by default; losses are float64 always.
         max_bytes: working memory besides the captured activations.
         progress: called with (groups done, groups in all) of the current site.
 
@@ -73,7 +73,7 @@ def ablate(
     alone, so two that do the same work both look idle.
     """
     subject.require_task()
-    subject = subject if dtype is None else subject.cast(dtype)
+    subject = subject.cast(dtype)
     clean = performance.measure(subject)
     if not math.isfinite(clean["loss"] or 0):
         raise InterpError(
@@ -122,10 +122,13 @@ def _components(
         names = [s.name for s in resolve_sites(model, SITES[kind])]
     except UnknownName:
         raise InterpError(f"{subject.name}: a {type(model).__name__} of this config has no {kind} to ablate") from None
-    if site is not None:
-        names = [s.name for s in resolve_sites(model, site) if s.name in names]
+    wanted = names if site is None else [s.name for s in resolve_sites(model, site) if s.name in names]
+    if not wanted:
+        raise InterpError(f"{site!r} holds no {kind}; they are at {', '.join(names)}")
     found: list[Components] = []
     for layer, name in enumerate(names):
+        if name not in wanted:
+            continue
         width, size = _widths(subject, name, kind)
         together = [list(range(i, i + size)) for i in range(0, width, size)]
         letter = {"neurons": "N", "heads": "H"}.get(kind)
@@ -210,7 +213,6 @@ def ablation(
             value=VALUES[value],
             baseline=comparable,
             n_baseline=baseline,
-            dtype=None,
         )
     if not frames:
         result.headline = "the network has no components that can be ablated one by one"

@@ -19,9 +19,9 @@ from torch import Tensor
 
 from circuits.interventions import Value
 from interp.activations import capture
-from interp.hooked import HookedTransformer
+from interp.errors import InterpError
 from interp.hooked.base import HookedModel
-from interp.subject import Subject
+from interp.subject import Subject, reading
 from interp.tasks import Task
 from probes.basis import Basis
 
@@ -71,13 +71,6 @@ class Bank:
     groups: Int[Tensor, "groups size"]
 
 
-def reading(model: HookedModel, task: Task) -> HookedModel:
-    """The model that computes its last block where the answer is read, alone."""
-    if isinstance(model, HookedTransformer) and task.readout is not None and model.config.readout is None:
-        return model.read_at(task.readout)
-    return model
-
-
 def make_bank(
     subject: Subject, site: str, basis: Basis | None, groups: Sequence[Sequence[int]] | Tensor, value: Value
 ) -> Bank:
@@ -88,6 +81,9 @@ def make_bank(
         groups: indices of the directions that are ablated together, all groups of the same size.
         value: what the coordinates along the directions become.
     """
+    averaged = {"unit", "head"} & set(getattr(value, "over", ()))
+    if averaged:
+        raise InterpError(f"{value} averages over {', '.join(averaged)}, which components are told apart by")
     task, model = subject.require_task(), subject.model
     reader, axes = reading(model, task), model.axes_of(site)
     stream, matrix = reader.writes(site)
@@ -164,11 +160,12 @@ def _linear(task: Task, reader: HookedModel, bank: Bank, rest: Tensor, max_bytes
     clean = task.read(reader.resume(bank.stream, bank.clean)).double()
     labels = task.labels.to(clean.device)
     reach = (bank.rows @ rest[:, : clean.shape[-1]]).double()  # [directions, outputs]
+    reach = reach - reach.mean(1, keepdim=True)  # what all outputs gain alike moves no loss, and would only overflow
     relative = clean - clean.gather(1, labels[:, None])
     moves = bank.moves.reshape(len(clean), -1).double()
     shift = reach.T[labels]  # what the right answer's own logit gains, per unit of move [inputs, directions]
-    spread = moves.abs().amax() * (reach.amax() - reach.amin()) * bank.groups.shape[1]
-    stable = bool(relative.amax() + spread > SAFE_EXPONENT)
+    spread = moves.abs().amax() * reach.abs().amax() * bank.groups.shape[1]
+    stable = not bool(relative.amax() + spread < SAFE_EXPONENT)
     # a CPU wants pieces that stay in its cache, a GPU pieces that fill it
     elements = CACHE_ELEMENTS if clean.device.type == "cpu" else max_bytes // 32
     per_group = max(1, elements // clean.shape[-1])
@@ -193,7 +190,8 @@ def _linear(task: Task, reader: HookedModel, bank: Bank, rest: Tensor, max_bytes
 
 def _resumed(task: Task, reader: HookedModel, bank: Bank, max_bytes: int) -> Iterator[Piece]:
     """The rest of the network runs again on the batch, tiled by groups."""
-    per_example = bank.clean[0].numel() * bank.clean.element_size() * 24  # the widest layer and its copies
+    one = capture(reader, task.inputs[:1], "*")
+    per_example = sum(t.nbytes for t in one.values())  # every activation, though few live at once
     budget = max(1, max_bytes // per_example)
     n_inputs = min(len(bank.clean), budget)
     n_groups = max(1, budget // n_inputs)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import pandas as pd
 import torch
 
-from circuits.modes import DEFINITIONS, Definition, Loss, Table, check_frequencies, project, sum_component
+from circuits.modes import DEFINITIONS, Definition, Loss, Table, check_frequencies, project
 from interp import figures
 from interp.analysis import Result, analysis
 from interp.errors import InterpError, require_range
@@ -68,12 +68,9 @@ def by_frequency(table: Table) -> pd.DataFrame:
     Returns:
         ``frequency, key, loss_without, correct_without, loss_alone, correct_alone``, a row per frequency.
     """
-    mean, cube = table.cube.mean((0, 1)), table.cube
     rows = []
     for k in range(1, table.n // 2 + 1):
-        part = sum_component(cube, [k])
-        without = table.score(table.with_cube(cube - part, rest="keep"))
-        alone = table.score(table.with_cube(mean + part, rest="mean"))
+        without, alone = (project(table, [k], "nanda2d", keep=keep) for keep in (False, True))
         rows.append(
             {"frequency": k, "key": k in table.keys, "loss_without": without.all, "correct_without": without.correct,
              "loss_alone": alone.all, "correct_alone": alone.correct}
@@ -84,7 +81,7 @@ def by_frequency(table: Table) -> pd.DataFrame:
 def remove_everywhere(table: Table, frequencies: Sequence[int], n_random: int = 8, seed: int = 0) -> pd.DataFrame:
     """Take a set of frequencies out of the embedding, the neurons and the logits; then random sets of the same size.
 
-    Random sets are drawn from the frequencies that are not in the set.
+    Random sets are drawn from the frequencies that are not in the set; of equal draws one is kept.
 
     Returns:
         ``where, removed, frequencies, loss, correct``: a row per place and set; ``removed`` is ``key`` or ``random``.
@@ -95,7 +92,8 @@ def remove_everywhere(table: Table, frequencies: Sequence[int], n_random: int = 
     sets = [("key", list(frequencies))]
     if len(others) >= len(frequencies) > 0:
         draws = (torch.randperm(len(others), generator=generator)[: len(frequencies)] for _ in range(n_random))
-        sets += [("random", sorted(others[i] for i in draw.tolist())) for draw in draws]
+        different = dict.fromkeys(tuple(sorted(others[i] for i in draw.tolist())) for draw in draws)
+        sets += [("random", list(draw)) for draw in different]
     has_hidden = bool(tables.neuron_sites(table.subject.model))
     rows = []
     for label, chosen in sets:

@@ -28,7 +28,8 @@ class _Comparable:
             return NotImplemented
         pairs = ((getattr(self, f.name), getattr(other, f.name)) for f in fields(self))  # type: ignore[arg-type]
         return all(
-            torch.equal(a, b) if isinstance(a, Tensor) and isinstance(b, Tensor) else bool(a == b) for a, b in pairs
+            torch.equal(a.cpu(), b.cpu()) if isinstance(a, Tensor) and isinstance(b, Tensor) else bool(a == b)
+            for a, b in pairs
         )
 
     def __hash__(self) -> int:
@@ -82,7 +83,10 @@ class Mean(Value):
 
 @dataclass(frozen=True, eq=False)
 class Resample(Value):
-    """The activation of another input of the batch, drawn by a seeded permutation: the distribution stays, the content goes."""
+    """Activations shuffled over the batch by a seeded permutation: the distribution stays, the content goes.
+
+    On average one input of the batch keeps its own.
+    """
 
     seed: int = 0
 
@@ -227,6 +231,8 @@ def _check_dim(basis: Basis, activation: Tensor, axes: Sequence[str], site: Site
         raise InterpError(f"{basis} has {basis.dim} dimensions, the site's feature axis has {activation.shape[-1]}")
     if site.unit is not None:
         raise InterpError(f"{site}: a site takes units or the directions of a basis, not both")
+    if site.basis is not None and site.basis != basis:
+        raise InterpError(f"{site}: the intervention brings a basis of its own; give the site none")
 
 
 def _masked(mask: Tensor | None, before: Tensor, after: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ definitions are in use, and their numbers differ:
 - ``nanda2d`` (Nanda et al. 2023): logits over the input table, per output; kept or removed are cos and sin of
   w_k (a + b). The constant stays in both.
 - ``logit`` (Chughtai et al. 2023): the one coefficient of cos(w_k (a + b - c)) over inputs and outputs together. No
-  constant is kept.
+  constant is kept; outputs outside the group (0, in multiplication) keep their mean, less that of the others.
 - ``hidden``: the last hidden layer over the input table, projected on cos and sin of w_k a, w_k b and w_k (a + b), then
   decoded by the rest of the network, whose other paths stay as they are. The mean stays in both.
 """
@@ -23,11 +23,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from circuits.effects import reading
 from interp.activations import capture
 from interp.errors import InterpError
 from interp.hooked.base import HookedModel
-from interp.subject import Subject
+from interp.subject import Subject, reading
 from probes import fourier, tables
 
 Definition = Literal["nanda2d", "logit", "hidden"]
@@ -73,9 +72,10 @@ class Table:
     """
 
     def __init__(self, subject: Subject):
+        subject = subject.cast()  # logits and hidden units in one dtype
         self.subject, self.n, self.task = subject, subject.require_cyclic().order, subject.require_task()
         self.rows = tables.rows(self.task)
-        logits = subject.logits()
+        logits = subject.logits().double()
         self.logits = logits[self.rows.to(logits.device)]
         self.columns = tables.columns(self.task).to(logits.device)
         self.labels = self.task.labels[self.rows].flatten().to(logits.device)
@@ -106,11 +106,17 @@ class Table:
         """The logits with the outputs, too, in exponent order."""
         return self.logits[..., self.columns]
 
-    def with_cube(self, cube: Float[Tensor, "n n n"], *, rest: Literal["keep", "mean"]) -> Float[Tensor, "n n outputs"]:
-        """The logits with the cyclic outputs replaced; other outputs stay, or are held at their mean."""
+    def with_cube(
+        self, cube: Float[Tensor, "n n n"], *, rest: Literal["keep", "mean", "centred"]
+    ) -> Float[Tensor, "n n outputs"]:
+        """The logits with the cyclic outputs replaced. Other outputs stay, or are held at their mean (``centred``: less the
+        mean of the cyclic ones, so that a constant added to all logits changes nothing)."""
         if torch.equal(self.columns, torch.arange(self.logits.shape[-1], device=cube.device)):
             return cube  # nothing lies outside, as in addition
-        changed = self.logits.clone() if rest == "keep" else self.logits.mean((0, 1)).expand_as(self.logits).clone()
+        changed = self.logits.clone()
+        if rest != "keep":
+            held = self.logits.mean((0, 1)) - (self.cube.mean() if rest == "centred" else 0)
+            changed = held.expand_as(self.logits).clone()
         changed[..., self.columns] = cube
         return changed
 
@@ -140,7 +146,9 @@ def project(table: Table, frequencies: Sequence[int] | None, definition: Definit
             table.with_cube(mean + part, rest="mean") if keep else table.with_cube(table.cube - part, rest="keep")
         )
     part = trilinear_component(table.cube, chosen)
-    return table.score(table.with_cube(part, rest="mean") if keep else table.with_cube(table.cube - part, rest="keep"))
+    return table.score(
+        table.with_cube(part, rest="centred") if keep else table.with_cube(table.cube - part, rest="keep")
+    )
 
 
 def check_frequencies(frequencies: Sequence[int], n: int) -> None:

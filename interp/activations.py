@@ -84,6 +84,10 @@ def capture(
         raise InterpError("capture was given no inputs (the first axis has length 0)")
     resolved = resolve_sites(model, sites)
     axes = {str(s): _axes_after(s, model.axes_of(s.name)) for s in resolved}
+    if len(axes) < len(resolved):
+        raise InterpError(
+            "two different sites read the same: " + ", ".join(axes) + "; capture them one after the other"
+        )
     states = {str(s): reduce.start(axes[str(s)]) for s in resolved} if reduce else {}
     chunks: dict[str, list[list[Tensor]]] = {str(s): [] for s in resolved}
     seen = kept = 0

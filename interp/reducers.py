@@ -162,4 +162,4 @@ class _HistogramState:
 
     def result(self) -> HistogramResult:
         below, above = self.counts[[0, -1]].tolist()
-        return HistogramResult(self.counts[1:-1], self.edges, below, above)
+        return HistogramResult(self.counts[1:-1], self.edges.to(self.counts.device), below, above)

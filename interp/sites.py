@@ -89,7 +89,7 @@ def resolve_sites(model: HookedModel | Any, pattern: SitePattern) -> list[Site]:
         UnknownSite: a pattern that matches no hook point; the nearest names are in the message.
     """
     known = list(model.hook_dict)
-    found: dict[str, Site] = {}
+    found: list[Site] = []
     for item in [pattern] if isinstance(pattern, (str, Site)) else list(pattern):
         site = item if isinstance(item, Site) else Site(item)
         matches = [name for name in known if fnmatchcase(name, site.name)]
@@ -97,10 +97,11 @@ def resolve_sites(model: HookedModel | Any, pattern: SitePattern) -> list[Site]:
             raise UnknownSite(_no_such_site(site.name, known))
         for name in matches:
             exact = replace(site, name=name)
-            found[str(exact)] = exact
+            if exact not in found:
+                found.append(exact)
     if not found:
         raise UnknownSite("no sites were given; name at least one hook point, such as " + repr(known[-1]))
-    return sorted(found.values(), key=lambda site: known.index(site.name))
+    return sorted(found, key=lambda site: known.index(site.name))
 
 
 def _no_such_site(name: str, known: Sequence[str]) -> str:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from interp.activations import batches
-from interp.errors import MissingCapability
+from interp.errors import InterpError, MissingCapability
 from interp.hooked import HookedModel, HookedTransformer
 from interp.tasks import CyclicStructure, Task
 
@@ -47,6 +47,7 @@ class Subject:
         step: the training step of ``model``.
         curves: recorded curves, each a list of (step, value) points.
         warnings: what a reader must know before believing anything, such as NaN in the weights.
+        precision: the dtype in which measures run the model, whatever it was loaded in.
     """
 
     name: str
@@ -57,7 +58,8 @@ class Subject:
     step: int = 0
     curves: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
-    _logits: dict[tuple[torch.dtype, torch.device], Tensor] = field(default_factory=dict, repr=False)
+    precision: torch.dtype = torch.float64
+    _logits: tuple[Any, Tensor] | None = field(default=None, init=False, repr=False, compare=False)
 
     CAPABILITIES: ClassVar[dict[str, str]] = {
         "weights": "the model's parameters",
@@ -107,20 +109,30 @@ class Subject:
             raise MissingCapability(f"{self.name}: {structure}")
         return structure
 
-    def logits(self, dtype: torch.dtype = torch.float64, batch_size: int = 4096) -> Tensor:
-        """The answers' logits over the whole input table ``[n, n_outputs]``, computed once and kept.
+    def logits(self, batch_size: int = 4096) -> Tensor:
+        """The answers' logits over the whole input table ``[n, n_outputs]``, in ``precision``, computed once and kept.
 
         A transformer's last block is computed at the position that is read, alone.
-        """
-        key = (dtype, self.model.device)
-        if key not in self._logits:
-            self._logits[key] = table_logits(self.model.cast(dtype), self.require_task(), batch_size)
-        return self._logits[key]
 
-    def cast(self, dtype: torch.dtype, device: torch.device | str | None = None) -> Subject:
-        """The same subject with its model in another dtype or place; itself where it is already there."""
+        Raises:
+            MissingCapability: no task is known.
+            InterpError: hooks are installed. These are the logits of the untouched model; under hooks, run the model itself.
+        """
+        task = self.require_task()
+        if any(point._forward_hooks for point in self.model.hook_dict.values()):
+            raise InterpError(f"{self.name}: hooks are installed on the model; remove them, or run the model itself")
+        versions = tuple(p._version for p in self.model.parameters())  # torch counts edits in place
+        key = (id(self.model), id(task), self.precision, self.model.device, versions)
+        if self._logits is None or self._logits[0] != key:
+            self._logits = key, table_logits(self.model.cast(self.precision), task, batch_size)
+        return self._logits[1]
+
+    def cast(self, dtype: torch.dtype | None = None, device: torch.device | str | None = None) -> Subject:
+        """The same subject with its model, and every measure of it, in a dtype (its precision by default) and place."""
+        dtype = dtype or self.precision
         model = self.model.cast(dtype, device)
-        return self if model is self.model else replace(self, model=model, _logits={})
+        unchanged = model is self.model and dtype == self.precision
+        return self if unchanged else replace(self, model=model, precision=dtype)
 
     def rows(self) -> list[tuple[str, str]]:
         """What it is, as label and text."""
@@ -161,8 +173,16 @@ class Subject:
         return f"<table><caption>{html.escape(self.name)}</caption>{cells}</table>"
 
 
+def reading(model: HookedModel, task: Task) -> HookedModel:
+    """The model that computes its last block where the answer is read, alone (the weights are shared)."""
+    if not isinstance(model, HookedTransformer) or task.readout is None:
+        return model
+    n_ctx, own = model.config.n_ctx, model.config.readout
+    return model if own is not None and own % n_ctx == task.readout % n_ctx else model.read_at(task.readout)
+
+
 @torch.no_grad()
 def table_logits(model: HookedModel, task: Task, batch_size: int = 4096) -> Tensor:
     """The answers' logits of a model over a task's whole input table ``[n, n_outputs]``."""
-    reader = model.read_at(task.readout) if isinstance(model, HookedTransformer) and task.readout is not None else model
+    reader = reading(model, task)
     return torch.cat([task.read(reader(part.to(model.device))) for part in batches(task.inputs, batch_size)])

@@ -66,8 +66,8 @@ class Basis:
             InterpError: vectors that are linearly dependent.
         """
         q, r = torch.linalg.qr(vectors.double().T)
-        pivots = r.diagonal().abs()
-        if len(pivots) < len(vectors) or bool((pivots < 1e-10 * pivots.max()).any()):
+        pivots, norms = r.diagonal().abs(), vectors.double().norm(dim=1)
+        if len(pivots) < len(vectors) or bool((pivots <= 1e-10 * norms).any()):
             raise InterpError("the vectors are linearly dependent: they span fewer directions than there are names")
         return cls((q * r.diagonal().sign()).T, tuple(names))
 

@@ -21,7 +21,7 @@ def first_step_above(points: list[tuple[int, float]], threshold: float) -> int |
     """
     first = None
     for step, value in points:
-        if value < threshold:
+        if not value >= threshold:  # NaN is not above anything
             first = None
         elif first is None:
             first = step

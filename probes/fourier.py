@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -118,8 +119,8 @@ def key_frequencies(power: Float[Tensor, "freq"]) -> list[int]:
     """The frequencies above the sharp gap of a spectrum, strongest first; empty where there is no gap.
 
     The shares are sorted, and the list is cut where the ratio of one share to the next is largest. The ratio must be at
-    least 3 and the frequencies above it at most half of all, or the ratio at least 1,000 (a spectrum that is clean to
-    rounding). All frequencies together are no key set unless there are at most three.
+    least 3 and the frequencies above it at most half of all (rounded up), or the ratio at least 1,000 (a spectrum that is
+    clean to rounding). All frequencies together are no key set unless there are at most three.
 
     For weights. What the network computes with is better read off its logits (`logit_frequencies`): an embedding may
     carry a frequency that never reaches them, and the reverse.
@@ -211,29 +212,59 @@ def trilinear_spectrum(logits: Float[Tensor, "p p p"]) -> Float[Tensor, "freq"]:
     return spectrum(by_argument[:, None]) / p**2
 
 
+class LogitShares(NamedTuple):
+    """Shares of the logits' variance (mean over inputs removed per output), by frequency ``[p // 2 + 1]``.
+
+    Attributes:
+        on_sum: on cos and sin of w_k (a + b), any output.
+        on_difference: on cos and sin of w_k (a + b - c).
+        total: the variance itself, times the number of entries; shares are 0 where it is 0 up to rounding.
+    """
+
+    on_sum: Float[Tensor, "freq"]
+    on_difference: Float[Tensor, "freq"]
+    total: float
+
+
+def logit_shares(logits: Float[Tensor, "p p p"]) -> LogitShares:
+    """How much of the logits' variance each frequency explains.
+
+    >>> a = torch.arange(5, dtype=torch.float64)
+    >>> logits = 3 + torch.cos(2 * math.pi * (a[:, None, None] + a[:, None] - a) / 5)
+    >>> logit_shares(logits).on_difference.round(decimals=9).tolist()
+    [0.0, 1.0, 0.0]
+    """
+    logits = logits.double()
+    centred = logits - logits.mean((0, 1))
+    total = float(centred.pow(2).sum())
+    if not total > ROUNDING * float(logits.pow(2).sum()):
+        nothing = torch.zeros(logits.shape[0] // 2 + 1, dtype=torch.float64, device=logits.device)
+        return LogitShares(nothing, nothing, 0.0)
+    return LogitShares(sum_spectrum(centred) / total, trilinear_spectrum(centred) / total, total)
+
+
 NOISE_FACTOR = 20.0
+
+
+def logit_threshold(p: int) -> float:
+    """The share from which a frequency of the logits is a key one: 20 times that of white noise, ``2 / p^3``.
+
+    Never more than half an equal share, which matters for p of at most 6.
+    """
+    return min(NOISE_FACTOR * 2 / p**3, 0.5 / n_frequencies(p))
 
 
 def logit_frequencies(logits: Float[Tensor, "p p p"]) -> list[int]:
     """The frequencies that the logits are made of, strongest first: the key frequencies of a network.
 
-    A frequency counts when its share of the logits' variance (mean over inputs removed per output) on
-    cos/sin(w_k (a + b - c)) is at least 20 times what logits of white noise would have, ``2 / p^3`` (and never more
-    than half an equal share, which matters for p below 20). No fixed number of frequencies, and no look at the
-    embedding.
+    A frequency counts when its share of the logits' variance on cos/sin(w_k (a + b - c)) reaches `logit_threshold`. No
+    fixed number of frequencies, and no look at the embedding.
 
     Misleads on networks that are far from trained: a mode that only begins to grow is over the threshold long before
     it does any work.
     """
-    p = logits.shape[0]
-    logits = logits.double()
-    centred = logits - logits.mean((0, 1))
-    total = centred.pow(2).sum()
-    if not total > ROUNDING * logits.pow(2).sum():
-        return []
-    share = trilinear_spectrum(centred)[1:] / total
-    threshold = min(NOISE_FACTOR * 2 / p**3, 0.5 / n_frequencies(p))
-    values, order = share.sort(descending=True)
+    share, threshold = logit_shares(logits).on_difference, logit_threshold(logits.shape[0])
+    values, order = share[1:].sort(descending=True)
     return [int(k) + 1 for k, v in zip(order, values, strict=True) if v >= threshold]
 
 
@@ -247,11 +278,13 @@ def neuron_shares(values: Float[Tensor, "p p units"], chunk: int = 64) -> Float[
     out = torch.zeros(p // 2 + 1, units, dtype=torch.float64, device=values.device)
     for start in range(0, units, chunk):
         power = _power_2d(values[..., start : start + chunk])
+        whole = power.sum((0, 1))
         power[0, 0] = 0
         total = power.sum((0, 1))
+        varies = total > ROUNDING * whole
         folded = _fold(_fold(power, p).transpose(0, 1), p).transpose(0, 1)  # [freq in a, freq in b, units]
         k = torch.arange(1, p // 2 + 1, device=values.device)
         explained = folded[k, 0] + folded[0, k] + folded[k, k]
-        safe = total.where(total > 1e-20, torch.ones_like(total))
-        out[1:, start : start + chunk] = torch.where(total > 1e-20, explained / safe, torch.zeros_like(explained))
+        safe = total.where(varies, torch.ones_like(total))
+        out[1:, start : start + chunk] = torch.where(varies, explained / safe, torch.zeros_like(explained))
     return out

@@ -23,11 +23,8 @@ def fourier(subject: Subject, *, top: int = 8) -> Result:
     require_range("top", top, 0)
     logits = tables.logit_table(subject)
     n = logits.shape[0]
-    centred = logits - logits.mean((0, 1))
-    total = centred.pow(2).sum()
     keys = modes.logit_frequencies(logits)
-    in_sum = modes.sum_spectrum(centred) / total
-    in_all = modes.trilinear_spectrum(centred) / total
+    in_sum, in_all, total = modes.logit_shares(logits)
     embeddings = {name: modes.spectrum(table) for name, table in tables.embedding_tables(subject).items()}
 
     frame = pd.DataFrame({"frequency": range(1, n // 2 + 1)})
@@ -46,7 +43,7 @@ def fourier(subject: Subject, *, top: int = 8) -> Result:
     }
     notes = [
         "A frequency is key when its share of the logits' variance on cos/sin(w_k (a + b - c)) is at least 20 times what "
-        f"white-noise logits would show (here {min(40 / n**3, 0.5 / modes.n_frequencies(n)):.2g}). Logit variance is taken over "
+        f"white-noise logits would show (here {modes.logit_threshold(n):.2g}). Logit variance is taken over "
         "inputs, the mean per output removed; 'explained' is the share on functions of a + b.",
     ]
     for name, power in embeddings.items():
@@ -65,7 +62,7 @@ def fourier(subject: Subject, *, top: int = 8) -> Result:
         )
     order = frame.sort_values("logits on (a + b - c)", ascending=False)
     result = Result(metrics, {"frequencies": frame, "strongest": order.head(max(top, len(keys)))}, notes=notes)
-    _draw(result, frame, embeddings, centred, keys)
+    _draw(result, frame, embeddings, logits - logits.mean((0, 1)), keys)
     result.lead = next(iter(result.figures))
     share = metrics["logit_variance_explained"]
     named = ", ".join(map(str, keys)) or "none"
@@ -91,6 +88,8 @@ def _draw(
         title="Logits: share of variance on cos/sin(w_k (a + b - c))", x_title="frequency", y_title="share (log)",
     )  # fmt: skip
     power = modes.spectrum_2d(centred).cpu().numpy()
+    if not power.sum() > 0:
+        return
     result.figures["logits over the input table"] = figures.heatmap(
         power / power.sum(), log=True, unit="share", title="Logits over the input table: power by frequency in a and in b",
         x_title="frequency in b", y_title="frequency in a",

@@ -25,25 +25,31 @@ def measure_series(subject: Subject, every: int = 1) -> pd.DataFrame:
     rows = []
     kept = list(series.entries[::-1][::every])[::-1]  # the last is always among them
     for entry in kept:
-        one = Subject(subject.name, series.at(entry.step).cast(subject.model.dtype), task, step=entry.step)
+        one = Subject(subject.name, series.at(entry.step).to(subject.model.device), task, step=entry.step)
+        one.precision = subject.precision
         found = performance.measure(one)
         row: dict[str, float | int | None] = {
             "step": entry.step,
             "train_loss": found["train_loss"],
             "test_loss": found["test_loss"],
-            "train_accuracy": (found["train_correct"] or 0) / (found["train_total"] or 1),
-            "test_accuracy": (found["test_correct"] or 0) / (found["test_total"] or 1),
+            "train_accuracy": accuracy(found, "train"),
+            "test_accuracy": accuracy(found, "test"),
             "weight_norm": float(
                 torch.stack([p.detach().double().pow(2).sum() for p in one.model.parameters()]).sum().sqrt()
             ),
         }
         if cyclic:
             logits = tables.logit_table(one)
-            centred = logits - logits.mean((0, 1))
-            share = (fourier.trilinear_spectrum(centred) / centred.pow(2).sum()).tolist()
+            share = fourier.logit_shares(logits).on_difference.tolist()
             row.update({f"mode {k}": share[k] for k in keys})
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def accuracy(found: dict[str, float | int | None], part: str) -> float | None:
+    """Share of right answers in a part of the split, as `performance.measure` counted them; None where it is empty."""
+    right, total = found[f"{part}_correct"], found[f"{part}_total"]
+    return right / total if total and right is not None else None
 
 
 @analysis(
@@ -86,6 +92,7 @@ def history(subject: Subject, *, every: int = 1) -> Result:
         )
     if not subject.curves:
         result.lead = "losses"
-    test = frame["test_accuracy"].iloc[-1]
-    result.headline = f"{len(frame)} checkpoints to step {int(steps.iloc[-1]):,}; test accuracy {test:.2%} at the end"
+    part = "test" if len(subject.require_task().test_indices) else "train"
+    last = frame[f"{part}_accuracy"].iloc[-1]
+    result.headline = f"{len(frame)} checkpoints to step {int(steps.iloc[-1]):,}; {part} accuracy {last:.2%} at the end"
     return result

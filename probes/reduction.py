@@ -45,6 +45,9 @@ def participation_ratio(singular_values: Float[Tensor, "n"]) -> float:
     return float(q.sum() ** 2 / q.pow(2).sum()) if q.sum() > 0 else 0.0
 
 
+ROUNDING = 1e-28  # what float64 leaves of a constant, as a share of the data's squared norm
+
+
 @dataclass(frozen=True)
 class Reduction:
     """Singular values, largest first, and the directions that belong to them.
@@ -97,6 +100,7 @@ def pca(data: Float[Tensor, "samples dim"]) -> Reduction:
     mean = data.mean(0)
     centred = data - mean
     eigenvalues, vectors = torch.linalg.eigh(centred.T @ centred)
+    eigenvalues = eigenvalues.where(eigenvalues > ROUNDING * data.pow(2).sum(), torch.zeros_like(eigenvalues))
     rank = min(data.shape)
     s = eigenvalues.flip(0)[:rank].clamp_min(0).sqrt()
     return Reduction(s, Basis(vectors.flip(1).T[:rank], tuple(f"PC {i}" for i in range(rank))), None, mean)
@@ -167,7 +171,7 @@ def pca_analysis(subject: Subject, *, site: str | None = None, components: int =
         components: shown in the table.
     """
     require_range("components", components, 1)
-    task, model = subject.require_task(), subject.model
+    task, model = subject.require_task(), subject.cast().model
     wanted = site or [n for n in model.hook_dict if n.endswith(("hook_resid_mid", "hook_resid_post", "hook_input"))]
     sites = [wanted] if isinstance(wanted, str) else [*wanted, *neuron_sites(model)]
     names = [s.name for s in resolve_sites(model, sites)]

@@ -77,6 +77,6 @@ def neuron_table(subject: Subject, site: str) -> Float[Tensor, "n n units"]:
     subject.require_cyclic()
     task = subject.require_task()
     pos = task.readout if "pos" in subject.model.axes_of(site) else None
-    acts = capture(subject.model, task.inputs, Site(site, pos=pos), batch_size=4096)
+    acts = capture(subject.cast().model, task.inputs, Site(site, pos=pos), batch_size=4096)
     values = next(iter(acts.values())).double()
     return values[rows(task).to(values.device)]

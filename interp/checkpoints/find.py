@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +26,8 @@ STEP = ("step", "global_step", "steps", "iteration", "iter", "epoch", "num_updat
 CONFIG = ("config", "cfg", "args", "hparams", "hyper_parameters", "hyperparameters", "options")
 ANYWHERE = ("_orig_mod.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module.")
 LEADING = ("module.", "model.", "net.", "network.", "ema_model.", "averaged_model.")
+
+MAX_VISITS = 8  # of one container that stands at several places
 
 Weights = Mapping[str, TensorRef]
 
@@ -66,7 +69,8 @@ def find(contents: Contents, key: str | None = None) -> Findings:
         UnreadableFile: the file holds no named tensors.
         InterpError: there are several candidates, or none under ``key``; the message lists them.
     """
-    candidates = {c.where: c for c in _candidates(contents.tree, (), set())}
+    containers = contents.tree if isinstance(contents.tree, (Mapping, list, Stub)) else {}
+    candidates = {c.where: c for c in _candidates(containers, (), Counter())}
     if not candidates:
         held = ", ".join(map(str, list(contents.tree)[:10])) if isinstance(contents.tree, Mapping) else "no mapping"
         stubs = (
@@ -97,11 +101,12 @@ class _Candidate:
         return "/".join(map(str, self.keys))
 
 
-def _candidates(tree: Any, keys: tuple[Any, ...], seen: set[int]) -> Iterator[_Candidate]:
-    """All mappings from names to tensors; what belongs to the training is passed over, shared parts are visited once."""
-    if len(keys) > 6 or id(tree) in seen:
-        return
-    seen.add(id(tree))
+def _candidates(tree: Any, keys: tuple[Any, ...], visits: Counter[int]) -> Iterator[_Candidate]:
+    """All mappings from names to tensors; what belongs to the training is passed over.
+
+    A container that the file names at many places is entered at a few of them only, so that a small file cannot make
+    this take for ever.
+    """
     if isinstance(tree, Stub):  # a whole pickled module
         weights = dict(_module_weights(tree, "", set()))
         if weights:
@@ -111,12 +116,13 @@ def _candidates(tree: Any, keys: tuple[Any, ...], seen: set[int]) -> Iterator[_C
         tensors = {str(k): v for k, v in tree.items() if isinstance(v, TensorRef)}
         if any(t.ndim for t in tensors.values()):
             yield _Candidate(keys, tensors)
-        items = [(k, v) for k, v in tree.items() if not TRAINING.fullmatch(str(k))]
-    else:
-        items = list(enumerate(tree)) if isinstance(tree, list) else []
+    visits[id(tree)] += 1
+    if len(keys) > 6 or visits[id(tree)] > MAX_VISITS:
+        return
+    items = tree.items() if isinstance(tree, Mapping) else enumerate(tree)
     for name, item in items:
-        if isinstance(item, (Mapping, list, Stub)):
-            yield from _candidates(item, (*keys, name), seen)
+        if isinstance(item, (Mapping, list, Stub)) and not TRAINING.fullmatch(str(name)):
+            yield from _candidates(item, (*keys, name), visits)
 
 
 def _module_weights(module: Stub, prefix: str, seen: set[int]) -> Iterator[tuple[str, TensorRef]]:
@@ -198,8 +204,11 @@ def _bundled_steps(tree: Any, chosen: list[_Candidate]) -> list[int | None]:
     own = [_step(item) if isinstance(item, Mapping) else None for item in items]
     if all(step is not None for step in own):
         return own
+    listed = isinstance(
+        _follow(tree, chosen[0].keys[:place]), list
+    )  # where the keys are no steps, a list beside may be
     beside = _follow(tree, chosen[0].keys[: max(0, place - 1)])
-    for name, values in beside.items() if isinstance(beside, Mapping) else ():
+    for name, values in beside.items() if listed and isinstance(beside, Mapping) else ():
         numbers = isinstance(values, list) and len(values) == len(chosen) and all(isinstance(v, int) for v in values)
         if numbers and re.search(r"step|epoch|iter", str(name)):
             return list(values)

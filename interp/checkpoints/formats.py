@@ -62,8 +62,9 @@ def read(path: Path) -> Contents:
         raise UnreadableFile(f"{path} is empty (0 bytes); copy or save it again")
     try:
         return _reader_of(path)(path)
-    except InterpError:
-        raise
+    except InterpError as error:
+        named = str(path) in str(error)
+        raise error if named else type(error)(f"{path}: {error}") from None
     except Exception as error:  # whatever a damaged file provokes in a parser, the user hears one thing
         raise UnreadableFile(f"{path}: {damage(error)}") from error
 

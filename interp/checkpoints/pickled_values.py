@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from interp.checkpoints.tensors import TensorRef
+from interp.errors import UnreadableFile
 
 MAX_UNFOLDED = 1 << 32  # bytes that a tensor with strides of 0 may unfold to
 
@@ -139,7 +140,7 @@ class _NumpyDType(_Frozen):
     def __init__(self, code: Any, *_: Any):
         if not isinstance(code, str) or "," in code or np.dtype(code).kind not in "biufcUS":
             shown = code[:40] if isinstance(code, str) else type(code).__name__
-            raise pickle.UnpicklingError(f"numpy arrays of type {shown!r} are not read")
+            raise UnreadableFile(f"numpy arrays of type {shown!r} are not read; save numbers, as tensors or arrays")
         self.code = code
 
     def __setstate__(self, state: Any) -> None:
@@ -184,6 +185,12 @@ def _rebuild_tensor_v3(storage: Storage, offset: int, size: Any, stride: Any, *r
     return storage.view(rest[2].dtype, offset, tuple(size), tuple(stride), rest[3] if len(rest) > 3 else None)
 
 
+def _size(sizes: Any) -> tuple[int, ...]:
+    if not all(type(n) is int for n in sizes):
+        raise pickle.UnpicklingError("a size that is no whole number")
+    return tuple(sizes)
+
+
 def _device(*parts: Any) -> str:
     if not all(isinstance(p, (str, int)) for p in parts):
         raise pickle.UnpicklingError("a device of no name")
@@ -219,7 +226,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "torch._utils._rebuild_parameter": _first,
     "torch._utils._rebuild_parameter_with_state": _first,
     "torch._tensor._rebuild_from_type_v2": _rebuild_from_type,
-    "torch.Size": tuple,
+    "torch.Size": _size,
     "torch.device": _device,
     "torch.serialization._get_layout": _first,
     "collections.OrderedDict": lambda items=(): collections.OrderedDict(items),

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import io
 import pickle
-import pickletools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
@@ -19,36 +18,34 @@ from interp.checkpoints.pickled_values import FUNCTIONS, STORAGES, DTypeName, Fu
 
 StorageReader = Callable[[str, torch.dtype, str, int], Storage]
 
-MAX_TUPLES = 1000  # in one another
+MAX_DEPTH = 1000  # of tuples in one another
+MAX_UNFOLDED_TUPLE = 1_000_000  # entries, those of inner tuples counted as often as they occur
 
 
-def check_program(stream: io.BufferedReader | io.BytesIO) -> None:
-    """Refuse programs that cost far more than their bytes, by a look at the opcodes; nothing is run.
-
-    A memo index reserves memory up to itself. Python hashes tuples in tuples by recursion in C, which a long run of them
-    brings to a crash.
-    """
-    start, run = stream.tell(), 0
-    for opcode, argument, position in pickletools.genops(stream):
-        if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and int(argument or 0) > (position or 0) - start:
-            raise pickle.UnpicklingError("a memo index beyond the length of the pickle")
-        run = run + 1 if opcode.name in ("TUPLE1", "TUPLE2", "TUPLE3", "DUP") else 0
-        if run > MAX_TUPLES:
-            raise pickle.UnpicklingError(f"more than {MAX_TUPLES} tuples in one another")
-
-
-class RestrictedUnpickler(pickle.Unpickler):
+class RestrictedUnpickler(pickle._Unpickler):  # the reader in Python: that in C cannot be told what a tuple may hold
     """Unpickles data; see the module's docstring. ``stubs`` lists the classes that were not known."""
+
+    dispatch: ClassVar[dict[int, Callable[..., None]]] = dict(pickle._Unpickler.dispatch)
 
     def __init__(self, stream: io.BufferedReader | io.BytesIO, storages: StorageReader | None = None):
         super().__init__(stream, encoding="latin1")
-        self.stream, self.storages, self.stubs = stream, storages, []
+        self.storages, self.stubs = storages, []
+        self.tuples: dict[
+            int, tuple[tuple, int, int]
+        ] = {}  # by id: the tuple (kept alive), its depth, its unfolded size
 
-    def load(self) -> Any:
-        start = self.stream.tell()
-        check_program(self.stream)
-        self.stream.seek(start)
-        return super().load()
+    def _check_tuple(self) -> None:
+        """Refuse tuples that would cost more than their bytes: Python hashes a tuple all the way down, by recursion."""
+        made = self.stack[-1]  # pyright: ignore[reportAttributeAccessIssue]  the stubs know the reader in C alone
+        inner = [self.tuples[id(item)] for item in made if type(item) is tuple and id(item) in self.tuples]
+        depth, size = 1 + max((i[1] for i in inner), default=0), len(made) + sum(i[2] for i in inner)
+        if depth > MAX_DEPTH or size > MAX_UNFOLDED_TUPLE:
+            raise pickle.UnpicklingError("tuples in one another that unfold without end")
+        if made:
+            self.tuples[id(made)] = made, depth, size
+
+    def get_extension(self, code: int) -> Any:
+        raise pickle.UnpicklingError("a reference to the process' own registry of extensions")
 
     def find_class(self, module: str, name: str) -> Any:
         module = {"__builtin__": "builtins", "numpy._core.multiarray": "numpy.core.multiarray",
@@ -73,3 +70,18 @@ class RestrictedUnpickler(pickle.Unpickler):
         if not isinstance(numel, int) or numel < 0 or not isinstance(key, (str, int)) or not isinstance(device, str):
             raise pickle.UnpicklingError("a storage of impossible size, name or device")
         return self.storages(str(key), kind.dtype, device, numel)
+
+
+def _checked(opcode: bytes) -> None:
+    """Let an opcode that makes a tuple have it checked."""
+    make = pickle._Unpickler.dispatch[opcode[0]]
+
+    def load(self: RestrictedUnpickler) -> None:
+        make(self)  # pyright: ignore[reportArgumentType]  the same: it is the method of our own base
+        self._check_tuple()
+
+    RestrictedUnpickler.dispatch[opcode[0]] = load
+
+
+for _opcode in (pickle.TUPLE, pickle.TUPLE1, pickle.TUPLE2, pickle.TUPLE3):
+    _checked(_opcode)

@@ -97,12 +97,13 @@ def weights_digest(model: HookedModel) -> str:
 def steps_of(paths: Sequence[Path]) -> dict[Path, int] | None:
     """The step in each file's name (``step_00100.pt``, ``ckpt-100.pth``); None where a name has no number.
 
-    The number behind step, epoch, iter or checkpoint, else the last one: others may be values of a metric.
+    The number behind step, iteration or checkpoint, else behind epoch, else the last one: others may be values of a metric.
     """
     steps: dict[Path, int] = {}
     for path in paths:
-        named = re.findall(r"(?:step|epoch|iter|iteration|ckpt|checkpoint)[-_=]?(\d+)", path.name, re.IGNORECASE)
-        numbers = named or re.findall(r"\d+", path.name.split(".")[0])
+        kinds = "step|iter|iteration|ckpt|checkpoint", "epoch"
+        named = (re.findall(rf"(?:{kind})[-_=]?(\d+)", path.name, re.IGNORECASE) for kind in kinds)
+        numbers = next(filter(None, named), None) or re.findall(r"\d+", path.name.split(".")[0])
         if not numbers:
             return None
         steps[path] = int(numbers[-1])

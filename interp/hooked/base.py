@@ -95,6 +95,8 @@ class HookedModel(HookedRootModule):
     def cast(self, dtype: torch.dtype | None = None, device: torch.device | str | None = None) -> Self:
         """The same model in another dtype or place; itself where nothing changes, a copy otherwise."""
         dtype, device = dtype or self.dtype, torch.device(device or self.device)
+        if device.type == self.device.type and device.index is None:
+            device = self.device  # "cuda" is the device that the model is on already
         if dtype == self.dtype and device == self.device:
             return self
         return type(self).from_weights(self.config, self.state_dict(), dtype).to(device)
@@ -150,6 +152,8 @@ class HookedModel(HookedRootModule):
 
     def init_weights(self, seed: int, scale: float = 1.0) -> Self:
         """Fill every matrix with normal numbers of variance ``scale**2 / fan_in``, vectors with zeros (norms: ones).
+
+        An embedding counts its width as its fan-in.
 
         Drawn on the CPU in the order of the parameters, so that a seed means the same on every device.
         """

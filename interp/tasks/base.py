@@ -124,7 +124,7 @@ class BinaryOperation(ABC):
         return output[..., : self.n_outputs]
 
     def losses(self, logits: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Cross-entropy of every example, in float64 unless ``logits`` is narrower on purpose.
+        """Cross-entropy of every example, in float64.
 
         float32 cross-entropy is exactly 0 from a log-odds of about 16 on, so logits are widened first.
 
@@ -151,9 +151,8 @@ class BinaryOperation(ABC):
         """
         config, problems = model.config, []
         if isinstance(config, TransformerConfig):
-            task = self._with_equals(config.n_ctx >= 3)
-            needed = self.n_symbols + (1 if config.n_ctx >= 3 else 0)
-            if config.n_ctx not in (2, 3):
+            task, needed = self._with_equals(True), self.n_symbols + 1
+            if config.n_ctx != 3:
                 problems.append(f"the model's context is {config.n_ctx} positions, the task has 3 (a, b, =)")
             vocabulary, outputs = config.d_vocab, config.d_vocab_out
         elif isinstance(config, MLPConfig):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -103,7 +104,7 @@ def read_table(path: Path) -> list[list[int]]:
             try:
                 rows.append([int(cell) for cell in cells])
             except ValueError:
-                bad = next(i for i, c in enumerate(cells, start=1) if not c.strip().lstrip("-").isdigit())
+                bad = next((i for i, c in enumerate(cells, start=1) if not re.fullmatch(r"\s*-?[0-9]+\s*", c)), "?")
                 raise InterpError(f"group: {path}, row {r}, column {bad}: no whole number") from None
     return rows
 

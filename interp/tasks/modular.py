@@ -84,7 +84,9 @@ class ModularArithmetic(BinaryOperation):
             logs = discrete_logarithms(self.p)
             right = logs if self.operation == "multiply" else torch.where(logs < 0, logs, -logs % (self.p - 1))
             return CyclicStructure(self.p - 1, logs, right, logs)
-        return f"{self.operation} modulo {self.p} is not addition in any order of the symbols: it has no Fourier basis"
+        return (
+            f"{self.operation} modulo {self.p} is not addition in any order of the symbols known here: no Fourier basis"
+        )
 
 
 def is_prime(n: int) -> bool:

@@ -188,3 +188,46 @@ def test_the_frame_says_its_sign_and_its_value() -> None:
     seen: list[tuple[int, int]] = []
     ablate(subject("plain"), "neurons", progress=lambda done, of: seen.append((done, of)))
     assert seen[-1] == (10, 10)
+
+
+@pytest.mark.parametrize("shift", [2000.0, -2000.0])
+@pytest.mark.parametrize("value", [Zero(), Mean()], ids=str)
+def test_what_all_outputs_share_changes_nothing(shift: float, value: Value) -> None:
+    """A constant added to every output's weights is invisible to the softmax, and overflows a careless sum."""
+    one = subject("per operand")
+    with torch.no_grad():
+        one.model.W_U.add_(shift)
+    twins = [Ablate(Site("layers.0.hook_post", unit=u), value) for u in range(9)]
+    assert_equal(ablate(one, "neurons", value=value), loop(one, twins))
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16], ids=str)
+def test_a_component_that_does_nothing_changes_nothing_in_any_dtype(dtype: torch.dtype) -> None:
+    """Clean and ablated values are computed in one dtype."""
+    one = subject("plain")
+    with torch.no_grad():
+        one.model.blocks[0].mlp.W_out.zero_()  # type: ignore[union-attr]
+    frame = ablate(one, "neurons", dtype=dtype)
+    assert frame["loss_change"].abs().max() < 1e-12
+
+
+def test_a_model_that_reads_elsewhere_is_read_where_the_task_says() -> None:
+    """A config's own readout does not move the clean value away from the ablated ones."""
+    one = subject("plain")
+    elsewhere = Subject("first", one.model.read_at(0), one.task)  # type: ignore[attr-defined]
+    pd.testing.assert_frame_equal(ablate(elsewhere, "neurons"), ablate(one, "neurons"))
+
+
+def test_means_over_what_tells_components_apart_are_refused() -> None:
+    """A mean over units or heads would mix the component with the others."""
+    for kind, axis in (("neurons", "unit"), ("heads", "head")):
+        with pytest.raises(InterpError, match=f"averages over {axis}"):
+            ablate(subject("plain"), kind, value=Mean(("batch", axis)))  # type: ignore[arg-type]
+
+
+def test_layers_keep_their_numbers_when_one_is_asked_for() -> None:
+    """The labels name the network's layers; a site without such components is an error."""
+    frame = ablate(subject("two layers"), "neurons", site="blocks.1.mlp.hook_post")
+    assert frame["component"].tolist()[:2] == ["L1N0", "L1N1"]
+    with pytest.raises(InterpError, match="holds no neurons"):
+        ablate(subject("two layers"), "neurons", site="hook_embed")

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from circuits import excluded_loss, frequencies, restricted_loss
-from circuits.modes import Table
-from interp import GroupComposition, HookedMLP, InterpError, MLPConfig, Subject
+from circuits.modes import Table, project
+from interp import GroupComposition, HookedMLP, InterpError, MLPConfig, ModularArithmetic, Subject
 from interp.errors import MissingCapability
 from tests.interp.tasks.test_groups import symmetric
 from tests.models import P, subject
@@ -160,3 +160,24 @@ def test_refusals() -> None:
     model = HookedMLP(MLPConfig((8,), 6, d_vocab=6, d_embed=4)).init_weights(0)
     with pytest.raises(MissingCapability, match="not abelian"):
         restricted_loss(Subject("S_3", model, GroupComposition(symmetric(3), 0.5).fit(model)))
+
+
+@pytest.mark.parametrize("definition", ["nanda2d", "logit", "hidden"])
+@pytest.mark.parametrize("operation", ["add", "multiply"])
+def test_a_constant_in_all_logits_moves_no_loss(operation: str, definition: str) -> None:
+    """In no definition, and not where an answer lies outside the group."""
+    losses = []
+    for shift in (0.0, 50.0):
+        one = subject("shared concat")
+        with torch.no_grad():
+            one.model.unembed.b_U.add_(shift)  # type: ignore[union-attr]
+        one.task = ModularArithmetic(P, operation, 0.4).fit(one.model)
+        losses.append([f(one, [1], definition).all for f in (restricted_loss, excluded_loss)])  # type: ignore[arg-type]
+    assert losses[1] == pytest.approx(losses[0])
+
+
+def test_removing_nothing_changes_nothing_in_any_precision() -> None:
+    """Logits and hidden layer are computed in one dtype."""
+    one = subject("plain").cast(torch.bfloat16)
+    table = Table(one)
+    assert project(table, [], "hidden", keep=False).all == pytest.approx(table.score(table.logits).all, rel=1e-12)

@@ -101,6 +101,13 @@ def test_the_byte_budget_is_checked_before_memory_is_spent() -> None:
         capture(model, TOKENS, POST, batch_size=7, max_bytes=needed - 1)
 
 
+def test_sites_that_read_the_same_are_not_merged() -> None:
+    """Two bases of equal size print alike."""
+    sites = [Site(POST, basis=Basis.random(2, 10, seed=s)) for s in (0, 1)]
+    with pytest.raises(InterpError, match="read the same"):
+        capture(make("plain"), TOKENS, sites)
+
+
 def test_refusals() -> None:
     """A wrong name, no inputs, an index outside: each is said."""
     model = make("plain")

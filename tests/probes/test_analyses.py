@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -150,3 +151,26 @@ def test_noise_is_not_called_a_circuit() -> None:
     result = fourier_analysis(one)
     assert result.metrics["key_frequencies"] == []
     assert "none" in result.headline
+
+
+def test_a_network_of_constants() -> None:
+    """No variance is no share of it: numbers stay numbers, and nothing is called a frequency."""
+    one = subject("plain")
+    with torch.no_grad():
+        one.model.W_U.zero_()
+    result = fourier_analysis(one)
+    assert result.metrics["logit_variance_explained"] == 0
+    assert result.metrics["key_frequencies"] == []
+
+
+def test_without_a_test_part_there_is_no_test_accuracy(demo: Subject) -> None:
+    """An empty part is no failure."""
+    everything = Subject("all", demo.model, replace(demo.require_task(), train_fraction=1.0), demo.series)  # type: ignore[type-var]
+    frame = history.measure_series(everything, every=6)
+    assert frame["test_accuracy"].isna().all()
+    assert frame["train_accuracy"].iloc[-1] == 1
+
+
+def test_nan_is_above_no_threshold() -> None:
+    """A curve that ends in NaN has not been memorised."""
+    assert curves.first_step_above([(0, 1.0), (10, math.nan)], 0.999) is None

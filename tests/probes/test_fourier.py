@@ -155,6 +155,11 @@ def test_neuron_shares() -> None:
     assert share.sum(0).max() <= 1 + 1e-12
 
 
+def test_a_large_constant_is_no_frequency() -> None:
+    """Rounding of a constant neuron is not taken for variance."""
+    assert fourier.neuron_shares(torch.full((113, 113, 1), 1e6 / 3, dtype=torch.float64)).max() == 0
+
+
 def test_gini_and_shares_at_their_ends() -> None:
     """Equal powers 0; one frequency alone (n - 1) / n; the constant never counts."""
     assert fourier.gini(torch.tensor([100.0, 1.0, 1.0, 1.0])) == pytest.approx(0.0)

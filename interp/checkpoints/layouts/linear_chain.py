@@ -127,11 +127,14 @@ def _readings(weights: Weights, ordered: bool) -> list[tuple[Chain, str]]:
     """Orders and orientations in which the matrices chain: the file's own order where it is kept and fits, else all."""
     modules = tuple(_modules(weights))
     kept = [(modules, o) for o in ORIENTATIONS if ordered and modules and _chains(weights, modules, o)]
-    return kept or [(chain, o) for o in ORIENTATIONS for chain in islice(_orders(weights, modules, o), 2)]
+    return kept or [(chain, o) for o in ORIENTATIONS for chain in _orders(weights, modules, o)]
 
 
-def _orders(weights: Weights, modules: Chain, orientation: str) -> Iterator[Chain]:
-    """Orders in which the matrices chain, modules whose names differ in their numbers alone in the order of these."""
+def _orders(weights: Weights, modules: Chain, orientation: str) -> list[Chain]:
+    """Up to two orders in which the matrices chain, modules whose names differ in their numbers alone in the order of these.
+
+    None where there are too many to look at: then no order can be called the only one.
+    """
     stems: dict[str, list[str]] = {}
     for module in sorted(modules, key=lambda m: [int(n) for n in re.findall(r"\d+", m)]):
         stems.setdefault(re.sub(r"\d+", "#", module), []).append(module)
@@ -151,7 +154,8 @@ def _orders(weights: Weights, modules: Chain, orientation: str) -> Iterator[Chai
             if _chains(weights, (*chain, following), orientation):
                 yield from extend((*chain, following))
 
-    return extend(())
+    found = list(islice(extend(()), 2))
+    return found if len(found) == 2 or next(tries) <= MAX_TRIES else []
 
 
 def _chains(weights: Weights, chain: Chain, orientation: str) -> bool:

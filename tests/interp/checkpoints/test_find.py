@@ -112,6 +112,12 @@ def test_nested_modules_are_not_steps(found: Finder) -> None:
     assert len(findings.steps[0].weights) == 2
 
 
+def test_weights_that_lie_at_two_places_are_found_at_both(found: Finder) -> None:
+    """torch.save writes one dict that is named twice only once; each name still leads to it."""
+    shared = weights(0)
+    assert same(found({"model": shared, "ema": shared}, "ema").steps[0].weights, shared)
+
+
 def test_the_preferred_name_wins_and_key_overrides(found: Finder) -> None:
     """An average beside the model is taken only when asked for."""
     tree = {"ema": weights(1), "model": weights(0)}
@@ -151,6 +157,20 @@ def test_a_list_without_steps_is_counted(found: Finder) -> None:
     findings = found([weights(i) for i in range(12)])
     assert [s.step for s in findings.steps] == list(range(12))
     assert all(same(s.weights, weights(i)) for i, s in enumerate(findings.steps))
+
+
+def test_a_step_that_repeats_another_is_still_a_step(found: Finder) -> None:
+    """A run that stood still, or a list that was filled with one dict: the steps keep their number and their order."""
+    shared = weights(0)
+    findings = found({"state_dicts": [shared, shared, weights(1)], "steps": [10, 20, 30]})
+    assert [s.step for s in findings.steps] == [10, 20, 30]
+    assert same(findings.steps[1].weights, shared)
+
+
+def test_a_list_of_other_numbers_beside_a_bundle_gives_no_steps(found: Finder) -> None:
+    """Keys that are steps go before a list whose name only sounds like steps."""
+    findings = found({"checkpoints": {100: weights(0), 200: weights(1)}, "iterations_per_epoch": [10, 10]})
+    assert [s.step for s in findings.steps] == [100, 200]
 
 
 def test_a_bundle_of_whole_checkpoints_has_a_step_each(found: Finder) -> None:

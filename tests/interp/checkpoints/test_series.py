@@ -92,6 +92,12 @@ def test_a_value_in_a_name_is_not_its_step(tmp_path: Path) -> None:
     assert interp.load(folder, device="cpu").series.steps == [10, 20]
 
 
+def test_steps_go_before_epochs_in_a_name(tmp_path: Path) -> None:
+    """As they do inside a file, in whatever order they stand."""
+    folder = write_steps(tmp_path, ["step_100_epoch_1.safetensors", "epoch_1_step_200.safetensors"])
+    assert interp.load(folder, device="cpu").series.steps == [100, 200]
+
+
 def test_formats_may_be_mixed_in_a_folder(tmp_path: Path) -> None:
     """Torch files of one chain, old and new."""
     states = [torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Linear(4, 2)).state_dict() for _ in range(2)]

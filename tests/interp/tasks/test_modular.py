@@ -106,8 +106,9 @@ def test_fit_to_models_and_mismatches() -> None:
             ModularArithmetic(p).fit(transformer)
         with pytest.raises(TaskMismatch, match=rf"7 outputs, the task has {p} answers"):
             ModularArithmetic(p).fit(mlp)
-    with pytest.raises(TaskMismatch, match="context is 18"):
-        task.fit(HookedTransformer(TransformerConfig(1, 4, 1, 4, 8, 7, 18)))
+    for n_ctx in (2, 18):
+        with pytest.raises(TaskMismatch, match=f"context is {n_ctx}"):
+            task.fit(HookedTransformer(TransformerConfig(1, 4, 1, 4, 8, 7, n_ctx)))
     with pytest.raises(TaskMismatch, match="vectors of 2"):
         task.fit(HookedMLP(MLPConfig((4,), 7, d_in=2)))
 

@@ -1,0 +1,54 @@
+"""The subject's own logits: of the untouched model, never stale."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from circuits import Ablate, applied
+from interp import InterpError, Subject
+from probes import performance
+from tests.models import make, subject
+
+
+@pytest.mark.parametrize("name", ["plain", "deep"])
+def test_logits_are_kept_until_a_weight_moves(name: str) -> None:
+    """Asked twice they are the same tensor; after an edit in place they are computed anew."""
+    one = subject(name)
+    first = one.logits()
+    assert one.logits() is first
+    with torch.no_grad():
+        one.model.W_U.mul_(2)
+    assert not torch.equal(one.logits(), first)
+
+
+def test_a_copy_with_another_model_or_task_shares_nothing() -> None:
+    """`dataclasses.replace` gives a subject of its own."""
+    one = subject("deep")
+    one.logits()
+    other = replace(one, model=make("deep", seed=1))
+    assert performance.measure(other)["loss"] == performance.measure(subject_of(other))["loss"]
+
+
+def subject_of(other: Subject) -> Subject:
+    return Subject("fresh", other.model, other.task)
+
+
+@pytest.mark.parametrize("name", ["plain", "deep"])
+def test_logits_under_hooks_are_refused(name: str) -> None:
+    """They would be those of the untouched model for a transformer, and of the touched one for an MLP."""
+    one = subject(name)
+    site = "blocks.0.mlp.hook_post" if name == "plain" else "layers.0.hook_post"
+    with applied(one.model, Ablate(site), strict=False), pytest.raises(InterpError, match="hooks are installed"):
+        one.logits()
+    assert performance.measure(one)["loss"] == performance.measure(subject(name))["loss"]
+
+
+def test_measures_are_float64_whatever_was_loaded() -> None:
+    """The precision of measures is not that of the file."""
+    one = subject("plain")
+    narrow = Subject("narrow", one.model.cast(torch.float32), one.task)
+    assert narrow.logits().dtype == torch.float64
+    assert narrow.cast(torch.bfloat16).logits().dtype == torch.bfloat16
