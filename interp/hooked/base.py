@@ -27,6 +27,12 @@ class HookPoint(LensHookPoint):
         super().__init__()
         self.axes = axes
 
+    def __call__(self, x: Tensor) -> Tensor:
+        # a point that nobody watches costs a look at four dicts, a tenth of what a module's call costs
+        if self._forward_hooks or self._backward_hooks or self._forward_pre_hooks or self._backward_pre_hooks:
+            return super().__call__(x)
+        return x
+
 
 @dataclass(frozen=True)
 class Config:

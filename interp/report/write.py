@@ -71,7 +71,7 @@ def write(subject: Subject, outcomes: Outcomes, out: Path, *, force: bool = Fals
     """
     check_output(out, force=force)
     try:
-        with _workplace(out) as building:
+        with _building_site(out) as building:
             _fill(building, subject, outcomes)
             _put_in_place(building, out)
     except OSError as error:
@@ -80,7 +80,7 @@ def write(subject: Subject, outcomes: Outcomes, out: Path, *, force: bool = Fals
 
 
 @contextmanager
-def _workplace(out: Path) -> Iterator[Path]:
+def _building_site(out: Path) -> Iterator[Path]:
     """A folder inside ``out``, so that moving things into place never crosses file systems; no trace is left of a failure."""
     made = [p for p in (out, *out.absolute().parents) if not p.exists()]
     out.mkdir(parents=True, exist_ok=True)

@@ -218,3 +218,11 @@ def test_initial_weights_follow_the_seed_and_the_scale() -> None:
     assert one.W_out.std().item() == pytest.approx(512**-0.5, rel=0.02)
     assert one.W_O.std().item() == pytest.approx(256**-0.5, rel=0.02)
     assert one.blocks[0].attn.b_Q.abs().sum() == 0
+
+
+def test_backward_hooks_see_the_gradients() -> None:
+    """A point with a backward hook alone is watched, too: d(sum of logits)/d(resid_post) is W_U's row sums."""
+    model, seen = make("plain"), []
+    with model.hooks(bwd_hooks=[("blocks.0.hook_resid_post", lambda grad, hook: seen.append(grad))]):
+        model(tokens(2)).sum().backward()
+    torch.testing.assert_close(seen[0], model.W_U.sum(1).expand(2, 3, 12))
