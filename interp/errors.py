@@ -46,6 +46,15 @@ class OutputExists(InterpError):
     """The output folder holds something that is not ours to overwrite."""
 
 
+def naming(path: object, error: InterpError) -> InterpError:
+    """The error with the file in its message: itself where the file is named already.
+
+    >>> str(naming("a.pt", UnreadableFile("no config")))
+    'a.pt: no config'
+    """
+    return error if str(path) in str(error) else type(error)(f"{path}: {error}")
+
+
 def nearest(name: str, known: Iterable[str], n: int = 3) -> list[str]:
     """Up to ``n`` known names that look most like ``name``, best first.
 

@@ -21,7 +21,7 @@ from interp.checkpoints import torch_files
 from interp.checkpoints.pickled_values import plain
 from interp.checkpoints.restricted_pickle import RestrictedUnpickler
 from interp.checkpoints.tensors import TensorRef, damage, guarded
-from interp.errors import InterpError, UnreadableFile
+from interp.errors import InterpError, UnreadableFile, naming
 
 SUFFIXES = (".pt", ".pth", ".ckpt", ".bin", ".pkl", ".safetensors", ".npz")
 INDEX_SUFFIX = ".safetensors.index.json"
@@ -63,8 +63,7 @@ def read(path: Path) -> Contents:
     try:
         return _reader_of(path)(path)
     except InterpError as error:
-        named = str(path) in str(error)
-        raise error if named else type(error)(f"{path}: {error}") from None
+        raise naming(path, error) from None
     except Exception as error:  # whatever a damaged file provokes in a parser, the user hears one thing
         raise UnreadableFile(f"{path}: {damage(error)}") from error
 

@@ -10,11 +10,10 @@ from typing import Any
 import torch
 
 from interp.checkpoints import formats
-from interp.checkpoints.find import Found
 from interp.checkpoints.layouts import Converted, Layout, choose
 from interp.checkpoints.series import CheckpointSeries, Entry
 from interp.checkpoints.source import Source, header_of, open_source
-from interp.errors import InterpError, TaskMismatch, UnknownName
+from interp.errors import InterpError, TaskMismatch, UnknownName, naming
 from interp.hooked import MODELS, HookedModel
 from interp.subject import Provenance, Subject
 from interp.tasks import Task, make_task, task_from_config, task_from_dict
@@ -120,7 +119,7 @@ class _Loader:
         self.options: dict[str, Any] = {}
 
     def model(self, entry: Entry) -> HookedModel:
-        found, info = self.found(entry), self.source.info(entry)
+        found, info = self.source.found(entry), self.source.info(entry)
         try:
             if self.layout is None:
                 self.layout, self.options = choose(found.weights, info, self.spec)
@@ -128,14 +127,7 @@ class _Loader:
             cls = MODELS[self.converted.config.kind]
             return cls.from_weights(self.converted.config, self.converted.weights, self.dtype).to(self.device)
         except InterpError as error:
-            message = str(error)
-            raise type(error)(message if str(entry.path) in message else f"{entry.path}: {message}") from None
-
-    def found(self, entry: Entry) -> Found:
-        _, findings = self.source.open(entry)
-        if entry.key is None or len(findings.steps) == 1:
-            return findings.steps[0]
-        return next(f for f in findings.steps if f.where == entry.key)
+            raise naming(entry.path, error) from None
 
 
 def _task(
@@ -174,7 +166,7 @@ def _nonfinite(model: HookedModel) -> list[str]:
 
 def _provenance(source: Source, entry: Entry, loader: _Loader, notes: list[str]) -> Provenance:
     contents, _ = source.open(entry)
-    found = loader.found(entry)
+    found = source.found(entry)
     devices = sorted({t.device for t in found.weights.values()})
     dtypes = sorted({str(t.dtype).removeprefix("torch.") for t in found.weights.values() if t.dtype.is_floating_point})
     assert loader.layout is not None  # a model was built
@@ -218,8 +210,8 @@ def inspect(source: str | Path, *, key: str | None = None) -> Inspection:
     """
     opened = open_source(source, key)
     entry = opened.entries[-1]
-    contents, findings = opened.open(entry)
-    found = next((f for f in findings.steps if f.where == entry.key), findings.steps[0])
+    contents, _ = opened.open(entry)
+    found = opened.found(entry)
     info = opened.info(entry)
     try:
         chosen = choose(found.weights, info)[0]

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from interp.checkpoints.find import Findings, find
+from interp.checkpoints.find import Findings, Found, find
 from interp.checkpoints.formats import INDEX_SUFFIX, SUFFIXES, Contents, read
 from interp.checkpoints.layouts import FileInfo
 from interp.checkpoints.layouts.suite import read_header
 from interp.checkpoints.series import Entry, steps_of
-from interp.errors import UnreadableFile
+from interp.errors import UnreadableFile, naming
 
 CONFIG_FILES = ("cfg.json", "config.json")
 CURVES = ("train_loss", "test_loss", "train_accuracy", "test_accuracy")
@@ -44,6 +44,13 @@ class Source:
             self._opened.clear()
             self._opened[entry.path] = contents, find(contents, self._key)
         return self._opened[entry.path]
+
+    def found(self, entry: Entry) -> Found:
+        """The weights of an entry, not yet read."""
+        _, findings = self.open(entry)
+        if entry.key is None or len(findings.steps) == 1:
+            return findings.steps[0]
+        return next(f for f in findings.steps if f.where == entry.key)
 
     def info(self, entry: Entry) -> FileInfo:
         contents, findings = self.open(entry)
@@ -115,7 +122,7 @@ def header_of(contents: Contents) -> dict[str, Any]:
     try:
         return read_header(contents.metadata)
     except UnreadableFile as error:
-        raise UnreadableFile(f"{contents.path}: {error}") from None
+        raise naming(contents.path, error) from None
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -105,15 +105,13 @@ def _fill(folder: Path, subject: Subject, outcomes: Outcomes) -> None:
 
 
 def _put_in_place(building: Path, out: Path) -> None:
-    earlier = _earlier(out) or {}
+    outdated = _named_tables(_earlier(out) or {}) - _named_tables(_earlier(building) or {})
     (out / TABLES).mkdir(exist_ok=True)
     for table in (building / TABLES).iterdir():
         os.replace(table, out / TABLES / table.name)
-    current = {f"{TABLES}/{table.name}" for table in (out / TABLES).iterdir()}
     for name in FILES:
         os.replace(building / name, out / name)
-    kept = _named_tables(_earlier(out) or {})
-    for name in (_named_tables(earlier) & current) - kept:
+    for name in outdated:
         (out / name).unlink(missing_ok=True)
 
 
