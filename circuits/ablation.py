@@ -180,7 +180,7 @@ VALUES: dict[str, Value] = {"mean": Mean(), "zero": Zero(), "resample": Resample
 
 @analysis(
     "ablation",
-    needs=("task", "input_table", "activations"),
+    needs=("answers", "activations"),
     summary="The effect of every neuron, head and layer",
     order=55,
 )

@@ -132,7 +132,7 @@ def measure(
     part = torch.zeros(len(task.labels), 2, dtype=torch.float64, device=device)
     part[task.train_indices.to(device), 0] = 1
     part[task.test_indices.to(device), 1] = 1
-    rest = reader.linear_rest(bank.stream)
+    rest = reader.linear_rest(bank.stream) if task.loss == "cross_entropy" else None
     pieces = (
         _linear(task, reader, bank, rest, max_bytes) if rest is not None else _resumed(task, reader, bank, max_bytes)
     )

@@ -45,6 +45,11 @@ class Activations(Mapping[str, Any]):
         return "Activations\n" + "\n".join(lines)
 
 
+def placed(inputs: Tensor, model: HookedModel) -> Tensor:
+    """Inputs where the model is; vectors (not tokens) in its dtype."""
+    return inputs.to(model.device, model.dtype if inputs.is_floating_point() else inputs.dtype)
+
+
 @torch.no_grad()
 def capture(
     model: HookedModel,
@@ -93,7 +98,7 @@ def capture(
     seen = kept = 0
     for part in batches(inputs, batch_size or len(inputs)):
         with _recording(model, resolved, device) as calls:
-            model(part.to(model.device))
+            model(placed(part, model))
         seen += len(part)
         for name, tensors in calls.items():
             if not tensors:

@@ -12,8 +12,10 @@ from interp.errors import InterpError
 
 
 @contextmanager
-def atomic(path: Path) -> Iterator[Path]:
+def atomic(path: Path, durable: bool = False) -> Iterator[Path]:
     """A temporary path beside ``path`` that takes its place when the block ends well, and vanishes otherwise.
+
+    With ``durable`` its bytes are on the disk before it does, so that a power cut leaves one of the two as well.
 
     Raises:
         InterpError: the folder is missing or cannot be written.
@@ -28,6 +30,9 @@ def atomic(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         temporary.chmod(0o644)
+        if durable:
+            with temporary.open("rb") as file:
+                os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:
         raise InterpError(f"cannot write {path}: {error.strerror or error}") from error

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from torch import Tensor
 
-from interp.activations import batches
+from interp.activations import batches, placed
 from interp.errors import InterpError, MissingCapability
 from interp.hooked import HookedModel, HookedTransformer
 from interp.tasks import CyclicStructure, Task
@@ -66,6 +66,7 @@ class Subject:
         "activations": "inputs to run the model on",
         "gradients": "a task whose loss can be differentiated",
         "task": "what the network was trained to do",
+        "answers": "a task whose answers are right or wrong",
         "input_table": "all possible inputs, a finite table",
         "cyclic": "a task that is addition modulo n, perhaps in disguise",
         "image": "a network that draws an image",
@@ -84,8 +85,12 @@ class Subject:
     def _lacks(self, need: str) -> str | None:
         if need not in self.CAPABILITIES:
             raise MissingCapability(f"{need!r} is no capability; known are {', '.join(self.CAPABILITIES)}")
-        if need in ("activations", "gradients", "task", "input_table", "cyclic") and self.task is None:
+        if need in ("activations", "gradients", "task", "answers", "input_table", "cyclic") and self.task is None:
             return "no task is known for it: give one, such as --task modular:p=113,operation=add,seed=1"
+        if need == "input_table" and self.task is not None and not self.task.complete:
+            return f"the inputs of the task {self.task.name} are examples, not all that there are"
+        if need == "answers" and self.task is not None and self.task.loss in ("regression", "effective"):
+            return f"its loss, {self.task.loss}, does not judge one answer at a time"
         if need == "cyclic" and self.task is not None and isinstance(reason := self.task.cyclic(), str):
             return reason
         if need == "series" and (self.series is None or len(self.series) < 2):
@@ -110,7 +115,7 @@ class Subject:
         return structure
 
     def logits(self, batch_size: int = 4096) -> Tensor:
-        """The answers' logits over the whole input table ``[n, n_outputs]``, in ``precision``, computed once and kept.
+        """The answers' logits for all examples ``[n, width]``, in ``precision``, computed once and kept.
 
         A transformer's last block is computed at the position that is read, alone.
 
@@ -183,6 +188,6 @@ def reading(model: HookedModel, task: Task) -> HookedModel:
 
 @torch.no_grad()
 def table_logits(model: HookedModel, task: Task, batch_size: int = 4096) -> Tensor:
-    """The answers' logits of a model over a task's whole input table ``[n, n_outputs]``."""
+    """What a task reads of a model's outputs, for all its examples ``[n, width]``."""
     reader = reading(model, task)
-    return torch.cat([task.read(reader(part.to(model.device))) for part in batches(task.inputs, batch_size)])
+    return torch.cat([task.read(reader(placed(part, model))) for part in batches(task.inputs, batch_size)])

@@ -54,7 +54,7 @@ def accuracy(found: dict[str, float | int | None], part: str) -> float | None:
 
 @analysis(
     "history",
-    needs=("series", "task", "input_table"),
+    needs=("series", "task"),
     summary="The run's checkpoints, step by step",
     order=30,
 )
@@ -74,10 +74,11 @@ def history(subject: Subject, *, every: int = 1) -> Result:
         {n: (steps, frame[n]) for n in ("train_loss", "test_loss")},
         title="Losses over the checkpoints", x_title="step", y_title="loss", log_y=True, markers=True,
     )  # fmt: skip
-    result.figures["accuracies"] = figures.lines(
-        {n: (steps, frame[n]) for n in ("train_accuracy", "test_accuracy")},
-        title="Accuracies over the checkpoints", x_title="step", y_title="accuracy", markers=True,
-    )  # fmt: skip
+    if any(pd.notna(a) for a in frame["train_accuracy"]):
+        result.figures["accuracies"] = figures.lines(
+            {n: (steps, frame[n]) for n in ("train_accuracy", "test_accuracy")},
+            title="Accuracies over the checkpoints", x_title="step", y_title="accuracy", markers=True,
+        )  # fmt: skip
     modes = {c: (steps, frame[c]) for c in frame.columns if c.startswith("mode ")}
     if modes:
         result.figures["modes"] = figures.lines(
@@ -94,5 +95,6 @@ def history(subject: Subject, *, every: int = 1) -> Result:
         result.lead = "losses"
     part = "test" if len(subject.require_task().test_indices) else "train"
     last = frame[f"{part}_accuracy"].iloc[-1]
-    result.headline = f"{len(frame)} checkpoints to step {int(steps.iloc[-1]):,}; {part} accuracy {last:.2%} at the end"
+    end = f"{part} loss {frame[f'{part}_loss'].iloc[-1]:.3g}" if pd.isna(last) else f"{part} accuracy {last:.2%}"
+    result.headline = f"{len(frame)} checkpoints to step {int(steps.iloc[-1]):,}; {end} at the end"
     return result

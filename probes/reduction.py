@@ -16,6 +16,7 @@ from interp.analysis import Result, analysis
 from interp.errors import InterpError, require_range
 from interp.sites import Site, resolve_sites
 from interp.subject import Subject
+from interp.tasks import BinaryOperation
 from probes.basis import Basis
 from probes.tables import neuron_sites
 
@@ -159,12 +160,12 @@ def svd_analysis(subject: Subject, *, top: int = 64) -> Result:
 
 @analysis(
     "pca",
-    needs=("activations", "input_table"),
-    summary="Principal components of activations over all inputs",
+    needs=("activations",),
+    summary="Principal components of activations over all examples",
     order=80,
 )
 def pca_analysis(subject: Subject, *, site: str | None = None, components: int = 6) -> Result:
-    """Principal components of the activations over the whole input table, at the position that is read.
+    """Principal components of the activations over all examples of the task, at the position that is read.
 
     Args:
         site: hook point, or glob; by default the residual streams (or inputs) and hidden layers.
@@ -172,7 +173,9 @@ def pca_analysis(subject: Subject, *, site: str | None = None, components: int =
     """
     require_range("components", components, 1)
     task, model = subject.require_task(), subject.cast().model
-    wanted = site or [n for n in model.hook_dict if n.endswith(("hook_resid_mid", "hook_resid_post", "hook_input"))]
+    wanted = site or [
+        n for n in model.hook_dict if n.endswith(("hook_resid_mid", "hook_resid_post", "hook_input", "hook_final"))
+    ]
     sites = [wanted] if isinstance(wanted, str) else [*wanted, *neuron_sites(model)]
     names = [s.name for s in resolve_sites(model, sites)]
     resolved = [Site(n, pos=task.readout if "pos" in model.axes_of(n) else None) for n in names]
@@ -209,7 +212,7 @@ def pca_analysis(subject: Subject, *, site: str | None = None, components: int =
 def _embedding_plane(subject: Subject) -> go.Figure | None:
     table = getattr(subject.model, "W_E", None)
     task = subject.task
-    if table is None or task is None:
+    if table is None or not isinstance(task, BinaryOperation):
         return None
     symbols = (table if table.ndim == 2 else table[0]).detach()[: task.n_symbols]
     if not bool(symbols.isfinite().all()) or min(symbols.shape) < 2:

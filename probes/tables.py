@@ -15,13 +15,14 @@ from interp.hooked import HookedMLP, HookedTransformer
 from interp.hooked.base import HookedModel
 from interp.sites import Site
 from interp.subject import Subject
-from interp.tasks import Task
+from interp.tasks import BinaryOperation, Task
 
 
 def rows(task: Task) -> Int[Tensor, "n n"]:
     """Which input pair has exponents (i, j): ``rows[i, j]`` indexes ``task.pairs``."""
     structure = task.cyclic()
     assert not isinstance(structure, str)  # callers ask Subject.require_cyclic first
+    assert isinstance(task, BinaryOperation)
     a, b = task.pairs.T
     i, j = structure.left[a], structure.right[b]
     inside = (i >= 0) & (j >= 0)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 
-from interp import HookedMLP, HookedTransformer, MLPConfig, Subject, TransformerConfig
-from interp.hooked.base import HookedModel
+from interp import LSTMConfig, MLPConfig, Subject, TransformerConfig
+from interp.hooked import HookedModel, build
 from interp.tasks import ModularArithmetic, Task
 
 P = 7
@@ -30,7 +28,14 @@ MLPS: dict[str, MLPConfig] = {
     "shared concat": MLPConfig((9,), P, d_vocab=P, d_embed=5),
     "shared sum": MLPConfig((9, 8), P, d_vocab=P, d_embed=5, combine="sum", act_fn="gelu"),
     "per operand": MLPConfig((9,), P, d_vocab=P, d_embed=5, embedding="per_operand", bias=False, unembed_bias=False),
+    "product": MLPConfig((9,), P, d_vocab=P, d_embed=4, combine="product"),
+    "product of tables": MLPConfig((9,), P, d_vocab=P, d_embed=9, combine="product", embedding="per_operand"),
     "deep": MLPConfig((9, 8, 6), P, d_vocab=P, d_embed=5, act_fn="tanh"),
+}
+
+LSTMS: dict[str, LSTMConfig] = {
+    "lstm": LSTMConfig(P, 5, 6, 2, 3, n_ctx=4),
+    "one layer lstm": LSTMConfig(P, 5, 6, 1, 1, n_ctx=4),
 }
 
 CONFIGS: dict[str, TransformerConfig | MLPConfig] = {**TRANSFORMERS, **MLPS}
@@ -38,9 +43,7 @@ CONFIGS: dict[str, TransformerConfig | MLPConfig] = {**TRANSFORMERS, **MLPS}
 
 def make(name: str, seed: int = 0, scale: float = 2.0) -> HookedModel:
     """A random model of the table; biases and norms are random too, so that nothing is 0 or 1 by chance."""
-    config = CONFIGS[name]
-    cls: Callable[..., HookedModel] = HookedTransformer if isinstance(config, TransformerConfig) else HookedMLP
-    model = cls(config).double().init_weights(seed, scale)
+    model = build({**CONFIGS, **LSTMS}[name]).double().init_weights(seed, scale)
     generator = torch.Generator().manual_seed(seed + 1)
     with torch.no_grad():
         for parameter in model.parameters():

@@ -160,8 +160,9 @@ def _read_safetensors(path: Path) -> Contents:
             for name in file.keys():  # noqa: SIM118  safe_open is no mapping
                 part = file.get_slice(name)
                 dtype = _safetensors_dtype(path, name, part.get_dtype())
+                load, load_row = _safetensors_loaders(path, name)
                 tree[name] = TensorRef(
-                    tuple(part.get_shape()), dtype, "cpu", guarded(path, _safetensors_loader(path, name))
+                    tuple(part.get_shape()), dtype, "cpu", guarded(path, load), guarded(path, load_row)
                 )
     except SafetensorError as error:
         raise UnreadableFile(f"{path}: truncated or corrupted safetensors file ({error}); copy it again") from error
@@ -180,12 +181,16 @@ def _safetensors_dtype(path: Path, name: str, code: str) -> torch.dtype:
     return _SAFETENSORS_DTYPES[code]
 
 
-def _safetensors_loader(path: Path, name: str) -> Callable[[], torch.Tensor]:
+def _safetensors_loaders(path: Path, name: str) -> tuple[Callable[[], torch.Tensor], Callable[[int], torch.Tensor]]:
     def load() -> torch.Tensor:
         with safe_open(path, framework="pt") as file:
             return file.get_tensor(name)
 
-    return load
+    def load_row(index: int) -> torch.Tensor:
+        with safe_open(path, framework="pt") as file:
+            return file.get_slice(name)[index]
+
+    return load, load_row
 
 
 def _read_sharded(path: Path) -> Contents:

@@ -33,6 +33,7 @@ def load(
     layout: str | None = None,
     key: str | None = None,
     step: int | None = None,
+    member: int = 0,
     dtype: str | torch.dtype | None = None,
     device: str = "auto",
 ) -> Subject:
@@ -45,6 +46,7 @@ def load(
         layout: name of the layout, with options (``linear_chain:orientation=out_in``), where it is not recognised.
         key: where the weights lie inside the file, where it holds several.
         step: which checkpoint of a series becomes ``subject.model``; the last by default.
+        member: which network of a run that trained several.
         dtype: ``"float64"`` and so on; as stored by default.
         device: ``"auto"`` is CUDA where there is one, else the CPU.
 
@@ -52,7 +54,7 @@ def load(
         UnreadableFile, UnknownLayout, AmbiguousLayout, TaskMismatch, UnknownName: all `InterpError`; each message says
             what was wrong, where, and what to do.
     """
-    opened = open_source(source, key)
+    opened = open_source(source, key, member)
     loader = _Loader(opened, layout, resolve_dtype(dtype), resolve_device(device))
     series = CheckpointSeries(opened.entries, loader.model)
     entry = opened.entries[-1] if step is None else next((e for e in opened.entries if e.step == step), None)
@@ -138,16 +140,27 @@ def _task(
     for where, stored in ((entry.path, converted.task), (source.path / "run.json", source.run.get("task"))):
         if stored is not None:
             try:
-                return task_from_dict(stored), None
+                return task_from_dict(stored).of_member(_member(source)), None
             except InterpError as error:
                 raise type(error)(f"{where}: {error}; give another with --task") from None
     return task_from_config(dict(source.info(entry).config))
 
 
+def _member(source: Source) -> dict[str, Any]:
+    """What the chosen member of a run has for its own."""
+    members = source.run.get("members")
+    if not isinstance(members, list) or not 0 <= source.member < len(members):
+        return {}
+    own = members[source.member]
+    return own if isinstance(own, dict) else {}
+
+
 def _name(source: Source) -> str:
     """What the run calls itself, or the file's name; the folder's where the file is just called model."""
-    if isinstance(source.run.get("name"), str):
-        return source.run["name"]
+    if isinstance(source.run.get("name"), str) and source.run["name"]:
+        members = source.run.get("members")
+        several = isinstance(members, list) and len(members) > 1
+        return source.run["name"] + (f", member {source.member}" if several else "")
     path = source.path
     generic = {"model", "pytorch_model", "checkpoint", "weights"}
     return path.resolve().parent.name if path.is_file() and path.stem in generic else path.name

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
 from safetensors.torch import save_file
+from torch import Tensor
 
 from interp import __version__
 from interp.checkpoints.layouts.suite import HEADER
 from interp.errors import InterpError
 from interp.files import atomic
-from interp.hooked.base import HookedModel
+from interp.hooked.base import Config, HookedModel
 from interp.tasks import Task, task_to_dict
 
 
@@ -33,17 +35,33 @@ def save(
     path = Path(path)
     if path.exists() and not force:
         raise InterpError(f"{path} exists already; choose another name, or overwrite it with --force (force=True)")
+    write_tensors(path, dict(model.named_parameters()), {HEADER: header_text(model.config, task, step)})
+    return path
+
+
+def header_text(config: Config, task: Task | None, step: int | None, members: int | None = None) -> str:
+    """What stands in the header of our files; with ``members``, tensors have a first axis of that many networks."""
     header: dict[str, Any] = {
         "version": __version__,
-        "config": model.config.to_dict(),
+        "config": config.to_dict(),
         "step": None if step is None else int(step),
     }
     if task is not None:
         header["task"] = task_to_dict(task)
-    tensors = {name: p.detach().cpu().contiguous() for name, p in model.named_parameters()}
+    if members is not None:
+        header["members"] = members
+    return json.dumps(header)
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str], durable: bool = False) -> None:
+    """Write a safetensors file as a whole or not at all.
+
+    Raises:
+        InterpError: the folder cannot be written, or the disk is full.
+    """
+    plain = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
     try:
-        with atomic(path) as temporary:
-            save_file(tensors, temporary, metadata={HEADER: json.dumps(header)})
+        with atomic(path, durable) as temporary:
+            save_file(plain, temporary, metadata=metadata)
     except SafetensorError as error:
         raise InterpError(f"cannot write {path}: {error}") from error
-    return path

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,10 @@ from interp.checkpoints.formats import INDEX_SUFFIX, SUFFIXES, Contents, read
 from interp.checkpoints.layouts import FileInfo
 from interp.checkpoints.layouts.suite import read_header
 from interp.checkpoints.series import Entry, steps_of
-from interp.errors import UnreadableFile, naming
+from interp.errors import InterpError, UnreadableFile, naming
 
 CONFIG_FILES = ("cfg.json", "config.json")
+RUN_FORMAT = 1  # of the run directory; raised when an older version could not read it
 CURVES = ("train_loss", "test_loss", "train_accuracy", "test_accuracy")
 
 
@@ -35,6 +36,7 @@ class Source:
     run: dict[str, Any] = field(default_factory=dict)
     curves: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
     _opened: dict[Path, tuple[Contents, Findings]] = field(default_factory=dict, repr=False)
+    member: int = 0
     _key: str | None = None
 
     def open(self, entry: Entry) -> tuple[Contents, Findings]:
@@ -49,8 +51,17 @@ class Source:
         """The weights of an entry, not yet read."""
         _, findings = self.open(entry)
         if entry.key is None or len(findings.steps) == 1:
-            return findings.steps[0]
+            return self._one_member(entry, findings.steps[0])
         return next(f for f in findings.steps if f.where == entry.key)
+
+    def _one_member(self, entry: Entry, found: Found) -> Found:
+        """The weights of the chosen member, where a file holds those of many networks stacked."""
+        members = header_of(self.open(entry)[0]).get("members")
+        if members is None:
+            return found
+        if not 0 <= self.member < members:
+            raise InterpError(f"{entry.path} holds the members 0 to {members - 1}; there is no member {self.member}")
+        return replace(found, weights={n: t.row(self.member) for n, t in found.weights.items()})
 
     def info(self, entry: Entry) -> FileInfo:
         contents, findings = self.open(entry)
@@ -58,7 +69,7 @@ class Source:
         return FileInfo(contents.metadata, {**self.config, **findings.config}, ordered)
 
 
-def open_source(path: str | Path, key: str | None = None) -> Source:
+def open_source(path: str | Path, key: str | None = None, member: int = 0) -> Source:
     """Find the checkpoints that a path stands for.
 
     Raises:
@@ -71,9 +82,9 @@ def open_source(path: str | Path, key: str | None = None) -> Source:
     except OSError as error:
         raise UnreadableFile(f"cannot read {str(path)[:200]}: {error.strerror}; check the path") from None
     if folder:
-        return _open_directory(path, key)
+        return _open_directory(path, key, member)
     entry = Entry(0, path)
-    source = Source(path, (entry,), config=_sibling_config(path.parent), _key=key)
+    source = Source(path, (entry,), config=_sibling_config(path.parent), member=member, _key=key)
     contents, findings = source.open(entry)
     found, *others = findings.steps
     if others:
@@ -88,16 +99,16 @@ def open_source(path: str | Path, key: str | None = None) -> Source:
     return source
 
 
-def _open_directory(path: Path, key: str | None) -> Source:
+def _open_directory(path: Path, key: str | None, member: int) -> Source:
     if (path / "run.json").is_file() and (path / "checkpoints").is_dir():
-        run = _read_json(path / "run.json")
-        source = _open_directory(path / "checkpoints", key)
+        run = read_json(path / "run.json")
+        source = _open_directory(path / "checkpoints", key, member)
         source.path, source.run = path, run
-        source.curves = _metrics(path / "metrics.jsonl") or source.curves
+        source.curves = _metrics(path / "metrics.jsonl", member) or source.curves
         return source
     indices = sorted(path.glob(f"*{INDEX_SUFFIX}"))
     if len(indices) == 1:
-        return open_source(indices[0], key)
+        return open_source(indices[0], key, member)
     files = sorted(f for f in path.iterdir() if f.is_file() and f.suffix in SUFFIXES and not f.name.startswith("."))
     if not files:
         held = ", ".join(sorted(f.name for f in path.iterdir())[:8]) or "nothing"
@@ -106,7 +117,7 @@ def _open_directory(path: Path, key: str | None) -> Source:
             f"it holds: {held}; name a checkpoint file, or the folder of a run"
         )
     if len(files) == 1:
-        return open_source(files[0], key)
+        return open_source(files[0], key, member)
     steps = steps_of(files)
     if steps is None:
         raise UnreadableFile(
@@ -114,7 +125,7 @@ def _open_directory(path: Path, key: str | None) -> Source:
             "name one of the files"
         )
     entries = sorted((Entry(step, file) for file, step in steps.items()), key=lambda e: e.step)
-    return Source(path, tuple(entries), config=_sibling_config(path), _key=key)
+    return Source(path, tuple(entries), config=_sibling_config(path), member=member, _key=key)
 
 
 def header_of(contents: Contents) -> dict[str, Any]:
@@ -125,7 +136,7 @@ def header_of(contents: Contents) -> dict[str, Any]:
         raise naming(contents.path, error) from None
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -138,7 +149,7 @@ def _read_json(path: Path) -> dict[str, Any]:
 def _sibling_config(folder: Path) -> dict[str, Any]:
     for name in CONFIG_FILES:
         if (folder / name).is_file():
-            return _read_json(folder / name)
+            return read_json(folder / name)
     return {}
 
 
@@ -155,20 +166,22 @@ def _points(curves: dict[str, list[float]], step: int) -> dict[str, list[tuple[i
     return placed
 
 
-def _metrics(path: Path) -> dict[str, list[tuple[int, float]]]:
-    """The curves in a run's ``metrics.jsonl`` (its first member, where it has several)."""
+def _metrics(path: Path, member: int) -> dict[str, list[tuple[int, float]]]:
+    """The curves in a run's ``metrics.jsonl`` of one member."""
     curves: dict[str, list[tuple[int, float]]] = {}
     if not path.is_file():
         return curves
     with path.open(encoding="utf-8", errors="replace") as lines:
         for number, line in enumerate(lines, start=1):
+            if not line.endswith("\n"):
+                break  # the run is writing it, or was killed while it did
             try:
                 row = json.loads(line)
             except json.JSONDecodeError:
                 raise UnreadableFile(f"{path}, line {number}: no JSON; cut the file there") from None
             if not isinstance(row, dict) or not isinstance(row.get("step"), int):
                 raise UnreadableFile(f"{path}, line {number}: no object with a whole number as its step")
-            if row.get("member", 0) == 0:
+            if row.get("member", 0) == member:
                 for name in CURVES:
                     if isinstance(row.get(name), (int, float)):
                         curves.setdefault(name, []).append((row["step"], float(row[name])))

@@ -6,11 +6,14 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ParamSpec
 
 import torch
 from torch import Tensor
 
 from interp.errors import InterpError, UnreadableFile
+
+P = ParamSpec("P")
 
 
 @dataclass(frozen=True)
@@ -24,10 +27,17 @@ class TensorRef:
     dtype: torch.dtype
     device: str
     _load: Callable[[], Tensor] = field(repr=False, compare=False)
+    _load_row: Callable[[int], Tensor] | None = field(default=None, repr=False, compare=False)
 
     def load(self) -> Tensor:
         """The tensor itself, possibly a view into a memory-mapped file: copy before writing."""
         return self._load()
+
+    def row(self, index: int) -> TensorRef:
+        """One entry of the first axis; where the format allows, only its bytes are read."""
+        load, load_row = self._load, self._load_row
+        read = (lambda: load_row(index)) if load_row is not None else (lambda: load()[index])
+        return TensorRef(self.shape[1:], self.dtype, self.device, read)
 
     @property
     def ndim(self) -> int:
@@ -47,12 +57,12 @@ class TensorRef:
         return cls(tuple(tensor.shape), tensor.dtype, device, lambda: tensor)
 
 
-def guarded(path: Path, load: Callable[[], Tensor]) -> Callable[[], Tensor]:
+def guarded(path: Path, load: Callable[P, Tensor]) -> Callable[P, Tensor]:
     """A loader whose failures name the file: damage may show only when the bytes are read."""
 
-    def loader() -> Tensor:
+    def loader(*args: P.args, **kwargs: P.kwargs) -> Tensor:
         try:
-            return load()
+            return load(*args, **kwargs)
         except InterpError:
             raise
         except Exception as error:

@@ -16,6 +16,7 @@ from interp.cli.options import (
     Force,
     Key,
     LayoutOption,
+    Member,
     Out,
     Source,
     Step,
@@ -24,6 +25,7 @@ from interp.cli.options import (
     parse_names,
     parse_settings,
 )
+from interp.cli.train import app as train
 from interp.errors import InterpError
 
 if TYPE_CHECKING:
@@ -38,6 +40,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.add_typer(train, name="train")
 
 
 def main() -> None:
@@ -46,6 +49,8 @@ def main() -> None:
         app()
     except InterpError as error:
         _fail(str(error), 2)
+    except KeyboardInterrupt as interrupt:
+        _fail(str(interrupt) or "interrupted", 130)
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our output went away, as `| head` does
         sys.exit(0)
@@ -144,6 +149,7 @@ def analyze(
     layout: LayoutOption = None,
     key: Key = None,
     step: Step = None,
+    member: Member = 0,
     device: Device = "auto",
     dtype: Dtype = "float64",
     seed: Annotated[int, typer.Option(help="Of everything random in the analyses.", min=0, max=2**63 - 1)] = 0,
@@ -159,7 +165,7 @@ def analyze(
     from interp.checkpoints.load import resolve_dtype
 
     resolved = resolve_dtype(dtype)
-    subject = load(source, task=task, layout=layout, key=key, step=step, device=device)
+    subject = load(source, task=task, layout=layout, key=key, step=step, member=member, device=device)
     _report(subject, out, names, options, resolved, seed, force)
 
 
@@ -194,6 +200,7 @@ def convert(
     layout: LayoutOption = None,
     key: Key = None,
     step: Step = None,
+    member: Member = 0,
     dtype: Annotated[str | None, typer.Option(help="Widen or narrow the weights.", show_default="as stored")] = None,
     force: Force = False,
 ) -> None:
@@ -202,7 +209,7 @@ def convert(
         raise InterpError(f"{target} must end in .safetensors: that is what is written")
     from interp.checkpoints import load, save
 
-    subject = load(source, task=task, layout=layout, key=key, step=step, dtype=dtype, device="cpu")
+    subject = load(source, task=task, layout=layout, key=key, step=step, member=member, dtype=dtype, device="cpu")
     save(subject.model, target, task=subject.task, step=subject.step, force=force)
     for warning in [*subject.warnings, *subject.provenance.notes]:
         typer.echo(f"note: {warning}", err=True)

@@ -32,6 +32,7 @@ Key = Annotated[
     typer.Option(help="Where the weights lie inside the file, where it holds several sets.", show_default=False),
 ]
 Step = Annotated[int | None, typer.Option(help="Which checkpoint of a series.", show_default="the last")]
+Member = Annotated[int, typer.Option(help="Which network of a run that trained several.", min=0)]
 Device = Annotated[str, typer.Option(help="auto (CUDA where there is one), cpu, cuda, cuda:1, mps.")]
 Dtype = Annotated[str, typer.Option(help="The model is computed in this: float64, float32, bfloat16, float16.")]
 Force = Annotated[bool, typer.Option("--force", help="Write into a folder, or over a file, that holds something else.")]

@@ -1,4 +1,4 @@
-"""Hooked models: transformers and MLPs whose activations pass through named hook points."""
+"""Hooked models: transformers, MLPs and LSTMs whose activations pass through named hook points."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ from typing import Any
 
 from interp.errors import InterpError, UnknownName, unknown
 from interp.hooked.base import Config, HookedModel, HookPoint
+from interp.hooked.lstm import HookedLSTM, LSTMConfig
 from interp.hooked.mlp import HookedMLP, MLPConfig
 from interp.hooked.transformer import HookedTransformer, TransformerConfig
 
-MODELS: dict[str, type[HookedModel]] = {cls.config_class.kind: cls for cls in (HookedTransformer, HookedMLP)}
+MODELS: dict[str, type[HookedModel]] = {
+    cls.config_class.kind: cls for cls in (HookedTransformer, HookedMLP, HookedLSTM)
+}
 
 
 def config_from_dict(fields: dict[str, Any]) -> Config:
@@ -39,6 +42,6 @@ def build(config: Config) -> HookedModel:
 
 
 __all__ = [
-    "MODELS", "Config", "HookPoint", "HookedMLP", "HookedModel", "HookedTransformer", "MLPConfig",
-    "TransformerConfig", "build", "config_from_dict",
+    "MODELS", "Config", "HookPoint", "HookedLSTM", "HookedMLP", "HookedModel", "HookedTransformer", "LSTMConfig",
+    "MLPConfig", "TransformerConfig", "build", "config_from_dict",
 ]  # fmt: skip

@@ -15,6 +15,7 @@ from transformer_lens.hook_points import HookPoint as LensHookPoint
 from transformer_lens.HookedRootModule import HookedRootModule
 
 from interp.errors import InterpError, UnknownName, UnknownSite, unknown
+from interp.hooked.initial import SCHEMES, TorchDraws
 from interp.sites import SitePattern, resolve_sites
 
 FLOATS = (torch.float64, torch.float32, torch.float16, torch.bfloat16)  # what weights may be
@@ -27,11 +28,14 @@ class HookPoint(LensHookPoint):
         super().__init__()
         self.axes = axes
 
+    @property
+    def watched(self) -> bool:
+        """Whether any hook is installed here."""
+        return bool(self._forward_hooks or self._backward_hooks or self._forward_pre_hooks or self._backward_pre_hooks)
+
     def __call__(self, x: Tensor) -> Tensor:
         # a point that nobody watches costs a look at four dicts, a tenth of what a module's call costs
-        if self._forward_hooks or self._backward_hooks or self._forward_pre_hooks or self._backward_pre_hooks:
-            return super().__call__(x)
-        return x
+        return super().__call__(x) if self.watched else x
 
 
 @dataclass(frozen=True)
@@ -156,27 +160,44 @@ class HookedModel(HookedRootModule):
             return matched
         return [site.name for site in resolve_sites(self, pattern)]
 
-    def init_weights(self, seed: int, scale: float = 1.0) -> Self:
-        """Fill every matrix with normal numbers of variance ``scale**2 / fan_in``, vectors with zeros (norms: ones).
+    def init_weights(self, seed: int, scale: float = 1.0, scheme: str = "normal") -> Self:
+        """Draw every parameter anew, on the CPU and in their order, so that a seed means the same on every device.
 
-        An embedding counts its width as its fan-in.
+        Args:
+            seed: of a generator of its own; torch's global one is left alone.
+            scale: factor on what is drawn.
+            scheme: ``"normal"``: matrices normal with variance ``scale**2 / fan_in``, vectors zero (norms: one); an
+                embedding counts its width as its fan-in. ``"torch"``: bit for bit the numbers that torch's modules
+                hold after ``torch.manual_seed(seed)``, times ``scale``, biases too.
 
-        Drawn on the CPU in the order of the parameters, so that a seed means the same on every device.
+        Raises:
+            UnknownName: no such scheme.
+            InterpError: ``"torch"`` for a model that no stack of torch's modules corresponds to.
         """
-        generator = torch.Generator().manual_seed(seed)
-        with torch.no_grad():
-            for name, parameter in self.named_parameters():
-                std = self._init_std(name, parameter)
-                if std is None:
-                    parameter.fill_(1.0 if name.endswith(".w") else 0.0)
-                else:
-                    noise = torch.randn(parameter.shape, generator=generator, dtype=torch.float64) * std * scale
-                    parameter.copy_(noise.to(parameter.dtype))
+        if scheme not in SCHEMES:
+            raise UnknownName(unknown("initialisation scheme", scheme, SCHEMES))
+        SCHEMES[scheme](self, torch.Generator().manual_seed(seed), scale)
         return self
 
-    def _init_std(self, name: str, parameter: Tensor) -> float | None:
+    def init_std(self, name: str, parameter: Tensor) -> float | None:
         """Standard deviation of a parameter's initial entries (matrices ``[in, out]``); None for biases and norms."""
         return parameter.shape[-2] ** -0.5 if parameter.ndim > 1 else None
+
+    def init_like_torch(self, draws: TorchDraws) -> None:
+        """Have ``draws`` fill the parameters, module by module, in the order in which torch's would be built."""
+        others = ", ".join(repr(s) for s in SCHEMES if s != "torch")
+        raise InterpError(
+            f"a {type(self).__name__} is no stack of torch's modules, so it has no initialisation scheme 'torch'; "
+            f"use {others} (schemes: {', '.join(SCHEMES)})"
+        )
+
+    def parameter_groups(self) -> dict[str, tuple[str, ...]]:
+        """For every parameter the groups that it belongs to, from general to specific.
+
+        The tables of an embedding (positions too) are ``"embedding"``; everything behind them is ``"decoder"``, of
+        which the unembedding is also ``"last"``.
+        """
+        return {name: _groups(name) for name, _ in self.named_parameters()}
 
     def resume(self, site: str, activation: Tensor) -> Tensor:
         """Run the rest of the model from ``site`` on, as if that hook point had just returned ``activation``.
@@ -202,6 +223,12 @@ class HookedModel(HookedRootModule):
     def linear_rest(self, site: str) -> Tensor | None:
         """Matrix ``[unit, out]`` where the rest of the model after ``site`` is linear per position, else None."""
         return None
+
+
+def _groups(parameter: str) -> tuple[str, ...]:
+    if parameter.endswith((".W_E", ".W_pos")):
+        return ("embedding",)
+    return ("decoder", "last") if parameter.startswith("unembed.") else ("decoder",)
 
 
 def make_activation(name: str) -> Callable[[Tensor], Tensor]:

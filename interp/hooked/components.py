@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from interp.errors import InterpError
 from interp.hooked.base import Config, HookPoint, make_activation
+from interp.hooked.dropout import check_rate, dropout
 
 Normalization = Literal["LN", "LNPre"] | None
 
@@ -21,7 +22,7 @@ class TransformerConfig(Config):
 
     ``d_mlp=None`` leaves the MLPs out. ``normalization`` is None, ``"LN"`` or ``"LNPre"`` (centre and scale without
     weights). ``readout`` computes the last block, and the logits, at that one position alone; keys and values still
-    come from all.
+    come from all. ``dropout`` acts on what attention and MLPs write into the residual stream.
     """
 
     kind: ClassVar[str] = "transformer"
@@ -42,6 +43,7 @@ class TransformerConfig(Config):
     unembed_bias: bool = False
     ln_eps: float = 1e-5
     readout: int | None = None
+    dropout: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("n_layers", "d_model", "n_heads", "d_head", "d_vocab", "d_vocab_out", "n_ctx"):
@@ -51,6 +53,7 @@ class TransformerConfig(Config):
             raise InterpError(f"normalization must be None, 'LN' or 'LNPre', got {self.normalization!r}")
         if self.readout is not None and not -self.n_ctx <= self.readout < self.n_ctx:
             raise InterpError(f"readout {self.readout} is outside a context of {self.n_ctx}")
+        check_rate(self.dropout)
         make_activation(self.act_fn)
 
 
@@ -170,8 +173,9 @@ class Block(nn.Module):
     hook_attn_out: HookPoint
     hook_resid_post: HookPoint
 
-    def __init__(self, config: TransformerConfig):
+    def __init__(self, config: TransformerConfig, index: int):
         super().__init__()
+        self.index, self.dropout = index, config.dropout
         self.ln1, self.attn = make_norm(config), Attention(config)
         self.has_mlp = config.d_mlp is not None
         for name in ("hook_resid_pre", "hook_attn_out", "hook_resid_post"):
@@ -181,17 +185,20 @@ class Block(nn.Module):
             self.hook_resid_mid = HookPoint("batch", "pos", "unit")
             self.hook_mlp_out = HookPoint("batch", "pos", "unit")
 
-    def forward(self, resid: Tensor, readout: int | None) -> Tensor:
+    def forward(self, resid: Tensor, readout: int | None, noise: Tensor | None = None) -> Tensor:
         """``resid [batch, pos, d_model]``; with ``readout`` the result has that one position alone."""
-        return self.after_pre(self.hook_resid_pre(resid), readout)
+        return self.after_pre(self.hook_resid_pre(resid), readout, noise)
 
-    def after_pre(self, resid: Tensor, readout: int | None) -> Tensor:
+    def after_pre(self, resid: Tensor, readout: int | None, noise: Tensor | None = None) -> Tensor:
         first, n = (0, resid.shape[-2]) if readout is None else (readout % resid.shape[-2], 1)
-        mid = resid.narrow(-2, first, n) + self.hook_attn_out(self.attn(self.ln1(resid), first, n))
-        return self.after_mid(self.hook_resid_mid(mid)) if self.has_mlp else self.hook_resid_post(mid)
+        # the hook points are behind the dropout: what they pass is what the residual stream receives
+        written = dropout(self.attn(self.ln1(resid), first, n), self.dropout, noise, salt=2 * self.index)
+        mid = resid.narrow(-2, first, n) + self.hook_attn_out(written)
+        return self.after_mid(self.hook_resid_mid(mid), noise) if self.has_mlp else self.hook_resid_post(mid)
 
-    def after_mid(self, mid: Tensor) -> Tensor:
-        return self.hook_resid_post(mid + self.hook_mlp_out(self.mlp(self.ln2(mid))))
+    def after_mid(self, mid: Tensor, noise: Tensor | None = None) -> Tensor:
+        written = dropout(self.mlp(self.ln2(mid)), self.dropout, noise, salt=2 * self.index + 1)
+        return self.hook_resid_post(mid + self.hook_mlp_out(written))
 
 
 class Unembed(nn.Module):

@@ -18,6 +18,9 @@ class HookedTransformer(HookedModel):
 
     Hook points and weights carry the names and shapes of TransformerLens's former HookedTransformer:
     ``W_E [d_vocab, d_model]``, ``W_Q [layer, head, d_model, d_head]``, ``W_in [layer, d_model, d_mlp]``, ...
+
+    ``forward(tokens, noise)``: ``noise`` is the key of this pass's dropout (`dropout.uniform`); without it, and in
+    `resume`, nothing drops out. With a readout the last block has other entries to drop than without.
     """
 
     config_class = TransformerConfig
@@ -28,23 +31,23 @@ class HookedTransformer(HookedModel):
         self.embed, self.pos_embed = Embed(config), PosEmbed(config)
         self.hook_embed = HookPoint("batch", "pos", "unit")
         self.hook_pos_embed = HookPoint("batch", "pos", "unit")
-        self.blocks = nn.ModuleList(Block(config) for _ in range(config.n_layers))
+        self.blocks = nn.ModuleList(Block(config, layer) for layer in range(config.n_layers))
         self.ln_final, self.unembed = make_norm(config), Unembed(config)
         self.hook_logits = HookPoint("batch", "pos", "unit")
         self.setup()
 
-    def forward(self, tokens: Tensor) -> Tensor:
+    def forward(self, tokens: Tensor, noise: Tensor | None = None) -> Tensor:
         if tokens.shape[-1] > self.config.n_ctx:
             raise InterpError(f"{tokens.shape[-1]} positions given; the model's context is {self.config.n_ctx}")
-        return self._after_embed(self.hook_embed(self.embed(tokens)))
+        return self._after_embed(self.hook_embed(self.embed(tokens)), noise)
 
-    def _after_embed(self, embedded: Tensor) -> Tensor:
+    def _after_embed(self, embedded: Tensor, noise: Tensor | None = None) -> Tensor:
         batch, n_pos = embedded.shape[:2]
-        return self._from_block(embedded + self.hook_pos_embed(self.pos_embed(batch, n_pos)), 0)
+        return self._from_block(embedded + self.hook_pos_embed(self.pos_embed(batch, n_pos)), 0, noise)
 
-    def _from_block(self, resid: Tensor, first: int) -> Tensor:
+    def _from_block(self, resid: Tensor, first: int, noise: Tensor | None = None) -> Tensor:
         for layer in range(first, self.config.n_layers):
-            resid = self.blocks[layer](resid, self._readout(layer))
+            resid = self.blocks[layer](resid, self._readout(layer), noise)
         return self.hook_logits(self.unembed(self.ln_final(resid)))
 
     def _readout(self, layer: int) -> int | None:
@@ -120,7 +123,7 @@ class HookedTransformer(HookedModel):
         last = f"blocks.{self.config.n_layers - 1}.hook_resid_post"
         return self.W_U if site == last and self.config.normalization is None else None
 
-    def _init_std(self, name: str, parameter: Tensor) -> float | None:
+    def init_std(self, name: str, parameter: Tensor) -> float | None:
         matrix = name.rsplit(".", 1)[-1]
         if not matrix.startswith("W_"):
             return None

@@ -6,12 +6,23 @@ from typing import Any
 
 from interp.errors import InterpError, UnknownName, unknown
 from interp.specs import parse_spec
-from interp.tasks.base import BinaryOperation, CyclicStructure
+from interp.tasks.addition import ToyAddition
+from interp.tasks.base import CyclicStructure, Task
+from interp.tasks.binary import BinaryOperation
+from interp.tasks.digits import Digits
+from interp.tasks.grid import GridDirections
 from interp.tasks.groups import GroupComposition
+from interp.tasks.images import ImageTask
 from interp.tasks.modular import OPERATIONS, ModularArithmetic
+from interp.tasks.parity import SparseParity
+from interp.tasks.reviews import Reviews
 
-Task = BinaryOperation
-TASKS: dict[str, type[Task]] = {cls.name: cls for cls in (ModularArithmetic, GroupComposition)}
+TASKS: dict[str, type[Task]] = {
+    cls.name: cls
+    for cls in (
+        ModularArithmetic, GroupComposition, ToyAddition, SparseParity, GridDirections, ImageTask, Digits, Reviews,
+    )
+}  # fmt: skip
 
 
 def make_task(spec: str | Task) -> Task:
@@ -24,30 +35,35 @@ def make_task(spec: str | Task) -> Task:
     >>> make_task("modular:p=7").inputs.shape
     torch.Size([49, 3])
     """
-    if isinstance(spec, BinaryOperation):
+    if isinstance(spec, Task):
         return spec
-    name, options = parse_spec(spec)
+    return build_task(*parse_spec(spec))
+
+
+def build_task(name: str, options: dict[str, Any]) -> Task:
+    """A task from its name and the options that a user gave; errors as those of `make_task`."""
     if name not in TASKS:
         raise UnknownName(unknown("task", name, TASKS))
     cls = TASKS[name]
-    known = [n for n in cls.field_names() if n not in ("equals_token", "source")]
+    known = cls.option_names()
     for option in options:
         if option not in known:
             raise UnknownName(unknown(f"option of task {name}", option, known))
+    if missing := [option for option in cls.required_names() if option not in options]:
+        raise InterpError(f"task {name} needs {', '.join(missing)}: write {name}:{missing[0]}=...")
     try:
         return cls(**options)
-    except TypeError:
-        missing = [k for k in known if k not in options and k in ("p", "table")]
-        raise InterpError(f"task {name} needs {', '.join(missing)}: write {name}:{missing[0]}=...") from None
+    except (TypeError, OverflowError) as error:  # values of a kind that no check foresaw
+        raise InterpError(f"task {name}: an option has a value of the wrong kind ({error})") from None
 
 
 def task_to_dict(task: Task) -> dict[str, Any]:
-    """Plain values from which `task_from_dict` rebuilds the task, a group's table included.
+    """Plain values from which `task_from_dict` rebuilds the task: its fields; a table that has no name is included.
 
     >>> task_from_dict(task_to_dict(make_task("modular:p=7,seed=3"))) == make_task("modular:p=7,seed=3")
     True
     """
-    return {"name": task.name, **{name: getattr(task, name) for name in task.field_names()}}
+    return {"name": task.name, **task.stored()}
 
 
 def task_from_dict(stored: dict[str, Any]) -> Task:
@@ -57,13 +73,15 @@ def task_from_dict(stored: dict[str, Any]) -> Task:
         UnknownName: a task that this version does not know.
         InterpError: fields that do not fit it.
     """
+    if not isinstance(stored, dict):
+        raise InterpError(f"a stored task is a dict of its fields, this is {type(stored).__name__}")
     options = dict(stored)
     name = options.pop("name", None)
-    if name not in TASKS:
+    if not isinstance(name, str) or name not in TASKS:
         raise UnknownName(unknown("task", str(name), TASKS))
     try:
         return TASKS[name](**options)
-    except TypeError as error:
+    except (TypeError, OverflowError) as error:
         raise InterpError(f"the stored task {name!r} does not fit this version: {error}") from None
 
 
@@ -95,6 +113,7 @@ def task_from_config(config: dict[str, Any]) -> tuple[Task | None, str | None]:
 
 
 __all__ = [
-    "TASKS", "BinaryOperation", "CyclicStructure", "GroupComposition", "ModularArithmetic", "Task", "make_task",
-    "task_from_config", "task_from_dict", "task_to_dict",
+    "TASKS", "BinaryOperation", "CyclicStructure", "Digits", "GridDirections", "GroupComposition", "ImageTask",
+    "ModularArithmetic", "Reviews", "SparseParity", "Task", "ToyAddition", "make_task", "task_from_config",
+    "task_from_dict", "task_to_dict",
 ]  # fmt: skip

@@ -1,22 +1,20 @@
-"""What a network was asked to do: inputs, labels, splits, loss and accuracy."""
+"""What a network was asked to do: examples, a split, a loss, and when an answer is right."""
 
 from __future__ import annotations
 
-import random
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, fields, replace
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, fields, replace
 from functools import cached_property
 from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from interp.errors import InterpError, TaskMismatch
 from interp.hooked.base import HookedModel
-from interp.hooked.mlp import MLPConfig
-from interp.hooked.transformer import TransformerConfig
 from interp.specs import format_spec
+from interp.tasks.losses import Loss, make_loss
 
 
 @dataclass(frozen=True)
@@ -34,149 +32,123 @@ class CyclicStructure:
     out: Tensor
 
 
-class BinaryOperation(ABC):
-    """A task on pairs of symbols (a, b) with one right answer, read from one row of logits.
-
-    The inputs are all pairs that the operation admits, in row-major order: a finite table. A transformer sees
-    ``(a, b, =)`` with ``=`` as the token after the last symbol and is read at the last position; an MLP sees
-    ``(a, b)``. The answer is read from the first ``n_outputs`` logits.
+class Task(ABC):
+    """Examples with labels, split into train and test. Subclasses are frozen dataclasses; a task is its fields.
 
     Attributes:
-        train_fraction: share of the pairs that are trained on; the first ``int(train_fraction * n)`` after shuffling.
-        seed: of the shuffle.
-        split: ``"python"`` (``random.seed(seed); random.shuffle``) or ``"torch"`` (``torch.manual_seed(seed);
-            torch.randperm``), over the row-major pairs.
-        equals_token: whether the inputs end in ``=``. `fit` sets it to what the model takes.
+        name: as in a spec and on the command line.
+        summary: one line for ``--help``.
+        LOSSES: the losses that make sense for it, the default first.
+        complete: whether `inputs` are all inputs that there are, a finite table.
+        paths: fields that hold paths of files; a run stores them absolute.
+        HELP: a line for each field, for ``--help``.
+        seed: of everything random in the data: the split, drawn inputs, flipped labels.
+        loss: one of `LOSSES`.
     """
 
     name: ClassVar[str]
-    train_fraction: float
+    summary: ClassVar[str]
+    LOSSES: ClassVar[tuple[str, ...]]
+    complete: ClassVar[bool] = False
+    paths: ClassVar[tuple[str, ...]] = ()
+    HELP: ClassVar[dict[str, str]] = {
+        "seed": "seed of everything random in the data",
+        "loss": "what the training minimises",
+    }
+
     seed: int
-    split: str
-    equals_token: bool
+    loss: str
 
-    @property
-    @abstractmethod
-    def n_symbols(self) -> int:
-        """Number of operand symbols; ``=`` has this number as its token."""
-
-    @property
-    def n_outputs(self) -> int:
-        """Number of possible answers."""
-        return self.n_symbols
-
-    @cached_property
-    def pairs(self) -> Tensor:
-        """All admitted pairs ``[n, 2]``, row-major."""
-        return self._make_pairs()
-
-    @cached_property
-    def labels(self) -> Tensor:
-        """The right answer of every pair ``[n]``."""
-        return self._make_labels()
-
-    @abstractmethod
-    def _make_pairs(self) -> Tensor: ...
-
-    @abstractmethod
-    def _make_labels(self) -> Tensor: ...
-
-    @abstractmethod
-    def cyclic(self) -> CyclicStructure | str:
-        """The task as addition modulo n, or the reason why it is none."""
+    # one position is read where a model has positions; None: its output is ``[batch, width]``
+    readout: int | None = None
 
     @cached_property
     def inputs(self) -> Tensor:
-        """The whole input table ``[n, 3]`` or, without ``=``, ``[n, 2]``."""
-        if not self.equals_token:
-            return self.pairs
-        return F.pad(self.pairs, (0, 1), value=self.n_symbols)
+        """All examples ``[n, ...]``: tokens (int64) or vectors (float)."""
+        return self._make_inputs()
+
+    @cached_property
+    def labels(self) -> Tensor:
+        """What the network is asked to answer, per example: ``[n]``, or targets ``[n, width]`` for a regression."""
+        return self._make_labels()
 
     @property
-    def readout(self) -> int | None:
-        """The position that is read, or None where the model has no positions."""
-        return -1 if self.equals_token else None
-
-    @cached_property
     def train_indices(self) -> Tensor:
+        """Which examples are trained on."""
         return self._split[0]
 
-    @cached_property
+    @property
     def test_indices(self) -> Tensor:
         return self._split[1]
 
     @cached_property
     def _split(self) -> tuple[Tensor, Tensor]:
-        n = len(self.labels)
-        if self.split == "python":
-            shuffled = list(range(n))
-            random.Random(self.seed).shuffle(shuffled)
-            order = torch.tensor(shuffled)
-        else:
-            order = torch.randperm(n, generator=torch.Generator().manual_seed(self.seed))
-        cut = int(self.train_fraction * n)
-        return order[:cut], order[cut:]
+        return self._make_split()
 
-    def read(self, output: Tensor) -> Tensor:
-        """The answer's logits ``[batch, n_outputs]`` from a model's output ``[batch, (pos,) d_out]``."""
-        if self.readout is not None:
-            output = output[:, self.readout]
-        return output[..., : self.n_outputs]
+    @abstractmethod
+    def _make_inputs(self) -> Tensor: ...
 
-    def losses(self, logits: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Cross-entropy of every example, in float64.
+    @abstractmethod
+    def _make_labels(self) -> Tensor: ...
 
-        float32 cross-entropy is exactly 0 from a log-odds of about 16 on, so logits are widened first.
+    @abstractmethod
+    def _make_split(self) -> tuple[Tensor, Tensor]:
+        """Indices to train on and to test on."""
 
-        Args:
-            logits: ``[..., n, n_outputs]``; leading axes are other runs on the same inputs.
-            labels: ``[n]``; the whole table's by default.
-        """
-        labels = (self.labels if labels is None else labels).to(logits.device)
-        logits = logits.double()
-        at = labels.expand(logits.shape[:-1]).unsqueeze(-1)
-        return logits.logsumexp(-1) - logits.gather(-1, at).squeeze(-1)
+    @property
+    @abstractmethod
+    def n_outputs(self) -> int:
+        """Number of possible answers."""
 
-    def correct(self, logits: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Whether the largest logit is the right answer's, per example (boolean, same leading axes as the losses)."""
-        labels = (self.labels if labels is None else labels).to(logits.device)
-        own = logits.gather(-1, labels.expand(logits.shape[:-1]).unsqueeze(-1)).squeeze(-1)
-        return (logits.argmax(-1) == labels) & ~own.isnan()  # argmax takes NaN for the largest
-
+    @abstractmethod
     def fit(self, model: HookedModel) -> Self:
-        """The task in the form that ``model`` takes: with ``=`` for a transformer, without for an MLP.
+        """The task in the form that ``model`` takes.
 
         Raises:
-            TaskMismatch: the model has too few tokens, positions or outputs.
+            TaskMismatch: the model's inputs or outputs are not the task's.
         """
-        config, problems = model.config, []
-        if isinstance(config, TransformerConfig):
-            task, needed = self._with_equals(True), self.n_symbols + 1
-            if config.n_ctx != 3:
-                problems.append(f"the model's context is {config.n_ctx} positions, the task has 3 (a, b, =)")
-            vocabulary, outputs = config.d_vocab, config.d_vocab_out
-        elif isinstance(config, MLPConfig):
-            task, needed = self._with_equals(False), self.n_symbols
-            if config.d_vocab is None:
-                raise TaskMismatch(f"{self}: the model takes vectors of {config.d_in}, the task gives tokens")
-            if config.n_operands != 2:
-                problems.append(f"the model takes {config.n_operands} operands, the task has 2")
-            vocabulary, outputs = config.d_vocab, config.d_out
-        else:
-            raise TaskMismatch(f"{self}: cannot be given to a model of kind {config.kind!r}")
-        # one spare token is common ("=" in an unused row); anything else means another modulus
-        if not needed <= vocabulary <= self.n_symbols + 1:
-            problems.append(f"the model embeds {vocabulary} tokens, the task has {needed}")
-        if not self.n_outputs <= outputs <= self.n_outputs + 1:
-            problems.append(f"the model has {outputs} outputs, the task has {self.n_outputs} answers")
-        if problems:
-            raise TaskMismatch(
-                f"task {self} does not fit the model: " + "; ".join(problems) + "; give the task that it was trained on"
-            )
-        return task
 
-    def _with_equals(self, present: bool) -> Self:
-        return replace(self, equals_token=present)  # pyright: ignore[reportArgumentType] every subclass is a dataclass
+    def cyclic(self) -> CyclicStructure | str:
+        """The task as addition modulo n, or the reason why it is none."""
+        return f"{self.name} is not addition in disguise: no Fourier basis"
+
+    @cached_property
+    def criterion(self) -> Loss:
+        return make_loss(self.loss, self.n_outputs)
+
+    @property
+    def width(self) -> int:
+        """Number of outputs that its loss reads."""
+        return self.criterion.width(self.n_outputs)
+
+    def read(self, output: Tensor) -> Tensor:
+        """What the loss reads ``[batch, width]`` from a model's output ``[batch, (pos,) d_out]``."""
+        if self.readout is not None:
+            output = output[:, self.readout]
+        return output[..., : self.width]
+
+    def losses(self, outputs: Tensor, labels: Tensor | None = None) -> Tensor:
+        """The loss of every example ``[..., n]``, in float64.
+
+        Args:
+            outputs: ``[..., n, width]``; leading axes are other runs on the same inputs.
+            labels: ``[n]``; the labels of all examples by default.
+        """
+        return self.criterion(outputs.double(), self._labels(outputs, labels))
+
+    def correct(self, outputs: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Whether every example is answered rightly (boolean, shapes as in `losses`).
+
+        Raises:
+            InterpError: the task is a regression.
+        """
+        right = self.criterion.correct(outputs, self._labels(outputs, labels))
+        if right is None:
+            raise InterpError(f"{self.name}: a regression has no right and wrong answers")
+        return right
+
+    def _labels(self, outputs: Tensor, labels: Tensor | None) -> Tensor:
+        return (self.labels if labels is None else labels).to(outputs.device)
 
     def spec(self) -> str:
         """The text that builds this task again: ``interp analyze --task SPEC``."""
@@ -184,26 +156,66 @@ class BinaryOperation(ABC):
 
     def spec_options(self) -> dict[str, Any]:
         """What `spec` says: the fields that a user would type."""
-        return {name: getattr(self, name) for name in self.field_names() if name != "equals_token"}
+        return {name: getattr(self, name) for name in self.option_names()}
+
+    def stored(self) -> dict[str, Any]:
+        """Every field as plain values: what `task_to_dict` writes."""
+        return {name: getattr(self, name) for name in self.field_names()}
 
     @classmethod
     def field_names(cls) -> list[str]:
         return [f.name for f in fields(cls)]  # pyright: ignore[reportArgumentType]  every subclass is a dataclass
 
+    @classmethod
+    def default(cls, name: str) -> Any:
+        """The value of a field that a user leaves out."""
+        return next(f.default for f in fields(cls) if f.name == name)  # pyright: ignore[reportArgumentType]
+
+    @classmethod
+    def option_names(cls) -> list[str]:
+        """Fields that a user sets."""
+        return cls.field_names()
+
+    @classmethod
+    def required_names(cls) -> list[str]:
+        """Options without a default."""
+        bare = {f.name for f in fields(cls) if f.default is MISSING}  # pyright: ignore[reportArgumentType]  as above
+        return [name for name in cls.option_names() if name in bare]
+
     def __str__(self) -> str:
         return self.spec()
 
+    def of_member(self, own: Mapping[str, Any]) -> Self:
+        """The task of one network of a run: this one with the network's own options (``data_seed`` is the seed).
 
-def check_split(task: BinaryOperation) -> None:
-    """Refuse a split that leaves nothing to train on, or is of an unknown kind."""
-    fraction, split = task.train_fraction, task.split
-    if not isinstance(task.seed, int) or isinstance(task.seed, bool) or not 0 <= task.seed < 2**63:
-        raise InterpError(f"{task.name}: seed must be a whole number of at least 0, got {task.seed!r}")
-    if split not in ("python", "torch"):
-        raise InterpError(f"{task.name}: split must be 'python' or 'torch', got {split!r}")
-    if not isinstance(fraction, (int, float)) or not 0 < fraction <= 1:
-        raise InterpError(f"{task.name}: train_fraction must lie in (0, 1], got {fraction!r}")
-    if int(fraction * len(task.labels)) == 0:
-        raise InterpError(
-            f"{task.name}: train_fraction {fraction} leaves no training example of {len(task.labels)} pairs"
-        )
+        Names that are no options of the task are left alone.
+        """
+        options = {k: v for k, v in own.items() if k in self.option_names() and k != "seed"}
+        if "data_seed" in own:
+            options["seed"] = own["data_seed"]
+        return replace(self, **options) if options else self  # pyright: ignore[reportArgumentType]
+
+    def _fit_vectors(self, model: HookedModel, d_in: int) -> None:
+        """Refuse a model that does not take vectors of ``d_in`` to as many outputs as the loss reads."""
+        config, problems = model.config, []
+        takes, gives = getattr(config, "d_in", None), getattr(config, "d_out", None)
+        if takes is None:
+            problems.append(f"a model of kind {config.kind!r} takes tokens, the task gives vectors of {d_in}")
+        elif takes != d_in:
+            problems.append(f"the model takes vectors of {takes}, the task gives vectors of {d_in}")
+        if gives != self.width:
+            problems.append(
+                f"the model has {gives or 'no plain'} outputs, the task's loss {self.loss} reads {self.width}"
+            )
+        self._mismatch(problems)
+
+    def _mismatch(self, problems: list[str]) -> None:
+        if problems:
+            raise TaskMismatch(
+                f"task {self} does not fit the model: " + "; ".join(problems) + "; give the task that it was trained on"
+            )
+
+
+def ranges(n_train: int, n_test: int) -> tuple[Tensor, Tensor]:
+    """Train and test indices of examples that are stored in this order."""
+    return torch.arange(n_train), torch.arange(n_train, n_train + n_test)

@@ -12,25 +12,46 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from interp.errors import InterpError
-from interp.tasks.base import BinaryOperation, CyclicStructure, check_split
+from interp.errors import InterpError, UnreadableFile
+from interp.tasks.base import CyclicStructure
+from interp.tasks.binary import BinaryOperation, check_split
+from interp.tasks.named_groups import FORMS, group_name, named_table
 
 Table = tuple[tuple[int, ...], ...]
 
 
 @dataclass(frozen=True)
 class GroupComposition(BinaryOperation):
-    """``a * b`` in the group whose table is given: row a, column b holds a * b.
+    """``a * b`` in a finite group: row a, column b of its table holds a * b.
+
+    A group's name is never taken for a file: write ``./S_3`` for a file that is called so.
+
+    >>> GroupComposition("s3").spec()
+    'group:table=S_3,train_fraction=0.3,seed=0,split=python'
 
     Attributes:
-        table: the rows, as a tuple of tuples, a nested list, an array, or the path of a CSV file of whole numbers.
-        source: where the table was read from; it stands for the table in `spec`.
+        table: a name (cyclic ``C_6`` or ``Z_6``, symmetric ``S_3``, alternating ``A_4``, dihedral ``D_4`` of order 8,
+            products such as ``C_2xC_4``; see `named_groups` for the order of the elements), the path of a CSV file of
+            whole numbers, or the rows: a tuple of tuples, a nested list, an array.
+        train_fraction: share of the pairs that are trained on.
+        seed: of the split.
+        split: how the pairs are shuffled, see `BinaryOperation`.
+        equals_token: whether the inputs end in ``=``.
+        source: the name or the file that the table is from; it stands for the table in `spec`.
+        loss: one of `LOSSES`.
 
     Raises:
-        InterpError: a table that is not square, not a Latin square, without a neutral element, or not associative.
+        InterpError: no name and no file, a group that is too large, or a table that is not square, not a Latin square,
+            without a neutral element, or not associative.
     """
 
     name: ClassVar[str] = "group"
+    summary: ClassVar[str] = "composition in a finite group, named or given by its table"
+    HELP: ClassVar[dict[str, str]] = {
+        **BinaryOperation.HELP,
+        "table": f"a group's name ({FORMS}) or a CSV file of its table",
+        "source": "where the table is from",
+    }
 
     table: Any = field(repr=False)
     train_fraction: float = 0.3
@@ -38,19 +59,20 @@ class GroupComposition(BinaryOperation):
     split: str = "python"
     equals_token: bool = True
     source: str | None = field(default=None, repr=False)
+    loss: str = "cross_entropy"
 
     def __post_init__(self) -> None:
-        table = self.table
+        table, source = self.table, self.source
         if isinstance(table, (str, Path)):
-            object.__setattr__(self, "source", str(table))
-            table = read_table(Path(table))
-        try:
-            array = np.asarray(table)
-            if array.dtype.kind not in "iu":
-                raise ValueError("entries are not whole numbers")
-        except ValueError as error:
-            raise InterpError(f"group: the table is no square of whole numbers ({error})") from None
-        check_group(array)
+            table, source = _from_text(table)
+        known = source if source is not None and group_name(str(source)) == source else None
+        array = named_table(known) if known else None
+        if array is None or not np.array_equal(array, table):  # a named group's table needs no check
+            if known:
+                raise InterpError(f"group: the table is not that of {known}, which is given as its source")
+            array = _as_array(table)
+            check_group(array)
+        object.__setattr__(self, "source", source)
         object.__setattr__(self, "table", tuple(map(tuple, array.tolist())))
         check_split(self)
 
@@ -65,6 +87,8 @@ class GroupComposition(BinaryOperation):
         return torch.tensor(self.table).flatten()
 
     def cyclic(self) -> CyclicStructure | str:
+        if reason := self._no_logits():
+            return reason
         n, neutral = self.n_symbols, self.table.index(tuple(range(self.n_symbols)))
         longest = 1
         for generator in range(n):
@@ -83,9 +107,36 @@ class GroupComposition(BinaryOperation):
             "do not describe it: its irreducible representations would"
         )
 
+    @classmethod
+    def option_names(cls) -> list[str]:
+        return [name for name in super().option_names() if name != "source"]
+
     def spec_options(self) -> dict[str, Any]:
-        options = {k: v for k, v in super().spec_options().items() if k not in ("table", "source")}
-        return {"table": self.source or f"<{self.n_symbols} elements>", **options}
+        return {**super().spec_options(), "table": self.source or f"<{self.n_symbols} elements>"}
+
+    def stored(self) -> dict[str, Any]:
+        """Its fields; a named group's table is said by its name."""
+        named = self.source is not None and group_name(self.source) == self.source
+        return {**super().stored(), **({"table": self.source} if named else {})}
+
+
+def _from_text(text: str | Path) -> tuple[Any, str]:
+    """The table that a name or a path stands for, and what to call its source."""
+    name = group_name(str(text))
+    if isinstance(text, str) and name is not None:
+        return named_table(name), name
+    # a Path is always a file, also one that is called like a group
+    return read_table(Path(text)), f"./{text}" if name else str(text)
+
+
+def _as_array(table: Any) -> np.ndarray:
+    try:
+        array = np.asarray(table)
+        if array.dtype.kind not in "iu":
+            raise ValueError("entries are not whole numbers")
+    except ValueError as error:
+        raise InterpError(f"group: the table is no square of whole numbers ({error})") from None
+    return array
 
 
 def read_table(path: Path) -> list[list[int]]:
@@ -95,24 +146,27 @@ def read_table(path: Path) -> list[list[int]]:
         InterpError: a missing file, or a cell that is no whole number (its row and column are named).
     """
     if not path.is_file():
-        raise InterpError(f"group: no table at {path}")
+        raise InterpError(f"group: no table at {path}, and {str(path)!r} is no group's name ({FORMS})")
     rows = []
-    with path.open(newline="", encoding="utf-8", errors="replace") as lines:
-        for r, cells in enumerate(csv.reader(lines), start=1):
-            if not cells:
-                continue
-            try:
-                rows.append([int(cell) for cell in cells])
-            except ValueError:
-                bad = next((i for i, c in enumerate(cells, start=1) if not re.fullmatch(r"\s*-?[0-9]+\s*", c)), "?")
-                raise InterpError(f"group: {path}, row {r}, column {bad}: no whole number") from None
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise UnreadableFile(f"group: {path} cannot be read ({error.strerror})") from None
+    for r, cells in enumerate(csv.reader(text.splitlines()), start=1):
+        if not cells:
+            continue
+        try:
+            rows.append([int(cell) for cell in cells])
+        except ValueError:
+            bad = next((i for i, c in enumerate(cells, start=1) if not re.fullmatch(r"\s*-?[0-9]+\s*", c)), "?")
+            raise InterpError(f"group: {path}, row {r}, column {bad}: no whole number") from None
     return rows
 
 
 def check_group(table: np.ndarray) -> None:
     """Refuse a table that is not a group's, naming the law and the elements that break it."""
-    n = len(table)
-    if table.ndim != 2 or table.shape != (n, n) or n < 2:
+    n = len(table) if table.ndim else 0
+    if table.shape != (n, n) or n < 2:
         raise InterpError(f"group: the table must be square with at least 2 rows, got shape {list(table.shape)}")
     if table.min() < 0 or table.max() >= n:
         raise InterpError(f"group: entries must be the elements 0..{n - 1}, got {table.min()}..{table.max()}")

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from interp.errors import InterpError, UnknownName, unknown
-from interp.tasks.base import BinaryOperation, CyclicStructure, check_split
+from interp.tasks.base import CyclicStructure
+from interp.tasks.binary import BinaryOperation, check_split
 
 POLYNOMIALS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "add": lambda a, b: a + b,
@@ -33,11 +34,26 @@ class ModularArithmetic(BinaryOperation):
     >>> task.pairs[:3].tolist(), task.labels[:3].tolist(), len(task.inputs)
     ([[0, 1], [0, 2], [0, 3]], [0, 0, 0], 20)
 
+    Attributes:
+        p: the modulus; operands are 0..p-1.
+        operation: one of `OPERATIONS`.
+        train_fraction: share of the pairs that are trained on.
+        seed: of the split.
+        split: how the pairs are shuffled, see `BinaryOperation`.
+        equals_token: whether the inputs end in ``=``.
+        loss: one of `LOSSES`.
+
     Raises:
         InterpError: a modulus below 2, an unknown operation, division modulo a composite, an empty split.
     """
 
     name: ClassVar[str] = "modular"
+    summary: ClassVar[str] = "arithmetic modulo p on all pairs: add, subtract, multiply, divide, polynomials"
+    HELP: ClassVar[dict[str, str]] = {
+        **BinaryOperation.HELP,
+        "p": "the modulus",
+        "operation": "one of " + ", ".join(OPERATIONS),
+    }
 
     p: int
     operation: str = "add"
@@ -45,9 +61,10 @@ class ModularArithmetic(BinaryOperation):
     seed: int = 0
     split: str = "python"
     equals_token: bool = True
+    loss: str = "cross_entropy"
 
     def __post_init__(self) -> None:
-        if not isinstance(self.p, int) or self.p < 2:
+        if not isinstance(self.p, int) or isinstance(self.p, bool) or self.p < 2:
             raise InterpError(f"modular: p must be a whole number of at least 2, got {self.p!r}")
         if self.p > 4096:
             raise InterpError(f"modular: the input table of p={self.p} has {self.p**2:,} pairs; p is limited to 4096")
@@ -73,6 +90,8 @@ class ModularArithmetic(BinaryOperation):
         return POLYNOMIALS[self.operation](a, b) % self.p
 
     def cyclic(self) -> CyclicStructure | str:
+        if reason := self._no_logits():
+            return reason
         symbols = torch.arange(self.p)
         if self.operation == "add":
             return CyclicStructure(self.p, symbols, symbols, symbols)

@@ -43,7 +43,7 @@ def read_header(metadata: Mapping[str, str]) -> dict[str, Any]:
         raise UnreadableFile(f"the header's {HEADER!r} entry is no JSON ({error}); {ADVICE}") from None
     if not isinstance(header, dict) or not isinstance(header.get("config"), dict):
         raise UnreadableFile(f"the header's {HEADER!r} entry has no config; {ADVICE}")
-    for name, kinds in (("step", (int, type(None))), ("task", (dict, type(None)))):
+    for name, kinds in (("step", (int, type(None))), ("task", (dict, type(None))), ("members", (int, type(None)))):
         if not isinstance(header.get(name), kinds):
             raise UnreadableFile(f"the header's {HEADER!r} entry has {header[name]!r} for its {name}; {ADVICE}")
     return header

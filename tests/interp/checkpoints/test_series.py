@@ -253,7 +253,7 @@ def test_a_damaged_run_is_an_error(run: Any, tmp_path: Path) -> None:
 
 
 METRICS = {
-    "half a line": b'{"step": 0, "train_loss": 1.0}\n{"st',
+    "half a line": b'{"step": 0, "train_loss": 1.0}\n{"st\n',
     "a row without a step": b'{"train_loss": 1.0}\n',
     "a row that is a list": b"[1]\n",
     "a step of text": b'{"step": "a", "train_loss": 1.0}\n',
@@ -263,9 +263,16 @@ METRICS = {
 
 @pytest.mark.parametrize("metrics", METRICS.values(), ids=METRICS)
 def test_damaged_metrics_name_the_file(metrics: bytes, tmp_path: Path) -> None:
-    """A run that was killed leaves half a line; whatever is wrong, the message says where."""
+    """Whatever is wrong, the message says where."""
     with pytest.raises(InterpError, match=r"metrics\.jsonl"):
         interp.load(write_run(tmp_path, metrics=metrics), device="cpu")
+
+
+def test_a_last_line_that_is_being_written_is_left_out(tmp_path: Path) -> None:
+    """A run can be looked at while it trains, and after a kill."""
+    whole = b'{"step": 0, "train_loss": 1.0}\n{"step": 10, "train_loss": 0.5}\n'
+    subject = interp.load(write_run(tmp_path, metrics=whole + b'{"step": 20, "tra'), device="cpu")
+    assert subject.curves["train_loss"] == [(0, 1.0), (10, 0.5)]
 
 
 def test_a_config_beside_the_file_is_picked_up(saved: Callable, tmp_path: Path) -> None:

@@ -219,7 +219,7 @@ RUN_FILES: dict[str, tuple[str, bytes]] = {
     "run.json, no JSON": ("run.json", b"{oops"),
     "run.json, a list": ("run.json", b"[1]"),
     "run.json, an unknown task": ("run.json", b'{"task": {"name": "modlar", "p": 7}}'),
-    "metrics, cut": ("metrics.jsonl", b'{"step": 0, "train_loss": 2.0}\n{"step": 50, "tr'),
+    "metrics, cut": ("metrics.jsonl", b'{"step": 0, "train_loss": 2.0}\n{"step": 50, "tr\n'),
     "metrics, without steps": ("metrics.jsonl", b'{"train_loss": 2.0}\n'),
     "metrics, a list": ("metrics.jsonl", b"[1]\n"),
     "metrics, no text": ("metrics.jsonl", b"\xff\xfe\n"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 import torch
 from torch import nn
@@ -52,6 +54,33 @@ def test_a_table_per_operand_is_used_by_that_operand() -> None:
     assert moved.tolist() == pytest.approx([0.0, 1.0])
 
 
+@pytest.mark.parametrize("name", ["product", "product of tables"])
+@torch.no_grad()
+def test_product_multiplies_matrices_in_order(name: str) -> None:
+    """Each operand's embedding is a square matrix, rows first; the left one stands left."""
+    model = make(name)
+    _, cache = model.run_with_cache(PAIRS)
+    for (a, b), together in zip(PAIRS.tolist(), cache["hook_input"], strict=True):
+        left, right = (model.W_E[a], model.W_E[b]) if model.W_E.ndim == 2 else (model.W_E[0, a], model.W_E[1, b])
+        side = int(len(left) ** 0.5)
+        expected = left.numpy().reshape(side, side) @ right.numpy().reshape(side, side)
+        torch.testing.assert_close(together, torch.from_numpy(expected).flatten(), rtol=1e-12, atol=1e-12)
+
+
+def test_permutation_matrices_compose() -> None:
+    """S_3 by its 3 x 3 matrices: three operands in order give the matrix of the composed permutation."""
+    symbols = list(itertools.permutations(range(3)))
+    matrices = torch.stack([torch.eye(3)[list(s)] for s in symbols])  # row i of matrix s is e_s(i)
+    weights = {"embed.W_E": matrices.flatten(1), "unembed.W_U": matrices.flatten(1).T}
+    config = MLPConfig((), 6, d_vocab=6, d_embed=9, n_operands=3, combine="product", unembed_bias=False)
+    model = HookedMLP.from_weights(config, weights)
+    triples = list(itertools.product(range(6), repeat=3))
+    composed = [tuple(symbols[c][symbols[b][symbols[a][i]]] for i in range(3)) for a, b, c in triples]
+    answers = torch.tensor([symbols.index(s) for s in composed])
+    assert torch.equal(model(torch.tensor(triples)).argmax(-1), answers)
+    assert config.width_in == 9
+
+
 @pytest.mark.parametrize("name", NAMES)
 @torch.no_grad()
 def test_resume_and_writes(name: str) -> None:
@@ -81,6 +110,11 @@ def test_refusals() -> None:
         MLPConfig((4,), 3, d_vocab=5)
     with pytest.raises(InterpError, match="per_operand"):
         MLPConfig((4,), 3, d_vocab=5, d_embed=2, embedding="both")  # type: ignore[arg-type]
+    with pytest.raises(InterpError, match="'product'"):
+        MLPConfig((4,), 3, d_vocab=5, d_embed=2, combine="times")  # type: ignore[arg-type]
+    for fields in ({"d_vocab": 5, "d_embed": 5}, {"d_in": 4}):
+        with pytest.raises(InterpError, match="square number, got (5|None)"):
+            MLPConfig((4,), 3, combine="product", **fields)
     with pytest.raises(UnknownSite, match="hook_input"):
         make("deep").resume("layers.9.hook_pre", torch.zeros(1))
 

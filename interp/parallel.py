@@ -1,0 +1,132 @@
+"""Work spread over processes or machines: any object with the interface of `concurrent.futures.Executor` will do."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ProcessPoolExecutor, as_completed
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from interp.errors import InterpError, unknown
+
+Job = TypeVar("Job")
+Done = TypeVar("Done")
+ATTEMPTS = 3  # a job whose worker died so often is taken to be what kills it
+
+
+class Serial(Executor):
+    """One job after the other, here."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except Exception as error:  # handed to whoever asks for the result, as every executor does
+            future.set_exception(error)
+        return future
+
+
+@dataclass(frozen=True)
+class Workers:
+    """Where work goes: ``open`` makes an executor, anew if the last one broke; ``count`` workers share the work."""
+
+    open: Callable[[], AbstractContextManager[Executor]]
+    count: int
+
+
+def parse_executor(spec: str | None) -> Workers:
+    """``process:4`` (four processes here) or ``dask:ADDRESS`` (the workers of a running Dask scheduler); None: here.
+
+    Raises:
+        InterpError: another kind, no count, no scheduler at the address, dask.distributed not installed.
+
+    >>> parse_executor("process:2").count
+    2
+    """
+    if spec is None:
+        return Workers(Serial, 1)
+    kind, _, rest = spec.partition(":")
+    if kind == "process":
+        if not rest.isdigit() or int(rest) < 1:
+            raise InterpError(f"cannot read the executor {spec!r}: write process:4 for four processes")
+        # a fresh interpreter per worker: torch's threads do not survive a fork
+        context = multiprocessing.get_context("spawn")
+        return Workers(lambda: ProcessPoolExecutor(int(rest), mp_context=context), int(rest))
+    if kind == "dask":
+        if not rest:
+            raise InterpError(
+                f"cannot read the executor {spec!r}: write dask:ADDRESS, such as dask:tcp://10.0.0.1:8786"
+            )
+        return _dask(rest)
+    raise InterpError(unknown("executor", spec, ("process:N", "dask:ADDRESS")))
+
+
+def _dask(address: str) -> Workers:
+    try:
+        from distributed import Client
+    except ImportError:
+        raise InterpError("dask.distributed is not installed; pip install 'interp-suite[cluster]'") from None
+    try:
+        client = Client(address, timeout=10, set_as_default=False)
+    except (OSError, ValueError, TimeoutError) as error:
+        raise InterpError(f"no Dask scheduler answers at {address} ({type(error).__name__}); is it running?") from None
+    count = len(client.scheduler_info(n_workers=-1)["workers"])
+    client.close()
+    if not count:
+        raise InterpError(f"the Dask scheduler at {address} has no workers; start some: dask worker {address}")
+
+    @contextmanager
+    def open_executor() -> Iterator[Executor]:
+        # a job whose worker dies comes back to us at once, and is counted here
+        with Client(address, timeout=10, set_as_default=False) as fresh:
+            yield fresh.get_executor(pure=False, retries=0)
+
+    return Workers(open_executor, count)
+
+
+def run_jobs(
+    workers: Workers,
+    function: Callable[[Job], Done],
+    jobs: Sequence[Job],
+    done: Callable[[int, Done], None] | None = None,
+) -> list[Done]:
+    """The results of ``function`` for all jobs, in their order; a job whose worker dies is run again.
+
+    ``function`` must be importable by the workers, and safe to run again after it was cut off anywhere.
+
+    Args:
+        done: called with a job's place and result as each is finished.
+
+    Raises:
+        InterpError: a job's worker died three times.
+        Exception: whatever the function itself raises.
+    """
+    results: dict[int, Done] = {}
+    deaths: Counter[int] = Counter()
+    while len(results) < len(jobs):
+        with workers.open() as executor:
+            futures = {executor.submit(function, job): i for i, job in enumerate(jobs) if i not in results}
+            for future in as_completed(futures):
+                place = futures[future]
+                try:
+                    results[place] = future.result()
+                except Exception as error:
+                    if not _worker_died(error):
+                        raise
+                    deaths[place] += 1
+                    if deaths[place] >= ATTEMPTS:
+                        raise InterpError(
+                            f"job {place} of {len(jobs)}: its worker died {ATTEMPTS} times ({type(error).__name__}); "
+                            "out of memory? use fewer workers, or smaller shards"
+                        ) from error
+                    continue
+                if done is not None:
+                    done(place, results[place])
+    return [results[i] for i in range(len(jobs))]
+
+
+def _worker_died(error: BaseException) -> bool:
+    return isinstance(error, (BrokenExecutor, CancelledError)) or type(error).__module__.startswith("distributed.")

@@ -1,0 +1,165 @@
+"""One image, from the coordinates of its pixels to their colours."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from types import ModuleType
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from interp.errors import InterpError, UnreadableFile
+from interp.hooked.base import HookedModel
+from interp.tasks.base import Task, ranges
+from interp.tasks.checks import check_common, text_field
+from interp.tasks.files import FileKey, file_key
+
+LONGEST_EDGE = 4096
+
+
+@dataclass(frozen=True)
+class ImageTask(Task):
+    """Red, green and blue of every pixel from its coordinates ``y, x, d, b``: what a CPPN draws.
+
+    The pixels stand in row-major order. Rows go with x and columns with y, both over ``linspace(-1, 1)``;
+    ``d = 1.4 sqrt(x^2 + y^2)`` and ``b = 1``. All pixels are trained on, and none is left to test on. What is
+    transparent is shown on white; a photograph is turned as its EXIF tag says.
+
+    Attributes:
+        path: a PNG file, or another that Pillow opens.
+        size: the image is resized to ``size * size`` pixels (Lanczos filter) where it has others; 0 keeps it as it is.
+        seed: an image has nothing random, so this changes nothing.
+        loss: one of `LOSSES`.
+
+    Raises:
+        InterpError: no image, a damaged one, or one that is too large.
+    """
+
+    name: ClassVar[str] = "image"
+    summary: ClassVar[str] = "draw one image: coordinates of a pixel to its colour"
+    LOSSES: ClassVar[tuple[str, ...]] = ("regression",)
+    complete: ClassVar[bool] = True
+    paths: ClassVar[tuple[str, ...]] = ("path",)
+    HELP: ClassVar[dict[str, str]] = {
+        **Task.HELP,
+        "path": "a PNG file, or another image that Pillow opens",
+        "size": "pixels along each edge after resizing; 0 keeps the image's own",
+        "seed": "changes nothing: an image has nothing random",
+    }
+
+    path: str
+    size: int | None = 256
+    seed: int = 0
+    loss: str = "regression"
+
+    def __post_init__(self) -> None:
+        text_field(self, "path")
+        size = 0 if self.size is None else self.size
+        if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= LONGEST_EDGE:
+            raise InterpError(f"image: size must be a whole number from 0 (as it is) to {LONGEST_EDGE}, got {size!r}")
+        object.__setattr__(self, "size", size)
+        check_common(self)
+        read_image(self._key, self.size or 0)
+
+    @cached_property
+    def _key(self) -> FileKey:
+        return file_key(self.path)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        rows, columns, _ = read_image(self._key, self.size or 0).shape
+        return rows, columns
+
+    def _make_inputs(self) -> Tensor:
+        """``[row * col, 4]``: y, x, d, b."""
+        return examples(self._key, self.size or 0)[0]
+
+    def _make_labels(self) -> Tensor:
+        """Colours ``[row * col, 3]`` from 0 to 1."""
+        return examples(self._key, self.size or 0)[1]
+
+    def _make_split(self) -> tuple[Tensor, Tensor]:
+        return ranges(len(self.labels), 0)
+
+    @property
+    def n_outputs(self) -> int:
+        return 3
+
+    def fit(self, model: HookedModel) -> Self:
+        self._fit_vectors(model, 4)
+        return self
+
+
+def coordinates(rows: int, columns: int) -> Tensor:
+    """``y, x, d, b`` of every pixel ``[row * col, 4]``, row-major.
+
+    >>> coordinates(1, 3)[:, 0].tolist()  # y runs along a row
+    [-1.0, 0.0, 1.0]
+    """
+    x, y = torch.meshgrid(torch.linspace(-1, 1, rows), torch.linspace(-1, 1, columns), indexing="ij")
+    return torch.stack([y, x, 1.4 * (x**2 + y**2).sqrt(), torch.ones_like(x)], dim=-1).reshape(-1, 4)
+
+
+@lru_cache(maxsize=4)
+def examples(key: FileKey, size: int) -> tuple[Tensor, Tensor]:
+    """Coordinates ``[row * col, 4]`` and colours ``[row * col, 3]``, one copy for all tasks on the image."""
+    pixels = read_image(key, size)
+    return coordinates(*pixels.shape[:2]), torch.tensor(pixels).reshape(-1, 3).float() / 255
+
+
+@lru_cache(maxsize=4)
+def read_image(key: FileKey, size: int) -> np.ndarray:
+    """Colours ``[row, col, 3]``, 0 to 255, on white.
+
+    Raises:
+        UnreadableFile: no image that Pillow knows, or a damaged or far too large one.
+    """
+    pillow = _pillow()
+    try:
+        # Pillow warns of an image that takes gigabytes once it is unpacked; here that is refused
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pillow.DecompressionBombWarning)
+            with pillow.open(key.path) as image:
+                picture = _on_white(pillow, image, key.path)
+    except InterpError:
+        raise
+    except (pillow.DecompressionBombWarning, pillow.DecompressionBombError) as error:
+        raise UnreadableFile(f"{key.path}: the image is too large ({error}); make it smaller first") from None
+    except pillow.UnidentifiedImageError:
+        raise UnreadableFile(f"{key.path}: is no image of a known format; give a PNG file") from None
+    except Exception as error:  # a decoder of Pillow's may raise anything on a damaged file
+        raise UnreadableFile(f"{key.path}: is damaged or no image that can be read ({error})") from None
+    if not size and max(picture.size) > LONGEST_EDGE:
+        raise UnreadableFile(f"{key.path}: has {picture.size} pixels; give size=256 or another up to {LONGEST_EDGE}")
+    if size and picture.size != (size, size):
+        picture = picture.resize((size, size), pillow.Resampling.LANCZOS)
+    pixels = np.array(picture)
+    pixels.flags.writeable = False
+    return pixels
+
+
+def _on_white(pillow: ModuleType, image: Any, path: str) -> Any:
+    from PIL import ImageOps
+
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I;16"):  # 16-bit grey, which Pillow would clip
+        image = pillow.fromarray((np.asarray(image) / 257).round().astype(np.uint8))
+    if image.mode in ("I", "F"):
+        raise UnreadableFile(f"{path}: has {image.mode!r} pixels without a known range; save it as an 8-bit PNG")
+    image = image.convert("RGBA")
+    return pillow.alpha_composite(pillow.new("RGBA", image.size, "white"), image).convert("RGB")
+
+
+def _pillow() -> ModuleType:
+    try:
+        from PIL import Image
+    except ImportError:
+        raise InterpError(
+            "the task image reads files with Pillow, which is not installed: pip install pillow"
+        ) from None
+    return Image

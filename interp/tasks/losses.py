@@ -1,0 +1,224 @@
+"""Losses by name: what each asks of a network's outputs, example by example, and when an answer counts as right."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from interp.errors import UnknownName, unknown
+
+
+class Loss(ABC):
+    """A loss per example, of outputs ``[..., n, width]`` and labels ``[..., n]``; leading axes are other networks.
+
+    The loss of a batch is the mean over its examples.
+    """
+
+    name: ClassVar[str]
+    logits: ClassVar[bool] = False  # whether the outputs are one score per answer
+
+    def width(self, n_answers: int) -> int:
+        """Number of outputs that a network needs."""
+        return n_answers
+
+    @abstractmethod
+    def __call__(self, outputs: Tensor, labels: Tensor) -> Tensor:
+        """The loss of every example ``[..., n]``."""
+
+    @abstractmethod
+    def correct(self, outputs: Tensor, labels: Tensor) -> Tensor | None:
+        """Whether every example is answered rightly (boolean ``[..., n]``); None where there is no right and wrong."""
+
+
+class _Scores(Loss):
+    """Losses whose outputs are one score per answer: the largest is the network's answer."""
+
+    logits = True
+
+    def correct(self, outputs: Tensor, labels: Tensor) -> Tensor:
+        own = _take(outputs, labels)
+        return (outputs.argmax(-1) == labels) & ~own.isnan()  # argmax takes NaN for the largest
+
+
+class CrossEntropy(_Scores):
+    """``-log softmax(outputs)[label]``, in float64: in float32 it is exactly 0 from a log-odds of about 16 on.
+
+    >>> CrossEntropy()(torch.tensor([[0.0, 0.0]]), torch.tensor([1]))  # log 2
+    tensor([0.6931], dtype=torch.float64)
+    """
+
+    name = "cross_entropy"
+
+    def __call__(self, outputs: Tensor, labels: Tensor) -> Tensor:
+        if outputs.device.type != "mps":  # which has no float64
+            outputs = outputs.double()
+        # logsumexp - own would lose the loss in the rounding of large outputs; 0 - x, so that no loss is -0
+        return 0 - _take(outputs.log_softmax(-1), labels)
+
+
+class OneHotMSE(_Scores):
+    """Mean over the answers of the squared distance to one-hot.
+
+    >>> OneHotMSE()(torch.tensor([[0.5, 0.0]]), torch.tensor([0]))  # (0.25 + 0) / 2
+    tensor([0.1250])
+    """
+
+    name = "mse"
+
+    def __call__(self, outputs: Tensor, labels: Tensor) -> Tensor:
+        return (outputs - F.one_hot(labels, outputs.shape[-1]).to(outputs.dtype)).square().mean(-1)
+
+
+@dataclass(frozen=True)
+class VectorMSE(Loss):
+    """Mean squared distance to a fixed random vector per answer; the nearest vector is the network's answer.
+
+    The vectors are normal, ``dim``-dimensional, drawn in float32 from ``seed``. Source: Liu et al. 2022, toy model.
+    """
+
+    name: ClassVar[str] = "vectors"
+
+    n_answers: int
+    dim: int = 30
+    seed: int = 0
+
+    def width(self, n_answers: int) -> int:
+        return self.dim
+
+    def vectors(self, like: Tensor) -> Tensor:
+        """``[n_answers, dim]`` on the device and in the dtype of ``like``."""
+        key = (like.device, like.dtype)
+        cache: dict[tuple[torch.device, torch.dtype], Tensor] = vars(self).setdefault("_vectors", {})
+        if key not in cache:
+            generator = torch.Generator().manual_seed(self.seed)
+            cache[key] = torch.randn(self.n_answers, self.dim, generator=generator).to(like)
+        return cache[key]
+
+    def __call__(self, outputs: Tensor, labels: Tensor) -> Tensor:
+        return (outputs - self.vectors(outputs)[labels]).square().mean(-1)
+
+    def correct(self, outputs: Tensor, labels: Tensor) -> Tensor:
+        vectors = self.vectors(outputs)
+        # |o - y|^2 without |o|^2, which is the same for every y
+        distances = vectors.square().sum(-1) - 2 * outputs @ vectors.T
+        return (distances.argmin(-1) == labels) & outputs.isfinite().all(-1)
+
+
+class Hinge(Loss):
+    """``max(0, 1 - label * output)`` of one output and labels -1 or 1; the sign is the network's answer.
+
+    >>> Hinge()(torch.tensor([[0.25], [2.0]]), torch.tensor([1, -1]))
+    tensor([0.7500, 3.0000])
+    """
+
+    name = "hinge"
+
+    def width(self, n_answers: int) -> int:
+        return 1
+
+    def __call__(self, outputs: Tensor, labels: Tensor) -> Tensor:
+        return F.relu(1 - labels * outputs[..., 0])
+
+    def correct(self, outputs: Tensor, labels: Tensor) -> Tensor:
+        return labels * outputs[..., 0] > 0
+
+
+class BCE(Loss):
+    """Binary cross-entropy of one logit and labels 0 or 1 (-1 counts as 0).
+
+    >>> BCE()(torch.tensor([[0.0]]), torch.tensor([1]))  # log 2
+    tensor([0.6931])
+    """
+
+    name = "bce"
+
+    def width(self, n_answers: int) -> int:
+        return 1
+
+    def __call__(self, outputs: Tensor, labels: Tensor) -> Tensor:
+        return F.softplus(torch.where(labels > 0, -outputs[..., 0], outputs[..., 0]))
+
+    def correct(self, outputs: Tensor, labels: Tensor) -> Tensor:
+        return torch.where(labels > 0, outputs[..., 0], -outputs[..., 0]) > 0
+
+
+@dataclass(frozen=True)
+class EffectiveLoss(Loss):
+    """``l / Z``: l sums ``|f(x) - f(y)|^2`` over all pairs of a label, Z sums ``|f(x)|^2`` (Liu et al. 2022, appendix).
+
+    Minimising it collapses each class to its mean; its gradient is orthogonal to f, so a gradient flow conserves Z.
+    Spread over the examples (each has half of its pairs) and times n, so that the mean over examples is l / Z. The
+    nearest class mean is the network's answer. It depends on the whole batch that it is given.
+
+    >>> f = torch.tensor([[1.0, 0.0], [0.0, 1.0], [2.0, 0.0]])  # one pair of label 0: |f0 - f1|^2 = 2; Z = 6
+    >>> EffectiveLoss(2)(f, torch.tensor([0, 0, 1])).mean()
+    tensor(0.3333)
+    """
+
+    name: ClassVar[str] = "effective"
+
+    n_answers: int
+    dim: int = 2
+
+    def width(self, n_answers: int) -> int:
+        return self.dim
+
+    def __call__(self, outputs: Tensor, labels: Tensor) -> Tensor:
+        members = F.one_hot(labels, self.n_answers).to(outputs.dtype)  # [..., n, class]
+        square = outputs.square().sum(-1, keepdim=True)
+        count, squares = members.sum(-2, keepdim=True), (members * square).sum(-2, keepdim=True)
+        sums = members.mT @ outputs  # [..., class, width]
+        # sum over y of |x - y|^2 = count |x|^2 - 2 x . sum y + sum |y|^2
+        pairs = (members * (count * square - 2 * outputs @ sums.mT + squares)).sum(-1)
+        return pairs / 2 * outputs.shape[-2] / square.sum(-2)
+
+    def correct(self, outputs: Tensor, labels: Tensor) -> Tensor:
+        finite = outputs.isfinite().all(-1, keepdim=True)  # what is not finite is wrong, and in no class's mean
+        outputs = torch.where(finite, outputs, 0)
+        members = F.one_hot(labels, self.n_answers).to(outputs.dtype) * finite
+        count = members.sum(-2)
+        means = (members.mT @ outputs) / count.clamp(min=1).unsqueeze(-1)
+        distances = means.square().sum(-1).unsqueeze(-2) - 2 * outputs @ means.mT
+        distances = distances.masked_fill((count == 0).unsqueeze(-2), torch.inf)
+        return (distances.argmin(-1) == labels) & finite.squeeze(-1)
+
+
+class Regression(Loss):
+    """Mean squared error to targets ``[..., n, width]``, such as the colours of an image; nothing is right or wrong."""
+
+    name = "regression"
+
+    def __call__(self, outputs: Tensor, labels: Tensor) -> Tensor:
+        return (outputs - labels).square().mean(-1)
+
+    def correct(self, outputs: Tensor, labels: Tensor) -> None:
+        return None
+
+
+LOSSES = ("cross_entropy", "mse", "vectors", "hinge", "bce", "effective", "regression")
+
+
+def make_loss(name: str, n_answers: int) -> Loss:
+    """The loss of that name for a task with so many answers.
+
+    Raises:
+        UnknownName: no such loss; the nearest are named.
+    """
+    if name == "vectors":
+        return VectorMSE(n_answers)
+    if name == "effective":
+        return EffectiveLoss(n_answers)
+    simple = {cls.name: cls for cls in (CrossEntropy, OneHotMSE, Hinge, BCE, Regression)}
+    if name not in simple:
+        raise UnknownName(unknown("loss", name, LOSSES))
+    return simple[name]()
+
+
+def _take(outputs: Tensor, labels: Tensor) -> Tensor:
+    """The label's own output ``[..., n]``."""
+    return outputs.gather(-1, labels.expand(outputs.shape[:-1]).unsqueeze(-1)).squeeze(-1)

@@ -1,0 +1,110 @@
+"""Sparse parity: the product of a few bits among many."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar, Self
+
+import torch
+from torch import Tensor
+
+from interp.errors import InterpError
+from interp.hooked.base import HookedModel
+from interp.tasks.base import Task, ranges
+from interp.tasks.checks import check_common, require_count, require_share
+
+MOST_BITS = 10**8
+
+
+@dataclass(frozen=True)
+class SparseParity(Task):
+    """The product of the first ``k`` of ``n`` random bits, each -1 or 1 (Fuangkawinsombut 2024).
+
+    Train examples come first. All examples are drawn independently, so that for a small n a test example can be a train
+    example too. Of one seed, the inputs do not depend on the label noise, and more noise flips the same labels and more.
+
+    >>> task = SparseParity(n=4, k=2, n_train=3, n_test=1)
+    >>> torch.equal(task.labels, (task.inputs[:, 0] * task.inputs[:, 1]).long())
+    True
+
+    Attributes:
+        n: bits of an example.
+        k: how many of them, the first, decide the label.
+        n_train: examples that are trained on.
+        n_test: examples that are tested on; their labels are never flipped.
+        label_noise: share of the train labels that are flipped: exactly ``round(label_noise * n_train)``.
+        seed: of the inputs and of the choice of flipped labels.
+        loss: one of `LOSSES`.
+
+    Raises:
+        InterpError: a number out of range, such as k > n.
+    """
+
+    name: ClassVar[str] = "parity"
+    summary: ClassVar[str] = "sparse parity: the product of the first k of n bits of -1 and 1"
+    LOSSES: ClassVar[tuple[str, ...]] = ("hinge", "bce")
+    HELP: ClassVar[dict[str, str]] = {
+        **Task.HELP,
+        "n": "bits of an example",
+        "k": "how many of them, the first, decide the label",
+        "n_train": "examples that are trained on",
+        "n_test": "examples that are tested on",
+        "label_noise": "share of the train labels that are flipped",
+        "seed": "seed of the inputs and of the choice of flipped labels",
+    }
+
+    n: int = 50
+    k: int = 2
+    n_train: int = 300
+    n_test: int = 100
+    label_noise: float = 0.0
+    seed: int = 0
+    loss: str = "hinge"
+
+    def __post_init__(self) -> None:
+        for name in ("n", "k", "n_train", "n_test"):
+            require_count(self, name)
+        if self.k > self.n:
+            raise InterpError(f"parity: k={self.k} bits cannot be chosen among n={self.n}; lower k or raise n")
+        if (bits := self.n * (self.n_train + self.n_test)) > MOST_BITS:
+            raise InterpError(f"parity: n * (n_train + n_test) is {bits:,}; it is limited to {MOST_BITS:,}")
+        require_share(self, "label_noise")
+        check_common(self)
+
+    @cached_property
+    def _drawn(self) -> tuple[Tensor, Tensor]:
+        """Inputs ``[example, n]``, and the train examples in the order in which noise flips their labels."""
+        generator = torch.Generator().manual_seed(self.seed)
+        bits = torch.randint(0, 2, (self.n_train + self.n_test, self.n), generator=generator)
+        return (2 * bits - 1).float(), torch.randperm(self.n_train, generator=generator)
+
+    def _make_inputs(self) -> Tensor:
+        """``[n_train + n_test, n]`` of -1 and 1."""
+        return self._drawn[0]
+
+    @cached_property
+    def clean_labels(self) -> Tensor:
+        """The products without noise ``[example]``, -1 or 1."""
+        return self.inputs[:, : self.k].prod(-1).long()
+
+    @cached_property
+    def flipped(self) -> Tensor:
+        """Whose labels are flipped ``[example]``."""
+        mask = torch.zeros(self.n_train + self.n_test, dtype=torch.bool)
+        mask[self._drawn[1][: round(self.label_noise * self.n_train)]] = True
+        return mask
+
+    def _make_labels(self) -> Tensor:
+        return torch.where(self.flipped, -self.clean_labels, self.clean_labels)
+
+    def _make_split(self) -> tuple[Tensor, Tensor]:
+        return ranges(self.n_train, self.n_test)
+
+    @property
+    def n_outputs(self) -> int:
+        return 2
+
+    def fit(self, model: HookedModel) -> Self:
+        self._fit_vectors(model, self.n)
+        return self

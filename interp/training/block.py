@@ -1,0 +1,136 @@
+"""A block: as many members as train best together, stepping in one batched pass."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.func import functional_call
+
+from interp.hooked import HookedModel
+from interp.tasks import Task
+from interp.training import penalties
+from interp.training.data import Examples
+from interp.training.optimizers import BatchedOptimizer
+from interp.training.plan import Plan
+from interp.training.randomness import keys, shuffles
+
+EVALUATION_ROWS = 1 << 14  # examples times members of a forward pass that only measures
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Loss and accuracy per member ``[member]``; accuracy is None for a regression, both where there are no examples."""
+
+    loss: Tensor | None
+    accuracy: Tensor | None
+
+
+class Block:
+    """Parameters ``{name: [member, ...]}`` of some members, and all that their next step needs.
+
+    Args:
+        ids: which members of the run these are.
+        parameters, moments: stacked in the order of ``ids``; taken over, not copied.
+        rates: by parameter, a (learning rate, weight decay) per member.
+    """
+
+    def __init__(
+        self, plan: Plan, model: HookedModel, task: Task, ids: Sequence[int], parameters: Mapping[str, Tensor],
+        moments: Mapping[str, Tensor] | None, rates: Mapping[str, Sequence[tuple[float, float]]],
+        train: Examples, test: Examples,
+    ):  # fmt: skip
+        self.plan, self.task, self.ids = plan, task, tuple(ids)
+        self.parameters = {n: p.detach().requires_grad_() for n, p in parameters.items()}
+        self.optimizer = BatchedOptimizer(plan.optimizer, self.parameters, rates, moments)
+        self.train, self.test = train, test
+        device = next(iter(parameters.values())).device
+        seeds = [plan.setting(i, "seed") for i in ids]
+        self._order_keys, self._noise_keys = keys(seeds, "batches", device), keys(seeds, "dropout", device)
+        self._l1 = self._strengths("l1", device)
+        self._growth = self._strengths("norm_penalty", device)
+        self._dropout = getattr(model.config, "dropout", 0.0) > 0
+        self._call = _caller(model, task, len(ids) > 1, train.shared)
+        self._call_stacked = _caller(model, task, len(ids) > 1, False)
+        self._call_test = self._call if test.shared == train.shared else _caller(model, task, len(ids) > 1, test.shared)
+        self._epoch: tuple[int, Tensor] | None = None
+
+    def _strengths(self, name: str, device: torch.device) -> Tensor | None:
+        values = [float(self.plan.setting(i, name)) for i in self.ids]
+        return torch.tensor(values, device=device, dtype=torch.float64) if any(values) else None
+
+    def advance(self, start: int, stop: int) -> None:
+        """Make the updates ``start + 1`` to ``stop``."""
+        for step in range(start, stop):
+            gradients = self.gradients(step)
+            if self._l1 is not None:
+                penalties.add_l1(gradients, self.parameters, self._l1)
+            if self._growth is not None:
+                penalties.add_norm_growth(gradients, self.parameters, self._growth)
+            if self.plan.clip_norm is not None:
+                penalties.clip(gradients, self.plan.clip_norm)
+            if self.plan.normalise:
+                penalties.normalise(gradients)
+            warmup = min(step / self.plan.warmup, 1.0) if self.plan.warmup else 1.0
+            self.optimizer.step(gradients, step + 1, warmup)
+
+    def gradients(self, step: int) -> dict[str, Tensor]:
+        """The gradient of each member's own loss, on the batch of this step."""
+        noise = self._noise_keys + step if self._dropout else None
+        if self.plan.batch_size is None or self.plan.batch_size >= len(self.train):
+            outputs = self._call(self.parameters, self.train.inputs, noise)
+            loss = self.train.mean(self.task.criterion(outputs, self.train.labels))
+        else:
+            inputs, labels = self.train.take(self._batch(step))
+            outputs = self._call_stacked(self.parameters, inputs, noise)
+            loss = self.task.criterion(outputs, labels).mean(-1)
+        # members do not see each other: the gradient of the sum is each member's own
+        found = torch.autograd.grad(loss.sum(), list(self.parameters.values()))
+        return dict(zip(self.parameters, found, strict=True))
+
+    def _batch(self, step: int) -> Tensor:
+        """Which examples ``[member, batch]`` a step sees: every epoch is a new shuffle, cut into batches."""
+        size = self.plan.batch_size or len(self.train)
+        epoch, place = divmod(step, -(-len(self.train) // size))
+        if self._epoch is None or self._epoch[0] != epoch:
+            self._epoch = epoch, shuffles(self._order_keys + epoch, len(self.train))
+        return self._epoch[1][:, place * size : (place + 1) * size]
+
+    @torch.no_grad()
+    def measure(self, part: str) -> Measured:
+        """Loss and accuracy of every member on all its train or test examples, in float64."""
+        found = self.train if part == "train" else self.test
+        if not len(found):
+            return Measured(None, None)
+        call = self._call if part == "train" else self._call_test
+        size = max(1, EVALUATION_ROWS // len(self.ids))
+        axis = 0 if found.shared else 1
+        pieces = [call(self.parameters, piece, None) for piece in found.inputs.split(size, axis)]
+        outputs = torch.cat(pieces, 1).double() if found.labels.device.type != "mps" else torch.cat(pieces, 1)
+        right = self.task.criterion.correct(outputs, found.labels)
+        accuracy = None if right is None else found.mean(right.to(outputs.dtype))
+        return Measured(found.mean(self.task.criterion(outputs, found.labels)), accuracy)
+
+
+Call = Callable[[Mapping[str, Tensor], Tensor, Tensor | None], Tensor]
+
+
+def _caller(model: HookedModel, task: Task, many: bool, shared: bool) -> Call:
+    """The outputs of every member ``[member, n, width]``, from stacked parameters and noise, and shared or stacked inputs."""
+
+    def one(parameters: Mapping[str, Tensor], inputs: Tensor, noise: Tensor | None) -> Tensor:
+        extra = {} if noise is None else {"noise": noise}
+        return task.read(functional_call(model, dict(parameters), (inputs,), extra))
+
+    def alone(parameters: Mapping[str, Tensor], inputs: Tensor, noise: Tensor | None) -> Tensor:
+        flat = {name: p.squeeze(0) for name, p in parameters.items()}
+        outputs = one(flat, inputs if shared else inputs.squeeze(0), None if noise is None else noise[0])
+        return outputs.unsqueeze(0)
+
+    def together(parameters: Mapping[str, Tensor], inputs: Tensor, noise: Tensor | None) -> Tensor:
+        axes = (0, None if shared else 0, None if noise is None else 0)
+        return torch.vmap(one, in_dims=axes)(parameters, inputs, noise)
+
+    return together if many else alone

@@ -1,0 +1,248 @@
+"""The run directory: what a run leaves on disk, written so that a kill at any moment loses minutes and nothing else.
+
+    run.json                             the plan and the versions, written once
+    metrics.jsonl                        one object per line: step, member, losses, accuracies, weight norm
+    checkpoints/step_00001000.safetensors   all members stacked ``[member, ...]``, readable one by one
+    state/state.safetensors              weights, moments and counters to continue from
+
+A state is written after everything of its step, and names the length of ``metrics.jsonl`` then: what was written later
+is cut off on resumption and written again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import platform
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from interp import __version__
+from interp.checkpoints.layouts.suite import HEADER
+from interp.checkpoints.save import header_text, write_tensors
+from interp.checkpoints.source import RUN_FORMAT, read_json
+from interp.errors import InterpError, OutputExists, UnreadableFile, naming
+from interp.files import atomic
+from interp.training.ensemble import Ensemble, Status
+from interp.training.plan import Plan
+
+STATE_KEY = "interp_state"
+
+
+class RunDirectory:
+    """A folder with a run in it.
+
+    Attributes:
+        path: the folder.
+        plan: what ``run.json`` says.
+    """
+
+    def __init__(self, path: Path, plan: Plan):
+        self.path, self.plan = path, plan
+        self.metrics_path, self.state_path = path / "metrics.jsonl", path / "state" / "state.safetensors"
+
+    @classmethod
+    def create(cls, path: Path, plan: Plan) -> RunDirectory:
+        """Start a run in a new or empty folder.
+
+        Raises:
+            OutputExists: something is there already.
+        """
+        cls.check_new(path)
+        run = cls(path, plan)
+        run.write_plan()
+        try:
+            (path / "checkpoints").mkdir(exist_ok=True)
+            (path / "state").mkdir(exist_ok=True)
+        except OSError as error:
+            raise InterpError(f"cannot write {path}: {error.strerror or error}") from None
+        return run
+
+    @staticmethod
+    def check_new(path: Path) -> None:
+        """Refuse a folder that holds something.
+
+        Raises:
+            OutputExists: a run, or anything else, is there already.
+        """
+        if path.exists() and not path.is_dir():
+            raise OutputExists(f"{path} is a file; name a new folder for the run")
+        if (path / "run.json").exists():
+            raise OutputExists(
+                f"{path} holds a run already; continue it with interp train --resume {path}, or name another folder"
+            )
+        if path.is_dir() and any(path.iterdir()):
+            raise OutputExists(f"{path} holds something else; name a new folder for the run")
+
+    def write_plan(self) -> None:
+        versions = {"interp": __version__, "torch": torch.__version__, "python": platform.python_version()}
+        run = {"format": RUN_FORMAT, "versions": versions, **self.plan.to_dict()}
+        with atomic(self.path / "run.json") as temporary:
+            temporary.write_text(json.dumps(run, indent=1) + "\n", encoding="utf-8")
+
+    @classmethod
+    def open(cls, path: Path) -> RunDirectory:
+        """The run in a folder.
+
+        Raises:
+            UnreadableFile: no run there, or one of another version.
+        """
+        file = path / "run.json"
+        if not file.is_file():
+            raise UnreadableFile(f"{path} holds no run (there is no run.json in it); name the folder given to --out")
+        stored = read_json(file)
+        if stored.get("format") != RUN_FORMAT:
+            raise UnreadableFile(
+                f"{file} is of run format {stored.get('format')!r}, this version of interp continues format {RUN_FORMAT}; "
+                f"use the version that wrote it ({(stored.get('versions') or {}).get('interp', 'unknown')})"
+            )
+        try:
+            return cls(path, Plan.from_dict(stored))
+        except InterpError as error:
+            raise naming(file, error) from None
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep a second process out for as long as this one trains; a kill releases it.
+
+        Raises:
+            InterpError: another process trains here.
+        """
+        try:
+            import fcntl
+        except ImportError:  # Windows: nothing keeps a second process out
+            yield
+            return
+        try:
+            (self.path / "state").mkdir(exist_ok=True)
+            handle = (self.path / "state" / "lock").open("w")
+        except OSError as error:
+            raise InterpError(f"cannot write {self.path}: {error.strerror or error}") from None
+        with handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise InterpError(
+                    f"{self.path}: another process is training this run; wait for it, or stop it"
+                ) from None
+            yield
+
+    def append(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Add rows to ``metrics.jsonl``."""
+        text = "".join(json.dumps(row, allow_nan=False) + "\n" for row in rows)
+        try:
+            with self.metrics_path.open("a", encoding="utf-8") as file:
+                file.write(text)
+        except OSError as error:
+            raise InterpError(f"cannot write {self.metrics_path}: {error.strerror or error}{self._advice()}") from None
+
+    def checkpoint(self, ensemble: Ensemble) -> Path:
+        """Write the weights of all members at the ensemble's step."""
+        header = header_text(self.plan.model, self.plan.task, ensemble.step, len(self.plan.members))
+        path = self.path / "checkpoints" / f"step_{ensemble.step:08d}.safetensors"
+        self._write(path, ensemble.weights(), {HEADER: header})
+        return path
+
+    def save_state(self, ensemble: Ensemble) -> None:
+        """Write all that resuming needs; the state before stays until this one is complete."""
+        self._sync_metrics()
+        ids, parameters, moments = ensemble.stacks()
+        retired = sorted(ensemble.final)
+        tensors = {f"parameters/{n}": t.cpu() for n, t in parameters.items()}
+        tensors |= {f"moments/{n}": t.cpu() for n, t in moments.items()}
+        if retired:
+            tensors |= {f"final/{n}": torch.stack([ensemble.final[i][n] for i in retired]) for n in ensemble.shapes}
+        meta = {
+            "step": ensemble.step,
+            "ids": ids,
+            "retired": retired,
+            "statuses": [asdict(s) for s in ensemble.statuses],
+            "metrics_bytes": self.metrics_path.stat().st_size if self.metrics_path.exists() else 0,
+            "size": ensemble.size,
+        }
+        self._write(self.state_path, tensors, {STATE_KEY: json.dumps(meta)})
+
+    def _sync_metrics(self) -> None:
+        """The state will name their length, so their bytes go to the disk first."""
+        if self.metrics_path.exists():
+            with self.metrics_path.open("rb") as file:
+                os.fsync(file.fileno())
+
+    def _write(self, path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> None:
+        try:
+            write_tensors(path, tensors, metadata, durable=True)
+        except InterpError as error:
+            raise InterpError(f"{error}{self._advice()}") from None
+
+    def _advice(self) -> str:
+        return f"; what was saved before is intact: make room, and go on with interp train --resume {self.path}"
+
+    def block_size(self) -> int | None:
+        """The members per block that the saved state was trained with; the same bits need the same blocks."""
+        meta = self.meta()
+        return None if meta is None else int(meta["size"])
+
+    def finished(self) -> bool:
+        """Whether the run has nothing left to do."""
+        meta = self.meta()
+        return meta is not None and (meta["step"] >= self.plan.steps or not meta["ids"])
+
+    def restore(self, ensemble: Ensemble) -> bool:
+        """Put the saved state into an ensemble and cut off what was written behind it; False where there is none yet.
+
+        Raises:
+            UnreadableFile: a damaged state.
+        """
+        meta = self.meta()
+        step, length = (-1, 0) if meta is None else (meta["step"], meta["metrics_bytes"])
+        self._cut(step, length)
+        if meta is None:
+            return False
+        try:
+            with safe_open(self.state_path, "pt") as file:
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  it is no dict
+            parts = {
+                part: {n.removeprefix(f"{part}/"): t for n, t in tensors.items() if n.startswith(f"{part}/")}
+                for part in ("parameters", "moments", "final")
+            }
+            final = {i: {n: t[k] for n, t in parts["final"].items()} for k, i in enumerate(meta["retired"])}
+            statuses = [Status(**s) for s in meta["statuses"]]
+            ensemble.restore(step, statuses, meta["ids"], parts["parameters"], parts["moments"], final)
+        except (SafetensorError, KeyError, TypeError, OSError) as error:
+            raise self._damaged(error) from None
+        return True
+
+    def meta(self) -> dict[str, Any] | None:
+        """What the saved state says of itself; None where none was saved yet."""
+        if not self.state_path.exists():
+            return None
+        try:
+            with safe_open(self.state_path, "pt") as file:
+                return json.loads((file.metadata() or {})[STATE_KEY])
+        except (SafetensorError, KeyError, ValueError, OSError) as error:
+            raise self._damaged(error) from None
+
+    def _damaged(self, error: Exception) -> UnreadableFile:
+        return UnreadableFile(
+            f"{self.state_path} is damaged ({type(error).__name__}: {str(error)[:100]}); remove it to train again from step 0"
+        )
+
+    def _cut(self, step: int, length: int) -> None:
+        try:
+            for file in (self.path / "checkpoints").glob("step_*.safetensors"):
+                if int(file.stem.removeprefix("step_")) > step:
+                    file.unlink()
+            for partial in self.path.rglob(".*.partial"):  # a kill while a file was being written
+                partial.unlink()
+            if self.metrics_path.exists():
+                with self.metrics_path.open("r+b") as file:
+                    file.truncate(length)
+        except OSError as error:
+            raise InterpError(f"cannot write {self.path}: {error.strerror or error}") from None

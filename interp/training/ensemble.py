@@ -1,0 +1,238 @@
+"""An ensemble: all members of a run, in blocks that train in lockstep, and what of them is over."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from interp.errors import InterpError
+from interp.hooked import HookedModel, build
+from interp.subject import reading
+from interp.training.block import Block
+from interp.training.data import examples
+from interp.training.memory import block_size, check_memory
+from interp.training.optimizers import BatchedOptimizer
+from interp.training.penalties import norms
+from interp.training.plan import DTYPES, MEMORISED, Plan
+
+MEMORISED_ABOVE = 0.999  # train accuracy; source: sparse parity
+
+
+@dataclass
+class Status:
+    """Where one member stands.
+
+    Attributes:
+        train_at, test_at: first measured step whose accuracy reached the threshold of retirement; -1: not yet.
+        late_since: step at which its weight decay became the late one; -1: not yet.
+        retired_at: step at which it stopped; -1: it trains.
+    """
+
+    train_at: int = -1
+    test_at: int = -1
+    late_since: int = -1
+    retired_at: int = -1
+
+
+class Ensemble:
+    """The members of a plan at a step, on a device.
+
+    Attributes:
+        step: number of updates made.
+        blocks: the members that still train.
+        final: last weights of those that do not, by member.
+    """
+
+    def __init__(self, plan: Plan, device: torch.device, size: int | None = None):
+        """Draw the initial weights.
+
+        Args:
+            size: members per block; what trains fastest here by default.
+
+        Raises:
+            InterpError: members that do not fit the model, each other, or the memory.
+        """
+        self.plan, self.device, self.step = plan, device, 0
+        self.dtype = DTYPES[plan.dtype]
+        if device.type == "mps" and self.dtype == torch.float64:
+            raise InterpError("MPS has no float64: use --dtype float32, or --device cpu")
+        template = build(plan.model).to(self.dtype)
+        self.shapes = {n: tuple(p.shape) for n, p in template.named_parameters()}
+        self.groups = template.parameter_groups()
+        n = len(plan.members)
+        tasks = [plan.member_task(i).fit(template) for i in range(n)]
+        self.task = tasks[0]
+        self.statuses = [Status() for _ in range(n)]
+        self.size = block_size(plan, self.task, template, device) if size is None else size
+        check_memory(plan, self.task, template, device, self.size)
+        self.train = examples(tasks, "train", device, self.dtype)
+        self.test = examples(tasks, "test", device, self.dtype)
+        if min(self.train.sizes) == 0:
+            raise InterpError(f"member {self.train.sizes.index(0)} has no training example; raise its train_fraction")
+        if self.train.weights is not None and (plan.batch_size is not None or plan.task.loss == "effective"):
+            raise InterpError(
+                f"members have {min(self.train.sizes)} to {max(self.train.sizes)} training examples; batches and the "
+                "effective loss need the same number for all: train them as separate runs, or on the full batch"
+            )
+        self.model = reading(template, self.task).to(device) if plan.readout else template.to(device)
+        self.final: dict[int, dict[str, Tensor]] = {}
+        self._pack(self._order(range(n)), self._initial(template, self._order(range(n))), None)
+
+    def _initial(self, template: HookedModel, ids: Sequence[int]) -> dict[str, Tensor]:
+        plan = self.plan
+        stacks = {n: torch.empty(len(ids), *s, dtype=self.dtype) for n, s in self.shapes.items()}
+        for place, i in enumerate(ids):
+            template.cpu().init_weights(plan.setting(i, "seed"), plan.setting(i, "init_scale"), plan.init)
+            for name, parameter in template.named_parameters():
+                stacks[name][place] = parameter.detach()
+        return {n: s.to(self.device) for n, s in stacks.items()}
+
+    @property
+    def alive(self) -> list[int]:
+        """Members that still train, in the order of the run."""
+        return sorted(i for block in self.blocks for i in block.ids)
+
+    def _order(self, ids: Sequence[int] | range) -> list[int]:
+        """Members with equal rates side by side, so that one kernel serves a run of them."""
+        return sorted(ids, key=lambda i: (sorted(self._rates(i).items()), i))
+
+    def _rates(self, member: int) -> dict[str, tuple[float, float]]:
+        optimizer, late = self.plan.member_optimizer(member), self.plan.late_weight_decay
+        rates = {name: optimizer.rates(self.groups[name]) for name in self.shapes}
+        if late is not None and self.statuses[member].late_since >= 0:
+            rates = {name: (lr, late if decay else decay) for name, (lr, decay) in rates.items()}
+        return rates
+
+    def _pack(self, ids: Sequence[int], parameters: Mapping[str, Tensor], moments: Mapping[str, Tensor] | None) -> None:
+        """Make the blocks from stacks in the order of ``ids``."""
+        self.blocks = []
+        for start in range(0, len(ids), self.size):
+            part = slice(start, min(start + self.size, len(ids)))
+            own = list(ids[part])
+            rates = [self._rates(i) for i in own]
+            self.blocks.append(
+                Block(
+                    self.plan, self.model, self.task, own,
+                    {n: p[part].clone() for n, p in parameters.items()},
+                    None if moments is None else {n: m[part].clone() for n, m in moments.items()},
+                    {name: [r[name] for r in rates] for name in self.shapes},
+                    self.train.of(own), self.test.of(own),
+                )
+            )  # fmt: skip
+
+    def advance(self, stop: int) -> None:
+        """Train every member that is not retired up to the step ``stop``."""
+        for block in self.blocks:
+            block.advance(self.step, stop)
+        self.step = stop
+
+    def measure(self) -> list[dict[str, float | int | None]]:
+        """One row per member that trains, in the order of the run; also notes who has reached what."""
+        rows = [row for block in self.blocks for row in self._measure(block)]
+        rows.sort(key=lambda row: row["member"] or 0)
+        for row in rows:
+            self._note(row)
+        return rows
+
+    def _measure(self, block: Block) -> list[dict[str, float | int | None]]:
+        columns: dict[str, Tensor | None] = {}
+        for part in ("train", "test"):
+            found = block.measure(part)
+            columns[f"{part}_loss"], columns[f"{part}_accuracy"] = found.loss, found.accuracy
+        columns["weight_norm"] = (
+            norms(block.parameters).double() if self.device.type != "mps" else norms(block.parameters)
+        )
+        present = {name: column for name, column in columns.items() if column is not None}
+        table = torch.stack(list(present.values())).tolist()  # one transfer from the device
+        return [
+            {"step": self.step, "member": i, **{n: _finite(table[k][j]) for k, n in enumerate(present)}}
+            for j, i in enumerate(block.ids)
+        ]
+
+    def _note(self, row: Mapping[str, float | int | None]) -> None:
+        status, threshold = self.statuses[int(row["member"] or 0)], self.plan.retire
+        train, test = row.get("train_accuracy"), row.get("test_accuracy")
+        if threshold is not None:
+            if status.train_at < 0 and train is not None and train >= threshold:
+                status.train_at = self.step
+            if status.test_at < 0 and test is not None and test >= threshold:
+                status.test_at = self.step
+        if (
+            self.plan.late_weight_decay is not None
+            and self.plan.late_at == MEMORISED
+            and status.late_since < 0
+            and train is not None
+            and train > MEMORISED_ABOVE
+        ):
+            status.late_since = self.step
+            self._renew_rates()
+
+    def raise_weight_decay(self) -> None:
+        """Give all members their late weight decay, from this step on."""
+        for i in self.alive:
+            self.statuses[i].late_since = self.step
+        self._renew_rates()
+
+    def _renew_rates(self) -> None:
+        for block in self.blocks:
+            rates = [self._rates(i) for i in block.ids]
+            block.optimizer.set_rates({name: [r[name] for r in rates] for name in self.shapes})
+
+    def retire(self) -> list[int]:
+        """Stop the members whose train and test accuracy have both reached the threshold; the others close ranks."""
+        if self.plan.retire is None:
+            return []
+        decided = [i for i in self.alive if self.statuses[i].train_at >= 0 and self.statuses[i].test_at >= 0]
+        if decided:
+            ids, parameters, moments = self.stacks()
+            place = {i: k for k, i in enumerate(ids)}
+            for i in decided:
+                self.final[i] = {n: p[place[i]].cpu().clone() for n, p in parameters.items()}
+                self.statuses[i].retired_at = self.step
+            left = [i for i in ids if i not in decided]
+            index = torch.tensor([place[i] for i in left], dtype=torch.long, device=self.device)
+            self._pack(left, {n: p[index] for n, p in parameters.items()}, {n: m[index] for n, m in moments.items()})
+        return decided
+
+    def stacks(self) -> tuple[list[int], dict[str, Tensor], dict[str, Tensor]]:
+        """Members that train in the blocks' order, their parameters and moments, stacked in that order."""
+        ids = [i for block in self.blocks for i in block.ids]
+        parameters = {
+            n: torch.cat([b.parameters[n].detach() for b in self.blocks]) for n in self.shapes
+        } if self.blocks else {}  # fmt: skip
+        moments = {
+            f"{kind}.{n}": torch.cat([b.optimizer.moments[kind][n] for b in self.blocks])
+            for kind in BatchedOptimizer.kinds(self.plan.optimizer) for n in self.shapes
+        } if self.blocks else {}  # fmt: skip
+        return ids, parameters, moments
+
+    def weights(self) -> dict[str, Tensor]:
+        """Weights of all members ``[member, ...]`` in the order of the run, on the CPU; retired ones as they ended."""
+        stacks = {n: torch.empty(len(self.statuses), *s, dtype=self.dtype) for n, s in self.shapes.items()}
+        ids, parameters, _ = self.stacks()
+        for name, stack in stacks.items():
+            if ids:
+                stack[torch.tensor(ids)] = parameters[name].cpu()
+            for i, own in self.final.items():
+                stack[i] = own[name]
+        return stacks
+
+    def restore(
+        self, step: int, statuses: Sequence[Status], ids: Sequence[int], parameters: Mapping[str, Tensor],
+        moments: Mapping[str, Tensor], final: Mapping[int, dict[str, Tensor]],
+    ) -> None:  # fmt: skip
+        """Continue from what `stacks`, ``statuses`` and ``final`` were at a step."""
+        self.step, self.statuses, self.final = step, list(statuses), dict(final)
+        place = [{n: t.to(self.device) for n, t in tensors.items()} for tensors in (parameters, moments)]
+        self._pack(list(ids), place[0], place[1] if moments else None)
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+__all__ = ["Ensemble", "Status"]

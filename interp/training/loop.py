@@ -1,0 +1,188 @@
+"""Training a run from its first step, or from where it stopped, to its last."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from interp.checkpoints.load import resolve_device
+from interp.errors import InterpError
+from interp.training.directory import RunDirectory
+from interp.training.ensemble import Ensemble
+from interp.training.plan import Plan
+
+SAVE_SECONDS = 30.0  # a kill loses at most about this much work
+PACE_SECONDS = 0.25  # how often a run looks at the clock and at Ctrl-C
+
+
+class RunInterrupted(KeyboardInterrupt):
+    """Ctrl-C, after the state was saved; the message says how to go on."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run stands.
+
+    Attributes:
+        step, steps: updates made, and planned.
+        members, retired: number of them.
+        train_accuracy, test_accuracy: means over the members that train, at the last measurement.
+        train_loss, test_loss: the same.
+    """
+
+    step: int
+    steps: int
+    members: int
+    retired: int
+    train_accuracy: float | None = None
+    test_accuracy: float | None = None
+    train_loss: float | None = None
+    test_loss: float | None = None
+
+
+Watcher = Callable[[Progress], None]
+
+
+def check_plan(plan: Plan) -> None:
+    """Build what a plan describes for its first member, so that mistakes show here and not in a worker."""
+    Ensemble(replace(plan, members=plan.members[:1]), resolve_device("cpu"))
+    for index in range(len(plan.members)):
+        plan.member_task(index)
+
+
+def start(plan: Plan, path: Path, device: str = "auto", progress: Watcher | None = None) -> RunDirectory:
+    """Train a plan into a new folder.
+
+    Raises:
+        OutputExists: the folder holds something already.
+        InterpError: members that fit neither the model nor the memory; a folder that cannot be written.
+        RunInterrupted: Ctrl-C.
+    """
+    ensemble = Ensemble(plan, resolve_device(device))
+    directory = RunDirectory.create(path, plan)
+    with directory.locked():
+        _train(directory, ensemble, progress, resumed=False)
+    return directory
+
+
+def proceed(
+    path: Path, steps: int | None = None, device: str = "auto", progress: Watcher | None = None
+) -> RunDirectory:
+    """Train the run in a folder to its end.
+
+    Args:
+        steps: a new, larger number of steps.
+
+    Raises:
+        UnreadableFile: no run there, one of another version, a damaged state.
+        InterpError: fewer steps than were planned.
+        RunInterrupted: Ctrl-C.
+    """
+    directory = RunDirectory.open(path)
+    with directory.locked():
+        if steps is not None and steps != directory.plan.steps:
+            if steps < directory.plan.steps:
+                raise InterpError(f"{path} is planned for {directory.plan.steps:,} steps; --steps can only raise that")
+            directory.plan = replace(directory.plan, steps=steps)
+            directory.write_plan()
+        ensemble = Ensemble(directory.plan, resolve_device(device), directory.block_size())
+        resumed = directory.restore(ensemble)
+        if not (resumed and directory.finished()):
+            _train(directory, ensemble, progress, resumed)
+    return directory
+
+
+def _train(directory: RunDirectory, ensemble: Ensemble, progress: Watcher | None, resumed: bool) -> None:
+    plan, saved, pace = ensemble.plan, time.monotonic(), 1
+    seen = _seen(ensemble, [])
+    with Interrupts() as interrupts:
+        while True:
+            if not resumed:  # the state was saved behind the events of its step
+                rows = _events(directory, ensemble)
+                seen = _seen(ensemble, rows) if rows else replace(seen, step=ensemble.step)
+            resumed = False
+            if progress is not None:
+                progress(seen)
+            if ensemble.step >= plan.steps or not ensemble.blocks:
+                break
+            if interrupts.asked:
+                directory.save_state(ensemble)
+                raise RunInterrupted(
+                    f"stopped at step {ensemble.step:,} of {plan.steps:,}; go on with: "
+                    f"interp train --resume {directory.path}"
+                )
+            if time.monotonic() - saved > SAVE_SECONDS:
+                directory.save_state(ensemble)
+                saved = time.monotonic()
+            began = time.monotonic()
+            stop = min(ensemble.step + pace, _next_event(plan, ensemble.step))
+            made = stop - ensemble.step
+            ensemble.advance(stop)
+            # how far the blocks run between two looks at the clock changes nothing in the numbers
+            pace = _pace(pace, made, time.monotonic() - began)
+            seen = replace(seen, step=ensemble.step)
+    directory.save_state(ensemble)
+
+
+def _events(directory: RunDirectory, ensemble: Ensemble) -> list[dict[str, Any]]:
+    """Everything that happens at the ensemble's step before the next update."""
+    plan, step = ensemble.plan, ensemble.step
+    last, rows = step >= plan.steps, []
+    if plan.late_weight_decay is not None and plan.late_at == step:
+        ensemble.raise_weight_decay()
+    if last or step in plan.metrics:
+        rows = ensemble.measure()
+        directory.append(rows)
+        ensemble.retire()
+    if last or step in plan.checkpoints or not ensemble.blocks:
+        directory.checkpoint(ensemble)
+    return rows
+
+
+def _next_event(plan: Plan, step: int) -> int:
+    late = plan.late_at if plan.late_weight_decay is not None and isinstance(plan.late_at, int) else None
+    candidates = [plan.steps, plan.metrics.after(step), plan.checkpoints.after(step)]
+    candidates.append(late if late is not None and late > step else None)
+    return min(c for c in candidates if c is not None)
+
+
+def _pace(pace: int, made: int, seconds: float) -> int:
+    if seconds < PACE_SECONDS / 2 and made == pace:
+        return pace * 2
+    return max(1, pace // 2) if seconds > PACE_SECONDS * 2 else pace
+
+
+def _seen(ensemble: Ensemble, rows: Sequence[Mapping[str, Any]]) -> Progress:
+    means = {}
+    for name in ("train_accuracy", "test_accuracy", "train_loss", "test_loss"):
+        values = [row[name] for row in rows if row.get(name) is not None]
+        means[name] = sum(values) / len(values) if values else None
+    return Progress(ensemble.step, ensemble.plan.steps, len(ensemble.statuses), len(ensemble.final), **means)
+
+
+class Interrupts:
+    """Ctrl-C sets a flag that the loop reads between updates; a second one stops at once."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        self._before: Any = None
+
+    def __enter__(self) -> Interrupts:
+        if threading.current_thread() is threading.main_thread():  # only there can signals be caught
+            self._before = signal.signal(signal.SIGINT, self._ask)
+        return self
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        if self.asked:
+            raise KeyboardInterrupt
+        self.asked = True
+
+    def __exit__(self, *exception: object) -> None:
+        if self._before is not None:
+            signal.signal(signal.SIGINT, self._before)

@@ -1,0 +1,112 @@
+"""Members of an ensemble: what one network of a run has for its own, and grids of them."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from interp.errors import InterpError, UnknownName, require_range, unknown
+from interp.specs import parse_value
+from interp.tasks import Task
+from interp.training.optimizers import RATES
+
+PENALTIES = ("l1", "norm_penalty")
+OWN = ("seed", "data_seed", "init_scale", *RATES, *PENALTIES)  # besides the task's own options
+
+
+def member_names(task: Task) -> tuple[str, ...]:
+    """Everything that members of a run on this task may differ in."""
+    return (*OWN, *(n for n in task.option_names() if n not in ("seed", "loss")))
+
+
+def check_member(member: Mapping[str, Any], task: Task) -> dict[str, Any]:
+    """The member, if its names and values can be.
+
+    Raises:
+        UnknownName: something that members cannot differ in; the nearest names are given.
+        InterpError: a value out of range.
+    """
+    known = member_names(task)
+    for name, value in member.items():
+        if name not in known:
+            raise UnknownName(unknown("setting of a member", name, known))
+        if name in ("seed", "data_seed"):
+            if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**63:
+                raise InterpError(f"{name} must be a whole number of at least 0, got {value!r}")
+        elif name in ("init_scale", *RATES, *PENALTIES):
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+                raise InterpError(f"{name} must be a number, got {value!r}")
+            require_range(name, value, 0)
+    return dict(member)
+
+
+def grid(values: Mapping[str, Iterable[Any]]) -> list[dict[str, Any]]:
+    """Every combination, the last name varying fastest.
+
+    >>> grid({"lr": [0.1, 0.01], "seed": [0, 1]})
+    [{'lr': 0.1, 'seed': 0}, {'lr': 0.1, 'seed': 1}, {'lr': 0.01, 'seed': 0}, {'lr': 0.01, 'seed': 1}]
+    """
+    names = list(values)
+    return [dict(zip(names, combination, strict=True)) for combination in itertools.product(*values.values())]
+
+
+def seeds(n: int, first: int = 0) -> list[dict[str, int]]:
+    """``n`` members that differ in everything random: data and split, initial weights, batches.
+
+    >>> seeds(2)
+    [{'seed': 0, 'data_seed': 0}, {'seed': 1, 'data_seed': 1}]
+    """
+    return [{"seed": first + i, "data_seed": first + i} for i in range(n)]
+
+
+def parse_values(name: str, text: str) -> list[Any]:
+    """The values of a grid's axis: ``0.1,0.2`` or ``low:high:count``, evenly spaced, with ``:log`` in the logarithm.
+
+    Raises:
+        InterpError: a range that is no range.
+
+    >>> parse_values("lr", "0.01,0.1"), parse_values("wd", "0:10:3"), parse_values("lr", "0.001:0.1:3:log")
+    ([0.01, 0.1], [0.0, 5.0, 10.0], [0.001, 0.01, 0.1])
+    """
+    parts = text.split(":")
+    if len(parts) == 1 or not _number(parts[0]):
+        values = [parse_value(part) for part in text.split(",") if part.strip()]
+        if not values:
+            raise InterpError(f"{name} has no value in {text!r}")
+        return values
+    spacing = parts[3] if len(parts) == 4 else "linear"
+    if len(parts) not in (3, 4) or not all(map(_number, parts[:3])) or spacing not in ("linear", "log"):
+        raise InterpError(f"cannot read the range {text!r} of {name}: write low:high:count, or low:high:count:log")
+    low, high, count = float(parts[0]), float(parts[1]), float(parts[2])
+    if count != int(count) or count < 1:
+        raise InterpError(f"the range {text!r} of {name} needs a whole number of values, got {parts[2]}")
+    if spacing == "log" and not (low > 0 and high > 0):
+        raise InterpError(f"the range {text!r} of {name} is logarithmic, so both ends must be above 0")
+    return spaced(low, high, int(count), log=spacing == "log")
+
+
+def spaced(low: float, high: float, count: int, *, log: bool) -> list[float]:
+    """``count`` values from low to high; both ends exact, the others to 12 digits."""
+    if count == 1:
+        return [low]
+    inner = []
+    for i in range(1, count - 1):
+        t = i / (count - 1)
+        inner.append(float(f"{low * (high / low) ** t if log else low + (high - low) * t:.12g}"))
+    return [low, *inner, high]
+
+
+def varying(members: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Names in which members differ, in the order of their first appearance."""
+    names = dict.fromkeys(name for member in members for name in member)
+    return [n for n in names if any(m.get(n) != members[0].get(n) for m in members)]
+
+
+def _number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

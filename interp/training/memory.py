@@ -1,0 +1,84 @@
+"""How many members fit into memory, and how many train best together."""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+
+import torch
+
+from interp.errors import InterpError
+from interp.hooked import HookedModel
+from interp.tasks import Task
+from interp.training.optimizers import BatchedOptimizer
+from interp.training.plan import DTYPES, Plan
+
+CACHE_BYTES = 24 << 20  # what a block touches per step should stay near a CPU's last cache
+GPU_BYTES = 4 << 30  # what the activations of a block may take on a GPU
+BACKWARD = 3  # activations live until the backward pass, which makes about as many again, and temporaries
+
+
+def activation_numbers(model: HookedModel, task: Task) -> int:
+    """Numbers that pass through the hook points for one example."""
+    one = task.inputs[:1]
+    with torch.no_grad():
+        _, cache = model.run_with_cache(one.to(model.dtype) if one.is_floating_point() else one)
+    return sum(t.numel() for t in cache.values())
+
+
+def member_bytes(plan: Plan, model: HookedModel) -> int:
+    """Bytes of one member's weights, gradients and moments."""
+    numbers = sum(p.numel() for p in model.parameters())
+    return numbers * (2 + len(BatchedOptimizer.kinds(plan.optimizer))) * DTYPES[plan.dtype].itemsize
+
+
+def activation_bytes(plan: Plan, task: Task, model: HookedModel) -> int:
+    """Bytes of the activations of one member's training step."""
+    batch = min(plan.batch_size or math.inf, len(task.train_indices))
+    return int(batch * activation_numbers(model, task) * BACKWARD * DTYPES[plan.dtype].itemsize)
+
+
+def block_size(plan: Plan, task: Task, model: HookedModel, device: torch.device) -> int:
+    """Members per block."""
+    members = len(plan.members)
+    if members == 1:
+        return 1
+    activations = activation_bytes(plan, task, model)
+    if device.type == "cpu":
+        return max(1, min(members, CACHE_BYTES // (member_bytes(plan, model) + activations)))
+    return max(1, min(members, GPU_BYTES // activations))
+
+
+def available_bytes(device: torch.device) -> int:
+    """Memory that is free now on a device."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    info = Path("/proc/meminfo")
+    if info.is_file():
+        for line in info.read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+    return 8 << 30
+
+
+def check_memory(plan: Plan, task: Task, model: HookedModel, device: torch.device, size: int) -> None:
+    """Refuse an ensemble that would not fit, with the estimate and the largest that does.
+
+    Raises:
+        InterpError: too many members.
+    """
+    examples = task.inputs[:1].numel() * len(task.labels) * 4
+    own = examples if len({plan.setting(i, "data_seed") for i in range(len(plan.members))}) > 1 else 0
+    # repacking and saving hold a second copy of weights and moments for a moment
+    each = 2 * member_bytes(plan, model) + own
+    step = size * activation_bytes(plan, task, model)
+    needed, free = each * len(plan.members) + step + examples, available_bytes(device)
+    if needed > free:
+        largest = max(0, (free - step - examples) // each)
+        raise InterpError(
+            f"{len(plan.members):,} members need about {needed / 2**30:.1f} GiB on {device}, and {free / 2**30:.1f} GiB are "
+            f"free; the largest ensemble that fits has {largest:,} members: split the grid, or make the network smaller"
+        )

@@ -1,0 +1,198 @@
+"""Optimizers that step many networks at once, each with its own rates, as torch.optim would step it alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from interp.errors import InterpError, UnknownName, require_range, unknown
+
+GROUPS = ("embedding", "decoder", "last")
+MAX_RUNS_ON_GPU = 4  # a kernel per run of equal rates costs more than one pass that broadcasts the rates
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """SGD, Adam (weight decay as L2) or AdamW (decoupled), with torch.optim's definitions.
+
+    ``<group>_lr`` and ``<group>_weight_decay`` take the place of ``lr`` and ``weight_decay`` for the embeddings, for
+    everything else (the decoder), and for the last layer, which is the decoder's too; the most specific one holds.
+    """
+
+    NAMES: ClassVar[tuple[str, ...]] = ("sgd", "adam", "adamw")
+
+    name: str = "adamw"
+    lr: float = 1e-3
+    weight_decay: float = 0.0
+    embedding_lr: float | None = None
+    decoder_lr: float | None = None
+    last_lr: float | None = None
+    embedding_weight_decay: float | None = None
+    decoder_weight_decay: float | None = None
+    last_weight_decay: float | None = None
+    betas: tuple[float, float] = (0.9, 0.999)
+    eps: float = 1e-8
+    momentum: float = 0.0
+    nesterov: bool = False
+
+    def __post_init__(self) -> None:
+        if self.name not in self.NAMES:
+            raise UnknownName(unknown("optimizer", self.name, self.NAMES))
+        object.__setattr__(self, "betas", tuple(self.betas))
+        for field in RATES:
+            value = getattr(self, field)
+            if value is not None:
+                if isinstance(value, bool) or not isinstance(value, (int, float)):
+                    raise InterpError(f"{field} must be a number, got {value!r}")
+                require_range(field, value, 0)
+        if len(self.betas) != 2 or not all(0 <= b < 1 for b in self.betas):
+            raise InterpError(f"betas must be two numbers in [0, 1), got {self.betas}")
+        require_range("momentum", self.momentum, 0)
+        require_range("eps", self.eps, 0)
+        if self.nesterov and not (self.name == "sgd" and self.momentum):
+            raise InterpError("nesterov needs SGD with a momentum above 0")
+
+    def rates(self, groups: Sequence[str]) -> tuple[float, float]:
+        """Learning rate and weight decay of a parameter that belongs to these groups, general to specific."""
+        lr, weight_decay = self.lr, self.weight_decay
+        for group in groups:
+            own_lr, own_decay = getattr(self, f"{group}_lr"), getattr(self, f"{group}_weight_decay")
+            lr = lr if own_lr is None else own_lr
+            weight_decay = weight_decay if own_decay is None else own_decay
+        return float(lr), float(weight_decay)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {k: v for k, v in asdict(self).items() if v is not None}
+
+
+RATES = tuple(f.name for f in fields(Optimizer) if f.name.endswith(("lr", "weight_decay")))
+
+
+class BatchedOptimizer:
+    """The state and the step of an optimizer for stacked parameters ``{name: [member, ...]}``.
+
+    On a CPU, torch's own fused kernels update each run of neighbouring members with equal rates in one pass over memory;
+    on a GPU with many different rates, one broadcast does. Both follow torch.optim step for step.
+
+    Args:
+        rates: by parameter name, one (learning rate, weight decay) per member.
+        state: by ``"<moment>.<parameter>"``, as `state` returned it; zeros by default.
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        parameters: Mapping[str, Tensor],
+        rates: Mapping[str, Sequence[tuple[float, float]]],
+        state: Mapping[str, Tensor] | None = None,
+    ):
+        self.optimizer, self.parameters = optimizer, dict(parameters)
+        self.moments = {
+            kind: {n: state[f"{kind}.{n}"] if state else torch.zeros_like(p) for n, p in self.parameters.items()}
+            for kind in self.kinds(optimizer)
+        }
+        self.set_rates(rates)
+
+    @staticmethod
+    def kinds(optimizer: Optimizer) -> tuple[str, ...]:
+        """Names of the tensors that the optimizer keeps per parameter."""
+        if optimizer.name == "sgd":
+            return ("momentum",) if optimizer.momentum else ()
+        return ("exp_avg", "exp_avg_sq")
+
+    def state(self) -> dict[str, Tensor]:
+        return {f"{kind}.{n}": t for kind, tensors in self.moments.items() for n, t in tensors.items()}
+
+    def set_rates(self, rates: Mapping[str, Sequence[tuple[float, float]]]) -> None:
+        """Give every member its learning rate and weight decay, per parameter."""
+        self.rates = {n: tuple(rates[n]) for n in self.parameters}
+        runs: dict[tuple[float, float], list[tuple[str, slice | None]]] = {}
+        for name, own in self.rates.items():
+            start = 0
+            for stop in range(1, len(own) + 1):
+                if stop == len(own) or own[stop] != own[start]:
+                    whole = start == 0 and stop == len(own)
+                    runs.setdefault(own[start], []).append((name, None if whole else slice(start, stop)))
+                    start = stop
+        device = next(iter(self.parameters.values())).device.type
+        self.fused = device == "cpu" or len(runs) <= MAX_RUNS_ON_GPU
+        # views into the stacks, made once: only the gradients are new at every step
+        self._runs = [
+            (rate, places, *([_part(tensors[n], at) for n, at in places] for tensors in self._tensors()))
+            for rate, places in runs.items()
+        ]
+        self._columns = {
+            name: tuple(
+                torch.tensor(column, dtype=p.dtype, device=p.device).view(-1, *[1] * (p.ndim - 1))
+                for column in zip(*self.rates[name], strict=True)
+            )
+            for name, p in self.parameters.items()
+        }
+
+    def _tensors(self) -> list[dict[str, Tensor]]:
+        return [{n: p.detach() for n, p in self.parameters.items()}, *self.moments.values()]
+
+    @torch.no_grad()
+    def step(self, gradients: Mapping[str, Tensor], count: int, scale: float = 1.0) -> None:
+        """Update every member.
+
+        Args:
+            gradients: by parameter name, ``[member, ...]``; they may be overwritten.
+            count: number of this step, from 1.
+            scale: the learning rates are multiplied by it (warm-up).
+        """
+        if not self.fused:
+            for name in self.parameters:
+                self._broadcast_step(name, gradients[name], count, scale)
+            return
+        device = next(iter(gradients.values())).device
+        steps = torch.tensor(float(count), device=device)
+        for (lr, weight_decay), places, parameters, *moments in self._runs:
+            self._fused_step(
+                parameters, [_part(gradients[n], at) for n, at in places], moments, steps, lr * scale, weight_decay
+            )
+
+    def _fused_step(
+        self, parameters: list[Tensor], gradients: list[Tensor], moments: list[list[Tensor]], steps: Tensor,
+        lr: float, weight_decay: float,
+    ) -> None:  # fmt: skip
+        o = self.optimizer
+        if o.name == "sgd":
+            torch._fused_sgd_(
+                parameters, gradients, moments[0] if moments else [], weight_decay=weight_decay, momentum=o.momentum,
+                lr=lr, dampening=0.0, nesterov=o.nesterov, maximize=False, is_first_step=False,
+            )  # fmt: skip
+            return
+        update = torch._fused_adamw_ if o.name == "adamw" else torch._fused_adam_
+        update(
+            parameters, gradients, moments[0], moments[1], [], [steps] * len(parameters), lr=lr, beta1=o.betas[0],
+            beta2=o.betas[1], weight_decay=weight_decay, eps=o.eps, amsgrad=False, maximize=False,
+        )  # fmt: skip
+
+    def _broadcast_step(self, name: str, gradient: Tensor, count: int, scale: float) -> None:
+        o, parameter = self.optimizer, self.parameters[name].detach()
+        lr, weight_decay = self._columns[name]
+        lr = lr * scale
+        if o.name == "adamw":
+            parameter.mul_(1 - lr * weight_decay)
+        else:
+            gradient = gradient + weight_decay * parameter
+        if o.name == "sgd":
+            if o.momentum:
+                buffer = self.moments["momentum"][name].mul_(o.momentum).add_(gradient)
+                gradient = gradient.add(buffer, alpha=o.momentum) if o.nesterov else buffer
+            parameter.sub_(lr * gradient)
+            return
+        mean, square = self.moments["exp_avg"][name], self.moments["exp_avg_sq"][name]
+        mean.lerp_(gradient, 1 - o.betas[0])
+        square.mul_(o.betas[1]).addcmul_(gradient, gradient, value=1 - o.betas[1])
+        denominator = (square.sqrt() / (1 - o.betas[1] ** count) ** 0.5).add_(o.eps)
+        parameter.sub_(lr / (1 - o.betas[0] ** count) * (mean / denominator))
+
+
+def _part(tensor: Tensor, at: slice | None) -> Tensor:
+    return tensor if at is None else tensor[at]

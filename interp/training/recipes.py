@@ -1,0 +1,222 @@
+"""Recipes: for every task the network and the training of its source, from which a user's own settings depart."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from interp.errors import InterpError, UnknownName, unknown
+from interp.hooked import MODELS, Config
+from interp.specs import parse_spec
+from interp.tasks import Task
+from interp.tasks.binary import BinaryOperation
+from interp.training.optimizers import Optimizer
+from interp.training.plan import Plan
+from interp.training.schedule import parse_schedule
+
+CHECKPOINTS = "log:40"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Where a run on a task starts from.
+
+    Attributes:
+        source: where the settings come from, in a few words.
+        model: kind and fields; what the task determines (vocabulary, inputs, outputs) is added.
+        optimizer: fields of `Optimizer`.
+        plan: fields of `Plan`.
+        epochs: the number of steps, in passes over the train set, where it is not in ``plan``.
+    """
+
+    source: str
+    model: Mapping[str, Any]
+    optimizer: Mapping[str, Any]
+    plan: Mapping[str, Any] = field(default_factory=dict)
+    epochs: int | None = None
+
+
+_TOY = {"kind": "mlp", "combine": "sum", "d_embed": 1, "hidden": (200, 200), "act_fn": "tanh"}
+RECIPES: dict[tuple[str, str], Recipe] = {
+    ("modular", "transformer"): Recipe(
+        "Nanda et al. 2023: one layer, four heads, full batch",
+        {"kind": "transformer", "n_layers": 1, "d_model": 128, "n_heads": 4, "d_head": 32, "d_mlp": 512},
+        {"name": "adamw", "lr": 1e-3, "weight_decay": 1.0, "betas": (0.9, 0.98)},
+        {"steps": 20_000, "warmup": 10},
+    ),
+    ("modular", "mlp"): Recipe(
+        "the grokking discussion: a small shared embedding, GELU, L2",
+        {"kind": "mlp", "d_embed": 12, "hidden": (48,), "act_fn": "gelu"},
+        {"name": "adam", "lr": 5e-3, "weight_decay": 2e-4},
+        {"steps": 1_500, "batch_size": 128, "init": "torch", "metrics": "every:25"},
+    ),
+    ("addition", "mlp"): Recipe(
+        "Liu et al. 2022: one-dimensional embeddings, summed, and a tanh decoder",
+        _TOY,
+        {"name": "adamw", "lr": 1e-3, "weight_decay": 0.0, "embedding_weight_decay": 0.0},
+        {"steps": 10_000, "init": "torch", "metrics": "every:20"},
+    ),
+    ("group", "mlp"): Recipe(
+        "Liu et al. 2022: 3x3 matrix embeddings, multiplied in order, and a tanh decoder",
+        {**_TOY, "combine": "product", "d_embed": 9},
+        {"name": "adamw", "lr": 1e-3, "weight_decay": 0.0, "embedding_weight_decay": 0.0},
+        {"steps": 10_000, "init": "torch", "metrics": "every:20"},
+    ),
+    ("grid", "mlp"): Recipe(
+        "an embedding of 16 per point and one hidden layer",
+        {"kind": "mlp", "d_embed": 16, "hidden": (128,)},
+        {"name": "adamw", "lr": 1e-3, "weight_decay": 1.0},
+        {"steps": 10_000},
+    ),
+    ("parity", "mlp"): Recipe(
+        "Fuangkawinsombut 2024: 500 ReLU units, hinge, SGD in batches of 32",
+        {"kind": "mlp", "hidden": (500,), "unembed_bias": False},
+        {"name": "sgd", "lr": 0.1, "weight_decay": 0.01},
+        {"batch_size": 32, "init": "torch", "metrics": "epoch"},
+        epochs=500,
+    ),
+    ("image", "mlp"): Recipe(
+        "full batch, gradient divided by its norm (Kumar et al. 2025), on a tanh MLP",
+        {"kind": "mlp", "hidden": (22,) * 12, "act_fn": "tanh"},
+        {"name": "adam", "lr": 3e-3},
+        {"steps": 2_000, "normalise": True, "init": "torch", "metrics": "every:50"},
+    ),
+    ("digits", "mlp"): Recipe(
+        "Liu et al. 2023 (Omnigrok): 200-200 ReLU, every initial parameter times 8, MSE to one-hot",
+        {"kind": "mlp", "hidden": (200, 200)},
+        {"name": "adamw", "lr": 1e-3, "weight_decay": 0.01},
+        {"steps": 100_000, "batch_size": 200, "init": "torch", "init_scale": 8.0, "metrics": "every:500"},
+    ),
+    ("reviews", "lstm"): Recipe(
+        "Liu et al. 2023 (Omnigrok): two layers of 256, initial parameters times 6, gradient clipped at 5",
+        {"kind": "lstm", "d_embed": 64, "d_hidden": 256, "n_layers": 2},
+        {"name": "adamw", "lr": 3e-4, "weight_decay": 1.0},
+        {"batch_size": 50, "clip_norm": 5.0, "init": "torch", "init_scale": 6.0, "metrics": "epoch"},
+        epochs=100,
+    ),
+}  # fmt: skip
+
+
+def recipe_for(task: Task, kind: str | None = None) -> Recipe:
+    """The recipe of a task, for its usual kind of network or another.
+
+    A pair without a recipe of its own takes modular arithmetic's for that kind.
+    """
+    own = [r for (name, k), r in RECIPES.items() if name == task.name and kind in (None, k)]
+    if own:
+        return own[0]
+    if kind not in MODELS:
+        raise UnknownName(unknown("kind of model", kind, MODELS))
+    borrowed = [r for (name, k), r in RECIPES.items() if k == kind]
+    if not borrowed:
+        raise InterpError(f"there is no recipe for a {kind} on the task {task.name}; give its config as a whole")
+    return borrowed[0]
+
+
+def make_model(task: Task, model: str | Config | None) -> Config:
+    """A network for a task: a config as it is, or a spec such as ``mlp:hidden=48,d_embed=12`` over the recipe's.
+
+    Widths are written ``hidden=200x200``.
+
+    Raises:
+        UnknownName: a kind or a field that does not exist.
+        InterpError: fields that do not fit.
+    """
+    if isinstance(model, Config):
+        return model
+    kind, given = parse_spec(model) if model else (None, {})
+    base = dict(recipe_for(task, kind).model)
+    kind = base.pop("kind")
+    cls = MODELS[kind].config_class
+    known = [f.name for f in fields(cls)]
+    for name in given:
+        if name not in known:
+            raise UnknownName(unknown(f"field of a {kind}", name, known))
+    if "hidden" in given:
+        given["hidden"] = _widths(given["hidden"])
+    try:
+        return cls(**{**base, **_shape(task, kind), **given})
+    except TypeError as error:
+        raise InterpError(f"cannot make a {kind} of {model!r}: {error}") from None
+
+
+def _widths(value: Any) -> tuple[int, ...]:
+    try:
+        return tuple(int(w) for w in str(value).strip("()[] ").replace(",", "x").split("x") if w.strip())
+    except ValueError:
+        raise InterpError(f"cannot read the widths {value!r}: write hidden=200x200") from None
+
+
+def _shape(task: Task, kind: str) -> dict[str, Any]:
+    """What the task says of a network's inputs and outputs."""
+    if isinstance(task, BinaryOperation):
+        if kind == "transformer":
+            return {"d_vocab": task.n_symbols + 1, "d_vocab_out": task.width, "n_ctx": 3}
+        if kind == "mlp":
+            return {"d_vocab": task.n_symbols, "d_out": task.width}
+    elif kind == "mlp" and task.inputs.is_floating_point():
+        return {"d_in": task.inputs.shape[-1], "d_out": task.width}
+    elif kind == "lstm" and not task.inputs.is_floating_point():
+        return {"d_vocab": int(getattr(task, "n_tokens", 0)), "n_ctx": task.inputs.shape[-1], "d_out": task.width}
+    raise InterpError(
+        f"a {kind} cannot take the inputs of the task {task.name}; kinds with a recipe for it: {_kinds(task)}"
+    )
+
+
+def _kinds(task: Task) -> str:
+    return ", ".join(k for name, k in RECIPES if name == task.name) or "none"
+
+
+def make_plan(task: Task, model: str | Config | None = None, epochs: int | None = None, **settings: Any) -> Plan:
+    """The recipe of a task with a user's settings in place of its own.
+
+    Args:
+        epochs: number of steps, in passes over the train set.
+        settings: fields of `Plan`, of `Optimizer`, or ``optimizer`` for a whole one; None keeps the recipe's.
+
+    Raises:
+        UnknownName: a setting that does not exist.
+        InterpError: values out of range, or that do not fit together.
+    """
+    settings = {k: v for k, v in settings.items() if v is not None}
+    kind = model.kind if isinstance(model, Config) else None
+    config = make_model(task, model)
+    recipe = recipe_for(task, kind or config.kind)
+    rates = {f.name for f in fields(Optimizer)} - {"name"}
+    known = {f.name for f in fields(Plan)} - {"task", "model"}
+    for name in settings:
+        if name not in rates | known:
+            raise UnknownName(unknown("setting", name, rates | known))
+    chosen = {**recipe.plan, **{k: v for k, v in settings.items() if k in known}}
+    optimizer = _optimizer(recipe, chosen.pop("optimizer", None), {k: v for k, v in settings.items() if k in rates})
+    batch = chosen.get("batch_size")
+    per_epoch = 1 if batch is None else -(-len(task.train_indices) // batch)
+    if epochs is None and "steps" not in chosen:
+        epochs = recipe.epochs or 100
+    if epochs is not None:
+        if epochs < 1:
+            raise InterpError(f"epochs must be at least 1, got {epochs}")
+        if "steps" in settings:
+            raise InterpError("give steps or epochs, not both")
+        chosen["steps"] = epochs * per_epoch
+    for name, usual in (("metrics", _metrics(chosen["steps"])), ("checkpoints", CHECKPOINTS)):
+        text = chosen.get(name, usual)
+        chosen[name] = parse_schedule(f"every:{per_epoch}" if text == "epoch" else text, chosen["steps"])
+    if "members" in chosen:
+        chosen["members"] = tuple(chosen["members"])
+    return Plan(task, config, optimizer, **{"name": str(task), **chosen})
+
+
+def _optimizer(recipe: Recipe, given: str | Optimizer | None, settings: Mapping[str, Any]) -> Optimizer:
+    if isinstance(given, Optimizer):
+        return Optimizer(**{**given.to_dict(), **settings})
+    base = dict(recipe.optimizer)
+    if given is not None and given != base["name"]:
+        base = {k: v for k, v in base.items() if k in ("lr", "weight_decay", "embedding_weight_decay")}
+        base["name"] = given
+    return Optimizer(**{**base, **settings})
+
+
+def _metrics(steps: int) -> str:
+    return f"every:{max(1, steps // 200)}"

@@ -1,0 +1,90 @@
+"""When to measure or to save: a function of the step, apart from what is measured."""
+
+from __future__ import annotations
+
+import bisect
+from dataclasses import dataclass
+
+from interp.errors import InterpError
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """A set of steps: every so many (``interval``), or the listed ones. The last step of a run always belongs to it.
+
+    >>> Schedule(interval=100).after(250), Schedule(steps=(0, 1, 10)).after(1), Schedule(steps=(0, 1)).after(1)
+    (300, 10, None)
+    """
+
+    interval: int | None = None
+    steps: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.interval is not None and self.interval < 1:
+            raise InterpError(f"a schedule's interval must be at least 1 step, got {self.interval}")
+        if any(s < 0 for s in self.steps):
+            raise InterpError(f"a schedule's steps must be 0 or more, got {min(self.steps)}")
+        object.__setattr__(self, "steps", tuple(sorted(set(self.steps))))
+
+    def __contains__(self, step: int) -> bool:
+        if self.interval is not None and step % self.interval == 0:
+            return True
+        at = bisect.bisect_left(self.steps, step)
+        return at < len(self.steps) and self.steps[at] == step
+
+    def after(self, step: int) -> int | None:
+        """The first scheduled step behind ``step``; None where there is none."""
+        later = []
+        if self.interval is not None:
+            later.append(step - step % self.interval + self.interval)
+        at = bisect.bisect_right(self.steps, step)
+        return min([*later, *self.steps[at : at + 1]], default=None)
+
+    def within(self, total: int) -> list[int]:
+        """The scheduled steps of a run of ``total`` steps, its last one included."""
+        regular = range(0, total + 1, self.interval) if self.interval is not None else ()
+        return sorted({*regular, *(s for s in self.steps if s <= total), total})
+
+    def spec(self) -> str:
+        """The text that `parse_schedule` reads back."""
+        return f"every:{self.interval}" if self.interval is not None else ",".join(map(str, self.steps))
+
+
+def every(n: int) -> Schedule:
+    """Steps 0, n, 2n, ..."""
+    return Schedule(interval=n)
+
+
+def log_spaced(n: int, total: int) -> Schedule:
+    """About ``n`` steps from 0 to ``total``, evenly spaced in their logarithm; doubles are dropped.
+
+    >>> log_spaced(5, 1000).steps
+    (0, 1, 10, 100, 1000)
+    """
+    if n < 2:
+        raise InterpError(f"log_spaced needs at least 2 checkpoints, got {n}")
+    positive = (round(max(total, 1) ** (i / max(n - 2, 1))) for i in range(n - 1))
+    return Schedule(steps=(0, *positive))
+
+
+def parse_schedule(text: str | Schedule, total: int) -> Schedule:
+    """``every:1000``, ``log:60``, or the steps themselves, ``0,10,100``.
+
+    >>> parse_schedule("log:4", 100).steps, parse_schedule("every:50", 100).interval
+    ((0, 1, 10, 100), 50)
+    """
+    if isinstance(text, Schedule):
+        return text
+    kind, _, count = text.partition(":")
+    try:
+        if kind == "every":
+            return every(int(count))
+        if kind == "log":
+            return log_spaced(int(count), total)
+        return Schedule(steps=tuple(int(s) for s in text.split(",") if s.strip()))
+    except ValueError as error:
+        if isinstance(error, InterpError):
+            raise
+        raise InterpError(
+            f"cannot read the schedule {text!r}: write every:1000, log:60, or steps as 0,10,100"
+        ) from None

@@ -1,0 +1,151 @@
+"""A run in shards: its members spread over workers, each shard a run of its own until all are merged.
+
+A shard that was cut off goes on from its own state, wherever it is run again. All workers must see the run's folder.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from interp.checkpoints.layouts.suite import HEADER
+from interp.checkpoints.save import header_text, write_tensors
+from interp.files import atomic
+from interp.parallel import Workers, run_jobs
+from interp.training.directory import STATE_KEY, RunDirectory
+from interp.training.loop import proceed, start
+from interp.training.plan import Plan
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Some members of a run: plain values, so that any worker can take them.
+
+    Attributes:
+        first, last: members ``first`` to ``last - 1``.
+        threads: for torch, in a process of its own; 0 leaves them.
+    """
+
+    path: str
+    plan: Mapping[str, Any]
+    first: int
+    last: int
+    steps: int
+    device: str
+    threads: int
+
+
+def train_shard(shard: Shard) -> str:
+    """Train a shard from where it stands; safe to call again after a kill."""
+    if shard.threads:
+        torch.set_num_threads(shard.threads)
+    path = Path(shard.path)
+    if (path / "run.json").exists():
+        proceed(path, shard.steps, shard.device)
+    else:
+        if path.exists():
+            shutil.rmtree(path)  # a worker died before it had written the plan
+        plan = Plan.from_dict(shard.plan)
+        start(replace(plan, members=plan.members[shard.first : shard.last]), path, shard.device)
+    return shard.path
+
+
+Counter = Callable[[int, int], None]
+
+
+def train_in_shards(
+    directory: RunDirectory, workers: Workers, device: str = "auto", progress: Counter | None = None
+) -> RunDirectory:
+    """Train all shards of a run, in whatever state they are, and merge them.
+
+    Args:
+        progress: called with the members done and all members.
+    """
+    plan, total = directory.plan, len(directory.plan.members)
+    shards = _shards(directory, workers, device)
+    finished = 0
+
+    def count(place: int, path: str) -> None:
+        nonlocal finished
+        finished += shards[place].last - shards[place].first
+        if progress is not None:
+            progress(finished, total)
+
+    run_jobs(workers, train_shard, shards, count)
+    merge(directory, [(s.first, RunDirectory(Path(s.path), plan)) for s in shards])
+    return directory
+
+
+def _shards(directory: RunDirectory, workers: Workers, device: str) -> list[Shard]:
+    """The division into shards: the one that was begun, or one with two shards per worker, so that none waits long."""
+    plan, folder = directory.plan, directory.path / "shards"
+    division = folder / "division.json"
+    if division.is_file():
+        bounds = json.loads(division.read_text())
+    else:
+        n = min(len(plan.members), 2 * workers.count)
+        bounds = [round(i * len(plan.members) / n) for i in range(n + 1)]
+        with atomic(division) as temporary:
+            temporary.write_text(json.dumps(bounds))
+    threads = max(1, (os.cpu_count() or 1) // workers.count) if workers.count > 1 else 0
+    return [
+        Shard(str((folder / f"{first:06d}").resolve()), plan.to_dict(), first, last, plan.steps, device, threads)
+        for first, last in itertools.pairwise(bounds)
+    ]
+
+
+def merge(directory: RunDirectory, shards: Sequence[tuple[int, RunDirectory]]) -> None:
+    """Put the finished shards of a run together; its state, written last, says that this is done."""
+    rows = []
+    for first, shard in shards:
+        for line in shard.metrics_path.read_text(encoding="utf-8").splitlines():
+            row = json.loads(line)
+            rows.append((row["step"], row["member"] + first, {**row, "member": row["member"] + first}))
+    rows.sort(key=lambda r: r[:2])
+    with atomic(directory.metrics_path, durable=True) as temporary:
+        temporary.write_text("".join(json.dumps(row) + "\n" for *_, row in rows), encoding="utf-8")
+    saved = [(first, shard, _saved_steps(shard)) for first, shard in shards]
+    for step in sorted({s for *_, steps in saved for s in steps}):
+        # a shard whose members were all retired has no later checkpoints: its weights stay what they were
+        files = [steps[max(s for s in steps if s <= step)] for *_, steps in saved]
+        parts = [load_file(file) for file in files]
+        stacked = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+        header = header_text(directory.plan.model, directory.plan.task, step, len(directory.plan.members))
+        path = directory.path / "checkpoints" / f"step_{step:08d}.safetensors"
+        write_tensors(path, stacked, {HEADER: header}, durable=True)
+    _merge_states(directory, shards)
+    shutil.rmtree(directory.path / "shards")
+
+
+def _saved_steps(shard: RunDirectory) -> dict[int, Path]:
+    files = sorted((shard.path / "checkpoints").glob("step_*.safetensors"))
+    return {int(file.stem.removeprefix("step_")): file for file in files}
+
+
+def _merge_states(directory: RunDirectory, shards: Sequence[tuple[int, RunDirectory]]) -> None:
+    merged: dict[str, list[Tensor]] = {}
+    ids, retired, statuses, step, size = [], [], [], 0, 1
+    for first, shard in shards:
+        meta = shard.meta() or {}
+        ids += [i + first for i in meta["ids"]]
+        retired += [i + first for i in meta["retired"]]
+        statuses += meta["statuses"]
+        step, size = max(step, meta["step"]), meta["size"]
+        for name, tensor in load_file(shard.state_path).items():
+            merged.setdefault(name, []).append(tensor)
+    meta = {
+        "step": step, "ids": ids, "retired": retired, "statuses": statuses,
+        "metrics_bytes": directory.metrics_path.stat().st_size, "size": size,
+    }  # fmt: skip
+    tensors = {name: torch.cat(parts) for name, parts in merged.items()}
+    write_tensors(directory.state_path, tensors, {STATE_KEY: json.dumps(meta)}, durable=True)

@@ -1,0 +1,167 @@
+"""Reviews: tokens by hand, labels of every kind, tables with and without names, and files that are none."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from interp import HookedMLP, InterpError, MLPConfig
+from interp.errors import TaskMismatch
+from interp.tasks import Reviews, make_task, task_from_dict, task_to_dict
+
+GOOD = 'review,sentiment\n"Good, good film",positive\nBad film,negative\n"It\'s ""so"" good<br />good",positive\nBad,negative\n'
+
+
+def write(folder: Path, content: str | bytes, name: str = "reviews.csv") -> str:
+    path = folder / name
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return str(path)
+
+
+def test_tokens_by_hand(tmp_path: Path) -> None:
+    """good 4, bad 2, film 2, it's 1, so 1: the first three have tokens 2, 3, 4; the rest is 1; padding 0 on the left."""
+    task = Reviews(write(tmp_path, GOOD), n=0, vocabulary=3)
+    assert task.words == ["good", "bad", "film"]
+    assert task.inputs.tolist() == [[0, 2, 2, 4], [0, 0, 3, 4], [1, 1, 2, 2], [0, 0, 0, 3]]
+    assert task.labels.tolist() == [1, 0, 1, 0]
+    assert (task.n_tokens, task.n_outputs, task.width) == (5, 2, 1)
+    assert Reviews(write(tmp_path, GOOD), n=0, max_length=2).inputs.shape == (4, 2)
+    assert Reviews(write(tmp_path, GOOD), n=0, vocabulary=3, max_length=2).inputs[2].tolist() == [1, 1]
+
+
+def test_the_vocabulary_is_of_the_chosen_reviews(tmp_path: Path) -> None:
+    """Reviews that are not taken give no words; the split does not matter."""
+    path = write(tmp_path, GOOD)
+    assert Reviews(path, n=2).words == ["film", "good", "bad"]
+    assert Reviews(path, n=0, seed=1).words == Reviews(path, n=0, seed=2).words
+    assert Reviews(path, n=0, seed=1).inputs.data_ptr() == Reviews(path, n=0, seed=2).inputs.data_ptr()
+
+
+def test_the_split_is_torchs_permutation(tmp_path: Path) -> None:
+    """The first three quarters of randperm are trained on."""
+    path = write(tmp_path, "text,label\n" + "".join(f"w{chr(97 + i)},{i % 2}\n" for i in range(20)))
+    order = torch.randperm(20, generator=torch.Generator().manual_seed(4))
+    task = Reviews(path, n=0, seed=4)
+    assert torch.equal(task.train_indices, order[:15])
+    assert torch.equal(task.test_indices, order[15:])
+
+
+@pytest.mark.real_data
+def test_real_reviews(data: Path) -> None:
+    """The id, rating, text table: columns are guessed; labels and words by another route through the file."""
+    path = data / "reviews" / "movie_reviews.tsv"
+    task = Reviews(str(path))
+    rows = [line.split("\t") for line in path.read_text(encoding="utf-8").splitlines()][:1000]
+    assert task.labels.tolist() == [int(float(rating) > 0) for _, rating, _ in rows]
+    counts = Counter(w for _, _, text in rows for w in re.findall(r"[a-z]+(?:'[a-z]+)*", text.lower()))
+    assert {counts[w] for w in counts} >= {counts[w] for w in task.words}
+    assert [counts[w] for w in task.words] == sorted(counts.values(), reverse=True)[:1000]
+    assert (len(task.train_indices), len(task.test_indices), task.n_tokens) == (750, 250, 1002)
+    assert int((task.inputs > 0).sum()) == sum(counts.values())
+    assert len(Reviews(str(path), n=0).labels) == 10_605
+
+
+@pytest.mark.parametrize(
+    ("labels", "expected"),
+    [
+        (("0", "1", "1"), [0, 1, 1]), (("pos", "neg", "POS"), [1, 0, 1]), ((" Negative", "positive", "pos"), [0, 1, 1]),
+        (("-2.5", "0", "0.1"), [0, 0, 1]), (("1.0", "0.0", "0"), [1, 0, 0]),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("header", ["", "content\trating\n"])
+def test_kinds_of_labels(labels: tuple[str, ...], expected: list[int], header: str, tmp_path: Path) -> None:
+    """Words, 0 and 1, numbers of both signs; with names of columns and without."""
+    table = header + "".join(f"some long words\t{label}\n" for label in labels)
+    assert Reviews(write(tmp_path, table, "a.tsv"), n=0).labels.tolist() == expected
+
+
+def test_columns_by_name_and_number(tmp_path: Path) -> None:
+    """What the user says goes before what is guessed; unusual names make a header too."""
+    table = "Opinion;grade;score\nfine thing;1;0\nawful thing;0;1\n"
+    path = write(tmp_path, table)
+    by_name = Reviews(path, "opinion", "grade", n=0)
+    assert by_name.labels.tolist() == [1, 0]
+    assert Reviews(path, 1, 2, n=0).labels.tolist() == [1, 0]
+    assert Reviews(path, n=0).labels.tolist() == [0, 1]
+    stray = write(tmp_path, '1\t-1\t"a stray quote\n\n2\t2\tanother "quote"\n', "a.tsv")
+    assert Reviews(stray, n=0).words == ["quote", "a", "another", "stray"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "is empty"), ("\n\n", "is empty"), ("review,label\n", "only names"), ("only text\nmore text\n", "one column"),
+        ("review,label\ngood,1\nbad,maybe\n", "column 'label', row 3: 'maybe' is no label"),
+        ("review,label\ngood,positive\nbad,7\n", "row 3: '7' is no label"),
+        ("review,label\ngood,5\nbad,1\n", "row 2: '5' is no label"), ("review,label\ngood,nan\nbad,1\n", "row 2"),
+        ("review,label\ngood,1\nfine,1\n", "first 2 reviews are all positive"),
+        ("review,label\ngood,0\nfine,0\n", "all negative"), ("review,label\n12,0\n34,1\n", "no words"),
+        ("review,label\ngood,1\nbad\n", "row 3: '' is no label"), ("review,label\ngood,1\nbad,0,3\n", "line 3, saw 3"),
+        ("label\treview\n1\tgood\n0\n", "row 3: the column of reviews, 'review', is empty"),
+        ('review,label\n"good,1\nbad,0\n', "EOF|no table|only names"), ("long text here,1,0\nlong text too,0,1\n", "'2' and '3'"),
+        ("long text here,a\nlong text too,b\n", "no column can be read as labels"),
+        (b"review,label\ngood,1\nbad\xff,0\n", "line 3: is not UTF-8"),
+    ],
+)  # fmt: skip
+def test_bad_files(content: str | bytes, message: str, tmp_path: Path) -> None:
+    """The file is named, with the row or the column and what to do."""
+    with pytest.raises(InterpError, match=message) as caught:
+        Reviews(write(tmp_path, content), n=0)
+    assert str(tmp_path) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("", "task reviews needs path"), ("path=none.csv", "none.csv: cannot be read"), ("path=GOOD", "n=1000, but .* has 4"),
+        ("path=GOOD,n=0,text_column=reviw", "did you mean 'review'"), ("path=GOOD,n=0,label_column=9", "unknown column '9'"),
+        ("path=GOOD,n=0,label_column=[1]", "name or a number"), ("path=GOOD,n=-1", "at least 0"),
+        ("path=GOOD,n=0,train_fraction=0.1", "nothing to train on"), ("path=GOOD,n=0,train_fraction=2", "train_fraction"),
+        ("path=GOOD,n=0,train_fraction=x", "train_fraction"), ("path=GOOD,n=0,vocabulary=0", "at least 1"),
+        ("path=GOOD,n=0,max_length=0", "at least 1"), ("path=GOOD,n=0,loss=mse", "unknown loss"), ("path=5", "path of a file"),
+    ],
+)  # fmt: skip
+def test_bad_specs(options: str, message: str, tmp_path: Path) -> None:
+    """One clear message each."""
+    with pytest.raises(InterpError, match=message):
+        make_task(f"reviews:{options.replace('GOOD', write(tmp_path, GOOD))}")
+
+
+def test_round_trips(tmp_path: Path) -> None:
+    """As text and as a dict, a task comes back equal."""
+    task = make_task(
+        f"reviews:path={write(tmp_path, GOOD)},n=4,vocabulary=2,seed=1,text_column=review,loss=cross_entropy"
+    )
+    assert make_task(task.spec()) == task == task_from_dict(task_to_dict(task))
+
+
+@dataclass(frozen=True)
+class Recurrent:
+    """Fields that the config of a recurrent network has."""
+
+    d_vocab: int
+    d_out: int
+    kind: str = "lstm"
+
+
+def test_fit(tmp_path: Path) -> None:
+    """An LSTM with enough tokens and as many outputs as the loss reads; an MLP is told what is needed."""
+    task = Reviews(write(tmp_path, GOOD), n=0)
+
+    def model(d_vocab: int, d_out: int) -> Any:
+        return SimpleNamespace(config=Recurrent(d_vocab, d_out))
+
+    assert task.fit(model(task.n_tokens, 1)) is task
+    with pytest.raises(TaskMismatch, match="embeds 6 tokens, the task has 7"):
+        task.fit(model(6, 1))
+    with pytest.raises(TaskMismatch, match="2 outputs, the task's loss bce reads 1"):
+        task.fit(model(9, 2))
+    with pytest.raises(TaskMismatch, match="kind 'lstm', this is 'mlp'"):
+        task.fit(HookedMLP(MLPConfig((4,), 1, d_in=4)))
