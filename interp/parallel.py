@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ProcessPoolExecutor, as_completed
 from contextlib import AbstractContextManager, contextmanager
@@ -14,7 +13,7 @@ from interp.errors import InterpError, unknown
 
 Job = TypeVar("Job")
 Done = TypeVar("Done")
-ATTEMPTS = 3  # a job whose worker died so often is taken to be what kills it
+ATTEMPTS = 3  # after so many rounds without a result, the jobs left are taken to be what kills their workers
 
 
 class Serial(Executor):
@@ -101,12 +100,13 @@ def run_jobs(
         done: called with a job's place and result as each is finished.
 
     Raises:
-        InterpError: a job's worker died three times.
+        InterpError: workers died three times in a row without finishing anything.
         Exception: whatever the function itself raises.
     """
     results: dict[int, Done] = {}
-    deaths: Counter[int] = Counter()
+    fruitless = 0  # rounds in a row that finished nothing: a broken pool fails bystanders too, so none is blamed alone
     while len(results) < len(jobs):
+        before, lost = len(results), None
         with workers.open() as executor:
             futures = {executor.submit(function, job): i for i, job in enumerate(jobs) if i not in results}
             for future in as_completed(futures):
@@ -116,15 +116,17 @@ def run_jobs(
                 except Exception as error:
                     if not _worker_died(error):
                         raise
-                    deaths[place] += 1
-                    if deaths[place] >= ATTEMPTS:
-                        raise InterpError(
-                            f"job {place} of {len(jobs)}: its worker died {ATTEMPTS} times ({type(error).__name__}); "
-                            "out of memory? use fewer workers, or smaller shards"
-                        ) from error
+                    lost = error
                     continue
                 if done is not None:
                     done(place, results[place])
+        fruitless = fruitless + 1 if len(results) == before else 0
+        if fruitless >= ATTEMPTS:
+            left = [i for i in range(len(jobs)) if i not in results]
+            raise InterpError(
+                f"the workers of {'job' if len(left) == 1 else 'jobs'} {', '.join(map(str, left[:8]))} of {len(jobs)} died "
+                f"{ATTEMPTS} times ({type(lost).__name__}); out of memory? use fewer workers, or smaller shards"
+            ) from lost
     return [results[i] for i in range(len(jobs))]
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from interp.cli.failures import escape, fail, interruptible
 from interp.cli.options import (
     Device,
     Dtype,
@@ -48,42 +47,12 @@ def main() -> None:
     try:
         app()
     except InterpError as error:
-        _fail(str(error), 2)
-    except KeyboardInterrupt as interrupt:
-        _fail(str(interrupt) or "interrupted", 130)
+        fail(str(error), 2)
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our output went away, as `| head` does
         sys.exit(0)
     except OSError as error:  # permissions, names that are too long, disks that are full
-        _fail(
-            f"{error.filename or 'the file system'}: {error.strerror or error}; check the path and its permissions", 2
-        )
-
-
-def _fail(message: str, code: int) -> None:
-    from rich.console import Console
-
-    Console(stderr=True, highlight=False, soft_wrap=True, emoji=False).print(f"[bold red]error:[/] {_escape(message)}")
-    sys.exit(code)
-
-
-def _escape(text: str) -> str:
-    from rich.markup import escape
-
-    return escape(text)
-
-
-def interruptible(command: Callable[..., None]) -> Callable[..., None]:
-    """Say what Ctrl-C left behind; typer would end without a word."""
-
-    @functools.wraps(command)
-    def wrapped(*args: Any, **kwargs: Any) -> None:
-        try:
-            command(*args, **kwargs)
-        except KeyboardInterrupt:
-            _fail("interrupted; nothing was written", 130)
-
-    return wrapped
+        fail(f"{error.filename or 'the file system'}: {error.strerror or error}; check the path and its permissions", 2)
 
 
 def _version(asked: bool) -> None:
@@ -118,12 +87,12 @@ def inspect(source: Source, key: Key = None) -> None:
     facts.add_column(style="bold", no_wrap=True)
     facts.add_column(overflow="fold")
     for name, text in found.facts.items():
-        facts.add_row(name, _escape(text))
+        facts.add_row(name, escape(text))
     tensors = Table(box=None, pad_edge=False)
     for column in ("tensor", "shape", "dtype", "device"):
         tensors.add_column(column, overflow="fold")
     for name, shape, dtype, device in found.tensors:
-        tensors.add_row(_escape(name), "x".join(map(str, shape)) or "scalar", dtype, device)
+        tensors.add_row(escape(name), "x".join(map(str, shape)) or "scalar", dtype, device)
     console.print(facts)
     console.print()
     console.print(tensors)
@@ -247,9 +216,9 @@ def analyses(
         if subject is not None:
             missing = subject.lacks(one.needs)
             row.append(f"no: {missing[0]}" if missing else "yes")
-        table.add_row(*map(_escape, row))
+        table.add_row(*map(escape, row))
     for name, error in broken.items():
-        table.add_row(f"[red]{_escape(name)}[/]", f"[red]{_escape(error)}[/]")
+        table.add_row(f"[red]{escape(name)}[/]", f"[red]{escape(error)}[/]")
     Console(highlight=False, emoji=False).print(table)
 
 
@@ -280,14 +249,14 @@ def _report(
         bar.update(line, description="writing the report")
         page = write(subject, outcomes, out, force=force)
     console = Console(highlight=False, soft_wrap=True, emoji=False)
-    console.print(f"[bold]{_escape(subject.name)}[/]")
+    console.print(f"[bold]{escape(subject.name)}[/]")
     for label, text in verdict(outcomes):
-        console.print(f"  {label:<28}{_escape(text)}")
+        console.print(f"  {label:<28}{escape(text)}")
     for warning in subject.warnings:
-        errors.print(f"[red]WARNING[/] {_escape(warning)}")
+        errors.print(f"[red]WARNING[/] {escape(warning)}")
     for outcome in outcomes.values():
         if outcome.status == "skipped":
-            console.print(f"  skipped {outcome.name}: {_escape(outcome.reason)}")
+            console.print(f"  skipped {outcome.name}: {escape(outcome.reason)}")
         elif outcome.status == "failed":
-            errors.print(f"[red]failed[/] {outcome.name}: {_escape(outcome.error)}")
-    console.print(f"Report: {_escape(str(page))}")
+            errors.print(f"[red]failed[/] {outcome.name}: {escape(outcome.error)}")
+    console.print(f"Report: {escape(str(page))}")

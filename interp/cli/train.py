@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from interp.cli.failures import escape, interruptible
 from interp.errors import InterpError
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ SETTINGS = (
     Setting("eps", float, "Adam's epsilon.", OPTIMISER),
     Setting("steps", int, "Number of updates.", TRAINING),
     Setting("epochs", int, "The same, in passes over the train set.", TRAINING),
-    Setting("batch_size", int, "Examples per update; the full batch where the recipe has none.", TRAINING),
+    Setting("batch_size", str, "Examples per update, or full; the full batch where the recipe has none.", TRAINING),
     Setting("warmup", int, "Steps over which the learning rate rises from 0.", TRAINING),
     Setting("init", str, "Initial weights: normal (variance 1/fan-in) or torch (what torch's modules draw).", TRAINING),
     Setting("init_scale", str, "Every initial parameter times this.", TRAINING),
@@ -98,6 +99,7 @@ app = typer.Typer(
 
 
 @app.callback()
+@interruptible
 def root(
     context: typer.Context,
     resume: Annotated[
@@ -155,6 +157,7 @@ def _command(task: type[Task]) -> Any:
     readout = "Compute a transformer's last block where the answer is read, alone."
     parameters.append(_parameter("readout", bool, readout, TRAINING, True))
 
+    @interruptible
     def command(**given: Any) -> None:
         _train(task, given)
 
@@ -264,15 +267,19 @@ def _read(task: type[Task], given: Mapping[str, Any]) -> tuple[dict[str, Any], l
         axes["seed"] = list(range(given["seeds"]))
     axes.setdefault("seed", [0])
     options = {n: given[n] for n in task.paths if given.get(n) is not None}
-    options |= {n: axes.pop(n)[0] for n in list(axes) if n in task.option_names() and n != "seed" and len(axes[n]) == 1}
+    for name in [n for n in axes if n in task.option_names() and n != "seed"]:
+        options[name] = axes[name][0]
+        if len(axes[name]) == 1:  # what all members share belongs to the task
+            del axes[name]
     options["seed"] = (axes.get("data_seed") or axes["seed"])[0]
     members = [m if "data_seed" in m else {**m, "data_seed": m["seed"]} for m in grid(axes)]
     settings = {s.name: given[s.name] for s in SETTINGS if s.name not in OWN}
     settings["readout"] = given["readout"]
     if settings["betas"] is not None:
         settings["betas"] = tuple(parse_values("betas", settings["betas"]))
-    if settings["late_at"] is not None and settings["late_at"].isdigit():
-        settings["late_at"] = int(settings["late_at"])
+    for name in ("late_at", "batch_size"):
+        if settings[name] is not None and settings[name].strip("-").isdigit():
+            settings[name] = int(settings[name])
     # what all members share belongs to the run, not to each of them
     for name in [n for n in axes if len(axes[n]) == 1 and n in OWN and n not in ("seed", "data_seed")]:
         settings[name] = axes[name][0]
@@ -336,11 +343,12 @@ def _summary(run: Run) -> None:
     for column in frame.columns:
         table.add_column(str(column).replace("_", " "), justify="right")
     for row in frame.head(20).itertuples(index=False):
-        table.add_row(*(f"{v:.4g}" if isinstance(v, float) else str(v) for v in row))
+        table.add_row(*(f"{v:.4g}" if isinstance(v, float) else escape(str(v)) for v in row))
     console.print(table)
     if len(frame) > 20:
-        console.print(f"... and {len(frame) - 20} more members, all in {run.path / 'metrics.jsonl'}")
+        console.print(f"... and {len(frame) - 20} more members, all in {escape(str(run.path / 'metrics.jsonl'))}")
     if "test_accuracy" in frame and len(frame) > 1:
         counts = run.phases()["phase"].value_counts()
         console.print("Phases (threshold 0.9): " + ", ".join(f"{n} {name}" for name, n in counts.items()))
-    console.print(f"Run: {run.path}   Report: interp analyze {run.path}")
+    path = escape(str(run.path))
+    console.print(f"Run: {path}   Report: interp analyze {path}")

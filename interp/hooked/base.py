@@ -57,6 +57,7 @@ class HookedModel(HookedRootModule):
     """
 
     config_class: ClassVar[type[Config]]
+    stacks: ClassVar[bool] = False  # whether `forward` takes stacked parameters, which is faster than vmap over them
     config: Config
 
     def __init__(self, config: Config):

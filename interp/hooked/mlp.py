@@ -21,9 +21,12 @@ class HookedMLP(HookedModel):
 
     ``forward(inputs, noise)``: ``noise`` is the key of this pass's dropout (`dropout.uniform`); without it, and in
     `resume`, nothing drops out.
+
+    All parameters may be stacked, ``[member, ...]``, and inputs too, or all members see the same: then so are the outputs.
     """
 
     config_class = MLPConfig
+    stacks = True
     config: MLPConfig  # pyright: ignore[reportIncompatibleVariableOverride]  set once, by the constructor
 
     def __init__(self, config: MLPConfig):

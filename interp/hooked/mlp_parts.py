@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from interp.errors import InterpError
 from interp.hooked.base import Config, HookPoint, make_activation
 from interp.hooked.dropout import check_rate, dropout
+from interp.hooked.linear import linear
 
 Combine = Literal["concat", "sum", "product"]
 
@@ -80,9 +81,11 @@ class Embed(nn.Module):
         self.W_E = nn.Parameter(torch.zeros((config.n_operands, *shape) if self.per_operand else shape))
 
     def forward(self, tokens: Tensor) -> Tensor:
-        if self.per_operand:
-            return self.W_E[torch.arange(tokens.shape[-1], device=tokens.device), tokens]
-        return self.W_E[tokens]
+        tables = (torch.arange(tokens.shape[-1], device=tokens.device),) if self.per_operand else ()
+        if self.W_E.ndim == 2 + len(tables):
+            return self.W_E[*tables, tokens]
+        members = torch.arange(len(self.W_E), device=tokens.device).view(-1, 1, 1)
+        return self.W_E[members, *tables, tokens]
 
 
 def combine(embedded: Tensor, how: Combine) -> Tensor:
@@ -110,7 +113,7 @@ class Layer(nn.Module):
         self.hook_post = HookPoint("batch", "unit")
 
     def forward(self, x: Tensor, noise: Tensor | None = None) -> Tensor:
-        return self.after_pre(self.hook_pre(x @ self.W + self.b if self.bias else x @ self.W), noise)
+        return self.after_pre(self.hook_pre(linear(x, self.W, self.b if self.bias else None)), noise)
 
     def after_pre(self, pre: Tensor, noise: Tensor | None = None) -> Tensor:
         # hook_post is behind the dropout: it passes what the next layer reads, and a change made there arrives whole
@@ -126,4 +129,4 @@ class Unembed(nn.Module):
             self.b_U = nn.Parameter(torch.zeros(config.d_out))
 
     def forward(self, x: Tensor) -> Tensor:
-        return x @ self.W_U + self.b_U if self.bias else x @ self.W_U
+        return linear(x, self.W_U, self.b_U if self.bias else None)

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import torch
@@ -184,6 +185,11 @@ class Task(ABC):
 
     def __str__(self) -> str:
         return self.spec()
+
+    def located(self) -> Self:
+        """The same task with absolute paths: what a run stores must be found from anywhere."""
+        paths = {name: str(Path(getattr(self, name)).resolve()) for name in self.paths if getattr(self, name)}
+        return replace(self, **paths) if paths else self  # pyright: ignore[reportArgumentType]
 
     def of_member(self, own: Mapping[str, Any]) -> Self:
         """The task of one network of a run: this one with the network's own options (``data_seed`` is the seed).

@@ -133,4 +133,9 @@ def _caller(model: HookedModel, task: Task, many: bool, shared: bool) -> Call:
         axes = (0, None if shared else 0, None if noise is None else 0)
         return torch.vmap(one, in_dims=axes)(parameters, inputs, noise)
 
-    return together if many else alone
+    def stacked(parameters: Mapping[str, Tensor], inputs: Tensor, noise: Tensor | None) -> Tensor:
+        return one(parameters, inputs, None) if noise is None else together(parameters, inputs, noise)
+
+    if not many:
+        return alone
+    return stacked if model.stacks else together

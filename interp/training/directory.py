@@ -184,6 +184,11 @@ class RunDirectory:
     def _advice(self) -> str:
         return f"; what was saved before is intact: make room, and go on with interp train --resume {self.path}"
 
+    def saved_steps(self) -> dict[int, Path]:
+        """The checkpoints by their steps."""
+        files = sorted((self.path / "checkpoints").glob("step_*.safetensors"))
+        return {int(file.stem.removeprefix("step_")): file for file in files}
+
     def block_size(self) -> int | None:
         """The members per block that the saved state was trained with; the same bits need the same blocks."""
         meta = self.meta()
@@ -202,6 +207,16 @@ class RunDirectory:
         """
         meta = self.meta()
         step, length = (-1, 0) if meta is None else (meta["step"], meta["metrics_bytes"])
+        if meta is None and any(later > 0 for later in self.saved_steps()):
+            raise UnreadableFile(
+                f"{self.state_path} is gone, so the run cannot go on; train it anew into another folder"
+            )
+        held = self.metrics_path.stat().st_size if self.metrics_path.exists() else 0
+        if held < length:
+            raise UnreadableFile(
+                f"{self.metrics_path} holds {held:,} bytes, and the saved state knows of {length:,}: rows are missing; put the "
+                "file back, or train anew into another folder"
+            )
         self._cut(step, length)
         if meta is None:
             return False
@@ -231,13 +246,14 @@ class RunDirectory:
 
     def _damaged(self, error: Exception) -> UnreadableFile:
         return UnreadableFile(
-            f"{self.state_path} is damaged ({type(error).__name__}: {str(error)[:100]}); remove it to train again from step 0"
+            f"{self.state_path} is damaged ({type(error).__name__}: {str(error)[:100]}); "
+            "remove state/ and checkpoints/ to train again from step 0"
         )
 
     def _cut(self, step: int, length: int) -> None:
         try:
-            for file in (self.path / "checkpoints").glob("step_*.safetensors"):
-                if int(file.stem.removeprefix("step_")) > step:
+            for later, file in self.saved_steps().items():
+                if later > step:
                     file.unlink()
             for partial in self.path.rglob(".*.partial"):  # a kill while a file was being written
                 partial.unlink()

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from interp.errors import InterpError
+from interp.errors import InterpError, TaskMismatch
 from interp.hooked import HookedModel, build
 from interp.subject import reading
+from interp.tasks import Task
 from interp.training.block import Block
 from interp.training.data import examples
 from interp.training.memory import block_size, check_memory
@@ -64,7 +65,7 @@ class Ensemble:
         self.shapes = {n: tuple(p.shape) for n, p in template.named_parameters()}
         self.groups = template.parameter_groups()
         n = len(plan.members)
-        tasks = [plan.member_task(i).fit(template) for i in range(n)]
+        tasks = [self._task(i, template) for i in range(n)]
         self.task = tasks[0]
         self.statuses = [Status() for _ in range(n)]
         self.size = block_size(plan, self.task, template, device) if size is None else size
@@ -73,7 +74,8 @@ class Ensemble:
         self.test = examples(tasks, "test", device, self.dtype)
         if min(self.train.sizes) == 0:
             raise InterpError(f"member {self.train.sizes.index(0)} has no training example; raise its train_fraction")
-        if self.train.weights is not None and (plan.batch_size is not None or plan.task.loss == "effective"):
+        batched = plan.batch_size is not None and plan.batch_size < len(self.train)
+        if self.train.weights is not None and (batched or plan.task.loss == "effective"):
             raise InterpError(
                 f"members have {min(self.train.sizes)} to {max(self.train.sizes)} training examples; batches and the "
                 "effective loss need the same number for all: train them as separate runs, or on the full batch"
@@ -81,6 +83,17 @@ class Ensemble:
         self.model = reading(template, self.task).to(device) if plan.readout else template.to(device)
         self.final: dict[int, dict[str, Tensor]] = {}
         self._pack(self._order(range(n)), self._initial(template, self._order(range(n))), None)
+
+    def _task(self, member: int, template: HookedModel) -> Task:
+        try:
+            return self.plan.member_task(member).fit(template)
+        except TaskMismatch as error:
+            own = self.plan.members[member]
+            if not own or len(self.plan.members) == 1:
+                raise
+            raise TaskMismatch(
+                f"member {member} {own}: {error}; members of one run share their network: train them as separate runs"
+            ) from None
 
     def _initial(self, template: HookedModel, ids: Sequence[int]) -> dict[str, Tensor]:
         plan = self.plan

@@ -80,8 +80,10 @@ def parse_values(name: str, text: str) -> list[Any]:
     if len(parts) not in (3, 4) or not all(map(_number, parts[:3])) or spacing not in ("linear", "log"):
         raise InterpError(f"cannot read the range {text!r} of {name}: write low:high:count, or low:high:count:log")
     low, high, count = float(parts[0]), float(parts[1]), float(parts[2])
-    if count != int(count) or count < 1:
-        raise InterpError(f"the range {text!r} of {name} needs a whole number of values, got {parts[2]}")
+    if not (math.isfinite(low) and math.isfinite(high) and 1 <= count < 1e6 and count == int(count)):
+        raise InterpError(
+            f"the range {text!r} of {name} needs finite ends and a whole number of values, got {parts[2]}"
+        )
     if spacing == "log" and not (low > 0 and high > 0):
         raise InterpError(f"the range {text!r} of {name} is logarithmic, so both ends must be above 0")
     return spaced(low, high, int(count), log=spacing == "log")

@@ -49,7 +49,8 @@ class Optimizer:
                 if isinstance(value, bool) or not isinstance(value, (int, float)):
                     raise InterpError(f"{field} must be a number, got {value!r}")
                 require_range(field, value, 0)
-        if len(self.betas) != 2 or not all(0 <= b < 1 for b in self.betas):
+        numbers = all(isinstance(b, (int, float)) for b in self.betas)
+        if len(self.betas) != 2 or not numbers or not all(0 <= b < 1 for b in self.betas):
             raise InterpError(f"betas must be two numbers in [0, 1), got {self.betas}")
         require_range("momentum", self.momentum, 0)
         require_range("eps", self.eps, 0)
@@ -149,6 +150,8 @@ class BatchedOptimizer:
             for name in self.parameters:
                 self._broadcast_step(name, gradients[name], count, scale)
             return
+        # the fused kernels read memory in order, whatever the strides: autograd.grad may hand out transposed gradients
+        gradients = {n: g.contiguous() for n, g in gradients.items()}
         device = next(iter(gradients.values())).device
         steps = torch.tensor(float(count), device=device)
         for (lr, weight_decay), places, parameters, *moments in self._runs:

@@ -12,7 +12,7 @@ from interp.specs import parse_spec
 from interp.tasks import Task
 from interp.tasks.binary import BinaryOperation
 from interp.training.optimizers import Optimizer
-from interp.training.plan import Plan
+from interp.training.plan import Plan, require_whole
 from interp.training.schedule import parse_schedule
 
 CHECKPOINTS = "log:40"
@@ -180,6 +180,7 @@ def make_plan(task: Task, model: str | Config | None = None, epochs: int | None 
         InterpError: values out of range, or that do not fit together.
     """
     settings = {k: v for k, v in settings.items() if v is not None}
+    task = task.located()
     kind = model.kind if isinstance(model, Config) else None
     config = make_model(task, model)
     recipe = recipe_for(task, kind or config.kind)
@@ -190,7 +191,11 @@ def make_plan(task: Task, model: str | Config | None = None, epochs: int | None 
             raise UnknownName(unknown("setting", name, rates | known))
     chosen = {**recipe.plan, **{k: v for k, v in settings.items() if k in known}}
     optimizer = _optimizer(recipe, chosen.pop("optimizer", None), {k: v for k, v in settings.items() if k in rates})
+    if chosen.get("batch_size") == "full":
+        chosen["batch_size"] = None
     batch = chosen.get("batch_size")
+    if batch is not None:
+        require_whole("batch_size", batch)
     per_epoch = 1 if batch is None else -(-len(task.train_indices) // batch)
     if epochs is None and "steps" not in chosen:
         epochs = recipe.epochs or 100

@@ -61,7 +61,7 @@ class Run:
         if not path.is_file():
             return pd.DataFrame(columns=["step", "member"])
         try:
-            rows = pd.DataFrame(pd.read_json(path, lines=True))
+            rows = pd.DataFrame(pd.read_json(path, lines=True, precise_float=True))
         except ValueError as error:
             raise UnreadableFile(f"{path} is damaged ({error}); cut it at the last whole line") from None
         return rows.join(self._settings(), on="member")
@@ -69,7 +69,7 @@ class Run:
     @property
     def members(self) -> pd.DataFrame:
         """One row per member: what it has for its own, and its last measured values."""
-        last = self.metrics.sort_values("step").groupby("member").last()
+        last = self.metrics.sort_values("step").groupby("member").tail(1).set_index("member").sort_index()
         own = list(self._settings())
         return last.reindex(columns=[*(c for c in last.columns if c not in own), *own])
 

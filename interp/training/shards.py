@@ -114,8 +114,11 @@ def merge(directory: RunDirectory, shards: Sequence[tuple[int, RunDirectory]]) -
     rows.sort(key=lambda r: r[:2])
     with atomic(directory.metrics_path, durable=True) as temporary:
         temporary.write_text("".join(json.dumps(row) + "\n" for *_, row in rows), encoding="utf-8")
-    saved = [(first, shard, _saved_steps(shard)) for first, shard in shards]
+    saved = [(first, shard, shard.saved_steps()) for first, shard in shards]
+    last = max(s for *_, steps in saved for s in steps)
     for step in sorted({s for *_, steps in saved for s in steps}):
+        if step != last and step not in directory.plan.checkpoints:
+            continue  # a shard ended there, all its members retired; the others have no weights of that step
         # a shard whose members were all retired has no later checkpoints: its weights stay what they were
         files = [steps[max(s for s in steps if s <= step)] for *_, steps in saved]
         parts = [load_file(file) for file in files]
@@ -125,11 +128,6 @@ def merge(directory: RunDirectory, shards: Sequence[tuple[int, RunDirectory]]) -
         write_tensors(path, stacked, {HEADER: header}, durable=True)
     _merge_states(directory, shards)
     shutil.rmtree(directory.path / "shards")
-
-
-def _saved_steps(shard: RunDirectory) -> dict[int, Path]:
-    files = sorted((shard.path / "checkpoints").glob("step_*.safetensors"))
-    return {int(file.stem.removeprefix("step_")): file for file in files}
 
 
 def _merge_states(directory: RunDirectory, shards: Sequence[tuple[int, RunDirectory]]) -> None:

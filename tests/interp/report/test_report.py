@@ -48,7 +48,7 @@ def test_keys(demo_report: Path) -> None:
 def test_subject_and_provenance(demo_report: Path) -> None:
     """They are the facts of the file: its hash, its steps, its parameters."""
     _, found = read(demo_report)
-    last = DEMO / "checkpoints" / "step_08000.safetensors"
+    last = DEMO / "checkpoints" / "step_00008000.safetensors"
     assert found["provenance"]["sha256"] == hashlib.sha256(last.read_bytes()).hexdigest()
     assert (found["subject"]["step"], len(found["subject"]["steps"])) == (8000, 12)
     assert found["subject"]["task"].startswith("modular:p=53,operation=add,train_fraction=0.46,seed=2")

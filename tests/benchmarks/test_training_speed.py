@@ -1,0 +1,216 @@
+"""Training many networks at once against plain PyTorch, one network after the other: ``make bench`` prints the table."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from interp import HookedTransformer, make_task
+from interp.tasks import Task
+from interp.training import seeds
+from interp.training.ensemble import Ensemble
+from interp.training.plan import Plan
+from interp.training.recipes import make_plan
+
+pytestmark = pytest.mark.bench
+CPU = torch.device("cpu")
+Step = Callable[[], None]
+
+
+def interleaved(
+    one: Callable[[int], object], other: Callable[[int], object], rounds: int, a: int, b: int
+) -> tuple[float, float]:
+    """Seconds per step of both, the best of several rounds in turns: noise only ever adds, and meets both."""
+    best = [float("inf"), float("inf")]
+    one(2), other(2)
+    for _ in range(rounds):
+        for k, (run, steps) in enumerate(((one, a), (other, b))):
+            start = time.perf_counter()
+            run(steps)
+            best[k] = min(best[k], (time.perf_counter() - start) / steps)
+    return best[0], best[1]
+
+
+def repeat(step: Step) -> Callable[[int], None]:
+    def run(steps: int) -> None:
+        for _ in range(steps):
+            step()
+
+    return run
+
+
+def report(title: str, plain: float, ours: float, least: float) -> None:
+    ratio = plain / ours
+    print(
+        f"\n{title}: plain {plain * 1e3:.3f} ms, batched {ours * 1e3:.3f} ms per member-step: {ratio:.1f} times faster"
+    )
+    assert ratio >= least
+
+
+class ToyNetwork(nn.Module):
+    """The toy model as one would write it."""
+
+    def __init__(self, p: int):
+        super().__init__()
+        self.embed = nn.Embedding(p, 1)
+        self.decoder = nn.Sequential(nn.Linear(1, 200), nn.Tanh(), nn.Linear(200, 200), nn.Tanh(), nn.Linear(200, 30))
+
+    def forward(self, pairs: Tensor) -> Tensor:
+        return self.decoder(self.embed(pairs).sum(1))
+
+
+def plain_toy(task: Task, decoder_lr: float = 1e-3, decay: float = 0.0, fused: bool = False) -> Step:
+    """One step of one toy network; two optimizers, as in the authors' code."""
+    network = ToyNetwork(10)
+    inputs, labels = task.inputs[task.train_indices], task.labels[task.train_indices]
+    targets = task.criterion.vectors(torch.zeros(1))[labels]  # pyright: ignore
+    embedding = torch.optim.Adam(network.embed.parameters(), 1e-3, fused=fused)
+    decoder = torch.optim.AdamW(network.decoder.parameters(), decoder_lr, weight_decay=decay, fused=fused)
+
+    def step() -> None:
+        embedding.zero_grad()
+        decoder.zero_grad()
+        F.mse_loss(network(inputs), targets).backward()
+        embedding.step()
+        decoder.step()
+
+    return step
+
+
+def test_hundred_toy_additions() -> None:
+    """100 members, p = 10, decoder 1-200-200-30, full batch: at least 8 times the member-steps per second."""
+    plan = make_plan(make_task("addition:p=10"), steps=10**6, members=seeds(100))
+    ensemble = Ensemble(plan, CPU)
+    task = plan.member_task(0).fit(HookedMLPOf(plan))
+    for fused in (False, True):
+        plain, ours = interleaved(repeat(plain_toy(task, fused=fused)), advance(ensemble), 7, 300, 10)
+        report(f"toy addition, plain {'fused' if fused else 'default'} Adam", plain, ours / 100, 0.0 if fused else 8.0)
+
+
+def advance(ensemble: Ensemble) -> Callable[[int], None]:
+    return lambda steps: ensemble.advance(ensemble.step + steps)
+
+
+def HookedMLPOf(plan: Plan):
+    from interp.hooked import build
+
+    return build(plan.model)
+
+
+def test_hundred_parities() -> None:
+    """100 members, n = 50, 500 units, batches of 32: at least 6 times the member-steps per second."""
+    plan = make_plan(make_task("parity"), members=seeds(100))
+    ensemble, task = Ensemble(plan, CPU), plan.member_task(0)
+    network = nn.Sequential(nn.Linear(50, 500), nn.ReLU(), nn.Linear(500, 1, bias=False))
+    optimizer = torch.optim.SGD(network.parameters(), 0.1, weight_decay=0.01)
+    inputs, labels = task.inputs[task.train_indices], task.labels[task.train_indices]
+
+    def epoch() -> None:
+        order = torch.randperm(300)
+        for index in order.split(32):
+            optimizer.zero_grad()
+            F.relu(1 - labels[index] * network(inputs[index])[:, 0]).mean().backward()
+            optimizer.step()
+
+    plain, ours = interleaved(repeat(epoch), advance(ensemble), 7, 40, 30)
+    report("parity", plain / 10, ours / 100, 6.0)
+
+
+class PlainTransformer(nn.Module):
+    """The one-layer transformer of Nanda et al., written without hooks."""
+
+    def __init__(self, p: int):
+        super().__init__()
+        self.n_heads, d, d_mlp = 4, 128, 512
+        self.W_E, self.W_pos = nn.Parameter(torch.randn(p + 1, d) / d**0.5), nn.Parameter(torch.randn(3, d) / d**0.5)
+        self.q, self.k, self.v, self.o = (nn.Linear(d, d, bias=False) for _ in range(4))
+        self.up, self.down = nn.Linear(d, d_mlp), nn.Linear(d_mlp, d)
+        self.unembed = nn.Linear(d, p, bias=False)
+        self.register_buffer("mask", torch.full((3, 3), -torch.inf).triu(1))
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        x = self.W_E[tokens] + self.W_pos
+        q, k, v = (f(x).unflatten(-1, (self.n_heads, -1)).transpose(1, 2) for f in (self.q, self.k, self.v))
+        pattern = (q @ k.mT / q.shape[-1] ** 0.5 + self.mask).softmax(-1)
+        x = x + self.o((pattern @ v).transpose(1, 2).flatten(-2))
+        x = x + self.down(torch.relu(self.up(x)))
+        return self.unembed(x)[:, -1]
+
+
+@pytest.mark.parametrize(("readout", "least"), [(False, 1.0), (True, 2.0)], ids=["all positions", "readout"])
+def test_transformer(readout: bool, least: float) -> None:
+    """p = 113, full batch of 3,830: no slower than plain PyTorch, and twice as fast with the readout; same losses."""
+    plan = make_plan(make_task("modular:p=113"), readout=readout, warmup=0)
+    ensemble = Ensemble(plan, CPU)
+    model = HookedTransformer(plan.model).init_weights(0)  # pyright: ignore
+    task = plan.member_task(0).fit(model)
+    network = PlainTransformer(113)
+    copy_weights(model, network)
+    inputs, labels = task.inputs[task.train_indices], task.labels[task.train_indices]
+    optimizer = torch.optim.AdamW(network.parameters(), 1e-3, weight_decay=1.0, betas=(0.9, 0.98), fused=True)
+    losses = []
+
+    def step() -> None:
+        optimizer.zero_grad()
+        loss = F.cross_entropy(network(inputs).double(), labels)
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.detach())
+
+    for _ in range(5):
+        step()
+    start = ensemble.measure()[0]["train_loss"]
+    ensemble.advance(4)
+    assert start == pytest.approx(float(losses[0]), rel=1e-5)
+    assert ensemble.measure()[0]["train_loss"] == pytest.approx(float(losses[4]), rel=1e-5)
+    plain, ours = interleaved(repeat(step), advance(ensemble), 5, 3, 3)
+    report(f"transformer, p = 113, {'readout' if readout else 'all positions'}", plain, ours, least)
+
+
+def copy_weights(model: HookedTransformer, network: PlainTransformer) -> None:
+    """Give the plain network the same weights: the losses must agree."""
+    block = model.block(0)
+    with torch.no_grad():
+        network.W_E.copy_(model.W_E)
+        network.W_pos.copy_(model.W_pos)
+        for mine, theirs in ((block.attn.W_Q, network.q), (block.attn.W_K, network.k), (block.attn.W_V, network.v)):
+            theirs.weight.copy_(mine.permute(0, 2, 1).flatten(0, 1))
+        network.o.weight.copy_(block.attn.W_O.flatten(0, 1).T)
+        network.up.weight.copy_(block.mlp.W_in.T), network.up.bias.copy_(block.mlp.b_in)
+        network.down.weight.copy_(block.mlp.W_out.T), network.down.bias.copy_(block.mlp.b_out)
+        network.unembed.weight.copy_(model.W_U.T)
+
+
+def test_phase_diagram() -> None:
+    """The 10 x 11 phase diagram with retirement against plain loops that train every network to the last step."""
+    members = [
+        {"decoder_lr": 10 ** (-5 + i / 3), "decoder_weight_decay": float(decay)}
+        for i in range(10)
+        for decay in range(11)
+    ]
+    plan = make_plan(make_task("addition:p=10"), steps=5_000, members=members, retire=0.9, metrics="every:20")
+    ensemble = Ensemble(plan, CPU)
+    task = plan.member_task(0).fit(HookedMLPOf(plan))
+    step = plain_toy(task)
+    repeat(step)(50)
+    start = time.perf_counter()
+    alive = []
+    while ensemble.step < plan.steps and ensemble.blocks:
+        ensemble.measure()
+        ensemble.retire()
+        alive.append(len(ensemble.alive))
+        ensemble.advance(ensemble.step + 20)
+    ours = time.perf_counter() - start
+    start = time.perf_counter()
+    repeat(step)(1000)
+    plain = (time.perf_counter() - start) / 1000 * len(members) * plan.steps
+    mean = sum(alive) / len(alive)
+    print(
+        f"\nphase diagram: {plain:.0f} s plain, {ours:.0f} s here ({plain / ours:.1f} times faster), {mean:.0f} of 110 alive on average, {alive[-1]} at the end"
+    )
+    assert plain / ours >= 15
