@@ -58,6 +58,7 @@ SETTINGS = (
     Setting("warmup", int, "Steps over which the learning rate rises from 0.", TRAINING),
     Setting("init", str, "Initial weights: normal (variance 1/fan-in) or torch (what torch's modules draw).", TRAINING),
     Setting("init_scale", str, "Every initial parameter times this.", TRAINING),
+    Setting("embedding_scale", str, "The embeddings' initial parameters times this besides.", TRAINING),
     Setting("l1", str, "Adds l1 * sum |theta| to the loss.", TRAINING),
     Setting("norm_penalty", str, "Subtracts this times sum theta^2 from the loss: the norm grows.", TRAINING),
     Setting("clip_norm", float, "Clip each network's gradient to this norm.", TRAINING),

@@ -22,21 +22,18 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 
 
 class _Stacked(torch.autograd.Function):
-    """The product of a stack: the bias rides along in the product, and maps of width 1 are no product at all."""
+    """The product of a stack: the bias rides along in the product, and an output of width 1 is no product at all."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         ctx.save_for_backward(x, weight)
         ctx.biased = bias is not None
-        if weight.shape[1] == 1:
-            out = x * weight
-        elif weight.shape[2] == 1:
+        if weight.shape[2] == 1:
             out = (x * weight.mT).sum(-1, keepdim=True)
-        elif bias is not None:
-            return torch.baddbmm(bias.unsqueeze(1), x, weight)
-        else:
+            return out if bias is None else out.add_(bias.unsqueeze(1))
+        if bias is None:
             return torch.bmm(x, weight)
-        return out if bias is None else out.add_(bias.unsqueeze(1))
+        return torch.baddbmm(bias.unsqueeze(1), x, weight)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
@@ -44,19 +41,9 @@ class _Stacked(torch.autograd.Function):
         x, weight = ctx.saved_tensors
         to_x = to_weight = to_bias = None
         if ctx.needs_input_grad[0]:
-            if weight.shape[2] == 1:
-                to_x = g * weight.mT
-            elif weight.shape[1] == 1:
-                to_x = (g * weight).sum(-1, keepdim=True)
-            else:
-                to_x = torch.bmm(g, weight.mT)
+            to_x = g * weight.mT if weight.shape[2] == 1 else torch.bmm(g, weight.mT)
         if ctx.needs_input_grad[1]:
-            if weight.shape[2] == 1:
-                to_weight = (x * g).sum(1).unsqueeze(-1)
-            elif weight.shape[1] == 1:
-                to_weight = (g * x).sum(1, keepdim=True)
-            else:
-                to_weight = torch.bmm(x.mT, g)
+            to_weight = (x * g).sum(1).unsqueeze(-1) if weight.shape[2] == 1 else torch.bmm(x.mT, g)
         if ctx.biased and ctx.needs_input_grad[2]:
             to_bias = g.sum(1)
         return to_x, to_weight, to_bias

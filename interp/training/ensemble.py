@@ -102,6 +102,8 @@ class Ensemble:
             template.cpu().init_weights(plan.setting(i, "seed"), plan.setting(i, "init_scale"), plan.init)
             for name, parameter in template.named_parameters():
                 stacks[name][place] = parameter.detach()
+                if "embedding" in self.groups[name]:
+                    stacks[name][place] *= plan.setting(i, "embedding_scale")
         return {n: s.to(self.device) for n, s in stacks.items()}
 
     @property

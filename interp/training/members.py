@@ -13,7 +13,8 @@ from interp.tasks import Task
 from interp.training.optimizers import RATES
 
 PENALTIES = ("l1", "norm_penalty")
-OWN = ("seed", "data_seed", "init_scale", *RATES, *PENALTIES)  # besides the task's own options
+SCALES = ("init_scale", "embedding_scale")
+OWN = ("seed", "data_seed", *SCALES, *RATES, *PENALTIES)  # besides the task's own options
 
 
 def member_names(task: Task) -> tuple[str, ...]:
@@ -35,7 +36,7 @@ def check_member(member: Mapping[str, Any], task: Task) -> dict[str, Any]:
         if name in ("seed", "data_seed"):
             if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**63:
                 raise InterpError(f"{name} must be a whole number of at least 0, got {value!r}")
-        elif name in ("init_scale", *RATES, *PENALTIES):
+        elif name in (*SCALES, *RATES, *PENALTIES):
             if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
                 raise InterpError(f"{name} must be a number, got {value!r}")
             require_range(name, value, 0)

@@ -29,7 +29,8 @@ class Plan:
         steps: number of updates.
         batch_size: None trains on the full batch; otherwise every epoch is a shuffle cut into batches, the last one
             smaller where it does not divide.
-        init: ``"normal"`` or ``"torch"``, see `HookedModel.init_weights`; init_scale multiplies every initial parameter.
+        init: ``"normal"`` or ``"torch"``, see `HookedModel.init_weights`; init_scale multiplies every initial parameter,
+            embedding_scale the embeddings besides.
         warmup: the learning rates rise linearly from 0 over this many steps.
         l1: ``l1 * sum |theta|`` is added to the loss; norm_penalty: ``- norm_penalty * sum theta^2`` is (the norm grows).
         clip_norm: the gradient of each member is clipped to this norm; normalise: divided by its norm.
@@ -49,6 +50,7 @@ class Plan:
     batch_size: int | None = None
     init: str = "normal"
     init_scale: float = 1.0
+    embedding_scale: float = 1.0
     warmup: int = 0
     l1: float = 0.0
     norm_penalty: float = 0.0
@@ -68,7 +70,7 @@ class Plan:
         require_whole("warmup", self.warmup, 0)
         if self.batch_size is not None:
             require_whole("batch_size", self.batch_size)
-        for name in ("init_scale", "l1", "norm_penalty"):
+        for name in ("init_scale", "embedding_scale", "l1", "norm_penalty"):
             require_range(name, getattr(self, name), 0)
         if self.clip_norm is not None and not self.clip_norm > 0:
             raise InterpError(f"clip_norm must be above 0, got {self.clip_norm}")
@@ -98,7 +100,7 @@ class Plan:
         return replace(self.optimizer, **{k: v for k, v in self.members[index].items() if k in RATES})
 
     def setting(self, index: int, name: str) -> Any:
-        """A member's own value (``seed``, ``init_scale``, ``l1``, ``norm_penalty``), or the run's."""
+        """A member's own value (``seed``, ``init_scale``, ``embedding_scale``, ``l1``, ``norm_penalty``), or the run's."""
         return self.members[index].get(name, getattr(self, name, 0))
 
     def settings(self, index: int) -> dict[str, Any]:

@@ -55,7 +55,7 @@ RECIPES: dict[tuple[str, str], Recipe] = {
         "Liu et al. 2022: one-dimensional embeddings, summed, and a tanh decoder",
         _TOY,
         {"name": "adamw", "lr": 1e-3, "weight_decay": 0.0, "embedding_weight_decay": 0.0},
-        {"steps": 10_000, "init": "torch", "metrics": "every:20"},
+        {"steps": 10_000, "init": "torch", "embedding_scale": 0.29, "metrics": "every:20"},  # U[-1/2, 1/2] there
     ),
     ("group", "mlp"): Recipe(
         "Liu et al. 2022: 3x3 matrix embeddings, multiplied in order, and a tanh decoder",

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from interp import HookedTransformer, make_task
+from interp.hooked import build
 from interp.tasks import Task
 from interp.training import seeds
 from interp.training.ensemble import Ensemble
-from interp.training.plan import Plan
 from interp.training.recipes import make_plan
 
 pytestmark = pytest.mark.bench
@@ -86,7 +86,7 @@ def test_hundred_toy_additions() -> None:
     """100 members, p = 10, decoder 1-200-200-30, full batch: at least 8 times the member-steps per second."""
     plan = make_plan(make_task("addition:p=10"), steps=10**6, members=seeds(100))
     ensemble = Ensemble(plan, CPU)
-    task = plan.member_task(0).fit(HookedMLPOf(plan))
+    task = plan.member_task(0).fit(build(plan.model))
     for fused in (False, True):
         plain, ours = interleaved(repeat(plain_toy(task, fused=fused)), advance(ensemble), 7, 300, 10)
         report(f"toy addition, plain {'fused' if fused else 'default'} Adam", plain, ours / 100, 0.0 if fused else 8.0)
@@ -94,12 +94,6 @@ def test_hundred_toy_additions() -> None:
 
 def advance(ensemble: Ensemble) -> Callable[[int], None]:
     return lambda steps: ensemble.advance(ensemble.step + steps)
-
-
-def HookedMLPOf(plan: Plan):
-    from interp.hooked import build
-
-    return build(plan.model)
 
 
 def test_hundred_parities() -> None:
@@ -195,7 +189,7 @@ def test_phase_diagram() -> None:
     ]
     plan = make_plan(make_task("addition:p=10"), steps=5_000, members=members, retire=0.9, metrics="every:20")
     ensemble = Ensemble(plan, CPU)
-    task = plan.member_task(0).fit(HookedMLPOf(plan))
+    task = plan.member_task(0).fit(build(plan.model))
     step = plain_toy(task)
     repeat(step)(50)
     start = time.perf_counter()
@@ -211,6 +205,7 @@ def test_phase_diagram() -> None:
     plain = (time.perf_counter() - start) / 1000 * len(members) * plan.steps
     mean = sum(alive) / len(alive)
     print(
-        f"\nphase diagram: {plain:.0f} s plain, {ours:.0f} s here ({plain / ours:.1f} times faster), {mean:.0f} of 110 alive on average, {alive[-1]} at the end"
+        f"\nphase diagram: {plain:.0f} s plain, {ours:.0f} s here ({plain / ours:.1f} times faster); of 110 members "
+        f"{mean:.0f} train on average, {alive[-1]} at the end"
     )
     assert plain / ours >= 15

@@ -13,6 +13,8 @@ from torch.nn import functional as F
 
 import interp
 from interp.tasks import make_task
+from interp.training.ensemble import Ensemble
+from interp.training.recipes import make_plan
 from tests.interp.training.plain import PlainMLP, PlainTraining, build, distance
 
 STEPS = 60
@@ -76,14 +78,16 @@ def test_addition_with_rates_by_group(tmp_path: Path) -> None:
     """Toy addition, random target vectors, AdamW: embeddings, decoder and last layer at rates of their own."""
     members = [
         {"seed": 0, "embedding_lr": 0.02, "decoder_weight_decay": 0.5},
-        {"seed": 1, "data_seed": 5, "lr": 0.004, "last_lr": 0.0005, "weight_decay": 0.2},
+        {"seed": 1, "data_seed": 5, "embedding_scale": 0.5, "lr": 0.004, "last_lr": 0.0005, "weight_decay": 0.2},
         {"seed": 2, "data_seed": 2, "embedding_weight_decay": 1.5, "last_weight_decay": 0.1},
     ]
-    run = train(tmp_path, "addition:p=5", "mlp:hidden=12x12,act_fn=tanh", members, lr=0.002)
+    run = train(tmp_path, "addition:p=5", "mlp:hidden=12x12,act_fn=tanh", members, lr=0.002, embedding_scale=1.0)
     loss, right = to_vectors(9)
 
     def one(own: dict[str, Any]) -> PlainTraining:
         model = build(own["seed"], lambda: PlainMLP((1, 12, 12, 30), "tanh", (5, 1), add=True))
+        with torch.no_grad():
+            model.embed.weight.mul_(own.get("embedding_scale", 1.0))
         lr, wd = own.get("lr", 0.002), own.get("weight_decay", 0.0)
         dlr, dwd = own.get("decoder_lr", lr), own.get("decoder_weight_decay", wd)
         groups = [
@@ -184,3 +188,27 @@ def test_decay_upon_memorisation(tmp_path: Path) -> None:
     found = loops(members, one)
     assert [loop.late_memorised for loop in found] == [None, None, 2.0]  # two memorise, and one does not
     check(run, found)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_a_transformer(dtype: str) -> None:
+    """Against torch.optim on the hooked model itself: autograd hands out strided gradients for attention's weights."""
+    plan = make_plan(
+        make_task("modular:p=11,train_fraction=0.4"), "transformer:d_model=16,n_heads=2,d_head=8,d_mlp=32",
+        dtype=dtype, warmup=5, weight_decay=1.5,
+    )  # fmt: skip
+    ensemble = Ensemble(plan, torch.device("cpu"))
+    model = interp.HookedTransformer(plan.model).to(getattr(torch, dtype)).init_weights(0)
+    task = plan.task.fit(model)
+    inputs, labels = task.inputs[task.train_indices], task.labels[task.train_indices]
+    optimizer = torch.optim.AdamW(model.parameters(), 1e-3, weight_decay=1.5, betas=(0.9, 0.98))
+    warmup = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: min(step / 5, 1))
+    for _ in range(30):
+        optimizer.zero_grad()
+        torch.nn.functional.cross_entropy(model(inputs)[:, -1].double(), labels).backward()
+        optimizer.step()
+        warmup.step()
+    ensemble.advance(30)
+    tolerance = 1e-12 if dtype == "float64" else 2e-5
+    for name, parameter in model.named_parameters():
+        torch.testing.assert_close(ensemble.weights()[name][0], parameter.detach(), rtol=0, atol=tolerance)
