@@ -25,6 +25,7 @@ shapes: $(VENV)/.dev
 	$(BIN)/python -m pytest tests/probes tests/circuits -k "not refusals and not laws" \
 		--jaxtyping-packages=probes,circuits,beartype.beartype
 
+# twenty kills, dead workers, whole trainings over Dask
 slow: $(VENV)/.dev
 	$(BIN)/python -m pytest -m slow
 

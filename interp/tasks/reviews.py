@@ -39,7 +39,8 @@ class Reviews(Task):
             longest texts.
         label_column: the column of the labels: 0 and 1, positive and negative, pos and neg, or numbers of both signs
             (positive above 0). Guessed by its usual names, then as the only column that holds such labels.
-        n: how many reviews to take, the first of the file; 0 takes all.
+        n: how many reviews to take, 0 takes all. They are drawn at random, the same for every seed: files may be sorted by
+            label.
         train_fraction: share of the reviews that are trained on; the first of ``torch.randperm``.
         vocabulary: how many words have a token of their own.
         max_length: how many words of a review are read.
@@ -59,7 +60,7 @@ class Reviews(Task):
         "path": "a CSV or TSV file of reviews with labels",
         "text_column": "the column of the reviews, by name or number from 1; guessed without it",
         "label_column": "the column of the labels, by name or number from 1; guessed without it",
-        "n": "how many reviews to take, the first of the file; 0 takes all",
+        "n": "how many reviews to take, drawn at random, the same for every seed; 0 takes all",
         "train_fraction": "share of the reviews that are trained on",
         "vocabulary": "how many words have a token of their own",
         "max_length": "how many words of a review are read",
@@ -144,7 +145,7 @@ class Encoded(NamedTuple):
 
 @lru_cache(maxsize=4)
 def encode(key: FileKey, columns: tuple[Column, Column], n: int, vocabulary: int, max_length: int) -> Encoded:
-    """Tokens and labels of the first ``n`` reviews, one copy for all tasks on them.
+    """Tokens and labels of ``n`` reviews drawn at random, in the file's order; one copy for all tasks on them.
 
     Raises:
         InterpError: more reviews than there are, one class only, or no words.
@@ -152,13 +153,14 @@ def encode(key: FileKey, columns: tuple[Column, Column], n: int, vocabulary: int
     rated = read_reviews(key, *columns)
     if n > len(rated.texts):
         raise InterpError(f"reviews: n={n}, but {key.path} has {len(rated.texts)} reviews; n=0 takes all")
-    labels = torch.tensor(rated.labels[: n or None])
+    drawn = torch.randperm(len(rated.texts), generator=torch.Generator().manual_seed(0))[: n or None].sort().values
+    labels = torch.tensor(rated.labels)[drawn]
     if len(labels.unique()) < 2:
         kind = "positive" if labels[0] else "negative"
         raise InterpError(
-            f"{key.path}: the first {len(labels)} reviews are all {kind}; give another n, or shuffle the file"
+            f"{key.path}: the {len(labels)} reviews that were taken are all {kind}; give a larger n, or another file"
         )
-    reviews = [split_words(text) for text in rated.texts[: n or None]]
+    reviews = [split_words(rated.texts[i]) for i in drawn.tolist()]
     words = most_frequent(reviews, vocabulary)
     if not words:
         raise InterpError(f"{key.path}: the column of reviews holds no words of a-z; give text_column=NAME or NUMBER")

@@ -58,7 +58,9 @@ def test_real_reviews(data: Path) -> None:
     """The id, rating, text table: columns are guessed; labels and words by another route through the file."""
     path = data / "reviews" / "movie_reviews.tsv"
     task = Reviews(str(path))
-    rows = [line.split("\t") for line in path.read_text(encoding="utf-8").splitlines()][:1000]
+    lines = [line.split("\t") for line in path.read_text(encoding="utf-8").splitlines()]
+    drawn = torch.randperm(len(lines), generator=torch.Generator().manual_seed(0))[:1000].sort().values
+    rows = [lines[i] for i in drawn.tolist()]
     assert task.labels.tolist() == [int(float(rating) > 0) for _, rating, _ in rows]
     counts = Counter(w for _, _, text in rows for w in re.findall(r"[a-z]+(?:'[a-z]+)*", text.lower()))
     assert {counts[w] for w in counts} >= {counts[w] for w in task.words}
@@ -101,7 +103,7 @@ def test_columns_by_name_and_number(tmp_path: Path) -> None:
         ("review,label\ngood,1\nbad,maybe\n", "column 'label', row 3: 'maybe' is no label"),
         ("review,label\ngood,positive\nbad,7\n", "row 3: '7' is no label"),
         ("review,label\ngood,5\nbad,1\n", "row 2: '5' is no label"), ("review,label\ngood,nan\nbad,1\n", "row 2"),
-        ("review,label\ngood,1\nfine,1\n", "first 2 reviews are all positive"),
+        ("review,label\ngood,1\nfine,1\n", "2 reviews that were taken are all positive"),
         ("review,label\ngood,0\nfine,0\n", "all negative"), ("review,label\n12,0\n34,1\n", "no words"),
         ("review,label\ngood,1\nbad\n", "row 3: '' is no label"), ("review,label\ngood,1\nbad,0,3\n", "line 3, saw 3"),
         ("label\treview\n1\tgood\n0\n", "row 3: the column of reviews, 'review', is empty"),
@@ -165,3 +167,13 @@ def test_fit(tmp_path: Path) -> None:
         task.fit(model(9, 2))
     with pytest.raises(TaskMismatch, match="kind 'lstm', this is 'mlp'"):
         task.fit(HookedMLP(MLPConfig((4,), 1, d_in=4)))
+
+
+@pytest.mark.real_data
+def test_reviews_are_drawn_from_the_whole_file(data: Path) -> None:
+    """The file is sorted by label (96% of its first 1,000 are positive): what is taken has the balance of all."""
+    path = str(data / "reviews" / "movie_reviews.tsv")
+    everything = Reviews(path, n=0).labels.double()
+    assert everything[:1000].mean() > 0.95
+    assert abs(Reviews(path, n=1000).labels.double().mean() - everything.mean()) < 0.05
+    assert torch.equal(Reviews(path, seed=1).labels, Reviews(path, seed=2).labels)
