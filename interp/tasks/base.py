@@ -163,6 +163,16 @@ class Task(ABC):
         """Every field as plain values: what `task_to_dict` writes."""
         return {name: getattr(self, name) for name in self.field_names()}
 
+    def title(self) -> str:
+        """The spec without what is as usual, and without the seed: a name for a run.
+
+        >>> from interp import ModularArithmetic
+        >>> ModularArithmetic(53, train_fraction=0.4, seed=3).title()
+        'modular:p=53,train_fraction=0.4'
+        """
+        own = {n: v for n, v in self.spec_options().items() if n != "seed" and v != self.default(n)}
+        return format_spec(self.name, own)
+
     @classmethod
     def field_names(cls) -> list[str]:
         return [f.name for f in fields(cls)]  # pyright: ignore[reportArgumentType]  every subclass is a dataclass

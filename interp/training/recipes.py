@@ -210,7 +210,7 @@ def make_plan(task: Task, model: str | Config | None = None, epochs: int | None 
         chosen[name] = parse_schedule(f"every:{per_epoch}" if text == "epoch" else text, chosen["steps"])
     if "members" in chosen:
         chosen["members"] = tuple(chosen["members"])
-    return Plan(task, config, optimizer, **{"name": str(task), **chosen})
+    return Plan(task, config, optimizer, **{"name": task.title(), **chosen})
 
 
 def _optimizer(recipe: Recipe, given: str | Optimizer | None, settings: Mapping[str, Any]) -> Optimizer:

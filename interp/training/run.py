@@ -37,7 +37,7 @@ class Run:
 
     >>> run = train("addition:p=4", steps=20, members=[{"seed": 0}, {"seed": 1}])
     >>> run
-    Run of 2 members, 20 of 20 steps: addition:p=4,...
+    Run of 2 members, 20 of 20 steps: addition:p=4
     >>> run.metrics.columns.tolist()[:4], run.subject(member=1).step
     (['step', 'member', 'train_loss', 'train_accuracy'], 20)
     """
@@ -104,7 +104,7 @@ class Run:
         steps = self.metrics["step"].tolist()
         reached = max(steps, default=0)
         count = f"{len(self)} member{'s' if len(self) > 1 else ''}"
-        return f"Run of {count}, {reached:,} of {self.plan.steps:,} steps: {self.plan.task}"
+        return f"Run of {count}, {reached:,} of {self.plan.steps:,} steps: {self.plan.name}"
 
     def _repr_html_(self) -> str:
         return f"<p>{html.escape(repr(self))}</p>{self.members.to_html()}"
