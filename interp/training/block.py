@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.func import functional_call
 
 from interp.hooked import HookedModel
@@ -43,7 +44,7 @@ class Block:
         train: Examples, test: Examples,
     ):  # fmt: skip
         self.plan, self.task, self.ids = plan, task, tuple(ids)
-        self.parameters = {n: p.detach().requires_grad_() for n, p in parameters.items()}
+        self.parameters = {n: nn.Parameter(p) for n, p in parameters.items()}
         self.optimizer = BatchedOptimizer(plan.optimizer, self.parameters, rates, moments)
         self.train, self.test = train, test
         device = next(iter(parameters.values())).device
@@ -52,10 +53,12 @@ class Block:
         self._l1 = self._strengths("l1", device)
         self._growth = self._strengths("norm_penalty", device)
         self._dropout = getattr(model.config, "dropout", 0.0) > 0
-        self._call = _caller(model, task, len(ids) > 1, train.shared)
-        self._call_stacked = _caller(model, task, len(ids) > 1, False)
-        self._call_test = self._call if test.shared == train.shared else _caller(model, task, len(ids) > 1, test.shared)
-        self._epoch: tuple[int, Tensor] | None = None
+        own = len(ids) > 1 and model.stacks and not self._dropout
+        calls = _own_model(model, self.parameters) if own else model
+        self._call = _caller(calls, task, len(ids), own, train.shared)
+        self._call_stacked = _caller(calls, task, len(ids), own, shared=False)
+        self._call_test = _caller(calls, task, len(ids), own, test.shared)
+        self._epoch: tuple[int, tuple[Tensor, ...]] | None = None
 
     def _strengths(self, name: str, device: torch.device) -> Tensor | None:
         values = [float(self.plan.setting(i, name)) for i in self.ids]
@@ -83,20 +86,21 @@ class Block:
             outputs = self._call(self.parameters, self.train.inputs, noise)
             loss = self.train.mean(self.task.criterion(outputs, self.train.labels))
         else:
-            inputs, labels = self.train.take(self._batch(step))
+            inputs, labels = self._batch(step)
             outputs = self._call_stacked(self.parameters, inputs, noise)
             loss = self.task.criterion(outputs, labels).mean(-1)
         # members do not see each other: the gradient of the sum is each member's own
         found = torch.autograd.grad(loss.sum(), list(self.parameters.values()))
         return dict(zip(self.parameters, found, strict=True))
 
-    def _batch(self, step: int) -> Tensor:
-        """Which examples ``[member, batch]`` a step sees: every epoch is a new shuffle, cut into batches."""
+    def _batch(self, step: int) -> tuple[Tensor, Tensor]:
+        """The examples of a step ``[member, batch, ...]``: every epoch is a new shuffle, cut into batches."""
         size = self.plan.batch_size or len(self.train)
         epoch, place = divmod(step, -(-len(self.train) // size))
         if self._epoch is None or self._epoch[0] != epoch:
-            self._epoch = epoch, shuffles(self._order_keys + epoch, len(self.train))
-        return self._epoch[1][:, place * size : (place + 1) * size]
+            order = shuffles(self._order_keys + epoch, len(self.train))
+            self._epoch = epoch, self.train.rows(order).split(size, 1)
+        return self.train.take(self._epoch[1][place])
 
     @torch.no_grad()
     def measure(self, part: str) -> Measured:
@@ -117,8 +121,24 @@ class Block:
 Call = Callable[[Mapping[str, Tensor], Tensor, Tensor | None], Tensor]
 
 
-def _caller(model: HookedModel, task: Task, many: bool, shared: bool) -> Call:
-    """The outputs of every member ``[member, n, width]``, from stacked parameters and noise, and shared or stacked inputs."""
+def _own_model(model: HookedModel, parameters: Mapping[str, nn.Parameter]) -> HookedModel:
+    """A copy of the model that holds the stacked parameters themselves: nothing is put in place at every call."""
+    copied = copy.deepcopy(model)
+    for name, parameter in parameters.items():
+        module, _, leaf = name.rpartition(".")
+        copied.get_submodule(module)._parameters[leaf] = parameter
+    return copied
+
+
+def _caller(model: HookedModel, task: Task, members: int, own: bool, shared: bool) -> Call:
+    """The outputs of every member ``[member, n, width]``, from stacked parameters and noise, and shared or stacked inputs.
+
+    Args:
+        own: the model holds the stacked parameters and takes them all at once.
+    """
+
+    def stacked(parameters: Mapping[str, Tensor], inputs: Tensor, noise: Tensor | None) -> Tensor:
+        return task.read(model(inputs))
 
     def one(parameters: Mapping[str, Tensor], inputs: Tensor, noise: Tensor | None) -> Tensor:
         extra = {} if noise is None else {"noise": noise}
@@ -133,9 +153,6 @@ def _caller(model: HookedModel, task: Task, many: bool, shared: bool) -> Call:
         axes = (0, None if shared else 0, None if noise is None else 0)
         return torch.vmap(one, in_dims=axes)(parameters, inputs, noise)
 
-    def stacked(parameters: Mapping[str, Tensor], inputs: Tensor, noise: Tensor | None) -> Tensor:
-        return one(parameters, inputs, None) if noise is None else together(parameters, inputs, noise)
-
-    if not many:
-        return alone
-    return stacked if model.stacks else together
+    if own:
+        return stacked
+    return alone if members == 1 else together

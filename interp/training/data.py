@@ -39,13 +39,21 @@ class Examples:
         weights = None if self.weights is None else self.weights[index]
         return Examples(self.inputs[index], self.labels[index], sizes, False, weights)
 
-    def take(self, index: Tensor) -> tuple[Tensor, Tensor]:
-        """Inputs and labels ``[member, batch, ...]`` of the examples ``index [member, batch]``."""
-        if not self.shared:  # whole rows are copied faster from one long table
-            index = index + torch.arange(len(index), device=index.device).unsqueeze(-1) * len(self)
-        inputs, labels = (t if self.shared else t.flatten(0, 1) for t in (self.inputs, self.labels))
-        taken = index.flatten()
-        return inputs.index_select(0, taken).unflatten(0, index.shape), labels[taken].unflatten(0, index.shape)
+    def rows(self, index: Tensor) -> Tensor:
+        """Where the examples ``index [member, n]`` stand when those of all members are one long table."""
+        if self.shared:
+            return index
+        return index + torch.arange(len(index), device=index.device).unsqueeze(-1) * len(self)
+
+    def take(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Inputs and labels ``[member, batch, ...]`` of the examples at ``rows [member, batch]``."""
+        inputs, labels = (
+            (self.inputs, self.labels) if self.shared else (self.inputs.flatten(0, 1), self.labels.flatten(0, 1))
+        )
+        flat = rows.flatten()  # whole rows are copied faster than through two indices
+        return inputs.index_select(0, flat).unflatten(0, rows.shape), labels.index_select(0, flat).unflatten(
+            0, rows.shape
+        )
 
     def mean(self, values: Tensor) -> Tensor:
         """Mean over the examples of each member ``[member]``, of values ``[member, n]``."""

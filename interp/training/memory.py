@@ -14,7 +14,7 @@ from interp.tasks import Task
 from interp.training.optimizers import BatchedOptimizer
 from interp.training.plan import DTYPES, Plan
 
-CACHE_BYTES = 24 << 20  # what a block touches per step should stay near a CPU's last cache
+CACHE_BYTES = 18 << 20  # what a block touches per step should stay near a CPU's last cache
 GPU_BYTES = 4 << 30  # what the activations of a block may take on a GPU
 BACKWARD = 3  # activations live until the backward pass, which makes about as many again, and temporaries
 
