@@ -297,7 +297,7 @@ class _Bar:
 
         console = Console(stderr=True, highlight=False, emoji=False)
         self._bar = Progress(
-            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"),
+            TextColumn("{task.description}"), BarColumn(bar_width=16), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"),
             TimeRemainingColumn(), TextColumn("{task.fields[seen]}"), console=console, transient=True,
             disable=not console.is_terminal,
         )  # fmt: skip

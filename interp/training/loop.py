@@ -99,7 +99,7 @@ def proceed(
 
 
 def _train(directory: RunDirectory, ensemble: Ensemble, progress: Watcher | None, resumed: bool) -> None:
-    plan, saved, pace = ensemble.plan, -SAVE_SECONDS, 1  # the first state is saved at once
+    plan, saved, pace = ensemble.plan, float("-inf"), 1  # the first state is saved at once
     seen = _seen(ensemble, [])
     with Interrupts() as interrupts:
         while True:

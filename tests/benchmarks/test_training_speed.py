@@ -84,8 +84,10 @@ def plain_toy(task: Task, decoder_lr: float = 1e-3, decay: float = 0.0, fused: b
 
 
 def test_hundred_toy_additions() -> None:
-    """100 members, p = 10, decoder 1-200-200-30, full batch. Three quarters of a batched step are products of 45 x 200 x 200 at the machine's
-    speed, which the plain loop pays too: on two cores without a GPU that, and not overhead, is the limit.
+    """100 members, p = 10, decoder 1-200-200-30, full batch.
+
+    The middle layer's three products of 45 x 200 x 200 per network, which the plain loop pays too, are timed alone: on two
+    cores they, and not overhead, bound what any batching can gain.
     """
     plan = make_plan(make_task("addition:p=10"), steps=10**6, members=seeds(100))
     ensemble = Ensemble(plan, CPU)
@@ -93,6 +95,23 @@ def test_hundred_toy_additions() -> None:
     for fused in (False, True):
         plain, ours = interleaved(repeat(plain_toy(task, fused=fused)), advance(ensemble), 7, 300, 10)
         report(f"toy addition, plain {'fused' if fused else 'default'} Adam", plain, ours / 100, 1.5 if fused else 3.0)
+    plain, products = interleaved(repeat(plain_toy(task)), repeat(middle_products(100)), 7, 300, 10)
+    bound = plain / (products / 100)
+    print(
+        f"\nthe middle layer's products alone: {products * 10:.3f} ms per member-step: no more than {bound:.1f} times faster"
+    )
+
+
+def middle_products(n: int) -> Step:
+    """Forward, backward to the inputs and to the weights, of the toy decoder's middle layer alone, for ``n`` networks."""
+    hidden, gradient, weight = torch.randn(n, 45, 200), torch.randn(n, 45, 200), torch.randn(n, 200, 200)
+
+    def step() -> None:
+        torch.bmm(hidden, weight)
+        torch.bmm(gradient, weight.mT)
+        torch.bmm(hidden.mT, gradient)
+
+    return step
 
 
 def advance(ensemble: Ensemble) -> Callable[[int], None]:
