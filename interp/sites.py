@@ -89,7 +89,7 @@ def resolve_sites(model: HookedModel | Any, pattern: SitePattern) -> list[Site]:
         UnknownSite: a pattern that matches no hook point; the nearest names are in the message.
     """
     known = list(model.hook_dict)
-    found: list[Site] = []
+    found: dict[str, list[Site]] = {name: [] for name in known}  # by name: an LSTM has thousands
     for item in [pattern] if isinstance(pattern, (str, Site)) else list(pattern):
         site = item if isinstance(item, Site) else Site(item)
         matches = [name for name in known if fnmatchcase(name, site.name)]
@@ -97,11 +97,12 @@ def resolve_sites(model: HookedModel | Any, pattern: SitePattern) -> list[Site]:
             raise UnknownSite(_no_such_site(site.name, known))
         for name in matches:
             exact = replace(site, name=name)
-            if exact not in found:
-                found.append(exact)
-    if not found:
+            if exact not in found[name]:
+                found[name].append(exact)
+    sites = [site for of_name in found.values() for site in of_name]
+    if not sites:
         raise UnknownSite("no sites were given; name at least one hook point, such as " + repr(known[-1]))
-    return sorted(found, key=lambda site: known.index(site.name))
+    return sites
 
 
 def _no_such_site(name: str, known: Sequence[str]) -> str:

@@ -12,11 +12,11 @@ import typer
 from typer.core import TyperGroup
 
 from interp.cli.failures import escape, interruptible
+from interp.cli.progress import Bar
 from interp.errors import InterpError
 
 if TYPE_CHECKING:
     from interp.tasks import Task
-    from interp.training.loop import Progress
     from interp.training.run import Run
 
 RUN, MANY, OPTIMISER, TRAINING, WATCH = "The run", "Members", "Optimiser", "Training", "What is kept"
@@ -127,7 +127,7 @@ def root(
         raise InterpError("--resume takes everything from the run's folder: leave the task out")
     from interp.training.run import resume as go_on
 
-    with _Bar() as bar:
+    with Bar() as bar:
         run = go_on(resume, steps=steps, device=device, executor=executor, progress=bar, shards_done=bar.shards)
     _summary(run)
 
@@ -231,7 +231,7 @@ def _train(task: type[Task], given: Mapping[str, Any]) -> None:
     from interp.tasks import build_task
 
     built = build_task(task.name, options)
-    with _Bar() as bar:
+    with Bar() as bar:
         run = train(
             built, members=members, out=out, device=device, executor=executor, progress=bar, shards_done=bar.shards,
             **settings,
@@ -286,51 +286,6 @@ def _read(task: type[Task], given: Mapping[str, Any]) -> tuple[dict[str, Any], l
         settings[name] = axes[name][0]
         members = [{k: v for k, v in m.items() if k != name} for m in members]
     return options, members, settings
-
-
-class _Bar:
-    """Progress on the terminal: steps per second, time left, accuracies, members done."""
-
-    def __init__(self) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-        console = Console(stderr=True, highlight=False, emoji=False)
-        self._bar = Progress(
-            TextColumn("{task.description}"), BarColumn(bar_width=16), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"),
-            TimeRemainingColumn(), TextColumn("{task.fields[seen]}"), console=console, transient=True,
-            disable=not console.is_terminal,
-        )  # fmt: skip
-        self._line: Any = None
-
-    def __enter__(self) -> _Bar:
-        self._bar.start()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._bar.stop()
-
-    def __call__(self, seen: Progress) -> None:
-        if self._line is None:
-            self._line = self._bar.add_task("steps", total=seen.steps, completed=seen.step, rate="", seen="")
-        speed = self._bar.tasks[self._line].finished_speed or self._bar.tasks[self._line].speed
-        parts = [
-            f"{part} {accuracy:.1%}" if accuracy is not None else f"{part} loss {loss:.3g}"
-            for part, accuracy, loss in (
-                ("train", seen.train_accuracy, seen.train_loss), ("test", seen.test_accuracy, seen.test_loss)
-            )
-            if accuracy is not None or loss is not None
-        ]  # fmt: skip
-        if seen.members > 1:
-            parts.append(f"{seen.retired} of {seen.members} members done")
-        self._bar.update(
-            self._line, completed=seen.step, rate=f"{speed:,.0f} steps/s" if speed else "", seen=", ".join(parts)
-        )
-
-    def shards(self, finished: int, total: int) -> None:
-        if self._line is None:
-            self._line = self._bar.add_task("members", total=total, rate="", seen="")
-        self._bar.update(self._line, completed=finished)
 
 
 def _summary(run: Run) -> None:

@@ -1,0 +1,57 @@
+"""How a training run gets on, on the terminal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from interp.training.loop import Progress
+
+
+class Bar:
+    """Progress on the terminal: steps per second, time left, accuracies, members done."""
+
+    def __init__(self) -> None:
+        from rich import progress as rich
+        from rich.console import Console
+
+        console = Console(stderr=True, highlight=False, emoji=False)
+        columns = (
+            rich.TextColumn("{task.description}"),
+            rich.BarColumn(bar_width=16),
+            rich.MofNCompleteColumn(),
+            rich.TextColumn("{task.fields[rate]}"),
+            rich.TimeRemainingColumn(),
+            rich.TextColumn("{task.fields[seen]}"),
+        )
+        self._bar = rich.Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+        self._line: Any = None
+
+    def __enter__(self) -> Bar:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._bar.stop()
+
+    def __call__(self, seen: Progress) -> None:
+        if self._line is None:
+            self._line = self._bar.add_task("steps", total=seen.steps, completed=seen.step, rate="", seen="")
+        speed = self._bar.tasks[self._line].finished_speed or self._bar.tasks[self._line].speed
+        parts = [
+            f"{part} {accuracy:.1%}" if accuracy is not None else f"{part} loss {loss:.3g}"
+            for part, accuracy, loss in (
+                ("train", seen.train_accuracy, seen.train_loss), ("test", seen.test_accuracy, seen.test_loss)
+            )
+            if accuracy is not None or loss is not None
+        ]  # fmt: skip
+        if seen.members > 1:
+            parts.append(f"{seen.retired} of {seen.members} members done")
+        self._bar.update(
+            self._line, completed=seen.step, rate=f"{speed:,.0f} steps/s" if speed else "", seen=", ".join(parts)
+        )
+
+    def shards(self, finished: int, total: int) -> None:
+        if self._line is None:
+            self._line = self._bar.add_task("members", total=total, rate="", seen="")
+        self._bar.update(self._line, completed=finished)
