@@ -191,9 +191,9 @@ def _default(task: type[Task], name: str) -> str | None:
 
 def _recipe_texts(task: type[Task]) -> dict[str, str]:
     """What the task's recipe sets, as text for ``--help``."""
-    from interp.training.recipes import RECIPES
+    from interp.training.recipes import recipe_for
 
-    recipe = next(r for (name, _), r in RECIPES.items() if name == task.name)
+    recipe = recipe_for(task)
     values = {**recipe.optimizer, **recipe.plan, "optimizer": recipe.optimizer["name"]}
     values |= {"epochs": recipe.epochs} if recipe.epochs else {}
     values["model"] = (
@@ -210,9 +210,9 @@ def _recipe_texts(task: type[Task]) -> dict[str, str]:
 
 
 def _source(task: type[Task]) -> str:
-    from interp.training.recipes import RECIPES
+    from interp.training.recipes import recipe_for
 
-    return "By default " + next(r.source for (name, _), r in RECIPES.items() if name == task.name) + "."
+    return f"By default {recipe_for(task).source}."
 
 
 def _example(task: type[Task]) -> str:

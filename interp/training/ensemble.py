@@ -149,8 +149,9 @@ class Ensemble:
         """One row per member that trains, in the order of the run; also notes who has reached what."""
         rows = [row for block in self.blocks for row in self._measure(block)]
         rows.sort(key=lambda row: row["member"] or 0)
-        for row in rows:
-            self._note(row)
+        late = [self._note(row) for row in rows]
+        if any(late):
+            self._renew_rates()
         return rows
 
     def _measure(self, block: Block) -> list[dict[str, float | int | None]]:
@@ -168,7 +169,8 @@ class Ensemble:
             for j, i in enumerate(block.ids)
         ]
 
-    def _note(self, row: Mapping[str, float | int | None]) -> None:
+    def _note(self, row: Mapping[str, float | int | None]) -> bool:
+        """Note what a member has reached; whether its weight decay becomes the late one."""
         status, threshold = self.statuses[int(row["member"] or 0)], self.plan.retire
         train, test = row.get("train_accuracy"), row.get("test_accuracy")
         if threshold is not None:
@@ -176,15 +178,11 @@ class Ensemble:
                 status.train_at = self.step
             if status.test_at < 0 and test is not None and test >= threshold:
                 status.test_at = self.step
-        if (
-            self.plan.late_weight_decay is not None
-            and self.plan.late_at == MEMORISED
-            and status.late_since < 0
-            and train is not None
-            and train > MEMORISED_ABOVE
-        ):
-            status.late_since = self.step
-            self._renew_rates()
+        waits = self.plan.late_weight_decay is not None and self.plan.late_at == MEMORISED and status.late_since < 0
+        if not waits or train is None or train <= MEMORISED_ABOVE:
+            return False
+        status.late_since = self.step
+        return True
 
     def raise_weight_decay(self) -> None:
         """Give all members their late weight decay, from this step on."""
@@ -248,6 +246,3 @@ class Ensemble:
 
 def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
-
-
-__all__ = ["Ensemble", "Status"]

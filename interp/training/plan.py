@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from interp.errors import InterpError, UnknownName, require_range, unknown
-from interp.hooked import Config, TransformerConfig, config_from_dict
+from interp.hooked import Config, config_from_dict
 from interp.tasks import Task, task_from_dict, task_to_dict
 from interp.training.members import check_member
 from interp.training.optimizers import RATES, Optimizer
@@ -103,10 +103,6 @@ class Plan:
         """A member's own value (``seed``, ``init_scale``, ``embedding_scale``, ``l1``, ``norm_penalty``), or the run's."""
         return self.members[index].get(name, getattr(self, name, 0))
 
-    def settings(self, index: int) -> dict[str, Any]:
-        """What distinguishes a member, as it stands in tables."""
-        return dict(self.members[index])
-
     def to_dict(self) -> dict[str, Any]:
         values = {f.name: getattr(self, f.name) for f in fields(self)}
         return {
@@ -143,7 +139,3 @@ def require_whole(name: str, value: Any, low: int = 1) -> None:
     if not isinstance(value, int) or isinstance(value, bool):
         raise InterpError(f"{name} must be a whole number, got {value!r}")
     require_range(name, value, low)
-
-
-def reads_one_position(plan: Plan, task: Task) -> bool:
-    return plan.readout and isinstance(plan.model, TransformerConfig) and task.readout is not None

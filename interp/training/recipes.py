@@ -98,7 +98,7 @@ RECIPES: dict[tuple[str, str], Recipe] = {
 }  # fmt: skip
 
 
-def recipe_for(task: Task, kind: str | None = None) -> Recipe:
+def recipe_for(task: Task | type[Task], kind: str | None = None) -> Recipe:
     """The recipe of a task, for its usual kind of network or another.
 
     A pair without a recipe of its own takes modular arithmetic's for that kind.
@@ -181,9 +181,8 @@ def make_plan(task: Task, model: str | Config | None = None, epochs: int | None 
     """
     settings = {k: v for k, v in settings.items() if v is not None}
     task = task.located()
-    kind = model.kind if isinstance(model, Config) else None
     config = make_model(task, model)
-    recipe = recipe_for(task, kind or config.kind)
+    recipe = recipe_for(task, config.kind)
     rates = {f.name for f in fields(Optimizer)} - {"name"}
     known = {f.name for f in fields(Plan)} - {"task", "model"}
     for name in settings:
