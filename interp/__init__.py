@@ -28,6 +28,9 @@ _EXPORTS = {
     "MLPConfig": "interp.hooked",
     "HookedLSTM": "interp.hooked",
     "LSTMConfig": "interp.hooked",
+    "HookedCPPN": "interp.hooked",
+    "CPPNConfig": "interp.hooked",
+    "Picture": "interp.pictures",
     "ModularArithmetic": "interp.tasks",
     "GroupComposition": "interp.tasks",
     "ToyAddition": "interp.tasks",
@@ -50,6 +53,8 @@ __all__ = sorted([*_EXPORTS, "__version__"])
 
 
 def __getattr__(name: str) -> Any:
+    if name == "picbreeder":
+        return import_module("interp.picbreeder")
     if name not in _EXPORTS:
         raise AttributeError(f"module 'interp' has no attribute {name!r}")
     return getattr(import_module(_EXPORTS[name]), name)

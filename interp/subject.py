@@ -12,11 +12,12 @@ from torch import Tensor
 
 from interp.activations import batches, placed
 from interp.errors import InterpError, MissingCapability
-from interp.hooked import HookedModel, HookedTransformer
+from interp.hooked import HookedCPPN, HookedModel, HookedTransformer
 from interp.tasks import CyclicStructure, Task
 
 if TYPE_CHECKING:
     from interp.checkpoints.series import CheckpointSeries
+    from interp.picbreeder import Genome
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,7 @@ class Subject:
         curves: recorded curves, each a list of (step, value) points.
         warnings: what a reader must know before believing anything, such as NaN in the weights.
         precision: the dtype in which measures run the model, whatever it was loaded in.
+        genome: the graph whose layered form the model is, where it was evolved.
     """
 
     name: str
@@ -59,6 +61,7 @@ class Subject:
     curves: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     precision: torch.dtype = torch.float64
+    genome: Genome | None = None
     _logits: tuple[Any, Tensor] | None = field(default=None, init=False, repr=False, compare=False)
 
     CAPABILITIES: ClassVar[dict[str, str]] = {
@@ -70,6 +73,7 @@ class Subject:
         "input_table": "all possible inputs, a finite table",
         "cyclic": "a task that is addition modulo n, perhaps in disguise",
         "image": "a network that draws an image",
+        "genome": "a network that was evolved as a graph",
         "series": "more than one checkpoint of the run",
         "curves": "recorded training curves",
     }
@@ -97,8 +101,10 @@ class Subject:
             return "it is a single checkpoint, not a series"
         if need == "curves" and not any(len(points) > 1 for points in self.curves.values()):
             return "no training curves were recorded with it"
-        if need == "image":
+        if need == "image" and not isinstance(self.model, HookedCPPN):
             return "it is no network that draws an image"
+        if need == "genome" and self.genome is None:
+            return "it was not read from a genome"
         return None
 
     def require_task(self) -> Task:

@@ -70,6 +70,10 @@ def find(contents: Contents, key: str | None = None) -> Findings:
         InterpError: there are several candidates, or none under ``key``; the message lists them.
     """
     containers = contents.tree if isinstance(contents.tree, (Mapping, list, Stub)) else {}
+    if (
+        isinstance(contents.tree, TensorRef) and contents.format == "pickle"
+    ):  # a pickled array, as JAX's users keep them
+        containers = {"array": contents.tree}
     candidates = {c.where: c for c in _candidates(containers, (), Counter())}
     if not candidates:
         held = ", ".join(map(str, list(contents.tree)[:10])) if isinstance(contents.tree, Mapping) else "no mapping"
@@ -248,6 +252,8 @@ def _step(top: Mapping[Any, Any]) -> int | None:
 
 
 def _config(top: Mapping[Any, Any]) -> dict[str, Any]:
+    if isinstance(top.get("arch"), str):
+        return {"arch": top["arch"]}
     for name in CONFIG:
         value = top.get(name)
         if isinstance(value, Stub):  # argparse.Namespace, a dataclass

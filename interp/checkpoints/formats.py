@@ -11,7 +11,7 @@ import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -23,7 +23,10 @@ from interp.checkpoints.restricted_pickle import RestrictedUnpickler
 from interp.checkpoints.tensors import TensorRef, damage, guarded
 from interp.errors import InterpError, UnreadableFile, naming
 
-SUFFIXES = (".pt", ".pth", ".ckpt", ".bin", ".pkl", ".safetensors", ".npz")
+if TYPE_CHECKING:
+    from interp.picbreeder import Genome
+
+SUFFIXES = (".pt", ".pth", ".ckpt", ".bin", ".pkl", ".safetensors", ".npz", ".xml")
 INDEX_SUFFIX = ".safetensors.index.json"
 MAX_UNPACKED = 8 << 30  # bytes that a compressed archive may unpack to
 
@@ -37,6 +40,7 @@ class Contents:
         tree: usually a dict by name.
         metadata: the file's own header, where the format has one.
         stubs: classes that the file names and that are not read; their objects are inert `Stub`s in the tree.
+        genome: the graph of an evolved network, whose layered form is in the tree.
     """
 
     path: Path
@@ -44,6 +48,7 @@ class Contents:
     tree: Any
     metadata: dict[str, str] = field(default_factory=dict)
     stubs: tuple[str, ...] = ()
+    genome: Genome | None = None
 
 
 def read(path: Path) -> Contents:
@@ -79,13 +84,16 @@ def _reader_of(path: Path) -> Callable[[Path], Contents]:
         return _read_safetensors
     if head[:1] == b"\x80":
         return _read_pickle
+    if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
+        return _read_genome
     if path.suffix in SUFFIXES:
         raise UnreadableFile(
             f"{path}: truncated or corrupted: it ends in {path.suffix}, but starts with the bytes {head[:8].hex(' ')}, "
-            "which is neither a torch file, a safetensors file nor an npz; copy or save it again"
+            "which is neither a torch file, a safetensors file, an npz nor XML; copy or save it again"
         )
     raise UnreadableFile(
-        f"{path} is of no known format; known are torch.save files, safetensors (single or sharded with an index) and npz"
+        f"{path} is of no known format; known are torch.save files, safetensors (single or sharded with an index), npz, and "
+        "Picbreeder genomes (XML, or zipped XML)"
     )
 
 
@@ -98,8 +106,10 @@ def _read_zip(path: Path) -> Contents:
         return Contents(path, "torch zip", plain(tree), stubs=tuple(stubs))
     if any(n.endswith(".npy") for n in names):
         return _read_npz(path, archive)
+    if len(names) == 1 and "/" not in names[0] and Path(names[0]).suffix in ("", ".xml"):
+        return _read_genome(path)
     raise UnreadableFile(
-        f"{path} is a zip archive, but neither torch.save's (no data.pkl) nor numpy's (no .npy); it holds "
+        f"{path} is a zip archive, but neither torch.save's (no data.pkl) nor numpy's (no .npy), nor one genome; it holds "
         + ", ".join(names[:5])
     )
 
@@ -225,6 +235,18 @@ def _read_pickle(path: Path) -> Contents:
             return Contents(path, "pickle", plain(reader.load()), stubs=tuple(reader.stubs))
         except (pickle.UnpicklingError, EOFError) as error:
             raise UnreadableFile(f"{path}: a truncated or corrupted pickle ({error}); copy it again") from error
+
+
+def _read_genome(path: Path) -> Contents:
+    """A genome in its layered form, with a header as `interp.save` writes it."""
+    from interp.checkpoints.layouts.suite import HEADER
+    from interp.checkpoints.save import header_text
+    from interp.picbreeder import read as read_picbreeder
+
+    genome = read_picbreeder(path)
+    model = genome.layered()
+    tree = {name: TensorRef.of(parameter.detach()) for name, parameter in model.named_parameters()}
+    return Contents(path, "Picbreeder genome", tree, {HEADER: header_text(model.config, None, None)}, genome=genome)
 
 
 def sha256(path: Path) -> str:

@@ -40,7 +40,8 @@ def load(
     """Open a checkpoint file, a run directory or a folder of steps as a `Subject`.
 
     Args:
-        source: the path. Torch files (zip and legacy, saved on any device), safetensors (single, sharded), npz.
+        source: the path. Torch files (zip and legacy, saved on any device), safetensors (single, sharded), npz, Picbreeder
+            genomes (XML, zipped or not), folders of akarshkumar0101/fer.
         task: what the network was trained on, as a spec (``modular:p=113,seed=1``) or a Task. By default it is rebuilt
             from what the file, or ``cfg.json`` beside it, says.
         layout: name of the layout, with options (``linear_chain:orientation=out_in``), where it is not recognised.
@@ -64,8 +65,9 @@ def load(
     model = loader.model(entry)
     converted = loader.converted
     chosen, note = _task(opened, entry, converted, task)
-    notes = [*converted.notes, *([note] if note else [])]
-    unread = opened.open(entry)[0].stubs
+    contents = opened.open(entry)[0]
+    notes = [*converted.notes, *(contents.genome.notes if contents.genome else ()), *([note] if note else [])]
+    unread = contents.stubs
     if unread:
         notes.append(f"the file names classes that were not read, and nothing of theirs was run: {', '.join(unread)}")
     if chosen is not None:
@@ -84,6 +86,7 @@ def load(
         step=entry.step,
         provenance=_provenance(opened, entry, loader, notes),
         curves=opened.curves,
+        genome=contents.genome,
         warnings=[*converted.warnings, *_nonfinite(model)],
     )
 

@@ -211,6 +211,17 @@ def _first(value: Any, *_: Any) -> Any:
     return value
 
 
+def _jax_array(function: Any, args: Sequence[Any], state: Any, *_: Any) -> Any:
+    """A JAX array is pickled as the numpy array that it is made of: how to begin it, and its state."""
+    if not isinstance(function, Function):
+        return Stub(function, args, state)
+    array = function(*args)
+    if not isinstance(array, _NumpyArray):
+        raise pickle.UnpicklingError("a JAX array that is made of no numpy array")
+    array.__setstate__(state)
+    return array
+
+
 STORAGES = {
     "DoubleStorage": torch.float64, "FloatStorage": torch.float32, "HalfStorage": torch.float16,
     "BFloat16Storage": torch.bfloat16, "LongStorage": torch.int64, "IntStorage": torch.int32,
@@ -245,6 +256,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "numpy.core.multiarray._reconstruct": _NumpyArray,
     "numpy.core.multiarray.scalar": _numpy_scalar,
     "numpy.core.numeric._frombuffer": _array_from,
+    "jax._src.array._reconstruct_array": _jax_array,
 }
 
 

@@ -11,6 +11,7 @@ from interp.checkpoints.find import Findings, Found, find
 from interp.checkpoints.formats import INDEX_SUFFIX, SUFFIXES, Contents, read
 from interp.checkpoints.layouts import FileInfo
 from interp.checkpoints.layouts.suite import read_header
+from interp.checkpoints.pickled_values import Stub
 from interp.checkpoints.series import Entry, steps_of
 from interp.errors import InterpError, UnreadableFile, naming
 
@@ -100,6 +101,10 @@ def open_source(path: str | Path, key: str | None = None, member: int = 0) -> So
 
 
 def _open_directory(path: Path, key: str | None, member: int) -> Source:
+    if (path / "params.pkl").is_file() and (path / "arch.pkl").is_file():  # a folder of akarshkumar0101/fer
+        source = open_source(path / "params.pkl", key, member)
+        source.path = path
+        return source
     if (path / "run.json").is_file() and (path / "checkpoints").is_dir():
         run = read_json(path / "run.json")
         source = _open_directory(path / "checkpoints", key, member)
@@ -150,7 +155,20 @@ def _sibling_config(folder: Path) -> dict[str, Any]:
     for name in CONFIG_FILES:
         if (folder / name).is_file():
             return read_json(folder / name)
-    return {}
+    return _fer_config(folder)
+
+
+def _fer_config(folder: Path) -> dict[str, Any]:
+    """What akarshkumar0101/fer stores beside its weights: ``arch.pkl`` (a text), and ``args.pkl`` where it was trained."""
+    config: dict[str, Any] = {}
+    for name in ("args.pkl", "arch.pkl") if (folder / "arch.pkl").is_file() else ():
+        if (folder / name).is_file():
+            tree = read(folder / name).tree
+            value = tree.state if isinstance(tree, Stub) else tree
+            config |= {str(k): v for k, v in value.items()} if isinstance(value, dict) else {"arch": value}
+    if config and not isinstance(config.get("arch"), str):
+        raise UnreadableFile(f"{folder / 'arch.pkl'} holds no text, so the weights beside it have no architecture")
+    return config
 
 
 def _points(curves: dict[str, list[float]], step: int) -> dict[str, list[tuple[int, float]]]:

@@ -56,7 +56,12 @@ SETTINGS = (
     Setting("epochs", int, "The same, in passes over the train set.", TRAINING),
     Setting("batch_size", str, "Examples per update, or full; the full batch where the recipe has none.", TRAINING),
     Setting("warmup", int, "Steps over which the learning rate rises from 0.", TRAINING),
-    Setting("init", str, "Initial weights: normal (variance 1/fan-in) or torch (what torch's modules draw).", TRAINING),
+    Setting(
+        "init",
+        str,
+        "Initial weights: normal (variance 1/fan-in), truncated (cut at two deviations), or torch (what torch's modules draw).",
+        TRAINING,
+    ),
     Setting("init_scale", str, "Every initial parameter times this.", TRAINING),
     Setting("embedding_scale", str, "The embeddings' initial parameters times this besides.", TRAINING),
     Setting("l1", str, "Adds l1 * sum |theta| to the loss.", TRAINING),

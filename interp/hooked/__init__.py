@@ -1,4 +1,4 @@
-"""Hooked models: transformers, MLPs and LSTMs whose activations pass through named hook points."""
+"""Hooked models: transformers, MLPs, LSTMs and CPPNs whose activations pass through named hook points."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ from typing import Any
 
 from interp.errors import InterpError, UnknownName, unknown
 from interp.hooked.base import Config, HookedModel, HookPoint
+from interp.hooked.cppn import HookedCPPN
+from interp.hooked.cppn_parts import CPPNConfig
 from interp.hooked.lstm import HookedLSTM, LSTMConfig
 from interp.hooked.mlp import HookedMLP, MLPConfig
 from interp.hooked.transformer import HookedTransformer, TransformerConfig
 
 MODELS: dict[str, type[HookedModel]] = {
-    cls.config_class.kind: cls for cls in (HookedTransformer, HookedMLP, HookedLSTM)
+    cls.config_class.kind: cls for cls in (HookedTransformer, HookedMLP, HookedLSTM, HookedCPPN)
 }
 
 
@@ -42,6 +44,6 @@ def build(config: Config) -> HookedModel:
 
 
 __all__ = [
-    "MODELS", "Config", "HookPoint", "HookedLSTM", "HookedMLP", "HookedModel", "HookedTransformer", "LSTMConfig",
-    "MLPConfig", "TransformerConfig", "build", "config_from_dict",
+    "MODELS", "CPPNConfig", "Config", "HookPoint", "HookedCPPN", "HookedLSTM", "HookedMLP", "HookedModel",
+    "HookedTransformer", "LSTMConfig", "MLPConfig", "TransformerConfig", "build", "config_from_dict",
 ]  # fmt: skip

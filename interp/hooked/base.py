@@ -168,8 +168,9 @@ class HookedModel(HookedRootModule):
             seed: of a generator of its own; torch's global one is left alone.
             scale: factor on what is drawn.
             scheme: ``"normal"``: matrices normal with variance ``scale**2 / fan_in``, vectors zero (norms: one); an
-                embedding counts its width as its fan-in. ``"torch"``: bit for bit the numbers that torch's modules
-                hold after ``torch.manual_seed(seed)``, times ``scale``, biases too.
+                embedding counts its width as its fan-in. ``"truncated"``: the same, cut at two standard deviations.
+                ``"torch"``: bit for bit the numbers that torch's modules hold after ``torch.manual_seed(seed)``, times
+                ``scale``, biases too.
 
         Raises:
             UnknownName: no such scheme.

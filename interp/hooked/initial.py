@@ -12,6 +12,8 @@ from torch import Tensor, nn
 if TYPE_CHECKING:
     from interp.hooked.base import HookedModel
 
+STD_CUT_AT_TWO = 0.87962566103423978  # standard deviation of a standard normal cut at -2 and 2
+
 
 @torch.no_grad()
 def normal(model: HookedModel, generator: torch.Generator, scale: float) -> None:
@@ -23,6 +25,22 @@ def normal(model: HookedModel, generator: torch.Generator, scale: float) -> None
         else:
             noise = torch.randn(parameter.shape, generator=generator, dtype=torch.float64) * std * scale
             parameter.copy_(noise.to(parameter.dtype))
+
+
+@torch.no_grad()
+def truncated(model: HookedModel, generator: torch.Generator, scale: float) -> None:
+    """As `normal`, with matrices drawn from a normal cut at two of its standard deviations, of the same variance.
+
+    Source: the ``lecun_normal`` of Flax, by which Kumar et al. 2025 train their CPPNs.
+    """
+    normal(model, generator, 1.0)
+    for name, parameter in model.named_parameters():
+        std = model.init_std(name, parameter)
+        if std is not None:
+            drawn = nn.init.trunc_normal_(
+                torch.empty(parameter.shape, dtype=torch.float64), a=-2.0, b=2.0, generator=generator
+            )
+            parameter.copy_((drawn * std * scale / STD_CUT_AT_TWO).to(parameter.dtype))
 
 
 @torch.no_grad()
@@ -71,4 +89,8 @@ def _blank(like: Tensor) -> Tensor:
     return torch.empty(like.shape, dtype=torch.float32)
 
 
-SCHEMES: dict[str, Callable[[HookedModel, torch.Generator, float], None]] = {"normal": normal, "torch": torch_default}
+SCHEMES: dict[str, Callable[[HookedModel, torch.Generator, float], None]] = {
+    "normal": normal,
+    "truncated": truncated,
+    "torch": torch_default,
+}

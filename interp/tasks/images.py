@@ -14,6 +14,7 @@ from torch import Tensor
 
 from interp.errors import InterpError, UnreadableFile
 from interp.hooked.base import HookedModel
+from interp.hooked.cppn_parts import coordinates
 from interp.tasks.base import Task, ranges
 from interp.tasks.checks import check_common, text_field
 from interp.tasks.files import FileKey, file_key
@@ -93,16 +94,6 @@ class ImageTask(Task):
     def fit(self, model: HookedModel) -> Self:
         self._fit_vectors(model, 4)
         return self
-
-
-def coordinates(rows: int, columns: int) -> Tensor:
-    """``y, x, d, b`` of every pixel ``[row * col, 4]``, row-major.
-
-    >>> coordinates(1, 3)[:, 0].tolist()  # y runs along a row
-    [-1.0, 0.0, 1.0]
-    """
-    x, y = torch.meshgrid(torch.linspace(-1, 1, rows), torch.linspace(-1, 1, columns), indexing="ij")
-    return torch.stack([y, x, 1.4 * (x**2 + y**2).sqrt(), torch.ones_like(x)], dim=-1).reshape(-1, 4)
 
 
 @lru_cache(maxsize=4)

@@ -10,6 +10,7 @@ import torch
 
 from interp.errors import InterpError, UnknownName, require_range, unknown
 from interp.hooked import Config, config_from_dict
+from interp.hooked.initial import SCHEMES
 from interp.tasks import Task, task_from_dict, task_to_dict
 from interp.training.members import check_member
 from interp.training.optimizers import RATES, Optimizer
@@ -29,8 +30,8 @@ class Plan:
         steps: number of updates.
         batch_size: None trains on the full batch; otherwise every epoch is a shuffle cut into batches, the last one
             smaller where it does not divide.
-        init: ``"normal"`` or ``"torch"``, see `HookedModel.init_weights`; init_scale multiplies every initial parameter,
-            embedding_scale the embeddings besides.
+        init: ``"normal"``, ``"truncated"`` or ``"torch"``, see `HookedModel.init_weights`; init_scale multiplies every
+            initial parameter, embedding_scale the embeddings besides.
         warmup: the learning rates rise linearly from 0 over this many steps.
         l1: ``l1 * sum |theta|`` is added to the loss; norm_penalty: ``- norm_penalty * sum theta^2`` is (the norm grows).
         clip_norm: the gradient of each member is clipped to this norm; normalise: divided by its norm.
@@ -80,8 +81,8 @@ class Plan:
             require_range("late_weight_decay", self.late_weight_decay, 0)
         if self.late_at != MEMORISED:
             require_whole("late_at", self.late_at, 0)
-        if self.init not in ("normal", "torch"):
-            raise UnknownName(unknown("initialisation", self.init, ("normal", "torch")))
+        if self.init not in SCHEMES:
+            raise UnknownName(unknown("initialisation", self.init, SCHEMES))
         if self.dtype not in DTYPES:
             raise UnknownName(unknown("dtype", self.dtype, DTYPES))
         if not self.members:

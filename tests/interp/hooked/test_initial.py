@@ -94,7 +94,7 @@ def test_normal_draws_written_out() -> None:
 
 def test_refusals() -> None:
     """An unknown scheme names the nearest; a transformer says which schemes there are."""
-    with pytest.raises(UnknownName, match=r"did you mean 'torch'\? \(known: normal, torch\)"):
+    with pytest.raises(UnknownName, match=r"did you mean 'torch' or 'truncated'\? \(known: normal, torch, truncated\)"):
         make("deep").init_weights(0, scheme="torhc")
     with pytest.raises(InterpError, match="HookedTransformer .* use 'normal'"):
         HookedTransformer(TRANSFORMERS["plain"]).init_weights(0, scheme="torch")

@@ -1,0 +1,162 @@
+"""Reading a genome: Picbreeder's XML, bare or in a zip archive. Nothing in it is resolved, fetched or run."""
+
+from __future__ import annotations
+
+import math
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Any
+from xml.etree.ElementTree import Element, ParseError
+
+import defusedxml.ElementTree as SafeTree
+from defusedxml import DefusedXmlException
+
+from interp.errors import InterpError, UnreadableFile, naming
+from interp.picbreeder.genome import Genome, Link, Node
+
+MAX_BYTES = 16 << 20  # of the unpacked XML
+MAX_MEMBERS = 16  # of the archive
+MAX_NODES, MAX_LINKS = 10_000, 100_000
+
+INPUT_LABELS = {"x": "x", "y": "y", "d": "d", "bias": "b"}
+OUTPUT_LABELS = {"ink": "value", "brightness": "value", "hue": "hue", "saturation": "saturation"}
+
+
+def read(path: str | Path) -> Genome:
+    """The genome in a file of Picbreeder's.
+
+    Raises:
+        UnreadableFile: missing, damaged, too large once unpacked, with entities, or no genome.
+        InterpError: a genome that draws no picture; see `Genome`.
+    """
+    path = Path(path)
+    try:
+        data = unpack(path)
+        return parse(data, path.stem)
+    except OSError as error:
+        raise UnreadableFile(f"cannot read {path}: {error.strerror or error}; check the path") from None
+    except InterpError as error:
+        raise naming(path, error) from None
+
+
+def unpack(path: Path) -> bytes:
+    """The XML in a file: the file itself, or the one member of a zip archive.
+
+    Raises:
+        UnreadableFile: damaged, several members, or more than `MAX_BYTES`.
+    """
+    with path.open("rb") as file:
+        zipped = file.read(4) == b"PK\x03\x04"
+        if not zipped:
+            file.seek(0)
+            data = file.read(MAX_BYTES + 1)
+            return _checked(data)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = [m for m in archive.infolist() if not m.is_dir()]
+            if len(members) != 1:
+                raise UnreadableFile(
+                    f"the archive holds {len(members)} files, and a genome is one; unpack it and name the XML file"
+                )
+            with archive.open(members[0]) as member:
+                return _checked(member.read(MAX_BYTES + 1))  # what is read counts, not what the header claims
+    except InterpError:
+        raise
+    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, ValueError, zlib.error) as error:
+        raise UnreadableFile(f"truncated or corrupted zip archive ({error}); copy it again") from None
+
+
+def _checked(data: bytes) -> bytes:
+    if len(data) > MAX_BYTES:
+        raise UnreadableFile(f"unpacks to more than {MAX_BYTES >> 20} MiB, and a genome takes a few KiB; refused")
+    return data
+
+
+def parse(data: bytes, name: str) -> Genome:
+    """The genome in the bytes of an XML file.
+
+    Raises:
+        UnreadableFile, InterpError: see `read`.
+    """
+    try:
+        root = SafeTree.fromstring(data, forbid_dtd=True)
+    except DefusedXmlException as error:
+        kind = type(error).__name__.removesuffix("Forbidden")
+        raise UnreadableFile(f"the XML declares what a genome has no use for ({kind}), which is refused") from None
+    except (ParseError, ValueError, LookupError) as error:
+        raise UnreadableFile(f"truncated or damaged XML ({error}); copy it again") from None
+    genome = root if root.tag == "genome" else root.find(".//genome")
+    if genome is None:
+        raise UnreadableFile(f"no Picbreeder genome: the XML's <{root.tag[:40]}> holds no <genome>")
+    nodes, links = genome.findall("nodes/node"), genome.findall("links/link")
+    if len(nodes) > MAX_NODES or len(links) > MAX_LINKS:
+        raise UnreadableFile(
+            f"{len(nodes):,} nodes and {len(links):,} links; at most {MAX_NODES:,} and {MAX_LINKS:,} are read"
+        )
+    for what, listed in (("nodes", nodes), ("links", links)):
+        part = genome.find(what)
+        stated = part.get("count") if part is not None else None
+        if part is None or (stated is not None and stated != str(len(listed))):
+            raise UnreadableFile(f"truncated genome: {stated or 'no'} {what} are announced, {len(listed)} are there")
+    notes: list[str] = []
+    made = [_node(n, notes) for n in nodes]
+    wired = [_link(item) for item in links]
+    _imply_colour(made, wired, notes)
+    return Genome(name, tuple(made), tuple(wired), tuple(notes))
+
+
+def _imply_colour(nodes: list[Node], links: list[Link], notes: list[str]) -> None:
+    """``ink`` is brightness alone: hue and saturation are nodes that read it with weight 0."""
+    outputs = {n.role: n for n in nodes if n.kind == "out"}
+    if "value" not in outputs or outputs["value"].label != "ink":
+        return
+    for role in ("hue", "saturation"):
+        if role not in outputs:
+            node = Node(f"{role}_implied", "out", "identity", role, role)
+            nodes.append(node)
+            links.append(Link(outputs["value"].id, node.id, 0.0))
+    notes.append("its output is ink: brightness alone, with hue and saturation 0")
+
+
+def _node(element: Element, notes: list[str]) -> Node:
+    kind, node = element.get("type", ""), _id(element, "marking", "node")
+    if kind not in ("in", "hidden", "out"):
+        raise UnreadableFile(f"node {node} has the type {kind[:40]!r}; known are in, hidden and out")
+    text = (element.findtext("activation") or "").strip()
+    if not text:
+        raise UnreadableFile(f"truncated genome: node {node} has no activation")
+    label = element.get("label", "")
+    roles: dict[str, str] = {"in": INPUT_LABELS, "out": OUTPUT_LABELS, "hidden": {}}[kind]
+    role = "" if kind == "hidden" else roles.get(label.strip().lower(), label)
+    if _number(element.get("bias", "0"), f"the bias of node {node}"):
+        notes.append(
+            f"node {node} states a bias of {element.get('bias')}, which the published networks leave out, as here"
+        )
+    return Node(node, kind, text.removesuffix("(x)"), role, label)
+
+
+def _link(element: Element) -> Link:
+    source, target = _id(element, "source", "link"), _id(element, "target", "link")
+    text = element.findtext("weight")
+    if text is None:
+        raise UnreadableFile(f"truncated genome: the link from {source} to {target} has no weight")
+    return Link(source, target, _number(text, f"the weight of the link from {source} to {target}"))
+
+
+def _id(element: Element, tag: str, owner: str) -> str:
+    found = element.find(tag)
+    branch, number = (found.get("branch"), found.get("id")) if found is not None else (None, None)
+    if not branch or not number:
+        raise UnreadableFile(f"truncated genome: a {owner} has no {tag} with branch and id")
+    return f"{branch}_{number}"
+
+
+def _number(text: Any, what: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise UnreadableFile(f"{what} is {str(text)[:40]!r}, which is no finite number")
+    return value

@@ -1,0 +1,137 @@
+"""Pictures: arrays of colours that show themselves, are saved as PNG, and stand in sheets with labels."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from interp.errors import InterpError
+from interp.files import atomic
+
+GAP = 4  # pixels between tiles
+LINE = 13  # height of a line of text
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """Colours ``[row, col, 3]`` from 0 to 1. A notebook shows it; ``numpy.asarray`` gives the colours.
+
+    Raises:
+        InterpError: an array of another shape.
+    """
+
+    pixels: Tensor
+
+    def __post_init__(self) -> None:
+        shape = tuple(self.pixels.shape)
+        if len(shape) != 3 or shape[-1] != 3 or 0 in shape:
+            raise InterpError(f"a picture is [row, col, 3], got {list(shape)}")
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return self.pixels.shape[0], self.pixels.shape[1]
+
+    def bytes(self) -> np.ndarray:
+        """Colours ``[row, col, 3]`` from 0 to 255; NaN becomes black."""
+        return (self.pixels.detach().cpu().double().nan_to_num(0).clamp(0, 1) * 255).round().to(torch.uint8).numpy()
+
+    def image(self) -> Any:
+        """As a Pillow image."""
+        from PIL import Image
+
+        return Image.fromarray(self.bytes())
+
+    def png(self) -> bytes:  # type: ignore[valid-type]
+        stream = io.BytesIO()
+        self.image().save(stream, "PNG")
+        return stream.getvalue()
+
+    def save(self, path: str | Path) -> Path:
+        """Write a PNG file.
+
+        Raises:
+            InterpError: another suffix.
+        """
+        path = Path(path)
+        if path.suffix.lower() != ".png":
+            raise InterpError(f"{path} must end in .png: that is what is written")
+        with atomic(path) as partial:
+            partial.write_bytes(self.png())
+        return path
+
+    def _repr_png_(self) -> Any:
+        return self.png()
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.asarray(self.pixels.detach().cpu().numpy(), dtype=dtype)
+
+    def __repr__(self) -> str:
+        return f"Picture({self.size[0]} x {self.size[1]})"
+
+
+def from_signed(values: Tensor) -> Tensor:
+    """Values ``[..., row, col]`` as colours ``[..., row, col, 3]``: blue below 0, white at 0, red above.
+
+    Each map is scaled by its largest absolute value where that exceeds 1, so that activations from -1 to 1 compare.
+    """
+    scale = values.abs().amax((-2, -1), keepdim=True).clamp_min(1)
+    v = (values / scale).nan_to_num(0).unsqueeze(-1)
+    red, blue = v.new_tensor([0.77, 0.18, 0.15]), v.new_tensor([0.13, 0.36, 0.71])
+    return 1 - v.clamp_min(0) * (1 - red) - (-v).clamp_min(0) * (1 - blue)
+
+
+def sheet(
+    tiles: Sequence[Sequence[Picture | None]],
+    labels: Sequence[Sequence[str]] | None = None,
+    rows: Sequence[str] = (),
+    columns: Sequence[str] = (),
+) -> Picture:
+    """Tiles of one size in rows, on white, as one picture.
+
+    Args:
+        tiles: by row; None leaves a place empty.
+        labels: a short text under each tile.
+        rows: text to the left of each row; columns: above each column.
+    """
+    from PIL import Image, ImageDraw, ImageFont
+
+    some = next((t for row in tiles for t in row if t is not None), None)
+    if some is None:
+        raise InterpError("a sheet needs at least one picture")
+    height, width = some.size
+    font = ImageFont.load_default(size=11)
+    left = GAP + max((int(font.getlength(text)) + GAP for text in rows), default=0)
+    top = GAP + (LINE + GAP if columns else 0)
+    step_y, step_x = height + GAP + (LINE if labels is not None else 0), width + GAP
+    across = max(map(len, tiles))
+    page = Image.new("RGB", (left + across * step_x, top + len(tiles) * step_y), "white")
+    draw = ImageDraw.Draw(page)
+    for j, text in enumerate(columns):
+        draw.text((left + j * step_x, GAP), fitting(text, width, font), fill="#333", font=font)
+    for i, row in enumerate(tiles):
+        y = top + i * step_y
+        if i < len(rows):
+            draw.text((GAP, y + (height - LINE) // 2), rows[i], fill="#333", font=font)
+        for j, tile in enumerate(row):
+            if tile is None:
+                continue
+            page.paste(tile.image(), (left + j * step_x, y))
+            if labels is not None:
+                text = fitting(labels[i][j], width, font)
+                draw.text((left + j * step_x, y + height), text, fill="#555", font=font)
+    return Picture(torch.from_numpy(np.array(page)).double() / 255)
+
+
+def fitting(text: str, width: int, font: Any) -> str:
+    """As much of a text as fits a width in pixels."""
+    while text and font.getlength(text) > width:
+        text = text[:-1]
+    return text
