@@ -49,7 +49,8 @@ class Picture:
 
         return Image.fromarray(self.bytes())
 
-    def png(self) -> bytes:  # type: ignore[valid-type]
+    def png(self) -> Any:
+        """The bytes of a PNG file."""
         stream = io.BytesIO()
         self.image().save(stream, "PNG")
         return stream.getvalue()
@@ -71,7 +72,9 @@ class Picture:
         return self.png()
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        return np.asarray(self.pixels.detach().cpu().numpy(), dtype=dtype)
+        pixels = self.pixels.detach().cpu()
+        array = (pixels.float() if pixels.dtype == torch.bfloat16 else pixels).numpy()
+        return np.array(array, dtype=dtype, copy=True) if copy else np.asarray(array, dtype=dtype)
 
     def __repr__(self) -> str:
         return f"Picture({self.size[0]} x {self.size[1]})"
@@ -82,8 +85,9 @@ def from_signed(values: Tensor) -> Tensor:
 
     Each map is scaled by its largest absolute value where that exceeds 1, so that activations from -1 to 1 compare.
     """
-    scale = values.abs().amax((-2, -1), keepdim=True).clamp_min(1)
-    v = (values / scale).nan_to_num(0).unsqueeze(-1)
+    finite = values.where(values.isfinite(), torch.zeros_like(values))
+    scale = finite.abs().amax((-2, -1), keepdim=True).clamp_min(1)
+    v = (values / scale).nan_to_num(0).clamp(-1, 1).unsqueeze(-1)
     red, blue = v.new_tensor([0.77, 0.18, 0.15]), v.new_tensor([0.13, 0.36, 0.71])
     return 1 - v.clamp_min(0) * (1 - red) - (-v).clamp_min(0) * (1 - blue)
 
@@ -100,13 +104,18 @@ def sheet(
         tiles: by row; None leaves a place empty.
         labels: a short text under each tile.
         rows: text to the left of each row; columns: above each column.
+
+    Raises:
+        InterpError: no tile, tiles of different sizes, or labels that are not one for each.
     """
     from PIL import Image, ImageDraw, ImageFont
 
-    some = next((t for row in tiles for t in row if t is not None), None)
-    if some is None:
-        raise InterpError("a sheet needs at least one picture")
-    height, width = some.size
+    sizes = {t.size for row in tiles for t in row if t is not None}
+    if len(sizes) != 1:
+        raise InterpError(f"a sheet needs pictures of one size, got {sorted(sizes) or 'none'}")
+    if labels is not None and [len(row) for row in labels] != [len(row) for row in tiles]:
+        raise InterpError("the labels of a sheet are one for each of its tiles, in the same rows")
+    height, width = sizes.pop()
     font = ImageFont.load_default(size=11)
     left = GAP + max((int(font.getlength(text)) + GAP for text in rows), default=0)
     top = GAP + (LINE + GAP if columns else 0)

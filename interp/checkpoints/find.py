@@ -252,15 +252,14 @@ def _step(top: Mapping[Any, Any]) -> int | None:
 
 
 def _config(top: Mapping[Any, Any]) -> dict[str, Any]:
-    if isinstance(top.get("arch"), str):
-        return {"arch": top["arch"]}
+    own = {"arch": top["arch"]} if isinstance(top.get("arch"), str) else {}
     for name in CONFIG:
         value = top.get(name)
         if isinstance(value, Stub):  # argparse.Namespace, a dataclass
             value = value.state
         if isinstance(value, Mapping) and value:
-            return {str(k): v for k, v in value.items()}
-    return {}
+            return {**own, **{str(k): v for k, v in value.items()}}
+    return own
 
 
 def _curves(top: Mapping[Any, Any]) -> dict[str, list[float]]:

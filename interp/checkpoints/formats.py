@@ -99,8 +99,8 @@ def _reader_of(path: Path) -> Callable[[Path], Contents]:
 
 def _read_zip(path: Path) -> Contents:
     archive = zipfile.ZipFile(path)
-    names = archive.namelist()
-    _check_directory(path, len(names))
+    names = [name for name in archive.namelist() if not name.endswith("/")]
+    _check_directory(path, len(archive.namelist()))
     if any(n == "data.pkl" or n.endswith("/data.pkl") for n in names):
         tree, stubs = torch_files.read_zip(path, archive)
         return Contents(path, "torch zip", plain(tree), stubs=tuple(stubs))

@@ -168,6 +168,8 @@ class _NumpyArray(_Frozen):
 def _array_from(data: Any, dtype: _NumpyDType, shape: Sequence[int], order: Any = "C") -> np.ndarray:
     if isinstance(data, str):
         data = data.encode("latin1")
+    if not isinstance(data, (bytes, bytearray)):  # a number would become that many zeros
+        raise pickle.UnpicklingError("an array whose contents are no bytes")
     flat = np.frombuffer(bytes(data), dtype=dtype.resolve())
     return flat.reshape(tuple(shape), order=order)
 

@@ -7,12 +7,11 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from interp.errors import InterpError, UnknownSite
+from interp.errors import UnknownSite
 from interp.hooked.base import HookedModel, HookPoint
-from interp.hooked.cppn_parts import CPPNConfig, activate, coordinates, rgb
+from interp.hooked.cppn_parts import CPPNConfig, Size, Span, activate, plane, rgb
 from interp.pictures import Picture
 
-LONGEST_EDGE = 8192  # of a drawn picture
 PIXELS = 1 << 14  # drawn at a time, so that what a layer holds stays in the cache
 
 
@@ -81,9 +80,9 @@ class HookedCPPN(HookedModel):
     @torch.no_grad()
     def draw(
         self,
-        size: int | tuple[int, int] = 256,
-        x: tuple[float, float] = (-1.0, 1.0),
-        y: tuple[float, float] = (-1.0, 1.0),
+        size: Size = 256,
+        x: Span = (-1.0, 1.0),
+        y: Span = (-1.0, 1.0),
     ) -> Picture:
         """The picture, at any resolution, of any rectangle of the plane.
 
@@ -95,12 +94,8 @@ class HookedCPPN(HookedModel):
         Raises:
             InterpError: no such size, or a rectangle that is none.
         """
-        rows, columns = (size, size) if isinstance(size, int) else size
-        if not all(isinstance(n, int) and 1 <= n <= LONGEST_EDGE for n in (rows, columns)):
-            raise InterpError(f"a picture has 1 to {LONGEST_EDGE} pixels along each edge, got {rows} x {columns}")
-        if not all(torch.tensor(edge, dtype=torch.float64).isfinite().all() and edge[0] != edge[1] for edge in (x, y)):
-            raise InterpError(f"the rectangle x {x}, y {y} has no extent; give two different numbers for each")
-        points = coordinates(rows, columns, x, y, self.dtype).to(self.device)
+        points, rows, columns = plane(size, x, y, self.dtype)
+        points = points.to(self.device)
         colours = torch.cat([self(part) for part in points.split(PIXELS)])
         return Picture(colours.reshape(rows, columns, 3))
 
@@ -113,7 +108,7 @@ class HookedCPPN(HookedModel):
         if site == "hook_color":
             return activation
         parts = site.split(".")
-        if len(parts) == 3 and parts[0] == "layers" and parts[1].isdigit() and int(parts[1]) < len(self.layers):
+        if len(parts) == 3 and parts[0] == "layers" and parts[1].isdecimal() and int(parts[1]) < len(self.layers):
             layer = int(parts[1])
             if parts[2] == "hook_pre":
                 return self._after(self.layer(layer).after_pre(activation.mT), layer + 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -39,6 +40,8 @@ LINEAR = tuple(name for name, activation in CPPN_ACTIVATIONS.items() if activati
 INPUTS = ("y", "x", "d", "b")
 OUTPUTS = ("hue", "saturation", "value")
 MAX_LAYERS, MAX_UNITS = 1000, 100_000  # of an architecture read from a file
+MAX_ARCH = 10_000  # characters
+LONGEST_EDGE = 8192  # of a drawn picture
 
 
 @dataclass(frozen=True)
@@ -93,8 +96,10 @@ def parse_arch(arch: str) -> tuple[int, tuple[tuple[str, int], ...]]:
         InterpError, UnknownName: see `CPPNConfig`.
     """
     form = "write LAYERS;ACTIVATION:UNITS,..., such as 12;cache:15,gaussian:4,identity:2,sin:1"
-    if not isinstance(arch, str) or len(arch) > 10_000:
+    if not isinstance(arch, str):
         raise InterpError(f"an architecture is a text, got {type(arch).__name__}; {form}")
+    if len(arch) > MAX_ARCH:
+        raise InterpError(f"the architecture is a text of {len(arch):,} characters, and {MAX_ARCH:,} are read; {form}")
     layers, separator, units = arch.partition(";")
     if not separator or not re.fullmatch(r"\s*[0-9]{1,9}\s*", layers):
         raise InterpError(f"cannot read the architecture {arch[:100]!r}: {form}")
@@ -158,11 +163,29 @@ class _Activate(torch.autograd.Function):
         return torch.cat(slopes, -2), None
 
 
+Size = int | tuple[int, int]
+Span = tuple[float, float]
+
+
+def plane(size: Size, x: Span, y: Span, dtype: torch.dtype) -> tuple[Tensor, int, int]:
+    """`coordinates` of a picture to draw, with its rows and columns.
+
+    Raises:
+        InterpError: no such size, or a rectangle that has no extent.
+    """
+    rows, columns = (size, size) if isinstance(size, int) else size
+    if not all(isinstance(n, int) and 1 <= n <= LONGEST_EDGE for n in (rows, columns)):
+        raise InterpError(f"a picture has 1 to {LONGEST_EDGE} pixels along each edge, got {rows} x {columns}")
+    if not all(math.isfinite(a) and math.isfinite(b) and a != b for a, b in (x, y)):
+        raise InterpError(f"the rectangle x {x}, y {y} has no extent; give two different numbers for each")
+    return coordinates(rows, columns, x, y, dtype), rows, columns
+
+
 def coordinates(
     rows: int,
     columns: int,
-    x: tuple[float, float] = (-1.0, 1.0),
-    y: tuple[float, float] = (-1.0, 1.0),
+    x: Span = (-1.0, 1.0),
+    y: Span = (-1.0, 1.0),
     dtype: torch.dtype = torch.float32,
 ) -> Tensor:
     """``y, x, d, b`` of every pixel ``[row * col, 4]``, row-major, over a rectangle of the plane: the whole by default.

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from interp.errors import InterpError, UnknownName, unknown
-from interp.hooked.cppn_parts import CPPN_ACTIVATIONS, INPUTS, OUTPUTS, coordinates, rgb
+from interp.hooked.cppn_parts import CPPN_ACTIVATIONS, INPUTS, OUTPUTS, Size, Span, plane, rgb
 from interp.pictures import Picture
 
 if TYPE_CHECKING:
@@ -96,16 +96,24 @@ class Genome:
     @cached_property
     def depths(self) -> dict[str, int]:
         """The layer of every node: inputs 0, others one more than the latest of their sources (at least 1)."""
-        depths = {n.id: 0 for n in self.nodes if n.kind == "in"}
-        waiting = {n.id: set(self.incoming[n.id]) for n in self.nodes if n.kind != "in"}
-        while waiting:
-            ready = [node for node, sources in waiting.items() if sources <= depths.keys()]
-            if not ready:
-                raise InterpError(
-                    "the genome has a cycle, so no order to compute it in: " + " -> ".join(_cycle(waiting))
-                )
-            for node in ready:
-                depths[node] = 1 + max((depths[s] for s in waiting.pop(node)), default=0)
+        depths = {n.id: 0 for n in self.nodes if n.kind == "in" or not self.incoming[n.id]}
+        depths |= {n.id: 1 for n in self.nodes if n.kind != "in" and n.id in depths}
+        missing = {n.id: set(self.incoming[n.id]) for n in self.nodes if n.id not in depths}
+        waiting_for: dict[str, list[str]] = {n.id: [] for n in self.nodes}
+        for target, sources in missing.items():
+            for source in sources:
+                waiting_for[source].append(target)
+        ready = list(depths)
+        while ready:
+            source = ready.pop()
+            for target in waiting_for[source]:
+                missing[target].discard(source)
+                if not missing[target]:
+                    del missing[target]
+                    depths[target] = 1 + max(depths[s] for s in self.incoming[target])
+                    ready.append(target)
+        if missing:
+            raise InterpError("the genome has a cycle, so no order to compute it in: " + " -> ".join(_cycle(missing)))
         return depths
 
     def output(self, role: str) -> Node:
@@ -115,9 +123,9 @@ class Genome:
     @torch.no_grad()
     def maps(
         self,
-        size: int | tuple[int, int] = 256,
-        x: tuple[float, float] = (-1.0, 1.0),
-        y: tuple[float, float] = (-1.0, 1.0),
+        size: Size = 256,
+        x: Span = (-1.0, 1.0),
+        y: Span = (-1.0, 1.0),
         dtype: torch.dtype = torch.float64,
     ) -> dict[str, Tensor]:
         """What every node draws ``[row, col]``, computed along the graph; arguments as in `HookedCPPN.draw`.
@@ -125,8 +133,8 @@ class Genome:
         The graph names the coordinates as Picbreeder does: its x runs along a row of the picture, its y down. The layered
         form names them the other way round.
         """
-        rows, columns = (size, size) if isinstance(size, int) else size
-        along, down, d, b = coordinates(rows, columns, x, y, dtype).T.reshape(4, rows, columns)
+        points, rows, columns = plane(size, x, y, dtype)
+        along, down, d, b = points.T.reshape(4, rows, columns)
         own = {"x": along, "y": down, "d": d, "b": b}
         values: dict[str, Tensor] = {}
         for node in sorted(self.nodes, key=lambda n: self.depths[n.id]):
@@ -141,9 +149,9 @@ class Genome:
 
     def draw(
         self,
-        size: int | tuple[int, int] = 256,
-        x: tuple[float, float] = (-1.0, 1.0),
-        y: tuple[float, float] = (-1.0, 1.0),
+        size: Size = 256,
+        x: Span = (-1.0, 1.0),
+        y: Span = (-1.0, 1.0),
     ) -> Picture:
         """The picture, computed along the graph; arguments as in `HookedCPPN.draw`."""
         maps = self.maps(size, x, y)

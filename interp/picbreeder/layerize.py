@@ -7,14 +7,17 @@ Source: Kumar et al. 2025.
 
 from __future__ import annotations
 
+from collections import Counter
+
 import torch
 
 from interp.errors import InterpError
 from interp.hooked.cppn import HookedCPPN
-from interp.hooked.cppn_parts import INPUTS, MAX_UNITS, OUTPUTS, CPPNConfig, format_arch
+from interp.hooked.cppn_parts import INPUTS, MAX_LAYERS, OUTPUTS, CPPNConfig, format_arch
 from interp.picbreeder.genome import Genome
 
-MAX_WEIGHTS = 100_000_000  # of a layered network
+MAX_WEIGHTS = 20_000_000  # of a layered network
+MAX_SLOTS = 100_000  # that hold a value
 
 
 def layered(genome: Genome) -> HookedCPPN:
@@ -26,11 +29,10 @@ def layered(genome: Genome) -> HookedCPPN:
     slots = assign_slots(genome)
     needed: dict[str, int] = {}
     for layer in slots[1:]:
-        for kind in {kind for kind, _ in layer.values()}:
-            needed[kind] = max(needed.get(kind, 0), sum(k == kind for k, _ in layer.values()))
-    groups = sorted(needed.items())
-    width, n_layers = sum(needed.values()), len(slots) - 1
-    if width > MAX_UNITS or width * width * n_layers > MAX_WEIGHTS:
+        for kind, n in Counter(kind for kind, _ in layer.values()).items():
+            needed[kind] = max(needed.get(kind, 0), n)
+    groups, n_layers, width = sorted(needed.items()), len(slots) - 1, sum(needed.values())
+    if width * width * n_layers > MAX_WEIGHTS:
         raise InterpError(f"the genome would become {n_layers} layers of {width:,} slots, more than can be held")
     starts, offset = {}, 0
     for kind, n in groups:
@@ -63,6 +65,11 @@ def assign_slots(genome: Genome) -> list[dict[str, tuple[str, int]]]:
                 last_use[source] = max(last_use[source], depths[target] - 1)
     for role in OUTPUTS:
         last_use[genome.output(role).id] = n_layers
+    n_slots = sum(max(last - depths[node], 0) + 1 for node, last in last_use.items())
+    if n_layers > MAX_LAYERS or n_slots > MAX_SLOTS:
+        raise InterpError(
+            f"the genome would become {n_layers:,} layers with {n_slots:,} slots in use, more than can be held"
+        )
     order = [genome.by_id[i] for i in computing_order(genome)]
     layers = []
     for depth in range(n_layers + 1):

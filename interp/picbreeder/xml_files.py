@@ -15,8 +15,8 @@ from defusedxml import DefusedXmlException
 from interp.errors import InterpError, UnreadableFile, naming
 from interp.picbreeder.genome import Genome, Link, Node
 
-MAX_BYTES = 16 << 20  # of the unpacked XML
-MAX_MEMBERS = 16  # of the archive
+MAX_BYTES = 2 << 20  # of the unpacked XML
+MAX_ID = 40  # characters of a branch or a number
 MAX_NODES, MAX_LINKS = 10_000, 100_000
 
 INPUT_LABELS = {"x": "x", "y": "y", "d": "d", "bias": "b"}
@@ -32,12 +32,13 @@ def read(path: str | Path) -> Genome:
     """
     path = Path(path)
     try:
-        data = unpack(path)
-        return parse(data, path.stem)
-    except OSError as error:
-        raise UnreadableFile(f"cannot read {path}: {error.strerror or error}; check the path") from None
+        return parse(unpack(path), path.stem)
     except InterpError as error:
         raise naming(path, error) from None
+    except (OSError, ValueError) as error:  # no file, no permission, a path with a null byte
+        raise UnreadableFile(
+            f"cannot read {path}: {getattr(error, 'strerror', None) or error}; check the path"
+        ) from None
 
 
 def unpack(path: Path) -> bytes:
@@ -58,6 +59,10 @@ def unpack(path: Path) -> bytes:
             if len(members) != 1:
                 raise UnreadableFile(
                     f"the archive holds {len(members)} files, and a genome is one; unpack it and name the XML file"
+                )
+            if members[0].compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                raise UnreadableFile(
+                    "is compressed in a way that cannot be bounded while it is read; zip it with deflate"
                 )
             with archive.open(members[0]) as member:
                 return _checked(member.read(MAX_BYTES + 1))  # what is read counts, not what the header claims
@@ -98,7 +103,9 @@ def parse(data: bytes, name: str) -> Genome:
         part = genome.find(what)
         stated = part.get("count") if part is not None else None
         if part is None or (stated is not None and stated != str(len(listed))):
-            raise UnreadableFile(f"truncated genome: {stated or 'no'} {what} are announced, {len(listed)} are there")
+            raise UnreadableFile(
+                f"truncated genome: {(stated or 'no')[:40]} {what} are announced, {len(listed)} are there"
+            )
     notes: list[str] = []
     made = [_node(n, notes) for n in nodes]
     wired = [_link(item) for item in links]
@@ -111,12 +118,12 @@ def _imply_colour(nodes: list[Node], links: list[Link], notes: list[str]) -> Non
     outputs = {n.role: n for n in nodes if n.kind == "out"}
     if "value" not in outputs or outputs["value"].label != "ink":
         return
-    for role in ("hue", "saturation"):
-        if role not in outputs:
-            node = Node(f"{role}_implied", "out", "identity", role, role)
-            nodes.append(node)
-            links.append(Link(outputs["value"].id, node.id, 0.0))
-    notes.append("its output is ink: brightness alone, with hue and saturation 0")
+    added = [role for role in ("hue", "saturation") if role not in outputs]
+    for role in added:
+        nodes.append(Node(f"{role}_implied", "out", "identity", role, role))
+        links.append(Link(outputs["value"].id, nodes[-1].id, 0.0))
+    if added:
+        notes.append(f"its output is ink: brightness alone, with {' and '.join(added)} 0")
 
 
 def _node(element: Element, notes: list[str]) -> Node:
@@ -133,6 +140,8 @@ def _node(element: Element, notes: list[str]) -> Node:
         notes.append(
             f"node {node} states a bias of {element.get('bias')}, which the published networks leave out, as here"
         )
+    if kind == "in" and text.removesuffix("(x)") != "identity":
+        notes.append(f"input {node} states the activation {text[:40]}; an input passes its coordinate on as it is")
     return Node(node, kind, text.removesuffix("(x)"), role, label)
 
 
@@ -147,6 +156,8 @@ def _link(element: Element) -> Link:
 def _id(element: Element, tag: str, owner: str) -> str:
     found = element.find(tag)
     branch, number = (found.get("branch"), found.get("id")) if found is not None else (None, None)
+    if max(len(branch or ""), len(number or "")) > MAX_ID:
+        raise UnreadableFile(f"damaged genome: the {tag} of a {owner} has an id of more than {MAX_ID} characters")
     if not branch or not number:
         raise UnreadableFile(f"truncated genome: a {owner} has no {tag} with branch and id")
     return f"{branch}_{number}"

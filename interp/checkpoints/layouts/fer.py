@@ -42,6 +42,8 @@ class FerLayout:
             kernels = _cut(next(iter(weights.values())).load(), shapes, config)
         else:
             kernels = {int(KERNEL.fullmatch(n)[1]): w for n, w in weights.items()}  # pyright: ignore[reportOptionalSubscript]
+            if len(kernels) < len(weights):
+                raise InterpError(f"two of the kernels have one number: {', '.join(weights)[:200]}")
             held = {i: w.shape for i, w in kernels.items()}
             wrong = [
                 f"Dense_{i} {list(s)}, not {list(held.get(i, ()))}" for i, s in enumerate(shapes) if held.get(i) != s
@@ -69,11 +71,11 @@ def flat_index(config: CPPNConfig, index: int) -> tuple[int, int, int]:
     >>> flat_index(CPPNConfig("12;cache:15,gaussian:4,identity:2,sin:1"), 4371)  # the skull's mouth
     (7, 15, 15)
     """
-    for layer, (rows, columns) in _alphabetical(kernel_shapes(config)):
+    for layer, (rows, columns) in _alphabetical(kernel_shapes(config)) if index >= 0 else ():
         if index < rows * columns:
             return layer, *divmod(index, columns)
         index -= rows * columns
-    raise InterpError("the index is beyond the weights of the network")
+    raise InterpError(f"{index} is no index of the weights of {config.arch!r}")
 
 
 def _alphabetical(shapes: list[tuple[int, int]]) -> list[tuple[int, tuple[int, int]]]:
