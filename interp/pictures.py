@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +69,14 @@ class Picture:
         with atomic(path) as partial:
             partial.write_bytes(self.png())
         return path
+
+    def data_uri(self) -> str:
+        """The PNG file as a ``data:`` address."""
+        return "data:image/png;base64," + base64.b64encode(self.png()).decode()
+
+    def html(self, label: str) -> str:
+        """An ``img`` element that needs no file."""
+        return f'<img src="{self.data_uri()}" alt="{escape(label, quote=True)}" style="max-width:100%">'
 
     def _repr_png_(self) -> Any:
         return self.png()

@@ -9,6 +9,8 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
+from interp.pictures import Picture
+
 
 @dataclass
 class Result:
@@ -18,15 +20,17 @@ class Result:
         metrics: plain numbers, strings, lists and None, by name. The names are part of an analysis' contract.
         tables: pandas DataFrames by name; each becomes a CSV file.
         figures: plotly figures by name.
+        pictures: `Picture`s by name; each becomes a PNG file.
         notes: sentences for the reader: definitions used, what misleads, what was left out.
         headline: one sentence that says what was found.
-        lead: name of the figure that belongs on top of a report, if any.
+        lead: name of the figure or picture that belongs on top of a report, if any.
         context: filled in by the host: options, dtype, device, seed, seconds, checkpoint hash, versions.
     """
 
     metrics: dict[str, Any] = field(default_factory=dict)
     tables: dict[str, pd.DataFrame] = field(default_factory=dict)
     figures: dict[str, go.Figure] = field(default_factory=dict)
+    pictures: dict[str, Picture] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     headline: str = ""
     lead: str | None = None
@@ -40,6 +44,7 @@ class Result:
             for k, v in self.metrics.items()
         )
         parts.append(f"<table>{rows}</table>")
+        parts += [f"<p>{html.escape(name)}<br>{picture.html(name)}</p>" for name, picture in self.pictures.items()]
         parts += [f.to_html(full_html=False, include_plotlyjs="cdn") for f in self.figures.values()]
         parts += [t.head(12).to_html(border=0, index=False) for t in self.tables.values()]
         parts += [f"<p>{html.escape(note)}</p>" for note in self.notes]
@@ -50,6 +55,7 @@ class Result:
         lines += [f"  {name}: {format_metric(value)}" for name, value in self.metrics.items()]
         lines += [f"  table {name} {list(t.shape)}" for name, t in self.tables.items()]
         lines += [f"  figure {name}" for name in self.figures]
+        lines += [f"  picture {name}" for name in self.pictures]
         return "\n".join(lines)
 
 
@@ -90,16 +96,18 @@ def check_result(result: Any) -> None:
     """
     if not isinstance(result, Result):
         raise TypeError(f"an analysis returns a Result, this one returned {type(result).__name__}")
-    for kind, expected in (("tables", pd.DataFrame), ("figures", go.Figure)):
+    for kind, expected in (("tables", pd.DataFrame), ("figures", go.Figure), ("pictures", Picture)):
         for name, item in getattr(result, kind).items():
             if not isinstance(item, expected):
                 raise TypeError(f"{kind}[{name!r}] must be a {expected.__name__}, got {type(item).__name__}")
-    if result.lead is not None and result.lead not in result.figures:
+    shown = [*result.figures, *result.pictures]
+    if result.lead is not None and result.lead not in shown:
         raise ValueError(
-            f"lead {result.lead!r} is none of the figures: {', '.join(result.figures) or 'there are none'}"
+            f"lead {result.lead!r} is none of the figures and pictures: {', '.join(shown) or 'there are none'}"
         )
-    files: dict[str, str] = {}
-    for name in result.tables:
-        other = files.setdefault(table_file(name), name)
-        if other != name:
-            raise ValueError(f"tables {other!r} and {name!r} would share one file; rename one")
+    for kind in ("tables", "pictures"):
+        files: dict[str, str] = {}
+        for name in getattr(result, kind):
+            other = files.setdefault(table_file(name), name)
+            if other != name:
+                raise ValueError(f"{kind} {other!r} and {name!r} would share one file; rename one")

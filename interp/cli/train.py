@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from interp.cli.architectures import ARCHITECTURE_HELP
+from interp.cli.architectures import architectures
 from interp.cli.failures import escape, interruptible
 from interp.cli.progress import Bar
 from interp.errors import InterpError
@@ -149,6 +151,9 @@ def _command(task: type[Task]) -> Any:
         if name != "seed":
             default = ... if name in task.required_names() else _default(task, name)
             parameters.append(_parameter(name, str, task.HELP.get(name, ""), f"Task: {task.name}", None, shown=default))
+    if task.name == "image":
+        for name, text in ARCHITECTURE_HELP.items():
+            parameters.append(_parameter(name, str, text, "Architecture", None))
     parameters += [
         _parameter(
             "seed", str, "Of everything random: data and split, initial weights, batches.", MANY, None, shown="0"
@@ -221,7 +226,7 @@ def _source(task: type[Task]) -> str:
 
 
 def _example(task: type[Task]) -> str:
-    required = {"p": "113", "table": "S_3", "path": "FILE"}
+    required = {"target": "skull.png --arch-of skull.zip", "p": "113", "table": "S_3", "path": "FILE"}
     options = [f"--{name} {required.get(name, 'VALUE')}" for name in task.required_names()]
     return " ".join(["interp train", task.name, *options, "--seeds 5", f"--out runs/{task.name}"])
 
@@ -236,12 +241,21 @@ def _train(task: type[Task], given: Mapping[str, Any]) -> None:
     from interp.tasks import build_task
 
     built = build_task(task.name, options)
-    with Bar() as bar:
-        run = train(
-            built, members=members, out=out, device=device, executor=executor, progress=bar, shards_done=bar.shards,
-            **settings,
-        )  # fmt: skip
-    _summary(run)
+    for note in built.notes:
+        typer.echo(f"note: {note}", err=True)
+    configs = architectures(given)
+    if len(configs) < 2:
+        places = {out: next(iter(configs.values()), settings.pop("model"))}
+    else:
+        places = {out / name: config for name, config in configs.items()}
+    settings.pop("model", None)
+    for place, model in places.items():
+        with Bar() as bar:
+            run = train(
+                built, model, members=members, out=place, device=device, executor=executor, progress=bar,
+                shards_done=bar.shards, **settings,
+            )  # fmt: skip
+        _summary(run)
 
 
 def _read(task: type[Task], given: Mapping[str, Any]) -> tuple[dict[str, Any], list[dict[str, Any]], dict[str, Any]]:

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from interp.errors import InterpError, UnknownName, unknown
+from interp.errors import InterpError, UnknownName, require_range, unknown
 from interp.hooked.base import Config
 
 
@@ -40,6 +40,7 @@ LINEAR = tuple(name for name, activation in CPPN_ACTIVATIONS.items() if activati
 INPUTS = ("y", "x", "d", "b")
 OUTPUTS = ("hue", "saturation", "value")
 MAX_LAYERS, MAX_UNITS = 1000, 100_000  # of an architecture read from a file
+VARIANTS = ("plain", "gaussian-adjusted", "relu")
 MAX_ARCH = 10_000  # characters
 LONGEST_EDGE = 8192  # of a drawn picture
 
@@ -130,6 +131,27 @@ def format_arch(n_layers: int, groups: tuple[tuple[str, int], ...] | list[tuple[
     '2;cache:1,sin:2'
     """
     return f"{n_layers};" + ",".join(f"{name}:{n}" for name, n in groups if n)
+
+
+def variant(config: CPPNConfig, width: int = 1, kind: str = "plain") -> CPPNConfig:
+    """An architecture to compare a network with (METHODS A).
+
+    Args:
+        width: every slot this many times.
+        kind: ``"plain"``; ``"gaussian-adjusted"``: the Gaussian slots stay as many as they were; ``"relu"``: all are ReLU.
+
+    >>> variant(CPPNConfig("2;cache:1,gaussian:2"), 4, "gaussian-adjusted").arch
+    '2;cache:4,gaussian:2'
+    """
+    if kind not in VARIANTS:
+        raise UnknownName(unknown("variant", kind, VARIANTS))
+    require_range("width", width, 1)
+    if kind == "relu":
+        groups = [("relu", config.width * width)]
+    else:
+        held = ("gaussian",) if kind == "gaussian-adjusted" else ()
+        groups = [(name, n if name in held else n * width) for name, n in config.groups]
+    return CPPNConfig(format_arch(config.n_layers, groups))
 
 
 def activate(z: Tensor, groups: tuple[tuple[str, int], ...]) -> Tensor:

@@ -21,8 +21,8 @@ def result_data(subject: Subject, outcomes: Outcomes) -> dict[str, Any]:
     """Everything that ``result.json`` holds: plain JSON values, numbers that are not finite as null.
 
     Keys: ``interp_report`` (format version), ``subject``, ``provenance``, ``analyses``; per analysis ``status`` (``ok``,
-    ``skipped`` with ``reason``, ``failed`` with ``error``), ``metrics``, ``headline``, ``notes``, ``tables`` (file names) and
-    ``context``.
+    ``skipped`` with ``reason``, ``failed`` with ``error``), ``metrics``, ``headline``, ``notes``, ``tables`` and ``pictures``
+    (file names) and ``context``.
     """
     parts: dict[str, Any] = {}
     for name, outcome in outcomes.items():
@@ -36,6 +36,7 @@ def result_data(subject: Subject, outcomes: Outcomes) -> dict[str, Any]:
                 "context": found.context,
             }
             part["tables"] = [table_path(name, table) for table in found.tables]
+            part["pictures"] = [picture_path(name, picture) for picture in found.pictures]
         elif outcome.status == "skipped":
             part["reason"] = outcome.reason
         else:
@@ -67,6 +68,15 @@ def table_path(analysis: str, label: str) -> str:
     'tables/frequencies.by_frequency.csv'
     """
     return f"tables/{analysis}.{table_file(label)}.csv"
+
+
+def picture_path(analysis: str, label: str) -> str:
+    """Path of a picture's PNG file inside the report's folder.
+
+    >>> picture_path("feature_maps", "by layer")
+    'pictures/feature_maps.by_layer.png'
+    """
+    return f"pictures/{analysis}.{table_file(label)}.png"
 
 
 def jsonable(value: Any) -> Any:

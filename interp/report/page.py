@@ -13,7 +13,8 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from interp.analysis import Outcomes
-from interp.report.data import jsonable, table_path
+from interp.pictures import Picture
+from interp.report.data import jsonable, picture_path, table_path
 from interp.result import format_metric
 from interp.subject import Subject
 
@@ -43,16 +44,21 @@ def render(subject: Subject, outcomes: Outcomes, data: dict[str, Any]) -> str:
         loader=jinja2.PackageLoader("interp.report", "."), autoescape=True, undefined=jinja2.StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    leads = [(o.result.lead, o.result.figures[o.result.lead]) for o in outcomes.values() if o.result and o.result.lead]
+    results = [o.result for o in outcomes.values() if o.result and o.result.lead]
+    leads = [(r.lead, r.figures.get(r.lead) or r.pictures[r.lead]) for r in results if r.lead]
     sections = []
     for name, outcome in outcomes.items():
         shown = outcome.result.figures if outcome.result else {}
         figures = [_figure(f"{name}-{i}", label, figure) for i, (label, figure) in enumerate(shown.items())]
+        pictures = [
+            {"label": label, "file": picture_path(name, label), "uri": Markup(picture.data_uri())}
+            for label, picture in (outcome.result.pictures if outcome.result else {}).items()
+        ]
         tables = [
             {"label": label, "file": table_path(name, label), "rows": len(table), "html": table_html(table)}
             for label, table in (outcome.result.tables if outcome.result else {}).items()
         ]
-        sections.append({"outcome": outcome, "figures": figures, "tables": tables})
+        sections.append({"outcome": outcome, "figures": figures, "pictures": pictures, "tables": tables})
     return environment.get_template("page.html.j2").render(
         subject=subject,
         verdict=verdict(outcomes),
@@ -67,7 +73,9 @@ def render(subject: Subject, outcomes: Outcomes, data: dict[str, Any]) -> str:
     )
 
 
-def _figure(name: str, label: str, figure: go.Figure) -> dict[str, Any]:
+def _figure(name: str, label: str, figure: go.Figure | Picture) -> dict[str, Any]:
+    if isinstance(figure, Picture):
+        return {"id": f"picture-{name}", "label": label, "uri": Markup(figure.data_uri())}
     return {"id": f"figure-{name}", "label": label, "json": figure_json(figure)}
 
 

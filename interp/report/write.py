@@ -13,11 +13,11 @@ from typing import Any
 
 from interp.analysis import Outcomes
 from interp.errors import InterpError, OutputExists
-from interp.report.data import result_data, table_path
+from interp.report.data import picture_path, result_data, table_path
 from interp.report.page import render
 from interp.subject import Subject
 
-FILES, TABLES = ("index.html", "result.json"), "tables"
+FILES, FOLDERS = ("index.html", "result.json"), ("tables", "pictures")
 
 
 def check_output(out: Path, *, force: bool = False) -> None:
@@ -25,7 +25,7 @@ def check_output(out: Path, *, force: bool = False) -> None:
 
     Raises:
         OutputExists: the folder (or a file of that name) is something else, and ``force`` is not set; or what a report's
-            files would replace is no file (``tables``: no folder), whatever ``force`` says.
+            files would replace is no file (``tables``, ``pictures``: no folder), whatever ``force`` says.
         InterpError: the folder cannot be made or written.
     """
     if out.exists() and not out.is_dir():
@@ -38,8 +38,7 @@ def check_output(out: Path, *, force: bool = False) -> None:
     if not out.exists():
         return
     wrong = [name for name in FILES if (out / name).exists() and not (out / name).is_file()]
-    if (out / TABLES).exists() and not (out / TABLES).is_dir():
-        wrong.append(TABLES)
+    wrong += [name for name in FOLDERS if (out / name).exists() and not (out / name).is_dir()]
     if wrong:
         raise OutputExists(
             f"{out / wrong[0]} is in the way of the report's own; move it, or choose another folder with --out"
@@ -62,9 +61,9 @@ def _earlier(folder: Path) -> dict[str, Any] | None:
 
 
 def write(subject: Subject, outcomes: Outcomes, out: Path, *, force: bool = False) -> Path:
-    """Write ``index.html``, ``result.json`` and ``tables/*.csv``; returns the page's path.
+    """Write ``index.html``, ``result.json``, ``tables/*.csv`` and ``pictures/*.png``; returns the page's path.
 
-    An earlier report in the folder is replaced, its tables too; other files are left alone.
+    An earlier report in the folder is replaced, its tables and pictures too; other files are left alone.
 
     Raises:
         OutputExists, InterpError: see `check_output`; nothing is half-written then.
@@ -96,27 +95,34 @@ def _building_site(out: Path) -> Iterator[Path]:
 
 def _fill(folder: Path, subject: Subject, outcomes: Outcomes) -> None:
     data = result_data(subject, outcomes)
-    (folder / TABLES).mkdir()
+    for name in FOLDERS:
+        (folder / name).mkdir()
     for name, outcome in outcomes.items():
         for label, table in (outcome.result.tables if outcome.result else {}).items():
             table.to_csv(folder / table_path(name, label), index=False)
+        for label, picture in (outcome.result.pictures if outcome.result else {}).items():
+            picture.save(folder / picture_path(name, label))
     (folder / "result.json").write_text(json.dumps(data, indent=2, allow_nan=False), encoding="utf-8")
     (folder / "index.html").write_text(render(subject, outcomes, data), encoding="utf-8")
 
 
 def _put_in_place(building: Path, out: Path) -> None:
-    outdated = _named_tables(_earlier(out) or {}) - _named_tables(_earlier(building) or {})
-    (out / TABLES).mkdir(exist_ok=True)
-    for table in (building / TABLES).iterdir():
-        os.replace(table, out / TABLES / table.name)
+    outdated = _named_files(_earlier(out) or {}) - _named_files(_earlier(building) or {})
+    for folder in FOLDERS:
+        made = list((building / folder).iterdir())
+        if made:
+            (out / folder).mkdir(exist_ok=True)
+        for file in made:
+            os.replace(file, out / folder / file.name)
     for name in FILES:
         os.replace(building / name, out / name)
     for name in outdated:
         (out / name).unlink(missing_ok=True)
 
 
-def _named_tables(data: dict[str, Any]) -> set[str]:
-    """The tables that a ``result.json`` names, as far as they lie where a report puts them."""
+def _named_files(data: dict[str, Any]) -> set[str]:
+    """The tables and pictures that a ``result.json`` names, as far as they lie where a report puts them."""
     parts = data.get("analyses")
-    names = [n for part in (parts.values() if isinstance(parts, dict) else ()) for n in part.get("tables", [])]
-    return {n for n in names if isinstance(n, str) and n == f"{TABLES}/{Path(n).name}"}
+    found = [part.get(kind, []) for part in (parts.values() if isinstance(parts, dict) else ()) for kind in FOLDERS]
+    names = [n for listed in found for n in listed]
+    return {n for n in names if isinstance(n, str) and any(n == f"{folder}/{Path(n).name}" for folder in FOLDERS)}

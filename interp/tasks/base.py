@@ -74,6 +74,11 @@ class Task(ABC):
         return self._make_labels()
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """What was done to the data that a user should hear of."""
+        return ()
+
+    @property
     def train_indices(self) -> Tensor:
         """Which examples are trained on."""
         return self._split[0]

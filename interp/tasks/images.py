@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from interp.errors import InterpError, UnreadableFile
+from interp.errors import InterpError, UnknownName, UnreadableFile, unknown
 from interp.hooked.base import HookedModel
 from interp.hooked.cppn_parts import coordinates
 from interp.tasks.base import Task, ranges
@@ -20,6 +20,7 @@ from interp.tasks.checks import check_common, text_field
 from interp.tasks.files import FileKey, file_key
 
 LONGEST_EDGE = 4096
+NON_SQUARE = ("refuse", "stretch", "crop")
 
 
 @dataclass(frozen=True)
@@ -31,8 +32,9 @@ class ImageTask(Task):
     transparent is shown on white; a photograph is turned as its EXIF tag says.
 
     Attributes:
-        path: a PNG file, or another that Pillow opens.
+        target: a PNG file, or another that Pillow opens.
         size: the image is resized to ``size * size`` pixels (Lanczos filter) where it has others; 0 keeps it as it is.
+        non_square: ``"refuse"``, ``"stretch"``, or ``"crop"`` (its middle), where ``size`` asks for a square.
         seed: an image has nothing random, so this changes nothing.
         loss: one of `LOSSES`.
 
@@ -44,45 +46,56 @@ class ImageTask(Task):
     summary: ClassVar[str] = "draw one image: coordinates of a pixel to its colour"
     LOSSES: ClassVar[tuple[str, ...]] = ("regression",)
     complete: ClassVar[bool] = True
-    paths: ClassVar[tuple[str, ...]] = ("path",)
+    paths: ClassVar[tuple[str, ...]] = ("target",)
     HELP: ClassVar[dict[str, str]] = {
         **Task.HELP,
-        "path": "a PNG file, or another image that Pillow opens",
+        "target": "a PNG file, or another image that Pillow opens",
+        "non_square": "what to do with an image that is not square: refuse it, stretch it, or crop its middle",
         "size": "pixels along each edge after resizing; 0 keeps the image's own",
         "seed": "changes nothing: an image has nothing random",
     }
 
-    path: str
+    target: str
     size: int | None = 256
+    non_square: str = "refuse"
     seed: int = 0
     loss: str = "regression"
 
     def __post_init__(self) -> None:
-        text_field(self, "path")
+        text_field(self, "target")
         size = 0 if self.size is None else self.size
         if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= LONGEST_EDGE:
             raise InterpError(f"image: size must be a whole number from 0 (as it is) to {LONGEST_EDGE}, got {size!r}")
         object.__setattr__(self, "size", size)
         check_common(self)
-        read_image(self._key, self.size or 0)
+        if self.non_square not in NON_SQUARE:
+            raise UnknownName(unknown("treatment of an image that is not square", self.non_square, NON_SQUARE))
+        self._pixels()
 
     @cached_property
     def _key(self) -> FileKey:
-        return file_key(self.path)
+        return file_key(self.target)
+
+    def _pixels(self) -> np.ndarray:
+        return read_image(self._key, self.size or 0, self.non_square)[0]
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return read_image(self._key, self.size or 0, self.non_square)[1]
 
     @property
     def shape(self) -> tuple[int, int]:
         """Rows and columns."""
-        rows, columns, _ = read_image(self._key, self.size or 0).shape
+        rows, columns, _ = self._pixels().shape
         return rows, columns
 
     def _make_inputs(self) -> Tensor:
         """``[row * col, 4]``: y, x, d, b."""
-        return examples(self._key, self.size or 0)[0]
+        return examples(self._key, self.size or 0, self.non_square)[0]
 
     def _make_labels(self) -> Tensor:
         """Colours ``[row * col, 3]`` from 0 to 1."""
-        return examples(self._key, self.size or 0)[1]
+        return examples(self._key, self.size or 0, self.non_square)[1]
 
     def _make_split(self) -> tuple[Tensor, Tensor]:
         return ranges(len(self.labels), 0)
@@ -97,17 +110,18 @@ class ImageTask(Task):
 
 
 @lru_cache(maxsize=4)
-def examples(key: FileKey, size: int) -> tuple[Tensor, Tensor]:
+def examples(key: FileKey, size: int, non_square: str) -> tuple[Tensor, Tensor]:
     """Coordinates ``[row * col, 4]`` and colours ``[row * col, 3]``, one copy for all tasks on the image."""
-    pixels = read_image(key, size)
+    pixels, _ = read_image(key, size, non_square)
     return coordinates(*pixels.shape[:2]), torch.tensor(pixels).reshape(-1, 3).float() / 255
 
 
 @lru_cache(maxsize=4)
-def read_image(key: FileKey, size: int) -> np.ndarray:
-    """Colours ``[row, col, 3]``, 0 to 255, on white.
+def read_image(key: FileKey, size: int, non_square: str) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Colours ``[row, col, 3]``, 0 to 255, on white, and what was done to the image.
 
     Raises:
+        InterpError: it is not square, ``size`` asks for a square, and nobody said what to do.
         UnreadableFile: no image that Pillow knows, or a damaged or far too large one.
     """
     pillow = _pillow()
@@ -116,7 +130,7 @@ def read_image(key: FileKey, size: int) -> np.ndarray:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pillow.DecompressionBombWarning)
             with pillow.open(key.path) as image:
-                picture = _on_white(pillow, image, key.path)
+                picture, notes = _on_white(pillow, image, key.path)
     except InterpError:
         raise
     except (pillow.DecompressionBombWarning, pillow.DecompressionBombError) as error:
@@ -127,14 +141,32 @@ def read_image(key: FileKey, size: int) -> np.ndarray:
         raise UnreadableFile(f"{key.path}: is damaged or no image that can be read ({error})") from None
     if not size and max(picture.size) > LONGEST_EDGE:
         raise UnreadableFile(f"{key.path}: has {picture.size} pixels; give size=256 or another up to {LONGEST_EDGE}")
+    if size and picture.width != picture.height:
+        picture, note = _square(picture, key.path, non_square)
+        notes = (*notes, note)
     if size and picture.size != (size, size):
         picture = picture.resize((size, size), pillow.Resampling.LANCZOS)
     pixels = np.array(picture)
     pixels.flags.writeable = False
-    return pixels
+    return pixels, notes
 
 
-def _on_white(pillow: ModuleType, image: Any, path: str) -> Any:
+def _square(picture: Any, path: str, non_square: str) -> tuple[Any, str]:
+    width, height = picture.size
+    if non_square == "refuse":
+        raise InterpError(
+            f"{path}: is {width} x {height} pixels, and a CPPN draws a square; say what to do with "
+            "non_square=stretch or crop (--non-square), or size=0 (--size 0) to keep its shape"
+        )
+    if non_square == "stretch":
+        return picture, f"{path} is {width} x {height} pixels: it is stretched to a square"
+    edge = min(width, height)
+    left, top = (width - edge) // 2, (height - edge) // 2
+    cropped = picture.crop((left, top, left + edge, top + edge))
+    return cropped, f"{path} is {width} x {height} pixels: its middle {edge} x {edge} are taken"
+
+
+def _on_white(pillow: ModuleType, image: Any, path: str) -> tuple[Any, tuple[str, ...]]:
     from PIL import ImageOps
 
     image = ImageOps.exif_transpose(image)
@@ -143,7 +175,9 @@ def _on_white(pillow: ModuleType, image: Any, path: str) -> Any:
     if image.mode in ("I", "F"):
         raise UnreadableFile(f"{path}: has {image.mode!r} pixels without a known range; save it as an 8-bit PNG")
     image = image.convert("RGBA")
-    return pillow.alpha_composite(pillow.new("RGBA", image.size, "white"), image).convert("RGB")
+    transparent = image.getchannel("A").getextrema()[0] < 255
+    notes = (f"{path} has an alpha channel: what is transparent is shown on white",) if transparent else ()
+    return pillow.alpha_composite(pillow.new("RGBA", image.size, "white"), image).convert("RGB"), notes
 
 
 def _pillow() -> ModuleType:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from interp.errors import InterpError, UnknownName, unknown
-from interp.hooked import MODELS, Config
+from interp.hooked import MODELS, Config, CPPNConfig
 from interp.specs import parse_spec
 from interp.tasks import Task
 from interp.tasks.binary import BinaryOperation
@@ -75,6 +75,12 @@ RECIPES: dict[tuple[str, str], Recipe] = {
         {"name": "sgd", "lr": 0.1, "weight_decay": 0.01},
         {"batch_size": 32, "init": "torch", "metrics": "epoch"},
         epochs=500,
+    ),
+    ("image", "cppn"): Recipe(
+        "Kumar et al. 2025: the skull's architecture, whole image, gradient divided by its norm",
+        {"kind": "cppn", "arch": "12;cache:15,gaussian:4,identity:2,sin:1"},
+        {"name": "adamw", "lr": 3e-3, "weight_decay": 0.0},
+        {"steps": 100_000, "normalise": True, "init": "truncated", "metrics": "every:100"},
     ),
     ("image", "mlp"): Recipe(
         "full batch, gradient divided by its norm (Kumar et al. 2025), on a tanh MLP",
@@ -155,6 +161,8 @@ def _shape(task: Task, kind: str) -> dict[str, Any]:
             return {"d_vocab": task.n_symbols + 1, "d_vocab_out": task.width, "n_ctx": 3}
         if kind == "mlp":
             return {"d_vocab": task.n_symbols, "d_out": task.width}
+    elif kind == "cppn" and task.inputs.is_floating_point() and task.inputs.shape[-1] == CPPNConfig.d_in:
+        return {}
     elif kind == "mlp" and task.inputs.is_floating_point():
         return {"d_in": task.inputs.shape[-1], "d_out": task.width}
     elif kind == "lstm" and not task.inputs.is_floating_point():

@@ -48,10 +48,10 @@ def test_resizing(tmp_path: Path) -> None:
     halves = np.zeros((40, 60, 3))
     halves[:, 30:] = 200
     path = png(tmp_path / "a.png", halves)
-    pixels = ImageTask(path, size=16).labels.reshape(16, 16, 3)
+    pixels = ImageTask(path, size=16, non_square="stretch").labels.reshape(16, 16, 3)
     assert pixels[:, :4].max() == 0
     assert torch.equal(pixels[:, 12:], torch.full((16, 4, 3), 200 / 255))
-    assert len(ImageTask(path).labels) == 256**2
+    assert len(ImageTask(path, non_square="stretch").labels) == 256**2
     noise = np.random.default_rng(0).integers(0, 256, (16, 16, 3))
     same = ImageTask(png(tmp_path / "b.png", noise), size=16)
     assert (same.labels.reshape(16, 16, 3) * 255).round().int().tolist() == noise.tolist()
@@ -109,7 +109,7 @@ def test_fit(tmp_path: Path) -> None:
 
 def test_round_trips(tmp_path: Path) -> None:
     """As text and as a dict, a task comes back equal; size=None is size=0."""
-    task = make_task(f"image:path={png(tmp_path / 'a.png', gradient(4, 4))},size=8,seed=1")
+    task = make_task(f"image:target={png(tmp_path / 'a.png', gradient(4, 4))},size=8,seed=1")
     assert make_task(task.spec()) == task == task_from_dict(task_to_dict(task))
     assert ImageTask(tmp_path / "a.png", None) == ImageTask(str(tmp_path / "a.png"), 0)  # pyright: ignore[reportArgumentType]
 
@@ -149,9 +149,10 @@ def test_bad_files(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ("", "task image needs path: write image:path=..."), ("path=3", "path of a file"), ("path=none", "path of a file"),
-        ("path=GOOD,size=-1", "size must be"), ("path=GOOD,size=9999", "4096"), ("path=GOOD,size=big", "size must be"),
-        ("path=GOOD,loss=mse", "unknown loss"), ("path=GOOD,sise=3", "did you mean 'size'"), ("path=x,y.png", "key=value"),
+        ("", "task image needs target: write image:target=..."), ("target=3", "path of a file"),
+        ("target=none", "path of a file"),
+        ("target=GOOD,size=-1", "size must be"), ("target=GOOD,size=9999", "4096"), ("target=GOOD,size=big", "size must be"),
+        ("target=GOOD,loss=mse", "unknown loss"), ("target=GOOD,sise=3", "did you mean 'size'"), ("target=x,y.png", "key=value"),
     ],
 )  # fmt: skip
 def test_bad_specs(options: str, message: str, tmp_path: Path) -> None:

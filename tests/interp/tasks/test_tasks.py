@@ -19,7 +19,7 @@ from interp.tasks.losses import LOSSES
 
 SPECS = {
     "modular": "modular:p=5", "group": "group:table=D_3", "addition": "addition:p=4", "parity": "parity:n=6,n_train=30",
-    "grid": "grid:side=3", "digits": "digits:n_train=40,n_test=10", "image": "image:path={}/a.png,size=8",
+    "grid": "grid:side=3", "digits": "digits:n_train=40,n_test=10", "image": "image:target={}/a.png,size=8,non_square=stretch",
     "reviews": "reviews:path={}/a.tsv,n=0",
 }  # fmt: skip
 
