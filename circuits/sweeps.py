@@ -62,7 +62,7 @@ class Sweep:
 
     def counted(self) -> pd.DataFrame:
         """The rows whose change is not small (mean square of at least 1e-4)."""
-        return self.table[self.table["mean_square"] >= SMALL]
+        return self.table.query(f"mean_square >= {SMALL}")
 
     def scores(self, n: int | None = None, seed: int = 0) -> dict[str, Score]:
         """Medians of the measures over the counted changes, and the rank of the changes as a share of their number.
@@ -76,7 +76,7 @@ class Sweep:
             by name: the measures of `sweep_scores.MEASURES`, and ``change_rank_share``; empty where nothing changed.
         """
         rows = self.counted()
-        rows = rows[rows.index.isin(self._kept.tolist())]
+        rows = rows.loc[rows.index.intersection(self._kept.tolist())]
         if n is not None and n < len(rows):
             rows = _whole_directions(rows, n, seed)
         if rows.empty:
@@ -111,7 +111,7 @@ class Sweep:
         Raises:
             InterpError: nothing changed, so there is none.
         """
-        order = self.counted().groupby("direction")["mean_square"].max().sort_values()
+        order = pd.Series(self.counted().groupby("direction")["mean_square"].max()).sort_values()
         if order.empty:
             raise InterpError("no direction of the sweep changes the picture by a mean square of 1e-4 or more")
         return int(order.index[round(share * (len(order) - 1))])
@@ -180,9 +180,10 @@ def sweep(
 
 def _whole_directions(rows: pd.DataFrame, n: int, seed: int) -> pd.DataFrame:
     """The changes of randomly drawn directions, at most ``n`` of them."""
-    counts = rows.groupby("direction").size().sample(frac=1, random_state=seed)
-    chosen = counts.index[counts.cumsum() <= n]
-    return rows[rows["direction"].isin(chosen)]
+    counts = pd.Series(rows.groupby("direction").size()).sample(frac=1, random_state=seed)
+    within = counts.cumsum().to_numpy() <= n
+    chosen = counts.index.to_numpy()[within].tolist()
+    return rows.loc[[index for index, direction in rows["direction"].items() if direction in set(chosen)]]
 
 
 def film(renderer: Renderer, direction: Direction, steps: Sequence[float]) -> Picture:

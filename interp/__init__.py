@@ -20,6 +20,7 @@ _EXPORTS = {
     "Site": "interp.sites",
     "resolve_sites": "interp.sites",
     "analyze": "interp.analysis",
+    "compare": "interp.comparison",
     "Result": "interp.result",
     "InterpError": "interp.errors",
     "HookedTransformer": "interp.hooked",

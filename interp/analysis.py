@@ -67,7 +67,11 @@ class Option:
 
 @dataclass(frozen=True)
 class Analysis:
-    """A registered analysis. Call it with a Subject to get its Result, without the host's isolation."""
+    """A registered analysis. Call it with a Subject to get its Result, without the host's isolation.
+
+    Attributes:
+        comparison: makes one Result of several subjects' for ``interp compare``; set with `compares`.
+    """
 
     name: str
     function: Callable[..., Result]
@@ -75,6 +79,12 @@ class Analysis:
     summary: str
     options: tuple[Option, ...]
     order: int
+    comparison: Callable[[Mapping[str, Result]], Result] | None = None
+
+    def compares(self, function: Callable[[Mapping[str, Result]], Result]) -> Callable[[Mapping[str, Result]], Result]:
+        """Decorator: what the analysis has to say of several subjects, from its results by their names, in order."""
+        object.__setattr__(self, "comparison", function)
+        return function
 
     def __call__(self, subject: Subject, **options: Any) -> Result:
         missing = subject.lacks(self.needs)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pandas as pd
 import plotly.graph_objects as go
 import torch
@@ -155,3 +157,33 @@ def _interactive(found: fm.FeatureMaps) -> go.Figure:
     )
     figure.update_xaxes(range=[-0.5, slots - 0.5], showgrid=False, zeroline=False)
     return figure.update_yaxes(range=[layers - 0.5, -0.5], showgrid=False, zeroline=False, dtick=1)
+
+
+@feature_maps.compares
+def compared(results: Mapping[str, Result]) -> Result:
+    """Counts, symmetry and rank of several networks, and how the others stand to the first."""
+    columns = (
+        "active_units", "distinct_units", "copy_units", "total_units", "active_own_units", "distinct_own_units",
+        "symmetric_share", "effective_rank",
+    )  # fmt: skip
+    table = pd.DataFrame([{"network": n, **{c: r.metrics[c] for c in columns}} for n, r in results.items()])
+    (first, base), *others = [(n, r.metrics) for n, r in results.items()]
+    parts = [
+        f"{name} has {m['distinct_units']} distinct units to {base['distinct_units']} of {first}, maps of effective rank "
+        f"{m['effective_rank']:.1f} to {base['effective_rank']:.1f}, and {_percent(m['symmetric_share'])} symmetric units to "
+        f"{_percent(base['symmetric_share'])}"
+        for name, m in others
+    ]
+    return Result(
+        tables={"units": table},
+        headline="; ".join(parts),
+        notes=[
+            "active_units and distinct_units count every slot, copies among them; active_own_units, distinct_own_units, "
+            "symmetric_share and effective_rank leave copies out, which only the layered form of an evolved network has. "
+            "These are exact counts of one network each: they carry no interval, and say nothing of other training seeds."
+        ],
+    )
+
+
+def _percent(share: float | None) -> str:
+    return "no" if share is None else f"{share:.0%}"

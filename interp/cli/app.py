@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from interp.cli.comparing import parse_span, show_comparison
 from interp.cli.failures import escape, fail, interruptible
 from interp.cli.options import (
     Device,
@@ -24,6 +25,7 @@ from interp.cli.options import (
     parse_names,
     parse_settings,
 )
+from interp.cli.progress import working
 from interp.cli.train import app as train
 from interp.errors import InterpError
 
@@ -138,6 +140,77 @@ def analyze(
     _report(subject, out, names, options, resolved, seed, force)
 
 
+@app.command(
+    epilog="Example: interp compare skull.zip sgd_skull/ --out report   |   interp compare skull.zip runs/skull"
+)
+@interruptible
+def compare(
+    sources: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Two or more: checkpoints, genomes, runs (all members), folders of runs.", show_default=False
+        ),
+    ],
+    out: Out = Path("report"),
+    only: Annotated[
+        str | None,
+        typer.Option(help="Analyses to run, with commas; see interp analyses.", show_default="those that apply to two"),
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="An option of an analysis: sweeps.n=100. May be repeated.", show_default=False),
+    ] = None,
+    device: Device = "auto",
+    dtype: Dtype = "float64",
+    seed: Annotated[int, typer.Option(help="Of everything random in the analyses.", min=0, max=2**63 - 1)] = 0,
+    force: Force = False,
+) -> None:
+    """Run the same analyses on several networks and write one report; the first is what the others are compared with."""
+    from interp.report import check_output, write_comparison
+
+    check_output(out, force=force)
+    names, options = parse_names(only), parse_settings(set_ or [])
+    check_names(names, options)
+    from interp.checkpoints.load import resolve_dtype
+    from interp.comparison import compare as run
+    from interp.comparison import expand
+
+    resolved = resolve_dtype(dtype)
+    with working() as tell:
+        found = run(expand(sources, device=device), names, options, dtype=resolved, seed=seed, progress=tell)
+        tell("writing the report")
+        page = write_comparison(found, out, force=force)
+    show_comparison(found, page)
+
+
+@app.command(
+    epilog="Example: interp draw skull.zip skull.png   |   interp draw skull.zip eye.png --x=-0.5,0 --y=-0.6,-0.1"
+)
+@interruptible
+def draw(
+    source: Source,
+    target: Annotated[Path, typer.Argument(help="The file to write, ending in .png.", show_default=False)],
+    size: Annotated[int, typer.Option(help="Pixels along each edge.", min=1)] = 256,
+    x: Annotated[
+        str, typer.Option(help="What the rows cover, top to bottom: two numbers from -1 to 1, or beyond.")
+    ] = "-1,1",
+    y: Annotated[str, typer.Option(help="What the columns cover, left to right.")] = "-1,1",
+    member: Member = 0,
+    force: Force = False,
+) -> None:
+    """Draw the picture of an image network, at any resolution, of any rectangle of the plane."""
+    if target.exists() and not force:
+        raise InterpError(f"{target} exists already; choose another name, or overwrite it with --force")
+    spans = parse_span("--x", x), parse_span("--y", y)
+    from interp.checkpoints import load
+    from interp.hooked import HookedCPPN
+
+    model = load(source, member=member, device="cpu").model
+    if not isinstance(model, HookedCPPN):
+        raise InterpError(f"{source}: is a {type(model).__name__}, and draws no image")
+    typer.echo(f"{model.draw(size, *spans).save(target)}: {size} x {size} pixels")
+
+
 @app.command(epilog="Example: interp demo --out report")
 @interruptible
 def demo(out: Out = Path("report"), device: Device = "auto", force: Force = False) -> None:
@@ -232,21 +305,16 @@ def _report(
     force: bool,
 ) -> None:
     from rich.console import Console
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     from interp.analysis import analyze as run
     from interp.report import write
     from interp.report.page import verdict
 
     errors = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
-    columns = SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()
-    with Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as bar:
-        line = bar.add_task("starting")
-        outcomes = run(
-            subject, only, options, dtype=dtype, seed=seed,
-            progress=lambda name: bar.update(line, description=f"{subject.name}: {name}"),
-        )  # fmt: skip
-        bar.update(line, description="writing the report")
+    with working() as tell:
+        tell_analysis = lambda name: tell(f"{subject.name}: {name}")  # noqa: E731
+        outcomes = run(subject, only, options, dtype=dtype, seed=seed, progress=tell_analysis)
+        tell("writing the report")
         page = write(subject, outcomes, out, force=force)
     console = Console(highlight=False, soft_wrap=True, emoji=False)
     console.print(f"[bold]{escape(subject.name)}[/]")

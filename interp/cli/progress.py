@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -55,3 +57,16 @@ class Bar:
         if self._line is None:
             self._line = self._bar.add_task("members", total=total, rate="", seen="")
         self._bar.update(self._line, completed=finished)
+
+
+@contextmanager
+def working() -> Iterator[Callable[[str], None]]:
+    """A line on the terminal that says what is being done, and for how long; it vanishes at the end."""
+    from rich import progress as rich
+    from rich.console import Console
+
+    console = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
+    columns = rich.SpinnerColumn(), rich.TextColumn("{task.description}"), rich.TimeElapsedColumn()
+    with rich.Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        line = bar.add_task("starting")
+        yield lambda text: bar.update(line, description=text)

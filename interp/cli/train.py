@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from interp.cli.architectures import ARCHITECTURE_HELP
-from interp.cli.architectures import architectures
+from interp.cli.architectures import ARCHITECTURE_HELP, architectures
 from interp.cli.failures import escape, interruptible
 from interp.cli.progress import Bar
 from interp.errors import InterpError

@@ -40,16 +40,12 @@ VERDICT: tuple[tuple[str, str, tuple[str, ...], Callable[[dict[str, Any]], str]]
 
 def render(subject: Subject, outcomes: Outcomes, data: dict[str, Any]) -> str:
     """The report as HTML. All text that comes from files or plugins is escaped by the template."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("interp.report", "."), autoescape=True, undefined=jinja2.StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
     results = [o.result for o in outcomes.values() if o.result and o.result.lead]
     leads = [(r.lead, r.figures.get(r.lead) or r.pictures[r.lead]) for r in results if r.lead]
     sections = []
     for name, outcome in outcomes.items():
         shown = outcome.result.figures if outcome.result else {}
-        figures = [_figure(f"{name}-{i}", label, figure) for i, (label, figure) in enumerate(shown.items())]
+        figures = [figure_entry(f"{name}-{i}", label, figure) for i, (label, figure) in enumerate(shown.items())]
         pictures = [
             {"label": label, "file": picture_path(name, label), "uri": Markup(picture.data_uri())}
             for label, picture in (outcome.result.pictures if outcome.result else {}).items()
@@ -59,21 +55,35 @@ def render(subject: Subject, outcomes: Outcomes, data: dict[str, Any]) -> str:
             for label, table in (outcome.result.tables if outcome.result else {}).items()
         ]
         sections.append({"outcome": outcome, "figures": figures, "pictures": pictures, "tables": tables})
-    return environment.get_template("page.html.j2").render(
+    return template("page.html.j2").render(
         subject=subject,
         verdict=verdict(outcomes),
-        leads=[_figure(f"lead-{i}", label, figure) for i, (label, figure) in enumerate(leads[:LEADS_SHOWN])],
+        leads=[figure_entry(f"lead-{i}", label, figure) for i, (label, figure) in enumerate(leads[:LEADS_SHOWN])],
         headlines=[(n, o.result.headline) for n, o in outcomes.items() if o.result and o.result.headline],
         sections=[s for s in sections if s["outcome"].status == "ok"],
         failed=[o for o in outcomes.values() if o.status == "failed"],
         skipped=[o for o in outcomes.values() if o.status == "skipped"],
-        provenance=_flat(data["provenance"]),
+        provenance=flat(data["provenance"]),
         format_metric=format_metric,
-        plotly_js=Markup(get_plotlyjs().replace("</script", "<\\/script")),
+        plotly_js=plotly_js(),
     )
 
 
-def _figure(name: str, label: str, figure: go.Figure | Picture) -> dict[str, Any]:
+def template(name: str) -> jinja2.Template:
+    """A template of this package, which escapes what is put into it."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("interp.report", "."), autoescape=True, undefined=jinja2.StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    return environment.get_template(name)
+
+
+def plotly_js() -> Markup:
+    """Plotly itself, so that the page needs nothing else."""
+    return Markup(get_plotlyjs().replace("</script", "<\\/script"))
+
+
+def figure_entry(name: str, label: str, figure: go.Figure | Picture) -> dict[str, Any]:
     if isinstance(figure, Picture):
         return {"id": f"picture-{name}", "label": label, "uri": Markup(figure.data_uri())}
     return {"id": f"figure-{name}", "label": label, "json": figure_json(figure)}
@@ -98,17 +108,17 @@ def figure_json(figure: go.Figure) -> Markup:
     return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
 
 
-def table_html(table: pd.DataFrame) -> Markup:
-    """The first rows of a table; pandas escapes its cells."""
-    shown = table.head(ROWS_SHOWN).map(lambda v: format_metric(v) if isinstance(v, float) else v)
+def table_html(table: pd.DataFrame, rows: int | None = ROWS_SHOWN) -> Markup:
+    """The first rows of a table, or all; pandas escapes its cells."""
+    shown = (table if rows is None else table.head(rows)).map(lambda v: format_metric(v) if isinstance(v, float) else v)
     return Markup(shown.to_html(index=False, border=0, escape=True, na_rep="n/a"))
 
 
-def _flat(value: Any, prefix: str = "") -> list[tuple[str, str]]:
+def flat(value: Any, prefix: str = "") -> list[tuple[str, str]]:
     rows = []
     for key, item in jsonable(value).items():
         if isinstance(item, dict):
-            rows += _flat(item, f"{prefix}{key}.")
+            rows += flat(item, f"{prefix}{key}.")
         elif item not in (None, "", []):
             rows.append((prefix + key, ", ".join(map(str, item)) if isinstance(item, list) else str(item)))
     return rows

@@ -6,13 +6,15 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from interp.analysis import Outcomes
+from interp.comparison import Comparison
 from interp.errors import InterpError, OutputExists
+from interp.report import compare_page
 from interp.report.data import picture_path, result_data, table_path
 from interp.report.page import render
 from interp.subject import Subject
@@ -57,7 +59,13 @@ def _earlier(folder: Path) -> dict[str, Any] | None:
         data = json.loads((folder / "result.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return data if isinstance(data, dict) and isinstance(data.get("interp_report"), int) else None
+    ours = isinstance(data, dict) and any(isinstance(data.get(k), int) for k in ("interp_report", "interp_comparison"))
+    return data if ours else None
+
+
+def write_comparison(found: Comparison, out: Path, *, force: bool = False) -> Path:
+    """The same of a comparison; a subject's tables and pictures carry its place in the comparison."""
+    return _write(lambda folder: compare_page.fill(folder, found), out, force)
 
 
 def write(subject: Subject, outcomes: Outcomes, out: Path, *, force: bool = False) -> Path:
@@ -68,10 +76,16 @@ def write(subject: Subject, outcomes: Outcomes, out: Path, *, force: bool = Fals
     Raises:
         OutputExists, InterpError: see `check_output`; nothing is half-written then.
     """
+    return _write(lambda folder: _fill(folder, subject, outcomes), out, force)
+
+
+def _write(fill: Callable[[Path], None], out: Path, force: bool) -> Path:
     check_output(out, force=force)
     try:
         with _building_site(out) as building:
-            _fill(building, subject, outcomes)
+            for name in FOLDERS:
+                (building / name).mkdir()
+            fill(building)
             _put_in_place(building, out)
     except OSError as error:
         raise InterpError(f"cannot write a report to {out}: {error.strerror or error}") from error
@@ -95,8 +109,6 @@ def _building_site(out: Path) -> Iterator[Path]:
 
 def _fill(folder: Path, subject: Subject, outcomes: Outcomes) -> None:
     data = result_data(subject, outcomes)
-    for name in FOLDERS:
-        (folder / name).mkdir()
     for name, outcome in outcomes.items():
         for label, table in (outcome.result.tables if outcome.result else {}).items():
             table.to_csv(folder / table_path(name, label), index=False)
@@ -122,7 +134,11 @@ def _put_in_place(building: Path, out: Path) -> None:
 
 def _named_files(data: dict[str, Any]) -> set[str]:
     """The tables and pictures that a ``result.json`` names, as far as they lie where a report puts them."""
-    parts = data.get("analyses")
-    found = [part.get(kind, []) for part in (parts.values() if isinstance(parts, dict) else ()) for kind in FOLDERS]
-    names = [n for listed in found for n in listed]
+    groups = [data.get("analyses"), data.get("comparisons")]
+    subjects = data.get("subjects")
+    groups += [
+        s.get("analyses") for s in (subjects.values() if isinstance(subjects, dict) else ()) if isinstance(s, dict)
+    ]
+    parts = [part for group in groups if isinstance(group, dict) for part in group.values() if isinstance(part, dict)]
+    names = [n for part in parts for kind in FOLDERS for n in part.get(kind, [])]
     return {n for n in names if isinstance(n, str) and any(n == f"{folder}/{Path(n).name}" for folder in FOLDERS)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from pathlib import Path
 from types import ModuleType
 from typing import Any, ClassVar, Self
 
@@ -103,6 +104,9 @@ class ImageTask(Task):
     @property
     def n_outputs(self) -> int:
         return 3
+
+    def title(self) -> str:
+        return f"image of {Path(self.target).stem}"
 
     def fit(self, model: HookedModel) -> Self:
         self._fit_vectors(model, 4)

@@ -1,0 +1,123 @@
+"""The report of a comparison: one offline page, ``result.json``, tables and pictures beside it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+
+from interp.comparison import Comparison
+from interp.report.data import jsonable, picture_path, result_data, table_path
+from interp.report.page import figure_entry, flat, plotly_js, table_html, template
+from interp.result import Result
+from interp.versions import versions
+
+FORMAT = 1  # of a comparison's result.json
+ROWS = 60  # shown of a comparison's table
+
+
+def comparison_data(found: Comparison) -> dict[str, Any]:
+    """What ``result.json`` holds: ``interp_comparison`` (format version), ``subjects`` and ``comparisons``.
+
+    A subject has every metric of its analyses by name (the first analysis that has it), and ``analyses`` and ``provenance`` as
+    in the report on one checkpoint. A comparison has its headline, metrics and tables (file names).
+    """
+    subjects = {}
+    for name, subject in found.subjects.items():
+        own = result_data(subject, found.outcomes[name])
+        metrics: dict[str, Any] = {}
+        for analysis, part in own["analyses"].items():
+            metrics = {**part["metrics"], **metrics}
+            part["pictures"] = [
+                picture_path(f"{_place(found, name)}.{analysis}", p) for p in _pictures(found, name, analysis)
+            ]
+            part["tables"] = [
+                table_path(f"{_place(found, name)}.{analysis}", t) for t in _tables(found, name, analysis)
+            ]
+        subjects[name] = {**metrics, **own}
+    comparisons = {
+        name: {
+            "headline": r.headline,
+            "metrics": r.metrics,
+            "notes": r.notes,
+            "tables": [table_path(name, t) for t in r.tables],
+        }
+        for name, r in found.together.items()
+    }
+    return jsonable(
+        {"interp_comparison": FORMAT, "versions": versions(), "subjects": subjects, "comparisons": comparisons}
+    )
+
+
+def fill(folder: Path, found: Comparison) -> None:
+    """Write a comparison's files into a folder that has ``tables`` and ``pictures``."""
+    data = comparison_data(found)
+    for name, result in found.together.items():
+        for label, table in result.tables.items():
+            table.to_csv(folder / table_path(name, label), index=False)
+    for name, outcomes in found.outcomes.items():
+        for analysis, outcome in outcomes.items():
+            owner = f"{_place(found, name)}.{analysis}"
+            for label, table in (outcome.result.tables if outcome.result else {}).items():
+                table.to_csv(folder / table_path(owner, label), index=False)
+            for label, picture in (outcome.result.pictures if outcome.result else {}).items():
+                picture.save(folder / picture_path(owner, label))
+    (folder / "result.json").write_text(json.dumps(data, indent=2, allow_nan=False), encoding="utf-8")
+    (folder / "index.html").write_text(render(found), encoding="utf-8")
+
+
+def render(found: Comparison) -> str:
+    """The page as HTML; the template escapes all text."""
+    together = [(name, _shown(name, r)) for name, r in found.together.items()]
+    failed = [
+        (f"{n}, {a}", o.error) for n, outs in found.outcomes.items() for a, o in outs.items() if o.status == "failed"
+    ]
+    return template("comparison.html.j2").render(
+        names=list(found.subjects),
+        failed=[*failed, *found.failed.items()],
+        warnings=[f"{n}: {w}" for n, s in found.subjects.items() for w in s.warnings],
+        together=together,
+        pictures=_beside(found),
+        scores=table_html(found.scores, rows=None),
+        provenance=flat({n: asdict(s.provenance) for n, s in found.subjects.items()}),
+        plotly_js=plotly_js(),
+    )
+
+
+def _shown(name: str, result: Result) -> dict[str, Any]:
+    return {
+        "headline": result.headline,
+        "notes": result.notes,
+        "tables": [(label, table_html(table, rows=ROWS)) for label, table in result.tables.items()],
+        "figures": [figure_entry(f"{name}-{i}", label, f) for i, (label, f) in enumerate(result.figures.items())],
+    }
+
+
+def _beside(found: Comparison) -> list[tuple[str, list[dict[str, Any]]]]:
+    """Pictures of one name, of every subject that has it."""
+    rows: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for name, outcomes in found.outcomes.items():
+        for analysis, outcome in outcomes.items():
+            for label, picture in (outcome.result.pictures if outcome.result else {}).items():
+                path = picture_path(f"{_place(found, name)}.{analysis}", label)
+                tile = {"name": name, "file": path, "uri": Markup(picture.data_uri())}
+                rows.setdefault((analysis, label), []).append(tile)
+    return [(label, tiles) for (_, label), tiles in rows.items()]
+
+
+def _place(found: Comparison, name: str) -> str:
+    """What a subject is called in file names."""
+    return f"{list(found.subjects).index(name)}"
+
+
+def _pictures(found: Comparison, name: str, analysis: str) -> list[str]:
+    result = found.outcomes[name][analysis].result
+    return list(result.pictures) if result else []
+
+
+def _tables(found: Comparison, name: str, analysis: str) -> list[str]:
+    result = found.outcomes[name][analysis].result
+    return list(result.tables) if result else []
