@@ -41,16 +41,17 @@ def sweeps(subject: Subject, *, n: int = 150, directions: int = 200, nulls: int 
         require_range(name, value, low, 100_000)
     model = require_cppn(subject)
     found = {kind: _sweep(model, kind, directions, size) for kind in KINDS}
-    rows = [_row(subject.name, kind, "one step", s, n) for kind, s in found.items()]
+    rows = [_row(subject.name, "", kind, "one step", s, n) for kind, s in found.items()]
     for kind in KINDS:
         chosen, steps = matched_steps(model, _directions(model, kind, directions), EFFECT, size // 2)
         if chosen:
-            rows.append(_row(subject.name, kind, f"matched effect {EFFECT}", sweep(model, chosen, steps, size), n))
+            rows.append(_row(subject.name, "", kind, f"matched effect {EFFECT}", sweep(model, chosen, steps, size), n))
     for name, make in (("shuffled", shuffled), ("random network", random_network)):
         for seed in range(nulls):
             null = make(model, seed)
             rows += [
-                _row(f"{name} {seed}", kind, "one step", _sweep(null, kind, directions, size), n) for kind in KINDS
+                _row(subject.name, f"{name} {seed}", kind, "one step", _sweep(null, kind, directions, size), n)
+                for kind in KINDS
             ]
     result = Result(lead="films")
     result.metrics = _metrics(found, n)
@@ -81,11 +82,11 @@ def _sweep(model: HookedCPPN, kind: str, n: int, size: int) -> Sweep | None:
     return sweep(model, drawn, STEPS, size) if drawn else None
 
 
-def _row(network: str, kind: str, at: str, found: Sweep | None, n: int) -> dict[str, Any]:
+def _row(network: str, null: str, kind: str, at: str, found: Sweep | None, n: int) -> dict[str, Any]:
     """A line of the table of scores."""
     scores = found.scores(n) if found else {}
     row: dict[str, Any] = {
-        "network": network, "kind": kind, "at": at, "directions": len(found.directions) if found else 0,
+        "network": network, "null": null, "kind": kind, "at": at, "directions": len(found.directions) if found else 0,
         "changes": min(n, len(found.counted())) if found else 0,
     }  # fmt: skip
     for name in SHOWN:
@@ -143,7 +144,7 @@ def _headline(metrics: dict[str, Any], rows: Sequence[dict[str, Any]]) -> str:
     for kind in KINDS:
         value = metrics[f"{kind}_antisymmetric_share"]
         if value is not None:
-            null = [r["antisymmetric_share"] for r in rows if r["network"].startswith("shuffled") and r["kind"] == kind]
+            null = [r["antisymmetric_share"] for r in rows if r["null"].startswith("shuffled") and r["kind"] == kind]
             against = f" (shuffled weights {pd.Series(null).median():.2f})" if null else ""
             low, high = metrics[f"{kind}_antisymmetric_share_interval"]
             parts.append(f"{kind} {value:.2f} [{low:.2f}, {high:.2f}]{against}")
@@ -163,11 +164,11 @@ def compared(results: Mapping[str, Result]) -> Result:
                 row[score.replace("_", " ")] = _with_interval(result.metrics, f"{kind}_{score}")
             row["median effect"] = result.metrics[f"{kind}_median_effect"]
             rows.append(row)
-    matched = pd.concat([r.tables["scores"] for r in results.values()], ignore_index=True)
+    all_scores = pd.concat([r.tables["scores"].assign(network=n) for n, r in results.items()], ignore_index=True)
     (first, base), *others = [(n, r.metrics) for n, r in results.items()]
     verdicts = [_verdict(name, m, first, base) for name, m in others]
     return Result(
-        tables={"scores": pd.DataFrame(rows), "scores with nulls": matched},
+        tables={"scores": pd.DataFrame(rows), "scores with nulls": _legible(all_scores)},
         figures={"antisymmetric share": _intervals(results, "antisymmetric_share", "Share that the mirror turns round"),
                  "change rank": _intervals(results, "change_rank_share", "Rank of the changes, as a share of their number")},
         headline="; ".join(verdicts),
@@ -177,6 +178,17 @@ def compared(results: Mapping[str, Result]) -> Result:
             "how far one step moves them (median effect): compare the rows at matched effect in 'scores with nulls'."
         ],
     )  # fmt: skip
+
+
+def _legible(scores: pd.DataFrame) -> pd.DataFrame:
+    """A table of scores with each interval behind its value."""
+    table = pd.DataFrame(scores[["network", "null", "kind", "at", "changes"]])
+    for score in SHOWN:
+        values = scores[[score, f"{score} low", f"{score} high"]].to_numpy(dtype=float)
+        table[score.replace("_", " ")] = [
+            "n/a" if np.isnan(v) else f"{v:.3g} [{low:.3g}, {high:.3g}]" for v, low, high in values
+        ]
+    return pd.DataFrame(table)
 
 
 def _with_interval(metrics: Mapping[str, Any], name: str) -> str:
