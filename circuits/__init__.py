@@ -12,15 +12,26 @@ _EXPORTS = {
     ),
     "applied": "circuits.apply",
     "ablate": "circuits.ablation",
+    "single_entries": "circuits.directions",
+    "random_directions": "circuits.directions",
+    "sweep": "circuits.sweeps",
+    "matched_steps": "circuits.sweeps",
+    "loss_sweep": "circuits.loss_sweeps",
+    "prune": "circuits.pruning",
+    "drop_links": "circuits.pruning",
     "restricted_loss": "circuits.frequencies",
     "excluded_loss": "circuits.frequencies",
 }
+MODULES = (
+    "ablation", "apply", "directions", "effects", "frequencies", "interventions", "modes", "nulls", "pruning", "reduction",
+    "rendering", "sweep_scores", "sweeps",
+)  # fmt: skip
 __all__ = sorted(_EXPORTS)
 
 
 def __getattr__(name: str) -> Any:
     if name in _EXPORTS:
         return getattr(import_module(_EXPORTS[name]), name)
-    if name in ("ablation", "apply", "effects", "frequencies", "interventions", "modes"):
+    if name in MODULES:
         return import_module(f"circuits.{name}")
     raise AttributeError(f"module 'circuits' has no attribute {name!r}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -143,10 +144,7 @@ def _difference(before: HookedCPPN, after: HookedCPPN, size: int) -> tuple[float
 
 def _units(cppn: HookedCPPN) -> int:
     """Slots that something reads, or that read something."""
-    matrices = cppn.matrices
-    return int(
-        sum(((W != 0).any(0) | (after != 0).any(1)).sum() for W, after in zip(matrices, matrices[1:], strict=False))
-    )
+    return int(sum(((W != 0).any(0) | (after != 0).any(1)).sum() for W, after in pairwise(cppn.matrices)))
 
 
 def _links(cppn: HookedCPPN) -> int:

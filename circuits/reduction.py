@@ -48,7 +48,7 @@ def components_kept(cppn: HookedCPPN, n: int, size: int = SIZE) -> Tensor:
 
 @torch.no_grad()
 def unit_effects(cppn: HookedCPPN, size: int = SIZE) -> Tensor:
-    """Mean squared change of the picture ``[layer, slot]`` where one unit is held at its mean, all units of a layer in one pass."""
+    """Mean squared change of the picture ``[layer, slot]`` where one unit is held at its mean; a layer's units in one pass."""
     points = coordinates(size, size, dtype=cppn.dtype).to(cppn.device)
     picture = cppn(points)
     found, x = [], points.T

@@ -30,11 +30,11 @@ class Result:
     metrics: dict[str, Any] = field(default_factory=dict)
     tables: dict[str, pd.DataFrame] = field(default_factory=dict)
     figures: dict[str, go.Figure] = field(default_factory=dict)
-    pictures: dict[str, Picture] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     headline: str = ""
     lead: str | None = None
     context: dict[str, Any] = field(default_factory=dict)
+    pictures: dict[str, Picture] = field(default_factory=dict)
 
     def _repr_html_(self) -> str:
         parts = [f"<p><b>{html.escape(self.headline)}</b></p>"] if self.headline else []

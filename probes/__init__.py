@@ -8,7 +8,9 @@ from typing import Any
 __all__ = [
     "basis",
     "curves",
+    "feature_maps",
     "fourier",
+    "genome_graph",
     "history",
     "neurons",
     "performance",

@@ -122,7 +122,7 @@ def _put_in_place(building: Path, out: Path) -> None:
     outdated = _named_files(_earlier(out) or {}) - _named_files(_earlier(building) or {})
     for folder in FOLDERS:
         made = list((building / folder).iterdir())
-        if made:
+        if made or folder == FOLDERS[0]:
             (out / folder).mkdir(exist_ok=True)
         for file in made:
             os.replace(file, out / folder / file.name)

@@ -102,9 +102,11 @@ def test_ours_are_registered_as_a_strangers_are() -> None:
     """All found through entry points, none broken, in report order."""
     known, broken = analyses()
     assert not broken
-    assert list(known)[:4] == ["performance", "curves", "history", "fourier"]
+    assert list(known)[:4] == ["genome", "feature_maps", "sweeps", "reduction"]
+    assert list(known)[4:8] == ["performance", "curves", "history", "fourier"]
     assert set(known) == {
-        "performance", "curves", "history", "fourier", "frequencies", "ablation", "neurons", "svd", "pca", "weights"
+        "genome", "feature_maps", "sweeps", "reduction",
+        "performance", "curves", "history", "fourier", "frequencies", "ablation", "neurons", "svd", "pca", "weights",
     }  # fmt: skip
 
 

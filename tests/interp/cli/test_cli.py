@@ -18,8 +18,9 @@ import interp
 from tests.conftest import DEMO
 from tests.interp.cli.console import Run, make_chain, make_mlp, snapshot
 
+IMAGE = ("genome", "feature_maps", "sweeps", "reduction")
 ANALYSES = (
-    "performance", "curves", "history", "fourier", "frequencies", "ablation", "neurons", "svd", "pca", "weights",
+    *IMAGE, "performance", "curves", "history", "fourier", "frequencies", "ablation", "neurons", "svd", "pca", "weights",
 )  # fmt: skip
 PAIRS = [(a, b) for a in range(7) for b in range(7)]
 
@@ -110,7 +111,7 @@ def test_analyze_everything_that_applies(run: Run, work: Path) -> None:
     assert ran.code == 0, ran.err
     found = json.loads((work / "report" / "result.json").read_text())["analyses"]
     assert list(found) == list(ANALYSES)
-    assert {n for n, a in found.items() if a["status"] == "skipped"} == {"curves", "history"}
+    assert {n for n, a in found.items() if a["status"] == "skipped"} == {"curves", "history", *IMAGE}
     assert "skipped history: it is a single checkpoint, not a series" in ran.out
 
 

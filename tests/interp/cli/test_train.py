@@ -177,8 +177,8 @@ REFUSED: dict[str, tuple[tuple[object, ...], tuple[str, ...]]] = {
     "composite": (("modular", "--p", 12, "--operation", "divide"), ("prime", "12")),
     "no p": (("modular", "--out", "new"), ("--p",)),
     "p that is none": (("addition", "--p", "ten"), ("p must be", "ten")),
-    "no image": (("image", "--path", "chain.pt"), ("chain.pt",)),
-    "missing image": (("image", "--path", "none.png"), ("none.png",)),
+    "no image": (("image", "--target", "chain.pt"), ("chain.pt",)),
+    "missing image": (("image", "--target", "none.png"), ("none.png",)),
     "no labels": (("reviews", "--path", "reviews.csv"), ("reviews.csv", "label")),
     "missing reviews": (("reviews", "--path", "none.csv"), ("none.csv",)),
     "steps 0": (("addition", "--steps", 0), ("steps must be at least 1", "0")),
@@ -299,7 +299,7 @@ def test_a_name_with_brackets(run: Run, work: Path) -> None:
 def test_an_image(run: Run, work: Path) -> None:
     """A task with a path and a regression: no accuracies and no phases."""
     Image.new("RGB", (6, 6), (200, 10, 30)).save(work / "red.png")
-    ran = run("train", "image", "--path", "red.png", "--size", 6, *SMALL, "--seeds", 2, "--out", "made")
+    ran = run("train", "image", "--target", "red.png", "--size", 6, *SMALL, "--seeds", 2, "--out", "made")
     assert (ran.code, ran.err) == (0, "")
     assert "accuracy" not in ran.out
 
@@ -307,7 +307,7 @@ def test_an_image(run: Run, work: Path) -> None:
 def test_a_run_finds_its_file_from_anywhere(run: Run, work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run on an image that was named by a relative path resumes and is analysed from another folder."""
     Image.new("RGB", (6, 6), (200, 10, 30)).save(work / "red.png")
-    assert run("train", "image", "--path", "red.png", "--size", 6, *SMALL, "--out", "made").code == 0
+    assert run("train", "image", "--target", "red.png", "--size", 6, *SMALL, "--out", "made").code == 0
     monkeypatch.chdir(work / "steps")
     ran = run("train", "--resume", "../made", "--steps", 12)
     assert (ran.code, ran.err) == (0, "")
