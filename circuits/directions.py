@@ -94,6 +94,8 @@ def single_entries(
         UnknownName: a parameter that the model has not.
     """
     weights = _chosen(model, parameters)
+    if n is not None:
+        require_range("n", n, 1)
     if which not in ("nonzero", "all"):
         raise UnknownName(unknown("choice of entries", which, ("nonzero", "all")))
     found: list[tuple[str, int, int]] = []

@@ -45,8 +45,7 @@ def prune(cppn: HookedCPPN, size: int = 256) -> Pruned:
         size: pixels along each edge of the pictures that are compared.
     """
     weights = [W.detach().clone() for W in cppn.matrices]
-    renderer = Renderer(cppn, min(size, 64))
-    zero = [(values == 0).all(1) for values in renderer.values]  # of the inputs and every layer
+    zero = [(values == 0).all(1) for values in Renderer(cppn, size).values]  # of the inputs and every layer
     for W, nothing in zip(weights, zero, strict=True):
         W[nothing] = 0
     needed = torch.ones(3, dtype=torch.bool, device=cppn.device)
@@ -91,7 +90,7 @@ def drop_links(cppn: HookedCPPN, tolerance: float = 1e-4, size: int = 256) -> Pr
         middle = (low + high + 1) // 2
         error, _ = _difference(cppn, _network(cppn.config, without(middle)), size)
         low, high = (middle, high) if error <= tolerance else (low, middle - 1)
-    smaller = prune(_network(cppn.config, without(low)), 16).cppn
+    smaller = prune(_network(cppn.config, without(low)), size).cppn
     return _proved(cppn, smaller, size)
 
 

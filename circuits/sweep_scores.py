@@ -136,7 +136,7 @@ def jackknife_rank(inner: Float[Tensor, "n n"], groups: Tensor, parts: int = 10)
     found = torch.tensor(values, dtype=torch.float64)
     error = float(((parts - 1) / parts * (found - found.mean()).square().sum()).sqrt())
     centre = rank_of(inner)
-    return centre - 1.96 * error, centre + 1.96 * error
+    return max(0.0, centre - 1.96 * error), min(1.0, centre + 1.96 * error)  # a share stays one
 
 
 def _share(part: Tensor, change: Tensor) -> Tensor:

@@ -231,7 +231,7 @@ def _rendered(renderer: Renderer, directions: Sequence[Direction], steps: Tensor
 
 
 def _crossing(rms: Tensor, ladder: Tensor, effect: float) -> Tensor:
-    """Where each row of ``rms [n, rung]`` first reaches the effect; NaN where it does not."""
+    """Where each row of ``rms [n, rung]`` first reaches the effect; NaN where it does not, or passed it below the ladder."""
     above = rms >= effect
     first = above.int().argmax(1)
     rows = torch.arange(len(rms))
@@ -240,4 +240,5 @@ def _crossing(rms: Tensor, ladder: Tensor, effect: float) -> Tensor:
     s0, s1 = ladder[before].log(), ladder[first].log()
     weight = ((torch.tensor(effect).log() - r0) / (r1 - r0)).nan_to_num(0).clamp(0, 1)
     step = (s0 + weight * (s1 - s0)).exp()
-    return torch.where(above.any(1), step, torch.full_like(step, float("nan")))
+    found = above.any(1) & ((first > 0) | (rms[:, 0] <= effect * 1.01))  # below the lowest rung nothing is known
+    return torch.where(found, step, torch.full_like(step, float("nan")))

@@ -44,10 +44,8 @@ class Comparison:
             for analysis, outcome in outcomes.items():
                 for metric, value in (outcome.result.metrics if outcome.result else {}).items():
                     rows.setdefault((analysis, metric), {})[name] = format_metric(value)
-        table = [
-            {"analysis": a, "metric": m, **{n: row.get(n, "") for n in self.subjects}} for (a, m), row in rows.items()
-        ]
-        return pd.DataFrame(table, columns=["analysis", "metric", *self.subjects])
+        table = [[a, m, *(row.get(n, "") for n in self.subjects)] for (a, m), row in rows.items()]
+        return pd.DataFrame(table, columns=pd.Index(["analysis", "metric", *self.subjects]))
 
     def _repr_html_(self) -> str:
         parts = [found._repr_html_() for found in self.together.values()]
@@ -96,7 +94,9 @@ def _subjects(path: Path, name: str, device: str) -> Iterable[tuple[str, Subject
 
 def _labelled(name: str, own: Mapping[str, Any], members: Sequence[Mapping[str, Any]]) -> str:
     """The run's name with what this member has for its own."""
-    varying = [k for k in own if k != "data_seed" and any(m.get(k) != own[k] for m in members)]
+    varying = [k for k in own if any(m.get(k) != own[k] for m in members)]
+    if all(m.get("data_seed") == m.get("seed") for m in members):
+        varying = [k for k in varying if k != "data_seed"]
     return name + "".join(f" {k}={own[k]}" for k in varying)
 
 

@@ -168,5 +168,8 @@ def of(cppn: HookedCPPN, size: int = SIZE, tolerance: float = ACTIVE) -> Feature
     points = coordinates(size, size, dtype=torch.float64)
     acts = capture(model, points, "layers.*.hook_post", batch_size=1 << 14)
     maps = torch.stack([acts[f"layers.{i}.hook_post"] for i in range(cppn.config.n_layers)])  # [layer, pixel, slot]
+    if not bool(maps.isfinite().all()):
+        layer, _, slot = (~maps.isfinite()).nonzero()[0].tolist()
+        raise InterpError(f"layer {layer}, slot {slot} of the network is infinite or not a number at some pixels")
     maps = rearrange(maps, "layer (row col) slot -> layer slot row col", row=size)
     return FeatureMaps(maps.contiguous(), cppn.config.kinds, cppn.copies().to(maps.device), tolerance)

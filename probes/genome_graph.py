@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from html import escape
+
 import pandas as pd
 import plotly.graph_objects as go
 
@@ -61,9 +63,10 @@ def draw(graph: Genome, size: int = 48) -> go.Figure:
         (x0, y0), (x1, y1) = places[link.source], places[link.target]
         colour = figures.GREY if not link.weight else figures.RED if link.weight > 0 else figures.BLUE
         width = 0.5 + 4 * abs(link.weight) / strongest
+        text = escape(f"{link.source} to {link.target}: {link.weight:.4g}")
         figure.add_scatter(
             x=[x0, (x0 + x1) / 2, x1], y=[y0, (y0 + y1) / 2, y1], mode="lines", line={"color": colour, "width": width},
-            opacity=0.6, hoverinfo="text", text=[f"{link.source} to {link.target}: {link.weight:.4g}"] * 3, showlegend=False,
+            opacity=0.6, hoverinfo="text", text=[text] * 3, showlegend=False,
         )  # fmt: skip
     for node in graph.nodes:
         x, y = places[node.id]
@@ -74,11 +77,11 @@ def draw(graph: Genome, size: int = 48) -> go.Figure:
     x, y = zip(*(places[n.id] for n in graph.nodes), strict=True)
     figure.add_scatter(
         x=x, y=[v - 0.5 for v in y], mode="text", hoverinfo="skip", showlegend=False, textfont={"size": 10},
-        text=[(n.label or n.role or n.activation) for n in graph.nodes],
+        text=[escape(n.label or n.role or n.activation) for n in graph.nodes],
     )  # fmt: skip
     figure.add_scatter(
         x=x, y=y, mode="markers", marker={"size": 30, "opacity": 0}, hoverinfo="text", showlegend=False,
-        text=[f"{n.id} {n.label}: {n.activation}, layer {graph.depths[n.id]}" for n in graph.nodes],
+        text=[escape(f"{n.id} {n.label}: {n.activation}, layer {graph.depths[n.id]}") for n in graph.nodes],
     )  # fmt: skip
     layers = max(graph.depths.values())
     figures.style(

@@ -59,6 +59,8 @@ class Source:
         """The weights of the chosen member, where a file holds those of many networks stacked."""
         members = header_of(self.open(entry)[0]).get("members")
         if members is None:
+            if self.member:
+                raise InterpError(f"{entry.path} holds one network; there is no member {self.member}")
             return found
         if not 0 <= self.member < members:
             raise InterpError(f"{entry.path} holds the members 0 to {members - 1}; there is no member {self.member}")

@@ -30,17 +30,20 @@ def architectures(given: Mapping[str, Any]) -> dict[str, CPPNConfig]:
     if given.get("model") is not None:
         raise InterpError("give --model, or --arch-of, --arch, --width and --variant, not both")
     from interp.hooked import CPPNConfig
-    from interp.hooked.cppn_parts import variant
+    from interp.hooked.cppn_parts import VARIANTS, variant
     from interp.training.members import parse_values
     from interp.training.recipes import RECIPES
 
     if given.get("arch_of") is not None and given.get("arch") is not None:
         raise InterpError("give --arch-of or --arch, not both")
-    base = CPPNConfig(given.get("arch") or RECIPES["image", "cppn"].model["arch"])
+    given = {name: given.get(name) for name in ARCHITECTURE_HELP}
+    base = CPPNConfig(RECIPES["image", "cppn"].model["arch"] if given["arch"] is None else given["arch"])
     if given.get("arch_of") is not None:
         base = _arch_of(Path(given["arch_of"]))
-    widths = parse_values("width", given.get("width") or "1")
-    kinds = [k.strip() for k in (given.get("variant") or "plain").split(",") if k.strip()]
+    widths = parse_values("width", "1" if given["width"] is None else given["width"])
+    kinds = [k.strip() for k in ("plain" if given["variant"] is None else given["variant"]).split(",") if k.strip()]
+    if not kinds:
+        raise InterpError(f"--variant {given['variant']!r} names none; known: {', '.join(VARIANTS)}")
     found: dict[str, CPPNConfig] = {}
     for kind in kinds:
         for width in widths:

@@ -21,8 +21,7 @@ def show_comparison(found: Comparison, page: Path) -> None:
     errors = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
     console.print(f"[bold]{escape(' and '.join(found.subjects))}[/]")
     for name, result in found.together.items():
-        for line in result.headline.split("; "):
-            console.print(f"  {name}: {escape(line)}")
+        console.print(f"  {name}: {escape(result.headline)}")
     for name, outcomes in found.outcomes.items():
         for warning in found.subjects[name].warnings:
             errors.print(f"[red]WARNING[/] {escape(name)}: {escape(warning)}")

@@ -232,6 +232,8 @@ def _example(task: type[Task]) -> str:
 
 def _train(task: type[Task], given: Mapping[str, Any]) -> None:
     from interp.training.directory import RunDirectory
+    from interp.training.loop import check_plan
+    from interp.training.recipes import make_plan
     from interp.training.run import train
 
     out, device, executor = given["out"], given["device"], given["executor"]
@@ -248,6 +250,9 @@ def _train(task: type[Task], given: Mapping[str, Any]) -> None:
     else:
         places = {out / name: config for name, config in configs.items()}
     settings.pop("model", None)
+    if len(places) > 1:  # what does not fit shall show before the first of them is trained
+        for model in places.values():
+            check_plan(make_plan(built, model, members=members, **settings))
     for place, model in places.items():
         with Bar() as bar:
             run = train(

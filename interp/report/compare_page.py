@@ -38,8 +38,9 @@ def comparison_data(found: Comparison) -> dict[str, Any]:
                 table_path(f"{_place(found, name)}.{analysis}", t) for t in _tables(found, name, analysis)
             ]
         subjects[name] = {**metrics, **own}
-    comparisons = {
+    comparisons: dict[str, dict[str, Any]] = {
         name: {
+            "status": "ok",
             "headline": r.headline,
             "metrics": r.metrics,
             "notes": r.notes,
@@ -47,6 +48,7 @@ def comparison_data(found: Comparison) -> dict[str, Any]:
         }
         for name, r in found.together.items()
     }
+    comparisons |= {name: {"status": "failed", "error": reason} for name, reason in found.failed.items()}
     return jsonable(
         {"interp_comparison": FORMAT, "versions": versions(), "subjects": subjects, "comparisons": comparisons}
     )

@@ -1,0 +1,249 @@
+"""Feature maps: every measure against numpy written out, closed forms and the published counts of real networks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+import interp
+from interp import InterpError, Subject
+from interp.hooked import CPPNConfig, HookedCPPN
+from interp.picbreeder import read
+from probes import feature_maps as fm
+from probes.feature_maps_analysis import feature_maps
+from tests.interp.picbreeder.genomes import INPUTS, OUTPUTS, VALUE, Sketch, random_sketch, small
+from tests.models import subject
+
+METRICS = ("active_units", "distinct_units", "copy_units", "total_units", "symmetric_share", "effective_rank")
+FACTS = {  # active, of, distinct; the README of the data
+    "picbreeder_skull": (97, 264, 20),
+    "sgd_skull": (259, 264, 256),
+    "picbreeder_butterfly": (190, 368, 32),
+    "sgd_butterfly": (357, 368, 354),
+}
+
+
+def correlation(a: np.ndarray, b: np.ndarray) -> float:
+    """Pearson's, by sums; 0 where a map is constant."""
+    a, b = a.ravel() - a.mean(), b.ravel() - b.mean()
+    spread = np.sqrt((a * a).sum() * (b * b).sum())
+    return float((a * b).sum() / spread) if spread else 0.0
+
+
+def naive_distinct(maps: np.ndarray, threshold: float = 0.99) -> list[bool]:
+    kept: list[int] = []
+    for i, own in enumerate(maps):
+        if np.ptp(own) > 0 and all(abs(correlation(own, maps[j])) < threshold for j in kept):
+            kept.append(i)
+    return [i in kept for i in range(len(maps))]
+
+
+def effective(singular: np.ndarray) -> float:
+    """exp of the entropy of the squared singular values' shares."""
+    q = singular**2 / (singular**2).sum()
+    q = q[q > 1e-15]
+    return float(np.exp(-(q * np.log(q)).sum()))
+
+
+def made(seed: int, arch: str = "3;cache:2,gaussian:2,sin:2,relu:1", scale: float = 2.0) -> HookedCPPN:
+    return HookedCPPN(CPPNConfig(arch)).double().init_weights(seed, scale)
+
+
+def grid(rows: int, columns: int) -> tuple[np.ndarray, np.ndarray]:
+    return np.meshgrid(np.linspace(-1, 1, rows), np.linspace(-1, 1, columns), indexing="ij")
+
+
+def test_maps_of_a_network_written_out() -> None:
+    """Layer by layer in numpy: the map of a slot is its activation's value, rows with x, columns with y."""
+    model, size = made(1), 9
+    down, along = grid(size, size)
+    values = np.stack([along, down, 1.4 * np.hypot(down, along), np.ones_like(down)], -1)
+    found = fm.of(model, size).maps
+    functions = {
+        "cache": lambda z: z, "gaussian": lambda z: 2 * np.exp(-z * z) - 1, "relu": lambda z: np.maximum(z, 0),
+        "sin": np.sin,
+    }  # fmt: skip
+    for layer in range(3):
+        z = values @ model.layer(layer).W.detach().numpy()
+        values = np.stack([functions[kind](z[..., j]) for j, kind in enumerate(model.config.kinds)], -1)
+        np.testing.assert_allclose(found[layer].numpy(), np.moveaxis(values, -1, 0), rtol=0, atol=1e-12)
+
+
+@given(st.integers(0, 200))
+def test_measures_are_those_of_numpy(seed: int) -> None:
+    """Deviation, activity, reflections, symmetry, distinct units and rank, unit by unit."""
+    found = fm.of(made(seed, scale=[0.01, 0.5, 3.0][seed % 3]), 8)
+    maps = found.maps.numpy()
+    deviation = maps.std((-2, -1))
+    np.testing.assert_allclose(found.deviation.numpy(), deviation, rtol=1e-9, atol=1e-15)
+    assert found.active.tolist() == (deviation > 0.01).tolist()
+    for layer, slot in np.argwhere(deviation > 1e-6):
+        own = maps[layer, slot]
+        expected = [correlation(own, own[:, ::-1]), correlation(own, own[::-1])]
+        np.testing.assert_allclose(found.reflections[layer, slot].numpy(), expected, rtol=0, atol=1e-9)
+        assert bool(found.symmetric[layer, slot]) == (deviation[layer, slot] > 0.01 and max(expected) > 0.95)
+    active = maps[deviation > 0.01]
+    assert found.distinct.numpy()[deviation > 0.01].tolist() == naive_distinct(active)
+    assert not (found.distinct & ~found.active).any()
+    own = maps[found.own.numpy()].reshape(-1, 64)
+    if len(own):
+        unit = np.stack([(m - m.mean()) / np.linalg.norm(m - m.mean()) for m in own])
+        assert found.rank() == pytest.approx(effective(np.linalg.svd(unit, compute_uv=False)), rel=1e-6)
+
+
+def test_reflections_in_closed_form() -> None:
+    """sin is odd and cos is even; their sum's correlation is the difference of their powers over the sum."""
+    down, along = (torch.from_numpy(g) for g in grid(32, 32))
+    odd, even = torch.sin(2 * along), torch.cos(2 * along)
+    power = [float((m - m.mean()).square().sum()) for m in (odd, even)]
+    found = fm.reflection_correlations(torch.stack([odd, even, odd + even, odd + torch.sin(2 * down)]))
+    mixed = (power[1] - power[0]) / (power[1] + power[0])
+    expected = torch.tensor([[-1, 1], [1, 1], [mixed, 1], [0, 0]], dtype=torch.float64)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
+
+
+@given(st.integers(0, 300))
+def test_distinct_is_the_naive_loop(seed: int) -> None:
+    """Chains of neighbours that resemble each other, constants and negatives among them."""
+    dice = np.random.default_rng(seed)
+    n, pixels = int(dice.integers(1, 14)), 12
+    maps = dice.normal(size=(n, pixels))
+    for i in range(1, n):
+        match dice.integers(4):
+            case 0:
+                maps[i] = maps[i - 1] + dice.choice([0.05, 0.15]) * dice.normal(size=pixels)
+            case 1:
+                maps[i] = -2 * maps[dice.integers(i)] + 1
+            case 2:
+                maps[i] = dice.normal()
+    assert fm.distinct(torch.from_numpy(maps)).tolist() == naive_distinct(maps)
+
+
+def test_a_chain_is_decided_by_its_first() -> None:
+    """Angles of 5 degrees (cosine 0.996): the neighbour of the first goes, the one behind it (0.985) stays."""
+    angles = torch.arange(4, dtype=torch.float64) * torch.pi / 36
+    t = torch.arange(16, dtype=torch.float64) * 2 * torch.pi / 16
+    maps = angles.cos()[:, None] * t.cos() + angles.sin()[:, None] * t.sin()
+    assert fm.distinct(maps).tolist() == [True, False, True, False]
+    assert fm.distinct(maps, 0.98).tolist() == [True, False, False, True]
+
+
+def test_rank_in_closed_form() -> None:
+    """n orthogonal cosines have rank n, however large each is; doubled ones count by their shares."""
+    t = torch.arange(32, dtype=torch.float64) * 2 * torch.pi / 32
+    maps = torch.stack([10.0**k * (k * t).cos() + k for k in range(1, 6)])
+    assert fm.standardised_rank(maps) == pytest.approx(5)
+    assert fm.standardised_rank(torch.cat([maps[:1], maps[:1], maps[1:2]])) == pytest.approx(
+        np.exp(-(2 / 3 * np.log(2 / 3) + 1 / 3 * np.log(1 / 3)))
+    )
+    assert fm.standardised_rank(maps[:0]) == 0
+
+
+@pytest.mark.parametrize("value", [0.0, 0.1, -1 / 3, 1e12, 1e-30])
+def test_constant_maps_are_nothing(value: float) -> None:
+    """Rounding of the mean of 0.1 must not become a direction, and nothing is NaN."""
+    maps = torch.full((3, 7, 7), value, dtype=torch.float64)
+    assert fm.standardised(maps.flatten(1)).abs().max() == 0
+    assert fm.reflection_correlations(maps).abs().max() == 0
+    assert not fm.distinct(maps.flatten(1)).any()
+    assert fm.standardised_rank(maps.flatten(1)) == 0
+
+
+def test_a_network_of_zeros() -> None:
+    """Nothing active, no share, rank 0, and a report all the same."""
+    result = feature_maps(Subject("zeros", HookedCPPN(CPPNConfig("2;gaussian:2,sin:1")).double()), size=8)
+    assert [result.metrics[m] for m in METRICS] == [0, 0, 0, 6, None, 0]
+    assert not result.tables["units"].isna().any().any()
+    assert "nan" not in result.headline.lower()
+
+
+def test_a_network_with_nan_is_refused() -> None:
+    """No count is given of maps that are no numbers; the host says why, and goes on."""
+    model = made(0)
+    with torch.no_grad():
+        model.layer(0).W[0, 0] = torch.nan
+    with pytest.raises(InterpError, match="not a number"):
+        feature_maps(Subject("nan", model), size=8)
+
+
+def test_components_are_orthogonal_and_reproduce() -> None:
+    """Their Gram matrix is diagonal, with the squared singular values of the centred maps, which they span."""
+    found = fm.of(made(3), 12)
+    for layer in range(3):
+        maps, share = found.components(layer, 99)
+        flat = maps.flatten(1)
+        gram = (flat @ flat.T).numpy()
+        data = found.maps[layer].flatten(1).numpy()
+        centred = data - data.mean(1, keepdims=True)
+        singular = np.linalg.svd(centred, compute_uv=False)[: len(maps)]
+        np.testing.assert_allclose(gram, np.diag(singular**2), rtol=0, atol=1e-8 * singular[0] ** 2)
+        np.testing.assert_allclose(share.numpy(), singular**2 / (singular**2).sum(), rtol=0, atol=1e-10)
+        basis = flat.numpy()[singular > 1e-9 * singular[0]]
+        back = centred @ np.linalg.pinv(basis) @ basis
+        np.testing.assert_allclose(back, centred, rtol=0, atol=1e-8 * np.abs(centred).max())
+    assert found.components(0, 2)[0].shape == (2, 12, 12)
+    with pytest.raises(InterpError, match="layer 3 is none of the 3"):
+        found.components(3)
+
+
+@given(st.integers(0, 40))
+def test_copies_repeat_an_earlier_map(seed: int) -> None:
+    """A copy's map stands in the layer before, or is an input; only then may it count as new."""
+    found = fm.of(random_sketch(seed).genome().layered(), 8)
+    for layer, slot in found.copies.nonzero().tolist():
+        if layer:
+            gap = (found.maps[layer - 1] - found.maps[layer, slot]).abs().amax((-2, -1)).min()
+            assert gap < 1e-12
+            assert not found.distinct[layer, slot]
+    assert not (found.own & found.copies).any()
+
+
+def test_counts_by_hand() -> None:
+    """x is carried past a hidden node: layer 1 has sin(2x) and the copy, layer 2 the sum; hue and saturation idle."""
+    sketch = Sketch([*INPUTS, ("hidden", "1_1", "sin", ""), *OUTPUTS], [("0_2", "1_1", 2.0), ("1_1", VALUE, 1.0),
+                                                                       ("0_2", VALUE, 1.0)])  # fmt: skip
+    metrics = feature_maps(Subject("hand", sketch.genome().layered()), size=16).metrics
+    assert metrics["active_copies"] == 1
+    assert metrics["active_units"] == 3
+    assert metrics["active_own_units"] == 2
+    assert metrics["symmetric_share"] == 1  # functions of x alone do not change upside down
+
+
+def test_arguments() -> None:
+    with pytest.raises(InterpError, match="size"):
+        fm.of(made(0), 1)
+    with pytest.raises(InterpError, match="tolerance"):
+        fm.of(made(0), 8, -0.1)
+    with pytest.raises(InterpError):
+        feature_maps(subject("plain"))
+    everything = fm.of(small().genome().layered(), 8, 0)
+    assert everything.active.sum() == (everything.deviation > 0).sum() > 0
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize("name", FACTS)
+def test_real_counts(data: Path, name: str) -> None:
+    """As published: active units over every fourth pixel of 256, distinct units of the whole network."""
+    active, total, distinct = FACTS[name]
+    found = feature_maps(interp.load(data / "picbreeder" / f"{name}.npz", device="cpu")).metrics
+    assert set(METRICS) <= set(found)
+    assert (found["active_units"], found["total_units"], found["distinct_units"]) == (active, total, distinct)
+    assert 1 < found["effective_rank"] < found["active_own_units"]
+    if name.startswith("sgd"):
+        assert found["copy_units"] == 0
+
+
+@pytest.mark.real_data
+def test_real_skull_copies(data: Path) -> None:
+    """87 slots of the skull only carry a value; the published layers and the genome's agree, unit by unit."""
+    genome = fm.of(read(data / "picbreeder" / "skull.zip").layered())
+    published = interp.load(data / "picbreeder" / "picbreeder_skull.npz", device="cpu").model
+    assert isinstance(published, HookedCPPN)
+    other = fm.of(published)
+    assert int(genome.copies.sum()) == int(other.copies.sum()) == 87
+    torch.testing.assert_close(genome.maps, other.maps, rtol=0, atol=1e-4)
