@@ -22,8 +22,8 @@ from interp.hooked import HookedCPPN
 from interp.hooked.cppn import product
 from interp.hooked.cppn_parts import activate, coordinates, rgb_planes
 
-PIECE = 1 << 16  # pictures times pixels that are computed at a time
-BLOCK_BYTES = 96 << 20  # of the pictures of a block
+PIECE = 1 << 17  # pictures times pixels that are computed at a time
+BLOCK_BYTES = 24 << 20  # of the pictures of a block
 BASE_BYTES = 1 << 30  # of the activations of the unchanged network
 
 
@@ -64,6 +64,7 @@ class Renderer:
                 f"pictures of {size} x {size} of this network need {needed / 2**30:.1f} GiB for its activations; the limit is "
                 f"{BASE_BYTES >> 30} GiB: take a smaller size"
             )
+        self._memory = cppn.W_U.new_empty(0)
         self.weights = [W.detach() for W in cppn.matrices]
         self.names = [n for n, _ in cppn.named_parameters()]
         self.groups, self.kinds = config.groups, config.kinds
@@ -76,6 +77,8 @@ class Renderer:
             self.sums.append(z)
             self.values.append(x)
         self.sums.append(self.weights[-1].T @ x)
+        units = self.unfolded.units  # their values as in `CURVES`, in the unchanged network
+        self.curved = [CURVES[self.kinds[slot]][0](self.sums[i][slot].clone()) for i, slot in units]
         self.base = torch.stack(_colour(self.sums[-1])).reshape(3, size, size)
 
     def pictures(self, directions: Sequence[Direction], steps: Tensor) -> Iterator[Block]:
@@ -135,27 +138,42 @@ class Renderer:
         if dead:
             yield Block(tuple(dead), None)
         rendered = live.nonzero().squeeze(1).tolist()
+        if not rendered:
+            return
+        rest = self.base
+        if path is not None:
+            first = CURVES[path.kind][0](self.sums[layer][column].clone())
+            rest = path.rest(torch.stack([first, *(self.curved[k] for k in path.reached)]), self.sums)
         for part in _blocks(rendered, steps.shape[1], self.base):
             ids = [own[k] for k in part]
             out = self._pieces(
                 steps[ids],
-                lambda piece, ids=ids, part=part: self._moved(layer, column, path, vectors[part], steps[ids], piece),
+                lambda asked, piece, part=part: self._moved(layer, column, path, rest, vectors[part], asked, piece),
             )
             yield Block(tuple(ids), out)
 
-    def _pieces(self, steps: Tensor, hsv: Callable[[slice], Tensor]) -> Tensor:
-        """Pictures ``[direction, step, 3, row, col]`` from their hue, saturation and value in pieces of the plane."""
-        n, pixels = steps.numel(), self.size**2
-        out = self.base.new_empty(n, 3, pixels)
-        width = max(1, PIECE // max(1, n))
-        for start in range(0, pixels, width):
+    def _pieces(self, steps: Tensor, hsv: Callable[[Tensor, slice], Tensor]) -> Tensor:
+        """Pictures ``[direction, step, 3, row, col]`` from their hue, saturation and value in pieces of the plane.
+
+        Args:
+            hsv: given steps and a piece of the plane. It is not asked for steps of 0, where the picture is the base.
+        """
+        pixels = self.size**2
+        out = self.base.new_empty(*steps.shape, 3, pixels)
+        moving = (steps != 0).any(0)
+        out[:, ~moving] = self.base.flatten(1)
+        places = moving.nonzero().squeeze(1).tolist()
+        asked = steps[:, moving]
+        width = max(1, PIECE // max(1, asked.numel()))
+        for start in range(0, pixels if places else 0, width):
             piece = slice(start, min(start + width, pixels))
-            for channel, plane in enumerate(_colour(hsv(piece))):
-                out[:, channel, piece] = plane
+            for channel, plane in enumerate(_colour(hsv(asked, piece))):
+                for k, place in enumerate(places):
+                    out[:, place, channel, piece] = plane.unflatten(0, asked.shape)[:, k]
         return out.reshape(*steps.shape, 3, self.size, self.size)
 
     def _moved(
-        self, layer: int, column: int, path: Path | None, vectors: Tensor, steps: Tensor, piece: slice
+        self, layer: int, column: int, path: Path | None, rest: Tensor, vectors: Tensor, steps: Tensor, piece: slice
     ) -> Tensor:
         """Hue, saturation and value ``[3, picture, pixel]`` where one unit reads something else."""
         z = self.sums[layer][column, piece]
@@ -165,10 +183,8 @@ class Renderer:
             hsv = self.sums[layer][:, piece].unsqueeze(1).repeat(1, len(moved), 1)
             hsv[column] += moved
             return hsv
-        rows = moved.new_empty(path.stages[-1].last, *moved.shape)
-        torch.add(moved, z, out=rows[0])
-        CURVES[path.kind][0](rows[0])
-        base = [CURVES[path.kind][0](z.clone()).unsqueeze(0)]  # of the same rows, in the unchanged network
+        rows = self._scratch(path.stages[-1].last * moved.numel()).view(-1, *moved.shape)
+        CURVES[path.kind][0](torch.add(moved, z, out=rows[0]))
         flat = rows.flatten(1)
         for block in path.blocks():
             start, stop = block[0].first, block[-1].last
@@ -178,28 +194,35 @@ class Renderer:
                 own, late = rows[stage.first : stage.last], stage.arriving[:, start:]
                 if late.shape[1]:
                     flat[stage.first : stage.last].addmm_(late, flat[start : stage.first])
-                z = self.sums[stage.layer][list(stage.slots), piece]
-                own += (z - stage.arriving @ torch.cat(base)).unsqueeze(1)
+                own += rest[stage.first - 1 : stage.last - 1, piece].unsqueeze(1)
                 for kind, first, last in stage.runs:
                     CURVES[kind][0](own[first:last])
-                    CURVES[kind][0](z[first:last])
-                base.append(z)
         return rows[-3:]
+
+    def _scratch(self, numbers: int) -> Tensor:
+        """Memory for one piece, which the next one writes over: to ask the system for it anew costs as much as a layer."""
+        if self._memory.numel() < numbers:
+            self._memory = self.base.new_empty(numbers)
+        return self._memory[:numbers]
 
     def _whole(self, layer: int, directions: Sequence[Direction], own: list[int], steps: Tensor) -> Iterator[Block]:
         """Changes of a whole matrix, or of all of them: everything from ``layer`` on is computed again."""
-        names = dict(zip(self.names, self.weights, strict=True))
+        names, x = dict(zip(self.names, self.weights, strict=True)), self.values[layer]
         for part in _blocks(own, steps.shape[1], self.base):
             changes = [directions[i].changes(names) for i in part]
-            weights = []  # from the layer on, [in, out] or [picture, in, out]
-            for name, W in zip(self.names[layer:], self.weights[layer:], strict=True):
-                if name in changes[0]:
-                    change = torch.stack([c[name] for c in changes]).unsqueeze(1)  # [direction, 1, in, out]
-                    W = (W + steps[part][:, :, None, None] * change).flatten(0, 1)
-                weights.append(W)
-            yield Block(
-                tuple(part), self._pieces(steps[part], lambda p, w=weights: self._through(w, self.values[layer][:, p]))
+            stacks = {name: torch.stack([c[name] for c in changes]) for name in changes[0]}
+            out = self._pieces(
+                steps[part],
+                lambda asked, piece, s=stacks: self._through(self._moved_weights(layer, s, asked), x[:, piece]),
             )
+            yield Block(tuple(part), out)
+
+    def _moved_weights(self, layer: int, changes: dict[str, Tensor], steps: Tensor) -> list[Tensor]:
+        """The weights from a layer on, ``[in, out]``, or ``[picture, in, out]`` where they move."""
+        return [
+            (W + steps[:, :, None, None] * changes[name].unsqueeze(1)).flatten(0, 1) if name in changes else W
+            for name, W in zip(self.names[layer:], self.weights[layer:], strict=True)
+        ]
 
     def _through(self, weights: Sequence[Tensor], x: Tensor) -> Tensor:
         """Hue, saturation and value ``[3, picture, pixel]`` of a stack of networks whose first layer differs."""

@@ -7,7 +7,7 @@ and that the picture depends on, have to be computed again.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -69,13 +69,28 @@ class Path:
 
     Attributes:
         kind: of the changed unit.
+        reached: places, among all curved units, of the rows between the first and the outputs.
         stages: in their order; the last are hue, saturation and value, which no curve follows.
         settled: the picture does not depend on the unit.
     """
 
     kind: str
+    reached: tuple[int, ...]
     stages: tuple[Stage, ...]
     settled: bool
+
+    def rest(self, base: Tensor, sums: Sequence[Tensor]) -> Tensor:
+        """What the rows but the first read from anything else than the path's rows ``[row, pixel]``, whatever the change.
+
+        Args:
+            base: the path's rows but the outputs, in the unchanged network.
+            sums: of every layer, what its units read in the unchanged network.
+        """
+        rest = torch.cat([sums[stage.layer][list(stage.slots)] for stage in self.stages])
+        arriving = base.new_zeros(len(rest), len(base))
+        for stage in self.stages:
+            arriving[stage.first - 1 : stage.last - 1, : stage.first] = stage.arriving
+        return torch.addmm(rest, arriving, base, alpha=-1)
 
     def blocks(self) -> list[tuple[Stage, ...]]:
         """Stages whose earlier rows are added up in one product, which is faster than one for each."""
@@ -130,7 +145,7 @@ class Unfolded:
             first += len(rows)
         outputs = sources[:, n:].T.contiguous()
         stages.append(Stage(self.n_layers, (0, 1, 2), (), outputs, first, block))
-        return Path(self.kinds[slot], tuple(stages), not bool(outputs.any()))
+        return Path(self.kinds[slot], tuple(reached), tuple(stages), not bool(outputs.any()))
 
 
 def _transfers(weights: list[Tensor], curved: Tensor) -> list[Tensor]:
