@@ -123,7 +123,7 @@ def test_random_columns_are_uniform() -> None:
     assert abs(float(vectors.mean())) < 4 / (width * len(vectors) ** 0.5)
 
 
-def test_unknown_names_suggest_the_nearest() -> None:
+def test_refusals_suggest_the_nearest() -> None:
     model = dense()
     for draw in (single_entries, random_directions):
         with pytest.raises(UnknownName, match=r"layers\.2\.w.*did you mean 'layers\.2\.W'"):

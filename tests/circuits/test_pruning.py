@@ -118,7 +118,7 @@ def test_drop_links_removes_the_weakest() -> None:
     last = torch.zeros(3, 3, dtype=torch.float64)
     last[:, 2] = torch.tensor([0.8, 0.1, 0.01])
     model = of_weights("1;sin:3", [first, last])
-    kept = [drop_links(model, t, 32).links for t in (0, 1e-4, 1e-2, 1.0)]
+    kept = [drop_links(model, t, 32).links for t in (0.0, 1e-4, 1e-2, 1.0)]
     assert kept == [6, 4, 2, 0]
     with pytest.raises(InterpError, match="no link"):
         drop_links(of_weights("1;sin:3", [torch.zeros(4, 3), torch.zeros(3, 3)]))

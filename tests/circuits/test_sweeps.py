@@ -143,7 +143,7 @@ def test_by_effect() -> None:
     """From the least counted change to the largest, by the larger of each direction's two."""
     found = sweep(dense(), single_entries(dense(), n=40), (-1.0, 1.0), 8)
     largest = found.table.groupby("direction")["mean_square"].max()
-    order = [found.by_effect(share) for share in (0, 0.25, 0.5, 0.75, 1.0)]
+    order = [found.by_effect(share) for share in (0.0, 0.25, 0.5, 0.75, 1.0)]
     sizes = [largest[i] for i in order]
     assert sizes == sorted(sizes)
     assert sizes[-1] == largest.max()

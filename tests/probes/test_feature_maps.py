@@ -221,7 +221,7 @@ def test_arguments() -> None:
         fm.of(made(0), 8, -0.1)
     with pytest.raises(InterpError):
         feature_maps(subject("plain"))
-    everything = fm.of(small().genome().layered(), 8, 0)
+    everything = fm.of(small().genome().layered(), 8, 0.0)
     assert everything.active.sum() == (everything.deviation > 0).sum() > 0
 
 
