@@ -81,6 +81,7 @@ class Renderer:
         self.curved = [CURVES[self.kinds[slot]][0](self.sums[i][slot].clone()) for i, slot in units]
         self.base = torch.stack(_colour(self.sums[-1])).reshape(3, size, size)
 
+    @torch.no_grad()  # as a decorator it is off again between the blocks, where the caller's own code runs
     def pictures(self, directions: Sequence[Direction], steps: Tensor) -> Iterator[Block]:
         """The pictures of all directions at all their steps, in blocks, in the order of the layers.
 
@@ -99,12 +100,11 @@ class Renderer:
         jobs: dict[tuple[int, int], list[int]] = defaultdict(list)
         for i, direction in enumerate(directions):
             jobs[self._layer(direction), -1 if direction.column is None else direction.column].append(i)
-        with torch.no_grad():
-            for (layer, column), own in sorted(jobs.items()):
-                if column < 0:
-                    yield from self._whole(max(layer, 0), directions, own, steps)
-                else:
-                    yield from self._column(layer, column, directions, own, steps)
+        for (layer, column), own in sorted(jobs.items()):
+            if column < 0:
+                yield from self._whole(max(layer, 0), directions, own, steps)
+            else:
+                yield from self._column(layer, column, directions, own, steps)
 
     def _layer(self, direction: Direction) -> int:
         """The layer that a direction starts in; -1 for the whole network."""

@@ -13,7 +13,7 @@ from circuits import rendering
 from circuits.directions import Direction, random_directions, single_entries
 from circuits.rendering import Renderer
 from interp.errors import InterpError
-from interp.hooked import HookedCPPN
+from interp.hooked import CPPNConfig, HookedCPPN
 from tests.circuits.cppns import ALL, ARCHS, dense, naive, naive_picture, of_weights, rendered, sparse
 
 STEPS = torch.tensor([-1.0, 0.0, 2.5], dtype=torch.float64)
@@ -189,3 +189,12 @@ def test_real_networks(name: str, data: Path) -> None:
     entries += [*random_directions(model, 8), *random_directions(model, 2, span="layer")]
     entries += random_directions(model, 1, span="network")
     assert_equals_naive(model, entries, torch.tensor([-1.0, 0.5], dtype=torch.float64), 16, 1e-10)
+
+
+def test_the_callers_gradients_are_left_alone() -> None:
+    """Between the blocks the caller's code runs, with gradients as it left them; the pictures carry none."""
+    model = HookedCPPN(CPPNConfig("2;cache:1,sin:2")).double().init_weights(0)
+    for block in Renderer(model, 5).pictures(single_entries(model), torch.tensor([1.0])):
+        assert torch.is_grad_enabled()
+        assert block.pictures is None or not block.pictures.requires_grad
+    assert torch.is_grad_enabled()
