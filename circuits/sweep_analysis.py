@@ -24,6 +24,7 @@ from probes.feature_maps_analysis import require_cppn
 KINDS = ("single", "random")
 SHOWN = ("antisymmetric_share", "change_rank_share", "roughness", "extent", "colour_share")
 RANKS = (0.25, 0.5, 0.75, 1.0)  # of effect, at which films are shown
+FEW = 10  # changes, below which a null says nothing
 EFFECT = 0.1  # root mean square of a change, at which networks are compared besides
 
 
@@ -144,8 +145,11 @@ def _headline(metrics: dict[str, Any], rows: Sequence[dict[str, Any]]) -> str:
     for kind in KINDS:
         value = metrics[f"{kind}_antisymmetric_share"]
         if value is not None:
-            null = [r["antisymmetric_share"] for r in rows if r["null"].startswith("shuffled") and r["kind"] == kind]
-            against = f" (shuffled weights {pd.Series(null).median():.2f})" if null else ""
+            shuffled_rows = [r for r in rows if r["null"].startswith("shuffled") and r["kind"] == kind]
+            null = [r["antisymmetric_share"] for r in shuffled_rows if r["changes"] >= FEW]
+            against = f" (shuffled weights {np.median(null):.2f})" if null else ""
+            if shuffled_rows and not null:
+                against = " (with its weights shuffled, hardly any change the picture)"
             low, high = metrics[f"{kind}_antisymmetric_share_interval"]
             parts.append(f"{kind} {value:.2f} [{low:.2f}, {high:.2f}]{against}")
     if not parts:
