@@ -42,7 +42,8 @@ def sweeps(subject: Subject, *, n: int = 150, directions: int = 200, nulls: int 
         require_range(name, value, low, 100_000)
     model = require_cppn(subject)
     found = {kind: _sweep(model, kind, directions, size) for kind in KINDS}
-    rows = [_row(subject.name, "", kind, "one step", s, n) for kind, s in found.items()]
+    scores = {kind: s.scores(n) if s else {} for kind, s in found.items()}
+    rows = [_row(subject.name, "", kind, "one step", s, n, scores[kind]) for kind, s in found.items()]
     for kind in KINDS:
         chosen, steps = matched_steps(model, _directions(model, kind, directions), EFFECT, size // 2)
         if chosen:
@@ -55,7 +56,7 @@ def sweeps(subject: Subject, *, n: int = 150, directions: int = 200, nulls: int 
                 for kind in KINDS
             ]
     result = Result(lead="films")
-    result.metrics = _metrics(found, n)
+    result.metrics = _metrics(found, scores)
     result.tables = {
         "scores": pd.DataFrame(rows),
         **{f"{kind} changes": s.table for kind, s in found.items() if s is not None},
@@ -83,9 +84,12 @@ def _sweep(model: HookedCPPN, kind: str, n: int, size: int) -> Sweep | None:
     return sweep(model, drawn, STEPS, size) if drawn else None
 
 
-def _row(network: str, null: str, kind: str, at: str, found: Sweep | None, n: int) -> dict[str, Any]:
-    """A line of the table of scores."""
-    scores = found.scores(n) if found else {}
+def _row(
+    network: str, null: str, kind: str, at: str, found: Sweep | None, n: int, scores: Mapping[str, Score] | None = None
+) -> dict[str, Any]:
+    """A line of the table of scores; they are taken here where none are given."""
+    if scores is None:
+        scores = found.scores(n) if found else {}
     row: dict[str, Any] = {
         "network": network, "null": null, "kind": kind, "at": at, "directions": len(found.directions) if found else 0,
         "changes": min(n, len(found.counted())) if found else 0,
@@ -96,12 +100,11 @@ def _row(network: str, null: str, kind: str, at: str, found: Sweep | None, n: in
     return row
 
 
-def _metrics(found: dict[str, Sweep | None], n: int) -> dict[str, Any]:
+def _metrics(found: dict[str, Sweep | None], scores: dict[str, dict[str, Score]]) -> dict[str, Any]:
     metrics: dict[str, Any] = {}
     for kind, one in found.items():
-        scores = one.scores(n) if one else {}
         for name in SHOWN:
-            score = scores.get(name)
+            score = scores[kind].get(name)
             metrics[f"{kind}_{name}"] = score.value if score else None
             metrics[f"{kind}_{name}_interval"] = [score.low, score.high] if score else None
         counted = one.counted() if one else None

@@ -18,6 +18,8 @@ from interp.cli.options import (
     LayoutOption,
     Member,
     Out,
+    Seed,
+    Settings,
     Source,
     Step,
     Task,
@@ -112,10 +114,7 @@ def analyze(
         str | None,
         typer.Option(help="Analyses to run, with commas; see interp analyses.", show_default="all that apply"),
     ] = None,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="An option of an analysis: fourier.top=5. May be repeated.", show_default=False),
-    ] = None,
+    set_: Settings = None,
     task: Task = None,
     layout: LayoutOption = None,
     key: Key = None,
@@ -123,7 +122,7 @@ def analyze(
     member: Member = 0,
     device: Device = "auto",
     dtype: Dtype = "float64",
-    seed: Annotated[int, typer.Option(help="Of everything random in the analyses.", min=0, max=2**63 - 1)] = 0,
+    seed: Seed = 0,
     force: Force = False,
 ) -> None:
     """Run every analysis that applies and write a report: OUT/index.html, OUT/result.json, OUT/tables."""
@@ -156,13 +155,10 @@ def compare(
         str | None,
         typer.Option(help="Analyses to run, with commas; see interp analyses.", show_default="those that apply to two"),
     ] = None,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="An option of an analysis: sweeps.n=100. May be repeated.", show_default=False),
-    ] = None,
+    set_: Settings = None,
     device: Device = "auto",
     dtype: Dtype = "float64",
-    seed: Annotated[int, typer.Option(help="Of everything random in the analyses.", min=0, max=2**63 - 1)] = 0,
+    seed: Seed = 0,
     force: Force = False,
 ) -> None:
     """Run the same analyses on several networks and write one report; the first is what the others are compared with."""

@@ -36,6 +36,11 @@ Member = Annotated[int, typer.Option(help="Which network of a run that trained s
 Device = Annotated[str, typer.Option(help="auto (CUDA where there is one), cpu, cuda, cuda:1, mps.")]
 Dtype = Annotated[str, typer.Option(help="The model is computed in this: float64, float32, bfloat16, float16.")]
 Force = Annotated[bool, typer.Option("--force", help="Write into a folder, or over a file, that holds something else.")]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="An option of an analysis: fourier.top=5. May be repeated.", show_default=False),
+]
+Seed = Annotated[int, typer.Option(help="Of everything random in the analyses.", min=0, max=2**63 - 1)]
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for the report.")]
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from markupsafe import Markup
 
 from interp.comparison import Comparison
-from interp.report.data import jsonable, picture_path, result_data, table_path
+from interp.report.data import jsonable, picture_path, result_data, table_path, write_files
 from interp.report.page import figure_entry, flat, plotly_js, table_html, template
 from interp.result import Result
 from interp.versions import versions
@@ -27,16 +27,10 @@ def comparison_data(found: Comparison) -> dict[str, Any]:
     """
     subjects = {}
     for name, subject in found.subjects.items():
-        own = result_data(subject, found.outcomes[name])
+        own = result_data(subject, found.outcomes[name], _prefix(found, name))
         metrics: dict[str, Any] = {}
-        for analysis, part in own["analyses"].items():
+        for part in own["analyses"].values():
             metrics = {**part["metrics"], **metrics}
-            part["pictures"] = [
-                picture_path(f"{_place(found, name)}.{analysis}", p) for p in _pictures(found, name, analysis)
-            ]
-            part["tables"] = [
-                table_path(f"{_place(found, name)}.{analysis}", t) for t in _tables(found, name, analysis)
-            ]
         subjects[name] = {**metrics, **own}
     comparisons: dict[str, dict[str, Any]] = {
         name: {
@@ -45,6 +39,7 @@ def comparison_data(found: Comparison) -> dict[str, Any]:
             "metrics": r.metrics,
             "notes": r.notes,
             "tables": [table_path(name, t) for t in r.tables],
+            "pictures": [picture_path(name, p) for p in r.pictures],
         }
         for name, r in found.together.items()
     }
@@ -58,15 +53,10 @@ def fill(folder: Path, found: Comparison) -> None:
     """Write a comparison's files into a folder that has ``tables`` and ``pictures``."""
     data = comparison_data(found)
     for name, result in found.together.items():
-        for label, table in result.tables.items():
-            table.to_csv(folder / table_path(name, label), index=False)
+        write_files(folder, name, result)
     for name, outcomes in found.outcomes.items():
         for analysis, outcome in outcomes.items():
-            owner = f"{_place(found, name)}.{analysis}"
-            for label, table in (outcome.result.tables if outcome.result else {}).items():
-                table.to_csv(folder / table_path(owner, label), index=False)
-            for label, picture in (outcome.result.pictures if outcome.result else {}).items():
-                picture.save(folder / picture_path(owner, label))
+            write_files(folder, _prefix(found, name) + analysis, outcome.result)
     (folder / "result.json").write_text(json.dumps(data, indent=2, allow_nan=False), encoding="utf-8")
     (folder / "index.html").write_text(render(found), encoding="utf-8")
 
@@ -104,22 +94,12 @@ def _beside(found: Comparison) -> list[tuple[str, list[dict[str, Any]]]]:
     for name, outcomes in found.outcomes.items():
         for analysis, outcome in outcomes.items():
             for label, picture in (outcome.result.pictures if outcome.result else {}).items():
-                path = picture_path(f"{_place(found, name)}.{analysis}", label)
+                path = picture_path(_prefix(found, name) + analysis, label)
                 tile = {"name": name, "file": path, "uri": Markup(picture.data_uri())}
                 rows.setdefault((analysis, label), []).append(tile)
     return [(label, tiles) for (_, label), tiles in rows.items()]
 
 
-def _place(found: Comparison, name: str) -> str:
-    """What a subject is called in file names."""
-    return f"{list(found.subjects).index(name)}"
-
-
-def _pictures(found: Comparison, name: str, analysis: str) -> list[str]:
-    result = found.outcomes[name][analysis].result
-    return list(result.pictures) if result else []
-
-
-def _tables(found: Comparison, name: str, analysis: str) -> list[str]:
-    result = found.outcomes[name][analysis].result
-    return list(result.tables) if result else []
+def _prefix(found: Comparison, name: str) -> str:
+    """What a subject's files begin with: its place in the comparison."""
+    return f"{list(found.subjects).index(name)}."

@@ -5,24 +5,28 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from interp.analysis import Outcomes
-from interp.result import table_file
+from interp.result import Result, table_file
 from interp.subject import Subject
 from interp.versions import versions
 
 FORMAT = 1  # of result.json; raised when a reader of the old one would fail
 
 
-def result_data(subject: Subject, outcomes: Outcomes) -> dict[str, Any]:
+def result_data(subject: Subject, outcomes: Outcomes, prefix: str = "") -> dict[str, Any]:
     """Everything that ``result.json`` holds: plain JSON values, numbers that are not finite as null.
 
     Keys: ``interp_report`` (format version), ``subject``, ``provenance``, ``analyses``; per analysis ``status`` (``ok``,
     ``skipped`` with ``reason``, ``failed`` with ``error``), ``metrics``, ``headline``, ``notes``, ``tables`` and ``pictures``
     (file names) and ``context``.
+
+    Args:
+        prefix: of the file names, where one folder holds the files of several subjects.
     """
     parts: dict[str, Any] = {}
     for name, outcome in outcomes.items():
@@ -35,8 +39,8 @@ def result_data(subject: Subject, outcomes: Outcomes) -> dict[str, Any]:
                 "notes": found.notes,
                 "context": found.context,
             }
-            part["tables"] = [table_path(name, table) for table in found.tables]
-            part["pictures"] = [picture_path(name, picture) for picture in found.pictures]
+            part["tables"] = [table_path(prefix + name, table) for table in found.tables]
+            part["pictures"] = [picture_path(prefix + name, picture) for picture in found.pictures]
         elif outcome.status == "skipped":
             part["reason"] = outcome.reason
         else:
@@ -59,6 +63,14 @@ def result_data(subject: Subject, outcomes: Outcomes) -> dict[str, Any]:
             "analyses": parts,
         }
     )
+
+
+def write_files(folder: Path, owner: str, result: Result | None) -> None:
+    """Write a result's tables and pictures into a report's folder, under the names that `result_data` gives."""
+    for label, table in (result.tables if result else {}).items():
+        table.to_csv(folder / table_path(owner, label), index=False)
+    for label, picture in (result.pictures if result else {}).items():
+        picture.save(folder / picture_path(owner, label))
 
 
 def table_path(analysis: str, label: str) -> str:

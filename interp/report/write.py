@@ -15,7 +15,7 @@ from interp.analysis import Outcomes
 from interp.comparison import Comparison
 from interp.errors import InterpError, OutputExists
 from interp.report import compare_page
-from interp.report.data import picture_path, result_data, table_path
+from interp.report.data import result_data, write_files
 from interp.report.page import render
 from interp.subject import Subject
 
@@ -110,10 +110,7 @@ def _building_site(out: Path) -> Iterator[Path]:
 def _fill(folder: Path, subject: Subject, outcomes: Outcomes) -> None:
     data = result_data(subject, outcomes)
     for name, outcome in outcomes.items():
-        for label, table in (outcome.result.tables if outcome.result else {}).items():
-            table.to_csv(folder / table_path(name, label), index=False)
-        for label, picture in (outcome.result.pictures if outcome.result else {}).items():
-            picture.save(folder / picture_path(name, label))
+        write_files(folder, name, outcome.result)
     (folder / "result.json").write_text(json.dumps(data, indent=2, allow_nan=False), encoding="utf-8")
     (folder / "index.html").write_text(render(subject, outcomes, data), encoding="utf-8")
 
