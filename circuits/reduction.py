@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import pandas as pd
 import torch
@@ -35,15 +35,13 @@ def components_kept(cppn: HookedCPPN, n: int, size: int = SIZE) -> Tensor:
     The components are those of the untouched network's feature maps, so that errors of one layer reach the next.
     """
     require_range("n", n, 0)
-    points = coordinates(size, size, dtype=cppn.dtype).to(cppn.device)
-    x = reduced = points.T
-    for W in cppn.matrices[:-1]:
-        x = activate(W.T @ x, cppn.config.groups)
-        reduced = activate(W.T @ reduced, cppn.config.groups)
-        found = pca(x.T)
-        directions, mean = found.basis.directions[:n].to(x), found.mean.to(x).unsqueeze(1)
-        reduced = mean + directions.T @ (directions @ (reduced - mean))
-    return rgb((cppn.W_U.T @ reduced).T)
+
+    def keep(layer: int, reduced: Tensor, whole: Tensor) -> Tensor:
+        found = pca(whole.T)
+        directions, mean = found.basis.directions[:n].to(whole), found.mean.to(whole).unsqueeze(1)
+        return mean + directions.T @ (directions @ (reduced - mean))
+
+    return _carried(cppn, size, keep)
 
 
 @torch.no_grad()
@@ -68,12 +66,21 @@ def unit_effects(cppn: HookedCPPN, size: int = SIZE) -> Tensor:
 @torch.no_grad()
 def units_kept(cppn: HookedCPPN, kept: Tensor, size: int = SIZE) -> Tensor:
     """The picture ``[pixel, 3]`` with every unit outside ``kept [layer, slot]`` held at its mean in the untouched network."""
-    points = coordinates(size, size, dtype=cppn.dtype).to(cppn.device)
-    x = reduced = points.T
-    for W, alive in zip(cppn.matrices[:-1], kept, strict=True):
-        x = activate(W.T @ x, cppn.config.groups)
-        reduced = activate(W.T @ reduced, cppn.config.groups)
-        reduced = torch.where(alive.unsqueeze(1), reduced, x.mean(1, keepdim=True))
+    return _carried(
+        cppn, size, lambda i, reduced, whole: torch.where(kept[i].unsqueeze(1), reduced, whole.mean(1, keepdim=True))
+    )
+
+
+def _carried(cppn: HookedCPPN, size: int, keep: Callable[[int, Tensor, Tensor], Tensor]) -> Tensor:
+    """The picture ``[pixel, 3]`` where every layer passes on what ``keep`` leaves of it.
+
+    Args:
+        keep: given the layer, its reduced and its untouched values ``[slot, pixel]``.
+    """
+    whole = reduced = coordinates(size, size, dtype=cppn.dtype).to(cppn.device).T
+    for i, W in enumerate(cppn.matrices[:-1]):
+        whole = activate(W.T @ whole, cppn.config.groups)
+        reduced = keep(i, activate(W.T @ reduced, cppn.config.groups), whole)
     return rgb((cppn.W_U.T @ reduced).T)
 
 
