@@ -15,6 +15,7 @@ from interp import figures
 from interp.analysis import Result, analysis
 from interp.errors import InterpError, require_range
 from interp.hooked.base import HookedModel
+from interp.sites import hidden_sites
 from interp.subject import Subject, table_logits
 from probes import fourier, tables
 
@@ -94,7 +95,7 @@ def remove_everywhere(table: Table, frequencies: Sequence[int], n_random: int = 
         draws = (torch.randperm(len(others), generator=generator)[: len(frequencies)] for _ in range(n_random))
         different = dict.fromkeys(tuple(sorted(others[i] for i in draw.tolist())) for draw in draws)
         sets += [("random", list(draw)) for draw in different]
-    has_hidden = bool(tables.neuron_sites(table.subject.model))
+    has_hidden = bool(hidden_sites(table.subject.model))
     rows = []
     for label, chosen in sets:
         model = without_in_embedding(table.subject, chosen)
@@ -134,7 +135,7 @@ def frequencies(subject: Subject, *, definition: Definition = "nanda2d", random_
     clean = table.score(table.logits)
     rows = []
     for name in DEFINITIONS:
-        if name == "hidden" and not tables.neuron_sites(subject.model):
+        if name == "hidden" and not hidden_sites(subject.model):
             continue
         kept, removed = (project(table, keys, name, keep=keep) for keep in (True, False))
         for what, loss in (("restricted", kept), ("excluded", removed)):

@@ -26,7 +26,9 @@ from torch import Tensor
 from interp.activations import capture
 from interp.errors import InterpError
 from interp.hooked.base import HookedModel
+from interp.sites import hidden_sites
 from interp.subject import Subject, reading
+from interp.tasks import Task
 from probes import fourier, tables
 
 Definition = Literal["nanda2d", "logit", "hidden"]
@@ -91,7 +93,7 @@ class Table:
     @cached_property
     def hidden(self) -> Hidden:
         model = reading(self.subject.model, self.task)
-        sites = tables.neuron_sites(model)
+        sites = hidden_sites(model)
         if not sites:
             raise InterpError(f"{self.subject.name} has no hidden units, so definition='hidden' does not apply")
         stream, matrix = model.writes(sites[-1])
@@ -149,6 +151,58 @@ def project(table: Table, frequencies: Sequence[int] | None, definition: Definit
     return table.score(
         table.with_cube(part, rest="centred") if keep else table.with_cube(table.cube - part, rest="keep")
     )
+
+
+SAFE_RANGE = 300.0  # of logits in one row: the product of two exponentials stays within float64
+
+
+def mode_losses(table: Table, sets: Sequence[Sequence[int]], *, keep: bool) -> Float[Tensor, "sets 3"]:
+    """`project` by ``nanda2d`` for many sets of frequencies at once: mean loss over all, train and test.
+
+    What is kept or removed depends on a + b alone. Kept alone, there are n different rows of logits in place of n^2; removed
+    from a cross-entropy, ``exp(L - part)`` is a product, so that all sets are one matrix product.
+    """
+    for chosen in sets:
+        check_frequencies(chosen, table.n)
+    n, device = table.n, table.logits.device
+    index = torch.arange(n, device=device)
+    order = ((index[:, None] + index) % n).flatten().argsort(stable=True)  # pairs by their sum
+    by_sum = table.logits.flatten(0, 1)[order].unflatten(0, (n, n))  # [sum, pair, outputs]
+    labels = table.labels[order].view(n, n)[:, 0]  # a sum has one answer
+    means = by_sum.mean(1)
+    modes = [fourier.frequency_basis(n, list(s)).directions.to(means) if s else means.new_zeros(0, n) for s in sets]
+    parts = torch.zeros(len(sets), *means.shape, dtype=means.dtype, device=device)
+    parts[..., table.columns] = torch.stack([m.T @ (m @ means[:, table.columns]) for m in modes])
+    if keep:
+        losses = table.task.losses(means.mean(0) + parts, labels)[..., None].expand(-1, n, n)  # [set, sum, pair]
+    else:
+        losses = _losses_without(table.task, by_sum, parts, labels)
+    train = table.train[order].view(n, n).double()
+    weights = torch.stack([torch.ones_like(train), train, 1 - train])
+    counts = weights.sum((1, 2))
+    return torch.einsum("fsp,wsp->fw", losses, weights) / counts.where(counts > 0, torch.nan)
+
+
+def _losses_without(
+    task: Task, logits: Float[Tensor, "sum pair out"], parts: Float[Tensor, "sets sum out"], labels: Tensor
+) -> Float[Tensor, "sets sum pair"]:
+    """Losses of ``logits - parts``; ``labels [sum]``."""
+    n = len(logits)
+    own = labels[:, None, None]
+    rivals = logits - logits.gather(-1, own.expand(n, n, 1))  # log odds against the right answer
+    gains = parts.gather(-1, labels[None, :, None].expand(len(parts), n, 1)) - parts
+    if task.loss != "cross_entropy" or not max(_spread(rivals), _spread(gains)) < SAFE_RANGE:
+        flat = labels[:, None].expand(n, n).flatten()
+        return torch.stack([task.losses((logits - p[:, None]).flatten(0, 1), flat) for p in parts]).unflatten(1, (n, n))
+    rivals.scatter_(-1, own.expand(n, n, 1), -torch.inf)
+    top, most = rivals.amax(-1, keepdim=True), gains.amax(-1, keepdim=True)
+    odds = torch.einsum("spo,fso->fsp", (rivals - top).exp(), (gains - most).exp())
+    # log(1 + sum of the odds of the others), without the cancellation of logsumexp - own
+    return torch.nn.functional.softplus(odds.log() + top[..., 0] + most, threshold=60)
+
+
+def _spread(values: Tensor) -> float:
+    return float((values.amax(-1) - values.amin(-1)).max())
 
 
 def check_frequencies(frequencies: Sequence[int], n: int) -> None:

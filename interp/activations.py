@@ -21,10 +21,15 @@ class Activations(Mapping[str, Any]):
     """Captured activations: ``acts[name]`` is a tensor, with a leading ``call`` axis where the point fired repeatedly.
 
     With a reducer the values are the reducer's results instead.
+
+    Attributes:
+        outputs: what was kept of the model's outputs, where `capture` was asked to.
     """
 
-    def __init__(self, values: dict[str, Any], axes: dict[str, tuple[str, ...]]):
-        self._values, self.axes = values, axes
+    def __init__(
+        self, values: dict[str, Any], axes: dict[str, tuple[str, ...]], outputs: Tensor | None = None
+    ):
+        self._values, self.axes, self.outputs = values, axes, outputs
 
     def __getitem__(self, name: str) -> Any:
         if name not in self._values:
@@ -60,6 +65,7 @@ def capture(
     max_bytes: int = DEFAULT_BUDGET,
     reduce: Reducer | None = None,
     device: torch.device | str | None = None,
+    outputs: Callable[[Tensor], Tensor] | None = None,
 ) -> Activations:
     """Run the model and keep activations.
 
@@ -72,6 +78,7 @@ def capture(
         max_bytes: what the result may hold. Checked after the first batch, before memory is spent.
         reduce: a streaming reducer (`reducers.Mean`, `Covariance`, `TopK`, `Histogram`): only its state is kept.
         device: where the result is kept; where the model is by default.
+        outputs: what to keep of the model's output, batch by batch, as ``acts.outputs``; nothing by default.
 
     Returns:
         `Activations` by site. Every tensor is a copy: later in-place edits do not reach it.
@@ -95,10 +102,13 @@ def capture(
         )
     states = {str(s): reduce.start(axes[str(s)]) for s in resolved} if reduce else {}
     chunks: dict[str, list[list[Tensor]]] = {str(s): [] for s in resolved}
+    read: list[Tensor] = []
     seen = kept = 0
     for part in batches(inputs, batch_size or len(inputs)):
         with _recording(model, resolved, device) as calls:
-            model(placed(part, model))
+            output = model(placed(part, model))
+        if outputs is not None:
+            read.append(outputs(output))
         seen += len(part)
         for name, tensors in calls.items():
             if not tensors:
@@ -109,9 +119,10 @@ def capture(
                 chunks[name].append(tensors)
                 kept += sum(t.nbytes for t in tensors)
         _check_budget(kept * len(inputs) / seen, max_bytes)
+    kept_outputs = torch.cat(read) if read else None
     if reduce:
-        return Activations({name: state.result() for name, state in states.items()}, axes)
-    return Activations({name: _join(name, parts, axes[name]) for name, parts in chunks.items()}, axes)
+        return Activations({name: state.result() for name, state in states.items()}, axes, kept_outputs)
+    return Activations({name: _join(name, parts, axes[name]) for name, parts in chunks.items()}, axes, kept_outputs)
 
 
 def _check_budget(needed: float, max_bytes: int) -> None:

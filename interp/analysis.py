@@ -7,12 +7,9 @@ An analysis is a function of a `Subject`, decorated with `analysis` and register
 from __future__ import annotations
 
 import html
-import inspect
 import re
 import time
 import traceback
-import types
-import typing
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -20,49 +17,13 @@ from typing import Any, Literal
 import torch
 
 from interp.errors import InterpError, UnknownName, unknown
+from interp.options import Option, keyword_options, parse_options
 from interp.plugins import load_group
 from interp.result import Result, check_result
-from interp.specs import parse_value
 from interp.subject import Subject
 from interp.versions import versions
 
 GROUP = "interp.analyses"
-
-
-@dataclass(frozen=True)
-class Option:
-    """A keyword argument of an analysis."""
-
-    name: str
-    type: Any
-    default: Any
-
-    def parse(self, owner: str, value: Any) -> Any:
-        """The value in the option's type; text is read as a literal first.
-
-        Raises:
-            InterpError: a value of another type.
-        """
-        raw, value = value, parse_value(value) if isinstance(value, str) and self.type is not str else value
-        allowed = typing.get_args(self.type) if isinstance(self.type, types.UnionType) else (self.type,)
-        for kind in allowed:
-            if typing.get_origin(kind) is Literal:
-                if value in typing.get_args(kind):
-                    return value
-            elif kind in (None, types.NoneType):
-                if value is None:
-                    return None
-            elif kind is float and isinstance(value, int) and not isinstance(value, bool):
-                return float(value)
-            elif isinstance(value, typing.get_origin(kind) or kind) and not (kind is int and isinstance(value, bool)):
-                return value
-        raise InterpError(f"option {owner}.{self.name} must be {self.type_name}, got {raw!r}")
-
-    @property
-    def type_name(self) -> str:
-        if typing.get_origin(self.type) is Literal:
-            return "one of " + ", ".join(map(str, typing.get_args(self.type)))
-        return self.type.__name__ if isinstance(self.type, type) else str(self.type)
 
 
 @dataclass(frozen=True)
@@ -98,11 +59,7 @@ class Analysis:
         Raises:
             UnknownName: an option that the analysis does not have; the nearest is named.
         """
-        known = {o.name: o for o in self.options}
-        for name in given:
-            if name not in known:
-                raise UnknownName(unknown(f"option of {self.name}", name, known))
-        return {n: o.parse(self.name, given[n]) if n in given else o.default for n, o in known.items()}
+        return parse_options(self.name, self.options, given)
 
 
 def analysis(
@@ -129,16 +86,7 @@ def analysis(
         raise TypeError(f"analysis {name!r}: a name is made of letters, digits, _ and -")
 
     def register(function: Callable[..., Result]) -> Analysis:
-        parameters = list(inspect.signature(function, eval_str=True).parameters.values())
-        if not parameters:
-            raise TypeError(f"analysis {name!r}: the function takes no subject")
-        first, *rest = parameters
-        if first.kind not in (first.POSITIONAL_ONLY, first.POSITIONAL_OR_KEYWORD):
-            raise TypeError(f"analysis {name!r}: the first argument must be the subject")
-        for p in rest:
-            if p.kind is not p.KEYWORD_ONLY or p.default is p.empty or p.annotation is p.empty:
-                raise TypeError(f"analysis {name!r}: option {p.name!r} must be keyword-only, with a type and a default")
-        options = tuple(Option(p.name, p.annotation, p.default) for p in rest)
+        options = keyword_options(function, f"analysis {name!r}", "subject")
         made = Analysis(name, function, needs, summary, options, order)
         object.__setattr__(made, "__doc__", function.__doc__)
         return made

@@ -108,3 +108,8 @@ def resolve_sites(model: HookedModel | Any, pattern: SitePattern) -> list[Site]:
 def _no_such_site(name: str, known: Sequence[str]) -> str:
     close = nearest(name, known) or [k for k in known if name.strip("*.").split(".")[-1] in k][:3] or known[:3]
     return f"no hook point matches {name!r}; nearest: {', '.join(close)} ({len(known)} in all: list(model.hook_dict))"
+
+
+def hidden_sites(model: HookedModel) -> list[str]:
+    """The hook points behind the activations of all hidden layers, first to last."""
+    return [n for n in model.hook_dict if n.endswith("hook_post")]

@@ -50,6 +50,7 @@ class Subject:
         warnings: what a reader must know before believing anything, such as NaN in the weights.
         precision: the dtype in which measures run the model, whatever it was loaded in.
         genome: the graph whose layered form the model is, where it was evolved.
+        origin: the arguments of `load` that open it again, elsewhere too; empty for what was made in memory.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Subject:
     warnings: list[str] = field(default_factory=list)
     precision: torch.dtype = torch.float64
     genome: Genome | None = None
+    origin: Mapping[str, Any] = field(default_factory=dict)
     _logits: tuple[Any, Tensor] | None = field(default=None, init=False, repr=False, compare=False)
 
     CAPABILITIES: ClassVar[dict[str, str]] = {
@@ -132,11 +134,18 @@ class Subject:
         task = self.require_task()
         if any(point._forward_hooks for point in self.model.hook_dict.values()):
             raise InterpError(f"{self.name}: hooks are installed on the model; remove them, or run the model itself")
-        versions = tuple(p._version for p in self.model.parameters())  # torch counts edits in place
-        key = (id(self.model), id(task), self.precision, self.model.device, versions)
-        if self._logits is None or self._logits[0] != key:
-            self._logits = key, table_logits(self.model.cast(self.precision), task, batch_size)
+        if self._logits is None or self._logits[0] != self._state(task):
+            self.keep_logits(table_logits(self.model.cast(self.precision), task, batch_size))
+        assert self._logits is not None
         return self._logits[1]
+
+    def keep_logits(self, logits: Tensor) -> None:
+        """Take logits that a forward pass over all examples has given already for those of `logits`."""
+        self._logits = self._state(self.require_task()), logits
+
+    def _state(self, task: Task) -> tuple[Any, ...]:
+        versions = tuple(p._version for p in self.model.parameters())  # torch counts edits in place
+        return id(self.model), id(task), self.precision, self.model.device, versions
 
     def cast(self, dtype: torch.dtype | None = None, device: torch.device | str | None = None) -> Subject:
         """The same subject with its model, and every measure of it, in a dtype (its precision by default) and place."""

@@ -13,6 +13,7 @@ from torch import Tensor
 from interp import figures
 from interp.analysis import Result, analysis
 from interp.errors import require_range
+from interp.sites import hidden_sites
 from interp.subject import Subject
 from probes import fourier, tables
 
@@ -40,7 +41,7 @@ def neurons(subject: Subject, *, tuned: float = TUNED) -> Result:
     require_range("tuned", tuned, 0, 1)
     keys = fourier.logit_frequencies(tables.logit_table(subject))
     frames, result = [], Result()
-    for site in tables.neuron_sites(subject.model):
+    for site in hidden_sites(subject.model):
         values = tables.neuron_table(subject, site)
         share, frequency = fourier.neuron_shares(values).max(0)
         alive = active(values.flatten(0, 1))

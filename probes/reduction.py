@@ -14,11 +14,10 @@ from interp import figures
 from interp.activations import capture
 from interp.analysis import Result, analysis
 from interp.errors import InterpError, require_range
-from interp.sites import Site, resolve_sites
+from interp.sites import Site, hidden_sites, resolve_sites
 from interp.subject import Subject
 from interp.tasks import BinaryOperation
 from probes.basis import Basis
-from probes.tables import neuron_sites
 
 
 def effective_rank(singular_values: Float[Tensor, "n"]) -> float:
@@ -176,7 +175,7 @@ def pca_analysis(subject: Subject, *, site: str | None = None, components: int =
     wanted = site or [
         n for n in model.hook_dict if n.endswith(("hook_resid_mid", "hook_resid_post", "hook_input", "hook_final"))
     ]
-    sites = [wanted] if isinstance(wanted, str) else [*wanted, *neuron_sites(model)]
+    sites = [wanted] if isinstance(wanted, str) else [*wanted, *hidden_sites(model)]
     names = [s.name for s in resolve_sites(model, sites)]
     resolved = [Site(n, pos=task.readout if "pos" in model.axes_of(n) else None) for n in names]
     acts = capture(model, task.inputs, resolved, batch_size=4096)

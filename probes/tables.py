@@ -68,11 +68,6 @@ def embedding_tables(subject: Subject) -> dict[str, Float[Tensor, "n d"]]:
     return {name: table.detach().double() for name, table in tables.items()}
 
 
-def neuron_sites(model: HookedModel) -> list[str]:
-    """The hook points behind the activations of all hidden layers, first to last."""
-    return [n for n in model.hook_dict if n.endswith("hook_post")]
-
-
 def neuron_table(subject: Subject, site: str) -> Float[Tensor, "n n units"]:
     """Activations of a hidden layer over the input table, at the position that is read, in exponent order."""
     subject.require_cyclic()

@@ -87,6 +87,10 @@ def load(
         provenance=_provenance(opened, entry, loader, notes),
         curves=opened.curves,
         genome=contents.genome,
+        origin={
+            "source": str(Path(source).resolve()), "task": task, "layout": layout, "key": key, "member": member,
+            "dtype": dtype,
+        },
         warnings=[*converted.warnings, *_nonfinite(model)],
     )
 

@@ -222,6 +222,10 @@ class HookedModel(HookedRootModule):
         """
         raise UnknownSite(f"a {type(self).__name__} does not say where a change at {site!r} arrives")
 
+    def reads(self, parameter: str) -> str | None:
+        """The site from which `resume` computes all that a parameter takes part in; None: the whole forward pass does."""
+        return None
+
     def linear_rest(self, site: str) -> Tensor | None:
         """Matrix ``[unit, out]`` where the rest of the model after ``site`` is linear per position, else None."""
         return None

@@ -77,6 +77,10 @@ class HookedLSTM(HookedModel):
             "hook_embed or hook_final"
         )
 
+    def reads(self, parameter: str) -> str | None:
+        """The unembedding acts on ``hook_final``."""
+        return "hook_final" if parameter.startswith("unembed.") else None
+
     def linear_rest(self, site: str) -> Tensor | None:
         """``W_U [hidden, d_out]`` after ``hook_final``."""
         return self.W_U if site == "hook_final" else None

@@ -86,6 +86,15 @@ class HookedMLP(HookedModel):
             return site, None
         raise UnknownSite(f"a change at {site!r} does not arrive at any site that the model can be resumed at")
 
+    def reads(self, parameter: str) -> str | None:
+        """A layer's parameters act on ``hook_post`` of the layer before (the first on ``hook_input``); embeddings on tokens."""
+        if parameter.startswith("unembed."):
+            return f"layers.{len(self.layers) - 1}.hook_post" if len(self.layers) else "hook_input"
+        if parameter.startswith("layers."):
+            layer = int(parameter.split(".")[1])
+            return f"layers.{layer - 1}.hook_post" if layer else "hook_input"
+        return None
+
     def linear_rest(self, site: str) -> Tensor | None:
         """``W_U [unit, d_out]`` after the last hidden layer."""
         last = f"layers.{len(self.layers) - 1}.hook_post" if len(self.layers) else "hook_input"

@@ -118,6 +118,16 @@ class HookedTransformer(HookedModel):
             "hook_z, hook_attn_out, hook_post, hook_mlp_out or the residual stream"
         )
 
+    def reads(self, parameter: str) -> str | None:
+        """The last block's MLP acts on ``hook_resid_mid``, the unembedding on ``hook_resid_post``, both at the readout alone.
+
+        What comes before would have to be kept at all positions: it is computed again.
+        """
+        last = f"blocks.{self.config.n_layers - 1}"
+        if parameter.startswith(("unembed.", "ln_final.")):
+            return f"{last}.hook_resid_post"
+        return f"{last}.hook_resid_mid" if parameter.startswith((f"{last}.mlp.", f"{last}.ln2.")) else None
+
     def linear_rest(self, site: str) -> Tensor | None:
         """``W_U [d_model, d_vocab_out]`` after the last block, where no LayerNorm follows."""
         last = f"blocks.{self.config.n_layers - 1}.hook_resid_post"
