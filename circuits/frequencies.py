@@ -17,7 +17,7 @@ from interp.errors import InterpError, require_range
 from interp.hooked.base import HookedModel
 from interp.sites import hidden_sites
 from interp.subject import Subject, table_logits
-from probes import fourier, tables
+from probes import fourier
 
 REMOVED = ("key", "random")
 

@@ -19,7 +19,11 @@ def table_of(snapshot: Snapshot) -> Table:
 
 
 @measure(
-    "restricted_loss", needs=("cyclic", "input_table"), log=True, summary="loss with the key frequencies of the logits alone"
+    "restricted_loss",
+    order=40,
+    needs=("cyclic", "input_table"),
+    log=True,
+    summary="loss with the key frequencies of the logits alone",
 )
 def restricted_loss(
     snapshot: Snapshot, *, frequencies: Frequencies = None, definition: Definition = "nanda2d"
@@ -34,7 +38,11 @@ def restricted_loss(
 
 
 @measure(
-    "excluded_loss", needs=("cyclic", "input_table"), log=True, summary="loss without the key frequencies of the logits"
+    "excluded_loss",
+    order=41,
+    needs=("cyclic", "input_table"),
+    log=True,
+    summary="loss without the key frequencies of the logits",
 )
 def excluded_loss(
     snapshot: Snapshot, *, frequencies: Frequencies = None, definition: Definition = "nanda2d"
@@ -52,7 +60,11 @@ def _projected(snapshot: Snapshot, frequencies: Frequencies, definition: Definit
 
 
 @measure(
-    "frequency_loss", needs=("cyclic", "input_table"), log=True, summary="loss without each frequency, and with it alone"
+    "frequency_loss",
+    order=42,
+    needs=("cyclic", "input_table"),
+    log=True,
+    summary="loss without each frequency, and with it alone",
 )
 def frequency_loss(snapshot: Snapshot, *, frequencies: Frequencies = None) -> dict[str, float]:
     """Loss over all inputs (``nanda2d``) when one mode is removed (``without k``) and when it alone is kept (``k alone``).

@@ -26,9 +26,7 @@ class Activations(Mapping[str, Any]):
         outputs: what was kept of the model's outputs, where `capture` was asked to.
     """
 
-    def __init__(
-        self, values: dict[str, Any], axes: dict[str, tuple[str, ...]], outputs: Tensor | None = None
-    ):
+    def __init__(self, values: dict[str, Any], axes: dict[str, tuple[str, ...]], outputs: Tensor | None = None):
         self._values, self.axes, self.outputs = values, axes, outputs
 
     def __getitem__(self, name: str) -> Any:

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 import torch
 
-from interp.errors import InterpError, UnknownName, unknown
+from interp.errors import InterpError, MissingCapability, UnknownName, unknown
 from interp.options import Option, keyword_options, parse_options
 from interp.plugins import load_group
 from interp.result import Result, check_result
@@ -195,6 +195,8 @@ def _run(one: Analysis, subject: Subject, given: Mapping[str, Any], seed: int) -
     try:
         result = one.function(subject, **parsed)
         check_result(result)
+    except MissingCapability as reason:  # which only a look inside could tell
+        return Outcome(one.name, "skipped", one.summary, reason=str(reason))
     except InterpError as error:
         if given:  # the user asked for something that cannot be, and should hear so at once
             raise type(error)(f"{one.name}: {error}") from error

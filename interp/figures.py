@@ -10,6 +10,8 @@ import plotly.graph_objects as go
 from numpy.typing import ArrayLike
 
 BLUE, ORANGE, GREY, GREEN, RED, PURPLE = "#3b78c2", "#e07b39", "#9aa3ad", "#4b9e6a", "#c8504d", "#8a63b3"
+AXES = ("linear", "log")
+LEGEND = 16  # curves in one figure
 PALETTE = (BLUE, ORANGE, GREEN, PURPLE, RED, "#c2a33b", "#4fa8b8", GREY)
 
 
@@ -85,7 +87,59 @@ def scatter(
     if colors is not None:
         marker.update(color=np.asarray(colors), colorscale="Viridis", showscale=True)
     figure = go.Figure(
-        go.Scatter(x=np.asarray(x), y=np.asarray(y), mode="markers", marker=marker, text=list(labels) or None)
+        go.Scatter(
+            x=np.asarray(x), y=np.asarray(y), mode="markers", marker=marker, text=list(labels) or None, showlegend=False
+        )
     )
     style(figure, title, x_title, y_title, height=440 if square else 340)
     return figure.update_yaxes(scaleanchor="x") if square else figure
+
+
+def timeline(
+    curves: Mapping[str, tuple[ArrayLike, ArrayLike]], *, title: str, y_title: str, log_y: bool = False,
+    background: Mapping[str, tuple[ArrayLike, ArrayLike]] | None = None, marks: Mapping[str, float | None] | None = None,
+    shown: int = 8,
+) -> go.Figure:  # fmt: skip
+    """Curves against training steps, over shares from 0 to 1 in the background; a button makes the steps logarithmic.
+
+    Args:
+        background: drawn faintly on an axis of their own, such as accuracies.
+        marks: vertical lines at steps, named; None is left out.
+        shown: so many curves are drawn, the others (of the first 16) wait in the legend.
+    """
+    figure = go.Figure()
+    for (name, (x, y)), color in zip((background or {}).items(), (BLUE, ORANGE), strict=False):
+        figure.add_scatter(
+            x=np.asarray(x), y=np.asarray(y), name=name, mode="lines", yaxis="y2", opacity=0.35, hoverinfo="skip",
+            line={"color": color, "width": 2, "dash": "dot"},
+        )  # fmt: skip
+    for i, (name, (x, y)) in enumerate(list(curves.items())[:LEGEND]):
+        figure.add_scatter(
+            x=np.asarray(x), y=np.asarray(y), name=name, mode="lines+markers", marker={"size": 4}, connectgaps=False,
+            line={"color": PALETTE[(i + 2) % len(PALETTE)]}, visible=True if i < shown else "legendonly",
+        )  # fmt: skip
+    style(figure, title, "step", y_title)
+    for name, step in (marks or {}).items():
+        if step is not None:
+            figure.add_vline(x=step, line={"color": GREY, "width": 1, "dash": "dash"}, annotation_text=name)
+    kinds = [
+        {"label": kind, "method": "relayout", "args": [{"xaxis.type": kind, "xaxis.autorange": True}]} for kind in AXES
+    ]
+    buttons = {
+        "type": "buttons", "direction": "right", "x": 0, "xanchor": "left", "y": -0.1, "yanchor": "top", "buttons": kinds,
+        "pad": {"t": 4, "b": 0}, "font": {"size": 10},
+    }  # fmt: skip
+    rows = (len(figure.data) + 1) // 2
+    figure.update_layout(
+        updatemenus=[buttons],
+        height=340 + 20 * max(0, rows - 2),
+        margin_b=90 + 20 * max(0, rows - 2),
+        legend_y=-0.3 * 200 / 220,
+        yaxis2={
+            "overlaying": "y", "side": "right", "range": [-0.02, 1.05], "showgrid": False, "tickmode": "array",
+            "tickvals": [0, 0.5, 1], "title": "accuracy",
+        },
+    )  # fmt: skip
+    if not background:
+        figure.update_layout(yaxis2={"visible": False})
+    return figure.update_yaxes(type="log", exponentformat="power", nticks=8, selector=0) if log_y else figure

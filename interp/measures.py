@@ -37,6 +37,7 @@ class Measure:
         summary: one line: what it is, and its unit.
         every: measured at every so-manieth checkpoint, counted back from the last; what costs much is measured less often.
         log: whether its curve is drawn on a logarithmic axis.
+        order: place in lists and reports; ours are below 100.
         anchor: what the last checkpoint of a series settles for all of them, such as which frequencies are key: gives values
             for options that were left None. Set with `anchored`.
     """
@@ -48,6 +49,7 @@ class Measure:
     options: tuple[Option, ...]
     every: int = 1
     log: bool = False
+    order: int = 100
     anchor: Callable[[Snapshot], Mapping[str, Any]] | None = None
 
     def anchored(self, function: Callable[[Snapshot], Mapping[str, Any]]) -> Callable[[Snapshot], Mapping[str, Any]]:
@@ -94,7 +96,13 @@ def source_digest(path: str) -> str:
 
 
 def measure(
-    name: str, *, needs: Iterable[str] = ("weights",), summary: str, every: int = 1, log: bool = False
+    name: str,
+    *,
+    needs: Iterable[str] = ("weights",),
+    summary: str,
+    every: int = 1,
+    log: bool = False,
+    order: int = 100,
 ) -> Callable[[Callable[..., Values]], Measure]:
     """Make a function of a Snapshot a measure.
 
@@ -103,7 +111,7 @@ def measure(
         needs: capabilities (`Subject.CAPABILITIES`) without which it is left out, with the reason. A function that finds
             that it does not apply raises `MissingCapability`.
         summary: what it is, and its unit, in one line.
-        every, log: see `Measure`.
+        every, log, order: see `Measure`.
 
     Raises:
         TypeError: at once, for a signature that is no measure's, a need that is no capability, or a name that cannot be.
@@ -118,7 +126,7 @@ def measure(
 
     def register(function: Callable[..., Values]) -> Measure:
         options = keyword_options(function, f"measure {name!r}", "snapshot")
-        made = Measure(name, function, needs, summary, options, every, log)
+        made = Measure(name, function, needs, summary, options, every, log, order)
         object.__setattr__(made, "__doc__", function.__doc__)
         return made
 
@@ -135,7 +143,7 @@ def measures() -> tuple[dict[str, Measure], dict[str, str]]:
             broken[name] = f"the entry point {name!r} of {plugin.distribution} is no measure of that name"
         else:
             good[name] = plugin.value
-    return good, broken
+    return dict(sorted(good.items(), key=lambda item: (item[1].order, item[0]))), broken
 
 
 def choose(names: Iterable[str] | None) -> dict[str, Measure]:
@@ -153,7 +161,7 @@ def choose(names: Iterable[str] | None) -> dict[str, Measure]:
             raise InterpError(f"measure {name}: {broken[name]}")
         if name not in known:
             raise UnknownName(unknown("measure", name, known))
-    return {name: known[name] for name in names}
+    return {name: one for name, one in known.items() if name in names}
 
 
 def plain(values: Mapping[str, float]) -> dict[str, float | str]:

@@ -50,6 +50,7 @@ class Subject:
         warnings: what a reader must know before believing anything, such as NaN in the weights.
         precision: the dtype in which measures run the model, whatever it was loaded in.
         genome: the graph whose layered form the model is, where it was evolved.
+        members: how many networks the run has trained, of which this is one.
         origin: the arguments of `load` that open it again, elsewhere too; empty for what was made in memory.
     """
 
@@ -63,6 +64,7 @@ class Subject:
     warnings: list[str] = field(default_factory=list)
     precision: torch.dtype = torch.float64
     genome: Genome | None = None
+    members: int = 1
     origin: Mapping[str, Any] = field(default_factory=dict)
     _logits: tuple[Any, Tensor] | None = field(default=None, init=False, repr=False, compare=False)
 
@@ -77,6 +79,7 @@ class Subject:
         "image": "a network that draws an image",
         "genome": "a network that was evolved as a graph",
         "series": "more than one checkpoint of the run",
+        "members": "a run of several networks",
         "curves": "recorded training curves",
     }
 
@@ -101,6 +104,8 @@ class Subject:
             return reason
         if need == "series" and (self.series is None or len(self.series) < 2):
             return "it is a single checkpoint, not a series"
+        if need == "members" and (self.members < 2 or not self.origin):
+            return "it is no run of several networks, such as interp train writes with --seeds or a grid"
         if need == "curves" and not any(len(points) > 1 for points in self.curves.values()):
             return "no training curves were recorded with it"
         if need == "image" and not isinstance(self.model, HookedCPPN):

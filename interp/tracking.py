@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -212,9 +212,7 @@ class _Pass:
         if self.cache is None:
             return ""
         base = name.removeprefix("anchor of ")
-        return key(
-            file_digest(entry.path), entry.key, *self.common, name, self.chosen[base].fingerprint, dict(options)
-        )
+        return key(file_digest(entry.path), entry.key, *self.common, name, self.chosen[base].fingerprint, dict(options))
 
     def _known(self) -> dict[str, Outcome]:
         if self.cache is None:
@@ -256,7 +254,9 @@ class _Pass:
 
         if workers.count > 1 and len(jobs) > 1:
             if not self.subject.origin:
-                raise InterpError(f"{self.subject.name} was made in memory: other processes cannot open it; leave out executor")
+                raise InterpError(
+                    f"{self.subject.name} was made in memory: other processes cannot open it; leave out executor"
+                )
             threads = max(1, (os.cpu_count() or 1) // workers.count)
             device = str(self.subject.model.device)
             packed = [
@@ -335,17 +335,51 @@ def _opened(origin: tuple[tuple[str, Any], ...], device: str) -> Subject:
     return load(**dict(origin), device=device)
 
 
+def open_step(subject: Subject, step: int) -> Snapshot:
+    """The subject's network at another step of its series.
+
+    Raises:
+        InterpError: no such step, a file that cannot be read, or a network of another shape than the subject's.
+    """
+    series = subject.series
+    model = subject.model if series is None or len(series) == 1 else series.at(step).to(subject.model.device)
+    if model.config != subject.model.config:
+        raise InterpError(f"another shape than the rest: {model.config}, not {subject.model.config}")
+    return Snapshot(replace(subject, model=model, step=step))
+
+
+def kept_steps(subject: Subject, every: int = 1, most: int | None = None) -> list[int]:
+    """The steps of a subject's checkpoints: every n-th, counted back from the last, and at most so many, evenly spread."""
+    require_range("every", every, 1)
+    steps = [subject.step] if subject.series is None else subject.series.steps[::-1][::every][::-1]
+    if most is None or len(steps) <= most:
+        return steps
+    return [steps[round(i * (len(steps) - 1) / (most - 1))] for i in range(most)]
+
+
+def walk(subject: Subject, steps: Sequence[int], notes: list[str]) -> Iterator[Snapshot]:
+    """Snapshots at some steps, one at a time; those that cannot be read are left out, with a note."""
+    for place, step in enumerate(steps):
+        try:
+            snapshot = open_step(subject, step)
+        except (InterpError, OSError) as error:
+            notes.append(left_out(step, str(error)))
+            continue
+        yield snapshot
+        tick(f"{place + 1} of {len(steps)} checkpoints")
+
+
+def left_out(step: int, reason: str) -> str:
+    """How a report says that a checkpoint is missing from its curves."""
+    return f"Step {step:,} was left out: {reason}"
+
+
 def measure_step(subject: Subject, step: int, wanted: Sequence[Wanted]) -> StepFound:
     """All wanted measures of one checkpoint of a subject's series; a measure that fails does not stop the others."""
     try:
-        model = subject.model
-        if subject.series is not None and len(subject.series) > 1:
-            model = subject.series.at(step).to(subject.model.device)
+        snapshot = open_step(subject, step)
     except (InterpError, OSError) as error:
         return StepFound(unreadable=str(error))
-    if model.config != subject.model.config:
-        return StepFound(unreadable=f"another shape than the rest: {model.config}, not {subject.model.config}")
-    snapshot = Snapshot(replace(subject, model=model, step=step))
     finite = all(bool(w.isfinite().all()) for w in snapshot.weights.values())
     known, outcomes = choose([name for name, _ in wanted]), {}
     for name, options in wanted:

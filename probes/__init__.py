@@ -5,22 +5,18 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-__all__ = [
-    "basis",
-    "curves",
-    "feature_maps",
-    "fourier",
-    "genome_graph",
-    "history",
-    "neurons",
-    "performance",
-    "reduction",
-    "tables",
+_EXPORTS = {"progress": "interp.tracking"}
+MODULES = (
+    "basis", "change_points", "complexity", "curves", "dimension", "effective_theory", "entropy", "feature_maps", "fourier",
+    "genome_graph", "neurons", "norms", "parallelograms", "performance", "reduction", "sparsity", "stability", "tables",
     "weights",
-]
+)  # fmt: skip
+__all__ = sorted([*_EXPORTS, *MODULES])
 
 
 def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module 'probes' has no attribute {name!r}")
-    return import_module(f"probes.{name}")
+    if name in _EXPORTS:
+        return getattr(import_module(_EXPORTS[name]), name)
+    if name in MODULES:
+        return import_module(f"probes.{name}")
+    raise AttributeError(f"module 'probes' has no attribute {name!r}")

@@ -20,9 +20,7 @@ from probes.sparsity import Part
 CHUNK_BYTES = 512 << 20  # of one batch of masks
 
 
-def kl_divergence(
-    clean: Float[Tensor, "... n width"], changed: Float[Tensor, "... n width"]
-) -> Float[Tensor, "... n"]:
+def kl_divergence(clean: Float[Tensor, "... n width"], changed: Float[Tensor, "... n width"]) -> Float[Tensor, "... n"]:
     """``KL(p || p') = sum_y p(y) (ln p(y) - ln p'(y))`` of the softmax of two sets of logits, per example, in float64.
 
     A single output z stands for the logits (0, z).
@@ -49,7 +47,12 @@ def random_masks(numel: int, share: float, n: int, seed: int) -> Bool[Tensor, "n
     return order < round(share * numel)
 
 
-@measure("local_complexity", needs=("activations", "task"), summary="KL divergence when a random tenth of a layer's weights is 0")
+@measure(
+    "local_complexity",
+    order=22,
+    needs=("activations", "task"),
+    summary="KL divergence when a random tenth of a layer's weights is 0",
+)
 def local_complexity(
     snapshot: Snapshot,
     *,

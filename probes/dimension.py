@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -23,13 +22,18 @@ def effective_dimension(points: Float[Tensor, "points dim"]) -> float:
     return pca(points).effective_rank
 
 
-@measure("embedding_dimension", summary="effective dimension of the embeddings (PCA), by table")
+@measure("embedding_dimension", order=24, summary="effective dimension of the embeddings (PCA), by table")
 def embedding_dimension(snapshot: Snapshot) -> dict[str, float]:
     """`effective_dimension` of the embeddings of all symbols; the token ``=`` is left out."""
     return {name: effective_dimension(table) for name, table in snapshot.embeddings.items()}
 
 
-@measure("activation_dimension", needs=("activations",), summary="effective dimension of hidden activations (PCA), by layer")
+@measure(
+    "activation_dimension",
+    order=23,
+    needs=("activations",),
+    summary="effective dimension of hidden activations (PCA), by layer",
+)
 def activation_dimension(snapshot: Snapshot) -> dict[str, float]:
     """`effective_dimension` of every hidden layer's activations over all inputs, where the answer is read."""
     return {site: effective_dimension(values) for site, values in snapshot.hidden.items()}

@@ -156,19 +156,32 @@ def linear_probability(p: int, n_train: int, draws: int = 10_000, seed: int = 0)
     return Probability(forced, len(subsets), exact)
 
 
-@measure("effective_loss", needs=("weights", "task"), summary="effective loss l0 / Z0 of the embeddings on the train set", log=True)
+@measure(
+    "effective_loss",
+    order=54,
+    needs=("weights", "task"),
+    summary="effective loss l0 / Z0 of the embeddings on the train set",
+    log=True,
+)
 def effective(snapshot: Snapshot) -> float:
     """`effective_loss` of the embeddings as they are (not centred)."""
     table, samples, trained = operation_of(snapshot)
     return float(effective_loss(table.double(), samples, trained))
 
 
-@measure("lambda_3", needs=("weights", "task"), summary="grokking rate of the train set, at Z0 of normalised embeddings and their own")
+@measure(
+    "lambda_3",
+    order=55,
+    needs=("weights", "task"),
+    summary="grokking rate of the train set, at Z0 of normalised embeddings and their own",
+)
 def lambda_3(snapshot: Snapshot) -> dict[str, float]:
     """`grokking_rate` of the train set, with Z0 that of ``normalised`` embeddings, and of the embeddings' ``own``, centred."""
     table, samples, trained = operation_of(snapshot)
     if not isinstance(snapshot.task, ToyAddition):
-        raise MissingCapability(f"the theory of linear structure is of addition that is not reduced, not of {snapshot.task.name}")
+        raise MissingCapability(
+            f"the theory of linear structure is of addition that is not reduced, not of {snapshot.task.name}"
+        )
     centred = table.double() - table.double().mean(0)
     rate, z0 = grokking_rate(samples, trained), float(centred.square().sum())
     return {"normalised": rate, "own": rate * samples.n_symbols / z0 if z0 else math.nan}

@@ -36,7 +36,9 @@ def uniform_entropy(rows: int, columns: int, a: float) -> float:
     return rows * columns * (a / 4 - a / 2 * math.log(a))
 
 
-@measure("weight_entropy", summary="absolute weight entropy -sum |w| ln |w| of every matrix, and of all together")
+@measure(
+    "weight_entropy", order=12, summary="absolute weight entropy -sum |w| ln |w| of every matrix, and of all together"
+)
 def entropies(snapshot: Snapshot) -> dict[str, float]:
     """`weight_entropy` of every weight matrix (``all``: their sum, without the biases)."""
     found = {name: weight_entropy(matrix) for name, matrix in snapshot.matrices.items()}

@@ -37,7 +37,12 @@ def key_frequencies(last: Snapshot) -> dict[str, Any]:
     return {"frequencies": keys}
 
 
-@measure("mode_power", needs=("cyclic",), summary="share of the logits' variance on cos/sin(w_k (a + b - c)), by frequency")
+@measure(
+    "mode_power",
+    order=43,
+    needs=("cyclic",),
+    summary="share of the logits' variance on cos/sin(w_k (a + b - c)), by frequency",
+)
 def mode_power(snapshot: Snapshot, *, frequencies: Frequencies = None) -> dict[str, float]:
     """How far each mode is turned on: `probes.fourier.logit_shares`, and what all ``others`` have together.
 
@@ -48,7 +53,12 @@ def mode_power(snapshot: Snapshot, *, frequencies: Frequencies = None) -> dict[s
     return {**{f"frequency {k}": share[k] for k in chosen}, "others": sum(share[1:]) - sum(share[k] for k in chosen)}
 
 
-@measure("embedding_power", needs=("weights", "cyclic"), summary="share of the embeddings' non-constant power, by frequency")
+@measure(
+    "embedding_power",
+    order=44,
+    needs=("weights", "cyclic"),
+    summary="share of the embeddings' non-constant power, by frequency",
+)
 def embedding_power(snapshot: Snapshot, *, frequencies: Frequencies = None) -> dict[str, float]:
     """`probes.fourier.shares` of embeddings and unembedding at some frequencies.
 
@@ -62,7 +72,12 @@ def embedding_power(snapshot: Snapshot, *, frequencies: Frequencies = None) -> d
     return found
 
 
-@measure("spectral_gini", needs=("weights", "cyclic"), summary="Gini coefficient of the Fourier spectra of embeddings and logits")
+@measure(
+    "spectral_gini",
+    order=45,
+    needs=("weights", "cyclic"),
+    summary="Gini coefficient of the Fourier spectra of embeddings and logits",
+)
 def spectral_gini(snapshot: Snapshot) -> dict[str, float]:
     """`probes.fourier.gini`: 0 when all frequencies have equal power, near 1 when few hold everything."""
     spectra = {name: fourier.spectrum(table) for name, table in tables.embedding_tables(snapshot.subject).items()}

@@ -19,12 +19,12 @@ def weight_norms(weights: Mapping[str, Tensor]) -> dict[str, float]:
     grokking while it rises.
 
     >>> weight_norms({"W": torch.tensor([[3.0, 0.0]]), "b": torch.tensor([4.0])})
-    {'all': 5.0, 'all squared': 25.0, 'W': 3.0, 'b': 4.0}
+    {'all': 5.0, 'W': 3.0, 'b': 4.0, 'all squared': 25.0}
     """
     squares = torch.stack([w.detach().double().square().sum() for w in weights.values()])
     total = squares.sum()
-    values = torch.cat([torch.stack([total.sqrt(), total]), squares.sqrt()]).tolist()
-    return dict(zip(("all", "all squared", *weights), values, strict=True))
+    values = torch.cat([total.sqrt()[None], squares.sqrt(), total[None]]).tolist()
+    return dict(zip(("all", *weights, "all squared"), values, strict=True))
 
 
 def spectral_norm(matrix: Float[Tensor, "rows columns"]) -> Float[Tensor, ""]:
@@ -38,13 +38,13 @@ def spectral_norm(matrix: Float[Tensor, "rows columns"]) -> Float[Tensor, ""]:
     return torch.linalg.matrix_norm(matrix.detach().double(), ord=2)
 
 
-@measure("weight_norm", summary="Euclidean norm of all weights, its square, and of every parameter")
+@measure("weight_norm", order=10, summary="Euclidean norm of all weights, its square, and of every parameter")
 def weight_norm(snapshot: Snapshot) -> dict[str, float]:
     """`weight_norms` of the network."""
     return weight_norms(snapshot.weights)
 
 
-@measure("spectral_norm", summary="largest singular value of every weight matrix")
+@measure("spectral_norm", order=11, summary="largest singular value of every weight matrix")
 def spectral_norms(snapshot: Snapshot) -> dict[str, float]:
     """`spectral_norm` of every matrix; heads and operands one by one."""
     found = {name: spectral_norm(matrix) for name, matrix in snapshot.matrices.items()}

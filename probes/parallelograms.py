@@ -245,7 +245,9 @@ def _ideal(snapshot: Snapshot) -> Found:
     if samples.product:
         raise MissingCapability("matrices that are multiplied have no ideal representation in the theory of sums")
     if not _is_linear(samples):
-        raise MissingCapability("no representation on a line solves its equations (answers wrap around), so the ideal is empty")
+        raise MissingCapability(
+            "no representation on a line solves its equations (answers wrap around), so the ideal is empty"
+        )
     return _ideal_of(samples, trained)
 
 
@@ -260,25 +262,40 @@ def _ideal_of(samples: Samples, trained: Tensor) -> Found:
     return ideal(samples, trained)
 
 
-@measure("rqi", needs=("weights", "task"), summary="representation quality index: share of the operation's parallelograms")
+@measure(
+    "rqi",
+    order=50,
+    needs=("weights", "task"),
+    summary="representation quality index: share of the operation's parallelograms",
+)
 def rqi(snapshot: Snapshot, *, delta: float = DELTA) -> float:
     """`parallelograms` of the embeddings: RQI. Vectors are normalised first; matrices of a group are not."""
     return _found(snapshot, delta).rqi
 
 
-@measure("predicted_accuracy", needs=("weights", "task"), summary="accuracy over all samples that the parallelograms explain")
+@measure(
+    "predicted_accuracy",
+    order=51,
+    needs=("weights", "task"),
+    summary="accuracy over all samples that the parallelograms explain",
+)
 def predicted_accuracy(snapshot: Snapshot, *, delta: float = DELTA) -> float:
     """`parallelograms` of the embeddings: the accuracy over all samples that they explain."""
     return _found(snapshot, delta).accuracy
 
 
-@measure("ideal_rqi", needs=("weights", "task"), summary="the largest RQI that the train set allows")
+@measure("ideal_rqi", order=52, needs=("weights", "task"), summary="the largest RQI that the train set allows")
 def ideal_rqi(snapshot: Snapshot) -> float:
     """`ideal` of the train set; the same at every step."""
     return _ideal(snapshot).rqi
 
 
-@measure("ideal_accuracy", needs=("weights", "task"), summary="the largest predicted accuracy that the train set allows")
+@measure(
+    "ideal_accuracy",
+    order=53,
+    needs=("weights", "task"),
+    summary="the largest predicted accuracy that the train set allows",
+)
 def ideal_accuracy(snapshot: Snapshot) -> float:
     """`ideal` of the train set; the same at every step."""
     return _ideal(snapshot).accuracy

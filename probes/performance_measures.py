@@ -6,14 +6,17 @@ from interp.measures import measure
 from interp.snapshot import Snapshot
 
 
-@measure("loss", needs=("task",), summary="the task's loss, mean over train, test and all examples", log=True)
+@measure("loss", order=1, needs=("task",), summary="the task's loss, mean over train, test and all examples", log=True)
 def loss(snapshot: Snapshot) -> dict[str, float]:
     """Mean loss in float64, by part of the split."""
     losses = snapshot.losses
-    return {**{name: float(losses[index].mean()) for name, index in snapshot.parts.items()}, "all": float(losses.mean())}
+    return {
+        **{name: float(losses[index].mean()) for name, index in snapshot.parts.items()},
+        "all": float(losses.mean()),
+    }
 
 
-@measure("accuracy", needs=("answers",), summary="share of right answers, over train, test and all examples")
+@measure("accuracy", order=2, needs=("answers",), summary="share of right answers, over train, test and all examples")
 def accuracy(snapshot: Snapshot) -> dict[str, float]:
     """Right answers, counted in integers, over the number of examples, by part of the split."""
     right = snapshot.correct

@@ -34,7 +34,9 @@ def activation_sparsity(
     return off.double().where(~activations.isnan(), torch.nan).mean()
 
 
-@measure("activation_sparsity", needs=("activations",), summary="share of hidden activations below tau, by layer")
+@measure(
+    "activation_sparsity", order=20, needs=("activations",), summary="share of hidden activations below tau, by layer"
+)
 def sparsity(snapshot: Snapshot, *, tau: float = 0.01, form: Form = "auto", part: Part = "train") -> dict[str, float]:
     """`activation_sparsity` of every hidden layer where the answer is read.
 
@@ -59,7 +61,12 @@ def rows_of(snapshot: Snapshot, part: Part) -> dict[str, Tensor]:
     return {site: values[index] for site, values in snapshot.hidden.items()}
 
 
-@measure("active_units", needs=("activations",), summary="hidden units that vary over the inputs, by layer and in all")
+@measure(
+    "active_units",
+    order=21,
+    needs=("activations",),
+    summary="hidden units that vary over the inputs, by layer and in all",
+)
 def active_units(snapshot: Snapshot, *, tolerance: float = ACTIVE) -> dict[str, int]:
     """Number of units whose standard deviation over all inputs exceeds ``tolerance`` times the layer's largest."""
     require_range("tolerance", tolerance, 0)

@@ -28,7 +28,12 @@ def softmax_collapse(logits: Float[Tensor, "n width"], labels: Int[Tensor, "n"])
     return (log_p.gather(-1, labels[:, None])[:, 0] == 0).double().mean()
 
 
-@measure("softmax_collapse", needs=("answers",), summary="share of train examples with a float32 cross-entropy of exactly 0")
+@measure(
+    "softmax_collapse",
+    order=31,
+    needs=("answers",),
+    summary="share of train examples with a float32 cross-entropy of exactly 0",
+)
 def collapse(snapshot: Snapshot) -> float:
     """`softmax_collapse` over the train set."""
     task, index = snapshot.task, snapshot.part("train")
@@ -37,7 +42,9 @@ def collapse(snapshot: Snapshot) -> float:
     return float(softmax_collapse(snapshot.logits[index], task.labels.to(index.device)[index]))
 
 
-@measure("gradient_norm", needs=("gradients",), summary="norm of the gradient of the mean train loss", log=True)
+@measure(
+    "gradient_norm", order=30, needs=("gradients",), summary="norm of the gradient of the mean train loss", log=True
+)
 def gradient_norm(snapshot: Snapshot) -> float:
     """``|grad L|_2`` over all parameters, of the task's loss, a mean over the train set, without penalties."""
     model, task, index = reading(snapshot.model, snapshot.task), snapshot.task, snapshot.part("train")

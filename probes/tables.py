@@ -12,7 +12,6 @@ from torch import Tensor
 
 from interp.activations import capture
 from interp.hooked import HookedMLP, HookedTransformer
-from interp.hooked.base import HookedModel
 from interp.sites import Site
 from interp.subject import Subject
 from interp.tasks import BinaryOperation, Task

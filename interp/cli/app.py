@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +14,8 @@ from interp.cli.failures import escape, fail, interruptible
 from interp.cli.options import (
     Device,
     Dtype,
+    Every,
+    ExecutorOption,
     Force,
     Key,
     LayoutOption,
@@ -24,6 +27,7 @@ from interp.cli.options import (
     Step,
     Task,
     check_names,
+    give_all,
     parse_names,
     parse_settings,
 )
@@ -104,7 +108,8 @@ def inspect(source: Source, key: Key = None) -> None:
 
 @app.command(
     epilog="Example: interp analyze model.pth --only fourier,ablation --set fourier.top=5 "
-    '--task "modular:p=113,operation=add,train_fraction=0.3,seed=1"'
+    '--task "modular:p=113,operation=add,train_fraction=0.3,seed=1"   |   '
+    "interp analyze runs/modadd --only progress --every 10 --executor process:2"
 )
 @interruptible
 def analyze(
@@ -123,6 +128,8 @@ def analyze(
     device: Device = "auto",
     dtype: Dtype = "float64",
     seed: Seed = 0,
+    every: Every = None,
+    executor: ExecutorOption = None,
     force: Force = False,
 ) -> None:
     """Run every analysis that applies and write a report: OUT/index.html, OUT/result.json, OUT/tables."""
@@ -131,6 +138,7 @@ def analyze(
     check_output(out, force=force)
     names, options = parse_names(only), parse_settings(set_ or [])
     check_names(names, options)
+    give_all(options, names, every=every, executor=executor)
     from interp.checkpoints import load
     from interp.checkpoints.load import resolve_dtype
 
@@ -265,19 +273,44 @@ def analyses(
     key: Key = None,
 ) -> None:
     """List the analyses: summary, needs, options; with a file, which apply and why others do not."""
-    from rich.console import Console
-    from rich.table import Table
-
     from interp.analysis import analyses as find
 
     known, broken = find()
-    subject = None
-    if source is not None:
-        from interp.checkpoints import load
+    _list("analysis", known, broken, _subject(source, task, layout, key))
 
-        subject = load(source, task=task, layout=layout, key=key)
+
+@app.command(epilog="Example: interp measures runs/modadd")
+@interruptible
+def measures(
+    source: Annotated[
+        Path | None, typer.Argument(help="With a checkpoint: which measures apply to it.", show_default=False)
+    ] = None,
+    task: Task = None,
+    layout: LayoutOption = None,
+    key: Key = None,
+) -> None:
+    """List the measures of the analysis progress: what each is, what it needs, its options."""
+    from interp.measures import measures as find
+
+    known, broken = find()
+    _list("measure", known, broken, _subject(source, task, layout, key))
+
+
+def _subject(source: Path | None, task: str | None, layout: str | None, key: str | None) -> Subject | None:
+    if source is None:
+        return None
+    from interp.checkpoints import load
+
+    return load(source, task=task, layout=layout, key=key)
+
+
+def _list(kind: str, known: Mapping[str, Any], broken: Mapping[str, str], subject: Subject | None) -> None:
+    """A line per plugin; with a subject, whether it applies to it."""
+    from rich.console import Console
+    from rich.table import Table
+
     table = Table(box=None, pad_edge=False)
-    for column in ("analysis", "summary", "needs", "options", *(["applies"] if subject else [])):
+    for column in (kind, "summary", "needs", "options", *(["applies"] if subject else [])):
         table.add_column(column, overflow="fold")
     for name, one in known.items():
         options = ", ".join(f"{o.name}: {o.type_name} = {o.default}" for o in one.options)
@@ -305,11 +338,19 @@ def _report(
     from interp.analysis import analyze as run
     from interp.report import write
     from interp.report.page import verdict
+    from interp.ticking import watched
 
     errors = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
     with working() as tell:
-        tell_analysis = lambda name: tell(f"{subject.name}: {name}")  # noqa: E731
-        outcomes = run(subject, only, options, dtype=dtype, seed=seed, progress=tell_analysis)
+        now = ""
+
+        def tell_analysis(name: str) -> None:
+            nonlocal now
+            now = f"{subject.name}: {name}"
+            tell(now)
+
+        with watched(lambda text: tell(f"{now}: {text}")):
+            outcomes = run(subject, only, options, dtype=dtype, seed=seed, progress=tell_analysis)
         tell("writing the report")
         page = write(subject, outcomes, out, force=force)
     console = Console(highlight=False, soft_wrap=True, emoji=False)

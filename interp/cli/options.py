@@ -40,6 +40,14 @@ Settings = Annotated[
     list[str] | None,
     typer.Option("--set", help="An option of an analysis: fourier.top=5. May be repeated.", show_default=False),
 ]
+Every = Annotated[
+    int | None,
+    typer.Option(help="Of a series, take every n-th checkpoint, counted back from the last.", min=1, show_default="1"),
+]
+ExecutorOption = Annotated[
+    str | None,
+    typer.Option(help="Spread checkpoints over workers: process:4 or dask:ADDRESS.", show_default="here"),
+]
 Seed = Annotated[int, typer.Option(help="Of everything random in the analyses.", min=0, max=2**63 - 1)]
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for the report.")]
 
@@ -64,6 +72,17 @@ def parse_settings(settings: list[str]) -> dict[str, dict[str, Any]]:
                 f"cannot read --set {setting!r}: write --set ANALYSIS.OPTION=VALUE, such as fourier.top=5"
             )
         options.setdefault(name, {})[option] = value.strip()
+    return options
+
+
+def give_all(options: dict[str, dict[str, Any]], only: list[str] | None, **common: Any) -> dict[str, dict[str, Any]]:
+    """The options with those that several analyses share put where an analysis has them and its own are not set."""
+    from interp.analysis import analyses as find
+
+    for name, one in find()[0].items():
+        for option, value in common.items():
+            if value is not None and option in {o.name for o in one.options} and (only is None or name in only):
+                options.setdefault(name, {}).setdefault(option, value)
     return options
 
 

@@ -103,10 +103,11 @@ def test_ours_are_registered_as_a_strangers_are() -> None:
     known, broken = analyses()
     assert not broken
     assert list(known)[:4] == ["genome", "feature_maps", "sweeps", "reduction"]
-    assert list(known)[4:8] == ["performance", "curves", "history", "fourier"]
+    assert list(known)[4:8] == ["phases", "performance", "curves", "progress"]
     assert set(known) == {
         "genome", "feature_maps", "sweeps", "reduction",
-        "performance", "curves", "history", "fourier", "frequencies", "ablation", "neurons", "svd", "pca", "weights",
+        "phases", "performance", "curves", "progress", "theory", "embeddings", "densities", "clouds",
+        "fourier", "frequencies", "ablation", "neurons", "svd", "pca", "weights",
     }  # fmt: skip
 
 
@@ -116,7 +117,7 @@ def test_skipped_with_the_reason() -> None:
     assert outcomes["weights"].status == "ok"
     assert outcomes["fourier"].status == "skipped"
     assert "--task modular" in outcomes["fourier"].reason
-    assert outcomes["history"].reason == "it is a single checkpoint, not a series"
+    assert outcomes["densities"].reason == "it is a single checkpoint, not a series"
 
 
 def test_unknown_names_stop_before_anything_runs(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ import torch
 from interp import GroupComposition, HookedMLP, MLPConfig, ModularArithmetic, Subject
 from interp.errors import MissingCapability
 from interp.tasks import Task
-from probes import curves, fourier, history, neurons, performance, tables
+from probes import curves, fourier, neurons, performance, progress, tables
 from probes.fourier_analysis import fourier as fourier_analysis
 from tests.interp.tasks.test_groups import cyclic, symmetric
 from tests.models import P, make, subject
@@ -133,15 +133,20 @@ def test_steps_of_memorising_and_generalising() -> None:
 
 def test_the_shipped_run(demo: Subject) -> None:
     """The demo groks, and its history and curves tell the same story."""
-    frame = history.measure_series(demo)
+    frame = progress(demo, ["loss", "mode_power"])
     recorded = dict(demo.curves["test_loss"])
-    for row in frame.to_dict("records"):
-        assert row["test_loss"] == pytest.approx(recorded[int(row["step"])], rel=1e-3)
+    losses = frame.query("measure == 'loss' and where == 'test'")
+    assert len(losses) > 10
+    for step, value in zip(losses["step"], losses["value"], strict=True):
+        assert value == pytest.approx(recorded[int(step)], rel=1e-3)
     found = curves.curves(demo).metrics
     assert found["memorised_at_step"] < found["generalised_at_step"] / 5
-    modes = [c for c in frame if c.startswith("mode ")]
-    assert sorted(modes) == sorted(f"mode {k}" for k in fourier.logit_frequencies(tables.logit_table(demo)))
-    assert frame[modes].iloc[-1].sum() > 0.9 > frame[modes].iloc[0].sum() + 0.85
+    modes = frame.query("measure == 'mode_power' and where != 'others'").pivot(
+        index="step", columns="where", values="value"
+    )
+    keys = fourier.logit_frequencies(tables.logit_table(demo))
+    assert sorted(modes) == sorted(f"frequency {k}" for k in keys)
+    assert modes.iloc[-1].sum() > 0.9 > modes.iloc[0].sum() + 0.85
 
 
 def test_noise_is_not_called_a_circuit() -> None:
@@ -166,9 +171,9 @@ def test_a_network_of_constants() -> None:
 def test_without_a_test_part_there_is_no_test_accuracy(demo: Subject) -> None:
     """An empty part is no failure."""
     everything = Subject("all", demo.model, replace(demo.require_task(), train_fraction=1.0), demo.series)  # type: ignore[type-var]
-    frame = history.measure_series(everything, every=6)
-    assert frame["test_accuracy"].isna().all()
-    assert frame["train_accuracy"].iloc[-1] == 1
+    frame = progress(everything, ["accuracy"], every=6)
+    assert set(frame["where"]) == {"train", "all"}
+    assert frame.query("where == 'train'")["value"].iloc[-1] == 1
 
 
 def test_nan_is_above_no_threshold() -> None:

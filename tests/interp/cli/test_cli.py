@@ -20,7 +20,8 @@ from tests.interp.cli.console import Run, make_chain, make_mlp, snapshot
 
 IMAGE = ("genome", "feature_maps", "sweeps", "reduction")
 ANALYSES = (
-    *IMAGE, "performance", "curves", "history", "fourier", "frequencies", "ablation", "neurons", "svd", "pca", "weights",
+    *IMAGE, "phases", "performance", "curves", "progress", "theory", "embeddings", "densities", "clouds",
+    "fourier", "frequencies", "ablation", "neurons", "svd", "pca", "weights",
 )  # fmt: skip
 PAIRS = [(a, b) for a in range(7) for b in range(7)]
 
@@ -111,8 +112,15 @@ def test_analyze_everything_that_applies(run: Run, work: Path) -> None:
     assert ran.code == 0, ran.err
     found = json.loads((work / "report" / "result.json").read_text())["analyses"]
     assert list(found) == list(ANALYSES)
-    assert {n for n, a in found.items() if a["status"] == "skipped"} == {"curves", "history", *IMAGE}
-    assert "skipped history: it is a single checkpoint, not a series" in ran.out
+    assert {n for n, a in found.items() if a["status"] == "skipped"} == {
+        "phases",
+        "curves",
+        "theory",
+        "densities",
+        "clouds",
+        *IMAGE,
+    }
+    assert "skipped densities: it is a single checkpoint, not a series" in ran.out
 
 
 def test_analyze_a_step(run: Run, work: Path) -> None:
@@ -182,7 +190,7 @@ def test_analyses_of_a_file(run: Run, work: Path, argv: list[str], applies: str,
     assert (ran.code, ran.err) == (0, "")
     rows = {line.split()[0]: line.rstrip() for line in ran.out.splitlines() if line.split()}
     assert applies in rows["fourier"].split("top: int = 8")[1]
-    assert reason in rows["history"].split("every: int = 1")[1]
+    assert reason in rows["densities"].split("every: int = 1")[1]
 
 
 def test_demo_prints_the_verdict(demo_run: tuple[str, Path]) -> None:

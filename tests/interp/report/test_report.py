@@ -30,7 +30,7 @@ VERDICT = (
 CONTEXT = {"options": {}, "dtype": "float64", "device": "cpu", "seed": 0, "seconds": 0.1, "checkpoint": ""}
 
 
-IMAGE = {"genome", "feature_maps", "sweeps", "reduction"}  # which the demo, that draws no image, has not
+OTHERS = {"genome", "feature_maps", "sweeps", "reduction", "phases", "theory"}  # what the demo is no subject of
 
 
 def outcome(name: str = "one", **parts: Any) -> Outcomes:
@@ -77,7 +77,7 @@ def test_every_analysis_has_a_status(demo_report: Path, demo_outcomes: Outcomes)
     _, found = read(demo_report)
     assert list(found["analyses"]) == list(demo_outcomes)
     for name, part in found["analyses"].items():
-        if name in IMAGE:
+        if name in OTHERS:
             assert part["status"] == "skipped"
             continue
         assert part["status"] == "ok", (name, part)
@@ -134,20 +134,20 @@ def test_the_verdict_is_on_the_page(demo_report: Path) -> None:
     page, found = read(demo_report)
     assert page.text.index("2,809 of 2,809") < page.text.index("Provenance")
     sections = [a["id"] for tag, a in page.elements if tag == "section"]
-    assert sections == [*(n for n in found["analyses"] if n not in IMAGE), "skipped", "provenance"]
+    assert sections == [*(n for n in found["analyses"] if n not in OTHERS), "skipped", "provenance"]
     assert page.red == []
 
 
 def test_skipped_analyses(small: interp.Subject, tmp_path: Path) -> None:
     """A subject without a task: what needs one is skipped, and the reason stands in the JSON and on the page."""
     small.task = None
-    outcomes = interp.analyze(small, ["fourier", "history", "weights"])
+    outcomes = interp.analyze(small, ["fourier", "densities", "weights"])
     write(small, outcomes, tmp_path / "out")
     page, found = read(tmp_path / "out")
     assert {n: p["status"] for n, p in found["analyses"].items()} == {
-        "history": "skipped", "fourier": "skipped", "weights": "ok"
+        "densities": "skipped", "fourier": "skipped", "weights": "ok"
     }  # fmt: skip
-    for name in ("fourier", "history"):
+    for name in ("fourier", "densities"):
         reason = found["analyses"][name]["reason"]
         assert reason
         assert f"{name} was skipped: {reason}." in page.text

@@ -172,12 +172,12 @@ def test_tables(toy: interp.Run) -> None:
     ],
 )
 def test_every_analysis_takes_a_run(tmp_path: Path, task: str, model: str) -> None:
-    """No analysis fails on a member of a run; curves and history find the run's metrics and checkpoints."""
+    """No analysis fails on a member of a run; curves and progress find the run's metrics and checkpoints."""
     run = interp.train(task, members=MEMBERS[:2], steps=20, out=tmp_path / "run", **{**TINY, "model": model})
     outcomes = interp.analyze(run.subject(1))
     assert {n: o.error for n, o in outcomes.items() if o.status == "failed"} == {}
     done = {n for n, o in outcomes.items() if o.status == "ok"}
-    assert {"performance", "curves", "history", "weights", "svd"} <= done, {n: o.status for n, o in outcomes.items()}
+    assert {"performance", "curves", "progress", "weights", "svd"} <= done, {n: o.status for n, o in outcomes.items()}
 
 
 def test_retired_members(tmp_path: Path) -> None:
