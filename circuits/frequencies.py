@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import pandas as pd
 import torch
 
-from circuits.modes import DEFINITIONS, Definition, Loss, Table, check_frequencies, project
+from circuits.modes import DEFINITIONS, Definition, Loss, Table, project
 from interp import figures
 from interp.analysis import Result, analysis
 from interp.errors import InterpError, require_range
@@ -87,7 +87,7 @@ def remove_everywhere(table: Table, frequencies: Sequence[int], n_random: int = 
     Returns:
         ``where, removed, frequencies, loss, correct``: a row per place and set; ``removed`` is ``key`` or ``random``.
     """
-    check_frequencies(frequencies, table.n)
+    fourier.check_frequencies(frequencies, table.n)
     others = [k for k in range(1, table.n // 2 + 1) if k not in frequencies]
     generator = torch.Generator().manual_seed(seed)
     sets = [("key", list(frequencies))]

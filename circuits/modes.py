@@ -138,7 +138,7 @@ def project(table: Table, frequencies: Sequence[int] | None, definition: Definit
     if definition not in DEFINITIONS:
         raise InterpError(f"definition must be one of {', '.join(DEFINITIONS)}, got {definition!r}")
     chosen = list(frequencies) if frequencies is not None else table.keys
-    check_frequencies(chosen, table.n)
+    fourier.check_frequencies(chosen, table.n)
     if definition == "hidden":
         return table.score(_decode(table, chosen, keep=keep))
     if definition == "nanda2d":
@@ -162,8 +162,10 @@ def mode_losses(table: Table, sets: Sequence[Sequence[int]], *, keep: bool) -> F
     What is kept or removed depends on a + b alone. Kept alone, there are n different rows of logits in place of n^2; removed
     from a cross-entropy, ``exp(L - part)`` is a product, so that all sets are one matrix product.
     """
+    if not sets:
+        return table.logits.new_zeros(0, 3)
     for chosen in sets:
-        check_frequencies(chosen, table.n)
+        fourier.check_frequencies(chosen, table.n)
     n, device = table.n, table.logits.device
     index = torch.arange(n, device=device)
     order = ((index[:, None] + index) % n).flatten().argsort(stable=True)  # pairs by their sum
@@ -203,12 +205,6 @@ def _losses_without(
 
 def _spread(values: Tensor) -> float:
     return float((values.amax(-1) - values.amin(-1)).max())
-
-
-def check_frequencies(frequencies: Sequence[int], n: int) -> None:
-    wrong = [k for k in frequencies if not 1 <= k <= n // 2]
-    if wrong:
-        raise InterpError(f"frequencies of Z_{n} are 1 to {n // 2}; got {wrong}")
 
 
 def sum_component(values: Float[Tensor, "n n ..."], frequencies: Sequence[int]) -> Float[Tensor, "n n ..."]:

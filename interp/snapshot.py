@@ -14,6 +14,7 @@ from interp.hooked import HookedModel
 from interp.sites import hidden_sites
 from interp.subject import Subject, reading
 from interp.tasks import Task
+from interp.tasks.binary import BinaryOperation
 
 BATCH = 4096
 T = TypeVar("T")
@@ -135,13 +136,17 @@ class Snapshot:
     def embeddings(self) -> dict[str, Tensor]:
         """Embedding tables ``[symbol, d]`` by name; one per operand where they have their own.
 
+        Where the task says which tokens are operands, the others (``=``) are left out.
+
         Raises:
             MissingCapability: the network takes no symbols.
         """
         tables = {name: table for name, table in self.matrices.items() if name.split(".")[-1].startswith("W_E")}
         if not tables:
             raise MissingCapability(f"a {type(self.model).__name__} without an embedding: its inputs are no symbols")
-        return tables
+        task = self.subject.task
+        n = task.n_symbols if isinstance(task, BinaryOperation) else None
+        return {name: table[:n] for name, table in tables.items()}
 
     def share(self, name: str, make: Callable[[], T]) -> T:
         """What ``make()`` gives, computed once for all measures of this snapshot."""

@@ -133,7 +133,8 @@ def track(
         if missing := subject.lacks(one.needs):
             result.skipped[name] = missing[0]
     chosen = {name: m for name, m in chosen.items() if name not in result.skipped}
-    return _Pass(subject, chosen, given, every, member, cache, result).run(parse_executor(executor))
+    asked = frozenset(options or {})
+    return _Pass(subject, chosen, given, asked, every, member, cache, result).run(parse_executor(executor))
 
 
 class _Pass:
@@ -144,16 +145,18 @@ class _Pass:
         subject: Subject,
         chosen: dict[str, Measure],
         given: dict[str, dict[str, Any]],
+        asked: frozenset[str],
         every: int,
         member: int,
         cache: bool,
         result: Tracking,
     ):
         self.subject, self.chosen, self.given, self.member, self.result = subject, chosen, given, member, result
+        self.asked = asked  # measures whose options a user has set: what they refuse ends the run
         series = subject.series
         entries = list(series.entries) if series is not None else [Entry(subject.step, Path(subject.provenance.path))]
         self.series, self.entries = series, entries[::-1][::every][::-1]
-        self.every = every
+        result.notes += missing_steps(subject)
         on_disk = all(str(e.path) not in ("", ".") and e.path.is_file() for e in self.entries)
         self.cache = MeasureCache() if cache and on_disk else None
         self.common = self._common()
@@ -287,6 +290,8 @@ class _Pass:
                 bad |= bool(outcome.get("nonfinite"))
                 if "skipped" in outcome:
                     self.result.skipped.setdefault(name, outcome["skipped"])
+                elif outcome.get("refused") and name in self.asked:
+                    raise InterpError(f"{name}: {outcome['error']}")
                 elif "error" in outcome:
                     self.result.errors.setdefault(name, f"step {entry.step}: {outcome['error']}")
                 elif "values" not in outcome:
@@ -301,6 +306,21 @@ class _Pass:
         order = {name: i for i, name in enumerate(self.chosen)}
         frame["order"] = frame["measure"].map(order)
         self.result.frame = frame.sort_values(["step", "order"], kind="stable", ignore_index=True)[COLUMNS]
+
+
+def missing_steps(subject: Subject) -> list[str]:
+    """A note on checkpoints that a run's plan says there should be, up to the last one, and are not."""
+    source = Path(subject.origin.get("source", ""))
+    if subject.series is None or not (source / "run.json").is_file():
+        return []
+    from interp.training.directory import RunDirectory  # training loads checkpoints, too
+
+    steps = subject.series.steps
+    planned = [s for s in RunDirectory.open(source).plan.checkpoints.within(steps[-1]) if s not in set(steps)]
+    if not planned:
+        return []
+    named = ", ".join(f"{s:,}" for s in planned[:8]) + (" ..." if len(planned) > 8 else "")
+    return [f"{len(planned)} checkpoints of the run's plan are not there: steps {named}; the curves have gaps."]
 
 
 @dataclass(frozen=True)
@@ -393,6 +413,8 @@ def _outcome(one: Measure, snapshot: Snapshot, options: Mapping[str, Any], finit
         return {"values": plain(one.values(snapshot, options))}
     except MissingCapability as reason:
         return {"skipped": str(reason)}
+    except InterpError as error:
+        return {"error": str(error), "refused": True} if finite else {}
     except Exception as error:  # a plugin's failure is one note, the others run
         if not finite:
             return {}  # decompositions refuse NaN; the curve shows a gap there

@@ -47,7 +47,7 @@ def tsne(points: Float[Tensor, "n dim"], perplexity: float = 30.0, seed: int = 0
 
 @analysis("clouds", needs=("activations", "series"), order=36, summary="t-SNE of hidden activations at chosen steps")
 def clouds(
-    subject: Subject, *, steps: tuple[int, ...] | None = None, points: int = 400, site: str | None = None,
+    subject: Subject, *, steps: tuple[int, ...] | None = None, points: int = 250, site: str | None = None,
     perplexity: float = 30.0, seed: int = 0,
 ) -> Result:  # fmt: skip
     """t-SNE of a hidden layer's activations, coloured by the label (parity: by the bits that decide it).

@@ -29,7 +29,7 @@ def kl_divergence(clean: Float[Tensor, "... n width"], changed: Float[Tensor, ".
     [0.0]
     """
     log_p, log_q = (_pair(z.double()).log_softmax(-1) for z in (clean, changed))
-    return (log_p.exp() * (log_p - log_q)).sum(-1)
+    return (log_p.exp() * (log_p - log_q)).sum(-1).clamp_min(0)  # rounding goes below
 
 
 def _pair(logits: Tensor) -> Tensor:
@@ -119,7 +119,8 @@ def _divergence(
     widest = max(p.shape[-1] for p in own.values())
     at_once = max(1, CHUNK_BYTES // (begin.nbytes + len(index) * widest * begin.element_size()))
     parts = gone.to(weight.device).split(at_once)
-    return torch.cat([vmap(divergence)(weight * ~part) for part in parts])
+    found = torch.cat([vmap(divergence)(weight * ~part) for part in parts])
+    return found.where(gone.flatten(1).any(1).to(found.device), 0.0)  # what takes nothing away changes nothing
 
 
 class _Rest(nn.Module):

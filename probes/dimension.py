@@ -24,7 +24,7 @@ def effective_dimension(points: Float[Tensor, "points dim"]) -> float:
 
 @measure("embedding_dimension", order=24, summary="effective dimension of the embeddings (PCA), by table")
 def embedding_dimension(snapshot: Snapshot) -> dict[str, float]:
-    """`effective_dimension` of the embeddings of all symbols; the token ``=`` is left out."""
+    """`effective_dimension` of the embeddings; where the task is known, of its operands (without ``=``)."""
     return {name: effective_dimension(table) for name, table in snapshot.embeddings.items()}
 
 

@@ -25,7 +25,8 @@ def effective_loss(
 ) -> Float[Tensor, ""]:
     """``l0 / Z0``: l0 the mean of ``|E_i + E_j - E_m - E_n|^2`` over P0(D), Z0 the sum of ``|E_k|^2``; 0 where P0(D) is empty.
 
-    P0(D) are the parallelograms with both samples trained on. In the embeddings' dtype, and differentiable. Source: METHODS C.
+    P0(D) are the parallelograms with both samples trained on (of matrix embeddings: of their products). In the embeddings'
+    dtype, and differentiable. Source: METHODS C.
 
     >>> samples, _ = samples_of(ToyAddition(3))  # one parallelogram: 0 + 2 = 1 + 1
     >>> effective_loss(torch.tensor([[0.0], [0.0], [1.0]]), samples, torch.ones(6, dtype=torch.bool)).item()
@@ -33,13 +34,13 @@ def effective_loss(
     """
     members, valid = (t.to(embeddings.device) for t in samples.classes)
     in_train = (trained.to(embeddings.device)[members] & valid).to(embeddings.dtype)
-    values = samples.combine(embeddings)[members] * in_train[..., None]
     counts = in_train.sum(1)
-    # over the pairs of c values: sum |x - y|^2 = c sum |x|^2 - |sum x|^2
-    squares = (counts * values.square().sum((1, 2)) - values.sum(1).square().sum(1)).sum()
-    n_parallelograms = (counts * (counts - 1) / 2).sum()
-    z0 = embeddings.square().sum()
-    return torch.where((n_parallelograms > 0) & (z0 > 0), squares / (n_parallelograms * z0).clamp_min(1e-300), 0.0)
+    values = samples.combine(embeddings)[members]
+    middle = (values * in_train[..., None]).sum(1) / counts.clamp_min(1)[:, None]
+    # over the pairs of c values: sum |x - y|^2 = c sum |x - mean|^2
+    squares = (counts * ((values - middle[:, None]).square().sum(2) * in_train).sum(1)).sum()
+    below = (counts * (counts - 1) / 2).sum() * embeddings.square().sum()
+    return torch.where(below == 0, squares * 0, squares / torch.where(below == 0, 1, below))
 
 
 def hessian(
@@ -55,7 +56,10 @@ def hessian(
     gram = equations(samples, trained)
     counts = trained.double() @ torch.nn.functional.one_hot(samples.labels.unique(return_inverse=True)[1]).double()
     n = float((counts * (counts - 1) / 2).sum())
-    return 2 * gram / (n * (z0 or samples.n_symbols)) if n else gram
+    z0 = samples.n_symbols if z0 is None else z0
+    if not z0 > 0:
+        raise InterpError(f"Z0 must be above 0, got {z0}")
+    return 2 * gram / (n * z0) if n else gram
 
 
 def grokking_rate(samples: Samples, trained: Bool[Tensor, "sample"], z0: float | None = None) -> float:
@@ -145,7 +149,8 @@ def linear_probability(p: int, n_train: int, draws: int = 10_000, seed: int = 0)
     require_range("draws", draws, 1)
     exact = math.comb(n, n_train) <= MAX_SUBSETS
     if exact:
-        subsets = torch.tensor(list(itertools.combinations(range(n), n_train)), dtype=torch.long).view(-1, n_train)
+        subsets = torch.tensor(list(itertools.combinations(range(n), n_train)), dtype=torch.long)
+        subsets = subsets.view(math.comb(n, n_train), n_train)
     else:
         generator = torch.Generator().manual_seed(seed)
         subsets = torch.rand(draws, n, generator=generator, dtype=torch.float64).argsort(1)[:, :n_train]

@@ -12,7 +12,6 @@ from torch import Tensor
 from interp.errors import MissingCapability
 from interp.snapshot import Snapshot
 from interp.subject import table_logits
-from interp.tasks.binary import BinaryOperation
 from probes.reduction import Reduction
 
 
@@ -39,8 +38,7 @@ def embedding_table(snapshot: Snapshot) -> Table:
     if len(tables) > 1:
         raise MissingCapability("its operands have embeddings of their own, and one table is drawn")
     name, rows = next(iter(tables.items()))
-    task = snapshot.subject.task
-    return Table(name, (rows[: task.n_symbols] if isinstance(task, BinaryOperation) else rows).double())
+    return Table(name, rows.double())
 
 
 def aligned(points: Float[Tensor, "n d"], to: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:

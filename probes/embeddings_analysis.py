@@ -19,7 +19,7 @@ from probes.embedding_views import Table, aligned, embedding_table, projected
 from probes.reduction import Reduction, pca
 
 COUNTS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
-SCORED = 8  # steps at which the network is scored on its first components
+SCORED = 4  # steps at which the network is scored on its first components
 
 
 @analysis(
@@ -52,7 +52,8 @@ def embeddings(subject: Subject, *, every: int = 1, frames: int = 40, project: b
         )  # fmt: skip
         if project and subject.task is not None and snapshot.step in scored:
             counts = [*(n for n in COUNTS if n < len(own.singular_values)), len(own.singular_values)]
-            for label, axes in (("this step", own), ("the end", end)):
+            views = {"this step": own} if snapshot.step == steps[-1] else {"this step": own, "the end": end}
+            for label, axes in views.items():
                 scores += [
                     {"step": snapshot.step, "axes of": label, **asdict(p)} for p in projected(snapshot, axes, counts)
                 ]
@@ -138,6 +139,8 @@ def _draw_scores(result: Result, scores: pd.DataFrame) -> None:
     for step in dict.fromkeys([chosen[0], chosen[len(chosen) // 2], chosen[-1]]):
         for axes in ("this step", "the end"):
             part = scores[(scores["step"] == step) & (scores["axes of"] == axes)]
+            if part.empty:
+                continue
             curves[f"step {step:,}, axes of {axes}"] = (part["components"], part[column])
     result.figures["on the first components"] = figures.lines(
         curves, title=f"{column.capitalize()} with the embeddings on their first components alone", x_title="components kept",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -49,6 +50,17 @@ def basis(p: int) -> Basis:
     return Basis(torch.stack(rows), tuple(names))
 
 
+def check_frequencies(frequencies: Sequence[int], p: int) -> None:
+    """Refuse what is no frequency of Z_p.
+
+    Raises:
+        InterpError: a frequency outside 1..p // 2.
+    """
+    wrong = [k for k in frequencies if not 1 <= k <= n_frequencies(p)]
+    if wrong:
+        raise InterpError(f"frequencies of Z_{p} are 1 to {n_frequencies(p)}; got {wrong}")
+
+
 def frequency_basis(p: int, frequencies: list[int]) -> Basis:
     """The cosine and sine directions of some frequencies, two each (one for p/2)."""
     full = basis(p)
@@ -92,7 +104,7 @@ def shares(power: Float[Tensor, "freq"]) -> Float[Tensor, "freq"]:
     varying = power.clone()
     varying[0] = 0
     total = varying.sum()
-    return torch.where(total > 0, varying / total.where(total > 0, torch.ones_like(total)), torch.zeros_like(varying))
+    return varying / total.where(total != 0, torch.ones_like(total))
 
 
 def gini(power: Float[Tensor, "freq"]) -> float:
@@ -237,7 +249,7 @@ def logit_shares(logits: Float[Tensor, "p p p"]) -> LogitShares:
     logits = logits.double()
     centred = logits - logits.mean((0, 1))
     total = float(centred.pow(2).sum())
-    if not total > ROUNDING * float(logits.pow(2).sum()):
+    if total <= ROUNDING * float(logits.pow(2).sum()):
         nothing = torch.zeros(logits.shape[0] // 2 + 1, dtype=torch.float64, device=logits.device)
         return LogitShares(nothing, nothing, 0.0)
     return LogitShares(sum_spectrum(centred) / total, trilinear_spectrum(centred) / total, total)

@@ -25,6 +25,13 @@ def _shares(snapshot: Snapshot) -> Tensor:
     return snapshot.share("logit shares", lambda: fourier.logit_shares(_cube(snapshot)).on_difference)
 
 
+def _checked(snapshot: Snapshot, frequencies: Frequencies) -> list[int]:
+    """Each frequency once, if it is one."""
+    chosen = list(dict.fromkeys(frequencies or []))
+    fourier.check_frequencies(chosen, snapshot.subject.require_cyclic().order)
+    return chosen
+
+
 def key_frequencies(last: Snapshot) -> dict[str, Any]:
     """The key frequencies of the last checkpoint, which are followed through all of them.
 
@@ -49,7 +56,7 @@ def mode_power(snapshot: Snapshot, *, frequencies: Frequencies = None) -> dict[s
     Args:
         frequencies: one by one; the key frequencies of the last checkpoint by default.
     """
-    share, chosen = _shares(snapshot).tolist(), list(frequencies or [])
+    share, chosen = _shares(snapshot).tolist(), _checked(snapshot, frequencies)
     return {**{f"frequency {k}": share[k] for k in chosen}, "others": sum(share[1:]) - sum(share[k] for k in chosen)}
 
 
@@ -65,10 +72,10 @@ def embedding_power(snapshot: Snapshot, *, frequencies: Frequencies = None) -> d
     Args:
         frequencies: one by one; the key frequencies of the last checkpoint by default.
     """
-    found = {}
+    found, chosen = {}, _checked(snapshot, frequencies)
     for name, table in tables.embedding_tables(snapshot.subject).items():
         share = fourier.shares(fourier.spectrum(table)).tolist()
-        found |= {f"{name} frequency {k}": share[k] for k in frequencies or []}
+        found |= {f"{name} frequency {k}": share[k] for k in chosen}
     return found
 
 

@@ -28,14 +28,17 @@ def weight_norms(weights: Mapping[str, Tensor]) -> dict[str, float]:
 
 
 def spectral_norm(matrix: Float[Tensor, "rows columns"]) -> Float[Tensor, ""]:
-    """The largest singular value ``max |W x| / |x|``, in float64.
+    """The largest singular value ``max |W x| / |x|``, in float64; NaN where the matrix is not finite.
 
     Source: METHODS D (Fuangkawinsombut 2024): in sparse parity it falls between memorisation and generalisation.
 
     >>> spectral_norm(torch.tensor([[3.0, 0.0], [0.0, 4.0]])).item()
     4.0
     """
-    return torch.linalg.matrix_norm(matrix.detach().double(), ord=2)
+    matrix = matrix.detach().double()
+    if not bool(matrix.isfinite().all()):
+        return matrix.new_tensor(torch.nan)
+    return torch.linalg.matrix_norm(matrix, ord=2)
 
 
 @measure("weight_norm", order=10, summary="Euclidean norm of all weights, its square, and of every parameter")

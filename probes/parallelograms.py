@@ -6,6 +6,7 @@ it is one of the representation, too, where their sums E_i + E_j (products, for 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
@@ -135,6 +136,8 @@ def parallelograms(
     Found(rqi=1.0, accuracy=1.0)
     """
     require_range("delta", delta, 0)
+    if not bool(embeddings.isfinite().all()):
+        return Found(math.nan, math.nan)
     members, valid = (t.to(embeddings.device) for t in samples.classes)
     values = samples.combine(embeddings.double())[members]  # [class, most, dim]
     distance = torch.cdist(values, values, compute_mode="donot_use_mm_for_euclid_dist")
@@ -211,7 +214,7 @@ def ideal(samples: Samples, trained: Bool[Tensor, "sample"]) -> Found:
 
 
 def operation_of(snapshot: Snapshot) -> tuple[Float[Tensor, "symbol dim"], Samples, Bool[Tensor, "sample"]]:
-    """A network's embeddings of the operands (without ``=``), and the samples of its operation.
+    """A network's embeddings of the operands, and the samples of its operation.
 
     Raises:
         MissingCapability: operands with embeddings of their own, or no such operation.
@@ -221,7 +224,7 @@ def operation_of(snapshot: Snapshot) -> tuple[Float[Tensor, "symbol dim"], Sampl
         raise MissingCapability("its operands have embeddings of their own, so there are no sums of one table's rows")
     task, table = snapshot.task, next(iter(tables.values()))
     samples, trained = samples_of(task, _multiplies(snapshot.model))
-    return table[: samples.n_symbols], samples, trained
+    return table, samples, trained
 
 
 def _multiplies(model: HookedModel) -> bool:

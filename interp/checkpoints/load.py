@@ -66,7 +66,12 @@ def load(
     converted = loader.converted
     chosen, note = _task(opened, entry, converted, task)
     contents = opened.open(entry)[0]
-    notes = [*converted.notes, *(contents.genome.notes if contents.genome else ()), *([note] if note else [])]
+    notes = [
+        *opened.notes,
+        *converted.notes,
+        *(contents.genome.notes if contents.genome else ()),
+        *([note] if note else []),
+    ]
     unread = contents.stubs
     if unread:
         notes.append(f"the file names classes that were not read, and nothing of theirs was run: {', '.join(unread)}")

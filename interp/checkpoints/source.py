@@ -29,6 +29,7 @@ class Source:
         config: the training config of the folder (``cfg.json``), empty where there is none.
         run: the contents of ``run.json`` of a run directory.
         curves: recorded curves, each a list of (step, value) points.
+        notes: what was left out.
     """
 
     path: Path
@@ -36,6 +37,7 @@ class Source:
     config: dict[str, Any] = field(default_factory=dict)
     run: dict[str, Any] = field(default_factory=dict)
     curves: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
     _opened: dict[Path, tuple[Contents, Findings]] = field(default_factory=dict, repr=False)
     member: int = 0
     _key: str | None = None
@@ -131,8 +133,20 @@ def _open_directory(path: Path, key: str | None, member: int) -> Source:
             f"{path} holds several checkpoints, and not all names carry a step: {', '.join(f.name for f in files[:8])}; "
             "name one of the files"
         )
-    entries = sorted((Entry(step, file) for file, step in steps.items()), key=lambda e: e.step)
-    return Source(path, tuple(entries), config=_sibling_config(path), member=member, _key=key)
+    entries, notes = _once([Entry(step, file) for file, step in steps.items()])
+    return Source(path, entries, config=_sibling_config(path), notes=notes, member=member, _key=key)
+
+
+def _once(entries: list[Entry]) -> tuple[tuple[Entry, ...], tuple[str, ...]]:
+    """Entries in the order of their steps; of a step that occurs twice the first file by name, and a note on the others."""
+    kept: dict[int, Entry] = {}
+    notes = []
+    for entry in sorted(entries, key=lambda e: (e.step, e.path.name)):
+        if entry.step in kept:
+            first = kept[entry.step].path.name
+            notes.append(f"step {entry.step} occurs more than once: {first} is used, {entry.path.name} is left out")
+        kept.setdefault(entry.step, entry)
+    return tuple(kept.values()), tuple(notes)
 
 
 def header_of(contents: Contents) -> dict[str, Any]:

@@ -107,7 +107,7 @@ def in_long_doubles(table: Table, frequencies: list[int], keep: bool) -> list[fl
 @pytest.mark.parametrize("name", ["add", "even", "multiply", "subtract"])
 @pytest.mark.parametrize("sharpness", [1.0, 3.0, 6.0, 10.0, 15.0, 35.0, 200.0])
 def test_tiny_losses(name: str, sharpness: float) -> None:
-    """Of networks that are right, down to 1e-30: relative to the loss without a frequency, to rounding with it alone."""
+    """Down to 1e-30: relative to the loss without a frequency, to rounding with it alone."""
     table = Table(sharpened(name, [1, 2, 5], sharpness))
     unused = [k for k in range(1, table.n // 2 + 1) if k not in (1, 2, 5)]
     for chosen in ([], [1, 2, 5], unused, [1]):
@@ -180,7 +180,7 @@ def test_a_written_network_computes_with_its_keys(name: str) -> None:
 
 @given(st.integers(0, 10**6), st.sampled_from(["add", "even", "multiply"]), st.floats(0.1, 5))
 def test_split_laws(seed: int, name: str, scale: float) -> None:
-    """All is the mean of both parts by their sizes; no frequency removed is the loss itself; a constant changes nothing."""
+    """All is the mean of both parts by size; no frequency removed is the loss; a constant changes nothing."""
     one = network(CASES[name], "mlp", scale, seed)
     table = Table(one)
     n, found = int(table.train.sum()), mode_losses(table, [[1], [2, 3]], keep=False)

@@ -1,4 +1,4 @@
-"""The effective theory against double loops, autograd, numerical integration, dense ranks and the counts of its authors."""
+"""The effective theory: loops, autograd, numerical integration, dense ranks, the counts of its authors."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def integrated(start: Tensor, samples: Samples, trained: Tensor, times: np.ndarr
 @pytest.mark.parametrize("centred", [True, False])
 @pytest.mark.parametrize("share", [0.5, 1.0])
 def test_the_flow_by_integration(centred: bool, share: float) -> None:
-    """The closed form is the flow; Z0 never changes, sum E_k only where it is 0 at first; elsewhere it grows as stated."""
+    """The closed form is the flow; Z0 is constant, sum E_k only where it is 0, growing elsewhere as stated."""
     (samples, _), trained, start = addition(6), some(21, share, 1), draw(4, 6, 2)
     start = start - start.mean(0) + (0 if centred else 0.8)
     times = torch.linspace(0, 40, 21, dtype=torch.float64)
@@ -156,7 +156,7 @@ def test_the_flow_by_integration(centred: bool, share: float) -> None:
 
 
 def test_the_flow_settles_on_a_line_at_the_rate() -> None:
-    """What is not a line decays as exp(-lambda_3 t) in the end, relative to the line; without equations nothing moves."""
+    """What is off the line decays as exp(-lambda_3 t), relative to it; without equations nothing moves."""
     (samples, trained), start = addition(6), draw(2, 6, 2) - draw(2, 6, 2).mean(0)
     z0 = float(start.square().sum())
     line = torch.linalg.qr(torch.stack([torch.ones(6), torch.arange(6.0)], 1).double())[0]
@@ -176,7 +176,7 @@ def test_all_train_sets_by_ranks(p: int) -> None:
         forced = 0
         for subset in map(set, itertools.combinations(range(n), size)):
             rows = dense(unordered(p), [(s, t) for s, t in structure(p) if {s, t} <= subset], p)
-            forced += p - (np.linalg.matrix_rank(rows) if len(rows) else 0) == 2
+            forced += p - int(np.linalg.matrix_rank(rows) if len(rows) else 0) == 2
         assert theory.linear_probability(p, size) == Probability(forced, math.comb(n, size), exact=True)
 
 

@@ -78,7 +78,7 @@ def test_known_amplitudes(name: str, keys: list[int], amplitudes: list[float]) -
 @pytest.mark.parametrize("name", sorted(TASKS))
 @pytest.mark.parametrize("keys", [[2], [1, 4], [3, 5, 2]])
 def test_known_embeddings(name: str, keys: list[int]) -> None:
-    """Equal waves in both tables, and in the readout as its amplitudes say; the Gini coefficient of so many equal ones."""
+    """Equal waves in both tables, in the readout as its amplitudes say; Gini coefficients of so many."""
     one = with_amplitudes(name, keys, [2.0] + [1.0] * (len(keys) - 1))
     found, n = embedding_power(one), 12 if name != "add" and name != "subtract" else 13
     for k in keys:

@@ -1,4 +1,4 @@
-"""Measures of activations and answers, against numpy, sklearn, whole forward passes in loops, and networks worked by hand."""
+"""Measures of activations and answers: numpy, sklearn, whole forward passes in loops, a network by hand."""
 
 from __future__ import annotations
 
@@ -113,13 +113,12 @@ def test_mask_laws(seed: int, numel: int, share: float, n: int) -> None:
 
 
 def by_loop(one: Subject, name: str, share: float, masks: int, index: Tensor) -> np.ndarray:
-    """Every mask on a copy of the model, whole forward passes without batches or resuming, KL by scipy's log_softmax."""
+    """Every mask on a copy of the model, whole forward passes, KL by scipy."""
     task, found = one.require_task(), []
 
     def log_p(model: HookedModel) -> np.ndarray:
-        inputs = task.inputs[index]
-        outputs = model(inputs.double() if inputs.is_floating_point() else inputs).detach()
-        outputs = (outputs[:, -1] if outputs.ndim == 3 else outputs)[:, : task.width].numpy()
+        outputs = model(task.inputs[index].to(torch.float64 if task.width == 1 and one.name != "lstm" else torch.long))
+        outputs = (outputs[:, -1] if outputs.ndim == 3 else outputs)[:, : task.width].detach().numpy()
         return log_softmax(np.concatenate([0 * outputs, outputs], 1) if task.width == 1 else outputs, -1)
 
     for gone in random_masks(one.model.get_parameter(name).numel(), share, masks, seed=0):
@@ -228,9 +227,9 @@ def test_refusals_of_activations(tmp_path: Path) -> None:
             measure(everything, part="test")
         with pytest.raises(InterpError, match="one of train, test, all"):
             measure(one, part="valid")
-    for bad in ({"share": 1.5}, {"masks": 0}, {"share": math.nan}):
-        with pytest.raises(InterpError, match=next(iter(bad))):
-            local_complexity(one, **bad)
+    for name, bad in (("share", 1.5), ("masks", 0), ("share", math.nan)):
+        with pytest.raises(InterpError, match=name):
+            local_complexity(one, **{name: bad})
     with pytest.raises(UnknownName, match="did you mean 'unembed.W_U'"):
         local_complexity(one, layers="unembed.W_O")
     with pytest.raises(MissingCapability, match="no probabilities"):

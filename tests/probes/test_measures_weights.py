@@ -1,4 +1,4 @@
-"""Measures of the weights, of their gradient and of float32 losses, against numpy, sklearn, finite differences and loops."""
+"""Measures of the weights, of gradients and float32 losses: numpy, sklearn, finite differences, loops."""
 
 from __future__ import annotations
 
@@ -191,7 +191,7 @@ def train_loss(one: Subject) -> Tensor:
     draws = torch.randn(task.n_outputs, 30, generator=torch.Generator().manual_seed(0)).double()
     return {
         "cross_entropy": lambda: F.cross_entropy(out[:, : task.n_outputs], y),
-        "mse": lambda: F.mse_loss(out, F.one_hot(y, task.n_outputs).double()), "vectors": lambda: F.mse_loss(out, draws[y]),
+        "mse": lambda: F.mse_loss(out, F.one_hot(y, P).double()), "vectors": lambda: F.mse_loss(out, draws[y]),
         "hinge": lambda: (1 - y * out[:, 0]).clamp(min=0).mean(), "regression": lambda: F.mse_loss(out, y.double()),
         "bce": lambda: F.binary_cross_entropy_with_logits(out[:, 0], (y > 0).double()),
     }[task.loss]()  # fmt: skip

@@ -142,10 +142,15 @@ def test_a_step_that_was_not_kept_names_the_nearest(asked: int, nearest: int, tm
             ask()
 
 
-def test_a_step_that_occurs_twice_is_an_error(tmp_path: Path) -> None:
-    """Both files are named."""
-    with pytest.raises(InterpError, match=r"step 1 occurs more than once.*step_01\.safetensors.*step_1\.safetensors"):
-        interp.load(write_steps(tmp_path, ["step_1.safetensors", "step_01.safetensors", "step_2.safetensors"]))
+def test_a_step_that_occurs_twice_is_told(tmp_path: Path) -> None:
+    """The first file by name is used, both are named; a series that is built by hand refuses it."""
+    subject = interp.load(write_steps(tmp_path, ["step_1.safetensors", "step_01.safetensors", "step_2.safetensors"]))
+    assert subject.series is not None
+    assert [e.path.name for e in subject.series.entries] == ["step_01.safetensors", "step_2.safetensors"]
+    told = "step 1 occurs more than once: step_01.safetensors is used, step_1.safetensors is left out"
+    assert told in subject.provenance.notes
+    with pytest.raises(InterpError, match=r"step 1 occurs more than once.*a.*b"):
+        CheckpointSeries((Entry(1, Path("a")), Entry(1, Path("b"))), lambda entry: model(0))
 
 
 def test_entries_out_of_order_are_an_error() -> None:
