@@ -65,7 +65,7 @@ def lines(
 
 def heatmap(
     values: ArrayLike, *, title: str, x_title: str, y_title: str, unit: str = "", log: bool = False,
-    x: Sequence[object] | None = None, y: Sequence[object] | None = None, height: int = 340,
+    x: Sequence[object] | ArrayLike | None = None, y: Sequence[object] | ArrayLike | None = None, height: int = 340,
 ) -> go.Figure:  # fmt: skip
     """A matrix in colours; with ``log`` the colours follow log10, and what is 0 up to rounding stays blank."""
     shown = np.asarray(values, dtype=float)
@@ -129,7 +129,7 @@ def timeline(
         "type": "buttons", "direction": "right", "x": 0, "xanchor": "left", "y": -0.1, "yanchor": "top", "buttons": kinds,
         "pad": {"t": 4, "b": 0}, "font": {"size": 10},
     }  # fmt: skip
-    rows = (len(figure.data) + 1) // 2
+    rows = (min(len(curves), LEGEND) + len(background or {}) + 1) // 2
     figure.update_layout(
         updatemenus=[buttons],
         height=340 + 20 * max(0, rows - 2),

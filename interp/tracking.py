@@ -31,7 +31,7 @@ from interp.ticking import tick
 if TYPE_CHECKING:
     from interp.training.run import Run
 
-COLUMNS = ["step", "member", "measure", "where", "value"]
+COLUMNS = pd.Index(["step", "member", "measure", "where", "value"])
 Wanted = tuple[str, dict[str, Any]]  # a measure's name and its options
 Outcome = dict[str, Any]  # one of values, skipped, error
 
@@ -300,12 +300,13 @@ class _Pass:
                     rows += [(entry.step, self.member, name, w, float(v)) for w, v in outcome["values"].items()]
             if bad:
                 self.result.nonfinite.append(entry.step)
-        places = pd.DataFrame(rows, columns=COLUMNS).groupby("measure", sort=False)["where"].unique().to_dict()
-        rows += [(s, self.member, n, w, float("nan")) for s, n in blank for w in places.get(n, [""])]
-        frame = pd.DataFrame(rows, columns=COLUMNS)
+        places: dict[str, dict[str, None]] = {}
+        for _, _, name, where, _ in rows:
+            places.setdefault(name, {})[where] = None
+        rows += [(s, self.member, n, w, float("nan")) for s, n in blank for w in places.get(n, {"": None})]
         order = {name: i for i, name in enumerate(self.chosen)}
-        frame["order"] = frame["measure"].map(order)
-        self.result.frame = frame.sort_values(["step", "order"], kind="stable", ignore_index=True)[COLUMNS]
+        rows.sort(key=lambda row: (row[0], order[row[2]]))
+        self.result.frame = pd.DataFrame(rows, columns=COLUMNS)
 
 
 def missing_steps(subject: Subject) -> list[str]:
@@ -364,7 +365,9 @@ def open_step(subject: Subject, step: int) -> Snapshot:
     series = subject.series
     model = subject.model if series is None or len(series) == 1 else series.at(step).to(subject.model.device)
     if model.config != subject.model.config:
-        raise InterpError(f"another shape than the rest: {model.config}, not {subject.model.config}")
+        own, rest = model.config.to_dict(), subject.model.config.to_dict()
+        differ = ", ".join(f"{n}={own.get(n)}, not {rest.get(n)}" for n in {**rest, **own} if own.get(n) != rest.get(n))
+        raise InterpError(f"it is another network than that of step {subject.step:,}: {differ}")
     return Snapshot(replace(subject, model=model, step=step))
 
 

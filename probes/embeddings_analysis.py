@@ -133,7 +133,7 @@ def slider(clouds: dict[int, Tensor], *, title: str) -> go.Figure:
 
 
 def _draw_scores(result: Result, scores: pd.DataFrame) -> None:
-    column = "accuracy" if scores["accuracy"].notna().all() else "loss"
+    column = "loss" if scores["accuracy"].isna().to_numpy().any() else "accuracy"
     chosen = sorted(scores["step"].unique())
     curves = {}
     for step in dict.fromkeys([chosen[0], chosen[len(chosen) // 2], chosen[-1]]):

@@ -232,9 +232,15 @@ def _multiplies(model: HookedModel) -> bool:
 
 
 def representation_of(snapshot: Snapshot) -> Float[Tensor, "symbol dim"]:
-    """Embeddings as parallelograms are counted in: `normalised` where they are added, as they are where multiplied."""
+    """Embeddings as parallelograms are counted in: `normalised`; matrices are scaled alone, ``mean |E|_F^2 = 1``.
+
+    Centring would take the products' structure away; without a scale, small matrices would have every parallelogram.
+    """
     table, samples, _ = operation_of(snapshot)
-    return table.double() if samples.product else normalised(table)
+    if not samples.product:
+        return normalised(table)
+    scale = table.double().square().sum(1).mean().sqrt()
+    return table.double() / scale.where(scale > 0, torch.ones_like(scale))
 
 
 def _found(snapshot: Snapshot, delta: float) -> Found:
@@ -272,7 +278,7 @@ def _ideal_of(samples: Samples, trained: Tensor) -> Found:
     summary="representation quality index: share of the operation's parallelograms",
 )
 def rqi(snapshot: Snapshot, *, delta: float = DELTA) -> float:
-    """`parallelograms` of the embeddings: RQI. Vectors are normalised first; matrices of a group are not."""
+    """`parallelograms` of the embeddings: RQI. Vectors are normalised first, matrices of a group scaled (`representation_of`)."""
     return _found(snapshot, delta).rqi
 
 

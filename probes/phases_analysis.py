@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -50,17 +51,17 @@ def phases(
         raise InterpError("the run recorded no accuracies, so its networks have no phases")
     table = run.phases(threshold, limit=limit, gap=gap)
     across, down = axes(table, varying(run.plan.members), x, y)
-    counts = table["phase"].value_counts().reindex(PHASES, fill_value=0)
+    counts = Counter(table["phase"].tolist())
     result = Result(
-        {"networks": len(table), **{f"{p}": int(counts[p]) for p in PHASES}, "x": across, "y": down},
+        {"networks": len(table), **{p: counts[p] for p in PHASES}, "x": across, "y": down},
         {"phases": table.reset_index()},
     )
     result.figures["phase diagram"] = diagram(table, across, down)
     for column, title in (("train_at", "memorise"), ("test_at", "generalise")):
-        if table[column].notna().any() and across is not None:
+        if across is not None and table[column].notna().to_numpy().any():
             result.figures[f"steps to {title}"] = _steps(table, column, across, down, title)
     result.lead = "phase diagram"
-    reached = int(run.metrics["step"].max())
+    reached = max(run.metrics["step"].tolist())
     if reached < limit and counts["memorization"] + counts["confusion"]:
         result.notes.append(
             f"The networks were trained for {reached:,} steps at most, the definition looks at {limit:,}: what is memorization "
@@ -71,7 +72,7 @@ def phases(
         result.notes.append(
             f"A cell shows the commonest phase of the networks in it, which differ in {', '.join(others)}."
         )
-    result.headline = f"{len(table)} networks: " + ", ".join(f"{int(counts[p])} {p}" for p in PHASES)
+    result.headline = f"{len(table)} networks: " + ", ".join(f"{counts[p]} {p}" for p in PHASES)
     return result
 
 
@@ -131,16 +132,19 @@ def diagram(table: pd.DataFrame, across: str | None, down: str | None) -> go.Fig
 
 
 def _cells(table: pd.DataFrame, across: str, down: str | None) -> dict[tuple, pd.DataFrame]:
-    keys = [across, down] if down else [across]
-    groups = table.groupby(keys, sort=True, dropna=False)
-    return {(key[0], key[1] if down else 0): rows for key, rows in groups}
+    places = zip(table[across].tolist(), table[down].tolist() if down else [0] * len(table), strict=True)
+    cells: dict[tuple, list[int]] = {}
+    for row, place in enumerate(places):
+        cells.setdefault(place, []).append(row)
+    return {place: table.iloc[rows] for place, rows in sorted(cells.items())}
 
 
 def _hover(rows: pd.DataFrame) -> str:
     def step(value: float) -> str:
         return "never" if pd.isna(value) else f"{value:,.0f}"
 
-    lines = [f"{r.phase}: train at {step(r.train_at)}, test at {step(r.test_at)}" for r in rows.head(8).itertuples()]
+    shown = rows.head(8).to_dict("records")
+    lines = [f"{r['phase']}: train at {step(r['train_at'])}, test at {step(r['test_at'])}" for r in shown]
     return "<br>".join(lines + ([f"and {len(rows) - 8} more"] if len(rows) > 8 else []))
 
 

@@ -110,19 +110,17 @@ def is_companion(where: str) -> bool:
 
 def last_values(frame: pd.DataFrame) -> pd.DataFrame:
     """One row per curve: its value at the last checkpoint at which it was measured."""
-    return frame.groupby(["measure", "where"], sort=False, as_index=False).tail(1)[
-        ["measure", "where", "step", "value"]
-    ]
+    last = frame.drop_duplicates(["measure", "where"], keep="last")
+    return last.reindex(columns=["measure", "where", "step", "value"]).reset_index(drop=True)
 
 
 def _last_metrics(frame: pd.DataFrame) -> dict[str, float | None]:
     """The values at the end that stand for a measure, by ``measure_where``; per-layer ones are in the table."""
     found = {}
-    for row in last_values(frame).itertuples():
-        if row.where in MAIN or str(row.where).startswith("frequency "):
-            value = float(row.value)  # pyright: ignore[reportArgumentType]  a column of floats
-            label = f"{row.measure}_{row.where}".rstrip("_").replace(" ", "_")
-            found[label] = value if math.isfinite(value) else None
+    for row in last_values(frame).to_dict("records"):
+        if row["where"] in MAIN or row["where"].startswith("frequency "):
+            label = f"{row['measure']}_{row['where']}".rstrip("_").replace(" ", "_")
+            found[label] = row["value"] if math.isfinite(row["value"]) else None
     return found
 
 
@@ -175,9 +173,14 @@ def _leads(change: Change, reference: Change | None) -> str:
 
 def main_curves(leads: pd.DataFrame) -> pd.DataFrame:
     """One row per measure and window: that of the curve which stands for it, or whose change explains most."""
-    rank = leads["where"].map({where: i for i, where in enumerate(MAIN)}).fillna(len(MAIN))
+    rank = [MAIN.index(where) if where in MAIN else len(MAIN) for where in leads["where"]]
     ordered = leads.assign(rank=rank).sort_values(["rank", "explained"], ascending=[True, False])
-    return ordered.groupby(["window", "measure"], sort=False).head(1).sort_values("changes_at").drop(columns="rank")
+    return ordered.drop_duplicates(["window", "measure"]).sort_values("changes_at").drop(columns="rank")
+
+
+def last_window(leads: pd.DataFrame) -> str:
+    """The window that is looked at: behind memorisation, where the run has come so far."""
+    return "after memorisation" if "after memorisation" in set(leads["window"]) else "whole run"
 
 
 def _headline(leads: pd.DataFrame, n: int, memorised: int | None, generalised: int | None, threshold: float) -> str:
@@ -186,12 +189,15 @@ def _headline(leads: pd.DataFrame, n: int, memorised: int | None, generalised: i
         for what, step in (("memorised", memorised), ("generalised", generalised))
     ]
     start = f"{n} checkpoints: {', '.join(said)} (accuracy of {threshold:g} for good)"
-    window = "after memorisation" if (leads["window"] == "after memorisation").any() else "whole run"
-    main = main_curves(leads[leads["window"] == window])
-    test = leads.query("window == @window and measure == 'accuracy' and where == 'test'")
+    window = last_window(leads)
+    main = main_curves(leads)
+    test = leads.query(f"window == {window!r} and measure == 'accuracy' and where == 'test'")
     if test.empty:
         return start
-    before = [str(m) for m in main.query("leads_test_accuracy == 'yes' and explained >= 0.5")["measure"]]
+    before = [
+        str(m)
+        for m in main.query(f"window == {window!r} and leads_test_accuracy == 'yes' and explained >= 0.5")["measure"]
+    ]
     named = ", ".join(before[:6]) + (f" and {len(before) - 6} more" if len(before) > 6 else "")
     change = f"change{'' if len(before) > 1 else 's'} before test accuracy (step {test['changes_at'].iloc[0]:,.0f})"
     return f"{start}; {named or 'no measure'} {change}"
@@ -221,7 +227,7 @@ def _draw(
 
 
 def _lead_figure(main: pd.DataFrame, marks: Mapping[str, int | None]):
-    window = "after memorisation" if (main["window"] == "after memorisation").any() else "whole run"
+    window = last_window(main)
     part = main[main["window"] == window].iloc[::-1]
     figure = figures.lines({}, title="When each measure changes", x_title="step", y_title="")
     labels = [f"{m} {w}".strip() for m, w in zip(part["measure"], part["where"], strict=True)]

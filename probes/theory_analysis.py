@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
+from scipy.stats import spearmanr
 from torch import Tensor
 
 from interp import figures
@@ -148,13 +151,19 @@ def member_table(run: Run, every: int = 1, delta: float = 0.01, executor: str | 
     frame = progress(run, MEASURES, options=options, every=every, executor=executor)
     if frame.empty:
         raise InterpError("no checkpoint of the run could be measured")
-    chosen = frame[frame["where"].isin(("", "all", "normalised"))]
-    last = chosen.groupby(["member", "measure"])["value"].last().unstack()
-    table = last.rename(columns={"lambda_3": "rate"})
-    reached = frame.query("measure == 'rqi' and value > @FORCED", local_dict={"FORCED": FORCED})
-    table["grokked_at"] = reached.groupby("member")["step"].min().reindex(table.index)
+    last: dict[int, dict[str, float]] = {}
+    grokked: dict[int, int] = {}
+    for row in frame.to_dict("records"):
+        if row["where"] in ("", "all", "normalised"):
+            last.setdefault(row["member"], {})[row["measure"]] = row["value"]
+        if row["measure"] == "rqi" and row["value"] > FORCED:
+            grokked.setdefault(row["member"], row["step"])
+    table = pd.DataFrame.from_dict(last, orient="index").rename_axis("member")
+    table["grokked_at"] = [grokked.get(m, math.nan) for m in table.index]
     rates = [embedding_rate(run.subject(int(m))) or float("nan") for m in table.index]
-    table["predicted_steps"] = 1 / (table["rate"] * rates)
+    table["predicted_steps"] = [
+        1 / (rate * lr) if rate else math.inf for rate, lr in zip(table["lambda_3"], rates, strict=True)
+    ]
     trained = [samples_of(run.plan.task.of_member(run.plan.members[int(m)]))[1] for m in table.index]
     table["train_fraction"] = [float(t.double().mean()) for t in trained]
     return table.reset_index()
@@ -174,18 +183,22 @@ def _members(result: Result, subject: Subject, every: int, delta: float, executo
             x=[0, 1], y=[0, 1], mode="lines", line={"color": figures.GREY, "dash": "dot"}, showlegend=False
         )
         if most is not None:
-            result.metrics["mean_gap_of_predicted_accuracy"] = float((table[real] - table[predicted]).abs().mean())
-    fits = table[table["grokked_at"].notna() & (table["rate"] > 0)]
-    result.metrics |= {"members": len(table), "members_with_linear_structure": int(table["grokked_at"].notna().sum())}
+            gaps = table[real].to_numpy(float) - table[predicted].to_numpy(float)
+            result.metrics["mean_gap_of_predicted_accuracy"] = float(np.abs(gaps).mean())
+    fits = table.query("grokked_at == grokked_at and lambda_3 > 0")
+    result.metrics |= {
+        "members": len(table),
+        "members_with_linear_structure": len(table.query("grokked_at == grokked_at")),
+    }
     if len(fits) >= 3:
-        order = fits["grokked_at"].corr(fits["predicted_steps"], method="spearman")
-        result.metrics["rank_correlation_of_steps"] = None if pd.isna(order) else float(order)
+        order = float(spearmanr(fits["grokked_at"], fits["predicted_steps"])[0])  # pyright: ignore[reportArgumentType]
+        result.metrics["rank_correlation_of_steps"] = order if math.isfinite(order) else None
         result.figures["steps by member"] = figures.scatter(
             fits["predicted_steps"], fits["grokked_at"], labels=[f"member {m}" for m in fits["member"]],
             colors=fits["train_fraction"], title=f"Steps to RQI above {FORCED}: measured against 1 / (lambda_3 lr)",
             x_title="1 / (lambda_3 lr)", y_title="measured steps",
         )  # fmt: skip
-    over = table[table["rqi"] > table["ideal_rqi"] + 1e-9]
+    over = table.query("rqi > ideal_rqi + 1e-9")
     if len(over):
         result.notes.append(
             f"{len(over)} of {len(table)} members have more parallelograms than their train set explains."

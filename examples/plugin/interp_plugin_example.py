@@ -1,4 +1,4 @@
-"""An analysis for ``interp`` in one file: how many hidden units never fire."""
+"""An analysis and a measure for ``interp`` in one file: how many hidden units never fire, and how large the biases are."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import pandas as pd
 
 from interp import Subject, capture
 from interp.analysis import Result, analysis
+from interp.measures import measure
+from interp.snapshot import Snapshot
 
 
 @analysis("dead_units", needs=("activations", "input_table"), summary="Hidden units that never fire, layer by layer")
@@ -20,3 +22,10 @@ def dead_units(subject: Subject, *, tolerance: float = 0.0) -> Result:
     table = pd.DataFrame([{"layer": n, "units": len(s), "dead": int(s.sum())} for n, s in silent.items()])
     dead, total = int(table["dead"].sum()), int(table["units"].sum())
     return Result({"dead": dead, "units": total}, {"by layer": table}, headline=f"{dead} of {total} units never fire")
+
+
+@measure("bias_norm", summary="Euclidean norm of all biases")
+def bias_norm(snapshot: Snapshot) -> float:
+    """``|b|_2`` over every parameter of one axis."""
+    squares = [float(w.double().square().sum()) for w in snapshot.weights.values() if w.ndim == 1]
+    return sum(squares) ** 0.5
