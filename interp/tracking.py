@@ -89,9 +89,8 @@ def progress(
         InterpError: an unknown measure or option, or nothing that can be read.
     """
     found = []
-    for member, subject in _subjects(source, members):
-        one = track(subject, measures, options=options, every=every, executor=executor, cache=cache, member=member)
-        found.append(one)
+    for subject in _subjects(source, members):
+        found.append(track(subject, measures, options=options, every=every, executor=executor, cache=cache))
     frame = pd.concat([one.frame for one in found], ignore_index=True)
     for name in ("skipped", "errors", "unreadable"):
         frame.attrs[name] = {k: v for one in found for k, v in getattr(one, name).items()}
@@ -99,17 +98,17 @@ def progress(
     return frame
 
 
-def _subjects(source: Any, members: Iterable[int] | None) -> list[tuple[int, Subject]]:
+def _subjects(source: Any, members: Iterable[int] | None) -> list[Subject]:
     if isinstance(source, Subject):
-        return [(int(source.origin.get("member", 0)), source)]
+        return [source]
     if isinstance(source, CheckpointSeries):
         if not len(source):
             raise InterpError("the series has no checkpoints, so there is nothing to measure")
-        return [(0, Subject("series", source[-1], series=source, step=source.steps[-1]))]
+        return [Subject("series", source[-1], series=source, step=source.steps[-1])]
     if isinstance(source, (str, Path)):
-        return [(m, load(source, member=m)) for m in (members if members is not None else [0])]
+        return [load(source, member=m) for m in (members if members is not None else [0])]
     chosen = range(len(source)) if members is None else members
-    return [(m, source.subject(m)) for m in chosen]
+    return [source.subject(m) for m in chosen]
 
 
 def track(
@@ -120,7 +119,6 @@ def track(
     every: int = 1,
     executor: str | None = None,
     cache: bool = True,
-    member: int = 0,
 ) -> Tracking:
     """`progress` of one network, with all that there is to say about it; arguments and errors as there."""
     require_range("every", every, 1)
@@ -134,7 +132,7 @@ def track(
             result.skipped[name] = missing[0]
     chosen = {name: m for name, m in chosen.items() if name not in result.skipped}
     asked = frozenset(options or {})
-    return _Pass(subject, chosen, given, asked, every, member, cache, result).run(parse_executor(executor))
+    return _Pass(subject, chosen, given, asked, every, cache, result).run(parse_executor(executor))
 
 
 class _Pass:
@@ -147,11 +145,11 @@ class _Pass:
         given: dict[str, dict[str, Any]],
         asked: frozenset[str],
         every: int,
-        member: int,
         cache: bool,
         result: Tracking,
     ):
-        self.subject, self.chosen, self.given, self.member, self.result = subject, chosen, given, member, result
+        self.subject, self.chosen, self.given, self.result = subject, chosen, given, result
+        self.member = int(subject.origin.get("member", 0))
         self.asked = asked  # measures whose options a user has set: what they refuse ends the run
         series = subject.series
         entries = list(series.entries) if series is not None else [Entry(subject.step, Path(subject.provenance.path))]

@@ -48,10 +48,7 @@ def progress_analysis(
     """
     require_range("threshold", threshold, 0, 1)
     names = [n.strip() for n in measures.split(",") if n.strip()] if measures else None
-    member = int(subject.origin.get("member", 0))
-    found = track(
-        subject, names, options=parse_settings(settings), every=every, executor=executor, cache=cache, member=member
-    )
+    found = track(subject, names, options=parse_settings(settings), every=every, executor=executor, cache=cache)
     result = Result(tables={"last": last_values(found.frame)}, notes=_notes(found))
     steps = sorted(found.frame["step"].unique())
     result.metrics = {
