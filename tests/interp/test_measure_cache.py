@@ -1,0 +1,332 @@
+"""What was measured is kept: a second call computes nothing, a change computes exactly what changed, a broken file stops nobody."""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+import interp
+from interp import ModularArithmetic, Subject
+from interp.measure_cache import CHUNK, MeasureCache, cache_path, file_digest, key
+from interp.measures import Measure, measure
+from interp.snapshot import Snapshot
+from interp.ticking import watched
+from interp.tracking import progress, track
+from tests.interp.test_measures import Only, only  # noqa: F401  (fixtures)
+from tests.interp.test_snapshot import Count
+from tests.interp.test_tracking import STEPS, fresh, opened, run, same, table, trained  # noqa: F401
+
+NAMES = ["loss", "weight_norm", "local_complexity"]
+WEIGHTS = ["weight_norm"]
+OLD = Measure.fingerprint.fget  # type: ignore[attr-defined]
+
+
+def test_as_a_dictionary(tmp_path: Path) -> None:
+    """What was put is got, more keys than SQLite takes at once; the last value wins; nothing is written for nothing."""
+    cache = MeasureCache(tmp_path / "deep" / "er" / "c.sqlite")
+    assert cache.get(["a"]) == {}
+    cache.put({})
+    assert not cache.path.exists()
+    values = {f"k{i}": {"values": {"": i}} for i in range(2 * CHUNK + 7)}
+    cache.put(values)
+    cache.put({"k0": [None, "é", 1e308]})
+    assert MeasureCache(cache.path).get([*values, "absent"]) == {**values, "k0": [None, "é", 1e308]}
+
+
+def test_where(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """$INTERP_CACHE, else $XDG_CACHE_HOME, else ~/.cache."""
+    monkeypatch.setenv("INTERP_CACHE", str(tmp_path / "x"))
+    assert cache_path() == tmp_path / "x"
+    monkeypatch.delenv("INTERP_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert cache_path() == tmp_path / "interp" / "measures.sqlite"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert cache_path() == tmp_path / ".cache" / "interp" / "measures.sqlite"
+
+
+plain = st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=3), st.lists, max_leaves=4)
+
+
+@given(plain, plain)
+def test_keys(one: Any, other: Any) -> None:
+    """Equal parts alone have equal keys; the order of a dict's entries is no difference."""
+    assert (key("m", one) == key("m", other)) == (repr(one) == repr(other))
+    assert key({"a": one, "b": other}) == key({"b": other, "a": one})
+
+
+def test_digest_of_a_changed_file(tmp_path: Path) -> None:
+    """Other bytes of the same length are another file."""
+    file = tmp_path / "f"
+    file.write_bytes(b"a")
+    before = file_digest(file)
+    file.write_bytes(b"b")
+    os.utime(file, ns=(1, 1))
+    assert file_digest(file) != before
+
+
+def test_a_second_call_computes_nothing(run: Path, opened: list[str], monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+    """Not even where a measure turned out not to apply, or no frequency stood out to be followed."""
+    first = track(interp.load(run))
+    again = interp.load(run)
+    opened.clear()
+    count = Count(monkeypatch, type(again.model))
+    second = track(again)
+    assert (second.computed, second.kept) == (0, first.computed)
+    assert same(first.frame, second.frame)
+    assert (first.skipped, first.options) == (second.skipped, second.options)
+    assert (opened, count.sizes) == ([], [])
+
+
+def test_cache_false(run: Path, fresh: Path) -> None:  # noqa: F811
+    """Neither read nor written."""
+    track(interp.load(run), NAMES, cache=False)
+    assert not fresh.exists()
+    track(interp.load(run), NAMES)
+    before = fresh.read_bytes()
+    found = track(interp.load(run), NAMES, cache=False)
+    assert (found.computed, found.kept) == (12, 0)
+    assert fresh.read_bytes() == before
+
+
+def load(run: Path, **arguments: Any) -> Subject:  # noqa: F811
+    return interp.load(run, **arguments)
+
+
+# what is changed: the subject, further arguments, how many (checkpoint, measure) pairs are computed again
+CHANGES: dict[str, tuple[Callable[[Path], Subject], dict[str, Any], int]] = {
+    "nothing": (load, {}, 0),
+    "an option": (load, {"options": {"local_complexity": {"masks": 2}}}, 4),
+    "an option set to its default": (load, {"options": {"local_complexity": {"masks": "4"}}}, 0),
+    "precision": (lambda run: replace(load(run), precision=torch.float32), {}, 12),
+    "dtype": (lambda run: load(run, dtype="float16"), {}, 12),
+    "task": (lambda run: load(run, task="modular:p=7,train_fraction=0.5,operation=subtract"), {}, 12),
+    "seed of the split": (lambda run: load(run, task="modular:p=7,train_fraction=0.5,seed=5"), {}, 12),
+    "member": (lambda run: load(run, member=1), {}, 12),
+    "every": (load, {"every": 2}, 0),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_change_computes_what_it_changes(run: Path, change: str) -> None:  # noqa: F811
+    """No more, and the numbers are those of a run without a cache."""
+    track(load(run), NAMES)
+    make, arguments, expected = CHANGES[change]
+    found = track(make(run), NAMES, **arguments)
+    assert same(found.frame, track(make(run), NAMES, cache=False, **arguments).frame)
+    assert found.computed == expected
+
+
+def steps(folder: Path) -> Path:
+    """One network at three steps, in our files."""
+    model = interp.HookedMLP(interp.MLPConfig((8,), 7, d_vocab=7, d_embed=4))
+    for step in (0, 10, 20):
+        interp.save(model.init_weights(step), folder / f"step_{step}.safetensors", task=ModularArithmetic(7), step=step)
+    return folder
+
+
+def test_the_bytes_of_one_checkpoint(tmp_path: Path) -> None:
+    """It alone is computed again."""
+    folder = steps(tmp_path / "steps")
+    first = track(load(folder), NAMES)
+    model = load(folder, step=10).model
+    with torch.no_grad():
+        model.W_U.add_(1)
+    interp.save(model, folder / "step_10.safetensors", task=ModularArithmetic(7), step=10, force=True)
+    found = track(load(folder), NAMES)
+    assert (found.computed, found.kept) == (3, 6)
+    before, after = table(first.frame), table(found.frame)
+    assert {k[0] for k in before if before[k] != after[k]} == {10}
+
+
+def test_the_source_of_a_measure(run: Path, only: Only, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+    """A new version of one measure computes it again, and no other."""
+    one, two = (measure(n, summary="")(lambda snapshot: snapshot.step) for n in ("one", "two"))
+    only(one, two)
+    track(load(run))
+    monkeypatch.setattr(Measure, "fingerprint", property(lambda self: "new" if self.name == "two" else OLD(self)))
+    assert (track(load(run)).computed, track(load(run)).computed) == (4, 0)
+
+
+def test_members_told_apart_by_a_series_alone(run: Path) -> None:  # noqa: F811
+    """A series of member 1 is of the same files as that of member 0."""
+    of = interp.Run(run)
+    _, found = progress(of.series(0), WEIGHTS), progress(of.series(1), WEIGHTS)
+    assert found["value"].tolist() == progress(of.series(1), WEIGHTS, cache=False)["value"].tolist()
+
+
+def test_edits_in_memory(tmp_path: Path) -> None:
+    """A network that was edited after it was loaded from a single file is measured as it is, not as the file is."""
+    one = load(steps(tmp_path / "steps") / "step_0.safetensors")
+    track(one, WEIGHTS)
+    with torch.no_grad():
+        one.model.W_U.mul_(100)
+    found = track(one, WEIGHTS)
+    assert same(found.frame, track(one, WEIGHTS, cache=False).frame)
+
+
+def test_two_sets_of_weights_in_a_file(tmp_path: Path) -> None:
+    """Which of them was chosen with ``key`` is part of what was measured."""
+    for step in (0, 10):
+        chains = {
+            k: {"a.weight": torch.full((5, 4), float(i)), "b.weight": torch.ones(3, 5)} for i, k in enumerate("xy")
+        }
+        torch.save(chains, tmp_path / f"step_{step}.pt")
+    norms = [table(track(load(tmp_path, key=k), WEIGHTS).frame)[10, 0, "weight_norm", "all"] for k in "xy"]
+    assert norms == pytest.approx([15**0.5, 35**0.5])
+
+
+def test_a_config_beside_the_file(tmp_path: Path) -> None:
+    """It says what the network computes; another one computes something else."""
+    generator = torch.Generator().manual_seed(0)
+    shapes = {"embed.weight": (7, 4), "fc.weight": (6, 8), "fc.bias": (6,), "out.weight": (7, 6), "out.bias": (7,)}
+    for step in (0, 10):
+        torch.save({n: torch.randn(s, generator=generator) for n, s in shapes.items()}, tmp_path / f"step_{step}.pt")
+    for act_fn in ("relu", "tanh"):
+        (tmp_path / "config.json").write_text(f'{{"act_fn": "{act_fn}"}}')
+        one = load(tmp_path, task="modular:p=7")
+        assert one.model.config.act_fn == act_fn
+        found = track(one, ["loss"])
+        assert same(found.frame, track(one, ["loss"], cache=False).frame)
+
+
+def test_the_same_file_at_two_steps(tmp_path: Path, only: Only) -> None:  # noqa: F811
+    """A measure may ask for the step: a run that stood still has the same bytes at several."""
+    only(measure("step", summary="")(lambda snapshot: snapshot.step))
+    torch.save({"a.weight": torch.ones(5, 4), "b.weight": torch.ones(3, 5)}, tmp_path / "step_0.pt")
+    shutil.copy(tmp_path / "step_0.pt", tmp_path / "step_10.pt")
+    assert [track(load(tmp_path)).frame["value"].tolist() for _ in range(2)] == [[0, 10], [0, 10]]
+
+
+def test_numbers_that_are_none(run: Path, only: Only) -> None:  # noqa: F811
+    """NaN and both infinities come back as they were."""
+    only(
+        measure("odd", summary="")(
+            lambda snapshot: {"a": math.nan, "b": math.inf, "c": -math.inf, "d": -0.0, "e": 5e-324}
+        )
+    )
+    first, second = (track(load(run)) for _ in range(2))
+    assert second.kept == 4
+    assert np.isnan(second.frame["value"][0])
+    assert same(first.frame, second.frame)
+
+
+def corrupt(path: Path) -> None:
+    path.write_bytes(b"SQLite format 3\0" + bytes(range(256)) * 20)
+
+
+def other_table(path: Path) -> None:
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE measured (name TEXT)")
+    connection.close()
+
+
+def other_values(path: Path) -> None:
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE measured SET value = '{'")
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    "break_it", [corrupt, lambda p: p.write_text("text"), other_table, lambda p: p.mkdir(), other_values]
+)
+def test_a_broken_cache(run: Path, fresh: Path, break_it: Callable[[Path], Any]) -> None:  # noqa: F811
+    """The run goes on without it, once told, and the numbers are right."""
+    expected = track(load(run), NAMES)
+    if break_it is not other_values:
+        fresh.unlink()
+    break_it(fresh)
+    found = track(load(run), NAMES)
+    assert same(found.frame, expected.frame)
+    assert len(found.notes) == 1
+    assert str(fresh) in found.notes[0]
+
+
+def test_a_cache_where_no_folder_can_be(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+    """Its folder is a file."""
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("INTERP_CACHE", str(tmp_path / "file" / "c.sqlite"))
+    found = track(load(run), NAMES)
+    assert found.computed == 12
+    assert len(found.notes) == 1
+
+
+def refuse(self: MeasureCache, values: Mapping[str, Any]) -> None:
+    raise sqlite3.OperationalError("attempt to write a readonly database")
+
+
+def test_a_cache_that_cannot_be_written(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+    """What is in it is used all the same, and what is new is not lost."""
+    track(load(run), WEIGHTS)
+    monkeypatch.setattr(MeasureCache, "put", refuse)
+    found = track(load(run), NAMES)
+    assert "readonly" in found.notes[0]
+    assert (found.kept, found.computed) == (4, 8)
+    assert same(found.frame, track(load(run), NAMES, cache=False).frame)
+
+
+def test_a_locked_cache(run: Path, fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+    """Somebody else keeps it for longer than we wait."""
+    track(load(run), WEIGHTS)
+    connect = sqlite3.connect
+    holder = connect(fresh)
+    holder.execute("BEGIN EXCLUSIVE")
+    monkeypatch.setattr("interp.measure_cache.sqlite3.connect", lambda path, timeout: connect(path, timeout=0.05))
+    found = track(load(run), NAMES)
+    holder.close()
+    assert "locked" in found.notes[0]
+    assert found.computed == 12
+
+
+def test_interrupted(run: Path, only: Only) -> None:  # noqa: F811
+    """Ctrl-C at the third checkpoint: two are kept, and the next call begins there."""
+    broken = {"now": True}
+
+    def function(snapshot: Snapshot) -> float:
+        if broken["now"] and snapshot.step == 20:
+            raise KeyboardInterrupt
+        return snapshot.step
+
+    only(measure("slow", summary="")(function))
+    with pytest.raises(KeyboardInterrupt):
+        track(load(run))
+    broken["now"] = False
+    found = track(load(run))
+    assert (found.kept, found.computed, found.frame["value"].tolist()) == (2, 2, STEPS)
+
+
+def test_a_file_that_vanishes_on_the_way(run: Path, only: Only) -> None:  # noqa: F811
+    """A training run that removes old checkpoints while they are read: what is known stays known."""
+    one, two = (measure(n, summary="", every=e)(lambda snapshot: snapshot.step) for n, e in (("one", 1), ("two", 3)))
+    only(one, two)
+    track(load(run), ["one"])
+    with watched(lambda _: (run / "checkpoints" / f"step_{10:08}.safetensors").unlink(missing_ok=True)):
+        found = track(load(run))
+    assert found.frame.query("measure == 'one'")["step"].tolist() == STEPS
+
+
+def test_two_processes_at_once(fresh: Path) -> None:  # noqa: F811
+    """Both write all that they have, in many transactions."""
+    script = (
+        "import sys; from interp.measure_cache import MeasureCache\n"
+        "for i in range(150): MeasureCache().put({f'{sys.argv[1]} {i}': i, 'shared': i})\n"
+    )
+    both = [subprocess.Popen([sys.executable, "-c", script, name]) for name in "ab"]
+    assert [process.wait(timeout=60) for process in both] == [0, 0]
+    found = MeasureCache(fresh).get([f"{n} {i}" for n in "ab" for i in range(150)] + ["shared"])
+    assert len(found) == 301
+    assert found["shared"] == 149
