@@ -111,5 +111,5 @@ def _no_such_site(name: str, known: Sequence[str]) -> str:
 
 
 def hidden_sites(model: HookedModel) -> list[str]:
-    """The hook points behind the activations of all hidden layers, first to last."""
-    return [n for n in model.hook_dict if n.endswith("hook_post")]
+    """The hook points behind the activations of all hidden layers, first to last; of an LSTM, the state that is read."""
+    return [n for n in model.hook_dict if n.endswith("hook_post") or n == "hook_final"]

@@ -18,7 +18,7 @@ import torch
 
 from interp import __version__
 from interp.checkpoints import load
-from interp.checkpoints.series import CheckpointSeries, Entry
+from interp.checkpoints.series import CheckpointSeries, weights_digest
 from interp.errors import InterpError, MissingCapability, require_range
 from interp.measure_cache import MeasureCache, file_digest, key
 from interp.measures import Measure, choose, plain
@@ -135,6 +135,15 @@ def track(
     return _Pass(subject, chosen, given, asked, every, cache, result).run(parse_executor(executor))
 
 
+@dataclass(frozen=True)
+class _Due:
+    """A measure that is due at a checkpoint, and the key under which its result is kept."""
+
+    name: str
+    options: dict[str, Any]
+    key: str
+
+
 class _Pass:
     """One pass over a series."""
 
@@ -149,15 +158,12 @@ class _Pass:
         result: Tracking,
     ):
         self.subject, self.chosen, self.given, self.result = subject, chosen, given, result
-        self.member = int(subject.origin.get("member", 0))
         self.asked = asked  # measures whose options a user has set: what they refuse ends the run
-        series = subject.series
-        entries = list(series.entries) if series is not None else [Entry(subject.step, Path(subject.provenance.path))]
-        self.series, self.entries = series, entries[::-1][::every][::-1]
-        result.notes += missing_steps(subject)
-        on_disk = all(str(e.path) not in ("", ".") and e.path.is_file() for e in self.entries)
-        self.cache = MeasureCache() if cache and on_disk else None
+        self.member = int(subject.origin.get("member", 0))
+        self.steps = kept_steps(subject, every)
+        self.cache = MeasureCache() if cache else None
         self.common = self._common()
+        result.notes += missing_steps(subject)
 
     def _common(self) -> list[Any]:
         """What results depend on besides the checkpoint and the measure."""
@@ -166,63 +172,73 @@ class _Pass:
         return [__version__, task, str(subject.precision), device, self.member, subject.origin.get("layout")]
 
     def run(self, workers: Workers) -> Tracking:
-        self._settle()
-        known = self._known()
-        jobs = []
-        for place, entry in enumerate(self.entries):
-            wanted = self._wanted(place)
-            missing = [(n, o) for n, o in wanted if self._key(entry, n, o) not in known]
-            self.result.kept += len(wanted) - len(missing)
-            if missing:
-                jobs.append((entry, missing))
-        measured = self._measure(jobs, workers)
-        self._assemble(known, measured)
+        digests = [self._digest(step) for step in self.steps]
+        self._settle(digests[-1])
+        due = [self._due(place, digest) for place, digest in enumerate(digests)]
+        known = self._get(one.key for row in due for one in row if one.key)
+        missing = [[one for one in row if one.key not in known] for row in due]
+        self.result.kept = sum(map(len, due)) - sum(map(len, missing))
+        jobs = [(step, row) for step, row in zip(self.steps, missing, strict=True) if row]
+        self._assemble(due, known, self._measure(jobs, workers))
         return self.result
 
-    def _settle(self) -> None:
+    def _digest(self, step: int) -> list[str | None]:
+        """What tells a checkpoint from all others; a network in memory, which may have been edited, by its weights."""
+        series = self.subject.series
+        if self.cache is None:
+            return []
+        if series is None or len(series) == 1:
+            return [weights_digest(self.subject.model), None]
+        entry = next(e for e in series.entries if e.step == step)
+        try:
+            return [file_digest(entry.path), entry.key]
+        except OSError:  # gone, or never there: it is not kept
+            return []
+
+    def _key(self, digest: list[str | None], label: str, name: str, options: Mapping[str, Any]) -> str:
+        return key(digest, *self.common, label, name, self.chosen[name].fingerprint, dict(options)) if digest else ""
+
+    def _due(self, place: int, digest: list[str | None]) -> list[_Due]:
+        """The measures that are due at a place: expensive ones at some alone, counted back from the last."""
+        back = len(self.steps) - 1 - place
+        names = [name for name, one in self.chosen.items() if back % one.every == 0]
+        return [_Due(n, self.given[n], self._key(digest, "measure", n, self.given[n])) for n in names]
+
+    def _settle(self, digest: list[str | None]) -> None:
         """Options that the last checkpoint settles; its snapshot is made only if they are not known."""
         last: Snapshot | None = None
         for name, one in list(self.chosen.items()):
             if one.anchor is None or not one.open_options(self.given[name]):
                 continue
-            where = self._key(self.entries[-1], f"anchor of {name}", self.given[name])
+            where = self._key(digest, "anchor", name, self.given[name])
             settled = self._get([where]).get(where)
             if settled is None:
-                last = last or Snapshot(replace(self.subject, model=self._model(self.entries[-1])))
+                last = last or self._last()
                 try:
                     settled = one.settle(self.given[name], last)
                 except MissingCapability as reason:
                     self.result.skipped[name] = str(reason)
+                except Exception as error:  # a plugin's failure is one note, the others run
+                    self.result.errors[name] = f"{type(error).__name__}: {error}"
+                if settled is None:
                     del self.chosen[name]
                     continue
-                self._put({where: settled})
+                self._put({where: settled} if where else {})
             self.given[name] = settled
         self.result.options = {name: self.given[name] for name in self.chosen}
 
-    def _model(self, entry: Entry) -> Any:
-        if self.series is None or (entry.step == self.subject.step and self.entries[-1] == entry):
-            return self.subject.model
-        return self.series.at(entry.step).to(self.subject.model.device)
-
-    def _wanted(self, place: int) -> list[Wanted]:
-        """The measures that are due at an entry: expensive ones at some alone, counted back from the last."""
-        back = len(self.entries) - 1 - place
-        return [(name, self.given[name]) for name, one in self.chosen.items() if back % one.every == 0]
-
-    def _key(self, entry: Entry, name: str, options: Mapping[str, Any]) -> str:
-        if self.cache is None:
-            return ""
-        base = name.removeprefix("anchor of ")
-        return key(file_digest(entry.path), entry.key, *self.common, name, self.chosen[base].fingerprint, dict(options))
-
-    def _known(self) -> dict[str, Outcome]:
-        if self.cache is None:
-            return {}
-        keys = [self._key(e, n, o) for place, e in enumerate(self.entries) for n, o in self._wanted(place)]
-        return self._get(keys)
+    def _last(self) -> Snapshot:
+        """The last checkpoint that can be read."""
+        for step in reversed(self.steps):
+            try:
+                return open_step(self.subject, step)
+            except (InterpError, OSError):
+                continue  # told when its turn comes
+        return Snapshot(self.subject)
 
     def _get(self, keys: Iterable[str]) -> dict[str, Any]:
-        return self._guarded(lambda cache: cache.get(keys)) or {}
+        wanted = list(keys)
+        return self._guarded(lambda cache: cache.get(wanted)) or {}
 
     def _put(self, values: Mapping[str, Any]) -> None:
         self._guarded(lambda cache: cache.put(values))
@@ -238,66 +254,63 @@ class _Pass:
             self.cache = None
             return None
 
-    def _measure(self, jobs: Sequence[tuple[Entry, list[Wanted]]], workers: Workers) -> dict[int, StepFound]:
+    def _measure(self, jobs: Sequence[tuple[int, list[_Due]]], workers: Workers) -> dict[int, StepFound]:
         """What every job found, by step; each is kept as soon as it is there, so that Ctrl-C loses one step's work."""
         measured: dict[int, StepFound] = {}
-        done = 0
 
         def arrived(place: int, found: StepFound) -> None:
-            nonlocal done
-            entry, wanted = jobs[place]
-            measured[entry.step], done = found, done + 1
-            options = dict(wanted)
-            keep = {n: o for n, o in found.outcomes.items() if "error" not in o}
-            self._put({self._key(entry, n, options[n]): outcome for n, outcome in keep.items()} if self.cache else {})
+            step, row = jobs[place]
+            measured[step] = found
+            good = {n: o for n, o in found.outcomes.items() if "values" in o or "skipped" in o}
+            self._put({one.key: good[one.name] for one in row if one.key and one.name in good})
             self.result.computed += len(found.outcomes)
-            tick(f"{done} of {len(jobs)} checkpoints measured")
+            tick(f"{len(measured)} of {len(jobs)} checkpoints measured")
 
+        wanted = [tuple((one.name, one.options) for one in row) for _, row in jobs]
         if workers.count > 1 and len(jobs) > 1:
             if not self.subject.origin:
                 raise InterpError(
-                    f"{self.subject.name} was made in memory: other processes cannot open it; leave out executor"
+                    f"{self.subject.name} was made in memory, and other processes cannot open it; leave out executor"
                 )
-            threads = max(1, (os.cpu_count() or 1) // workers.count)
-            device = str(self.subject.model.device)
-            packed = [
-                _Job(dict(self.subject.origin), self.subject.precision, device, entry.step, tuple(wanted), threads)
-                for entry, wanted in jobs
-            ]
-            run_jobs(workers, measure_in_worker, packed, arrived)
+            run_jobs(
+                workers, measure_in_worker, self._packed([step for step, _ in jobs], wanted, workers.count), arrived
+            )
         else:
-            for place, (entry, wanted) in enumerate(jobs):
-                arrived(place, measure_step(self.subject, entry.step, wanted))
+            for place, (step, _) in enumerate(jobs):
+                arrived(place, measure_step(self.subject, step, wanted[place]))
         return measured
 
-    def _assemble(self, known: Mapping[str, Outcome], measured: Mapping[int, StepFound]) -> None:
+    def _packed(self, steps: Sequence[int], wanted: Sequence[tuple[Wanted, ...]], workers: int) -> list[_Job]:
+        threads = max(1, (os.cpu_count() or 1) // workers)
+        own = dict(self.subject.origin), self.subject.precision, str(self.subject.model.device)
+        return [_Job(*own, step, row, threads) for step, row in zip(steps, wanted, strict=True)]
+
+    def _assemble(
+        self, due: Sequence[list[_Due]], known: Mapping[str, Outcome], measured: Mapping[int, StepFound]
+    ) -> None:
         rows: list[tuple[int, int, str, str, float]] = []
         blank: list[tuple[int, str]] = []
-        for place, entry in enumerate(self.entries):
-            found = measured.get(entry.step)
-            if found is not None and found.unreadable:
-                self.result.unreadable[entry.step] = found.unreadable
+        for step, row in zip(self.steps, due, strict=True):
+            found = measured.get(step, StepFound())
+            if found.unreadable:
+                self.result.unreadable[step] = found.unreadable
                 continue
             bad = False
-            for name, options in self._wanted(place):
-                outcome = known.get(self._key(entry, name, options)) if known else None
-                if outcome is None and found is not None:
-                    outcome = found.outcomes.get(name)
-                if outcome is None:
-                    continue
+            for one in row:
+                name, outcome = one.name, known.get(one.key) or found.outcomes[one.name]
                 bad |= bool(outcome.get("nonfinite"))
                 if "skipped" in outcome:
                     self.result.skipped.setdefault(name, outcome["skipped"])
                 elif outcome.get("refused") and name in self.asked:
                     raise InterpError(f"{name}: {outcome['error']}")
                 elif "error" in outcome:
-                    self.result.errors.setdefault(name, f"step {entry.step}: {outcome['error']}")
+                    self.result.errors.setdefault(name, f"step {step}: {outcome['error']}")
                 elif "values" not in outcome:
-                    blank.append((entry.step, name))
+                    blank.append((step, name))
                 else:
-                    rows += [(entry.step, self.member, name, w, float(v)) for w, v in outcome["values"].items()]
+                    rows += [(step, self.member, name, w, float(v)) for w, v in outcome["values"].items()]
             if bad:
-                self.result.nonfinite.append(entry.step)
+                self.result.nonfinite.append(step)
         places: dict[str, dict[str, None]] = {}
         for _, _, name, where, _ in rows:
             places.setdefault(name, {})[where] = None

@@ -25,6 +25,12 @@ LEAD_COLUMNS = (
 )  # fmt: skip
 
 
+CHANGE_NOTE = (
+    "A change is the best single step between two levels, by least squares over the checkpoints; its 95% interval is that of the "
+    "profile likelihood, too narrow where neighbouring checkpoints are alike."
+)
+
+
 @analysis("progress", needs=("weights",), order=30, summary="Measures over the run's checkpoints; which one leads")
 def progress_analysis(
     subject: Subject,
@@ -226,7 +232,7 @@ def _draw(
 def _lead_figure(main: pd.DataFrame, marks: Mapping[str, int | None]):
     window = last_window(main)
     part = main[main["window"] == window].iloc[::-1]
-    figure = figures.lines({}, title="When each measure changes", x_title="step", y_title="")
+    figure = figures.lines({}, title="When each measure changes", x_title=f"step ({window})", y_title="")
     labels = [f"{m} {w}".strip() for m, w in zip(part["measure"], part["where"], strict=True)]
     figure.add_scatter(
         x=part["changes_at"], y=labels, mode="markers", marker={"size": 8, "color": figures.BLUE}, name="change",
@@ -266,8 +272,6 @@ def _notes(found: Tracking) -> list[str]:
     for name, reason in found.skipped.items():
         reasons.setdefault(reason, []).append(name)
     notes += [f"Left out: {', '.join(names)}: {reason}." for reason, names in reasons.items()]
-    notes.append(
-        "A change is the best single step between two levels, by least squares over the checkpoints; its 95% interval is that of "
-        "the profile likelihood, too narrow where neighbouring checkpoints are alike."
-    )
+    if found.frame["step"].nunique() > 1:
+        notes.append(CHANGE_NOTE)
     return notes

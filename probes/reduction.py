@@ -172,9 +172,7 @@ def pca_analysis(subject: Subject, *, site: str | None = None, components: int =
     """
     require_range("components", components, 1)
     task, model = subject.require_task(), subject.cast().model
-    wanted = site or [
-        n for n in model.hook_dict if n.endswith(("hook_resid_mid", "hook_resid_post", "hook_input", "hook_final"))
-    ]
+    wanted = site or [n for n in model.hook_dict if n.endswith(("hook_resid_mid", "hook_resid_post", "hook_input"))]
     sites = [wanted] if isinstance(wanted, str) else [*wanted, *hidden_sites(model)]
     names = [s.name for s in resolve_sites(model, sites)]
     resolved = [Site(n, pos=task.readout if "pos" in model.axes_of(n) else None) for n in names]

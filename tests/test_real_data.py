@@ -76,6 +76,24 @@ def test_modular_addition_knockouts(report: dict[str, object]) -> None:
     assert metrics(report, "neurons")["preferring_a_key_frequency"] > 450  # type: ignore[operator]
 
 
+def test_modular_addition_measures_of_the_one_step(report: dict[str, object]) -> None:
+    """`progress` on a single checkpoint: every measure without a history, equal to what the other analyses say."""
+    found, clean, modes = (metrics(report, n) for n in ("progress", "performance", "frequencies"))
+    for part in ("train", "test"):
+        assert found[f"loss_{part}"] == pytest.approx(clean[f"{part}_loss"], rel=1e-9)
+        assert found[f"restricted_loss_{part}"] == pytest.approx(modes[f"restricted_loss_{part}"], rel=1e-6)
+        assert found[f"excluded_loss_{part}"] == pytest.approx(modes[f"excluded_loss_{part}"], rel=1e-9)
+        assert found[f"accuracy_{part}"] == 1
+    assert found["checkpoints"] == 1
+    assert found["weight_norm_all"] == pytest.approx(metrics(report, "weights")["weight_norm"], rel=1e-12)
+    assert [k for k in found if k.startswith("mode_power_")] == [
+        f"mode_power_frequency_{k}" for k in (23, 6, 37, 41, 39)
+    ]
+    assert found["mode_power_frequency_23"] == pytest.approx(0.8126, abs=1e-4)
+    assert found["softmax_collapse"] > 0.99  # type: ignore[operator]
+    assert found["active_units_all"] == 512
+
+
 def test_modular_addition_in_under_two_gigabytes(report: dict[str, object]) -> None:
     """Peak resident memory of the whole command."""
     assert report["peak_kib"] < 2 * 1024 * 1024  # type: ignore[operator]
