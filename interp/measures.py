@@ -87,7 +87,9 @@ class Measure:
     @property
     def fingerprint(self) -> str:
         """Digest of the source that computes it: results of another version are not taken for this one's."""
-        return source_digest(inspect.getsourcefile(inspect.unwrap(self.function)) or "")
+        function = inspect.unwrap(self.function)
+        code = function if inspect.isroutine(function) else type(function)  # an object that is called
+        return source_digest(inspect.getsourcefile(code) or "")
 
 
 @lru_cache
@@ -146,8 +148,8 @@ def measures() -> tuple[dict[str, Measure], dict[str, str]]:
     return dict(sorted(good.items(), key=lambda item: (item[1].order, item[0]))), broken
 
 
-def choose(names: Iterable[str] | None) -> dict[str, Measure]:
-    """The measures of these names, or all.
+def choose(names: str | Iterable[str] | None) -> dict[str, Measure]:
+    """The measures of these names (or of a text that lists them with commas), or all.
 
     Raises:
         UnknownName: no such measure; the nearest are named.
@@ -156,6 +158,8 @@ def choose(names: Iterable[str] | None) -> dict[str, Measure]:
     known, broken = measures()
     if names is None:
         return known
+    if isinstance(names, str):
+        names = [part for n in names.split(",") if (part := n.strip())]
     for name in (names := list(dict.fromkeys(names))):
         if name in broken:
             raise InterpError(f"measure {name}: {broken[name]}")

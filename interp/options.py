@@ -5,12 +5,14 @@ from __future__ import annotations
 import inspect
 import types
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from interp.errors import InterpError, UnknownName, unknown
 from interp.specs import parse_value
+
+UNIONS = (types.UnionType, typing.Union)
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class Option:
             InterpError: a value of another type.
         """
         raw, value = value, parse_value(value) if isinstance(value, str) and self.type is not str else value
-        allowed = typing.get_args(self.type) if isinstance(self.type, types.UnionType) else (self.type,)
+        allowed = typing.get_args(self.type) if typing.get_origin(self.type) in UNIONS else (self.type,)
         for kind in allowed:
             if typing.get_origin(kind) is Literal:
                 if value in typing.get_args(kind):
@@ -78,3 +80,26 @@ def parse_options(owner: str, options: Sequence[Option], given: Mapping[str, Any
         if name not in known:
             raise UnknownName(unknown(f"option of {owner}", name, known))
     return {n: o.parse(owner, given[n]) if n in given else o.default for n, o in known.items()}
+
+
+def parse_settings(settings: Iterable[str], owner: str, example: str) -> dict[str, dict[str, Any]]:
+    """``name.option=value`` by name and option; the values stay text until the option's type reads them.
+
+    Args:
+        owner: what they are given to, such as ``--set``, for the message.
+        example: one that can be read.
+
+    Raises:
+        InterpError: text of another form.
+
+    >>> parse_settings(["fourier.top=5"], "--set", "fourier.top=5")
+    {'fourier': {'top': '5'}}
+    """
+    options: dict[str, dict[str, Any]] = {}
+    for setting in settings:
+        path, equals, value = setting.partition("=")
+        name, dot, option = path.strip().partition(".")
+        if not (equals and dot and name and option):
+            raise InterpError(f"cannot read {owner} {setting!r}: write NAME.OPTION=VALUE, such as {example}")
+        options.setdefault(name, {})[option] = value.strip()
+    return options

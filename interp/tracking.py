@@ -5,6 +5,7 @@ What was measured before is taken from the cache (`interp.measure_cache`), so th
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -22,16 +23,18 @@ from interp.checkpoints.series import CheckpointSeries, weights_digest
 from interp.errors import InterpError, MissingCapability, require_range
 from interp.measure_cache import MeasureCache, file_digest, key
 from interp.measures import Measure, choose, plain
+from interp.measures import measures as find_measures
 from interp.parallel import Workers, parse_executor, run_jobs
 from interp.snapshot import Snapshot
 from interp.subject import Subject
-from interp.tasks import task_to_dict
+from interp.tasks import Task, task_to_dict
 from interp.ticking import tick
 
 if TYPE_CHECKING:
     from interp.training.run import Run
 
-COLUMNS = pd.Index(["step", "member", "measure", "where", "value"])
+TYPES = {"step": "int64", "member": "int64", "measure": "str", "where": "str", "value": "float64"}
+COLUMNS = pd.Index(list(TYPES))
 Wanted = tuple[str, dict[str, Any]]  # a measure's name and its options
 Outcome = dict[str, Any]  # one of values, skipped, error
 
@@ -64,7 +67,7 @@ class Tracking:
 
 def progress(
     source: Subject | Run | CheckpointSeries | str | Path,
-    measures: Iterable[str] | None = None,
+    measures: str | Iterable[str] | None = None,
     *,
     options: Mapping[str, Mapping[str, Any]] | None = None,
     every: int = 1,
@@ -78,7 +81,7 @@ def progress(
 
     Args:
         source: a path, a Run (all its members), a Subject, or a series alone (then weights alone are measured).
-        measures: names (see ``interp measures``); all that apply by default.
+        measures: names (see ``interp measures``), or text with commas; all that apply by default.
         options: by measure, such as ``{"local_complexity": {"masks": 10}}``.
         every: take every n-th checkpoint, counted back from the last.
         executor: ``"process:4"`` or ``"dask:ADDRESS"`` spreads the checkpoints over workers.
@@ -88,9 +91,11 @@ def progress(
     Raises:
         InterpError: an unknown measure or option, or nothing that can be read.
     """
-    found = []
+    found: list[Tracking] = []
     for subject in _subjects(source, members):
         found.append(track(subject, measures, options=options, every=every, executor=executor, cache=cache))
+    if not found:
+        raise InterpError("no members were asked for, so there is nothing to measure")
     frame = pd.concat([one.frame for one in found], ignore_index=True)
     for name in ("skipped", "errors", "unreadable"):
         frame.attrs[name] = {k: v for one in found for k, v in getattr(one, name).items()}
@@ -113,7 +118,7 @@ def _subjects(source: Any, members: Iterable[int] | None) -> list[Subject]:
 
 def track(
     subject: Subject,
-    measures: Iterable[str] | None = None,
+    measures: str | Iterable[str] | None = None,
     *,
     options: Mapping[str, Mapping[str, Any]] | None = None,
     every: int = 1,
@@ -122,16 +127,17 @@ def track(
 ) -> Tracking:
     """`progress` of one network, with all that there is to say about it; arguments and errors as there."""
     require_range("every", every, 1)
-    chosen = choose(measures)
-    for name in options or {}:
-        choose([name])
-    given = {name: m.parse((options or {}).get(name, {})) for name, m in chosen.items()}
-    result = Tracking(pd.DataFrame(columns=COLUMNS))
+    chosen, broken = choose(measures), {} if measures is not None else find_measures()[1]
+    given = {name: choose([name])[name].parse(values) for name, values in (options or {}).items()}
+    given = {name: given[name] if name in given else one.parse({}) for name, one in chosen.items()}
+    result = Tracking(pd.DataFrame(columns=COLUMNS).astype(TYPES), errors=dict(broken))
     for name, one in chosen.items():
         if missing := subject.lacks(one.needs):
             result.skipped[name] = missing[0]
     chosen = {name: m for name, m in chosen.items() if name not in result.skipped}
     asked = frozenset(options or {})
+    if not chosen:
+        return result
     return _Pass(subject, chosen, given, asked, every, cache, result).run(parse_executor(executor))
 
 
@@ -169,7 +175,8 @@ class _Pass:
         """What results depend on besides the checkpoint and the measure."""
         subject, device = self.subject, self.subject.model.device.type
         task = None if subject.task is None else task_to_dict(subject.task)
-        return [__version__, task, str(subject.precision), device, self.member, subject.origin.get("layout")]
+        read = [str(subject.origin.get(name)) for name in ("layout", "key", "dtype")]
+        return [__version__, task, subject.model.config.to_dict(), str(subject.precision), device, self.member, *read]
 
     def run(self, workers: Workers) -> Tracking:
         digests = [self._digest(step) for step in self.steps]
@@ -182,49 +189,53 @@ class _Pass:
         self._assemble(due, known, self._measure(jobs, workers))
         return self.result
 
-    def _digest(self, step: int) -> list[str | None]:
-        """What tells a checkpoint from all others; a network in memory, which may have been edited, by its weights."""
+    def _digest(self, step: int) -> list[Any]:
+        """What tells a checkpoint from all others, or nothing, where results cannot be kept.
+
+        A network in memory, which may have been edited, is known by its weights.
+        """
         series = self.subject.series
         if self.cache is None:
             return []
         if series is None or len(series) == 1:
-            return [weights_digest(self.subject.model), None]
+            return [step, weights_digest(self.subject.model)]
         entry = next(e for e in series.entries if e.step == step)
+        if not self.subject.origin:  # nobody knows which member of the file's it opens
+            return []
         try:
-            return [file_digest(entry.path), entry.key]
-        except OSError:  # gone, or never there: it is not kept
+            return [step, file_digest(entry.path), entry.key]
+        except OSError:  # gone, or never there
             return []
 
-    def _key(self, digest: list[str | None], label: str, name: str, options: Mapping[str, Any]) -> str:
+    def _key(self, digest: list[Any], label: str, name: str, options: Mapping[str, Any]) -> str:
         return key(digest, *self.common, label, name, self.chosen[name].fingerprint, dict(options)) if digest else ""
 
-    def _due(self, place: int, digest: list[str | None]) -> list[_Due]:
+    def _due(self, place: int, digest: list[Any]) -> list[_Due]:
         """The measures that are due at a place: expensive ones at some alone, counted back from the last."""
         back = len(self.steps) - 1 - place
         names = [name for name, one in self.chosen.items() if back % one.every == 0]
         return [_Due(n, self.given[n], self._key(digest, "measure", n, self.given[n])) for n in names]
 
-    def _settle(self, digest: list[str | None]) -> None:
+    def _settle(self, digest: list[Any]) -> None:
         """Options that the last checkpoint settles; its snapshot is made only if they are not known."""
         last: Snapshot | None = None
         for name, one in list(self.chosen.items()):
             if one.anchor is None or not one.open_options(self.given[name]):
                 continue
             where = self._key(digest, "anchor", name, self.given[name])
-            settled = self._get([where]).get(where)
-            if settled is None:
+            outcome = self._get([where]).get(where)
+            if outcome is None:
                 last = last or self._last()
-                try:
-                    settled = one.settle(self.given[name], last)
-                except MissingCapability as reason:
-                    self.result.skipped[name] = str(reason)
-                except Exception as error:  # a plugin's failure is one note, the others run
-                    self.result.errors[name] = f"{type(error).__name__}: {error}"
-                if settled is None:
-                    del self.chosen[name]
-                    continue
-                self._put({where: settled} if where else {})
-            self.given[name] = settled
+                outcome = _settled(one, self.given[name], last)
+                self._put({where: outcome} if where and "error" not in outcome else {})
+            if "values" in outcome:
+                self.given[name] = outcome["values"]
+                continue
+            del self.chosen[name]
+            if "skipped" in outcome:
+                self.result.skipped[name] = outcome["skipped"]
+            else:
+                self.result.errors[name] = outcome["error"]
         self.result.options = {name: self.given[name] for name in self.chosen}
 
     def _last(self) -> Snapshot:
@@ -261,7 +272,7 @@ class _Pass:
         def arrived(place: int, found: StepFound) -> None:
             step, row = jobs[place]
             measured[step] = found
-            good = {n: o for n, o in found.outcomes.items() if "values" in o or "skipped" in o}
+            good = {n: o for n, o in found.outcomes.items() if "error" not in o}
             self._put({one.key: good[one.name] for one in row if one.key and one.name in good})
             self.result.computed += len(found.outcomes)
             tick(f"{len(measured)} of {len(jobs)} checkpoints measured")
@@ -282,7 +293,8 @@ class _Pass:
 
     def _packed(self, steps: Sequence[int], wanted: Sequence[tuple[Wanted, ...]], workers: int) -> list[_Job]:
         threads = max(1, (os.cpu_count() or 1) // workers)
-        own = dict(self.subject.origin), self.subject.precision, str(self.subject.model.device)
+        subject = self.subject
+        own = dict(subject.origin), subject.task, subject.precision, str(subject.model.device)
         return [_Job(*own, step, row, threads) for step, row in zip(steps, wanted, strict=True)]
 
     def _assemble(
@@ -317,7 +329,7 @@ class _Pass:
         rows += [(s, self.member, n, w, float("nan")) for s, n in blank for w in places.get(n, {"": None})]
         order = {name: i for i, name in enumerate(self.chosen)}
         rows.sort(key=lambda row: (row[0], order[row[2]]))
-        self.result.frame = pd.DataFrame(rows, columns=COLUMNS)
+        self.result.frame = pd.DataFrame(rows, columns=COLUMNS).astype(TYPES)
 
 
 def missing_steps(subject: Subject) -> list[str]:
@@ -328,7 +340,11 @@ def missing_steps(subject: Subject) -> list[str]:
     from interp.training.directory import RunDirectory  # training loads checkpoints, too
 
     steps = subject.series.steps
-    planned = [s for s in RunDirectory.open(source).plan.checkpoints.within(steps[-1]) if s not in set(steps)]
+    try:
+        plan = RunDirectory.open(source).plan
+    except InterpError:  # a stranger's run.json plans nothing that we know
+        return []
+    planned = [s for s in plan.checkpoints.within(steps[-1]) if s not in set(steps)]
     if not planned:
         return []
     named = ", ".join(f"{s:,}" for s in planned[:8]) + (" ..." if len(planned) > 8 else "")
@@ -348,6 +364,7 @@ class _Job:
     """One checkpoint to measure, in plain values, so that any worker can take it."""
 
     origin: Mapping[str, Any]
+    task: Task | None
     precision: torch.dtype
     device: str
     step: int
@@ -359,7 +376,7 @@ def measure_in_worker(job: _Job) -> StepFound:
     """A job in a process of its own; the run is opened once per process."""
     torch.set_num_threads(job.threads)
     subject = _opened(tuple(sorted(job.origin.items())), job.device)
-    return measure_step(replace(subject, precision=job.precision), job.step, job.wanted)
+    return measure_step(replace(subject, task=job.task, precision=job.precision), job.step, job.wanted)
 
 
 @lru_cache(maxsize=4)
@@ -388,6 +405,8 @@ def kept_steps(subject: Subject, every: int = 1, most: int | None = None) -> lis
     steps = [subject.step] if subject.series is None else subject.series.steps[::-1][::every][::-1]
     if most is None or len(steps) <= most:
         return steps
+    if most == 1:
+        return steps[-1:]
     return [steps[round(i * (len(steps) - 1) / (most - 1))] for i in range(most)]
 
 
@@ -422,6 +441,18 @@ def measure_step(subject: Subject, step: int, wanted: Sequence[Wanted]) -> StepF
     return StepFound(outcomes)
 
 
+def _settled(one: Measure, options: Mapping[str, Any], last: Snapshot) -> Outcome:
+    """The options that the last checkpoint settles, as plain values."""
+    try:
+        settled = one.settle(options, last)
+        json.dumps(settled)  # they are kept, and handed to other processes
+        return {"values": settled}
+    except MissingCapability as reason:
+        return {"skipped": str(reason)}
+    except (Exception, SystemExit) as error:  # a plugin's failure is one note, the others run
+        return {"error": f"{type(error).__name__}: {error}"}
+
+
 def _outcome(one: Measure, snapshot: Snapshot, options: Mapping[str, Any], finite: bool) -> Outcome:
     try:
         return {"values": plain(one.values(snapshot, options))}
@@ -429,7 +460,7 @@ def _outcome(one: Measure, snapshot: Snapshot, options: Mapping[str, Any], finit
         return {"skipped": str(reason)}
     except InterpError as error:
         return {"error": str(error), "refused": True} if finite else {}
-    except Exception as error:  # a plugin's failure is one note, the others run
+    except (Exception, SystemExit) as error:  # a plugin's failure is one note, the others run
         if not finite:
             return {}  # decompositions refuse NaN; the curve shows a gap there
         return {"error": f"{type(error).__name__}: {error}"}

@@ -56,7 +56,7 @@ def check_frequencies(frequencies: Sequence[int], p: int) -> None:
     Raises:
         InterpError: a frequency outside 1..p // 2.
     """
-    wrong = [k for k in frequencies if not 1 <= k <= n_frequencies(p)]
+    wrong = [k for k in frequencies if not (isinstance(k, int) and 1 <= k <= n_frequencies(p))]
     if wrong:
         raise InterpError(f"frequencies of Z_{p} are 1 to {n_frequencies(p)}; got {wrong}")
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 import pandas as pd
 
 from interp import figures
 from interp.analysis import Result, analysis
-from interp.errors import InterpError, require_range
+from interp.errors import require_range
 from interp.measures import choose
+from interp.options import parse_settings
 from interp.subject import Subject
 from interp.tracking import Tracking, left_out, track
 from probes.change_points import Change, change_point
@@ -53,8 +53,9 @@ def progress_analysis(
         threshold: accuracy from which on the train part counts as memorised, the test part as generalised.
     """
     require_range("threshold", threshold, 0, 1)
-    names = [n.strip() for n in measures.split(",") if n.strip()] if measures else None
-    found = track(subject, names, options=parse_settings(settings), every=every, executor=executor, cache=cache)
+    parts = [part for part in (settings or "").split(";") if part.strip()]
+    options = parse_settings(parts, "the setting", "local_complexity.masks=8")
+    found = track(subject, measures or None, options=options, every=every, executor=executor, cache=cache)
     result = Result(tables={"last": last_values(found.frame)}, notes=_notes(found))
     steps = sorted(found.frame["step"].unique())
     result.metrics = {
@@ -76,28 +77,6 @@ def progress_analysis(
     _slingshots(result, subject, found.frame)
     result.headline = _headline(leads, len(steps), memorised, generalised, threshold)
     return result
-
-
-def parse_settings(text: str | None) -> dict[str, dict[str, Any]]:
-    """``measure.option=value;...`` by measure and option.
-
-    Raises:
-        InterpError: text of another form.
-
-    >>> parse_settings("local_complexity.masks=8")
-    {'local_complexity': {'masks': '8'}}
-    """
-    options: dict[str, dict[str, Any]] = {}
-    for part in (text or "").split(";"):
-        name, equals, value = part.partition("=")
-        owner, dot, option = name.strip().partition(".")
-        if part.strip() and not (equals and dot and owner and option):
-            raise InterpError(
-                f"cannot read the setting {part!r}: write MEASURE.OPTION=VALUE, such as local_complexity.masks=8"
-            )
-        if part.strip():
-            options.setdefault(owner, {})[option] = value.strip()
-    return options
 
 
 def by_curve(frame: pd.DataFrame) -> Iterator[tuple[str, str, pd.DataFrame]]:
@@ -272,6 +251,6 @@ def _notes(found: Tracking) -> list[str]:
     for name, reason in found.skipped.items():
         reasons.setdefault(reason, []).append(name)
     notes += [f"Left out: {', '.join(names)}: {reason}." for reason, names in reasons.items()]
-    if found.frame["step"].nunique() > 1:
+    if len(set(found.frame["step"])) > 1:
         notes.append(CHANGE_NOTE)
     return notes

@@ -62,22 +62,24 @@ def gradient_norm(snapshot: Snapshot) -> float:
 
 
 def slingshots(
-    steps: Sequence[int], losses: Sequence[float], *, factor: float = 10.0, floor: float = 1e-12
+    steps: Sequence[int], losses: Sequence[float], *, factor: float = 10.0, floor: float = 1e-3
 ) -> list[int]:
     """Steps at which a train loss jumps to ``factor`` times the lowest it had before, once per excursion.
 
-    An excursion ends when the loss is back within ``factor`` of its lowest. Losses below ``floor`` count as the floor.
-    Source: the instability of Thilak et al. 2022 ("The slingshot mechanism"): spikes of the train loss late in training
-    with an adaptive optimizer, each with a jump of the last layer's norm. A coarse series of losses misses spikes.
+    An excursion ends when the loss is back within ``factor`` of its lowest. What lies below ``floor`` times the first loss counts
+    as that much: what moves down there is noise, and no slingshot. Source: the instability of Thilak et al. 2022 ("The
+    slingshot mechanism"): spikes of the train loss late in training with an adaptive optimizer, each with a jump of the last
+    layer's norm. A coarse series of losses misses spikes.
 
     >>> slingshots([0, 1, 2, 3, 4, 5], [1.0, 0.01, 0.001, 0.5, 0.4, 0.001])
     [3]
     """
-    lowest, high, found = float("inf"), False, []
+    lowest, least, high, found = float("inf"), None, False, []
     for step, loss in zip(steps, losses, strict=True):
         if loss != loss:  # NaN
             continue
-        value = max(loss, floor)
+        least = floor * loss if least is None else least
+        value = max(loss, least)
         if value >= factor * lowest and not high:
             found.append(step)
         high = value >= factor * lowest

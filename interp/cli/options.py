@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from interp.errors import InterpError, UnknownName, unknown
+from interp.options import parse_settings as parse
 
 Source = Annotated[
     Path, typer.Argument(help="A checkpoint file, a run directory, or a folder of steps.", show_default=False)
@@ -62,17 +63,8 @@ def parse_names(only: str | None) -> list[str] | None:
 
 
 def parse_settings(settings: list[str]) -> dict[str, dict[str, Any]]:
-    """``fourier.top=5`` by analysis and option; the values stay text until the option's type reads them."""
-    options: dict[str, dict[str, Any]] = {}
-    for setting in settings:
-        path, equals, value = setting.partition("=")
-        name, dot, option = path.strip().partition(".")
-        if not equals or not dot or not name or not option:
-            raise InterpError(
-                f"cannot read --set {setting!r}: write --set ANALYSIS.OPTION=VALUE, such as fourier.top=5"
-            )
-        options.setdefault(name, {})[option] = value.strip()
-    return options
+    """The values of ``--set``, by analysis and option."""
+    return parse(settings, "--set", "fourier.top=5")
 
 
 def give_all(options: dict[str, dict[str, Any]], only: list[str] | None, **common: Any) -> dict[str, dict[str, Any]]:

@@ -1,4 +1,5 @@
 """One pass over a run: each checkpoint opened and forwarded once, and the numbers of single measures on single files."""
+# ruff: noqa: F811  (fixtures of other files)
 
 from __future__ import annotations
 
@@ -7,44 +8,41 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
 import interp
-from interp import InterpError, Subject
-from interp.checkpoints.series import CheckpointSeries, Entry
-from interp.errors import UnknownName
+from interp import InterpError
+from interp.checkpoints import source
+from interp.checkpoints.series import CheckpointSeries
+from interp.errors import UnknownName, UnreadableFile
 from interp.measures import choose, measure, measures
-from interp.ticking import tick, watched
-from interp.tracking import kept_steps, missing_steps, open_step, progress, track, walk
+from interp.ticking import watched
+from interp.tracking import missing_steps, progress, track, walk
 from tests.conftest import DEMO
-from tests.interp.test_measures import Only, only  # noqa: F401  (a fixture)
+from tests.interp.test_measures import Only, only  # noqa: F401
 from tests.interp.test_snapshot import Count
-from tests.models import make, subject
+from tests.models import subject
 
 STEPS = [0, 10, 20, 30]
 PLAIN = [n for n, one in measures()[0].items() if one.anchor is None]
 
 
 @pytest.fixture(autouse=True)
-def fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def fresh(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A cache of the test's own."""
-    monkeypatch.setenv("INTERP_CACHE", str(tmp_path / "cache" / "measures.sqlite"))
-    return tmp_path / "cache" / "measures.sqlite"
+    path = tmp_path_factory.mktemp("cache") / "measures.sqlite"
+    monkeypatch.setenv("INTERP_CACHE", str(path))
+    return path
 
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two MLPs on (a + b) mod 7, four checkpoints."""
+    spec, model, members = "modular:p=7,train_fraction=0.5", "mlp:hidden=8,d_embed=4", [{"seed": 0}, {"seed": 1}]
     out = tmp_path_factory.mktemp("runs") / "run"
-    members = [{"seed": 0}, {"seed": 1}]
-    model = "mlp:hidden=8,d_embed=4"
-    interp.train("modular:p=7,train_fraction=0.5", model, steps=30, checkpoints="every:10", members=members, out=out)
-    return out
+    return interp.train(spec, model, steps=30, checkpoints="every:10", members=members, out=out).path
 
 
 @pytest.fixture
@@ -57,8 +55,6 @@ def run(trained: Path, tmp_path: Path) -> Path:
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names of the files that were read."""
     names: list[str] = []
-    from interp.checkpoints import source
-
     read = source.read
     monkeypatch.setattr(source, "read", lambda path: (names.append(path.name), read(path))[1])
     return names
@@ -146,8 +142,6 @@ def test_all_members_of_a_run(trained: Path) -> None:
             assert table(part)[step, member, "weight_norm", "all"] == pytest.approx(norm, rel=1e-12)
     assert progress(str(trained), ["loss"])["member"].unique().tolist() == [0]
     assert progress(run, ["loss"], members=[1])["member"].unique().tolist() == [1]
-    assert same(progress(run, ["loss"], members=[1, 0]).sort_values("member", kind="stable", ignore_index=True),
-                progress(run, ["loss"]))  # fmt: skip
 
 
 @pytest.mark.parametrize("wrong", [[2], [-1], []])
@@ -157,7 +151,7 @@ def test_members_that_are_not(trained: Path, wrong: list[int]) -> None:
         progress(interp.Run(trained), ["loss"], members=wrong)
 
 
-def test_every(trained: Path, only: Only) -> None:  # noqa: F811
+def test_every(trained: Path, only: Only) -> None:
     """Checkpoints and costly measures are counted back from the last, which is always measured."""
     cheap = measure("cheap", summary="")(lambda snapshot: snapshot.step)
     costly = measure("costly", summary="", every=3)(lambda snapshot: snapshot.step)
@@ -166,8 +160,6 @@ def test_every(trained: Path, only: Only) -> None:  # noqa: F811
     assert {n: rows["value"].tolist() for n, rows in whole.groupby("measure")} == {"cheap": STEPS, "costly": [0, 30]}
     assert {n: rows["value"].tolist() for n, rows in half.groupby("measure")} == {"cheap": [10, 30], "costly": [30]}
     assert progress(trained, every=100, cache=False)["step"].unique().tolist() == [30]
-    with pytest.raises(InterpError, match="every must be at least 1"):
-        progress(trained, every=0)
 
 
 def test_a_series_alone(trained: Path) -> None:
@@ -181,15 +173,17 @@ def test_a_series_alone(trained: Path) -> None:
 
 
 def test_in_memory() -> None:
-    """One checkpoint that no file holds: nothing is kept, and edits count at once."""
+    """What no file holds is measured as it is: edits of its weights count at once, and so does another activation."""
     one = subject("shared concat")
-    first = track(one, ["weight_norm", "loss"])
-    assert table(first.frame)[0, 0, "loss", "all"] == choose(["loss"])["loss"](one)["all"]
+    before = track(one, ["loss"])
     with torch.no_grad():
         one.model.W_U.mul_(2)
-    second = track(one, ["weight_norm", "loss"])
-    assert (second.kept, second.computed) == (0, 2)
-    assert table(second.frame)[0, 0, "loss", "all"] != table(first.frame)[0, 0, "loss", "all"]
+    after = track(one, ["loss"])
+    model = type(one.model)(replace(one.model.config, act_fn="tanh")).double()
+    model.load_state_dict(one.model.state_dict())
+    other = track(replace(one, model=model), ["loss"])
+    assert before.computed == after.computed == other.computed == 1
+    assert table(other.frame)[0, 0, "loss", "all"] == choose(["loss"])["loss"](replace(one, model=model))["all"]
 
 
 def test_empty_results_have_columns_and_types(trained: Path) -> None:
@@ -213,67 +207,20 @@ def test_names_and_options_are_checked_first(trained: Path, opened: list[str]) -
     assert opened == []
 
 
-def test_open_step(trained: Path) -> None:
-    """A snapshot of any step, in the subject's precision; a step that is not there names the nearest."""
-    one = interp.load(trained)
-    for step in STEPS:
-        expected = interp.load(trained, step=step).model.W_U
-        assert torch.equal(open_step(one, step).weights["unembed.W_U"], expected.double())
-        assert open_step(one, step).step == step
-    with pytest.raises(InterpError, match="the nearest is at 10"):
-        open_step(one, 11)
-
-
-def test_walk(trained: Path) -> None:
+def test_walk(run: Path) -> None:
     """One snapshot at a time; a damaged file is a note, and the walk goes on; how far it is, is ticked."""
-    run = Path(shutil.copytree(trained, trained.parent / "walk"))
     file = run / "checkpoints" / "step_00000010.safetensors"
     file.write_bytes(file.read_bytes()[:100])
-    said: list[str] = []
-    notes: list[str] = []
+    said, notes = list[str](), list[str]()
     with watched(said.append):
         seen = [snapshot.step for snapshot in walk(interp.load(run), STEPS, notes)]
     assert seen == [0, 20, 30]
-    assert len(notes) == 1
-    assert notes[0].startswith("Step 10 was left out: ")
+    assert [note.split(":")[0] for note in notes] == ["Step 10 was left out"]
     assert said == ["1 of 4 checkpoints", "3 of 4 checkpoints", "4 of 4 checkpoints"]
-
-
-def of_steps(steps: list[int]) -> Subject:
-    series = CheckpointSeries(tuple(Entry(s, Path(f"{s}.pt")) for s in steps), lambda entry: make("deep"))
-    return Subject("steps", make("deep"), series=series, step=steps[-1])
-
-
-@given(st.sets(st.integers(0, 10**6), min_size=1, max_size=40), st.integers(1, 50), st.integers(1, 50))
-def test_kept_steps(chosen: set[int], every: int, most: int) -> None:
-    """The last is always there; every-th ones are that far apart; at most so many, evenly spread, the ends included."""
-    steps = sorted(chosen)
-    one = of_steps(steps)
-    kept = kept_steps(one, every)
-    places = [steps.index(s) for s in kept]
-    assert kept[-1] == steps[-1]
-    assert set(np.diff(places)) <= {every}
-    assert places[0] < every  # none is left out before the first
-    few = kept_steps(one, every, most)
-    assert few[-1] == steps[-1]
-    assert few == kept if len(kept) <= most else len(few) == most
-    gaps = np.diff([kept.index(s) for s in few])
-    assert (gaps >= 1).all()
-    if most > 1:
-        assert few[0] == kept[0]
-        assert len(gaps) == 0 or gaps.max() - gaps.min() <= 1
-
-
-def test_kept_steps_of_one_checkpoint() -> None:
-    """A subject without a series has its own step."""
-    assert kept_steps(replace(subject("plain"), step=7), 5, 1) == [7]
-    with pytest.raises(InterpError, match="every must be at least 1"):
-        kept_steps(subject("plain"), 0)
 
 
 def test_missing_steps(run: Path) -> None:
     """A checkpoint that the plan names, and that is gone, is noted; one that is still to come is not."""
-    assert missing_steps(interp.load(run)) == []
     (run / "checkpoints" / "step_00000030.safetensors").unlink()
     assert missing_steps(interp.load(run)) == []
     (run / "checkpoints" / "step_00000010.safetensors").unlink()
@@ -282,19 +229,21 @@ def test_missing_steps(run: Path) -> None:
     assert frame.attrs["notes"] == ["1 checkpoints of the run's plan are not there: steps 10; the curves have gaps."]
 
 
-def test_ticks(trained: Path) -> None:
-    """How many are measured is told to the innermost watcher alone; without one, to nobody; a watcher goes with its block."""
-    outer: list[str] = []
-    inner: list[str] = []
-    tick("nobody")
-    with watched(outer.append):
-        with watched(inner.append):
-            progress(trained, ["loss"], cache=False)
-        with pytest.raises(RuntimeError), watched(inner.append):
-            raise RuntimeError
-        with watched(None):
-            tick("silenced")
-        tick("outside")
-    tick("nobody")
-    assert inner == [f"{n} of 4 checkpoints measured" for n in (1, 2, 3, 4)]
-    assert outer == ["outside"]
+def test_a_repeated_step(trained: Path, tmp_path: Path) -> None:
+    """The first file by name is used, and a note names both."""
+    folder = Path(shutil.copytree(trained / "checkpoints", tmp_path / "steps"))
+    shutil.copy(folder / "step_00000000.safetensors", folder / "iter_10.safetensors")
+    one = interp.load(folder)
+    assert one.series is not None
+    assert one.series.steps == STEPS
+    assert torch.equal(one.series.at(10).W_U, one.series.at(0).W_U)
+    note = "step 10 occurs more than once: iter_10.safetensors is used, step_00000010.safetensors is left out"
+    assert note in one.provenance.notes
+
+
+def test_no_checkpoints(tmp_path: Path) -> None:
+    """A folder without any, and a series of none: a sentence."""
+    with pytest.raises(UnreadableFile, match="folder without checkpoints"):
+        progress(tmp_path)
+    with pytest.raises(InterpError, match="no checkpoints"):
+        progress(CheckpointSeries((), lambda entry: pytest.fail("opened")))

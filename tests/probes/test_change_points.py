@@ -39,7 +39,12 @@ def slow(x: np.ndarray, y: np.ndarray) -> Change:
     inside = [k for k, r in rest.items() if len(z) * math.log(r / rest[best]) <= CHI_SQUARE_95]
     levels = [float(np.exp(p.mean()) if log else p.mean()) for p in (z[:best], z[best:])]
     return Change(
-        (x[best - 1] + x[best]) / 2, x[inside[0] - 1], x[inside[-1]], *levels, 1 - rest[best] / squares(z), log
+        float(x[best - 1] + x[best]) / 2,
+        int(x[inside[0] - 1]),
+        int(x[inside[-1]]),
+        *levels,
+        1 - rest[best] / squares(z),
+        log,
     )
 
 
@@ -57,7 +62,7 @@ def found(x: np.ndarray, y: np.ndarray) -> Change:
 
 
 def test_the_best_split_by_a_search() -> None:
-    """Random walks, steps and curves over decades, at uneven steps; linear and log fits both occur, and all long intervals."""
+    """Random walks, steps and curves over decades, at uneven steps; both kinds of fit occur, and long intervals."""
     logs, wide = set(), 0
     for seed in range(200):
         draw = np.random.default_rng(seed)
@@ -201,7 +206,7 @@ def test_reversal_laws(seed: int) -> None:
 
 @given(st.lists(st.floats(-1e6, 1e6, allow_subnormal=False), min_size=4, max_size=25))
 def test_order_laws(values: list[float]) -> None:
-    """Whatever the curve: low < step < high at checkpoints, and a share between 0 and 1 (the interval with ties, too)."""
+    """Whatever the curve: low < step < high at checkpoints, and a share between 0 and 1 (with ties, too)."""
     steps = [i * i for i in range(len(values))]
     change = change_point(steps, values)
     if change is None:

@@ -37,10 +37,6 @@ def table_of(model: interp.hooked.HookedModel) -> Tensor:
     return next(p for name, p in model.named_parameters() if name.endswith("W_E")).data
 
 
-def drawn(model: interp.hooked.HookedModel) -> Subject:
-    return Subject("drawn", model, ModularArithmetic(P, "add", 0.4, seed=1).fit(model))
-
-
 def on_circle(frequency: int, p: int = 13, radius: float = 3.0) -> Subject:
     """An MLP whose embeddings are one circle, turned into six dimensions, about a point that is not 0."""
     model = HookedMLP(MLPConfig((9,), p, d_vocab=p, d_embed=6)).double().init_weights(0)
@@ -82,7 +78,7 @@ def test_all_components_are_the_clean_network(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["plain", "shared concat", "product"])
 def test_some_components_by_hand(name: str) -> None:
-    """The table projected by numpy's SVD and written into a copy; on axes of other embeddings, too; ``=`` keeps its own."""
+    """Projected by numpy's SVD, written into a copy; on axes of other embeddings, too; ``=`` keeps its own."""
     one, other = subject(name), make(name, 5)
     losses = []
     for axes_of in (one.model, other):
@@ -93,15 +89,11 @@ def test_some_components_by_hand(name: str) -> None:
             kept = directions[: found.components]
             changed = make(name)
             table_of(changed)[:P] = torch.as_tensor(rows.mean(0) + (rows - rows.mean(0)) @ kept.T @ kept)
-            expected = measure(drawn_like(one, changed))
+            expected = measure(replace(one, model=changed))
             assert found.loss == pytest.approx(expected["loss"], abs=1e-9)
             assert found.accuracy == expected["correct"] / expected["total"]
             losses.append(round(found.loss, 6))
     assert len(set(losses)) == 5  # without components, axes say nothing; else each count and basis differ
-
-
-def drawn_like(one: Subject, model: interp.hooked.HookedModel) -> Subject:
-    return replace(one, model=model)
 
 
 @pytest.mark.parametrize("frequency", [1, 2, 5])
@@ -130,9 +122,9 @@ def test_refusals_of_tables_per_operand(name: str) -> None:
 
 def test_refusals_of_frames(demo: Subject) -> None:
     """A slider of one frame, and every 0th checkpoint."""
-    for options in ({"frames": 1}, {"every": 0}):
+    for name in ("frames", "every"):
         with pytest.raises(InterpError, match="must be at least"):
-            embeddings(demo, **options)
+            embeddings(demo, **{name: 0})
 
 
 @pytest.fixture(scope="module")
@@ -195,17 +187,9 @@ def test_numbers_on_a_line(toy: interp.Run) -> None:
     assert set(found.tables["projected"]["components"]) == {1}
 
 
-def test_embeddings_that_are_all_the_same() -> None:
-    """No variance is no share of it."""
-    one = subject("shared concat")
-    table_of(one.model).fill_(0.5)
-    found = embeddings(one)
-    assert (found.metrics["effective_dimension"], found.metrics["share_of_two_components"]) == (0, 0)
-
-
 def quick(folder: Path, task: object, model: object, **settings: object) -> interp.Run:
     settings |= {"out": folder / "run", "device": "cpu"}
-    return interp.train(task, model, steps=20, checkpoints="every:10", metrics="every:5", **settings)  # type: ignore[arg-type]
+    return interp.train(task, model, steps=20, checkpoints="every:10", metrics="every:5", **settings)  # type: ignore
 
 
 def image(folder: Path, **settings: object) -> interp.Run:
@@ -213,9 +197,8 @@ def image(folder: Path, **settings: object) -> interp.Run:
 
     pixels = np.random.default_rng(0).integers(0, 255, (8, 8, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(folder / "target.png")
-    return quick(
-        folder, f"image:target={folder / 'target.png'},size=8", interp.CPPNConfig("2;gaussian:2,sin:1"), **settings
-    )
+    task = f"image:target={folder / 'target.png'},size=8"
+    return quick(folder, task, interp.CPPNConfig("2;gaussian:2,sin:1"), **settings)
 
 
 def reviews(folder: Path) -> interp.Run:
@@ -233,7 +216,7 @@ RUNS: dict[str, Callable[[Path], interp.Run]] = {
     "no hidden layer": lambda out: quick(out, "modular:p=7,train_fraction=0.5", "mlp:hidden=,d_embed=4"),
     "image": image,
     "images": lambda folder: image(folder, members=[{"seed": 0}, {"seed": 1}]),
-    "everything trained on": lambda out: quick(out, "addition:p=4,train_fraction=1.0", None, members=[{"seed": 0}, {"lr": 0.1}]),
+    "everything trained on": lambda out: quick(out, "addition:p=4,train_fraction=1.0", None, members=interp.seeds(2)),
 }  # fmt: skip
 
 
@@ -243,20 +226,21 @@ def well(outcomes: interp.analysis.Outcomes) -> None:
     assert all(len(o.reason.split()) > 3 for o in outcomes.values() if o.status == "skipped")
 
 
+HISTORY = ("progress", "embeddings", "densities", "clouds", "theory", "phases")
+
+
 @pytest.mark.parametrize("name", RUNS)
 def test_every_analysis_on_every_kind_of_run(name: str, tmp_path: Path) -> None:
-    """Done, or skipped with a sentence."""
-    well(interp.analyze(RUNS[name](tmp_path).subject()))
+    """Done, or skipped with a sentence; of images, the history alone."""
+    well(interp.analyze(RUNS[name](tmp_path).subject(), HISTORY if name.startswith("image") else None))
 
 
-def test_every_analysis_on_toy_addition(toy: interp.Run) -> None:
-    """Of two members."""
+def test_every_analysis_on_two_more(demo: Subject, toy: interp.Run) -> None:
+    """A member of toy addition; the history of the shipped run."""
     well(interp.analyze(toy.subject(1)))
-
-
-def test_every_analysis_on_the_shipped_run(demo: Subject) -> None:
-    """The history alone; the others have tests of their own."""
-    names = ["progress", "embeddings", "densities", "clouds", "theory", "phases"]
-    well(
-        interp.analyze(demo, names, {"progress": {"every": 4, "measures": "loss,mode_power"}, "clouds": {"points": 40}})
-    )
+    options = {
+        "progress": {"every": 4, "measures": "mode_power"},
+        "clouds": {"points": 40},
+        "embeddings": {"frames": 2},
+    }
+    well(interp.analyze(demo, HISTORY, options))

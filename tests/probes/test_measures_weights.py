@@ -241,9 +241,10 @@ def test_collapse_of_a_network(scale: float) -> None:
 
 @given(st.lists(st.one_of(st.floats(-14, 3), st.just(math.nan)), max_size=40), st.floats(2, 100))
 def test_slingshot_laws(logs: list[float], factor: float) -> None:
-    """The first of every run of losses far above the lowest before; NaN is passed over."""
+    """The first of every run of losses far above the lowest before; NaN, and what is under a thousandth, is passed over."""
     losses = [10**x for x in logs]
-    kept = [(step, max(x, 1e-12)) for step, x in enumerate(losses) if not math.isnan(x)]
+    first = next((x for x in losses if not math.isnan(x)), 1.0)
+    kept = [(step, max(x, 1e-3 * first)) for step, x in enumerate(losses) if not math.isnan(x)]
     far = [i > 0 and v >= factor * min(w for _, w in kept[:i]) for i, (_, v) in enumerate(kept)]
     expected = [kept[i][0] for i in range(len(kept)) if far[i] and not far[i - 1]]
     assert slingshots(range(len(losses)), losses, factor=factor) == expected

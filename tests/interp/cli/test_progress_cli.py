@@ -1,0 +1,229 @@
+"""``interp measures``, ``interp analyze --every --executor``; what is ticked on the way; and work in other processes."""
+# ruff: noqa: F811  (fixtures of other files)
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch
+
+import interp
+from interp import InterpError, ModularArithmetic
+from interp.cli.options import give_all
+from interp.measures import measure, measures
+from interp.parallel import Workers
+from interp.ticking import tick, watched
+from interp.tracking import progress, track
+from tests.interp.cli.console import Refused, Run
+from tests.interp.test_measures import Only, only  # noqa: F401
+from tests.interp.test_tracking import STEPS, fresh, same, trained  # noqa: F401
+from tests.models import subject
+
+NAMES = ["loss", "weight_norm", "local_complexity"]
+
+
+@pytest.fixture
+def runs(trained: Path, work: Path) -> Path:
+    """The working folder, with a run of two members in it."""
+    shutil.copytree(trained, work / "runs")
+    return work
+
+
+def rows(out: str) -> dict[str, str]:
+    return {line.split()[0]: line.rstrip() for line in out.splitlines() if line.split()}
+
+
+def result(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / "report" / "result.json").read_text())["analyses"]
+
+
+def test_measures(run: Run, work: Path) -> None:
+    """Every measure in order, with its summary, needs, options and their defaults; a broken one is in the list."""
+    ran = run("measures")
+    assert (ran.code, ran.err) == (0, "")
+    found = rows(ran.out)
+    assert list(found)[1:] == list(measures()[0])
+    assert "masks: int = 4" in found["local_complexity"]
+    assert "activations, task" in found["local_complexity"]
+    assert "one of train, test, all = train" in found["local_complexity"]
+    assert "applies" not in ran.out
+
+
+def test_measures_of_a_file(run: Run, work: Path) -> None:
+    """Which apply, and why others do not; a task that is typed counts."""
+    found = rows(run("measures", "mlp.safetensors").out)
+    assert all(found[n].endswith("yes") for n in ("loss", "weight_norm", "mode_power"))
+    found = rows(run("measures", "chain.pt").out)
+    assert found["weight_norm"].endswith("yes")
+    assert "no: no task is known for it: give one" in found["loss"]
+    assert rows(run("measures", "chain.pt", "--task", "modular:p=7").out)["loss"].endswith("yes")
+
+
+def test_a_broken_plugin(run: Run, runs: Path, only: Only) -> None:
+    """Its line says why it did not load; and a report over all measures does not pass over it in silence."""
+    only(measure("good", summary="fine")(lambda snapshot: 1.0), gone="No module named '[gone]'")
+    found = rows(run("measures").out)
+    assert "No module named '[gone]'" in found["gone"]
+    assert run("analyze", "runs", "--only", "progress").code == 0
+    assert any("gone" in note for note in result(runs)["progress"]["notes"])
+
+
+def test_every(run: Run, runs: Path) -> None:
+    """--every reaches the analyses that have it; one set by name goes before it; nothing is said on standard error."""
+    ran = run("analyze", "runs", "--only", "progress,densities", "--every", 2, "--set", "densities.every=3")
+    assert (ran.code, ran.err) == (0, "")
+    found = result(runs)
+    assert found["progress"]["metrics"]["checkpoints"] == 2
+    assert [found[n]["context"]["options"]["every"] for n in ("progress", "densities")] == [2, 3]
+    table = pd.read_csv(runs / "report" / "tables" / "progress.measures.csv", keep_default_na=False)
+    assert sorted(set(table["step"])) == [10, 30]
+    assert same(table, progress(runs / "runs", every=2))
+
+
+def test_give_all() -> None:
+    """Options that several have go where there are such, and only to analyses that were asked for."""
+    every = give_all({}, None, every=2, executor=None)
+    assert {"progress", "densities"} <= set(every)
+    assert "fourier" not in every
+    assert all(o == {"every": 2} for o in every.values())
+    assert give_all({"progress": {"every": "7"}}, ["progress"], every=2, executor="process:2") == {
+        "progress": {"every": "7", "executor": "process:2"}
+    }
+    assert give_all({}, ["svd"], every=2) == {}
+
+
+@pytest.mark.slow
+def test_executor(run: Run, runs: Path) -> None:
+    """Two processes write the table that one does."""
+    argv = ("analyze", "runs", "--only", "progress", "--every", 2, "--set", "progress.cache=false")
+    assert run(*argv, "--executor", "process:2").code == 0
+    table = (runs / "report" / "tables" / "progress.measures.csv").read_bytes()
+    assert run(*argv, "--force").code == 0
+    assert (runs / "report" / "tables" / "progress.measures.csv").read_bytes() == table
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [(("measures", "none.pt"), "none.pt"), (("measures", "mlp.safetensors", "--task", "nothing"), "unknown task"),
+     (("analyze", "runs", "--every", 0), "every"), (("analyze", "runs", "--executor", "proces:2"), "did you mean 'process:N'"),
+     (("analyze", "runs", "--executor", "process:x"), "write process:4"), (("analyze", "runs", "--member", 2), "no member 2"),
+     (("analyze", "runs", "--set", "progress.measures=lss"), "unknown measure 'lss'; did you mean 'loss'"),
+     (("analyze", "runs", "--set", "progress.settings=local_complexity.maks=1"), "did you mean 'masks'"),
+     (("analyze", "runs", "--set", "progress.settings=local_complexity.masks=0"), "local_complexity: masks must be at least 1"),
+     (("analyze", "runs", "--set", "progress.settings=local_complexity.masks=x"), "must be int, got 'x'"),
+     (("analyze", "runs", "--set", "progress.settings=masks"), "write NAME.OPTION=VALUE"),
+     (("analyze", "runs", "--set", "progress.evry=2"), "did you mean 'every'")],
+)  # fmt: skip
+def test_bad_input(refused: Refused, runs: Path, argv: tuple[object, ...], message: str) -> None:
+    """Exit code 2, one message, nothing on standard output, nothing written."""
+    only = () if argv[0] == "measures" else ("--only", "progress")
+    assert message in refused(*argv, *only)
+
+
+def test_a_damaged_checkpoint_in_a_run(run: Run, runs: Path) -> None:
+    """The report is written, and says which step was left out."""
+    (runs / "runs" / "checkpoints" / f"step_{10:08}.safetensors").write_bytes(b"")
+    assert run("analyze", "runs", "--only", "progress").code == 0
+    notes = result(runs)["progress"]["notes"]
+    assert any(note.startswith("Step 10 was left out: ") for note in notes)
+
+
+def test_progress_is_told_on_standard_error_alone(run: Run, runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a terminal: the analysis and how many checkpoints; standard output holds the summary alone."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")
+    said: list[str] = []
+    monkeypatch.setattr("rich.progress.Progress.update", lambda self, line, description: said.append(description))
+    ran = run("analyze", "runs", "--only", "progress")
+    assert any("progress: 4 of 4 checkpoints measured" in line for line in said)
+    assert "checkpoints measured" not in ran.out
+
+
+def test_help_imports_nothing_heavy() -> None:
+    """Nor does the module of shared options."""
+    script = (
+        "import sys, interp.cli as cli\nsys.argv = ['interp', 'measures', '--help']\n"
+        "try: cli.main()\nexcept SystemExit: pass\n"
+        "print('HEAVY', [m for m in ('torch', 'transformer_lens', 'pandas', 'plotly') if m in sys.modules])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    assert done.stdout.splitlines()[-1] == "HEAVY []", done.stdout + done.stderr
+    assert "Example: interp measures" in done.stdout
+
+
+def test_ticks(trained: Path) -> None:
+    """How many are measured is told to the innermost watcher alone; without one, to nobody; a watcher goes with its block."""
+    outer: list[str] = []
+    inner: list[str] = []
+    tick("nobody")
+    with watched(outer.append):
+        with watched(inner.append):
+            progress(trained, ["loss"], cache=False)
+        with pytest.raises(RuntimeError), watched(inner.append):
+            raise RuntimeError
+        with watched(None):
+            tick("silenced")
+        tick("outside")
+    tick("nobody")
+    assert inner == [f"{n} of 4 checkpoints measured" for n in (1, 2, 3, 4)]
+    assert outer == ["outside"]
+
+
+@pytest.mark.parametrize(("spec", "message"), [("proces:2", "did you mean 'process:N'"), ("process:0", "cannot read")])
+def test_unknown_executors(trained: Path, spec: str, message: str) -> None:
+    with pytest.raises(InterpError, match=message):
+        track(interp.load(trained), NAMES, executor=spec)
+
+
+def test_executors_of_what_is_in_memory(trained: Path, fresh: Path) -> None:
+    """Other processes could not open it."""
+    one = interp.load(trained)
+    with pytest.raises(InterpError, match="was made in memory"):
+        track(replace(one, origin={}), NAMES, executor="process:2")
+    assert len(track(subject("plain"), ["loss"], executor="process:2").frame)  # one checkpoint needs no worker
+
+
+@pytest.mark.slow
+def test_workers(trained: Path) -> None:
+    """Bit for bit what one process finds, with a task that load was given."""
+    one = interp.load(trained, task=ModularArithmetic(7, train_fraction=0.5))
+    serial, found = track(one, cache=False), track(one, executor="process:2", cache=False)
+    assert same(found.frame, serial.frame)
+    assert (found.skipped, found.options, found.computed) == (serial.skipped, serial.options, serial.computed)
+
+
+@pytest.fixture
+def spread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the executor, jobs are opened anew as in another process, but here: that takes no seconds."""
+    workers = Workers(lambda: ThreadPoolExecutor(1), 2)
+    monkeypatch.setattr("interp.tracking.parse_executor", lambda spec: workers if spec else Workers(None, 1))  # type: ignore[arg-type]
+    monkeypatch.setattr("interp.tracking.torch.set_num_threads", lambda n: None)
+
+
+@pytest.mark.usefixtures("spread")
+@pytest.mark.parametrize("change", ["nothing", "member", "precision", "task"])
+def test_workers_measure_the_subject_as_it_is(trained: Path, change: str) -> None:
+    """What it was given after it was loaded counts in other processes too."""
+    one = interp.load(trained, member=int(change == "member"))
+    subtract = ModularArithmetic(7, "subtract", train_fraction=0.5).fit(one.model)
+    one = replace(one, **{"precision": {"precision": torch.float32}, "task": {"task": subtract}}.get(change, {}))
+    found = track(one, ["loss", "weight_norm"], executor="process:2", cache=False)
+    assert same(found.frame, track(one, ["loss", "weight_norm"], cache=False).frame)
+
+
+@pytest.mark.usefixtures("spread")
+def test_workers_that_cannot_open_it(runs: Path) -> None:
+    """The run is gone when they begin: an error with a sentence."""
+    one = interp.load(runs / "runs")
+    shutil.rmtree(runs / "runs")
+    with pytest.raises(InterpError, match="runs"):
+        track(one, NAMES, executor="process:2", cache=False)
