@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-CHI_SQUARE_95 = 3.841459  # of one degree of freedom
+LIMIT = -2 * math.log(1 - math.sqrt(0.95))  # 7.35: see `change_point`
 DECADES = 2.0  # a positive curve that spans as many is fitted in its logarithm
 
 
@@ -36,10 +37,12 @@ def change_point(steps: Sequence[int], values: Sequence[float]) -> Change | None
     """The change of level that leaves the least squares: of all splits in two parts, the best.
 
     The interval holds every split whose profile likelihood, for independent normal residuals, is not rejected at 95%:
-    ``n ln(RSS / RSS_min) <= 3.84`` (Hinkley 1970). Neighbouring checkpoints are alike, so that it is too narrow rather than
-    too wide; it never is narrower than the two checkpoints around the step. Every checkpoint counts once, whatever lies
-    between them; values that are not finite are left out. Positive curves over two decades or more are fitted in their
-    logarithm. A curve that changes twice has its larger change found.
+    ``n ln(RSS / RSS_min) <= 7.35``. On either side of the true step the log likelihood is a random walk that drifts down,
+    whose highest point exceeds x with probability exp(-x); of both sides, with 1 - (1 - exp(-x))^2 (Hinkley 1970,
+    Siegmund 1986). Neighbouring checkpoints are alike, so that the interval is too narrow rather than too wide; it never is
+    narrower than the two checkpoints around the step. Every checkpoint counts once, whatever lies between them; values that
+    are not finite are left out. Positive curves over two decades or more are fitted in their logarithm. A curve that
+    changes twice has its larger change found.
 
     Returns:
         None for fewer than four finite values, or a curve that is constant up to rounding.
@@ -51,10 +54,11 @@ def change_point(steps: Sequence[int], values: Sequence[float]) -> Change | None
     finite = np.isfinite(y)
     x, y = x[finite], y[finite]
     n = len(y)
-    if n < 4 or np.ptp(y) <= 1e-12 * np.abs(y).max():
+    size = np.abs(y).max() if n else 0.0
+    if n < 4 or np.ptp(y / size if size else y) <= 1e-12:
         return None
-    log = bool(y.min() > 0 and np.log10(y.max() / y.min()) >= DECADES)
-    z = np.log10(y) if log else y
+    log = bool(y.min() > 0 and np.log10(y.max()) - np.log10(y.min()) >= DECADES)
+    z = np.log10(y) if log else y / size
     z = (z - z.mean()) / z.std()  # the same answer in every unit
     split = np.arange(1, n)
     left = np.cumsum(z)[:-1]
@@ -62,7 +66,7 @@ def change_point(steps: Sequence[int], values: Sequence[float]) -> Change | None
     explained = left**2 / split + left**2 / (n - split)
     rest = np.maximum(n - explained, n * 1e-12)
     best = int(rest.argmin())
-    allowed = np.flatnonzero(n * np.log(rest / rest[best]) <= CHI_SQUARE_95)
+    allowed = np.flatnonzero(n * np.log(rest / rest[best]) <= LIMIT)
     k = best + 1
     level = (lambda part: float(10 ** np.log10(part).mean())) if log else (lambda part: float(part.mean()))
     return Change(

@@ -16,7 +16,7 @@ from interp.sites import hidden_sites
 from interp.snapshot import Snapshot
 from interp.subject import Subject
 from interp.tasks import SparseParity
-from interp.tracking import kept_steps, walk
+from interp.tracking import kept_steps, left_out, walk
 from probes.curves import first_step_above
 
 FEWEST = 5  # points; t-SNE's perplexity must be below their number
@@ -69,7 +69,11 @@ def clouds(
     index = torch.linspace(0, len(task.inputs) - 1, min(points, len(task.inputs))).round().long().unique()
     names = _names(subject, index)
     for snapshot in walk(subject, chosen, result.notes):
-        placed = tsne(_activations(snapshot, site or sites[-1], index), min(perplexity, (len(index) - 1) / 3), seed)
+        values = _activations(snapshot, site or sites[-1], index)
+        if not bool(values.isfinite().all()):
+            result.notes.append(left_out(snapshot.step, "the activations hold NaN or infinity"))
+            continue
+        placed = tsne(values, min(perplexity, (len(index) - 1) / 3), seed)
         rows += [(snapshot.step, int(i), n, x, y) for i, n, (x, y) in zip(index, names, placed.tolist(), strict=True)]
         result.figures[f"step {snapshot.step}"] = _draw(placed, names, f"Step {snapshot.step:,}: {site or sites[-1]}")
     result.tables["points"] = pd.DataFrame(rows, columns=pd.Index(["step", "example", "group", "x", "y"]))
@@ -117,5 +121,7 @@ def _draw(placed: Tensor, names: Sequence[str], title: str):
     figure = figures.lines({}, title=title, x_title="", y_title="")
     for group in groups:
         rows = [i for i, n in enumerate(names) if n == group]
-        figure.add_scatter(x=placed[rows, 0], y=placed[rows, 1], mode="markers", name=group, marker={"size": 5})
+        figure.add_scatter(
+            x=placed[rows, 0].numpy(), y=placed[rows, 1].numpy(), mode="markers", name=group, marker={"size": 5}
+        )
     return figure.update_layout(height=440).update_yaxes(scaleanchor="x")

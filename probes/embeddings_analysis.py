@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 
 import pandas as pd
@@ -11,14 +12,15 @@ from torch import Tensor
 
 from interp import figures
 from interp.analysis import Result, analysis
-from interp.errors import require_range
+from interp.errors import InterpError, MissingCapability, require_range
 from interp.subject import Subject
-from interp.tracking import kept_steps, open_step, walk
+from interp.tracking import kept_steps, left_out, open_step, walk
 from probes.dimension import effective_dimension
 from probes.embedding_views import Table, aligned, embedding_table, projected
 from probes.reduction import Reduction, pca
 
 COUNTS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
+NOT_FINITE = "the embeddings hold NaN or infinity"
 SCORED = 4  # steps at which the network is scored on its first components
 
 
@@ -35,12 +37,15 @@ def embeddings(subject: Subject, *, every: int = 1, frames: int = 40, project: b
     """
     require_range("frames", frames, 2)
     result, steps = Result(), kept_steps(subject, every, frames)
-    end = pca(embedding_table(open_step(subject, steps[-1])).rows)
+    end = pca(_last_table(subject, steps).rows)
     scored = set(kept_steps(subject, every, min(SCORED, len(steps)))) if len(steps) > 1 else set(steps)
     clouds: dict[int, Tensor] = {}
     rows, scores, first = [], [], None
     for snapshot in walk(subject, steps, result.notes):
         table = embedding_table(snapshot)
+        if not bool(table.rows.isfinite().all()):
+            result.notes.append(left_out(snapshot.step, NOT_FINITE))
+            continue
         own = pca(table.rows)
         points = (table.rows - own.mean) @ own.basis.directions[:2].T
         clouds[snapshot.step] = aligned(points, list(clouds.values())[-1]) if clouds else points
@@ -57,7 +62,7 @@ def embeddings(subject: Subject, *, every: int = 1, frames: int = 40, project: b
                 scores += [
                     {"step": snapshot.step, "axes of": label, **asdict(p)} for p in projected(snapshot, axes, counts)
                 ]
-    assert first is not None  # the last checkpoint was read
+    assert first is not None  # one checkpoint at least could be read
     result.tables["dimensions"] = pd.DataFrame(rows)
     _draw_clouds(result, clouds, first, end)
     if scores:
@@ -74,6 +79,24 @@ def embeddings(subject: Subject, *, every: int = 1, frames: int = 40, project: b
         f"{last['share of PC 0 and 1']:.0%} at the end"
     )
     return result
+
+
+def _last_table(subject: Subject, steps: Sequence[int]) -> Table:
+    """The embeddings of the last checkpoint whose are finite.
+
+    Raises:
+        InterpError: there is none.
+    """
+    for step in reversed(steps):
+        try:
+            table = embedding_table(open_step(subject, step))
+        except MissingCapability:
+            raise
+        except (InterpError, OSError):
+            continue  # told when its turn comes
+        if bool(table.rows.isfinite().all()):
+            return table
+    raise InterpError("no checkpoint has embeddings that are all finite")
 
 
 def _draw_clouds(result: Result, clouds: dict[int, Tensor], first: tuple[int, Table], end: Reduction) -> None:

@@ -12,13 +12,14 @@ import plotly.graph_objects as go
 
 from interp import figures
 from interp.analysis import Result, analysis
-from interp.errors import InterpError, UnknownName, require_range, unknown
+from interp.errors import MissingCapability, UnknownName, require_range, unknown
 from interp.subject import Subject
 from interp.training.members import varying
 from interp.training.phases import PHASES
 from interp.training.run import Run
 
 COLORS = dict(zip(PHASES, (figures.GREEN, figures.ORANGE, figures.BLUE, figures.GREY), strict=True))
+COMMON = "the run's"  # value of a setting that a member does not have for its own
 REPEATS = ("seed", "data_seed")  # what makes members repetitions of one another
 
 
@@ -48,7 +49,7 @@ def phases(
     require_range("threshold", threshold, 0, 1)
     run = Run(Path(subject.origin["source"]))
     if "train_accuracy" not in run.metrics:
-        raise InterpError("the run recorded no accuracies, so its networks have no phases")
+        raise MissingCapability("the run recorded no accuracies, so its networks have no phases")
     table = run.phases(threshold, limit=limit, gap=gap)
     across, down = axes(table, varying(run.plan.members), x, y)
     counts = Counter(table["phase"].tolist())
@@ -100,7 +101,7 @@ def diagram(table: pd.DataFrame, across: str | None, down: str | None) -> go.Fig
     if across is None:
         table, across = table.assign(network=table.index), "network"
     cells = _cells(table, across, down)
-    xs, ys = list(dict.fromkeys(c[0] for c in sorted(cells))), sorted({c[1] for c in cells})
+    xs, ys = (_ordered({place[side] for place in cells}) for side in (0, 1))
     code = np.full((len(ys), len(xs)), np.nan)
     text = [["" for _ in xs] for _ in ys]
     for (a, b), rows in cells.items():
@@ -132,11 +133,22 @@ def diagram(table: pd.DataFrame, across: str | None, down: str | None) -> go.Fig
 
 
 def _cells(table: pd.DataFrame, across: str, down: str | None) -> dict[tuple, pd.DataFrame]:
-    places = zip(table[across].tolist(), table[down].tolist() if down else [0] * len(table), strict=True)
     cells: dict[tuple, list[int]] = {}
-    for row, place in enumerate(places):
+    for row, place in enumerate(zip(_values(table, across), _values(table, down), strict=True)):
         cells.setdefault(place, []).append(row)
-    return {place: table.iloc[rows] for place, rows in sorted(cells.items())}
+    return {place: table.iloc[rows] for place, rows in cells.items()}
+
+
+def _values(table: pd.DataFrame, setting: str | None) -> list:
+    """A setting's values; a network that has none of its own has the run's."""
+    if setting is None:
+        return [0] * len(table)
+    return [COMMON if pd.isna(value) else value for value in table[setting].tolist()]
+
+
+def _ordered(values: set) -> list:
+    """Numbers by size, then text."""
+    return sorted(values, key=lambda v: (isinstance(v, str), v))
 
 
 def _hover(rows: pd.DataFrame) -> str:
@@ -152,6 +164,7 @@ def _boundaries(code: np.ndarray) -> list[dict]:
     """Lines between neighbouring cells of different phases."""
     line = {"color": "#222", "width": 2}
     rows, columns = code.shape
+    code = np.nan_to_num(code, nan=-1)  # cells without a network are alike
     shapes = [
         {"type": "line", "x0": j + 0.5, "x1": j + 0.5, "y0": i - 0.5, "y1": i + 0.5, "line": line}
         for i in range(rows) for j in range(columns - 1) if code[i, j] != code[i, j + 1]
@@ -169,9 +182,13 @@ def _short(value: object) -> str:
 
 def _steps(table: pd.DataFrame, column: str, across: str, down: str | None, title: str) -> go.Figure:
     """Median steps per cell, in their logarithm; blank where none reached the threshold."""
-    part = table.assign(row=table[down] if down else 0)
-    grid = part.pivot_table(index="row", columns=across, values=column, aggfunc="median", dropna=False)
+    cells = _cells(table, across, down)
+    xs, ys = (_ordered({place[side] for place in cells}) for side in (0, 1))
+    grid = np.full((len(ys), len(xs)), np.nan)
+    for (a, b), rows in cells.items():
+        reached = rows[column].dropna().to_numpy()
+        grid[ys.index(b), xs.index(a)] = np.median(reached) if len(reached) else np.nan
     return figures.heatmap(
-        grid.to_numpy(), log=True, unit="steps", x=[_short(v) for v in grid.columns], y=[_short(v) for v in grid.index],
+        grid, log=True, unit="steps", x=[_short(v) for v in xs], y=[_short(v) for v in ys] if down else [""],
         title=f"Steps to {title}", x_title=across, y_title=down or "", height=420 if down else 240,
     )  # fmt: skip

@@ -172,17 +172,32 @@ def _headline(leads: pd.DataFrame, n: int, memorised: int | None, generalised: i
     ]
     start = f"{n} checkpoints: {', '.join(said)} (accuracy of {threshold:g} for good)"
     window = last_window(leads)
-    main = main_curves(leads)
     test = leads.query(f"window == {window!r} and measure == 'accuracy' and where == 'test'")
     if test.empty:
         return start
-    before = [
-        str(m)
-        for m in main.query(f"window == {window!r} and leads_test_accuracy == 'yes' and explained >= 0.5")["measure"]
-    ]
+    before = leading(leads, window)
     named = ", ".join(before[:6]) + (f" and {len(before) - 6} more" if len(before) > 6 else "")
     change = f"change{'' if len(before) > 1 else 's'} before test accuracy (step {test['changes_at'].iloc[0]:,.0f})"
     return f"{start}; {named or 'no measure'} {change}"
+
+
+def leading(leads: pd.DataFrame, window: str) -> list[str]:
+    """The measures that lead test accuracy by a change that explains half of their variance or more, the earliest first.
+
+    A measure leads by the curve that stands for it; one that has numbers per layer alone, by any of them, which is named.
+    """
+    main = {str(m) for m in leads[leads["where"].isin(MAIN)]["measure"]}
+    found: dict[str, str] = {}
+    for row in leads.sort_values("changes_at").to_dict("records"):
+        name, where = row["measure"], row["where"]
+        leads_test = row["window"] == window and row["leads_test_accuracy"] == "yes" and row["explained"] >= 0.5
+        if leads_test and (name not in main or where == next(w for w in MAIN if w in set(_places(leads, name)))):
+            found.setdefault(name, name if name in main else f"{name} ({where})")
+    return list(found.values())
+
+
+def _places(leads: pd.DataFrame, measure: str) -> list[str]:
+    return [str(w) for m, w in zip(leads["measure"], leads["where"], strict=True) if m == measure]
 
 
 def _draw(

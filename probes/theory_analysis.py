@@ -18,7 +18,7 @@ from interp.errors import InterpError, MissingCapability, require_range
 from interp.snapshot import Snapshot
 from interp.subject import Subject
 from interp.tasks import ToyAddition
-from interp.tracking import kept_steps, progress, walk
+from interp.tracking import kept_steps, left_out, progress, walk
 from interp.training.run import Run
 from probes.effective_theory import effective_flow, grokking_rate, linear_probability
 from probes.parallelograms import equations, ideal, normalised, nullity, operation_of, parallelograms, samples_of
@@ -89,7 +89,8 @@ def embedding_rate(subject: Subject) -> float | None:
         return None
     plan = Run(source).plan
     own: dict[str, Any] = {**plan.optimizer.to_dict(), **plan.members[int(subject.origin.get("member", 0))]}
-    return float(own.get("embedding_lr") or own["lr"])
+    rate = own.get("embedding_lr")
+    return float(own["lr"] if rate is None else rate)
 
 
 def _probability(result: Result, p: int, own: int, draws: int) -> None:
@@ -117,8 +118,14 @@ def _trajectories(result: Result, subject: Subject, steps: list[int], lr: float)
     clouds: dict[int, Tensor] = {}
     for snapshot in walk(subject, steps, result.notes):
         table, samples, trained = operation_of(snapshot)
-        clouds[snapshot.step] = normalised(table).cpu()
+        if bool(table.isfinite().all()):
+            clouds[snapshot.step] = normalised(table).cpu()
+        else:
+            result.notes.append(left_out(snapshot.step, "the embeddings hold NaN or infinity"))
     seen = list(clouds)
+    if len(seen) < 2 or not bool(clouds[seen[0]].any()):
+        result.notes.append("No trajectories: they need two steps with finite embeddings, the first not all the same.")
+        return
     axis = torch.linalg.svd(clouds[seen[-1]], full_matrices=False).Vh[0]
     samples, trained = samples_of(subject.require_task())
     times = lr * (torch.tensor(seen, dtype=torch.float64) - seen[0])
@@ -160,9 +167,10 @@ def member_table(run: Run, every: int = 1, delta: float = 0.01, executor: str | 
             grokked.setdefault(row["member"], row["step"])
     table = pd.DataFrame.from_dict(last, orient="index").rename_axis("member")
     table["grokked_at"] = [grokked.get(m, math.nan) for m in table.index]
-    rates = [embedding_rate(run.subject(int(m))) or float("nan") for m in table.index]
+    rates = [embedding_rate(run.subject(int(m))) for m in table.index]
     table["predicted_steps"] = [
-        1 / (rate * lr) if rate else math.inf for rate, lr in zip(table["lambda_3"], rates, strict=True)
+        math.nan if lr is None else 1 / (rate * lr) if rate * lr else math.inf
+        for rate, lr in zip(table["lambda_3"], rates, strict=True)
     ]
     trained = [samples_of(run.plan.task.of_member(run.plan.members[int(m)]))[1] for m in table.index]
     table["train_fraction"] = [float(t.double().mean()) for t in trained]

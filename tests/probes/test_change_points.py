@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from probes.change_points import CHI_SQUARE_95, Change, change_point
+from probes.change_points import LIMIT, Change, change_point
 
 seeds = st.integers(0, 10**6)
 EXTREMES = {
@@ -36,7 +36,7 @@ def slow(x: np.ndarray, y: np.ndarray) -> Change:
     z = np.log(y) if log else y
     rest = {k: squares(z[:k]) + squares(z[k:]) for k in range(1, len(z))}
     best = min(rest, key=lambda k: rest[k])
-    inside = [k for k, r in rest.items() if len(z) * math.log(r / rest[best]) <= CHI_SQUARE_95]
+    inside = [k for k, r in rest.items() if len(z) * math.log(r / rest[best]) <= LIMIT]
     levels = [float(np.exp(p.mean()) if log else p.mean()) for p in (z[:best], z[best:])]
     return Change(
         float(x[best - 1] + x[best]) / 2,
