@@ -186,7 +186,17 @@ class _Pass:
         missing = [[one for one in row if one.key not in known] for row in due]
         self.result.kept = sum(map(len, due)) - sum(map(len, missing))
         jobs = [(step, row) for step, row in zip(self.steps, missing, strict=True) if row]
-        self._assemble(due, known, self._measure(jobs, workers))
+        measured: dict[int, StepFound] = {}
+        try:
+            self._measure(jobs, workers, measured)
+        except KeyboardInterrupt:
+            if self.cache is None:
+                raise
+            raise KeyboardInterrupt(
+                f"interrupted after {len(measured)} of {len(jobs)} checkpoints; what was measured is kept, and the same command "
+                "goes on from there"
+            ) from None
+        self._assemble(due, known, measured)
         return self.result
 
     def _digest(self, step: int) -> list[Any]:
@@ -265,9 +275,10 @@ class _Pass:
             self.cache = None
             return None
 
-    def _measure(self, jobs: Sequence[tuple[int, list[_Due]]], workers: Workers) -> dict[int, StepFound]:
-        """What every job found, by step; each is kept as soon as it is there, so that Ctrl-C loses one step's work."""
-        measured: dict[int, StepFound] = {}
+    def _measure(
+        self, jobs: Sequence[tuple[int, list[_Due]]], workers: Workers, measured: dict[int, StepFound]
+    ) -> None:
+        """Put what every job found into ``measured``, by step; each is kept at once, so that Ctrl-C loses one step's work."""
 
         def arrived(place: int, found: StepFound) -> None:
             step, row = jobs[place]
@@ -289,7 +300,6 @@ class _Pass:
         else:
             for place, (step, _) in enumerate(jobs):
                 arrived(place, measure_step(self.subject, step, wanted[place]))
-        return measured
 
     def _packed(self, steps: Sequence[int], wanted: Sequence[tuple[Wanted, ...]], workers: int) -> list[_Job]:
         threads = max(1, (os.cpu_count() or 1) // workers)
