@@ -22,6 +22,8 @@ from interp.tasks import Task
 from interp.tasks.binary import BinaryOperation
 
 DELTA = 0.01
+CHUNK = 20_000_000  # numbers at once
+LARGEST = 50_000_000  # entries of the rows x_s = e_i + e_j
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,17 +140,22 @@ def parallelograms(
     require_range("delta", delta, 0)
     if not bool(embeddings.isfinite().all()):
         return Found(math.nan, math.nan)
+    values = samples.combine(embeddings.double())
+    slack = ROUNDING * float(values.abs().amax())
     members, valid = (t.to(embeddings.device) for t in samples.classes)
-    values = samples.combine(embeddings.double())[members]  # [class, most, dim]
-    distance = torch.cdist(values, values, compute_mode="donot_use_mm_for_euclid_dist")
-    if samples.product:
-        distance = distance.square()
-    one = (distance <= delta + ROUNDING * values.abs().amax()) & valid[:, :, None] & valid[:, None, :]
-    upper = one.triu(1)
     known = trained.to(embeddings.device)[members] & valid
-    reached = known | (one & known[:, None, :]).any(-1)
-    total = samples.total
-    return Found(int(upper.sum()) / total if total else 0.0, int(reached.sum()) / len(samples.labels))
+    most = members.shape[1]
+    at_once = max(1, CHUNK // (most * (most + values.shape[1])))
+    found = reached = 0
+    for part in torch.arange(len(members), device=members.device).split(at_once):
+        own, there, given = values[members[part]], valid[part], known[part]  # [class, most, dim]
+        distance = torch.cdist(own, own, compute_mode="donot_use_mm_for_euclid_dist")
+        if samples.product:
+            distance = distance.square()
+        one = (distance <= delta + slack) & there[:, :, None] & there[:, None, :]
+        found += int(one.triu(1).sum())
+        reached += int((given | (one & given[:, None, :]).any(-1)).sum())
+    return Found(found / samples.total if samples.total else 0.0, reached / len(samples.labels))
 
 
 ROUNDING = 1e-12  # sums of floats that are equal on paper differ by this, relative to the largest
@@ -167,6 +174,10 @@ def equations(samples: Samples, trained: Bool[Tensor, "... sample"]) -> Float[Te
     if samples.product:
         raise MissingCapability("products of matrices give no linear equations, so the theory of sums does not apply")
     n = len(samples.pairs)
+    if n * samples.n_symbols > LARGEST:
+        raise MissingCapability(
+            f"the equations of {n:,} samples of {samples.n_symbols:,} symbols are too many to solve"
+        )
     rows = torch.zeros(n, samples.n_symbols, dtype=torch.float64)
     rows.index_put_((torch.arange(n)[:, None], samples.pairs), torch.tensor(1.0, dtype=torch.float64), accumulate=True)
     answers, label = samples.labels.unique(return_inverse=True)
@@ -260,6 +271,7 @@ def _ideal(snapshot: Snapshot) -> Found:
     return _ideal_of(samples, trained)
 
 
+@lru_cache(maxsize=64)
 def _is_linear(samples: Samples) -> bool:
     """Whether E_k = a + k b solves the operation, as in addition that is not reduced."""
     everything = torch.ones(len(samples.labels), dtype=torch.bool)
