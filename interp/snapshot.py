@@ -172,6 +172,7 @@ def is_matrix(name: str, weight: Tensor) -> bool:
 def matrices(weights: Mapping[str, Tensor]) -> Iterable[tuple[str, Tensor]]:
     """Weight matrices by name; stacks (heads, operands) one by one, as ``name[i]``. Biases of heads are no matrices.
 
+    >>> import torch
     >>> [name for name, _ in matrices({"W": torch.ones(2, 3), "b": torch.ones(3), "W_Q": torch.ones(2, 4, 3)})]
     ['W', 'W_Q[0]', 'W_Q[1]']
     """

@@ -443,7 +443,7 @@ def measure_step(subject: Subject, step: int, wanted: Sequence[Wanted]) -> StepF
         snapshot = open_step(subject, step)
     except (InterpError, OSError) as error:
         return StepFound(unreadable=str(error))
-    finite = all(bool(w.isfinite().all()) for w in snapshot.weights.values())
+    finite = bool(torch.stack([w.isfinite().all() for w in snapshot.weights.values()]).all())  # one transfer
     known, outcomes = choose([name for name, _ in wanted]), {}
     for name, options in wanted:
         outcome = _outcome(known[name], snapshot, options, finite)

@@ -15,6 +15,7 @@ def effective_dimension(points: Float[Tensor, "points dim"]) -> float:
 
     Source: METHODS C (Liu et al. 2022, figure 7). 0 where all points are the same.
 
+    >>> import torch
     >>> circle = torch.tensor([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [0.0, -1.0]])
     >>> round(effective_dimension(circle), 6), round(effective_dimension(circle[:2]), 6)
     (2.0, 1.0)

@@ -106,10 +106,6 @@ def last_step_cut(folder: Path) -> None:
     half("steps/step_20.safetensors", "steps/step_30.safetensors")(folder)
 
 
-def twice(folder: Path) -> None:
-    interp.save(make_mlp(seed=0), folder / "steps" / "again_10.safetensors")
-
-
 def two_sets(folder: Path) -> None:
     torch.save({"encoder": {"a.weight": torch.ones(2, 3)}, "head": {"b.weight": torch.ones(2, 3)}}, folder / "two.pt")
 
@@ -143,7 +139,6 @@ FILES: dict[str, tuple[Callable[[Path], None], str, tuple[str, ...]]] = {
     "empty folder": (lambda f: (f / "void").mkdir(), "void", ("void", "nothing")),
     "files without steps": (nameless, "mine", ("mine", "first.safetensors", "step")),
     "last step cut": (last_step_cut, "steps", ("step_30.safetensors", "truncated")),
-    "a step twice": (twice, "steps", ("step 10", "again_10.safetensors", "step_10.safetensors")),
     "several sets": (two_sets, "two.pt", ("two.pt", "encoder", "head", "--key")),
     "both ways": (lambda _: None, "square.pt", ("square.pt", "--layout linear_chain:orientation=out_in", "in_out")),
 }  # fmt: skip
@@ -258,8 +253,8 @@ OPTIONS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "unknown option": (("--set", "fourier.tpo=1"), ("'tpo'", "did you mean 'top'")),
     "option of another type": (("--set", "fourier.top=many"), ("fourier.top", "int", "'many'")),
     "option that is none of a few": (("--set", "ablation.value=men"), ("ablation.value", "mean, zero, resample", "'men'")),
-    "--set without a value": (("--set", "fourier.top"), ("'fourier.top'", "ANALYSIS.OPTION=VALUE")),
-    "--set without an analysis": (("--set", "top=3"), ("'top=3'", "ANALYSIS.OPTION=VALUE")),
+    "--set without a value": (("--set", "fourier.top"), ("'fourier.top'", "NAME.OPTION=VALUE")),
+    "--set without an analysis": (("--set", "top=3"), ("'top=3'", "NAME.OPTION=VALUE")),
     "unknown hook point": (
         ("--only", "pca", "--set", "pca.site=layers.0.hook_pots"), ("'layers.0.hook_pots'", "layers.0.hook_post")
     ),
