@@ -7,7 +7,7 @@ from torch import Tensor
 from circuits.modes import Definition, Table, mode_losses, project
 from interp.measures import measure
 from interp.snapshot import Snapshot
-from probes.fourier_measures import Frequencies, key_frequencies
+from probes.fourier_measures import Frequencies, checked, final_frequencies
 
 PARTS = ("all", "train", "test")
 
@@ -52,7 +52,7 @@ def excluded_loss(
 
 
 def _projected(snapshot: Snapshot, frequencies: Frequencies, definition: Definition, *, keep: bool) -> dict[str, float]:
-    table, chosen = table_of(snapshot), list(frequencies or [])
+    table, chosen = table_of(snapshot), checked(snapshot, frequencies)
     if definition == "nanda2d":
         return dict(zip(PARTS, mode_losses(table, [chosen], keep=keep)[0].tolist(), strict=True))
     loss = project(table, chosen, definition, keep=keep)
@@ -72,7 +72,7 @@ def frequency_loss(snapshot: Snapshot, *, frequencies: Frequencies = None) -> di
     Args:
         frequencies: one by one; the key frequencies of the last checkpoint by default.
     """
-    table, chosen = table_of(snapshot), list(frequencies or [])
+    table, chosen = table_of(snapshot), checked(snapshot, frequencies)
     if not chosen:
         return {}
 
@@ -87,4 +87,4 @@ def frequency_loss(snapshot: Snapshot, *, frequencies: Frequencies = None) -> di
 
 
 for _one in (restricted_loss, excluded_loss, frequency_loss):
-    _one.anchored(key_frequencies)
+    _one.anchored(final_frequencies)

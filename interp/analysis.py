@@ -150,6 +150,7 @@ def analyze(
     dtype: torch.dtype | None = torch.float64,
     seed: int = 0,
     progress: Callable[[str], None] | None = None,
+    shared: Mapping[str, Any] | None = None,
 ) -> Outcomes:
     """Run every analysis that applies, or those named; one that fails does not stop the others.
 
@@ -159,6 +160,7 @@ def analyze(
         dtype: the model is computed in this; None leaves it as it was loaded.
         seed: of the global generators, set anew before every analysis.
         progress: called with each analysis' name before it starts.
+        shared: options for every analysis that has them, such as ``every``, where its own does not say otherwise.
 
     Raises:
         UnknownName: an analysis or option that does not exist; nothing has run then.
@@ -182,15 +184,17 @@ def analyze(
             continue
         if progress is not None:
             progress(name)
-        outcomes[name] = _run(known[name], subject, (options or {}).get(name, {}), seed)
+        outcomes[name] = _run(known[name], subject, (options or {}).get(name, {}), seed, shared or {})
     return outcomes
 
 
-def _run(one: Analysis, subject: Subject, given: Mapping[str, Any], seed: int) -> Outcome:
+def _run(one: Analysis, subject: Subject, given: Mapping[str, Any], seed: int, shared: Mapping[str, Any]) -> Outcome:
     missing = subject.lacks(one.needs)
     if missing:
         return Outcome(one.name, "skipped", one.summary, reason=missing[0])
-    parsed, started = one.parse(given), time.perf_counter()
+    own = {o.name for o in one.options}
+    parsed = one.parse({**{n: v for n, v in shared.items() if n in own}, **given})
+    started = time.perf_counter()
     torch.manual_seed(seed)
     try:
         result = one.function(subject, **parsed)

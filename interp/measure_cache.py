@@ -84,6 +84,14 @@ def file_digest(path: Path) -> str:
     return _digest(str(path), state.st_size, state.st_mtime_ns)
 
 
+def contents_digest(path: Path) -> str:
+    """A file's digest, or that of the names, sizes and times of a folder's files; empty for what is not there."""
+    if path.is_file():
+        return file_digest(path)
+    files = sorted(f for f in path.rglob("*") if f.is_file()) if path.is_dir() else []
+    return key(*((str(f), f.stat().st_size, f.stat().st_mtime_ns) for f in files)) if files else ""
+
+
 @lru_cache(maxsize=100_000)
 def _digest(path: str, size: int, changed: int) -> str:
     return sha256(Path(path))

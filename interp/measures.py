@@ -8,6 +8,7 @@ they run in one pass (`interp.tracking`). Ours are registered just as a stranger
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import inspect
 import math
 import re
@@ -86,15 +87,26 @@ class Measure:
 
     @property
     def fingerprint(self) -> str:
-        """Digest of the source that computes it: results of another version are not taken for this one's."""
+        """Digest of the source that computes it, its own file and the suite's: results of other code are not taken for its."""
         function = inspect.unwrap(self.function)
         code = function if inspect.isroutine(function) else type(function)  # an object that is called
-        return source_digest(inspect.getsourcefile(code) or "")
+        return source_digest(inspect.getsourcefile(code) or "") + suite_digest()
+
+
+def source_digest(path: str) -> str:
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16] if path and Path(path).is_file() else ""
 
 
 @lru_cache
-def source_digest(path: str) -> str:
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16] if path and Path(path).is_file() else ""
+def suite_digest() -> str:
+    """Digest of every module of the suite: a measure rests on more than the file that it stands in."""
+    digest = hashlib.sha256()
+    for package in ("interp", "probes", "circuits"):
+        found = importlib.util.find_spec(package)
+        for folder in (found.submodule_search_locations or []) if found else []:
+            for file in sorted(Path(folder).rglob("*.py")):
+                digest.update(file.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 def measure(

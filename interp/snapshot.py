@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from typing import Any, TypeVar
 
+import torch
 from torch import Tensor
 
 from interp.activations import Activations, capture
@@ -30,6 +31,7 @@ class Snapshot:
     """
 
     def __init__(self, subject: Subject):
+        subject.refuse_hooks()  # a copy in another dtype would be without them
         self.subject = subject.cast()
         self._shared: dict[str, Any] = {}
 
@@ -51,12 +53,18 @@ class Snapshot:
         return {name: p.detach() for name, p in self.model.named_parameters()}
 
     @cached_property
+    def finite(self) -> bool:
+        """Whether all weights are finite; one transfer from the device."""
+        return bool(torch.stack([w.isfinite().all() for w in self.weights.values()]).all())
+
+    @cached_property
     def matrices(self) -> dict[str, Tensor]:
         """Every weight matrix ``[in, out]`` by name; stacks, such as a weight per head, one by one."""
         return dict(matrices(self.weights))
 
     @cached_property
     def _pass(self) -> Activations:
+        self.subject.refuse_hooks()
         reader, task = reading(self.model, self.task), self.task
         names = dict.fromkeys([*hidden_sites(reader), *filter(None, map(reader.reads, self.weights))])
         if not names:

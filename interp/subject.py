@@ -137,12 +137,20 @@ class Subject:
             InterpError: hooks are installed. These are the logits of the untouched model; under hooks, run the model itself.
         """
         task = self.require_task()
-        if any(point._forward_hooks for point in self.model.hook_dict.values()):
-            raise InterpError(f"{self.name}: hooks are installed on the model; remove them, or run the model itself")
+        self.refuse_hooks()
         if self._logits is None or self._logits[0] != self._state(task):
             self.keep_logits(table_logits(self.model.cast(self.precision), task, batch_size))
         assert self._logits is not None
         return self._logits[1]
+
+    def refuse_hooks(self) -> None:
+        """What is kept, and measured, is of the untouched model.
+
+        Raises:
+            InterpError: hooks are installed.
+        """
+        if any(point._forward_hooks for point in self.model.hook_dict.values()):
+            raise InterpError(f"{self.name}: hooks are installed on the model; remove them, or run the model itself")
 
     def keep_logits(self, logits: Tensor) -> None:
         """Take logits that a forward pass over all examples has given already for those of `logits`."""

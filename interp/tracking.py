@@ -21,7 +21,7 @@ from interp import __version__
 from interp.checkpoints import load
 from interp.checkpoints.series import CheckpointSeries, weights_digest
 from interp.errors import InterpError, MissingCapability, require_range
-from interp.measure_cache import MeasureCache, file_digest, key
+from interp.measure_cache import MeasureCache, contents_digest, file_digest, key
 from interp.measures import Measure, choose, plain
 from interp.measures import measures as find_measures
 from interp.parallel import Workers, parse_executor, run_jobs
@@ -51,6 +51,7 @@ class Tracking:
         errors: by measure: at which step it failed first, and how.
         nonfinite: steps whose weights are not all finite.
         notes: what else the reader should hear of.
+        member: which network of the run.
         computed, kept: numbers of (checkpoint, measure) pairs that were measured now, and that were known.
     """
 
@@ -63,6 +64,7 @@ class Tracking:
     notes: list[str] = field(default_factory=list)
     computed: int = 0
     kept: int = 0
+    member: int = 0
 
 
 def progress(
@@ -74,10 +76,13 @@ def progress(
     executor: str | None = None,
     cache: bool = True,
     members: Iterable[int] | None = None,
+    device: str = "auto",
+    dtype: torch.dtype = torch.float64,
 ) -> pd.DataFrame:
     """Measures over all checkpoints: a tidy table ``step, member, measure, where, value``.
 
-    What could not be measured is said in the table's ``attrs``: ``skipped``, ``errors``, ``unreadable``, ``notes``.
+    What could not be measured is said in the table's ``attrs``: ``skipped``, ``errors``, ``unreadable``, ``nonfinite``, ``notes``
+    (of several members, by member and name).
 
     Args:
         source: a path, a Run (all its members), a Subject, or a series alone (then weights alone are measured).
@@ -87,33 +92,37 @@ def progress(
         executor: ``"process:4"`` or ``"dask:ADDRESS"`` spreads the checkpoints over workers.
         cache: use what was measured before, and keep what is measured now.
         members: of a Run or a path; all of a Run, and the first of a path, by default.
+        device, dtype: where and in what the networks of a Run or a path are computed.
 
     Raises:
         InterpError: an unknown measure or option, or nothing that can be read.
     """
     found: list[Tracking] = []
-    for subject in _subjects(source, members):
+    for subject in _subjects(source, members, device, dtype):
         found.append(track(subject, measures, options=options, every=every, executor=executor, cache=cache))
     if not found:
         raise InterpError("no members were asked for, so there is nothing to measure")
     frame = pd.concat([one.frame for one in found], ignore_index=True)
     for name in ("skipped", "errors", "unreadable"):
-        frame.attrs[name] = {k: v for one in found for k, v in getattr(one, name).items()}
+        said = [(one, k, v) for one in found for k, v in getattr(one, name).items()]
+        frame.attrs[name] = {k if len(found) == 1 else (one.member, k): v for one, k, v in said}
+    frame.attrs["nonfinite"] = [s if len(found) == 1 else (one.member, s) for one in found for s in one.nonfinite]
     frame.attrs["notes"] = list(dict.fromkeys(note for one in found for note in one.notes))
     return frame
 
 
-def _subjects(source: Any, members: Iterable[int] | None) -> list[Subject]:
+def _subjects(source: Any, members: Iterable[int] | None, device: str, dtype: torch.dtype) -> Iterator[Subject]:
     if isinstance(source, Subject):
-        return [source]
-    if isinstance(source, CheckpointSeries):
+        yield source
+    elif isinstance(source, CheckpointSeries):
         if not len(source):
             raise InterpError("the series has no checkpoints, so there is nothing to measure")
-        return [Subject("series", source[-1], series=source, step=source.steps[-1])]
-    if isinstance(source, (str, Path)):
-        return [load(source, member=m) for m in (members if members is not None else [0])]
-    chosen = range(len(source)) if members is None else members
-    return [source.subject(m) for m in chosen]
+        yield Subject("series", source[-1], series=source, step=source.steps[-1])
+    else:
+        path = source if isinstance(source, (str, Path)) else source.path
+        usual = [0] if isinstance(source, (str, Path)) else range(len(source))
+        for member in usual if members is None else members:
+            yield replace(load(path, member=member, device=device), precision=dtype)
 
 
 def track(
@@ -166,6 +175,7 @@ class _Pass:
         self.subject, self.chosen, self.given, self.result = subject, chosen, given, result
         self.asked = asked  # measures whose options a user has set: what they refuse ends the run
         self.member = int(subject.origin.get("member", 0))
+        result.member = self.member
         self.steps = kept_steps(subject, every)
         self.cache = MeasureCache() if cache else None
         self.common = self._common()
@@ -176,6 +186,7 @@ class _Pass:
         subject, device = self.subject, self.subject.model.device.type
         task = None if subject.task is None else task_to_dict(subject.task)
         read = [str(subject.origin.get(name)) for name in ("layout", "key", "dtype")]
+        read += [contents_digest(Path(str(getattr(subject.task, name)))) for name in getattr(subject.task, "paths", ())]
         return [__version__, task, subject.model.config.to_dict(), str(subject.precision), device, self.member, *read]
 
     def run(self, workers: Workers) -> Tracking:
@@ -249,12 +260,14 @@ class _Pass:
         self.result.options = {name: self.given[name] for name in self.chosen}
 
     def _last(self) -> Snapshot:
-        """The last checkpoint that can be read."""
+        """The last checkpoint that can be read and whose weights are finite."""
         for step in reversed(self.steps):
             try:
-                return open_step(self.subject, step)
+                snapshot = open_step(self.subject, step)
             except (InterpError, OSError):
                 continue  # told when its turn comes
+            if snapshot.finite:
+                return snapshot
         return Snapshot(self.subject)
 
     def _get(self, keys: Iterable[str]) -> dict[str, Any]:
@@ -283,6 +296,7 @@ class _Pass:
         def arrived(place: int, found: StepFound) -> None:
             step, row = jobs[place]
             measured[step] = found
+            self._refuse(found)
             good = {n: o for n, o in found.outcomes.items() if "error" not in o}
             self._put({one.key: good[one.name] for one in row if one.key and one.name in good})
             self.result.computed += len(found.outcomes)
@@ -301,11 +315,18 @@ class _Pass:
             for place, (step, _) in enumerate(jobs):
                 arrived(place, measure_step(self.subject, step, wanted[place]))
 
+    def _refuse(self, found: StepFound) -> None:
+        """End the run where a measure cannot work with the options that a user has set for it."""
+        for name, outcome in found.outcomes.items():
+            if outcome.get("refused") and name in self.asked:
+                raise InterpError(f"{name}: {outcome['error']}")
+
     def _packed(self, steps: Sequence[int], wanted: Sequence[tuple[Wanted, ...]], workers: int) -> list[_Job]:
         threads = max(1, (os.cpu_count() or 1) // workers)
         subject = self.subject
         own = dict(subject.origin), subject.task, subject.precision, str(subject.model.device)
-        return [_Job(*own, step, row, threads) for step, row in zip(steps, wanted, strict=True)]
+        n = 1 if subject.series is None else len(subject.series)
+        return [_Job(*own, step, row, threads, n) for step, row in zip(steps, wanted, strict=True)]
 
     def _assemble(
         self, due: Sequence[list[_Due]], known: Mapping[str, Outcome], measured: Mapping[int, StepFound]
@@ -323,8 +344,6 @@ class _Pass:
                 bad |= bool(outcome.get("nonfinite"))
                 if "skipped" in outcome:
                     self.result.skipped.setdefault(name, outcome["skipped"])
-                elif outcome.get("refused") and name in self.asked:
-                    raise InterpError(f"{name}: {outcome['error']}")
                 elif "error" in outcome:
                     self.result.errors.setdefault(name, f"step {step}: {outcome['error']}")
                 elif "values" not in outcome:
@@ -380,17 +399,19 @@ class _Job:
     step: int
     wanted: tuple[Wanted, ...]
     threads: int
+    steps: int
 
 
 def measure_in_worker(job: _Job) -> StepFound:
     """A job in a process of its own; the run is opened once per process."""
     torch.set_num_threads(job.threads)
-    subject = _opened(tuple(sorted(job.origin.items())), job.device)
+    subject = _opened(tuple(sorted(job.origin.items())), job.device, job.steps)
     return measure_step(replace(subject, task=job.task, precision=job.precision), job.step, job.wanted)
 
 
 @lru_cache(maxsize=4)
-def _opened(origin: tuple[tuple[str, Any], ...], device: str) -> Subject:
+def _opened(origin: tuple[tuple[str, Any], ...], device: str, steps: int) -> Subject:
+    """A run with so many checkpoints: one that has grown since is opened anew."""
     return load(**dict(origin), device=device)
 
 
@@ -443,7 +464,7 @@ def measure_step(subject: Subject, step: int, wanted: Sequence[Wanted]) -> StepF
         snapshot = open_step(subject, step)
     except (InterpError, OSError) as error:
         return StepFound(unreadable=str(error))
-    finite = bool(torch.stack([w.isfinite().all() for w in snapshot.weights.values()]).all())  # one transfer
+    finite = snapshot.finite
     known, outcomes = choose([name for name, _ in wanted]), {}
     for name, options in wanted:
         outcome = _outcome(known[name], snapshot, options, finite)

@@ -79,6 +79,10 @@ def clouds(
     result.tables["points"] = pd.DataFrame(rows, columns=pd.Index(["step", "example", "group", "x", "y"]))
     result.metrics = {"points": len(index), "steps": [int(s) for s in chosen]}
     result.headline = f"{len(index)} examples at steps {', '.join(f'{s:,}' for s in chosen)}"
+    if perplexity > (len(index) - 1) / 3:
+        result.notes.append(
+            f"The perplexity is {(len(index) - 1) / 3:.3g}, a third of the points, in place of {perplexity:g}."
+        )
     result.notes.append("t-SNE keeps neighbourhoods; distances between clusters, and their sizes, mean nothing.")
     return result
 

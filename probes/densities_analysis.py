@@ -38,7 +38,7 @@ def densities(subject: Subject, *, every: int = 1, bins: int = 80, steps: int = 
 
     Args:
         every: take every n-th checkpoint, counted back from the last.
-        bins: of the histogram, over the range that holds 99.8% of the entries of all steps.
+        bins: of the histogram, over the range that holds 99.8% of the entries of the first, middle and last step.
         steps: at most so many checkpoints.
     """
     require_range("bins", bins, 2)
@@ -68,7 +68,7 @@ def densities(subject: Subject, *, every: int = 1, bins: int = 80, steps: int = 
     result.metrics = {"checkpoints": len(seen), "matrices": len(found)}
     result.headline = f"{len(found)} weight matrices at {len(seen)} steps"
     if len(found) > SHOWN:
-        result.notes.append(f"The first {SHOWN} of {len(found)} matrices are drawn.")
+        result.notes.append(f"The first {SHOWN} of {len(found)} matrices are drawn, and in the table.")
     return result
 
 

@@ -38,7 +38,7 @@ def embeddings(subject: Subject, *, every: int = 1, frames: int = 40, project: b
     require_range("frames", frames, 2)
     result, steps = Result(), kept_steps(subject, every, frames)
     end = pca(_last_table(subject, steps).rows)
-    scored = set(kept_steps(subject, every, min(SCORED, len(steps)))) if len(steps) > 1 else set(steps)
+    scored = {steps[round(i * (len(steps) - 1) / (SCORED - 1))] for i in range(SCORED)}
     clouds: dict[int, Tensor] = {}
     rows, scores, first = [], [], None
     for snapshot in walk(subject, steps, result.notes):
@@ -101,11 +101,11 @@ def _last_table(subject: Subject, steps: Sequence[int]) -> Table:
 
 def _draw_clouds(result: Result, clouds: dict[int, Tensor], first: tuple[int, Table], end: Reduction) -> None:
     step, table = first
-    final = table.rows - table.rows.mean(0)
+    centred = table.rows - table.rows.mean(0)
     result.figures["through time"] = slider(
         {s: points.cpu() for s, points in clouds.items()}, title="Embeddings on their first two principal components"
     )
-    on_end = final @ end.basis.directions[:2].T
+    on_end = centred @ end.basis.directions[:2].T
     if on_end.shape[1] == 2:
         labels = list(map(str, range(len(on_end))))
         result.figures["start on final axes"] = figures.scatter(

@@ -25,14 +25,14 @@ def _shares(snapshot: Snapshot) -> Tensor:
     return snapshot.share("logit shares", lambda: fourier.logit_shares(_cube(snapshot)).on_difference)
 
 
-def _checked(snapshot: Snapshot, frequencies: Frequencies) -> list[int]:
+def checked(snapshot: Snapshot, frequencies: Frequencies) -> list[int]:
     """Each frequency once, if it is one."""
     chosen = list(dict.fromkeys(frequencies or []))
     fourier.check_frequencies(chosen, snapshot.subject.require_cyclic().order)
     return chosen
 
 
-def key_frequencies(last: Snapshot) -> dict[str, Any]:
+def final_frequencies(last: Snapshot) -> dict[str, Any]:
     """The key frequencies of the last checkpoint, which are followed through all of them.
 
     Raises:
@@ -56,7 +56,7 @@ def mode_power(snapshot: Snapshot, *, frequencies: Frequencies = None) -> dict[s
     Args:
         frequencies: one by one; the key frequencies of the last checkpoint by default.
     """
-    share, chosen = _shares(snapshot).tolist(), _checked(snapshot, frequencies)
+    share, chosen = _shares(snapshot).tolist(), checked(snapshot, frequencies)
     return {**{f"frequency {k}": share[k] for k in chosen}, "others": sum(share[1:]) - sum(share[k] for k in chosen)}
 
 
@@ -72,7 +72,7 @@ def embedding_power(snapshot: Snapshot, *, frequencies: Frequencies = None) -> d
     Args:
         frequencies: one by one; the key frequencies of the last checkpoint by default.
     """
-    found, chosen = {}, _checked(snapshot, frequencies)
+    found, chosen = {}, checked(snapshot, frequencies)
     for name, table in tables.embedding_tables(snapshot.subject).items():
         share = fourier.shares(fourier.spectrum(table)).tolist()
         found |= {f"{name} frequency {k}": share[k] for k in chosen}
@@ -92,4 +92,4 @@ def spectral_gini(snapshot: Snapshot) -> dict[str, float]:
 
 
 for _one in (mode_power, embedding_power):
-    _one.anchored(key_frequencies)
+    _one.anchored(final_frequencies)

@@ -186,11 +186,12 @@ def leading(leads: pd.DataFrame, window: str) -> list[str]:
 
     A measure leads by the curve that stands for it; one that has numbers per layer alone, by any of them, which is named.
     """
+    leads = leads[leads["window"] == window]
     main = {str(m) for m in leads[leads["where"].isin(MAIN)]["measure"]}
     found: dict[str, str] = {}
     for row in leads.sort_values("changes_at").to_dict("records"):
         name, where = row["measure"], row["where"]
-        leads_test = row["window"] == window and row["leads_test_accuracy"] == "yes" and row["explained"] >= 0.5
+        leads_test = row["leads_test_accuracy"] == "yes" and row["explained"] >= 0.5
         if leads_test and (name not in main or where == next(w for w in MAIN if w in set(_places(leads, name)))):
             found.setdefault(name, name if name in main else f"{name} ({where})")
     return list(found.values())
@@ -220,6 +221,10 @@ def _draw(
             curves, title=f"{name}: {one.summary if one else ''}", y_title=str(name), background=background, marks=marks,
             log_y=bool(one and one.log and positive),
         )  # fmt: skip
+        if len(curves) > figures.LEGEND:
+            result.notes.append(
+                f"{name}: the first {figures.LEGEND} of its {len(curves)} curves are drawn; the table has all."
+            )
     result.lead = "accuracy" if "accuracy" in result.figures else "which leads"
 
 

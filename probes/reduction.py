@@ -15,6 +15,7 @@ from interp.activations import capture
 from interp.analysis import Result, analysis
 from interp.errors import InterpError, require_range
 from interp.sites import Site, hidden_sites, resolve_sites
+from interp.snapshot import matrices
 from interp.subject import Subject
 from interp.tasks import BinaryOperation
 from probes.basis import Basis
@@ -124,22 +125,18 @@ def svd_analysis(subject: Subject, *, top: int = 64) -> Result:
     """
     require_range("top", top, 1)
     rows, curves, skipped = [], {}, []
-    for name, parameter in subject.model.named_parameters():
-        if parameter.ndim < 2 or name.rpartition(".")[2].startswith("b_"):  # biases of heads are no matrices
+    for label, matrix in matrices(dict(subject.model.named_parameters())):
+        matrix = matrix.detach()
+        if not bool(matrix.isfinite().all()):
+            skipped.append(label)
             continue
-        stack = parameter.detach().reshape(-1, *parameter.shape[-2:])
-        for i, matrix in enumerate(stack):
-            label = name if len(stack) == 1 else f"{name}[{i}]"
-            if not bool(matrix.isfinite().all()):
-                skipped.append(label)
-                continue
-            s = torch.linalg.svdvals(matrix.double())
-            rows.append(
-                {"matrix": label, "shape": "x".join(map(str, matrix.shape)), "spectral norm": float(s[0]),
-                 "effective rank": effective_rank(s), "participation ratio": participation_ratio(s),
-                 "full rank": min(matrix.shape)}
-            )  # fmt: skip
-            curves[label] = (list(range(1, min(top, len(s)) + 1)), s[:top].cpu().numpy())
+        s = torch.linalg.svdvals(matrix.double())
+        rows.append(
+            {"matrix": label, "shape": "x".join(map(str, matrix.shape)), "spectral norm": float(s[0]),
+             "effective rank": effective_rank(s), "participation ratio": participation_ratio(s),
+             "full rank": min(matrix.shape)}
+        )  # fmt: skip
+        curves[label] = (list(range(1, min(top, len(s)) + 1)), s[:top].cpu().numpy())
     if not rows:
         raise InterpError(f"no weight matrix is finite: {', '.join(skipped)}")
     table = pd.DataFrame(rows)

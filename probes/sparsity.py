@@ -38,18 +38,17 @@ def activation_sparsity(
     "activation_sparsity", order=20, needs=("activations",), summary="share of hidden activations below tau, by layer"
 )
 def sparsity(snapshot: Snapshot, *, tau: float = 0.01, form: Form = "auto", part: Part = "train") -> dict[str, float]:
-    """`activation_sparsity` of every hidden layer where the answer is read.
+    r"""`activation_sparsity` of every hidden layer where the answer is read.
 
     Args:
         tau: the threshold. The source does not give its own.
-        form: ``published`` (a < tau), ``absolute`` (\\|a\\| < tau), or ``auto``: absolute where a unit can be negative.
+        form: ``published`` (a < tau) or ``absolute`` (abs(a) < tau), the same for ReLU; ``auto`` is absolute.
         part: of the split, over whose inputs the mean is taken: train, test, or all.
     """
     require_range("tau", tau, 0)
     found = {}
     for site, values in rows_of(snapshot, part).items():
-        absolute = form == "absolute" or (form == "auto" and bool((values < 0).any()))
-        found[site] = float(activation_sparsity(values, tau, absolute=absolute))
+        found[site] = float(activation_sparsity(values, tau, absolute=form != "published"))
     return found
 
 

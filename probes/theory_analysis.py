@@ -87,7 +87,10 @@ def embedding_rate(subject: Subject) -> float | None:
     source = Path(subject.origin.get("source", ""))
     if not (source / "run.json").is_file():
         return None
-    plan = Run(source).plan
+    try:
+        plan = Run(source).plan
+    except InterpError:  # a stranger's run.json
+        return None
     own: dict[str, Any] = {**plan.optimizer.to_dict(), **plan.members[int(subject.origin.get("member", 0))]}
     rate = own.get("embedding_lr")
     return float(own["lr"] if rate is None else rate)
@@ -148,14 +151,22 @@ def _trajectories(result: Result, subject: Subject, steps: list[int], lr: float)
     result.figures["trajectories"] = figure.update_layout(height=440)
 
 
-def member_table(run: Run, every: int = 1, delta: float = 0.01, executor: str | None = None) -> pd.DataFrame:
+def member_table(
+    run: Run,
+    every: int = 1,
+    delta: float = 0.01,
+    executor: str | None = None,
+    *,
+    device: str = "auto",
+    dtype: torch.dtype = torch.float64,
+) -> pd.DataFrame:
     """One row per member: train samples, lambda_3, predicted and measured steps to the linear structure, RQI and accuracies.
 
     ``grokked_at`` is the first checkpoint with an RQI above 0.95 (NaN: none), ``predicted_steps`` is ``1 / (lambda_3 lr)``
     (infinite where the train set forces no line).
     """
     options = {"rqi": {"delta": delta}, "predicted_accuracy": {"delta": delta}}
-    frame = progress(run, MEASURES, options=options, every=every, executor=executor)
+    frame = progress(run, MEASURES, options=options, every=every, executor=executor, device=device, dtype=dtype)
     if frame.empty:
         raise InterpError("no checkpoint of the run could be measured")
     last: dict[int, dict[str, float]] = {}
@@ -178,7 +189,9 @@ def member_table(run: Run, every: int = 1, delta: float = 0.01, executor: str | 
 
 
 def _members(result: Result, subject: Subject, every: int, delta: float, executor: str | None) -> None:
-    table = member_table(Run(subject.origin["source"]), every, delta, executor)
+    table = member_table(
+        Run(subject.origin["source"]), every, delta, executor, device=str(subject.model.device), dtype=subject.precision
+    )
     result.tables["members"] = table
     for real, predicted, most, title in (
         ("accuracy", "predicted_accuracy", "ideal_accuracy", "Accuracy"), ("rqi", "ideal_rqi", None, "RQI")

@@ -27,9 +27,9 @@ from interp.cli.options import (
     Step,
     Task,
     check_names,
-    give_all,
     parse_names,
     parse_settings,
+    shared_options,
 )
 from interp.cli.progress import working
 from interp.cli.train import app as train
@@ -138,13 +138,13 @@ def analyze(
     check_output(out, force=force)
     names, options = parse_names(only), parse_settings(set_ or [])
     check_names(names, options)
-    give_all(options, names, every=every, executor=executor)
+    shared = shared_options(names, every=every, executor=executor)
     from interp.checkpoints import load
     from interp.checkpoints.load import resolve_dtype
 
     resolved = resolve_dtype(dtype)
     subject = load(source, task=task, layout=layout, key=key, step=step, member=member, device=device)
-    _report(subject, out, names, options, resolved, seed, force)
+    _report(subject, out, names, options, resolved, seed, force, shared)
 
 
 @app.command(
@@ -332,6 +332,7 @@ def _report(
     dtype: Any,
     seed: int,
     force: bool,
+    shared: Mapping[str, Any] | None = None,
 ) -> None:
     from rich.console import Console
 
@@ -350,7 +351,7 @@ def _report(
             tell(now)
 
         with watched(lambda text: tell(f"{now}: {text}")):
-            outcomes = run(subject, only, options, dtype=dtype, seed=seed, progress=tell_analysis)
+            outcomes = run(subject, only, options, dtype=dtype, seed=seed, progress=tell_analysis, shared=shared)
         tell("writing the report")
         page = write(subject, outcomes, out, force=force)
     console = Console(highlight=False, soft_wrap=True, emoji=False)

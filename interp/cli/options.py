@@ -67,15 +67,22 @@ def parse_settings(settings: list[str]) -> dict[str, dict[str, Any]]:
     return parse(settings, "--set", "fourier.top=5")
 
 
-def give_all(options: dict[str, dict[str, Any]], only: list[str] | None, **common: Any) -> dict[str, dict[str, Any]]:
-    """The options with those that several analyses share put where an analysis has them and its own are not set."""
-    from interp.analysis import analyses as find
+def shared_options(only: list[str] | None, **common: Any) -> dict[str, Any]:
+    """The options that several analyses have in common, as far as they were typed.
 
-    for name, one in find()[0].items():
-        for option, value in common.items():
-            if value is not None and option in {o.name for o in one.options} and (only is None or name in only):
-                options.setdefault(name, {}).setdefault(option, value)
-    return options
+    Raises:
+        InterpError: none of the analyses has such an option, or there is no such executor.
+    """
+    from interp.analysis import analyses as find
+    from interp.parallel import parse_executor
+
+    typed = {name: value for name, value in common.items() if value is not None}
+    chosen = [one for name, one in find()[0].items() if only is None or name in only]
+    for name in typed:
+        if not any(name == option.name for one in chosen for option in one.options):
+            raise InterpError(f"none of {', '.join(one.name for one in chosen)} has the option --{name}; leave it out")
+    parse_executor(typed.get("executor"))
+    return typed
 
 
 def check_names(only: list[str] | None, options: dict[str, dict[str, Any]]) -> None:

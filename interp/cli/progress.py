@@ -66,7 +66,7 @@ def working() -> Iterator[Callable[[str], None]]:
     from rich.console import Console
 
     console = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
-    columns = rich.SpinnerColumn(), rich.TextColumn("{task.description}"), rich.TimeElapsedColumn()
+    columns = rich.SpinnerColumn(), rich.TextColumn("{task.description}", markup=False), rich.TimeElapsedColumn()
     with rich.Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         line = bar.add_task("starting")
         yield lambda text: bar.update(line, description=text)

@@ -100,7 +100,7 @@ def compare(found: Tracking, step: int, values: dict[str, dict[str, float]]) -> 
 
 
 def plain_loop(file: Path, names: list[str]) -> dict[str, dict[str, float]]:
-    """Measure by measure: the file is opened and the model run for each, as one would write it first."""
+    """Measure by measure: the file is opened and, where it is needed, the model run for each, as one would write it first."""
     known = choose(names)
     return {
         name: PLAIN_MEASURES.get(name, lambda s, n=name: known[n](Snapshot(s), **OPTIONS.get(n, {})))(opened(file))
@@ -109,7 +109,11 @@ def plain_loop(file: Path, names: list[str]) -> dict[str, dict[str, float]]:
 
 
 def opened(file: Path) -> Subject:
-    subject = interp.load(file, device="cpu").cast(torch.float64)
+    return interp.load(file, device="cpu").cast(torch.float64)
+
+
+def run(subject: Subject) -> Subject:
+    """With the outputs of one whole forward pass."""
     subject.keep_logits(outputs(subject.model, subject))
     return subject
 
@@ -128,11 +132,11 @@ def hidden(subject: Subject) -> Tensor:
 
 
 def loss(subject: Subject) -> dict[str, float]:
-    return {"all": float(subject.require_task().losses(subject.logits()).mean())}
+    return {"all": float(subject.require_task().losses(run(subject).logits()).mean())}
 
 
 def accuracy(subject: Subject) -> dict[str, float]:
-    return {"all": float(subject.require_task().correct(subject.logits()).double().mean())}
+    return {"all": float(subject.require_task().correct(run(subject).logits()).double().mean())}
 
 
 def sparsity(subject: Subject) -> dict[str, float]:
@@ -155,7 +159,7 @@ def dimension(subject: Subject) -> dict[str, float]:
 @torch.no_grad()
 def complexity(subject: Subject) -> dict[str, float]:
     task, found = subject.require_task(), {}
-    train, clean = task.inputs[task.train_indices], subject.logits()[task.train_indices]
+    train, clean = task.inputs[task.train_indices], run(subject).logits()[task.train_indices]
     for name in ("blocks.0.mlp.W_in", "blocks.0.mlp.W_out", "unembed.W_U"):
         weight = subject.model.get_parameter(name)
         total = 0.0
@@ -167,11 +171,11 @@ def complexity(subject: Subject) -> dict[str, float]:
 
 
 def projected(keep: bool) -> Callable[[Subject], dict[str, float]]:
-    return lambda subject: {"all": project(Table(subject), KEYS, "nanda2d", keep=keep).all}
+    return lambda subject: {"all": project(Table(run(subject)), KEYS, "nanda2d", keep=keep).all}
 
 
 def frequency_loss(subject: Subject) -> dict[str, float]:
-    table = Table(subject)
+    table = Table(run(subject))
     return {f"without {k}": project(table, [k], "nanda2d", keep=False).all for k in KEYS} | {
         f"{k} alone": project(table, [k], "nanda2d", keep=True).all for k in KEYS
     }

@@ -15,7 +15,7 @@ from interp.errors import MissingCapability
 from interp.snapshot import Snapshot
 from interp.tasks import SparseParity, ToyAddition
 from probes.fourier import gini
-from probes.fourier_measures import embedding_power, key_frequencies, mode_power, spectral_gini
+from probes.fourier_measures import embedding_power, final_frequencies, mode_power, spectral_gini
 from tests.circuits.cppns import dense as cppn
 from tests.models import P, make, subject
 from tests.probes.test_analyses import TASKS, written
@@ -72,7 +72,7 @@ def test_known_amplitudes(name: str, keys: list[int], amplitudes: list[float]) -
     assert set(mode_power(one)) == set(expected) | {"others"}
     other = next(k for k in range(1, 7) if k not in keys)
     assert mode_power(one, frequencies=(other,)) == pytest.approx({f"frequency {other}": 0, "others": 1}, abs=1e-9)
-    assert key_frequencies(Snapshot(one))["frequencies"] == sorted(keys, key=lambda k: -expected[f"frequency {k}"])
+    assert final_frequencies(Snapshot(one))["frequencies"] == sorted(keys, key=lambda k: -expected[f"frequency {k}"])
 
 
 @pytest.mark.parametrize("name", sorted(TASKS))

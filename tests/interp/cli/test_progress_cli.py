@@ -18,7 +18,7 @@ import torch
 
 import interp
 from interp import InterpError, ModularArithmetic
-from interp.cli.options import give_all
+from interp.cli.options import shared_options
 from interp.measures import measure, measures
 from interp.parallel import Workers
 from interp.ticking import tick, watched
@@ -89,16 +89,14 @@ def test_every(run: Run, runs: Path) -> None:
     assert same(table, progress(runs / "runs", every=2))
 
 
-def test_give_all() -> None:
-    """Options that several have go where there are such, and only to analyses that were asked for."""
-    every = give_all({}, None, every=2, executor=None)
-    assert {"progress", "densities"} <= set(every)
-    assert "fourier" not in every
-    assert all(o == {"every": 2} for o in every.values())
-    assert give_all({"progress": {"every": "7"}}, ["progress"], every=2, executor="process:2") == {
-        "progress": {"every": "7", "executor": "process:2"}
-    }
-    assert give_all({}, ["svd"], every=2) == {}
+def test_shared_options() -> None:
+    """What was typed, if an analysis that was asked for has it."""
+    assert shared_options(None, every=2, executor=None) == {"every": 2}
+    assert shared_options(["progress"], every=2, executor="process:2") == {"every": 2, "executor": "process:2"}
+    with pytest.raises(InterpError, match="none of svd has the option --every"):
+        shared_options(["svd"], every=2)
+    with pytest.raises(InterpError, match="unknown executor"):
+        shared_options(None, executor="foo:2")
 
 
 @pytest.mark.slow
