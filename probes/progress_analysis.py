@@ -186,7 +186,7 @@ def leading(leads: pd.DataFrame, window: str) -> list[str]:
 
     A measure leads by the curve that stands for it; one that has numbers per layer alone, by any of them, which is named.
     """
-    leads = leads[leads["window"] == window]
+    leads = leads.query(f"window == {window!r}")
     main = {str(m) for m in leads[leads["where"].isin(MAIN)]["measure"]}
     found: dict[str, str] = {}
     for row in leads.sort_values("changes_at").to_dict("records"):
