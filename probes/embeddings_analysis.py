@@ -19,7 +19,7 @@ from probes.dimension import effective_dimension
 from probes.embedding_views import Table, aligned, embedding_table, projected
 from probes.reduction import Reduction, pca
 
-COUNTS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
+COUNTS = (1, 2, 3, 4, 6, 8, 12, 16, 32, 64)
 NOT_FINITE = "the embeddings hold NaN or infinity"
 SCORED = 4  # steps at which the network is scored on its first components
 

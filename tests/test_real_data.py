@@ -122,7 +122,13 @@ def test_five_digit_addition_loads_whole(data: Path) -> None:
     assert torch.equal(model["blocks.0.attn.W_Q"], kept["blocks.0.attn.W_Q"].transpose(1, 2))
     assert one.provenance.stored_devices == ("cuda:0",)
     outcomes: Outcomes = interp.analyze(one)
-    assert {n for n, o in outcomes.items() if o.status == "ok"} == {"curves", "svd", "weights"}
+    assert {n for n, o in outcomes.items() if o.status == "ok"} == {
+        "curves",
+        "progress",
+        "embeddings",
+        "svd",
+        "weights",
+    }
     assert all("no task is known" in outcomes[n].reason for n in ("performance", "fourier", "ablation"))
 
 
