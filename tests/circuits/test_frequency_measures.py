@@ -51,7 +51,7 @@ def sets_of(n: int) -> list[list[int]]:
     return [[], *([k] for k in every), every[:2], every]
 
 
-def compare(one: Subject, sets: Sequence[Sequence[int]], rel: float = 1e-9) -> None:
+def assert_agrees(one: Subject, sets: Sequence[Sequence[int]], rel: float = 1e-9) -> None:
     table = Table(one)
     for keep in (True, False):
         found = mode_losses(table, sets, keep=keep)
@@ -66,7 +66,7 @@ def compare(one: Subject, sets: Sequence[Sequence[int]], rel: float = 1e-9) -> N
 def test_many_sets_are_one_by_one(name: str, kind: str) -> None:
     """Every operation, p even and odd and as small as 2, outputs outside of the group, an empty test set."""
     one = network(CASES[name], kind)
-    compare(one, sets_of(Table(one).n))
+    assert_agrees(one, sets_of(Table(one).n))
 
 
 @pytest.mark.parametrize("name", ["add", "even", "multiply", "divide"])
@@ -74,7 +74,7 @@ def test_many_sets_are_one_by_one(name: str, kind: str) -> None:
 def test_logits_of_any_size(name: str, scale: float) -> None:
     """From next to nothing over the range of exp to several thousands: the losses stay those of log_softmax."""
     one = network(CASES[name], "mlp", scale)
-    compare(one, sets_of(Table(one).n))
+    assert_agrees(one, sets_of(Table(one).n))
 
 
 def test_the_scales_pass_the_range_of_exp() -> None:

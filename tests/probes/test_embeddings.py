@@ -220,7 +220,7 @@ RUNS: dict[str, Callable[[Path], interp.Run]] = {
 }  # fmt: skip
 
 
-def well(outcomes: interp.analysis.Outcomes) -> None:
+def assert_well(outcomes: interp.analysis.Outcomes) -> None:
     """Nothing failed, and what was skipped says why."""
     assert not {name: o.error for name, o in outcomes.items() if o.status == "failed"}
     assert all(len(o.reason.split()) > 3 for o in outcomes.values() if o.status == "skipped")
@@ -232,15 +232,15 @@ HISTORY = ("progress", "embeddings", "densities", "clouds", "theory", "phases")
 @pytest.mark.parametrize("name", RUNS)
 def test_every_analysis_on_every_kind_of_run(name: str, tmp_path: Path) -> None:
     """Done, or skipped with a sentence; of images, the history alone."""
-    well(interp.analyze(RUNS[name](tmp_path).subject(), HISTORY if name.startswith("image") else None))
+    assert_well(interp.analyze(RUNS[name](tmp_path).subject(), HISTORY if name.startswith("image") else None))
 
 
 def test_every_analysis_on_two_more(demo: Subject, toy: interp.Run) -> None:
     """A member of toy addition; the history of the shipped run."""
-    well(interp.analyze(toy.subject(1)))
+    assert_well(interp.analyze(toy.subject(1)))
     options = {
         "progress": {"every": 4, "measures": "mode_power"},
         "clouds": {"points": 40},
         "embeddings": {"frames": 2},
     }
-    well(interp.analyze(demo, HISTORY, options))
+    assert_well(interp.analyze(demo, HISTORY, options))

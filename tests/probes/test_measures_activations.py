@@ -130,7 +130,7 @@ def by_loop(one: Subject, name: str, share: float, masks: int, index: Tensor) ->
     return np.array(found)
 
 
-def compare(one: Subject, names: set[str], index: Tensor, **options: object) -> None:
+def assert_agrees(one: Subject, names: set[str], index: Tensor, **options: object) -> None:
     found = local_complexity(one, masks=3, **options)
     assert set(found) == names | {f"{what} of {name}" for what in ("std", "mean") for name in names}
     for name in names:
@@ -146,8 +146,8 @@ def test_complexity_of_the_layers_behind_attention(name: str) -> None:
     one = subject(name)
     last = f"blocks.{one.model.config.n_layers - 1}.mlp." if name in TRANSFORMERS else "layers."
     names = {n for n, w in one.model.named_parameters() if n.startswith((last, "unembed.")) and ".b" not in n}
-    compare(one, names, one.require_task().train_indices)
-    compare(one, names, one.require_task().test_indices, part="test")
+    assert_agrees(one, names, one.require_task().train_indices)
+    assert_agrees(one, names, one.require_task().test_indices, part="test")
 
 
 @pytest.mark.parametrize("name", ["plain", "layer norm", "no mlp", "per operand", "product", "shared sum"])
@@ -155,8 +155,8 @@ def test_complexity_of_any_layer(name: str) -> None:
     """Attention and embeddings, through the whole forward pass; heads together, biases of heads never."""
     one = subject(name)
     names = {n for n, _ in one.model.named_parameters() if ".W" in n}
-    compare(one, names, one.require_task().train_indices, layers="*")
-    compare(one, {n for n in names if ".W_E" in n}, torch.arange(P * P), layers="*W_E", part="all")
+    assert_agrees(one, names, one.require_task().train_indices, layers="*")
+    assert_agrees(one, {n for n in names if ".W_E" in n}, torch.arange(P * P), layers="*W_E", part="all")
 
 
 @pytest.mark.parametrize("name", ["hinge", "bce", "lstm"])
@@ -164,8 +164,8 @@ def test_complexity_of_a_single_output(name: str, tmp_path: Path) -> None:
     """One output z is the pair (0, z); of an LSTM the readout alone, unless more is asked for."""
     one = lstm(tmp_path) if name == "lstm" else parity(name)
     default = {"unembed.W_U"} if name == "lstm" else {"layers.0.W", "layers.1.W", "unembed.W_U"}
-    compare(one, default, one.require_task().train_indices)
-    compare(
+    assert_agrees(one, default, one.require_task().train_indices)
+    assert_agrees(
         one, {n for n, _ in one.model.named_parameters() if ".W" in n}, one.require_task().train_indices, layers="*"
     )
 
