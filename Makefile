@@ -4,6 +4,9 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
+# tests of whole analyses, whose shapes their parts' tests have checked already
+WHOLE := progress_analysis phases_analysis theory_analysis embeddings densities_clouds
+
 .PHONY: demo test lint types shapes slow bench clean
 
 demo: $(VENV)/.run
@@ -23,7 +26,7 @@ types: $(VENV)/.dev
 # hypothesis does not like the random sampling of beartype inside its strategies
 shapes: $(VENV)/.dev
 	$(BIN)/python -m pytest tests/probes tests/circuits -k "not refusals and not laws" \
-		--jaxtyping-packages=probes,circuits,beartype.beartype
+		--jaxtyping-packages=probes,circuits,beartype.beartype $(WHOLE:%=--ignore=tests/probes/test_%.py)
 
 # twenty kills, dead workers, whole trainings over Dask
 slow: $(VENV)/.dev
