@@ -15,7 +15,6 @@ from interp.analysis import Result, analysis
 from interp.errors import InterpError, MissingCapability, require_range
 from interp.subject import Subject
 from interp.tracking import kept_steps, left_out, open_step, walk
-from probes.dimension import effective_dimension
 from probes.embedding_views import Table, aligned, embedding_table, projected
 from probes.reduction import Reduction, pca
 
@@ -52,7 +51,7 @@ def embeddings(subject: Subject, *, every: int = 1, frames: int = 40, project: b
         first = first or (snapshot.step, table)
         share = own.explained.cumsum(0)
         rows.append(
-            {"step": snapshot.step, "effective dimension": effective_dimension(table.rows),
+            {"step": snapshot.step, "effective dimension": own.effective_rank,
              "share of PC 0": float(share[0]), "share of PC 0 and 1": float(share[:2][-1])}
         )  # fmt: skip
         if project and subject.task is not None and snapshot.step in scored:
