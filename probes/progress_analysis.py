@@ -187,18 +187,15 @@ def leading(leads: pd.DataFrame, window: str) -> list[str]:
     A measure leads by the curve that stands for it; one that has numbers per layer alone, by any of them, which is named.
     """
     leads = leads.query(f"window == {window!r}")
-    main = {str(m) for m in leads[leads["where"].isin(MAIN)]["measure"]}
+    main = main_curves(leads).to_dict("records")
+    standing = {row["measure"]: row["where"] for row in main if row["where"] in MAIN}
     found: dict[str, str] = {}
     for row in leads.sort_values("changes_at").to_dict("records"):
         name, where = row["measure"], row["where"]
         leads_test = row["leads_test_accuracy"] == "yes" and row["explained"] >= 0.5
-        if leads_test and (name not in main or where == next(w for w in MAIN if w in set(_places(leads, name)))):
-            found.setdefault(name, name if name in main else f"{name} ({where})")
+        if leads_test and standing.get(name, where) == where:
+            found.setdefault(name, name if name in standing else f"{name} ({where})")
     return list(found.values())
-
-
-def _places(leads: pd.DataFrame, measure: str) -> list[str]:
-    return [str(w) for m, w in zip(leads["measure"], leads["where"], strict=True) if m == measure]
 
 
 def _draw(
