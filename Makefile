@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+# a process for every core and a thread for each: threads of small tensors only wait for each other
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 8 --dist worksteal
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 # tests of whole analyses, whose shapes their parts' tests have checked already
@@ -13,7 +15,7 @@ demo: $(VENV)/.run
 	$(BIN)/interp demo --out report
 
 test: $(VENV)/.dev lint types shapes
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -25,7 +27,7 @@ types: $(VENV)/.dev
 # the shapes in the signatures, checked at every call; tests of bad shapes would be stopped before our own message, and
 # hypothesis does not like the random sampling of beartype inside its strategies
 shapes: $(VENV)/.dev
-	$(BIN)/python -m pytest tests/probes tests/circuits -k "not refusals and not laws" \
+	$(PYTEST) tests/probes tests/circuits -k "not refusals and not laws" \
 		--jaxtyping-packages=probes,circuits,beartype.beartype $(WHOLE:%=--ignore=tests/probes/test_%.py)
 
 # twenty kills, dead workers, whole trainings over Dask
