@@ -34,7 +34,7 @@ def write_set(folder: Path, joint: str = "-", gz: bool = False) -> Path:
     folder.mkdir(exist_ok=True)
     for name, array in FILES.items():
         path = folder / (name.replace("-idx", f"{joint}idx") + (".gz" if gz else ""))
-        path.write_bytes(gzip.compress(idx(array)) if gz else idx(array))
+        path.write_bytes(gzip.compress(idx(array), mtime=0) if gz else idx(array))
     return folder
 
 
@@ -109,7 +109,7 @@ def test_members_share_the_arrays(tmp_path: Path) -> None:
     a, b = (Digits(str(tmp_path), n_train=4, seed=seed) for seed in (1, 2))
     assert a.inputs.data_ptr() == b.inputs.data_ptr()
     (tmp_path / "train-images-idx3-ubyte").unlink()
-    (tmp_path / "train-images-idx3-ubyte.gz").write_bytes(gzip.compress(idx(255 - TRAIN)))
+    (tmp_path / "train-images-idx3-ubyte.gz").write_bytes(gzip.compress(idx(255 - TRAIN), mtime=0))
     torch.testing.assert_close(Digits(str(tmp_path), n_train=4).inputs[:4], 1 - a.inputs[:4])
 
 
@@ -120,7 +120,7 @@ def test_members_share_the_arrays(tmp_path: Path) -> None:
         ("train-images-idx3-ubyte", idx(TRAIN)[:20], "declares 72 bytes .* holds 4"),
         ("train-images-idx3-ubyte", idx(TRAIN) + b"x", "holds more"),
         ("train-images-idx3-ubyte", idx(TRAIN)[:10], "within its header"),
-        ("train-images-idx3-ubyte", gzip.compress(idx(TRAIN))[:-12], "truncated or damaged"),
+        ("train-images-idx3-ubyte", gzip.compress(idx(TRAIN), mtime=0)[:-12], "truncated or damaged"),
         ("train-images-idx3-ubyte", idx(TRAIN_LABELS), "3 dimensions: it starts with 00000801"),
         ("train-images-idx3-ubyte", struct.pack(">4I", 0x803, 2**31, 2**10, 28), "above"),
         ("train-images-idx3-ubyte", struct.pack(">4I", 0x803, 0, 28, 28), "empty"),
