@@ -7,10 +7,12 @@ from typing import Any
 
 _EXPORTS = {
     **dict.fromkeys(
-        ("Ablate", "Patch", "Scale", "Keep", "Remove", "Zero", "Mean", "Resample", "Fixed"),
+        ("Ablate", "Patch", "Freeze", "Scale", "Add", "Keep", "Remove"),
         "circuits.interventions",
     ),
+    **dict.fromkeys(("Zero", "Mean", "Resample", "Fixed"), "circuits.values"),
     "applied": "circuits.apply",
+    "freeze": "circuits.apply",
     "ablate": "circuits.ablation",
     "single_entries": "circuits.directions",
     "random_directions": "circuits.directions",
@@ -24,7 +26,7 @@ _EXPORTS = {
 }
 MODULES = (
     "ablation", "apply", "directions", "effects", "frequencies", "interventions", "modes", "nulls", "pruning", "reduction",
-    "rendering", "sweep_scores", "sweeps",
+    "rendering", "sweep_scores", "sweeps", "values",
 )  # fmt: skip
 __all__ = sorted(_EXPORTS)
 

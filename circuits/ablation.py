@@ -36,7 +36,7 @@ def ablate(
     subject: Subject,
     kind: Kind | None = None,
     *,
-    value: Value = Mean(),  # noqa: B008  a frozen value
+    value: Value = Mean(),
     basis: Basis | None = None,
     site: str | None = None,
     groups: Sequence[Sequence[int]] | None = None,

@@ -1,8 +1,9 @@
 """`applied`: the only code that installs interventions.
 
 1. Sites are resolved before anything is installed, so a wrong name leaves the model as it was.
-2. Interventions on one hook point act in the order given, after any hooks that the user has already installed there.
-3. What was installed is removed by handle when the block ends, however it ends; other hooks stay.
+2. Values made of a reference set are computed before anything is installed, so from the untouched network.
+3. Interventions on one hook point act in the order given, after any hooks that the user has already installed there.
+4. What was installed is removed by handle when the block ends, however it ends; other hooks stay.
 """
 
 from __future__ import annotations
@@ -14,10 +15,13 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from circuits.interventions import Intervention
+from circuits.interventions import Freeze, Intervention, Replacing
+from interp.activations import capture
 from interp.errors import InterpError
 from interp.hooked.base import HookedModel
-from interp.sites import Site, resolve_sites
+from interp.sites import Site, SitePattern, resolve_sites
+from interp.subject import Subject
+from interp.tasks import Task
 
 
 class NoEffect(InterpError):
@@ -82,7 +86,7 @@ class Record(Sequence[Entry]):
                 raise NoEffect(
                     f"{entry.intervention} never fired: {entry.site.name} was not reached by any forward pass"
                 )
-            if entry.change == 0.0:
+            if entry.change == 0.0 and not entry.intervention.idle:
                 raise NoEffect(
                     f"{entry.intervention} fired {entry.fired} times and changed nothing; pass strict=False if that is meant"
                 )
@@ -90,11 +94,12 @@ class Record(Sequence[Entry]):
 
 @contextmanager
 def applied(
-    model: HookedModel, interventions: Intervention | Sequence[Intervention], *, strict: bool = True
+    model: HookedModel | Subject, interventions: Intervention | Sequence[Intervention], *, strict: bool = True
 ) -> Iterator[Record]:
     """Run what is inside the block with the interventions in place.
 
     Args:
+        model: a hooked model; a `Subject` for its model, whose task then says what ``Mean(reference="train")`` means.
         interventions: one or several; a glob on a site applies at every hook point that it matches.
         strict: an intervention that never fired or changed nothing raises when the block ends.
 
@@ -117,10 +122,10 @@ def applied(
     1
     """
     given = [interventions] if isinstance(interventions, Intervention) else list(interventions)
-    entries = [Entry(i, site) for i in given for site in resolve_sites(model, i.site)]
-    record, handles = Record(entries), []
+    model, task = (model.model, model.task) if isinstance(model, Subject) else (model, None)
+    record, handles = Record([Entry(i, s) for i, s in settled(model, given, task)]), []
     try:
-        for entry in entries:
+        for entry in record.entries:
             point: nn.Module = model.hook_dict[entry.site.name]
             handles.append(point.register_forward_hook(_hook(entry, model.axes_of(entry.site.name))))
         yield record
@@ -129,6 +134,48 @@ def applied(
             handle.remove()
     if strict:
         record.check()
+
+
+def settled(
+    model: HookedModel, interventions: Sequence[Intervention], task: Task | None = None
+) -> list[tuple[Intervention, Site]]:
+    """Every intervention at every hook point that its site names, with its reference set's mean as a constant.
+
+    Raises:
+        UnknownSite: a site that matches no hook point.
+        InterpError: a reference set that nothing is known of, or that the model cannot run on.
+    """
+    found = []
+    for intervention in interventions:
+        if isinstance(intervention, Replacing):
+            intervention = intervention.bound(task)
+        inputs = intervention.value.inputs if isinstance(intervention, Replacing) else None
+        sites = resolve_sites(model, intervention.site)
+        if inputs is None:
+            found += [(intervention, site) for site in sites]
+            continue
+        assert isinstance(intervention, Replacing)
+        acts = capture(model, inputs, {site.name for site in sites})
+        found += [(intervention.settled(acts[s.name], model.axes_of(s.name), s), s) for s in sites]
+    return found
+
+
+def freeze(model: HookedModel, inputs: Tensor, sites: SitePattern) -> list[Freeze]:
+    """Interventions that hold sites at what they are in the untouched run on ``inputs``.
+
+    Freeze attention patterns or LayerNorm scales to see what an ablation does with them as they were.
+
+    >>> import torch
+    >>> from interp import HookedMLP, MLPConfig
+    >>> from circuits.interventions import Ablate
+    >>> model, x = HookedMLP(MLPConfig((4, 4), 3, d_in=2)).init_weights(seed=0), torch.ones(1, 2)
+    >>> with applied(model, [Ablate("layers.0.hook_post"), *freeze(model, x, "layers.1.hook_pre")]):
+    ...     frozen = model(x)
+    >>> bool(torch.equal(frozen, model(x)))
+    True
+    """
+    acts = capture(model, inputs, sites)
+    return [Freeze(site, acts[str(site)]) for site in resolve_sites(model, sites)]
 
 
 def _hook(entry: Entry, axes: Sequence[str]) -> Callable[..., Tensor]:

@@ -2,124 +2,35 @@
 
 An intervention is data. It prints, compares, goes into a result, and can be run again; `applied` is the only code that
 installs it. The site says where (a hook point and, optionally, positions, heads, units or directions of a Basis); a
-value says what takes the place of what was there.
+value says what takes the place of what was there. Several at one hook point act in the order given, each on what the
+one before has left.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 from torch import Tensor
 
+from circuits.values import Comparable, Fixed, Mean, Resample, Value, Zero
 from interp.errors import InterpError
-from interp.sites import Site, find_axis
+from interp.sites import Site
 from probes.basis import Basis
 
+if TYPE_CHECKING:
+    from interp.tasks import Task
 
-class _Comparable:
-    """Equality by content for dataclasses that hold tensors."""
-
-    def __eq__(self, other: object) -> bool:
-        if type(other) is not type(self):
-            return NotImplemented
-        pairs = ((getattr(self, f.name), getattr(other, f.name)) for f in fields(self))  # type: ignore[arg-type]
-        return all(
-            torch.equal(a.cpu(), b.cpu()) if isinstance(a, Tensor) and isinstance(b, Tensor) else bool(a == b)
-            for a, b in pairs
-        )
-
-    def __hash__(self) -> int:
-        return hash((type(self).__name__, str(getattr(self, "site", ""))))
+__all__ = [
+    "Ablate", "Add", "Fixed", "Freeze", "Intervention", "Keep", "Mean", "Patch", "Remove", "Resample", "Scale", "Value", "Zero",
+    "describe",
+]  # fmt: skip
 
 
-class Value(_Comparable, ABC):
-    """What takes the place of an activation. `of` gives a tensor that broadcasts over it.
-
-    ``mask`` is True where the activation will be replaced, None where all of it will.
-    """
-
-    needs_all_positions = False  # whether the result depends on positions other than the replaced one
-
-    @abstractmethod
-    def of(self, activation: Tensor, axes: Sequence[str], mask: Tensor | None = None) -> Tensor: ...
-
-
-@dataclass(frozen=True, eq=False)
-class Zero(Value):
-    """Nothing. Misleads where 0 is far from what the next layer ever sees: then `Mean` is the milder cut."""
-
-    def of(self, activation: Tensor, axes: Sequence[str], mask: Tensor | None = None) -> Tensor:
-        return torch.zeros((), dtype=activation.dtype, device=activation.device)
-
-
-@dataclass(frozen=True, eq=False)
-class Mean(Value):
-    """The mean over named axes of the site in the same forward pass, accumulated in float64.
-
-    The batch of that pass is the reference: give the whole input table at once, as the experiments do. Over the part that
-    the site selects: at ``pos=-1`` a mean over ``("batch", "pos")`` is that position's mean, so that ablating twice is
-    ablating once.
-    """
-
-    over: tuple[str, ...] = ("batch",)
-
-    @property
-    def needs_all_positions(self) -> bool:  # type: ignore[override]
-        return "pos" in self.over
-
-    def of(self, activation: Tensor, axes: Sequence[str], mask: Tensor | None = None) -> Tensor:
-        dims = [find_axis(axis, axes, "the site") for axis in self.over]
-        values = activation.double()
-        if mask is None:
-            return values.mean(dims, keepdim=True).to(activation.dtype)
-        weight = mask.expand_as(values)
-        total = values.where(weight, torch.zeros_like(values)).sum(dims, keepdim=True)
-        return (total / weight.sum(dims, keepdim=True).clamp_min(1)).to(activation.dtype)
-
-
-@dataclass(frozen=True, eq=False)
-class Resample(Value):
-    """Activations shuffled over the batch by a seeded permutation: the distribution stays, the content goes.
-
-    On average one input of the batch keeps its own.
-    """
-
-    seed: int = 0
-
-    def of(self, activation: Tensor, axes: Sequence[str], mask: Tensor | None = None) -> Tensor:
-        dim = find_axis("batch", axes, "the site")
-        order = torch.randperm(activation.shape[dim], generator=torch.Generator().manual_seed(self.seed))
-        return activation.index_select(dim, order.to(activation.device))
-
-
-@dataclass(frozen=True, eq=False)
-class Fixed(Value):
-    """A given tensor, which must broadcast over the activation (over its coordinates, at a site with a basis)."""
-
-    tensor: Tensor
-    needs_all_positions = True
-
-    def of(self, activation: Tensor, axes: Sequence[str], mask: Tensor | None = None) -> Tensor:
-        given = self.tensor.to(activation)
-        try:
-            fits = torch.broadcast_shapes(given.shape, activation.shape) == activation.shape
-        except RuntimeError:
-            fits = False
-        if not fits:
-            raise InterpError(
-                f"a fixed value of shape {list(given.shape)} does not broadcast over {list(activation.shape)}"
-            )
-        return given
-
-    def __repr__(self) -> str:
-        return f"Fixed(tensor{list(self.tensor.shape)}, mean {float(self.tensor.double().mean()):.4g})"
-
-
-class Intervention(_Comparable, ABC):
+class Intervention(Comparable, ABC):
     """A change of one site. `transform` maps the activation to what the rest of the network sees."""
 
     site: str | Site
@@ -127,9 +38,41 @@ class Intervention(_Comparable, ABC):
     @abstractmethod
     def transform(self, activation: Tensor, axes: Sequence[str], site: Site) -> Tensor: ...
 
+    @property
+    def idle(self) -> bool:
+        """Whether it is no mistake if it changes nothing."""
+        return False
+
+
+class Replacing(Intervention):
+    """An intervention that puts a value in the place of something."""
+
+    value: Value
+
+    def bound(self, task: Task | None) -> Self:
+        """The intervention with the reference sets that its value names taken from a task."""
+        value = self.value.bound(task)
+        return self if value is self.value else replace(self, value=value)  # pyright: ignore[reportArgumentType]
+
+    def settled(self, reference: Tensor, axes: Sequence[str], site: Site) -> Self:
+        """The intervention with its value made of ``reference``, the hook point's activation over the value's inputs."""
+        mask = site.mask(reference.shape, axes, reference.device)
+        return replace(self, value=self._settle(reference, axes, mask, site))  # pyright: ignore[reportArgumentType]
+
+    def _settle(self, reference: Tensor, axes: Sequence[str], mask: Tensor | None, site: Site) -> Value:
+        basis = self._directions(site)
+        if basis is None:
+            return self.value.settled(reference, axes, mask)
+        features, feature_axes = _features_last(reference, axes)
+        return self.value.settled(basis.coordinates(features), feature_axes, _mask_last(mask, axes))
+
+    def _directions(self, site: Site) -> Basis | None:
+        """The directions whose coordinates the value replaces; None: the activation itself."""
+        return _basis_of(site)
+
 
 @dataclass(frozen=True, eq=False)
-class Ablate(Intervention):
+class Ablate(Replacing):
     """Replace a site by a value; with a basis on the site, its coordinates along those directions alone."""
 
     site: str | Site
@@ -159,11 +102,24 @@ class Patch(Intervention):
         basis = _basis_of(site)
         if basis is not None:
             _check_dim(basis, activation, axes, site)
-            source = activation + basis.keep(source) - basis.keep(activation)
+            moved = _on_features(basis.keep, source - activation, axes)
+            source = activation + moved
         return _masked(mask, activation, source)
 
     def __repr__(self) -> str:
-        return f"Patch({self.site}, from a run of shape {list(self.from_.shape)})"
+        return f"{type(self).__name__}({self.site}, from a run of shape {list(self.from_.shape)})"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Freeze(Patch):
+    """Hold a site (attention patterns, LayerNorm scales, other components) at its activation in another run.
+
+    A `Patch` that may change nothing: what other interventions do may never reach the site. `freeze` makes it.
+    """
+
+    @property
+    def idle(self) -> bool:
+        return True
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,11 +134,39 @@ class Scale(Intervention):
         if basis is None:
             return _masked(mask, activation, activation * self.factor)
         _check_dim(basis, activation, axes, site)
-        return _masked(mask, activation, activation + (self.factor - 1) * basis.keep(activation))
+        return _masked(mask, activation, activation + (self.factor - 1) * _on_features(basis.keep, activation, axes))
 
 
 @dataclass(frozen=True, eq=False)
-class Remove(Intervention):
+class Add(Intervention):
+    """Steering: add ``scale`` times a vector to a site, the same for every input.
+
+    Attributes:
+        vector: broadcasts over the activation (over its coordinates, where the site has a basis): ``[unit]`` for the
+            same at every position.
+        scale: -1 takes the vector away.
+    """
+
+    site: str | Site
+    vector: Tensor
+    scale: float = 1.0
+
+    def transform(self, activation: Tensor, axes: Sequence[str], site: Site) -> Tensor:
+        mask, basis = site.mask(activation.shape, axes, activation.device), _basis_of(site)
+        if basis is None:
+            return _masked(mask, activation, activation + self.scale * Fixed(self.vector).of(activation, axes))
+        _check_dim(basis, activation, axes, site)
+        features, _ = _features_last(activation, axes)
+        coordinates = Fixed(self.vector).of(basis.coordinates(features), axes)
+        moved = self.scale * (coordinates @ basis.directions.to(activation))
+        return _masked(mask, activation, activation + _back(moved, axes))
+
+    def __repr__(self) -> str:
+        return f"Add({self.site}, {self.scale:g} times a vector of norm {float(self.vector.double().norm()):.4g})"
+
+
+@dataclass(frozen=True, eq=False)
+class Remove(Replacing):
     """Take the directions of a basis out of a site: coordinates along them become ``value`` (0 by default)."""
 
     site: str | Site
@@ -193,9 +177,12 @@ class Remove(Intervention):
         mask = site.mask(activation.shape, axes, activation.device)
         return _masked(mask, activation, _along(activation, axes, mask, site, self.basis, self.value))
 
+    def _directions(self, site: Site) -> Basis | None:
+        return self.basis
+
 
 @dataclass(frozen=True, eq=False)
-class Keep(Intervention):
+class Keep(Replacing):
     """Keep the directions of a basis alone: everything else becomes ``value`` (0 by default)."""
 
     site: str | Site
@@ -206,29 +193,53 @@ class Keep(Intervention):
         _check_dim(self.basis, activation, axes, site)
         mask = site.mask(activation.shape, axes, activation.device)
         rest = self.value.of(activation, axes, mask).expand_as(activation)
-        return _masked(mask, activation, self.basis.keep(activation) + self.basis.remove(rest))
+        kept = _on_features(self.basis.keep, activation, axes) + _on_features(self.basis.remove, rest, axes)
+        return _masked(mask, activation, kept)
+
+    def _directions(self, site: Site) -> Basis | None:
+        return None
 
 
 def _basis_of(site: Site) -> Basis | None:
     return site.basis if isinstance(site.basis, Basis) else None
 
 
+def _features_last(activation: Tensor, axes: Sequence[str]) -> tuple[Tensor, tuple[str, ...]]:
+    """With the unit axis last, where directions live; in a convolutional network it is not."""
+    dim = list(axes).index("unit")
+    return activation.movedim(dim, -1), (*axes[:dim], *axes[dim + 1 :], "unit")
+
+
+def _back(features: Tensor, axes: Sequence[str]) -> Tensor:
+    return features.movedim(-1, list(axes).index("unit"))
+
+
+def _mask_last(mask: Tensor | None, axes: Sequence[str]) -> Tensor | None:
+    return None if mask is None else _features_last(mask, axes)[0]
+
+
+def _on_features(function: Callable[[Tensor], Tensor], activation: Tensor, axes: Sequence[str]) -> Tensor:
+    return _back(function(_features_last(activation, axes)[0]), axes)
+
+
 def _along(
     activation: Tensor, axes: Sequence[str], mask: Tensor | None, site: Site, basis: Basis, value: Value
 ) -> Tensor:
     _check_dim(basis, activation, axes, site)
-    coordinates = basis.coordinates(activation)
-    moved = value.of(coordinates, axes, mask) - coordinates
-    return activation + moved @ basis.directions.to(activation)
+    features, feature_axes = _features_last(activation, axes)
+    coordinates = basis.coordinates(features)
+    moved = value.of(coordinates, feature_axes, _mask_last(mask, axes)) - coordinates
+    return activation + _back(moved @ basis.directions.to(activation), axes)
 
 
 def _check_dim(basis: Basis, activation: Tensor, axes: Sequence[str], site: Site) -> None:
-    if axes[-1] != "unit":
+    if "unit" not in axes:
         raise InterpError(
             f"{site.name} has no feature axis (its axes are {', '.join(axes)}), so no basis applies there"
         )
-    if basis.dim != activation.shape[-1]:
-        raise InterpError(f"{basis} has {basis.dim} dimensions, the site's feature axis has {activation.shape[-1]}")
+    width = activation.shape[list(axes).index("unit")]
+    if basis.dim != width:
+        raise InterpError(f"{basis} has {basis.dim} dimensions, the site's feature axis has {width}")
     if site.unit is not None:
         raise InterpError(f"{site}: a site takes units or the directions of a basis, not both")
     if site.basis is not None and site.basis != basis:
