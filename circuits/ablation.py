@@ -10,26 +10,20 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import torch
+from torch import Tensor
 
-from circuits.effects import DEFAULT_BYTES, Effects, Progress, make_bank, measure
-from circuits.interventions import Mean, Resample, Value, Zero
+from circuits.components import KINDS, Kind, find_components, random_components
+from circuits.effects import DEFAULT_BYTES, Effects, Progress, measure
+from circuits.metrics import MetricLike, make_metric
+from circuits.trials import Trial, make_trial
+from circuits.values import Mean, Resample, Value, Zero
 from interp import figures
-from interp.activations import capture
 from interp.analysis import Result, analysis
-from interp.errors import InterpError, UnknownName, require_range, unknown
-from interp.sites import resolve_sites
+from interp.errors import InterpError, require_range
+from interp.sites import Site
 from interp.subject import Subject
 from probes import performance
 from probes.basis import Basis
-
-Kind = Literal["neurons", "heads", "attention", "mlp"]
-SITES: dict[Kind, str] = {
-    "neurons": "*hook_post",
-    "heads": "*attn.hook_z",
-    "attention": "*hook_attn_out",
-    "mlp": "*hook_mlp_out",
-}
-SIGN = "loss_change = ablated minus clean: positive means that the component was needed"
 
 
 def ablate(
@@ -38,8 +32,10 @@ def ablate(
     *,
     value: Value = Mean(),
     basis: Basis | None = None,
-    site: str | None = None,
+    site: str | Site | None = None,
     groups: Sequence[Sequence[int]] | None = None,
+    metric: MetricLike | None = None,
+    inputs: Tensor | None = None,
     baseline: Literal["random"] | None = None,
     n_baseline: int = 16,
     seed: int = 0,
@@ -51,10 +47,14 @@ def ablate(
 
     Args:
         kind: ``"neurons"`` (the default), ``"heads"``, ``"attention"`` or ``"mlp"`` (whole layers' outputs).
-        value: what takes the component's place: `Mean`, `Zero`, `Resample` or `Fixed`.
+        value: what takes the component's place: `Mean` (also of a reference set), `Zero`, `Resample` or `Fixed`.
         basis: ablate the directions of a Basis at ``site`` instead of a kind.
-        site: the hook point of ``basis``; with a kind, restricts it to hook points of that name or glob.
-        groups: with a basis, indices of directions that are ablated together (all of one size); one by one by default.
+        site: the hook point of ``basis``, or whose single features are ablated; with a kind, restricts it to hook points of
+            that name or glob. A `Site` with ``pos`` ablates at those positions alone.
+        groups: indices of directions or features that are ablated together (all groups of one size); one by one by default.
+        metric: judged besides the loss and accuracy of the task: ``"logit_diff"``, ``"kl"``, a `Metric`, or a function of
+            the model's outputs ``[batch, ...]`` that returns ``[batch]`` or one number.
+        inputs: run on these ``[batch, ...]`` instead of the task's examples; with a function as metric no task is needed.
         baseline: ``"random"`` adds ``n_baseline`` random directions (for heads: random subspaces of a head's size) of
             the same space, ablated in the same way.
         dtype: the model is computed in this, the subject's precision (float64) by default; losses are float64 always.
@@ -62,119 +62,73 @@ def ablate(
         progress: called with (groups done, groups in all) of the current site.
 
     Returns:
-        A row per component: ``component, site, index, baseline, loss, train_loss, test_loss, loss_change, correct,
-        accuracy, accuracy_change``; ``attrs`` holds the clean values, the value used and the sign convention.
+        A row per component: ``component, site, index, baseline``, then for every metric its value and its change; of a task's
+        whole table ``loss, train_loss, test_loss, loss_change, correct, accuracy, accuracy_change``. ``attrs`` holds the
+        clean values, the value used and what the sign of each change means.
 
     Raises:
-        MissingCapability: the subject has no task.
-        InterpError: the network has no component of that kind; a baseline that cannot be formed.
+        MissingCapability: the subject has no task, and no inputs or metric take its place.
+        InterpError: the network has no component of that kind; a baseline that cannot be formed; hooks that somebody left on
+            the model.
 
     The same numbers as one forward pass per component. Misleads where components back each other up: each is ablated
     alone, so two that do the same work both look idle.
     """
-    subject.require_task()
-    subject = subject.cast(dtype)
-    clean = performance.measure(subject)
-    if not math.isfinite(clean["loss"] or 0):
-        raise InterpError(
-            f"{subject.name}: the loss is {clean['loss']} before anything is ablated: look for NaN in the weights"
-        )
+    trial = make_trial(subject, _metrics(subject, metric, inputs), inputs, dtype=dtype)
+    clean = trial.run()
+    for one, number in zip(trial.metrics, clean.tolist(), strict=True):
+        if not math.isfinite(number):
+            raise InterpError(
+                f"{subject.name}: the {one.name} is {number} before anything is ablated: look for NaN in the weights"
+            )
     frames = []
-    for name, one_basis, one_groups, labels in _components(subject, kind, basis, site, groups):
-        effects = measure(
-            subject,
-            make_bank(subject, name, one_basis, one_groups, value),
-            max_bytes=max_bytes,
-            progress=progress,
-        )
-        frames.append(_frame(effects, clean, name, labels, baseline=False))
+    for components in find_components(trial, kind, basis=basis, site=site, groups=groups):
+        effects = measure(trial, components, value, max_bytes=max_bytes, progress=progress)
+        frames.append(_frame(trial, effects, clean, components.site.name, components.labels, baseline=False))
         if baseline is not None:
-            directions, together, names = _random(subject, name, len(one_groups[0]), n_baseline, seed)
-            bank = make_bank(subject, name, directions, together, value)
-            frames.append(_frame(measure(subject, bank, max_bytes=max_bytes), clean, name, names, baseline=True))
+            random = random_components(trial, components, n_baseline, seed)
+            effects = measure(trial, random, value, max_bytes=max_bytes)
+            frames.append(_frame(trial, effects, clean, random.site.name, random.labels, baseline=True))
     frame = pd.concat(frames, ignore_index=True)
-    frame.attrs = {"clean": clean, "value": repr(value), "sign": SIGN}
+    names = {m.name: float(v) for m, v in zip(trial.metrics, clean, strict=True)}
+    signs = "; ".join(m.sign for m in trial.metrics)
+    frame.attrs = {"clean": names, "value": repr(value), "sign": signs}
     return frame
 
 
-Components = tuple[str, Basis | None, list[list[int]], list[str]]
-
-
-def _components(
-    subject: Subject,
-    kind: Kind | None,
-    basis: Basis | None,
-    site: str | None,
-    groups: Sequence[Sequence[int]] | None,
-) -> list[Components]:
-    """Site, basis, groups and labels of everything that is to be ablated."""
-    model = subject.model
-    if basis is not None:
-        if kind is not None or site is None:
-            raise InterpError("ablate takes a kind, or a basis with the site where its directions lie")
-        together = [list(g) for g in groups] if groups is not None else [[i] for i in range(len(basis))]
-        labels = [" + ".join(basis.names[i] for i in g) for g in together]
-        return [(s.name, basis, together, labels) for s in resolve_sites(model, site)]
-    kind = kind or "neurons"
-    if kind not in SITES:
-        raise UnknownName(unknown("kind of component", kind, SITES))
-    try:
-        names = [s.name for s in resolve_sites(model, SITES[kind])]
-    except UnknownName:
-        raise InterpError(f"{subject.name}: a {type(model).__name__} of this config has no {kind} to ablate") from None
-    wanted = names if site is None else [s.name for s in resolve_sites(model, site) if s.name in names]
-    if not wanted:
-        raise InterpError(f"{site!r} holds no {kind}; they are at {', '.join(names)}")
-    found: list[Components] = []
-    for layer, name in enumerate(names):
-        if name not in wanted:
-            continue
-        width, size = _widths(subject, name, kind)
-        together = [list(range(i, i + size)) for i in range(0, width, size)]
-        letter = {"neurons": "N", "heads": "H"}.get(kind)
-        labels = [f"L{layer}{letter}{i}" for i in range(len(together))] if letter else [f"L{layer} {kind}"]
-        found.append((name, None, together, labels))
-    return found
-
-
-def _widths(subject: Subject, site: str, kind: str) -> tuple[int, int]:
-    """The site's features, flattened, and how many of them one component has."""
-    one = capture(subject.model, subject.require_task().inputs[:1], site)[site]
-    axes = subject.model.axes_of(site)
-    width = one.shape[-1] * (one.shape[-2] if "head" in axes else 1)
-    return width, {"neurons": 1, "heads": one.shape[-1]}.get(kind, width)
-
-
-def _random(subject: Subject, site: str, size: int, n: int, seed: int) -> tuple[Basis, list[list[int]], list[str]]:
-    """Random subspaces of the same size in the same space, orthogonal to each other: as many as fit, at most n."""
-    dim, _ = _widths(subject, site, "neurons")
-    if size >= dim:
-        raise InterpError(f"a random baseline of {size} directions at {site} would be all of its {dim} dimensions")
-    count = max(1, min(n, dim // size))
-    together = [list(range(i * size, (i + 1) * size)) for i in range(count)]
-    return Basis.random(count * size, dim, seed), together, [f"random {i}" for i in range(count)]
+def _metrics(subject: Subject, metric: MetricLike | None, inputs: Tensor | None) -> list[MetricLike] | None:
+    """The task's own metrics and the one asked for; None where the trial's default serves."""
+    if metric is None:
+        return None
+    extra = make_metric(metric)
+    usual: list[MetricLike] = []
+    if inputs is None and subject.task is not None:
+        usual = ["loss"] if subject.lacks(["answers"]) else ["loss", "accuracy"]
+    return usual if extra.name in usual else [*usual, extra]
 
 
 def _frame(
-    effects: Effects,
-    clean: dict[str, float | int | None],
-    site: str,
-    labels: Sequence[str],
-    *,
-    baseline: bool,
+    trial: Trial, effects: Effects, clean: Tensor, site: str, labels: Sequence[str], *, baseline: bool
 ) -> pd.DataFrame:
-    total = sum(effects.sizes)
-    correct = effects.correct.sum(1)
-    frame = pd.DataFrame(
-        {"component": labels, "site": site, "index": range(len(labels)), "baseline": baseline, "loss": effects.loss(),
-         "train_loss": effects.loss(0), "test_loss": effects.loss(1), "correct": correct.tolist()}
-    )  # fmt: skip
-    frame.insert(7, "loss_change", frame["loss"] - float(clean["loss"] or 0))
-    frame["accuracy"] = frame["correct"] / total
-    frame["accuracy_change"] = frame["accuracy"] - int(clean["correct"] or 0) / total
+    frame = pd.DataFrame({"component": labels, "site": site, "index": range(len(labels)), "baseline": baseline})
+    split = len(effects.sizes) == 2
+    for i, metric in enumerate(trial.metrics):
+        if metric.name == "accuracy":
+            frame["correct"] = effects.count(i)
+            # two roundings of whole numbers, so that an answer more or less is exactly that
+            frame["accuracy"] = frame["correct"] / sum(effects.sizes)
+            frame["accuracy_change"] = frame["accuracy"] - round(float(clean[i]) * sum(effects.sizes)) / sum(
+                effects.sizes
+            )
+            continue
+        frame[metric.name] = effects.mean(i)
+        if split and metric.name == "loss":
+            frame["train_loss"], frame["test_loss"] = effects.mean(i, 0), effects.mean(i, 1)
+        frame[f"{metric.name}_change"] = frame[metric.name] - float(clean[i])
     return frame
 
 
+SIGN = make_metric("loss").sign
 VALUES: dict[str, Value] = {"mean": Mean(), "zero": Zero(), "resample": Resample()}
 
 
@@ -203,8 +157,8 @@ def ablation(
     result, clean = Result(), performance.measure(subject)
     total = int(clean["total"] or 1)
     frames = {}
-    for kind in SITES:
-        if not any(s.endswith(SITES[kind].lstrip("*")) for s in subject.model.hook_dict):
+    for kind in KINDS:
+        if not subject.model.component_sites(kind):
             continue
         comparable: Literal["random"] | None = "random" if baseline and kind in ("neurons", "heads") else None
         frames[kind] = ablate(

@@ -1,10 +1,13 @@
-"""The effect of many ablations at once: the engine under `ablate` and the frequency experiments.
+"""The effect of many ablations at once: the engine under `ablate`, `discover` and the frequency experiments.
 
-All components of one site form a **bank**: what an ablation adds to each of its directions, the rows along which those
-directions write into a later site (the stream), and the groups of directions that are ablated together. The part of the
-network before the stream runs once. Where the rest is linear, the ablated logits are exact algebra; elsewhere the
-rest alone runs again, on the batch tiled by components. Either way the numbers are those of one forward pass per
-component.
+All components of one site are ablated in one call, by the cheapest of three routes. All give the numbers of one forward
+pass per component.
+
+1. **Algebra**: where everything behind the site is linear (a final LayerNorm may stand in between), the ablated outputs
+   are the clean ones plus what the component's change adds; nothing runs again.
+2. **Resumed**: the part of the network before the site runs once. The rest alone runs again, on the batch tiled by
+   components.
+3. **Hooked**: a network that cannot be resumed at the site runs whole, on the batch tiled by components.
 """
 
 from __future__ import annotations
@@ -17,148 +20,132 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from circuits.interventions import Value
+from circuits.apply import applied
+from circuits.banks import Bank, make_bank
+from circuits.interventions import Intervention
+from circuits.live import hooked
+from circuits.metrics import AccuracyMetric, LossMetric
+from circuits.trials import Trial
+from circuits.values import Value
 from interp.activations import capture
-from interp.errors import InterpError
-from interp.hooked.base import HookedModel
-from interp.subject import Subject, reading
+from interp.errors import UnknownSite
+from interp.hooked.base import HookedModel, NormedRest
+from interp.sites import Site
 from interp.tasks import Task
 from probes.basis import Basis
 
 DEFAULT_BYTES = 512 << 20  # working memory besides the captured activations
 CACHE_ELEMENTS = 1 << 17  # elementwise work goes in pieces that stay in a core's cache (1 MiB of float64)
+CPU_PIECE = 48 << 20  # bytes of activations of a piece that runs again on a CPU: larger ones leave its caches
 SAFE_EXPONENT = 600.0  # exp of more overflows float64 when summed over many outputs
 
 Progress = Callable[[int, int], None]
+Piece = tuple[slice, slice, Tensor]  # groups, inputs, values [groups, inputs, metrics]
 
 
 @dataclass(frozen=True)
 class Effects:
-    """Losses and right answers after each ablation, over both parts of the input table.
+    """Metrics after each ablation, over the parts of the inputs.
 
     Attributes:
-        loss_sums: summed over the train and the test part.
-        correct: counts.
-        sizes: inputs in the train and the test part.
+        sums: of every metric, over the inputs of each part.
+        sizes: inputs in each part.
     """
 
-    loss_sums: Float[Tensor, "groups 2"]
-    correct: Int[Tensor, "groups 2"]
-    sizes: tuple[int, int]
+    sums: Float[Tensor, "groups parts metrics"]
+    sizes: list[int]
 
-    def loss(self, part: int | None = None) -> list[float]:
-        """Mean losses over train (0), test (1) or everything (None); NaN where the part is empty."""
-        sums = self.loss_sums.sum(1) if part is None else self.loss_sums[:, part]
+    def mean(self, metric: int, part: int | None = None) -> list[float]:
+        """Means over one part or over everything (None); NaN where the part is empty."""
+        sums = self.sums[:, :, metric].sum(1) if part is None else self.sums[:, part, metric]
         size = sum(self.sizes) if part is None else self.sizes[part]
         return (sums / size).tolist() if size else [math.nan] * len(sums)
 
+    def count(self, metric: int) -> list[int]:
+        """Sums over everything as whole numbers, of a metric that counts."""
+        return self.sums[:, :, metric].sum(1).round().long().tolist()
+
 
 @dataclass(frozen=True)
-class Bank:
-    """Directions at a site, ready to be ablated in groups of equal size.
+class Components:
+    """What is ablated: groups of directions of one site, each group alone.
 
     Attributes:
-        stream: the site where the changes arrive, and ``clean`` its activation over the whole input table.
-        moves: what an ablation adds to each coordinate.
-        rows: along what each coordinate writes into the stream.
+        site: a hook point, and the positions where it is ablated.
+        basis: of the site's features (heads and units flattened); None means its single features.
         groups: which directions go together.
+        labels: a name for every group.
     """
 
-    stream: str
-    clean: Float[Tensor, "inputs ... d"]
-    moves: Float[Tensor, "inputs ... directions"]
-    rows: Float[Tensor, "directions d"]
-    groups: Int[Tensor, "groups size"]
-
-
-def make_bank(
-    subject: Subject, site: str, basis: Basis | None, groups: Sequence[Sequence[int]] | Tensor, value: Value
-) -> Bank:
-    """Capture a site over the whole input table and prepare directions of it.
-
-    Args:
-        basis: directions in the site's feature space, heads and units flattened; None means its single units.
-        groups: indices of the directions that are ablated together, all groups of the same size.
-        value: what the coordinates along the directions become.
-    """
-    averaged = {"unit", "head"} & set(getattr(value, "over", ()))
-    if averaged:
-        raise InterpError(f"{value} averages over {', '.join(averaged)}, which components are told apart by")
-    task, model = subject.require_task(), subject.model
-    reader, axes = reading(model, task), model.axes_of(site)
-    stream, matrix = reader.writes(site)
-    acts = capture(reader, task.inputs, [site, stream], batch_size=4096)
-    coordinates = _coordinates(acts[site], axes, basis)
-    if value.needs_all_positions and reader is not model:
-        everywhere = capture(model, task.inputs, site, batch_size=4096)[site]
-        replacement = _replacement(everywhere, axes, basis, value)
-        if "pos" in axes and replacement.shape[1] != coordinates.shape[1]:
-            replacement = replacement[:, [task.readout]]
-    else:
-        replacement = _replacement(acts[site], axes, basis, value)
-    rows = matrix if matrix is not None else torch.eye(acts[stream].shape[-1], dtype=acts[stream].dtype)
-    rows = rows.detach().to(acts[stream])
-    if basis is not None:
-        rows = basis.directions.to(rows) @ rows
-    indices = torch.as_tensor(groups, device=rows.device)
-    return Bank(stream, acts[stream], replacement - coordinates, rows, indices)
-
-
-def _flatten(activation: Tensor, axes: Sequence[str]) -> Tensor:
-    return activation.flatten(-2) if "head" in axes else activation
-
-
-def _coordinates(activation: Tensor, axes: Sequence[str], basis: Basis | None) -> Tensor:
-    flat = _flatten(activation, axes)
-    return flat if basis is None else basis.coordinates(flat)
-
-
-def _replacement(activation: Tensor, axes: Sequence[str], basis: Basis | None, value: Value) -> Tensor:
-    if basis is None:
-        return _flatten(value.of(activation, axes).expand_as(activation), axes)
-    coordinates = basis.coordinates(_flatten(activation, axes))
-    flat_axes = [a for a in axes if a != "head"]
-    return value.of(coordinates, flat_axes).expand_as(coordinates)
+    site: Site
+    basis: Basis | None
+    groups: Int[Tensor, "groups size"] | Sequence[Sequence[int]]
+    labels: Sequence[str]
 
 
 @torch.no_grad()
 def measure(
-    subject: Subject, bank: Bank, *, max_bytes: int = DEFAULT_BYTES, progress: Progress | None = None
+    trial: Trial,
+    components: Components,
+    value: Value,
+    *,
+    held: Sequence[Intervention] = (),
+    max_bytes: int = DEFAULT_BYTES,
+    progress: Progress | None = None,
 ) -> Effects:
-    """Loss and accuracy after the ablation of each group of a bank."""
-    task = subject.require_task()
-    reader = reading(subject.model, task)
-    device = bank.moves.device
-    part = torch.zeros(len(task.labels), 2, dtype=torch.float64, device=device)
-    part[task.train_indices.to(device), 0] = 1
-    part[task.test_indices.to(device), 1] = 1
-    rest = reader.linear_rest(bank.stream) if task.loss == "cross_entropy" else None
-    pieces = (
-        _linear(task, reader, bank, rest, max_bytes) if rest is not None else _resumed(task, reader, bank, max_bytes)
+    """The metrics after the ablation of each group of components.
+
+    Args:
+        held: interventions that are in place all the while, of values that are the same for every input.
+        max_bytes: working memory besides the captured activations.
+        progress: called with (groups done, groups in all).
+    """
+    n_groups = len(components.groups)
+    sums = torch.zeros(
+        n_groups, trial.parts.shape[1], len(trial.metrics), dtype=torch.float64, device=trial.parts.device
     )
-    n_groups = len(bank.groups)
-    loss_sums = torch.zeros(n_groups, 2, dtype=torch.float64, device=device)
-    correct = torch.zeros(n_groups, 2, dtype=torch.float64, device=device)
-    for groups, inputs, losses, right in pieces:
-        loss_sums[groups] += losses.T @ part[inputs]
-        correct[groups] += right.double().T @ part[inputs]
+    for groups, inputs, values in _pieces(trial, components, value, held, max_bytes):
+        sums[groups] += torch.einsum("gnm,np->gpm", values, trial.parts[inputs])
         if progress is not None:
             progress(groups.stop, n_groups)
-    sizes = (len(task.train_indices), len(task.test_indices))
-    return Effects(loss_sums, correct.round().long(), sizes)
+    return Effects(sums, trial.sizes)
 
 
-Piece = tuple[slice, slice, Tensor, Tensor]  # groups, inputs, losses [inputs, groups], right [inputs, groups]
+def _pieces(
+    trial: Trial, components: Components, value: Value, held: Sequence[Intervention], max_bytes: int
+) -> Iterator[Piece]:
+    try:
+        trial.model.writes(components.site.name)
+    except UnknownSite:
+        yield from hooked(trial, components, value, held, max(1, _budget(trial, max_bytes) // len(trial.inputs)))
+        return
+    bank = make_bank(trial, components, value, held)
+    rest = None if _acts_behind(trial.model, bank, held) else trial.model.linear_rest(bank.stream)
+    if rest is None:
+        yield from _resumed(trial, bank, held, max_bytes)
+        return
+    usual = [type(m) for m in trial.metrics] == [LossMetric, AccuracyMetric]
+    if usual and trial.task is not None and trial.task.loss == "cross_entropy" and isinstance(rest, Tensor):
+        yield from _losses(trial.task, trial, bank, rest, max_bytes)
+    else:
+        yield from _algebra(trial, bank, rest, max_bytes)
 
 
-def _linear(task: Task, reader: HookedModel, bank: Bank, rest: Tensor, max_bytes: int) -> Iterator[Piece]:
-    """Ablated logits are the clean ones plus moves times ``rows @ rest``: nothing runs again.
+def _acts_behind(model: HookedModel, bank: Bank, held: Sequence[Intervention]) -> bool:
+    """Whether a held intervention acts in the rest of the network."""
+    with applied(model, held, strict=False) as record:
+        model.resume(bank.stream, bank.clean[:1])
+    return any(entry.fired for entry in record.entries)
+
+
+def _losses(task: Task, trial: Trial, bank: Bank, rest: Tensor, max_bytes: int) -> Iterator[Piece]:
+    """Algebra, loss and accuracy alone: neither the logits nor their softmax are written out.
 
     Logits are taken relative to the right answer's, so that the loss is ``log sum exp`` of them, and an answer whose loss
     is below ln 2 is right without a look at the others.
     """
-    clean = task.read(reader.resume(bank.stream, bank.clean)).double()
-    labels = task.labels.to(clean.device)
+    clean = task.read(trial.model.resume(bank.stream, bank.clean)).double()
+    labels = task.labels.to(clean.device) if trial.answers.labels is None else trial.answers.labels.to(clean.device)
     reach = (bank.rows @ rest[:, : clean.shape[-1]]).double()  # [directions, outputs]
     reach = reach - reach.mean(1, keepdim=True)  # what all outputs gain alike moves no loss, and would only overflow
     relative = clean - clean.gather(1, labels[:, None])
@@ -166,44 +153,83 @@ def _linear(task: Task, reader: HookedModel, bank: Bank, rest: Tensor, max_bytes
     shift = reach.T[labels]  # what the right answer's own logit gains, per unit of move [inputs, directions]
     spread = moves.abs().amax() * reach.abs().amax() * bank.groups.shape[1]
     stable = not bool(relative.amax() + spread < SAFE_EXPONENT)
+    for g, n in _parts(bank, len(clean), clean.shape[-1], max_bytes):
+        index = bank.groups[g]
+        move = moves[n][:, index]  # [inputs, groups, size]
+        if index.shape[1] == 1:
+            logits = torch.addcmul(relative[n][:, None], move, reach[index[:, 0]])
+        else:
+            logits = relative[n][:, None] + torch.einsum("ngk,gkv->ngv", move, reach[index])
+        own = (move * shift[n][:, index]).sum(-1)
+        total = logits.logsumexp(-1) if stable else logits.exp().sum(-1).log()
+        losses = total - own
+        right = losses < math.log(2)
+        unsure = (~right).nonzero(as_tuple=True)
+        right[unsure] = task.correct(logits[unsure], labels[n][unsure[0]])
+        yield g, n, torch.stack([losses.T, right.T.double()], -1)
+
+
+def _algebra(trial: Trial, bank: Bank, rest: Tensor | NormedRest, max_bytes: int) -> Iterator[Piece]:
+    """Algebra, any metric: the ablated outputs are the clean ones plus moves times ``rows @ rest``.
+
+    With a LayerNorm in between they are ``(centred + moves * rows) @ rest / scale``, of which the scale alone is not linear
+    in the moves: its square is a quadratic form of them.
+    """
+    outputs = trial.model.resume(bank.stream, bank.clean)  # [inputs, ..., out]
+    matrix = rest.matrix if isinstance(rest, NormedRest) else rest
+    rows = bank.rows - bank.rows.mean(1, keepdim=True) if isinstance(rest, NormedRest) else bank.rows
+    reach = rows @ matrix
+    one_by_one = any(m.whole for m in trial.metrics)
+    for g, n in _parts(bank, len(outputs), outputs[0].numel(), max_bytes, whole=one_by_one):
+        index = bank.groups[g]
+        move = bank.moves[n][..., index].movedim(-2, 0)  # [groups, inputs, ..., size]
+        shift = _along_rows(move, reach[index])
+        if isinstance(rest, NormedRest):
+            changed = rest.outputs(bank.clean[n], outputs[n], _along_rows(move, rows[index]), shift)
+        else:
+            changed = outputs[n] + shift
+        yield g, n, trial.judge(changed, n)
+
+
+def _along_rows(move: Tensor, rows: Tensor) -> Tensor:
+    """``[groups, inputs, ..., d]``: what moves ``[groups, inputs, ..., size]`` add along rows ``[groups, size, d]``."""
+    if rows.shape[1] == 1:
+        return move * rows[:, 0].reshape(len(rows), *[1] * (move.ndim - 2), -1)
+    return torch.einsum("gn...k,gkd->gn...d", move, rows)
+
+
+def _parts(
+    bank: Bank, n_inputs: int, width: int, max_bytes: int, *, whole: bool = False
+) -> Iterator[tuple[slice, slice]]:
+    """Which groups and inputs go in one piece of elementwise work, ``width`` numbers for each."""
     # a CPU wants pieces that stay in its cache, a GPU pieces that fill it
-    elements = CACHE_ELEMENTS if clean.device.type == "cpu" else max_bytes // 32
-    per_group = max(1, elements // clean.shape[-1])
-    n_inputs = min(len(clean), per_group)
-    n_groups = max(1, per_group // n_inputs)
-    for g in _slices(len(bank.groups), n_groups):
-        index = bank.groups[g]
-        for n in _slices(len(clean), n_inputs):
-            move = moves[n][:, index]  # [inputs, groups, size]
-            if index.shape[1] == 1:
-                logits = torch.addcmul(relative[n][:, None], move, reach[index[:, 0]])
-            else:
-                logits = relative[n][:, None] + torch.einsum("ngk,gkv->ngv", move, reach[index])
-            own = (move * shift[n][:, index]).sum(-1)
-            total = logits.logsumexp(-1) if stable else logits.exp().sum(-1).log()
-            losses = total - own
-            right = losses < math.log(2)
-            unsure = (~right).nonzero(as_tuple=True)
-            right[unsure] = task.correct(logits[unsure], labels[n][unsure[0]])
-            yield g, n, losses, right
+    elements = CACHE_ELEMENTS if bank.moves.device.type == "cpu" else max_bytes // 32
+    pairs = max(1, elements // width)
+    inputs = n_inputs if whole else min(n_inputs, pairs)
+    for g in _slices(len(bank.groups), max(1, pairs // inputs)):
+        yield from ((g, n) for n in _slices(n_inputs, inputs))
 
 
-def _resumed(task: Task, reader: HookedModel, bank: Bank, max_bytes: int) -> Iterator[Piece]:
+def _resumed(trial: Trial, bank: Bank, held: Sequence[Intervention], max_bytes: int) -> Iterator[Piece]:
     """The rest of the network runs again on the batch, tiled by groups."""
-    one = capture(reader, task.inputs[:1], "*")
-    per_example = sum(t.nbytes for t in one.values())  # every activation, though few live at once
-    budget = max(1, max_bytes // per_example)
-    n_inputs = min(len(bank.clean), budget)
-    n_groups = max(1, budget // n_inputs)
-    for g in _slices(len(bank.groups), n_groups):
+    budget = _budget(trial, max_bytes)
+    whole = any(m.whole for m in trial.metrics)
+    n_inputs = len(bank.clean) if whole else min(len(bank.clean), budget)
+    for g in _slices(len(bank.groups), max(1, budget // n_inputs)):
         index = bank.groups[g]
-        rows = bank.rows[index]
         for n in _slices(len(bank.clean), n_inputs):
-            change = torch.einsum("n...gk,gkd->gn...d", bank.moves[n][..., index], rows)
-            tiled = (bank.clean[n] + change).flatten(0, 1)
-            logits = task.read(reader.resume(bank.stream, tiled)).unflatten(0, change.shape[:2])
-            labels = task.labels[n].to(logits.device)
-            yield g, n, task.losses(logits, labels).T, task.correct(logits, labels).T
+            move = bank.moves[n][..., index].movedim(-2, 0)
+            with applied(trial.model, held, strict=False):
+                outputs = trial.model.resume_moved(bank.stream, bank.clean[n], move, bank.rows[index])
+            yield g, n, trial.judge(outputs, n)
+
+
+def _budget(trial: Trial, max_bytes: int) -> int:
+    """How many inputs may run at once."""
+    one = capture(trial.model, trial.inputs[:1], "*")
+    per_example = sum(t.nbytes for t in one.values())  # every activation, though few live at once
+    limit = min(max_bytes, CPU_PIECE) if trial.inputs.device.type == "cpu" else max_bytes
+    return max(1, limit // per_example)
 
 
 def _slices(total: int, size: int) -> Iterator[slice]:

@@ -49,6 +49,35 @@ class Config:
         return {"kind": self.kind, **asdict(self)}
 
 
+@dataclass(frozen=True)
+class NormedRest:
+    """A LayerNorm and a linear map: ``outputs = centred(x) @ matrix / scale(x) + constant``.
+
+    Attributes:
+        matrix: ``[d, out]``, the LayerNorm's weights in it.
+        eps: added to the variance.
+    """
+
+    matrix: Tensor
+    eps: float
+
+    def outputs(self, clean: Tensor, outputs: Tensor, change: Tensor, shift: Tensor) -> Tensor:
+        """What the outputs become when a change reaches the LayerNorm.
+
+        Args:
+            clean: what the LayerNorm reads, unchanged ``[n, ..., d]``; ``outputs [n, ..., out]`` are the model's.
+            change: centred ``[k, n, ..., d]``; ``shift [k, n, ..., out]`` is ``change @ matrix``.
+        """
+        centred = clean - clean.mean(-1, keepdim=True)
+        before = (centred.square().mean(-1, keepdim=True) + self.eps).sqrt()
+        after = ((centred + change).square().mean(-1, keepdim=True) + self.eps).sqrt()
+        linear = centred @ self.matrix
+        return outputs - linear / before + (linear + shift) / after
+
+
+COMPONENTS = {"neurons": "hook_post", "heads": "attn.hook_z", "attention": "hook_attn_out", "mlp": "hook_mlp_out"}
+
+
 class HookedModel(HookedRootModule):
     """A plain function of its parameters whose activations all pass through named hook points.
 
@@ -226,9 +255,32 @@ class HookedModel(HookedRootModule):
         """The site from which `resume` computes all that a parameter takes part in; None: the whole forward pass does."""
         return None
 
-    def linear_rest(self, site: str) -> Tensor | None:
-        """Matrix ``[unit, out]`` where the rest of the model after ``site`` is linear per position, else None."""
+    def linear_rest(self, site: str) -> Tensor | NormedRest | None:
+        """Matrix ``[unit, out]`` where the rest of the model after ``site`` is linear per position, else None.
+
+        A `NormedRest` where a LayerNorm stands between the site and a linear rest.
+        """
         return None
+
+    def resume_moved(self, site: str, clean: Tensor, moves: Tensor, rows: Tensor) -> Tensor:
+        """Outputs ``[k, n, ...]`` of the rest of k networks, which differ at ``site`` by moves along rows.
+
+        Args:
+            site: one that `resume` knows.
+            clean: the site's activation ``[n, ..., d]``; network i has ``clean + moves[i] @ rows[i]`` there.
+            moves: ``[k, n, ..., size]``.
+            rows: ``[k, size, d]``.
+        """
+        changed = clean + torch.einsum("kn...s,ksd->kn...d", moves, rows)
+        return self.resume(site, changed.flatten(0, 1)).unflatten(0, changed.shape[:2])
+
+    def component_sites(self, kind: str) -> list[str]:
+        """The hook points whose features are the components of a kind, first to last; none where it has no such kind.
+
+        Kinds: ``neurons`` (units behind their activation), ``heads`` (what each has read, before ``W_O``), ``attention``
+        and ``mlp`` (a layer's whole output).
+        """
+        return [name for name in self.hook_dict if name.endswith(COMPONENTS[kind])]
 
 
 def _groups(parameter: str) -> tuple[str, ...]:

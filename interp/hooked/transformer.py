@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from interp.errors import InterpError, UnknownSite
-from interp.hooked.base import HookedModel, HookPoint
-from interp.hooked.components import Block, Embed, PosEmbed, TransformerConfig, Unembed, make_norm
+from interp.hooked.base import HookedModel, HookPoint, NormedRest
+from interp.hooked.components import Block, Embed, LayerNorm, PosEmbed, TransformerConfig, Unembed, make_norm
 
 
 class HookedTransformer(HookedModel):
@@ -128,10 +128,14 @@ class HookedTransformer(HookedModel):
             return f"{last}.hook_resid_post"
         return f"{last}.hook_resid_mid" if parameter.startswith((f"{last}.mlp.", f"{last}.ln2.")) else None
 
-    def linear_rest(self, site: str) -> Tensor | None:
-        """``W_U [d_model, d_vocab_out]`` after the last block, where no LayerNorm follows."""
-        last = f"blocks.{self.config.n_layers - 1}.hook_resid_post"
-        return self.W_U if site == last and self.config.normalization is None else None
+    def linear_rest(self, site: str) -> Tensor | NormedRest | None:
+        """``W_U [d_model, d_vocab_out]`` after the last block, behind the final LayerNorm where there is one."""
+        if site != f"blocks.{self.config.n_layers - 1}.hook_resid_post":
+            return None
+        if not isinstance(self.ln_final, LayerNorm):
+            return self.W_U
+        matrix = self.ln_final.w[:, None] * self.W_U if self.ln_final.affine else self.W_U
+        return NormedRest(matrix, self.ln_final.eps)
 
     def init_std(self, name: str, parameter: Tensor) -> float | None:
         matrix = name.rsplit(".", 1)[-1]

@@ -183,7 +183,7 @@ def test_refusals() -> None:
 def test_the_frame_says_its_sign_and_its_value() -> None:
     """What a number means stands in the table itself."""
     frame = ablate(subject("plain"), "neurons", value=Resample(5))
-    assert "positive means that the component was needed" in frame.attrs["sign"]
+    assert "positive means that what was changed was needed" in frame.attrs["sign"]
     assert frame.attrs["value"] == "Resample(seed=5)"
     seen: list[tuple[int, int]] = []
     ablate(subject("plain"), "neurons", progress=lambda done, of: seen.append((done, of)))

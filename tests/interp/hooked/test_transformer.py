@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from interp import HookedTransformer, InterpError, TransformerConfig
 from interp.errors import UnknownSite
 from interp.hooked import config_from_dict
-from interp.hooked.base import ACTIVATIONS
+from interp.hooked.base import ACTIVATIONS, NormedRest
 from tests.models import TRANSFORMERS, P, make
 
 NAMES = sorted(TRANSFORMERS)
@@ -116,12 +116,19 @@ def test_writes_says_where_a_change_arrives(name: str) -> None:
 
 
 @torch.no_grad()
-def test_linear_rest_is_the_unembedding_only_without_norm() -> None:
-    """With a final LayerNorm the rest is not linear, and nothing pretends it is."""
+def test_linear_rest_is_the_unembedding_perhaps_behind_a_norm() -> None:
+    """Without a final LayerNorm ``W_U``; with one, the outputs for a changed stream are those of a run from there."""
     plain, normed = make("plain"), make("layer norm")
     assert plain.linear_rest("blocks.0.hook_resid_post") is plain.W_U
     assert plain.linear_rest("blocks.0.hook_resid_mid") is None
-    assert normed.linear_rest("blocks.1.hook_resid_post") is None
+    rest = normed.linear_rest("blocks.1.hook_resid_post")
+    assert isinstance(rest, NormedRest)
+    generator = torch.Generator().manual_seed(0)
+    clean, change = torch.randn(2, 5, 3, normed.config.d_model, generator=generator, dtype=torch.float64)
+    outputs = normed.resume("blocks.1.hook_resid_post", clean)
+    centred = change - change.mean(-1, keepdim=True)
+    found = rest.outputs(clean, outputs, centred[None], centred[None] @ rest.matrix)[0]
+    torch.testing.assert_close(found, normed.resume("blocks.1.hook_resid_post", clean + change))
 
 
 def test_resume_names_where_it_can() -> None:
