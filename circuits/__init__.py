@@ -14,6 +14,10 @@ _EXPORTS = {
     "applied": "circuits.apply",
     "freeze": "circuits.apply",
     "ablate": "circuits.ablation",
+    "patch": "circuits.patching",
+    "path_patch": "circuits.paths",
+    "attribute": "circuits.attribution",
+    "LogitDiff": "circuits.metrics",
     "single_entries": "circuits.directions",
     "random_directions": "circuits.directions",
     "sweep": "circuits.sweeps",
@@ -25,8 +29,8 @@ _EXPORTS = {
     "excluded_loss": "circuits.frequencies",
 }
 MODULES = (
-    "ablation", "apply", "directions", "effects", "frequencies", "interventions", "modes", "nulls", "pruning", "reduction",
-    "rendering", "sweep_scores", "sweeps", "values",
+    "ablation", "apply", "attribution", "directions", "effects", "frequencies", "interventions", "metrics", "modes", "nulls",
+    "patching", "paths", "pruning", "reduction", "rendering", "sweep_scores", "sweeps", "values",
 )  # fmt: skip
 __all__ = sorted(_EXPORTS)
 

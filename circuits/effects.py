@@ -117,7 +117,7 @@ def _pieces(
     try:
         trial.model.writes(components.site.name)
     except UnknownSite:
-        yield from hooked(trial, components, value, held, max(1, _budget(trial, max_bytes) // len(trial.inputs)))
+        yield from hooked(trial, components, value, held, max(1, inputs_at_once(trial, max_bytes) // len(trial.inputs)))
         return
     bank = make_bank(trial, components, value, held)
     rest = None if _acts_behind(trial.model, bank, held) else trial.model.linear_rest(bank.stream)
@@ -206,25 +206,25 @@ def _parts(
     elements = CACHE_ELEMENTS if bank.moves.device.type == "cpu" else max_bytes // 32
     pairs = max(1, elements // width)
     inputs = n_inputs if whole else min(n_inputs, pairs)
-    for g in _slices(len(bank.groups), max(1, pairs // inputs)):
-        yield from ((g, n) for n in _slices(n_inputs, inputs))
+    for g in slices(len(bank.groups), max(1, pairs // inputs)):
+        yield from ((g, n) for n in slices(n_inputs, inputs))
 
 
 def _resumed(trial: Trial, bank: Bank, held: Sequence[Intervention], max_bytes: int) -> Iterator[Piece]:
     """The rest of the network runs again on the batch, tiled by groups."""
-    budget = _budget(trial, max_bytes)
+    budget = inputs_at_once(trial, max_bytes)
     whole = any(m.whole for m in trial.metrics)
     n_inputs = len(bank.clean) if whole else min(len(bank.clean), budget)
-    for g in _slices(len(bank.groups), max(1, budget // n_inputs)):
+    for g in slices(len(bank.groups), max(1, budget // n_inputs)):
         index = bank.groups[g]
-        for n in _slices(len(bank.clean), n_inputs):
+        for n in slices(len(bank.clean), n_inputs):
             move = bank.moves[n][..., index].movedim(-2, 0)
             with applied(trial.model, held, strict=False):
                 outputs = trial.model.resume_moved(bank.stream, bank.clean[n], move, bank.rows[index])
             yield g, n, trial.judge(outputs, n)
 
 
-def _budget(trial: Trial, max_bytes: int) -> int:
+def inputs_at_once(trial: Trial, max_bytes: int) -> int:
     """How many inputs may run at once."""
     one = capture(trial.model, trial.inputs[:1], "*")
     per_example = sum(t.nbytes for t in one.values())  # every activation, though few live at once
@@ -232,5 +232,6 @@ def _budget(trial: Trial, max_bytes: int) -> int:
     return max(1, limit // per_example)
 
 
-def _slices(total: int, size: int) -> Iterator[slice]:
+def slices(total: int, size: int) -> Iterator[slice]:
+    """Consecutive slices of ``range(total)``."""
     return (slice(start, min(start + size, total)) for start in range(0, total, size))

@@ -66,8 +66,13 @@ def lines(
 def heatmap(
     values: ArrayLike, *, title: str, x_title: str, y_title: str, unit: str = "", log: bool = False,
     x: Sequence[object] | ArrayLike | None = None, y: Sequence[object] | ArrayLike | None = None, height: int = 340,
+    diverging: bool = False,
 ) -> go.Figure:  # fmt: skip
-    """A matrix in colours; with ``log`` the colours follow log10, and what is 0 up to rounding stays blank."""
+    """A matrix in colours.
+
+    With ``log`` the colours follow log10, and what is 0 up to rounding stays blank; with
+    ``diverging`` 0 is white, and the first row stands on top.
+    """
     shown = np.asarray(values, dtype=float)
     if log:
         shown = np.log10(np.where(shown > 1e-16 * np.nanmax(shown), shown, np.nan))
@@ -75,6 +80,10 @@ def heatmap(
     figure = go.Figure(
         go.Heatmap(z=shown, x=x, y=y, colorscale="Viridis", colorbar={"title": {"text": unit}, "thickness": 12})
     )
+    if diverging:
+        reach = float(np.nanmax(np.abs(shown), initial=0)) or 1.0
+        figure.update_traces(colorscale="RdBu", zmin=-reach, zmax=reach, zmid=0)
+        figure.update_yaxes(autorange="reversed")
     return style(figure, title, x_title, y_title, height)
 
 

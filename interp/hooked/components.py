@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -135,20 +136,65 @@ class Attention(nn.Module):
         out = (x @ flat).unflatten(-1, (weight.shape[0], weight.shape[2]))
         return out + getattr(self, f"b_{which}") if self.bias else out
 
-    def forward(self, x: Tensor, first_query: int = 0, n_queries: int | None = None) -> Tensor:
-        """``x [batch, pos, d_model]`` to ``[batch, query, d_model]`` for the queries asked for."""
+    def forward(
+        self, x: Tensor, first_query: int = 0, n_queries: int | None = None, past: Past | None = None
+    ) -> Tensor:
+        """``x [batch, pos, d_model]`` to ``[batch, query, d_model]`` for the queries asked for.
+
+        With ``past``, x starts at a later position, and keys and values of the positions before it are given.
+        """
         n_queries = x.shape[-2] if n_queries is None else n_queries
         q = self.hook_q(self._project(x.narrow(-2, first_query, n_queries), "Q"))
         k = self.hook_k(self._project(x, "K"))
         v = self.hook_v(self._project(x, "V"))
+        if past is not None:
+            k, v, first_query = past.before(k, "k"), past.before(v, "v"), first_query + past.first
+        return self.mix(q, k, v, first_query)
+
+    def mix(self, q: Tensor, k: Tensor, v: Tensor, first_query: int) -> Tensor:
+        """What heads write: queries ``[batch, query, head, d_head]`` from position ``first_query`` on, keys and values of all."""
         scores = q.transpose(-3, -2) @ k.transpose(-3, -2).mT / self.scale  # [..., head, query, key]
-        if self.causal and first_query + 1 < x.shape[-2]:  # the last query sees everything
-            seen = torch.ones(n_queries, x.shape[-2], dtype=torch.bool, device=x.device).tril(first_query)
+        if self.causal and first_query + 1 < k.shape[-3]:  # the last query sees everything
+            seen = torch.ones(q.shape[-3], k.shape[-3], dtype=torch.bool, device=q.device).tril(first_query)
             scores = scores.where(seen, -math.inf)
         pattern = self.hook_pattern(self.hook_attn_scores(scores).softmax(-1))
         z = self.hook_z((pattern @ v.transpose(-3, -2)).transpose(-3, -2))  # [..., query, head, d_head]
         out = z.flatten(-2) @ self.W_O.flatten(0, 1)
         return out + self.b_O if self.bias else out
+
+    def moved(self, x: Tensor, position: int, past: Past) -> Tensor:
+        """What heads write at ``position`` and later, where only that position differs from another run.
+
+        ``x [batch, 1, d_model]`` is what the layer reads there. Nothing else is projected anew.
+        """
+        q, k, v = (self._project(x, which) for which in "QKV")
+        q = torch.cat([q, past.part("q", slice(position + 1, None), len(x))], -3)
+        k, v = (
+            torch.cat([past.part(n, slice(position), len(x)), own, past.part(n, slice(position + 1, None), len(x))], -3)
+            for n, own in (("k", k), ("v", v))
+        )
+        return self.mix(q, k, v, position)
+
+
+@dataclass(frozen=True)
+class Past:
+    """Another run of one layer, of which a run from a later position takes what lies before it.
+
+    Attributes:
+        points: that run's ``q``, ``k`` and ``v`` ``[batch, pos, head, d_head]`` and ``resid_pre [batch, pos, d_model]``.
+        first: the first position that runs anew.
+    """
+
+    points: Mapping[str, Tensor]
+    first: int
+
+    def part(self, name: str, positions: slice, batch: int) -> Tensor:
+        """Some positions, repeated for a batch of several tiles."""
+        one = self.points[name][:, positions]
+        return one.repeat(batch // len(one), *[1] * (one.ndim - 1))
+
+    def before(self, own: Tensor, name: str) -> Tensor:
+        return torch.cat([self.part(name, slice(self.first), len(own)), own], -3)
 
 
 class MLP(nn.Module):
@@ -189,12 +235,25 @@ class Block(nn.Module):
         """``resid [batch, pos, d_model]``; with ``readout`` the result has that one position alone."""
         return self.after_pre(self.hook_resid_pre(resid), readout, noise)
 
-    def after_pre(self, resid: Tensor, readout: int | None, noise: Tensor | None = None) -> Tensor:
+    def after_pre(
+        self, resid: Tensor, readout: int | None, noise: Tensor | None = None, past: Past | None = None
+    ) -> Tensor:
         first, n = (0, resid.shape[-2]) if readout is None else (readout % resid.shape[-2], 1)
         # the hook points are behind the dropout: what they pass is what the residual stream receives
-        written = dropout(self.attn(self.ln1(resid), first, n), self.dropout, noise, salt=2 * self.index)
+        written = dropout(self.attn(self.ln1(resid), first, n, past), self.dropout, noise, salt=2 * self.index)
         mid = resid.narrow(-2, first, n) + self.hook_attn_out(written)
         return self.after_mid(self.hook_resid_mid(mid), noise) if self.has_mlp else self.hook_resid_post(mid)
+
+    def moved(self, resid: Tensor, position: int, past: Past) -> Tensor:
+        """The block's output at ``position`` and later, where its input differs from another run there alone.
+
+        ``resid [batch, 1, d_model]``. Nothing drops out.
+        """
+        attn = cast(Attention, self.attn)
+        later = past.part("resid_pre", slice(position + 1, None), len(resid))
+        written = attn.moved(self.ln1(resid), position, past)
+        mid = torch.cat([resid, later], -2) + self.hook_attn_out(written)
+        return self.after_mid(self.hook_resid_mid(mid)) if self.has_mlp else self.hook_resid_post(mid)
 
     def after_mid(self, mid: Tensor, noise: Tensor | None = None) -> Tensor:
         written = dropout(self.mlp(self.ln2(mid)), self.dropout, noise, salt=2 * self.index + 1)

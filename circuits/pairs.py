@@ -1,0 +1,98 @@
+"""Pairs of runs, clean and corrupted, on one network: what patching and attribution compare."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from circuits.metrics import Answers, MetricLike, make_metric
+from circuits.trials import Trial, answers_of, outputs_of
+from interp.activations import placed
+from interp.errors import InterpError
+from interp.subject import Subject
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two batches of inputs, aligned one by one, and the metric that tells their runs apart.
+
+    Attributes:
+        trial: the corrupted inputs, judged by the metric as answers to the clean ones.
+        clean: the clean inputs.
+    """
+
+    trial: Trial
+    clean: Tensor
+
+    @property
+    def corrupted(self) -> Tensor:
+        return self.trial.inputs
+
+    @cached_property
+    def clean_value(self) -> float:
+        """The metric's mean on the clean inputs."""
+        return float(self.trial.judge(outputs_of(self.trial.model, self.clean).unsqueeze(0)).mean())
+
+    @cached_property
+    def corrupted_value(self) -> float:
+        """The metric's mean on the corrupted inputs."""
+        return float(self.trial.run())
+
+    @property
+    def attrs(self) -> dict[str, object]:
+        """What a table of effects says of itself."""
+        metric = self.trial.metrics[0]
+        return {
+            "metric": metric.name, "clean": self.clean_value, "corrupted": self.corrupted_value,
+            "sign": f"{metric.name} with the clean run's activation patched into the corrupted run; recovered is 0 at the "
+                    "corrupted run's value and 1 at the clean run's",
+        }  # fmt: skip
+
+    def recovered(self, value: Tensor) -> Tensor:
+        """0 at the corrupted run's value, 1 at the clean run's; NaN where the two are the same."""
+        gap = self.clean_value - self.corrupted_value
+        return (value - self.corrupted_value) / (gap if gap else torch.nan)
+
+
+def make_pair(
+    subject: Subject, clean: Tensor, corrupted: Tensor, metric: MetricLike, dtype: torch.dtype | None = None
+) -> Pair:
+    """Check that two batches align, and what answers a metric may know of them.
+
+    The right answers are the clean inputs' labels, and the wrong ones that ``logit_diff`` sets against them the corrupted
+    inputs', where both are examples of the subject's task.
+
+    Raises:
+        InterpError: inputs of different shapes or kinds, none, or the same twice; a metric whose value is not finite; hooks
+            that somebody left on the model.
+    """
+    if clean.shape != corrupted.shape or clean.is_floating_point() != corrupted.is_floating_point():
+        raise InterpError(
+            f"clean and corrupted inputs do not align: {list(clean.shape)} {clean.dtype} and {list(corrupted.shape)} "
+            f"{corrupted.dtype}; each corrupted input belongs to the clean one in its place"
+        )
+    if len(clean) == 0:
+        raise InterpError("no clean and corrupted inputs were given (the first axis has length 0)")
+    if torch.equal(clean.cpu(), corrupted.cpu()):
+        raise InterpError("clean and corrupted inputs are the same, so there is nothing to patch")
+    subject.refuse_hooks()
+    subject, task, one = subject.cast(dtype), subject.task, make_metric(metric)
+    model = subject.model
+    clean, corrupted = placed(clean, model), placed(corrupted, model)
+    labels = None if task is None else answers_of(task, clean)
+    others = None if task is None else answers_of(task, corrupted)
+    plain = labels is not None and labels.ndim == 1 and not labels.is_floating_point()
+    answers = Answers(
+        labels if plain else None, others if plain else None, task, lambda: outputs_of(model, clean), labels
+    )
+    parts = torch.ones(len(clean), 1, dtype=torch.float64, device=model.device)
+    pair = Pair(Trial(model, model, corrupted, (one,), answers, parts), clean)
+    for name, value in (("clean", pair.clean_value), ("corrupted", pair.corrupted_value)):
+        if not abs(value) < torch.inf:
+            raise InterpError(
+                f"{subject.name}: the {one.name} of the {name} run is {value}: look for NaN in the weights"
+            )
+    return pair
