@@ -36,7 +36,7 @@ from probes.basis import Basis
 
 DEFAULT_BYTES = 512 << 20  # working memory besides the captured activations
 CACHE_ELEMENTS = 1 << 17  # elementwise work goes in pieces that stay in a core's cache (1 MiB of float64)
-CPU_PIECE = 48 << 20  # bytes of activations of a piece that runs again on a CPU: larger ones leave its caches
+CPU_PIECE = 20 << 20  # bytes of activations of a piece that runs again on a CPU: larger ones leave its caches
 SAFE_EXPONENT = 600.0  # exp of more overflows float64 when summed over many outputs
 
 Progress = Callable[[int, int], None]
@@ -213,14 +213,15 @@ def _parts(
 def _resumed(trial: Trial, bank: Bank, held: Sequence[Intervention], max_bytes: int) -> Iterator[Piece]:
     """The rest of the network runs again on the batch, tiled by groups."""
     budget = inputs_at_once(trial, max_bytes)
-    whole = any(m.whole for m in trial.metrics)
+    whole, follow = any(m.whole for m in trial.metrics), None
     n_inputs = len(bank.clean) if whole else min(len(bank.clean), budget)
     for g in slices(len(bank.groups), max(1, budget // n_inputs)):
         index = bank.groups[g]
         for n in slices(len(bank.clean), n_inputs):
             move = bank.moves[n][..., index].movedim(-2, 0)
             with applied(trial.model, held, strict=False):
-                outputs = trial.model.resume_moved(bank.stream, bank.clean[n], move, bank.rows[index])
+                follow = follow or trial.model.follow(bank.stream, bank.clean)
+                outputs = follow(n, move, bank.rows[index])
             yield g, n, trial.judge(outputs, n)
 
 

@@ -262,17 +262,27 @@ class HookedModel(HookedRootModule):
         """
         return None
 
-    def resume_moved(self, site: str, clean: Tensor, moves: Tensor, rows: Tensor) -> Tensor:
-        """Outputs ``[k, n, ...]`` of the rest of k networks, which differ at ``site`` by moves along rows.
+    def follow(self, site: str, clean: Tensor) -> Callable[[slice, Tensor, Tensor], Tensor]:
+        """The rest of the model for many activations of ``site``, which differ from a clean one by moves along rows.
 
         Args:
             site: one that `resume` knows.
-            clean: the site's activation ``[n, ..., d]``; network i has ``clean + moves[i] @ rows[i]`` there.
-            moves: ``[k, n, ..., size]``.
-            rows: ``[k, size, d]``.
+            clean: its activation ``[n, ..., d]``.
+
+        Returns:
+            a function of a slice of the n, ``moves [k, n, ..., size]`` and ``rows [k, size, d]``, which gives the outputs
+            ``[k, n, ...]`` of k networks; network i has ``clean + moves[i] @ rows[i]`` at the site.
         """
-        changed = clean + torch.einsum("kn...s,ksd->kn...d", moves, rows)
-        return self.resume(site, changed.flatten(0, 1)).unflatten(0, changed.shape[:2])
+
+        def of(part: slice, moves: Tensor, rows: Tensor) -> Tensor:
+            changed = clean[part] + torch.einsum("kn...s,ksd->kn...d", moves, rows)
+            return self.resume(site, changed.flatten(0, 1)).unflatten(0, changed.shape[:2])
+
+        return of
+
+    def watched_sites(self) -> list[str]:
+        """Where hooks are installed, in the model's order."""
+        return [name for name, point in self.hook_dict.items() if hooks_on(point)]
 
     def component_sites(self, kind: str) -> list[str]:
         """The hook points whose features are the components of a kind, first to last; none where it has no such kind.
@@ -281,6 +291,12 @@ class HookedModel(HookedRootModule):
         and ``mlp`` (a layer's whole output).
         """
         return [name for name in self.hook_dict if name.endswith(COMPONENTS[kind])]
+
+
+def hooks_on(module: nn.Module) -> list[Any]:
+    """The hooks that stand on a module, of every kind."""
+    kinds = (module._forward_hooks, module._forward_pre_hooks, module._backward_hooks, module._backward_pre_hooks)
+    return [hook for hooks in kinds for hook in hooks.values()]
 
 
 def _groups(parameter: str) -> tuple[str, ...]:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
 from interp.errors import InterpError, UnknownSite
+from interp.hooked.attention import Past
 from interp.hooked.base import HookedModel, HookPoint, NormedRest
-from interp.hooked.components import Block, Embed, LayerNorm, Past, PosEmbed, TransformerConfig, Unembed, make_norm
+from interp.hooked.components import Block, Embed, PosEmbed, Unembed
+from interp.hooked.transformer_config import LayerNorm, TransformerConfig, make_norm
 
 
 class HookedTransformer(HookedModel):
@@ -93,6 +95,25 @@ class HookedTransformer(HookedModel):
         if len(parts) == 3 and parts[0] == "blocks" and parts[1].isdigit() and int(parts[1]) < len(self.blocks):
             return int(parts[1]), parts[2]
         return None, site
+
+    def follow(self, site: str, clean: Tensor) -> Callable[[slice, Tensor, Tensor], Tensor]:
+        layer, point = self._place(site)
+        index = -1 if layer is None else layer + ("resid_post" in point)
+        readable = point in ("hook_resid_pre", "hook_resid_post") and 0 <= index < self.config.n_layers
+        if not readable or self._readout(index) is not None or self._reads_watched(index):
+            return super().follow(site, clean)
+        block = self.block(index).follow(clean)
+
+        def of(part: slice, moves: Tensor, rows: Tensor) -> Tensor:
+            return self._from_block(block(part, moves, rows), index + 1).unflatten(0, moves.shape[:2])
+
+        return of
+
+    def _reads_watched(self, index: int) -> bool:
+        """Whether somebody watches what the algebra of `follow` passes by."""
+        names = ("hook_resid_pre", "ln1.hook_scale", "ln1.hook_normalized")
+        points = (self.hook_dict.get(f"blocks.{index}.{name}") for name in names)
+        return any(isinstance(p, HookPoint) and p.watched for p in points)
 
     def resume_position(self, site: str, activation: Tensor, position: int, run: Mapping[str, Tensor]) -> Tensor:
         """Outputs ``[batch, pos - position, out]`` from ``position`` on, where ``site`` differs from another run there alone.

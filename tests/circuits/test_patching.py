@@ -91,7 +91,9 @@ class Lens:
 
     def __init__(self, model: HookedTransformer):
         config = model.config
-        self.cfg = SimpleNamespace(n_layers=config.n_layers, n_heads=config.n_heads, n_key_value_heads=None, device="cpu")
+        self.cfg = SimpleNamespace(
+            n_layers=config.n_layers, n_heads=config.n_heads, n_key_value_heads=None, device="cpu"
+        )
         self.model, self.training = model, False
 
     def __getattr__(self, name: str) -> Any:
