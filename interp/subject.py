@@ -147,10 +147,13 @@ class Subject:
         """What is kept, and measured, is of the untouched model.
 
         Raises:
-            InterpError: hooks are installed.
+            InterpError: hooks are installed, of whatever kind; the message says where.
         """
-        if any(point._forward_hooks for point in self.model.hook_dict.values()):
-            raise InterpError(f"{self.name}: hooks are installed on the model; remove them, or run the model itself")
+        if places := self.model.watched_sites():
+            named = ", ".join(places[:5]) + (f" and {len(places) - 5} more" if len(places) > 5 else "")
+            raise InterpError(
+                f"{self.name}: hooks are installed on the model, at {named}; remove them, or run the model itself"
+            )
 
     def keep_logits(self, logits: Tensor) -> None:
         """Take logits that a forward pass over all examples has given already for those of `logits`."""

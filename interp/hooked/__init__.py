@@ -11,6 +11,7 @@ from interp.hooked.cppn_parts import CPPNConfig
 from interp.hooked.lstm import HookedLSTM, LSTMConfig
 from interp.hooked.mlp import HookedMLP, MLPConfig
 from interp.hooked.transformer import HookedTransformer, TransformerConfig
+from interp.hooked.wrap import wrap
 
 MODELS: dict[str, type[HookedModel]] = {
     cls.config_class.kind: cls for cls in (HookedTransformer, HookedMLP, HookedLSTM, HookedCPPN)
@@ -45,5 +46,5 @@ def build(config: Config) -> HookedModel:
 
 __all__ = [
     "MODELS", "CPPNConfig", "Config", "HookPoint", "HookedCPPN", "HookedLSTM", "HookedMLP", "HookedModel",
-    "HookedTransformer", "LSTMConfig", "MLPConfig", "TransformerConfig", "build", "config_from_dict",
+    "HookedTransformer", "LSTMConfig", "MLPConfig", "TransformerConfig", "build", "config_from_dict", "wrap",
 ]  # fmt: skip

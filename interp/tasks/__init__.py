@@ -10,6 +10,7 @@ from interp.tasks.addition import ToyAddition
 from interp.tasks.base import CyclicStructure, Task
 from interp.tasks.binary import BinaryOperation
 from interp.tasks.digits import Digits
+from interp.tasks.examples import Examples
 from interp.tasks.grid import GridDirections
 from interp.tasks.groups import GroupComposition
 from interp.tasks.images import ImageTask
@@ -113,7 +114,7 @@ def task_from_config(config: dict[str, Any]) -> tuple[Task | None, str | None]:
 
 
 __all__ = [
-    "TASKS", "BinaryOperation", "CyclicStructure", "Digits", "GridDirections", "GroupComposition", "ImageTask",
+    "TASKS", "BinaryOperation", "CyclicStructure", "Digits", "Examples", "GridDirections", "GroupComposition", "ImageTask",
     "ModularArithmetic", "Reviews", "SparseParity", "Task", "ToyAddition", "make_task", "task_from_config",
     "task_from_dict", "task_to_dict",
 ]  # fmt: skip
