@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ProcessPoolExecutor, as_completed
@@ -68,10 +69,15 @@ def _dask(address: str) -> Workers:
         from distributed import Client
     except ImportError:
         raise InterpError("dask.distributed is not installed; pip install 'interp-suite[cluster]'") from None
+    client, reason = None, ""
     try:
         client = Client(address, timeout=10, set_as_default=False)
     except (OSError, ValueError, TimeoutError) as error:
-        raise InterpError(f"no Dask scheduler answers at {address} ({type(error).__name__}); is it running?") from None
+        reason = type(error).__name__
+    if client is None:
+        # one that failed is closed when it is collected; while the next one starts, that would wait for a lock for ever
+        gc.collect()
+        raise InterpError(f"no Dask scheduler answers at {address} ({reason}); is it running?")
     count = len(client.scheduler_info(n_workers=-1)["workers"])
     client.close()
     if not count:
