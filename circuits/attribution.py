@@ -13,7 +13,6 @@ from circuits.cells import Cells, make_cells
 from circuits.metrics import MetricLike
 from circuits.pairs import Pair, make_pair
 from circuits.patching import Patching, patch
-from interp.activations import capture
 from interp.errors import require_range
 from interp.gradients import gradients
 from interp.sites import Site, SitePattern, resolve_sites
@@ -24,7 +23,7 @@ def attribute(
     subject: Subject,
     clean: Tensor,
     corrupted: Tensor,
-    sites: SitePattern,
+    sites: SitePattern | None = None,
     *,
     metric: MetricLike = "logit_diff",
     by: Sequence[str] | None = None,
@@ -37,7 +36,8 @@ def attribute(
         effect(cell) ~ sum over the cell's entries of  dm/da (corrupted) * (a_clean - a_corrupted)
 
     Args:
-        clean, corrupted, sites, metric, by, dtype: as in `patch`.
+        clean, corrupted, metric, by, dtype: as in `patch`.
+        sites: as in `patch`; by default all heads and neurons, or every hook point of a network that names none.
         integrated: points of a Gauss-Legendre rule along the straight line between the two activations of a site; the
             gradient is averaged over them. 0 takes the gradient in the corrupted run alone. One forward and backward pass per
             site and point, where 0 needs one in all.
@@ -55,17 +55,17 @@ def attribute(
     (attribution patching); Sundararajan et al. 2017 (integrated gradients).
     """
     require_range("integrated", integrated, 0, 1000)
-    pair = make_pair(subject, clean, corrupted, metric, dtype)
+    if sites is None:
+        sites = [n for kind in ("heads", "neurons") for n in subject.model.component_sites(kind)] or "*"
+    pair = make_pair(subject, clean, corrupted, metric, sites=sites, dtype=dtype)
     model = pair.trial.model
     wanted = resolve_sites(model, sites)
     names = list(dict.fromkeys(s.name for s in wanted))
-    source = capture(model, pair.clean, names)
+    source, base = pair.source, pair.base
     if integrated:
-        base = capture(model, pair.corrupted, names)
         slopes = {n: _integrated(pair, n, base[n], source[n], integrated) for n in names}
     else:
-        acts, slopes = gradients(model, pair.corrupted, lambda out: _score(pair, out), names)
-        base = acts
+        _, slopes = gradients(model, pair.corrupted, lambda out: _score(pair, out), names)
     frames = []
     for site in wanted:
         cells = make_cells(site, model.axes_of(site.name), base[site.name].shape, by)

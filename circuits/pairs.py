@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from circuits.metrics import Answers, MetricLike, make_metric
 from circuits.trials import Trial, answers_of, outputs_of
-from interp.activations import placed
+from interp.activations import Activations, capture, fitting, placed
 from interp.errors import InterpError
+from interp.hooked.base import HookedModel
+from interp.sites import SitePattern, resolve_sites
 from interp.subject import Subject
 
 
@@ -22,24 +24,20 @@ class Pair:
     Attributes:
         trial: the corrupted inputs, judged by the metric as answers to the clean ones.
         clean: the clean inputs.
+        source, base: the clean and the corrupted run at the sites that were asked for, with their ``outputs``.
+        clean_value, corrupted_value: the metric's means in them.
     """
 
     trial: Trial
     clean: Tensor
+    source: Activations
+    base: Activations
+    clean_value: float
+    corrupted_value: float
 
     @property
     def corrupted(self) -> Tensor:
         return self.trial.inputs
-
-    @cached_property
-    def clean_value(self) -> float:
-        """The metric's mean on the clean inputs."""
-        return float(self.trial.judge(outputs_of(self.trial.model, self.clean).unsqueeze(0)).mean())
-
-    @cached_property
-    def corrupted_value(self) -> float:
-        """The metric's mean on the corrupted inputs."""
-        return float(self.trial.run())
 
     @property
     def attrs(self) -> dict[str, object]:
@@ -58,9 +56,20 @@ class Pair:
 
 
 def make_pair(
-    subject: Subject, clean: Tensor, corrupted: Tensor, metric: MetricLike, dtype: torch.dtype | None = None
+    subject: Subject,
+    clean: Tensor,
+    corrupted: Tensor,
+    metric: MetricLike,
+    *,
+    sites: SitePattern,
+    beside: Callable[[HookedModel], Sequence[str]] | None = None,
+    dtype: torch.dtype | None = None,
 ) -> Pair:
-    """Check that two batches align, and what answers a metric may know of them.
+    """Check that two batches align, run both, and find what answers a metric may know of them.
+
+    Args:
+        sites: whose whole hook points are captured in both runs.
+        beside: what of the corrupted run is captured besides, given the model.
 
     The right answers are the clean inputs' labels, and the wrong ones that ``logit_diff`` sets against them the corrupted
     inputs', where both are examples of the subject's task.
@@ -69,6 +78,9 @@ def make_pair(
         InterpError: inputs of different shapes or kinds, none, or the same twice; a metric whose value is not finite; hooks
             that somebody left on the model.
     """
+    for name, given in (("clean", clean), ("corrupted", corrupted)):
+        if not isinstance(given, Tensor):
+            raise InterpError(f"{name} inputs must be a tensor [batch, ...], got {type(given).__name__}")
     if clean.shape != corrupted.shape or clean.is_floating_point() != corrupted.is_floating_point():
         raise InterpError(
             f"clean and corrupted inputs do not align: {list(clean.shape)} {clean.dtype} and {list(corrupted.shape)} "
@@ -89,10 +101,19 @@ def make_pair(
         labels if plain else None, others if plain else None, task, lambda: outputs_of(model, clean), labels
     )
     parts = torch.ones(len(clean), 1, dtype=torch.float64, device=model.device)
-    pair = Pair(Trial(model, model, corrupted, (one,), answers, parts), clean)
-    for name, value in (("clean", pair.clean_value), ("corrupted", pair.corrupted_value)):
-        if not abs(value) < torch.inf:
+    trial = Trial(model, model, corrupted, (one,), answers, parts)
+    points = {s.name for s in resolve_sites(model, sites)}
+    wanted = [] if beside is None else list(beside(model))
+    more = {s.name for s in resolve_sites(model, wanted)} if wanted else set()
+    with fitting(model, clean):
+        source = capture(model, clean, points, outputs=lambda outputs: outputs)
+        base = capture(model, corrupted, points | more, outputs=lambda outputs: outputs)
+    values = []
+    for name, run in (("clean", source), ("corrupted", base)):
+        assert run.outputs is not None
+        values.append(float(trial.judge(run.outputs.unsqueeze(0)).mean()))
+        if not abs(values[-1]) < torch.inf:
             raise InterpError(
-                f"{subject.name}: the {one.name} of the {name} run is {value}: look for NaN in the weights"
+                f"{subject.name}: the {one.name} of the {name} run is {values[-1]}: look for NaN in the weights"
             )
-    return pair
+    return Pair(trial, clean, source, base, values[0], values[1])

@@ -17,9 +17,10 @@ from circuits.features import Features
 from circuits.heatmaps import heat_map
 from circuits.metrics import MetricLike
 from circuits.pairs import Pair, make_pair
-from interp.activations import Activations, capture
+from circuits.resumed_patching import Found, Written, from_the_position, from_the_site
 from interp.errors import InterpError, UnknownSite
-from interp.hooked import HookedTransformer
+from interp.hooked.base import HookedModel
+from interp.hooked.departures import POINTS, departs
 from interp.sites import SitePattern, resolve_sites
 from interp.subject import Subject
 
@@ -79,96 +80,82 @@ def patch(
     before a patched position runs again. Misleads where a corrupted run is one that the network never meets: then what is
     restored may be that it works at all. Source: Meng et al. 2022; Zhang and Nanda 2023.
     """
-    pair = make_pair(subject, clean, corrupted, metric, dtype)
-    wanted = resolve_sites(pair.trial.model, sites)
-    points = {s.name for s in wanted}
-    source, base = (capture(pair.trial.model, x, points) for x in (pair.clean, pair.corrupted))
-    cells = []
-    for site in wanted:
-        if source[site.name].shape != base[site.name].shape:
-            raise InterpError(f"{site.name}: the clean and the corrupted run do not align there")
-        if source[site.name].ndim > len(pair.trial.model.axes_of(site.name)):
-            raise InterpError(f"{site.name} fires several times in a forward pass; patch it with circuits.Patch")
-        cells.append(make_cells(site, pair.trial.model.axes_of(site.name), base[site.name].shape, by))
-    total, done, frames = sum(len(c.indices) for c in cells), 0, []
-    run = _run_of(pair)
-    for own in cells:
-        values = torch.full((len(own.indices),), torch.nan, dtype=torch.float64)
-        for part, found in _pieces(pair, own, source[own.site.name], base[own.site.name], run, max_bytes):
-            values[part] = found.cpu()
-            done += len(part)
-            if progress is not None:
-                progress(done, total)
-        frame = pd.DataFrame(own.rows())
-        frame[pair.trial.metrics[0].name] = values.tolist()
-        frame["recovered"] = pair.recovered(values).tolist()
-        frames.append(frame)
-    effects = pd.concat(frames, ignore_index=True)
+    pair = make_pair(subject, clean, corrupted, metric, sites=sites, beside=lambda m: _beside(m, sites), dtype=dtype)
+    cells = _cells(pair, sites, by)
+    numbers, values, done = [], [], 0
+    for own, found in _measured(pair, cells, max_bytes):
+        numbers += own
+        values.append(found)
+        done += len(own)
+        if progress is not None:
+            progress(done, sum(len(c.indices) for c in cells))
+    effect = torch.empty(len(numbers), dtype=torch.float64)
+    effect[numbers] = torch.cat(values).cpu()  # the one wait for a GPU
+    effects = pd.DataFrame([row for c in cells for row in c.rows()])
+    effects[pair.trial.metrics[0].name] = effect.tolist()
+    effects["recovered"] = pair.recovered(effect).tolist()
     effects.attrs = {**pair.attrs}
     return Patching(effects)
 
 
-def _run_of(pair: Pair) -> Activations | None:
-    """What a run from a later position takes of the corrupted run; None where the network has no such runs."""
-    model = pair.trial.model
-    if not isinstance(model, HookedTransformer) or not model.config.causal or model.config.readout is not None:
-        return None
-    return capture(model, pair.corrupted, [f"*attn.hook_{n}" for n in "qkv"] + ["*hook_resid_pre"])
+def _beside(model: HookedModel, sites: SitePattern) -> list[str]:
+    """What the cells need of the corrupted run besides the sites: where changes arrive, and what later positions look back at."""
+    streams = [stream for site in resolve_sites(model, sites) for stream, _ in _arrival(model, site.name)]
+    return streams + ([s.name for s in resolve_sites(model, POINTS)] if departs(model) else [])
 
 
-def _pieces(
-    pair: Pair, cells: Cells, source: Tensor, base: Tensor, run: Activations | None, max_bytes: int
-) -> Iterator[tuple[list[int], Tensor]]:
-    """Indices of cells, and the metric's means with each of them patched."""
-    model, name = pair.trial.model, cells.site.name
-    at_once = max(1, inputs_at_once(pair.trial, max_bytes) // len(pair.corrupted))
-    every = range(len(cells.indices))
+def _cells(pair: Pair, sites: SitePattern, by: Sequence[str] | None) -> list[Cells]:
+    model, found = pair.trial.model, []
+    for site in resolve_sites(model, sites):
+        shape, axes = pair.base[site.name].shape, model.axes_of(site.name)
+        if pair.source[site.name].shape != shape:
+            raise InterpError(f"{site.name}: the clean and the corrupted run do not align there")
+        if len(shape) > len(axes):
+            raise InterpError(f"{site.name} fires several times in a forward pass; patch it with circuits.Patch")
+        found.append(make_cells(site, axes, shape, by))
+    return found
+
+
+def _arrival(model: HookedModel, site: str) -> list[tuple[str, Tensor | None]]:
+    """Where a change at the site arrives, and along which rows; nothing where the model does not say so."""
     try:
-        stream, matrix = model.writes(name)
+        return [model.writes(site)]
     except UnknownSite:
-        for part in slices(len(every), at_once):
-            yield list(every[part]), _whole(pair, cells, list(every[part]), source)
-        return
-    features = Features(cells.axes)
-    change = features.last(source - base)
-    clean_stream = base if stream == name else capture(model, pair.corrupted, stream)[stream]
-    rows = None if matrix is None else matrix.detach().to(change)
-
-    def changed(part: list[int], at: slice = slice(None)) -> Tensor:
-        """The stream ``[cells, batch, ..., d]`` with the cells patched."""
-        mask = cells.mask(part, base.shape, base.device).expand(len(part), *base.shape)
-        flat = torch.stack([features.last(m) for m in mask])[:, :, at]
-        moved = change[:, at] * flat
-        return clean_stream[:, at] + (moved if rows is None else moved @ rows)
-
-    if run is not None and "pos" in cells.by:
-        assert isinstance(model, HookedTransformer)
-        outputs = model(pair.corrupted)
-        for position, part in _by_position(cells, at_once):
-            x = changed(part, slice(position, position + 1)).squeeze(2)
-            later = model.resume_position(stream, x.flatten(0, 1), position, run).unflatten(0, x.shape[:2])
-            whole = outputs.expand(len(part), *outputs.shape).clone()
-            whole[:, :, position : position + later.shape[2]] = later
-            yield part, pair.trial.judge(whole).mean((1, 2))
-        return
-    for piece in slices(len(every), at_once):
-        part = list(every[piece])
-        x = changed(part)
-        outputs = model.resume(stream, x.flatten(0, 1)).unflatten(0, x.shape[:2])
-        yield part, pair.trial.judge(outputs).mean((1, 2))
+        return []
 
 
-def _by_position(cells: Cells, at_once: int) -> Iterator[tuple[int, list[int]]]:
-    """The cells of each position, at most so many at once."""
-    place = cells.by.index("pos")
-    for position in sorted({index[place] for index in cells.indices}):
-        own = [i for i, index in enumerate(cells.indices) if index[place] == position]
-        for part in slices(len(own), at_once):
-            yield position, own[part]
+def _measured(pair: Pair, cells: Sequence[Cells], max_bytes: int) -> Iterator[Found]:
+    """Every cell by the route that runs least: from its position on, from its site on, or whole."""
+    model, source, base, first, together = pair.trial.model, pair.source, pair.base, 0, []
+    for own in cells:
+        name, numbers = own.site.name, range(first, first + len(own.indices))
+        first = numbers.stop
+        arrivals = _arrival(model, name)
+        if not arrivals:
+            yield from _whole(pair, own, numbers, source[name], max_bytes)
+            continue
+        stream, rows = arrivals[0]
+        change = Features(own.axes).last(source[name] - base[name])
+        rows = None if rows is None else rows.detach().to(change)
+        one = Written(own, numbers, stream, base[stream], base[name].shape, change, rows)
+        if departs(model) and "pos" in own.by:
+            together.append(one)
+        else:
+            yield from from_the_site(pair, one, max_bytes)
+    if together:
+        yield from from_the_position(pair, together, base, max_bytes)
 
 
-def _whole(pair: Pair, cells: Cells, part: list[int], source: Tensor) -> Tensor:
+def _whole(pair: Pair, cells: Cells, numbers: range, source: Tensor, max_bytes: int) -> Iterator[Found]:
     """A network that cannot be resumed at the site runs whole, on the batch tiled by cells."""
+    at_once = max(1, inputs_at_once(pair.trial, max_bytes) // len(pair.corrupted))
+    for piece in slices(len(numbers), at_once):
+        part = list(range(piece.start, piece.stop))
+        yield [numbers[c] for c in part], _tiled(pair, cells, part, source)
+
+
+def _tiled(pair: Pair, cells: Cells, part: list[int], source: Tensor) -> Tensor:
+    """The metric's means of one forward pass on as many tiles of the batch as there are cells."""
     batch = cells.axes.index("batch")
     n = len(pair.corrupted)
 

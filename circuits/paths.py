@@ -25,7 +25,7 @@ class PathEffect:
     Attributes:
         value: the metric with the path patched; ``clean`` and ``corrupted`` are the two runs' own.
         recovered: 0 where the value is the corrupted run's, 1 where it is the clean run's.
-        moved: how far each receiver moved, as a share of its norm.
+        moved: how far each receiver moved, as a share of the norm of its whole hook point.
     """
 
     sender: str
@@ -68,14 +68,14 @@ def path_patch(
 
     Source: Wang et al. 2022 (IOI), with the roles of `patch`: clean into corrupted.
     """
-    pair = make_pair(subject, clean, corrupted, metric, dtype)
-    model = pair.trial.model
+    model = subject.model
     senders, wanted = resolve_sites(model, sender), resolve_sites(model, receivers)
     open_points = {s.name for pattern in through for s in resolve_sites(model, pattern)}
     components = [n for kind in ("heads", "neurons") for n in model.component_sites(kind)]
     frozen = [n for n in dict.fromkeys(components) if n not in open_points]
-    points = {*frozen, *(s.name for s in (*senders, *wanted))}
-    base, source = capture(model, pair.corrupted, points), capture(model, pair.clean, {s.name for s in senders})
+    points = [*frozen, *(s.name for s in wanted)]
+    pair = make_pair(subject, clean, corrupted, metric, sites=senders, beside=lambda _: points, dtype=dtype)
+    model, base, source = pair.trial.model, pair.base, pair.source
     held: list[Intervention] = [f for n in frozen for f in _frozen(model, n, base[n], wanted)]
     sent = [Patch(s, source[s.name]) for s in senders]
     with applied(model, [*held, *sent], strict=False) as record:

@@ -53,6 +53,21 @@ def placed(inputs: Tensor, model: HookedModel) -> Tensor:
     return inputs.to(model.device, model.dtype if inputs.is_floating_point() else inputs.dtype)
 
 
+@contextmanager
+def fitting(model: HookedModel, inputs: Any, what: str = "inputs") -> Iterator[None]:
+    """Say that a model cannot run on inputs that somebody gave, where torch would only say that shapes differ."""
+    if not isinstance(inputs, Tensor):
+        raise InterpError(f"{what} must be a tensor [batch, ...], got {type(inputs).__name__}")
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        raise
+    except (RuntimeError, IndexError, TypeError) as error:
+        kind, dtype = type(model).__name__, str(inputs.dtype).removeprefix("torch.")
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InterpError(f"the {kind} cannot run on {what} {list(inputs.shape)} of {dtype}: {reason}") from error
+
+
 @torch.no_grad()
 def capture(
     model: HookedModel,

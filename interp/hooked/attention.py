@@ -1,10 +1,9 @@
-"""Attention, whole or from a later position on, and what it takes from another run."""
+"""Attention: every head's queries, keys, values and patterns, with TransformerLens's names and shapes."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +16,9 @@ class Attention(nn.Module):
     W_Q: Tensor
     W_K: Tensor
     W_V: Tensor
+    b_Q: Tensor
+    b_K: Tensor
+    b_V: Tensor
     b_O: Tensor
     hook_q: HookPoint
     hook_k: HookPoint
@@ -46,31 +48,35 @@ class Attention(nn.Module):
         out = (x @ flat).unflatten(-1, (weight.shape[0], weight.shape[2]))
         return out + getattr(self, f"b_{which}") if self.bias else out
 
-    def forward(
-        self, x: Tensor, first_query: int = 0, n_queries: int | None = None, past: Past | None = None
-    ) -> Tensor:
-        """``x [batch, pos, d_model]`` to ``[batch, query, d_model]`` for the queries asked for.
-
-        With ``past``, x starts at a later position, and keys and values of the positions before it are given.
-        """
+    def forward(self, x: Tensor, first_query: int = 0, n_queries: int | None = None) -> Tensor:
+        """``x [batch, pos, d_model]`` to ``[batch, query, d_model]`` for the queries asked for."""
         n_queries = x.shape[-2] if n_queries is None else n_queries
         q = self.hook_q(self._project(x.narrow(-2, first_query, n_queries), "Q"))
         k = self.hook_k(self._project(x, "K"))
         v = self.hook_v(self._project(x, "V"))
-        if past is not None:
-            k, v, first_query = past.before(k, "k"), past.before(v, "v"), first_query + past.first
         return self.mix(q, k, v, first_query)
 
     def mix(self, q: Tensor, k: Tensor, v: Tensor, first_query: int) -> Tensor:
         """What heads write: queries ``[batch, query, head, d_head]`` from position ``first_query`` on, keys and values of all."""
+        out = self.read(q, k, v, first_query).flatten(-2) @ self.W_O.flatten(0, 1)
+        return out + self.b_O if self.bias else out
+
+    def read(self, q: Tensor, k: Tensor, v: Tensor, first_query: int) -> Tensor:
+        """What each head has read, before ``W_O``: ``[batch, query, head, d_head]``."""
         scores = q.transpose(-3, -2) @ k.transpose(-3, -2).mT / self.scale  # [..., head, query, key]
         if self.causal and first_query + 1 < k.shape[-3]:  # the last query sees everything
             seen = torch.ones(q.shape[-3], k.shape[-3], dtype=torch.bool, device=q.device).tril(first_query)
             scores = scores.where(seen, -math.inf)
         pattern = self.hook_pattern(self.hook_attn_scores(scores).softmax(-1))
-        z = self.hook_z((pattern @ v.transpose(-3, -2)).transpose(-3, -2))  # [..., query, head, d_head]
-        out = z.flatten(-2) @ self.W_O.flatten(0, 1)
-        return out + self.b_O if self.bias else out
+        return self.hook_z((pattern @ v.transpose(-3, -2)).transpose(-3, -2))
+
+    def projection(self) -> tuple[Tensor, Tensor | None]:
+        """Queries (divided by the scores' scale), keys and values in one product: ``[d_model, 3 head d_head]``, and a bias."""
+        weights = [self.W_Q / self.scale, self.W_K, self.W_V]
+        weight = torch.cat([w.transpose(0, 1).flatten(1) for w in weights], 1)
+        if not self.bias:
+            return weight, None
+        return weight, torch.cat([b.flatten() for b in (self.b_Q / self.scale, self.b_K, self.b_V)])
 
     def follow(self, norm: nn.Module, clean: Tensor) -> Callable[[slice, Tensor, Tensor, Tensor], list[Tensor]]:
         """Queries, keys and values of streams that differ from ``clean [n, pos, d_model]`` by moves along rows, by algebra.
@@ -99,37 +105,3 @@ class Attention(nn.Module):
             return found
 
         return of
-
-    def moved(self, x: Tensor, position: int, past: Past) -> Tensor:
-        """What heads write at ``position`` and later, where only that position differs from another run.
-
-        ``x [batch, 1, d_model]`` is what the layer reads there. Nothing else is projected anew.
-        """
-        q, k, v = (self._project(x, which) for which in "QKV")
-        q = torch.cat([q, past.part("q", slice(position + 1, None), len(x))], -3)
-        k, v = (
-            torch.cat([past.part(n, slice(position), len(x)), own, past.part(n, slice(position + 1, None), len(x))], -3)
-            for n, own in (("k", k), ("v", v))
-        )
-        return self.mix(q, k, v, position)
-
-
-@dataclass(frozen=True)
-class Past:
-    """Another run of one layer, of which a run from a later position takes what lies before it.
-
-    Attributes:
-        points: that run's ``q``, ``k`` and ``v`` ``[batch, pos, head, d_head]`` and ``resid_pre [batch, pos, d_model]``.
-        first: the first position that runs anew.
-    """
-
-    points: Mapping[str, Tensor]
-    first: int
-
-    def part(self, name: str, positions: slice, batch: int) -> Tensor:
-        """Some positions, repeated for a batch of several tiles."""
-        one = self.points[name][:, positions]
-        return one.repeat(batch // len(one), *[1] * (one.ndim - 1))
-
-    def before(self, own: Tensor, name: str) -> Tensor:
-        return torch.cat([self.part(name, slice(self.first), len(own)), own], -3)

@@ -8,7 +8,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from interp.hooked.attention import Attention, Past
+from interp.hooked.attention import Attention
 from interp.hooked.base import HookPoint, make_activation
 from interp.hooked.dropout import dropout
 from interp.hooked.transformer_config import TransformerConfig, make_norm, parameter
@@ -70,30 +70,23 @@ class Block(nn.Module):
         """``resid [batch, pos, d_model]``; with ``readout`` the result has that one position alone."""
         return self.after_pre(self.hook_resid_pre(resid), readout, noise)
 
-    def after_pre(
-        self, resid: Tensor, readout: int | None, noise: Tensor | None = None, past: Past | None = None
-    ) -> Tensor:
+    @property
+    def attention(self) -> Attention:
+        return cast(Attention, self.attn)
+
+    def after_pre(self, resid: Tensor, readout: int | None, noise: Tensor | None = None) -> Tensor:
         first, n = (0, resid.shape[-2]) if readout is None else (readout % resid.shape[-2], 1)
         # the hook points are behind the dropout: what they pass is what the residual stream receives
-        written = dropout(self.attn(self.ln1(resid), first, n, past), self.dropout, noise, salt=2 * self.index)
+        written = dropout(self.attn(self.ln1(resid), first, n), self.dropout, noise, salt=2 * self.index)
         return self._after_attn(resid.narrow(-2, first, n), written, noise)
 
     def _after_attn(self, resid: Tensor, written: Tensor, noise: Tensor | None = None) -> Tensor:
         mid = resid + self.hook_attn_out(written)
         return self.after_mid(self.hook_resid_mid(mid), noise) if self.has_mlp else self.hook_resid_post(mid)
 
-    def moved(self, resid: Tensor, position: int, past: Past) -> Tensor:
-        """The block's output at ``position`` and later, where its input differs from another run there alone.
-
-        ``resid [batch, 1, d_model]``. Nothing drops out.
-        """
-        later = past.part("resid_pre", slice(position + 1, None), len(resid))
-        written = cast(Attention, self.attn).moved(self.ln1(resid), position, past)
-        return self._after_attn(torch.cat([resid, later], -2), written)
-
     def follow(self, clean: Tensor) -> Callable[[slice, Tensor, Tensor], Tensor]:
         """The block's output for streams that differ from ``clean`` by moves along rows; see `Attention.follow`."""
-        attn = cast(Attention, self.attn)
+        attn = self.attention
         project = attn.follow(self.ln1, clean)
 
         def of(part: slice, moves: Tensor, rows: Tensor) -> Tensor:

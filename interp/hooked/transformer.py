@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
 from interp.errors import InterpError, UnknownSite
-from interp.hooked.attention import Past
 from interp.hooked.base import HookedModel, HookPoint, NormedRest
 from interp.hooked.components import Block, Embed, PosEmbed, Unembed
 from interp.hooked.transformer_config import LayerNorm, TransformerConfig, make_norm
@@ -114,37 +113,6 @@ class HookedTransformer(HookedModel):
         names = ("hook_resid_pre", "ln1.hook_scale", "ln1.hook_normalized")
         points = (self.hook_dict.get(f"blocks.{index}.{name}") for name in names)
         return any(isinstance(p, HookPoint) and p.watched for p in points)
-
-    def resume_position(self, site: str, activation: Tensor, position: int, run: Mapping[str, Tensor]) -> Tensor:
-        """Outputs ``[batch, pos - position, out]`` from ``position`` on, where ``site`` differs from another run there alone.
-
-        In a causal model nothing before a changed position changes, so nothing before it runs again.
-
-        Args:
-            site: ``blocks.i.hook_resid_pre``, ``_mid`` or ``_post``, or ``hook_embed``.
-            activation: ``[batch, d_model]``, at that position; the batch may be several tiles of the other run's.
-            run: the other run's ``blocks.*.hook_resid_pre`` and ``attn.hook_q``, ``hook_k``, ``hook_v``, whole.
-
-        Raises:
-            UnknownSite: the model is not causal, reads one position alone, or cannot be resumed there.
-        """
-        layer, point = self._place(site)
-        if not self.config.causal or self.config.readout is not None:
-            raise UnknownSite("only a causal transformer that computes every position can be resumed at one of them")
-        x = activation.unsqueeze(-2)
-        if site == "hook_embed":
-            x, layer, point = x + self.pos_embed.W_pos[position], -1, "hook_resid_post"
-        if layer is None or point not in ("hook_resid_pre", "hook_resid_mid", "hook_resid_post"):
-            raise UnknownSite(f"cannot resume a transformer at one position of {site!r}; use the residual stream")
-        if point == "hook_resid_mid":
-            x = self.block(layer).after_mid(x)
-        first = layer if point == "hook_resid_pre" else layer + 1
-        for index in range(first, self.config.n_layers):
-            block = self.block(index)
-            points = {n: run[f"blocks.{index}.attn.hook_{n}"] for n in "qkv"}
-            past = Past({**points, "resid_pre": run[f"blocks.{index}.hook_resid_pre"]}, position)
-            x = block.moved(x, position, past) if index == first else block.after_pre(x, None, past=past)
-        return self.hook_logits(self.unembed(self.ln_final(x)))
 
     def writes(self, site: str) -> tuple[str, Tensor | None]:
         """Neurons, heads and their outputs write into the residual stream behind them; the stream's sites into themselves."""

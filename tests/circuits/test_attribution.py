@@ -82,6 +82,15 @@ def test_a_task_knows_the_answers() -> None:
     assert by_cell == pytest.approx(whole)
 
 
+def test_heads_and_neurons_by_default() -> None:
+    one = subject("two layers")
+    inputs = one.require_task().inputs
+    found = attribute(one, inputs[:4], inputs[9:13]).effects
+    assert found["site"].unique().tolist() == [
+        f"blocks.{i}.{n}" for i in (0, 1) for n in ("attn.hook_z", "mlp.hook_post")
+    ]
+
+
 def test_refusals_of_attribute() -> None:
     one = subject("plain")
     inputs = one.require_task().inputs

@@ -79,6 +79,28 @@ def test_every_cell_equals_its_own_pass(point: str, changes: dict) -> None:
     np.testing.assert_allclose(found["score"], expected, rtol=1e-9)
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"d_mlp": None}, {"act_fn": "gelu", "unembed_bias": True, "attn_bias": True}, {"d_vocab_out": 14, "mlp_bias": False},
+     {"normalization": "LN"}, {"n_layers": 1}],
+    ids=str,
+)  # fmt: skip
+@pytest.mark.parametrize("max_bytes", [1, 40_000, 1 << 29])
+def test_sites_in_any_order_and_all_together(changes: dict, max_bytes: int) -> None:
+    """Runs of several depths climb together, few or many at once; biases are there, and outputs fewer or more than d_model."""
+    model = sequences(**changes)
+    generator = torch.Generator().manual_seed(3)
+    for vector in (p for p in model.parameters() if p.ndim == 1 or p.shape == (3, 4)):
+        vector.data += torch.randn(vector.shape, generator=generator, dtype=torch.float64)
+    one, (clean, corrupted) = Subject("sequences", model), pair(model)
+    points = ["hook_resid_post", "hook_resid_pre", "hook_z", "hook_embed", "hook_attn_out"]
+    found = patch(one, clean, corrupted, [f"*{p}" for p in points], metric=score, max_bytes=max_bytes).effects
+    wanted = [site for point in points for site in cells(model, point)]
+    order = list(dict.fromkeys(found["site"]))
+    wanted.sort(key=lambda site: order.index(site.name))
+    np.testing.assert_allclose(found["score"], loop(one, clean, corrupted, wanted), rtol=1e-9)
+
+
 def test_small_budgets_give_the_same() -> None:
     model = sequences()
     one, (clean, corrupted) = Subject("sequences", model), pair(model)
