@@ -169,7 +169,9 @@ def ablation(
             n_baseline=baseline,
         )
     if not frames:
-        result.headline = "the network has no components that can be ablated one by one"
+        result.headline = (
+            "no heads or neurons have names here; circuits.ablate(subject, site=...) ablates units of any site"
+        )
         return result
     for kind, frame in frames.items():
         own, random = frame.query("not baseline"), frame.query("baseline")

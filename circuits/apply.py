@@ -16,7 +16,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from circuits.interventions import Freeze, Intervention, Replacing
-from interp.activations import capture
+from interp.activations import capture, fitting
 from interp.errors import InterpError
 from interp.hooked.base import HookedModel
 from interp.sites import Site, SitePattern, resolve_sites
@@ -48,7 +48,6 @@ class Entry:
         size = before.detach().double().pow(2).sum()
         self._moved = moved if self._moved is None else self._moved + moved
         self._size = size if self._size is None else self._size + size
-        self.fired += 1
 
     @property
     def change(self) -> float:
@@ -94,7 +93,11 @@ class Record(Sequence[Entry]):
 
 @contextmanager
 def applied(
-    model: HookedModel | Subject, interventions: Intervention | Sequence[Intervention], *, strict: bool = True
+    model: HookedModel | Subject,
+    interventions: Intervention | Sequence[Intervention],
+    *,
+    strict: bool = True,
+    measured: bool = True,
 ) -> Iterator[Record]:
     """Run what is inside the block with the interventions in place.
 
@@ -102,6 +105,8 @@ def applied(
         model: a hooked model; a `Subject` for its model, whose task then says what ``Mean(reference="train")`` means.
         interventions: one or several; a glob on a site applies at every hook point that it matches.
         strict: an intervention that never fired or changed nothing raises when the block ends.
+        measured: how far each activation moves is measured, in passes of float64 over it; without, and without ``strict``,
+            the record knows only how often each fired.
 
     Yields:
         a `Record`: per intervention, how often it fired and how far it moved the activation.
@@ -127,7 +132,9 @@ def applied(
     try:
         for entry in record.entries:
             point: nn.Module = model.hook_dict[entry.site.name]
-            handles.append(point.register_forward_hook(_hook(entry, model.axes_of(entry.site.name))))
+            handles.append(
+                point.register_forward_hook(_hook(entry, model.axes_of(entry.site.name), measured or strict))
+            )
         yield record
     finally:
         for handle in handles:
@@ -155,7 +162,8 @@ def settled(
             found += [(intervention, site) for site in sites]
             continue
         assert isinstance(intervention, Replacing)
-        acts = capture(model, inputs, {site.name for site in sites})
+        with fitting(model, inputs, "the reference set"):
+            acts = capture(model, inputs, {site.name for site in sites})
         found += [(intervention.settled(acts[s.name], model.axes_of(s.name), s), s) for s in sites]
     return found
 
@@ -178,14 +186,16 @@ def freeze(model: HookedModel, inputs: Tensor, sites: SitePattern) -> list[Freez
     return [Freeze(site, acts[str(site)]) for site in resolve_sites(model, sites)]
 
 
-def _hook(entry: Entry, axes: Sequence[str]) -> Callable[..., Tensor]:
+def _hook(entry: Entry, axes: Sequence[str], measured: bool) -> Callable[..., Tensor]:
     def change(_module: nn.Module, _inputs: Any, output: Tensor) -> Tensor:
         after = entry.intervention.transform(output, axes, entry.site)
         if after.shape != output.shape:
             raise InterpError(
                 f"{entry.intervention} turned {list(output.shape)} into {list(after.shape)} at {entry.site.name}"
             )
-        entry.add(output, after)
+        if measured:
+            entry.add(output, after)
+        entry.fired += 1
         return after
 
     return change

@@ -13,9 +13,10 @@ from torch import Tensor
 from circuits.apply import applied
 from circuits.features import Features
 from circuits.interventions import Intervention
+from circuits.token_directions import token_coordinates, token_rows
 from circuits.trials import Trial
 from circuits.values import Value
-from interp.activations import capture
+from interp.activations import capture, fitting
 from interp.errors import InterpError
 from probes.basis import Basis
 
@@ -53,12 +54,15 @@ def make_bank(trial: Trial, components: Components, value: Value, held: Sequence
     stream, matrix = reader.writes(site.name)
     features = Features(reader.axes_of(site.name))
     check_value(value)
-    value = settle(trial, value, site.name, components.basis)
-    with applied(reader, held, strict=False):
+    with applied(reader, held, strict=False, measured=False):
         acts = capture(reader, trial.inputs, {site.name, stream}, batch_size=BATCH)
-    coordinates = _coordinates(features.last(acts[site.name]), components.basis)
+    by_token = token_rows(trial, components, acts[site.name].shape[-1])
+    if by_token is not None:
+        return _token_bank(trial, components, value, stream, acts[stream], by_token)
+    value = settle(trial, value, site.name, components.basis)
+    coordinates = coordinates_of(features.last(acts[site.name]), components.basis)
     if value.needs_all_positions and reader is not trial.whole:
-        with applied(trial.whole, held, strict=False):
+        with applied(trial.whole, held, strict=False, measured=False):
             everywhere = capture(trial.whole, trial.inputs, site.name, batch_size=BATCH)[site.name]
         replacement = _replacement(everywhere, features, components.basis, value)
         if "pos" in features.axes and replacement.shape[1] != coordinates.shape[1]:
@@ -77,6 +81,19 @@ def make_bank(trial: Trial, components: Components, value: Value, held: Sequence
     return Bank(stream, acts[stream], moves, rows, torch.as_tensor(components.groups, device=rows.device))
 
 
+def _token_bank(trial: Trial, components: Components, value: Value, stream: str, clean: Tensor, rows: Tensor) -> Bank:
+    """Of directions that are functions of the token: their coordinates are known from the inputs alone."""
+    axes = (*trial.model.axes_of(components.site.name)[:-1], "unit")
+    coordinates = token_coordinates(trial.inputs, components, clean)
+    value = value.bound(trial.task)
+    if value.inputs is not None:
+        value = value.settled(token_coordinates(value.inputs, components, clean), axes)
+    moves = value.of(coordinates, axes).expand_as(coordinates) - coordinates
+    mask = components.site.mask(moves.shape, axes, moves.device)
+    moves = moves if mask is None else moves * mask
+    return Bank(stream, clean, moves, rows.to(clean), torch.as_tensor(components.groups, device=rows.device))
+
+
 def check_value(value: Value) -> None:
     """Refuse a value that averages over what components are told apart by."""
     averaged = {"unit", "head"} & set(getattr(value, "over", ()))
@@ -89,8 +106,11 @@ def settle(trial: Trial, value: Value, site: str, basis: Basis | None) -> Value:
     value = value.bound(trial.task)
     if value.inputs is None:
         return value
-    model = trial.whole if value.needs_all_positions else trial.model
-    reference = capture(model, value.inputs, site, batch_size=BATCH)[site]
+    # a reference of another length is read at its own last position unless all are computed: it would seem to fit
+    alike = value.inputs.shape[1:] == trial.inputs.shape[1:]
+    model = trial.model if alike and not value.needs_all_positions else trial.whole
+    with fitting(model, value.inputs, "the reference set"):
+        reference = capture(model, value.inputs, site, batch_size=BATCH)[site]
     axes = model.axes_of(site)
     if basis is None:
         return value.settled(reference, axes)
@@ -98,7 +118,12 @@ def settle(trial: Trial, value: Value, site: str, basis: Basis | None) -> Value:
     return value.settled(basis.coordinates(features.last(reference)), features.flat_axes)
 
 
-def _coordinates(features: Tensor, basis: Basis | None) -> Tensor:
+def coordinates_of(features: Tensor, basis: Basis | None) -> Tensor:
+    """Features ``[..., feature]`` along the directions of a basis ``[..., direction]``; as they are without one.
+
+    Raises:
+        InterpError: a basis of another dimension.
+    """
     if basis is None:
         return features
     if basis.dim != features.shape[-1]:
@@ -109,5 +134,5 @@ def _coordinates(features: Tensor, basis: Basis | None) -> Tensor:
 def _replacement(activation: Tensor, features: Features, basis: Basis | None, value: Value) -> Tensor:
     if basis is None:
         return features.last(value.of(activation, features.axes).expand_as(activation))
-    coordinates = _coordinates(features.last(activation), basis)
+    coordinates = coordinates_of(features.last(activation), basis)
     return value.of(coordinates, features.flat_axes).expand_as(coordinates)

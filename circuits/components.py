@@ -48,7 +48,11 @@ def find_components(
         raise UnknownName(unknown("kind of component", kind, KINDS))
     names = model.component_sites(kind or "neurons")
     if not names and (site is None or kind is not None):
-        raise InterpError(f"a {type(model).__name__} of this config has no {kind or 'neurons'} to ablate")
+        points = ", ".join(list(model.hook_dict)[:3])
+        raise InterpError(
+            f"a {type(model).__name__} of this config has no {kind or 'neurons'} to ablate; leave the kind out and name hook "
+            f"points instead: site=..., whose units are ablated one by one ({points}, ...)"
+        )
     wanted = [Site(n) for n in names] if site is None else resolve_sites(model, site)
     if kind is not None:
         wanted = [s for s in wanted if s.name in names]

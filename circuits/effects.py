@@ -124,7 +124,7 @@ def _pieces(
     if rest is None:
         yield from _resumed(trial, bank, held, max_bytes)
         return
-    usual = [type(m) for m in trial.metrics] == [LossMetric, AccuracyMetric]
+    usual = all(isinstance(m, LossMetric | AccuracyMetric) for m in trial.metrics)
     if usual and trial.task is not None and trial.task.loss == "cross_entropy" and isinstance(rest, Tensor):
         yield from _losses(trial.task, trial, bank, rest, max_bytes)
     else:
@@ -133,7 +133,7 @@ def _pieces(
 
 def _acts_behind(model: HookedModel, bank: Bank, held: Sequence[Intervention]) -> bool:
     """Whether a held intervention acts in the rest of the network."""
-    with applied(model, held, strict=False) as record:
+    with applied(model, held, strict=False, measured=False) as record:
         model.resume(bank.stream, bank.clean[:1])
     return any(entry.fired for entry in record.entries)
 
@@ -166,7 +166,8 @@ def _losses(task: Task, trial: Trial, bank: Bank, rest: Tensor, max_bytes: int) 
         right = losses < math.log(2)
         unsure = (~right).nonzero(as_tuple=True)
         right[unsure] = task.correct(logits[unsure], labels[n][unsure[0]])
-        yield g, n, torch.stack([losses.T, right.T.double()], -1)
+        columns = [losses.T if isinstance(m, LossMetric) else right.T.double() for m in trial.metrics]
+        yield g, n, torch.stack(columns, -1)
 
 
 def _algebra(trial: Trial, bank: Bank, rest: Tensor | NormedRest, max_bytes: int) -> Iterator[Piece]:
@@ -219,7 +220,7 @@ def _resumed(trial: Trial, bank: Bank, held: Sequence[Intervention], max_bytes: 
         index = bank.groups[g]
         for n in slices(len(bank.clean), n_inputs):
             move = bank.moves[n][..., index].movedim(-2, 0)
-            with applied(trial.model, held, strict=False):
+            with applied(trial.model, held, strict=False, measured=False):
                 follow = follow or trial.model.follow(bank.stream, bank.clean)
                 outputs = follow(n, move, bank.rows[index])
             yield g, n, trial.judge(outputs, n)

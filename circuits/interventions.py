@@ -159,7 +159,7 @@ class Add(Intervention):
         features, _ = _features_last(activation, axes)
         coordinates = Fixed(self.vector).of(basis.coordinates(features), axes)
         moved = self.scale * (coordinates @ basis.directions.to(activation))
-        return _masked(mask, activation, activation + _back(moved, axes))
+        return _masked(mask, activation, activation + _back(moved.expand_as(features), axes))
 
     def __repr__(self) -> str:
         return f"Add({self.site}, {self.scale:g} times a vector of norm {float(self.vector.double().norm()):.4g})"

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from circuits.apply import applied
-from circuits.banks import check_value, settle
+from circuits.banks import check_value, coordinates_of, settle
 from circuits.features import Features
 from circuits.interventions import Intervention
 from circuits.trials import Trial
@@ -38,7 +38,7 @@ def hooked(
         """One network's activation, its batch first ``[n, ...]``, with the chosen features or directions replaced."""
         activation = activation.movedim(0, batch)
         flat = features.last(activation)
-        coordinates = flat if basis is None else basis.coordinates(flat)
+        coordinates = coordinates_of(flat, basis)
         if basis is None:
             put = features.last(value.of(activation, features.axes).expand_as(activation))
         else:
@@ -65,7 +65,7 @@ def hooked(
             return after.flatten(0, 1).movedim(0, batch)
 
         tiled = trial.inputs.repeat(len(part), *[1] * (trial.inputs.ndim - 1))
-        with applied(model, held, strict=False):
+        with applied(model, held, strict=False, measured=False):
             handle = model.hook_dict[name].register_forward_hook(change)
             try:
                 outputs = model(tiled)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import pandas as pd
 import torch
@@ -91,19 +92,12 @@ def rank_curve(
         raise InterpError("rank_curve takes either ranks= or errors=")
     subject.require_task()
     subject = subject.cast()
-    found, rows = Spectra.of(subject.model), []
+    found = Spectra.of(subject.model)
     if errors is not None:
         wanted = [found.within(e) for e in errors]
     else:
         wanted = [found.same(r) for r in (powers(found.full) if ranks is None else ranks)]
-    for each in wanted:
-        table = found.table(each)
-        small = derived(subject, found.truncated(subject.model, each), "reduced")
-        rows.append(
-            {"rank": max(table["rank"].tolist()), "error": max(table["error"].tolist()),
-             "parameters": sum(table["parameters"].tolist()), **asdict(scores(small))}
-        )  # fmt: skip
-    return pd.DataFrame(rows)
+    return pd.DataFrame([found.row(subject, each) for each in wanted])
 
 
 def powers(largest: int) -> list[int]:
@@ -157,7 +151,18 @@ class Spectra:
             weights[name] = ((u * (s * kept).unsqueeze(-2)) @ vh).to(weights[name].dtype)
         return type(model).from_weights(model.config, weights).to(model.device)
 
+    def row(self, subject: Subject, ranks: dict[str, Tensor], found: Scores | None = None) -> dict[str, Any]:
+        """A row of `rank_curve`: the subject with its matrices at these ranks; ``found`` are its scores, where known."""
+        table = self.table(ranks)
+        if found is None:
+            found = scores(derived(subject, self.truncated(subject.model, ranks), "reduced"))
+        return {
+            "rank": max(table["rank"].tolist()), "error": max(table["error"].tolist()),
+            "parameters": sum(table["parameters"].tolist()), **asdict(found),
+        }  # fmt: skip
+
     def table(self, ranks: dict[str, Tensor]) -> pd.DataFrame:
+        """A row per matrix, as of `Reduced.table`."""
         rows = []
         for name, (u, s, vh) in self.parts.items():
             inputs, outputs, full = u.shape[-2], vh.shape[-1], s.shape[-1]

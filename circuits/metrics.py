@@ -135,13 +135,13 @@ class LogitDiff(Metric):
     name = "logit_diff"
 
     def values(self, outputs: Tensor, rows: slice, answers: Answers) -> Tensor:
-        logits = answers.read(outputs).double()
+        logits = answers.read(outputs)
         right = self._indices(self.right, answers.required(self.name) if self.right is None else None, logits, rows)
-        own = logits.gather(-1, right).squeeze(-1)
+        own = logits.gather(-1, right).squeeze(-1).double()
         wrong = self.wrong if self.wrong is not None else answers.wrong
         if wrong is None:
-            return own - logits.scatter(-1, right, -torch.inf).amax(-1)
-        return own - logits.gather(-1, self._indices(wrong, None, logits, rows)).squeeze(-1)
+            return own - logits.scatter(-1, right, -torch.inf).amax(-1).double()
+        return own - logits.gather(-1, self._indices(wrong, None, logits, rows)).squeeze(-1).double()
 
     def _indices(self, given: Tensor | None, otherwise: Tensor | None, logits: Tensor, rows: slice) -> Tensor:
         indices = given if given is not None else otherwise

@@ -22,10 +22,16 @@ from probes.basis import Basis
 from probes.reduction import Reduction, pca
 
 BATCH = 4096
+ROUNDING = 45  # units of rounding, as a share of an activation's norm, within which it counts as a constant
 
 
 def project(
-    subject: Subject, basis: Basis, *, keep: int, site: str | Site, value: Value = Mean(reference="all")
+    subject: Subject,
+    basis: Basis,
+    *,
+    keep: int,
+    site: str | Site | None = None,
+    value: Value = Mean(reference="all"),
 ) -> Scores:
     """Scores of the network whose activation at a site is held to the first directions of a basis.
 
@@ -36,6 +42,7 @@ def project(
 
     Args:
         keep: how many directions, from 0.
+        site: where; by default the first hook point that has as many features as the basis has dimensions.
         value: what the rest becomes: the mean, or `Zero`.
 
     Raises:
@@ -56,7 +63,7 @@ def project(
     require_range("keep", keep, 0, len(basis))
     subject.refuse_hooks()
     reader = reading(subject.model, task)
-    where = _one_site(reader, site)
+    where = _first_that_fits(reader, task.inputs, basis) if site is None else _one_site(reader, site)
     few = Keep(where, Basis(basis.directions[:keep], basis.names[:keep]), value.bound(task))
     with applied(reader, few, strict=False):
         logits = table_logits(reader, task)
@@ -76,7 +83,6 @@ def components(subject: Subject, site: str) -> Reduction:
     return pca(centred.flatten(0, -2))
 
 
-@torch.no_grad()
 def component_curve(
     subject: Subject, site: str, *, basis_from: Subject | None = None, amounts: Sequence[int] | None = None
 ) -> pd.DataFrame:
@@ -101,30 +107,11 @@ def component_curve(
         MissingCapability: no task is known.
         InterpError: activations of different dimensions, amounts outside 0 to the number of components.
     """
-    subject.require_task()
-    subject = subject.cast()
-    subject.refuse_hooks()
-    run = _Run.of(subject, site)
-    basis = components(basis_from or subject, site).basis
-    if basis.dim != run.centred.shape[-1]:
-        raise InterpError(
-            f"the components have {basis.dim} dimensions, {run.site} of {subject.name} has {run.centred.shape[-1]}"
-        )
-    counts = spread(len(basis)) if amounts is None else sorted(set(amounts))
+    held = Held.of(subject, site, basis_from)
+    counts = spread(len(held.basis)) if amounts is None else sorted(set(amounts))
     for n in counts:
-        require_range("amounts", n, 0, len(basis))
-    coordinates = basis.coordinates(run.centred)
-    squares = coordinates.square().flatten(0, -2).sum(0)
-    total = float(run.centred.square().sum())
-    rows = []
-    for n in counts:
-        if run.base is None:
-            found = project(subject, basis, keep=n, site=site)
-        else:
-            found = scores(subject, run.logits(coordinates[..., :n], basis.directions[:n]))
-        explained = float(squares[:n].sum()) / total if total > 0 else 1.0
-        rows.append({"components": n, "explained": explained, **asdict(found)})
-    return pd.DataFrame(rows)
+        require_range("amounts", n, 0, len(held.basis))
+    return pd.DataFrame([held.row(n) for n in counts])
 
 
 def spread(largest: int) -> list[int]:
@@ -137,6 +124,54 @@ def spread(largest: int) -> list[int]:
     while found[-1] < largest:
         found.append(min(found[-1] * 5 // 4, largest))
     return found
+
+
+@dataclass(frozen=True, eq=False)
+class Held:
+    """A site of a subject, ready to be held to any number of its principal components.
+
+    Attributes:
+        coordinates: of the site's activation about its mean, along all components ``[n, ..., k]``.
+        basis: the components, of this subject or of another.
+        total: squared norm of the activation about its mean.
+    """
+
+    run: _Run
+    coordinates: Tensor
+    basis: Basis
+    total: float
+
+    @classmethod
+    @torch.no_grad()
+    def of(cls, subject: Subject, site: str, basis_from: Subject | None = None) -> Held:
+        """Arguments and errors as of `component_curve`."""
+        subject.require_task()
+        subject.refuse_hooks()
+        run = _Run.of(subject.cast(), site)
+        found = pca(run.centred.flatten(0, -2)) if basis_from is None else components(basis_from, site)
+        if found.basis.dim != run.centred.shape[-1]:
+            raise InterpError(
+                f"the components have {found.basis.dim} dimensions, {run.site} of {subject.name} has {run.centred.shape[-1]}"
+            )
+        return cls(run, found.basis.coordinates(run.centred), found.basis, float(run.centred.square().sum()))
+
+    def explained(self) -> Tensor:
+        """Share of this activation's own variance in the first 0, 1, ... components, all told ``[k + 1]``."""
+        squares = self.coordinates.square().flatten(0, -2).sum(0).double().cumsum(0)
+        share = squares / self.total if self.total > 0 else torch.ones_like(squares)
+        return torch.cat([share.new_full((1,), 0.0 if self.total > 0 else 1.0), share])
+
+    @torch.no_grad()
+    def scores(self, n: int) -> Scores:
+        """With the first ``n`` components alone."""
+        subject = self.run.subject
+        if self.run.base is None:
+            return project(subject, self.basis, keep=n, site=self.run.site)
+        return scores(subject, self.run.logits(self.coordinates[..., :n], self.basis.directions[:n]))
+
+    def row(self, n: int) -> dict[str, object]:
+        """A row of `component_curve`."""
+        return {"components": n, "explained": float(self.explained()[n]), **asdict(self.scores(n))}
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,7 +228,18 @@ def _activation(subject: Subject, reader: HookedModel, site: str) -> tuple[Tenso
         )
     acts = capture(reader, subject.require_task().inputs, site, batch_size=BATCH)[site]
     mean = acts.mean(0, keepdim=True)
-    return mean, acts - mean, acts
+    centred = acts - mean
+    if centred.norm() <= ROUNDING * torch.finfo(acts.dtype).eps * acts.norm():
+        centred = torch.zeros_like(acts)
+    return mean, centred, acts
+
+
+def _first_that_fits(model: HookedModel, inputs: Tensor, basis: Basis) -> Site:
+    for name, activation in capture(model, inputs[:1], "*").items():
+        axes = model.axes_of(name)
+        if axes[-1] == "unit" and "head" not in axes and activation.shape[-1] == basis.dim:
+            return Site(name)
+    raise InterpError(f"no hook point has {basis.dim} features, as {basis} has dimensions")
 
 
 def _one_site(model: HookedModel, site: str | Site) -> Site:

@@ -1,18 +1,21 @@
-"""Pruning of image networks: what the picture does not depend on is removed, and the picture shows that nothing changed."""
+"""Pruning: what a network does not need is removed, with the proof; of image networks here, others by `compacted`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import overload
 
 import torch
 from torch import Tensor
 
+from circuits.compaction import Compacted, compacted
 from circuits.directions import single_entries
 from circuits.rendering import Renderer
 from interp.errors import InterpError, require_range
 from interp.hooked import CPPNConfig, HookedCPPN
 from interp.hooked.cppn_parts import format_arch
+from interp.subject import Subject
 
 
 @dataclass(frozen=True)
@@ -36,14 +39,53 @@ class Pruned:
     mean_square: float
 
 
-def prune(cppn: HookedCPPN, size: int = 256) -> Pruned:
-    """Remove units and links that the picture does not depend on, and the slots that this leaves empty.
+@overload
+def prune(network: HookedCPPN, size: int | None = None) -> Pruned: ...
+@overload
+def prune(network: Subject, size: int | None = None, *, keep_accuracy: float | None = None) -> Pruned | Compacted: ...
+def prune(
+    network: HookedCPPN | Subject, size: int | None = None, *, keep_accuracy: float | None = None
+) -> Pruned | Compacted:
+    """Remove what a network does not need, with the proof that it still does what it did.
 
-    A unit goes where its value is 0 at every pixel, or where no path of links that are not 0 leads from it to the picture.
+    Of an image network: units and links that the picture does not depend on, and the slots that this leaves empty. A unit
+    goes where its value is 0 at every pixel, or where no path of links that are not 0 leads from it to the picture.
+    Of an MLP or a transformer: units and heads that its task does not need (`compacted`).
 
     Args:
-        size: pixels along each edge of the pictures that are compared.
+        network: an image network, or the `Subject` of any network that can be pruned.
+        size: of an image network: pixels along each edge of the pictures that are compared; 256 by default.
+        keep_accuracy: of an MLP or a transformer: go on as long as this accuracy is left.
+
+    Raises:
+        InterpError: another kind of network, or an option of the other kind; as `compacted`.
+        MissingCapability: an MLP or a transformer without a task.
+
+    >>> import interp
+    >>> model = interp.HookedMLP(interp.MLPConfig((8,), 5, d_vocab=5, d_embed=4)).init_weights(seed=0)
+    >>> _ = model.layer(0).b.data[:3].fill_(-100)  # three units that no input reaches
+    >>> found = prune(interp.Subject("mlp", model, interp.ModularArithmetic(5).fit(model)))
+    >>> found.units_before, found.units, found.difference < 1e-12
+    (8, 5, True)
     """
+    model = network.model if isinstance(network, Subject) else network
+    if not isinstance(model, HookedCPPN):
+        if not isinstance(network, Subject):
+            raise InterpError(
+                f"prune takes a Subject, or an image network alone; got a {type(model).__name__}. What a network needs "
+                "depends on its task: interp.Subject(name, model, task)"
+            )
+        if size is not None:
+            raise InterpError(f"size is of pictures; {network.name} is a {type(model).__name__}, which draws none")
+        return compacted(network, keep_accuracy)
+    if keep_accuracy is not None:
+        raise InterpError(
+            "keep_accuracy is of networks that answer; links of image networks go with circuits.drop_links"
+        )
+    return _unused_removed(model, 256 if size is None else size)
+
+
+def _unused_removed(cppn: HookedCPPN, size: int) -> Pruned:
     weights = [W.detach().clone() for W in cppn.matrices]
     zero = [(values == 0).all(1) for values in Renderer(cppn, size).values]  # of the inputs and every layer
     for W, nothing in zip(weights, zero, strict=True):
@@ -90,7 +132,7 @@ def drop_links(cppn: HookedCPPN, tolerance: float = 1e-4, size: int = 256) -> Pr
         middle = (low + high + 1) // 2
         error, _ = _difference(cppn, _network(cppn.config, without(middle)), size)
         low, high = (middle, high) if error <= tolerance else (low, middle - 1)
-    smaller = prune(_network(cppn.config, without(low)), size).cppn
+    smaller = _unused_removed(_network(cppn.config, without(low)), size).cppn
     return _proved(cppn, smaller, size)
 
 

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from circuits.metrics import AccuracyMetric, Answers, LossMetric, Metric, MetricLike, make_metric
-from interp.activations import batches, placed
+from interp.activations import batches, fitting, placed
 from interp.errors import InterpError, MissingCapability
 from interp.hooked.base import HookedModel
 from interp.subject import Subject, reading
@@ -62,7 +62,8 @@ class Trial:
 @torch.no_grad()
 def outputs_of(model: HookedModel, inputs: Tensor, batch_size: int = 4096) -> Tensor:
     """Outputs for all inputs, in batches."""
-    return torch.cat([model(placed(part, model)) for part in batches(inputs, batch_size)])
+    with fitting(model, inputs):
+        return torch.cat([model(placed(part, model)) for part in batches(inputs, batch_size)])
 
 
 def make_trial(
@@ -87,6 +88,8 @@ def make_trial(
     """
     if inputs is None:
         subject.require_task()
+    elif not isinstance(inputs, Tensor):
+        raise InterpError(f"inputs must be a tensor [batch, ...], got {type(inputs).__name__}")
     elif len(inputs) == 0:
         raise InterpError("no inputs were given (the first axis has length 0)")
     subject.refuse_hooks()
