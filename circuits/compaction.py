@@ -52,12 +52,14 @@ def compacted(subject: Subject, keep_accuracy: float | None = None) -> Compacted
 
     Raises:
         MissingCapability: no task is known; with ``keep_accuracy``, its answers are not right or wrong.
-        InterpError: another kind of network; an accuracy that it has not itself; no bias at all to fold a mean into.
+        InterpError: another kind of network; an accuracy that it has not itself; no bias at all to fold a mean into;
+            logits that are not finite.
     """
-    subject.require_task()
     whole = subject = subject.cast()
     slots = find_slots(subject)
     kept = [~s.needless for s in slots]
+    if not bool(whole.logits().isfinite().all()):
+        raise InterpError(f"{subject.name}: its logits hold NaN or infinity, so nothing shows what it needs")
     if keep_accuracy is not None:
         require_range("keep_accuracy", keep_accuracy, 0, 1)
         kept = _greedy(subject, slots, kept, keep_accuracy)
@@ -83,7 +85,7 @@ def _greedy(
     own = scores(subject).accuracy or 0.0
     if own < keep_accuracy:
         raise InterpError(f"keep_accuracy is {keep_accuracy:g}, and the whole network reaches {own:.4g}")
-    if not any(s.foldable for s in slots):
+    if slots and not any(s.foldable for s in slots):
         raise InterpError(
             "no bias follows its units or heads (mlp_bias, unembed_bias or attn_bias is False), so nothing can be replaced "
             "by its mean; prune without keep_accuracy"

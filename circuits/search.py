@@ -26,7 +26,8 @@ def shrink(
 
     In rounds: the elements of the circuit are ordered by how little each one alone is needed in it, and as many of the
     first of them go together as leave the score at ``floor``. How many is found by bisection, judged by the true score; the
-    next few are tried one by one, since the one that could not go may have stood in their way. The circuit shrinks until not even the first one can go.
+    next few are tried one by one, since the one that could not go may have stood in their way. The circuit shrinks until not
+    even the first one can go.
 
     Args:
         floor: what the judging metric must keep.

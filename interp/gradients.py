@@ -77,7 +77,7 @@ def gradients(
                     "the score has no gradient: it does not depend on the sites, or is made of whole numbers"
                 )
             acts = [calls[0] for calls in kept.values()]
-            found = torch.autograd.grad(total, acts, allow_unused=True)
+            found = _differentiated(total, acts)
     finally:
         for handle in handles:
             handle.remove()
@@ -86,3 +86,15 @@ def gradients(
         {n: calls[0].detach() for n, calls in kept.items()},
         {n: torch.zeros_like(kept[n][0]) if g is None else g for n, g in by_name.items()},
     )
+
+
+def _differentiated(total: Tensor, acts: list[Tensor]) -> tuple[Tensor | None, ...]:
+    try:
+        return torch.autograd.grad(total, acts, allow_unused=True)
+    except RuntimeError as error:
+        if "inplace operation" not in str(error):
+            raise
+        raise InterpError(
+            "the model works in place on an activation that its gradient needs; take inplace=True from its modules "
+            f"(torch says: {str(error).splitlines()[0]})"
+        ) from None

@@ -111,5 +111,10 @@ def _no_such_site(name: str, known: Sequence[str]) -> str:
 
 
 def hidden_sites(model: HookedModel) -> list[str]:
-    """The hook points behind the activations of all hidden layers, first to last; of an LSTM, the state that is read."""
-    return [n for n in model.hook_dict if n.endswith("hook_post") or n == "hook_final"]
+    """The hook points behind the activations of all hidden layers, first to last; of an LSTM, the state that is read.
+
+    Of a foreign module, whose layers have no such names, what each of its submodules returns for each input.
+    """
+    named = [n for n in model.hook_dict if n.endswith("hook_post") or n == "hook_final"]
+    foreign = [n for n in model.hook_dict if n.endswith(".hook_out")]
+    return named or [n for n in foreign if (axes := model.axes_of(n))[0] == "batch" and "unit" in axes]

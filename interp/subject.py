@@ -83,6 +83,12 @@ class Subject:
         "curves": "recorded training curves",
     }
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.model, HookedModel):
+            raise InterpError(
+                f"{self.name}: a {type(self.model).__name__} has no hook points; interp.wrap(module, example) gives it some"
+            )
+
     def lacks(self, needs: Iterable[str]) -> list[str]:
         """Why the subject cannot serve an analysis with these needs: one reason per missing capability.
 

@@ -177,8 +177,9 @@ class _Pass:
         self.member = int(subject.origin.get("member", 0))
         result.member = self.member
         self.steps = kept_steps(subject, every)
-        self.cache = MeasureCache() if cache else None
-        self.common = self._common()
+        # what examples given as tensors are, no key could say
+        self.cache = MeasureCache() if cache and (subject.task is None or subject.task.storable) else None
+        self.common = self._common() if self.cache is not None else []
         result.notes += missing_steps(subject)
 
     def _common(self) -> list[Any]:

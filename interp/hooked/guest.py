@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import copy
+import io
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -101,7 +102,9 @@ class Guest(HookedModel):
             device = self.device
         if dtype == self.dtype and device == self.device:
             return self
-        module = copy.deepcopy(self.module).to(device=device, dtype=dtype)
+        module = copy.deepcopy(self.module)
+        with redirect_stdout(io.StringIO()):  # TransformerLens's bridges print that they move
+            module = module.to(device=device, dtype=dtype)
         points = {name: self.axes_of(name) for name in self.hook_dict}
         return type(self)(module, points, self.output_axes, name=self.config.module, notes=self._notes)
 

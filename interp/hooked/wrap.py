@@ -96,6 +96,8 @@ def _unwrapped(module: nn.Module) -> tuple[nn.Module, tuple[str, ...]]:
 def _inside(module: nn.Module) -> nn.Module | None:
     if isinstance(module, (nn.DataParallel, nn.parallel.DistributedDataParallel)):
         return module.module
+    if isinstance(module, torch.jit.ScriptModule):
+        return None  # whose modules are no dict
     return module._modules.get("_orig_mod")  # torch.compile's
 
 

@@ -43,6 +43,7 @@ class Task(ABC):
         complete: whether `inputs` are all inputs that there are, a finite table.
         paths: fields that hold paths of files; a run stores them absolute.
         HELP: a line for each field, for ``--help``.
+        storable: whether it can be written as a spec, and kept with a run.
         seed: of everything random in the data: the split, drawn inputs, flipped labels.
         loss: one of `LOSSES`.
     """
@@ -51,6 +52,7 @@ class Task(ABC):
     summary: ClassVar[str]
     LOSSES: ClassVar[tuple[str, ...]]
     complete: ClassVar[bool] = False
+    storable: ClassVar[bool] = True
     paths: ClassVar[tuple[str, ...]] = ()
     HELP: ClassVar[dict[str, str]] = {
         "seed": "seed of everything random in the data",

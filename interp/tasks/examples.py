@@ -44,6 +44,7 @@ class Examples(Task):
 
     name: ClassVar[str] = "examples"
     summary: ClassVar[str] = "examples that the user brings as tensors"
+    storable: ClassVar[bool] = False
     LOSSES: ClassVar[tuple[str, ...]] = ("cross_entropy", "mse", "hinge", "bce", "regression")
 
     inputs: Tensor = field()  # pyright: ignore[reportIncompatibleVariableOverride]  given here, made elsewhere
