@@ -19,7 +19,7 @@ from interp.hooked import HookedMLP, HookedTransformer
 from interp.subject import Subject
 
 VALUES: dict[str, Value] = {"mean": Mean(), "zero": Zero()}
-CHECKPOINTS = 12  # of a series, at which the circuit is followed
+CHECKPOINTS = 6  # of a series, at which the circuit is followed
 EDGE_INPUTS = 2048
 CURVES = 8  # components whose curves are drawn
 

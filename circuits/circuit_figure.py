@@ -90,7 +90,7 @@ def _edges(elements: pd.DataFrame, title: str) -> go.Figure:
         textposition="middle right", marker={"size": 12, "color": figures.PURPLE}, hoverinfo="text",
     )  # fmt: skip
     figures.style(figure, title, "", "", height=480)
-    figure.update_xaxes(visible=False)
+    figure.update_xaxes(visible=False, range=[-0.6, 0.7])  # room for the names on the right
     return figure.update_yaxes(visible=False)
 
 

@@ -7,7 +7,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import Self
 
 import torch
 from jaxtyping import Bool, Float
@@ -88,7 +87,7 @@ class Graph(ABC):
                 total += slope[0].double() / points
         return total
 
-    def judging_alone(self) -> Self:
+    def judging_alone(self) -> Graph:
         """The same graph, whose scores and effects are of the judging metric alone."""
         other = copy.copy(self)
         other.trial = replace(self.trial, metrics=self.trial.metrics[:1])

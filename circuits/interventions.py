@@ -11,7 +11,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -49,12 +49,12 @@ class Replacing(Intervention):
 
     value: Value
 
-    def bound(self, task: Task | None) -> Self:
+    def bound(self, task: Task | None) -> Replacing:
         """The intervention with the reference sets that its value names taken from a task."""
         value = self.value.bound(task)
         return self if value is self.value else replace(self, value=value)  # pyright: ignore[reportArgumentType]
 
-    def settled(self, reference: Tensor, axes: Sequence[str], site: Site) -> Self:
+    def settled(self, reference: Tensor, axes: Sequence[str], site: Site) -> Replacing:
         """The intervention with its value made of ``reference``, the hook point's activation over the value's inputs."""
         mask = site.mask(reference.shape, axes, reference.device)
         return replace(self, value=self._settle(reference, axes, mask, site))  # pyright: ignore[reportArgumentType]

@@ -87,7 +87,7 @@ class Mean(Value):
             once, as the experiments do.
     """
 
-    over: tuple[str, ...] = ("batch",)
+    over: tuple[str, ...] | str = ("batch",)
     reference: Tensor | str | None = None
 
     def __post_init__(self) -> None:

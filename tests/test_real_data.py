@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import interp
-from circuits import excluded_loss, restricted_loss
+from circuits import ablate, excluded_loss, restricted_loss
 from circuits.modes import Table
 from interp.analysis import Outcomes
 from probes import fourier, performance, tables
@@ -74,6 +74,44 @@ def test_modular_addition_knockouts(report: dict[str, object]) -> None:
         assert found[f"without_key_in_{where}_correct"] < 300  # type: ignore[operator]
         assert found[f"without_random_in_{where}_correct"] == 12_769
     assert metrics(report, "neurons")["preferring_a_key_frequency"] > 450  # type: ignore[operator]
+
+
+def test_modular_addition_components_one_by_one(report: dict[str, object]) -> None:
+    """No neuron alone costs more than a sixth of the answers; head 1 costs most of the heads."""
+    found = metrics(report, "ablation")
+    assert (found["neurons"], found["heads"]) == (512, 4)
+    assert (found["neurons_largest_component"], found["neurons_lowest_correct"]) == ("L0N13", 10_900)
+    assert (found["heads_largest_component"], found["heads_lowest_correct"]) == ("L0H1", 10_518)
+
+
+def test_modular_addition_circuit(report: dict[str, object]) -> None:
+    """A tenth of the network reaches 99%, random circuits of that size under a tenth; edges run embed > heads > MLP > logits."""
+    found = metrics(report, "circuit")
+    assert found["nodes"] < 52 < found["nodes_in_all"] == 516
+    assert found["nodes_accuracy"] >= 0.99
+    assert found["nodes_best_random_faithfulness"] < 0.1
+    assert found["nodes_minimality"] > 0
+    assert found["edges"] < found["edges_in_all"] == 23
+    assert found["edges_accuracy"] >= 0.99
+    assert found["edges_best_random_faithfulness"] < 0.9
+
+
+def test_modular_addition_ranks_and_components(report: dict[str, object]) -> None:
+    """99% of the answers: 10 of 128 components of the embedding, 20 of 512 of the neurons, rank 12 of all matrices."""
+    found = metrics(report, "components")
+    assert found["components_of_hook_embed"] == 10
+    assert found["components_of_blocks.0.mlp.hook_post"] == 20
+    assert found["rank"] == 12
+
+
+def test_modular_addition_each_frequency_of_the_embedding(data: Path) -> None:
+    """Of the embedding's 56 frequencies as a function of the token, the five key ones matter, and no other."""
+    subject = interp.load(data / GROKKING)
+    pairs = [[2 * k - 1, 2 * k] for k in range(1, 57)]
+    found = ablate(subject, basis=fourier.basis(113), site="hook_embed", groups=pairs, dtype=torch.float32)
+    needed = {1 + i for i in found.index[found["loss_change"] > 1e-2]}
+    assert needed == {23, 6, 37, 39, 41}
+    assert (found["correct"] < 12_769).sum() == 5
 
 
 def test_modular_addition_measures_of_the_one_step(report: dict[str, object]) -> None:

@@ -82,11 +82,11 @@ def table(frame: pd.DataFrame, *columns: str) -> list[list]:
         ([Ablate(Site(HIDDEN, unit=0), Mean())], [[10, 12], [18, 16]]),  # mean 2: h = (2, 2), (2, 4)
         ([Ablate(Site(HIDDEN, unit=1), Mean(reference=A))], [[9, 8], [11, 16]]),  # A's own 2: h = (1, 2), (3, 2)
         ([Ablate(Site(HIDDEN, unit=1), Fixed(torch.tensor(1.0)))], [[5, 6], [7, 14]]),  # h = (1, 1), (3, 1)
-        ([Scale(Site(HIDDEN, unit=1), 3)], [[25, 16], [51, 36]]),  # h = (1, 6), (3, 12)
-        ([Add(HIDDEN, torch.tensor([1.0, 0]), 2)], [[11, 16], [21, 28]]),  # h = (3, 2), (5, 4)
-        ([Add("hook_input", torch.tensor([0.0, 1]), -1)], [[0, 0], [0, 0]]),  # A: h = (-2, -2), cut to 0; B: (0, 0)
-        ([Scale(Site(HIDDEN, unit=0), 2), Add(HIDDEN, torch.tensor([3.0, 0]))], [[13, 24], [25, 44]]),  # 2 h + 3
-        ([Add(HIDDEN, torch.tensor([3.0, 0])), Scale(Site(HIDDEN, unit=0), 2)], [[16, 36], [28, 56]]),  # 2 (h + 3)
+        ([Scale(Site(HIDDEN, unit=1), 3.0)], [[25, 16], [51, 36]]),  # h = (1, 6), (3, 12)
+        ([Add(HIDDEN, torch.tensor([1.0, 0]), 2.0)], [[11, 16], [21, 28]]),  # h = (3, 2), (5, 4)
+        ([Add("hook_input", torch.tensor([0.0, 1]), -1.0)], [[0, 0], [0, 0]]),  # A: h = (-2, -2), cut to 0; B: (0, 0)
+        ([Scale(Site(HIDDEN, unit=0), 2.0), Add(HIDDEN, torch.tensor([3.0, 0]))], [[13, 24], [25, 44]]),  # 2 h + 3
+        ([Add(HIDDEN, torch.tensor([3.0, 0])), Scale(Site(HIDDEN, unit=0), 2.0)], [[16, 36], [28, 56]]),  # 2 (h + 3)
     ],
 )  # fmt: skip
 def test_interventions(interventions: Sequence[Intervention], expected: list) -> None:
@@ -112,7 +112,7 @@ def test_one_direction() -> None:
 def test_freezing() -> None:
     """Twice A gives h = (2, 4); with unit 1 held at A's 2 it is (2, 2), so out = (2 + 8, 8 + 4)."""
     held = freeze(mlp().model, A, HIDDEN)[0].from_
-    assert under(mlp(), A, Scale("hook_input", 2), Freeze(Site(HIDDEN, unit=1), held)) == [[10, 12]]
+    assert under(mlp(), A, Scale("hook_input", 2.0), Freeze(Site(HIDDEN, unit=1), held)) == [[10, 12]]
 
 
 def test_attention_frozen_and_not() -> None:

@@ -228,7 +228,7 @@ def test_one_function_for_all() -> None:
     assert isinstance(prune(trained_like(), keep_accuracy=0.9), Compacted)
 
 
-def test_bad_input() -> None:
+def test_refusals() -> None:
     one, cppn = subject("plain"), sparse("1;sin:3", 0, 0.5)
     with pytest.raises(InterpError, match="size is of pictures"):
         prune(one, 64)

@@ -124,7 +124,7 @@ def test_the_curve_is_reduce_at_each_size(name: str) -> None:
     assert by_default.iloc[-1]["loss"] == pytest.approx(scores(one).loss)
 
 
-def test_bad_input() -> None:
+def test_refusals() -> None:
     one = subject("plain")
     for given in ({}, {"rank": 1, "error": 0.1}):
         with pytest.raises(InterpError, match="either rank="):

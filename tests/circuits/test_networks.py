@@ -84,7 +84,7 @@ def test_ablations_obey_the_laws(kind: str, data: st.DataObject) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 @settings(max_examples=15)
 @given(data=st.data())
-def test_different_places_commute(kind: str, data: st.DataObject) -> None:
+def test_laws_of_different_places(kind: str, data: st.DataObject) -> None:
     one, (first, other) = subject(kind), (data.draw(ablations(kind)) for _ in range(2))
     if first.site.name != other.site.name:  # type: ignore[union-attr]
         laws.assert_commute(one.model, one.require_task().inputs[:6], first, other)

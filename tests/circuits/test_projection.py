@@ -174,7 +174,7 @@ def test_a_part_of_a_site() -> None:
     assert_scores(found, judged(one, naive(one, site, basis.directions[:1])))
 
 
-def test_bad_input() -> None:
+def test_refusals() -> None:
     one, basis = subject("plain"), Basis.neurons(12)
     with pytest.raises(InterpError, match="5 dimensions"):
         project(one, Basis.neurons(5), keep=2, site="hook_embed")
