@@ -21,7 +21,7 @@ from tests.interp.cli.console import Run, make_chain, make_mlp, snapshot
 IMAGE = ("genome", "feature_maps", "sweeps", "reduction")
 ANALYSES = (
     *IMAGE, "phases", "performance", "curves", "progress", "theory", "embeddings", "densities", "clouds",
-    "fourier", "frequencies", "ablation", "circuit", "components", "neurons", "svd", "pca", "weights",
+    "fourier", "frequencies", "ablation", "circuit", "neurons", "components", "svd", "pca", "weights",
 )  # fmt: skip
 PAIRS = [(a, b) for a in range(7) for b in range(7)]
 
