@@ -87,9 +87,9 @@ class Attention(nn.Module):
         """
         shape, normed = self.W_Q.shape, isinstance(norm, LayerNorm)
         weights = [getattr(self, f"W_{n}").transpose(0, 1).reshape(shape[1], -1) for n in "QKV"]
-        biases = [getattr(self, f"b_{n}").flatten() if self.bias else clean.new_zeros(()) for n in "QKV"]
+        biases = [getattr(self, f"b_{n}").flatten() if self.bias else None for n in "QKV"]
         if isinstance(norm, LayerNorm) and norm.affine:
-            biases = [norm.b @ w + b for w, b in zip(weights, biases, strict=True)]
+            biases = [norm.b @ w if b is None else norm.b @ w + b for w, b in zip(weights, biases, strict=True)]
             weights = [norm.w[:, None] * w for w in weights]
         base = clean - clean.mean(-1, keepdim=True) if normed else clean
         projected = [base @ w for w in weights]
@@ -99,9 +99,17 @@ class Attention(nn.Module):
             along = rows - rows.mean(-1, keepdim=True) if normed else rows
             found = []
             for start, weight, bias in zip(projected, weights, biases, strict=True):
-                x = start[part] + torch.einsum("kn...s,kse->kn...e", moves, along @ weight)
-                x = (x if scale is None else x / scale) + bias
+                x = moved(start[part], moves, along @ weight)
+                x = x if scale is None else x / scale
+                x = x if bias is None else x + bias
                 found.append(x.flatten(0, 1).unflatten(-1, (shape[0], shape[2])))
             return found
 
         return of
+
+
+def moved(start: Tensor, moves: Tensor, rows: Tensor) -> Tensor:
+    """``start [n, ..., d]`` moved by ``moves [k, n, ..., size]`` along ``rows [k, size, d]``: ``[k, n, ..., d]``."""
+    if rows.shape[1] == 1:  # one pass over the result
+        return torch.addcmul(start, moves, rows.reshape(len(rows), *[1] * (moves.ndim - 2), -1))
+    return start + torch.einsum("kn...s,ksd->kn...d", moves, rows)

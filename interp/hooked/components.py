@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import cast
 
-import torch
 from torch import Tensor, nn
 
-from interp.hooked.attention import Attention
+from interp.hooked.attention import Attention, moved
 from interp.hooked.base import HookPoint, make_activation
 from interp.hooked.dropout import dropout
 from interp.hooked.transformer_config import TransformerConfig, make_norm, parameter
@@ -81,19 +80,22 @@ class Block(nn.Module):
         return self._after_attn(resid.narrow(-2, first, n), written, noise)
 
     def _after_attn(self, resid: Tensor, written: Tensor, noise: Tensor | None = None) -> Tensor:
-        mid = resid + self.hook_attn_out(written)
+        return self.behind_attn(resid + self.hook_attn_out(written), noise)
+
+    def behind_attn(self, mid: Tensor, noise: Tensor | None = None) -> Tensor:
+        """The block's output, of the stream behind its attention."""
         return self.after_mid(self.hook_resid_mid(mid), noise) if self.has_mlp else self.hook_resid_post(mid)
 
     def follow(self, clean: Tensor) -> Callable[[slice, Tensor, Tensor], Tensor]:
-        """The block's output for streams that differ from ``clean`` by moves along rows; see `Attention.follow`."""
+        """The stream behind the attention, of streams that differ from ``clean`` by moves along rows; see `Attention.follow`."""
         attn = self.attention
         project = attn.follow(self.ln1, clean)
 
         def of(part: slice, moves: Tensor, rows: Tensor) -> Tensor:
-            changed = clean[part] + torch.einsum("kn...s,ksd->kn...d", moves, rows)
+            changed = moved(clean[part], moves, rows)
             q, k, v = project(part, moves, rows, changed)
             written = attn.mix(attn.hook_q(q), attn.hook_k(k), attn.hook_v(v), 0)
-            return self._after_attn(changed.flatten(0, 1), written)
+            return changed.flatten(0, 1) + self.hook_attn_out(written)
 
         return of
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TypeGuard
 
 import torch
@@ -11,8 +10,9 @@ from torch import Tensor
 
 from interp.errors import UnknownSite
 from interp.hooked.base import HookedModel
-from interp.hooked.later_block import LaterBlock, hidden, plus
+from interp.hooked.later_block import LaterBlock
 from interp.hooked.transformer import HookedTransformer
+from interp.hooked.unwatched import Readout
 
 POINTS = ("*attn.hook_q", "*attn.hook_k", "*attn.hook_v", "*hook_resid_pre")  # what is taken of the other run
 
@@ -44,7 +44,7 @@ class Departures:
             raise UnknownSite("only a causal transformer that computes every position can depart at one of them")
         self.model, self._outputs = model, outputs
         self._layers = [LaterBlock.of(model.block(i), i, run) for i in range(model.config.n_layers)]
-        self._rest = _Rest.of(model)
+        self._rest = Readout.of(model)
 
     def outputs(self, starts: Sequence[tuple[str, Tensor]], position: int) -> Tensor:
         """Outputs ``[k, batch, pos, out]`` of all runs, in the order given.
@@ -96,37 +96,6 @@ class Departures:
             if point == "hook_resid_post":
                 return layer + 1, x
         raise UnknownSite(f"a run cannot depart at one position of {site!r}; use hook_embed or the residual stream")
-
-
-@dataclass(frozen=True)
-class _Rest:
-    """From the stream behind the last attention to the outputs.
-
-    Attributes:
-        through: what the last MLP's neurons write into the outputs ``[d_mlp, out]``, and ``bias [out]``, where nothing but
-            the unembedding follows and this is the smaller product; else None.
-    """
-
-    model: HookedTransformer
-    through: Tensor | None = None
-    bias: Tensor | None = None
-
-    @classmethod
-    def of(cls, model: HookedTransformer) -> _Rest:
-        block, unembed = model.block(model.config.n_layers - 1), model.unembed
-        if not block.has_mlp or model.config.normalization or model.config.d_vocab_out >= model.config.d_model:
-            return cls(model)
-        bias = block.mlp.b_out @ unembed.W_U if block.mlp.bias else 0
-        bias = bias + unembed.b_U if unembed.bias else bias
-        return cls(model, block.mlp.W_out @ unembed.W_U, bias if isinstance(bias, Tensor) else None)
-
-    def outputs(self, mid: Tensor) -> Tensor:
-        """``[..., d_model]`` to ``[..., out]``."""
-        block = self.model.block(self.model.config.n_layers - 1)
-        if self.through is None:
-            final = block.after_mid(mid) if block.has_mlp else mid
-            return self.model.unembed(self.model.ln_final(final))
-        return plus(plus(self.bias, mid, self.model.W_U), hidden(block, mid), self.through)
 
 
 def _of(entering: Sequence[tuple[int, Tensor]], index: int) -> Tensor | None:

@@ -59,7 +59,7 @@ class LaterBlock:
         if below is None and new is None:
             return None
         q, k, v = self._heads(below, new, position)
-        z = _attend(q, k, v, self.ahead[position:]).transpose(-3, -2).flatten(-2)  # [k, batch, n, head d_head]
+        z = attend(q, k, v, self.ahead[position:]).transpose(-3, -2).flatten(-2)  # [k, batch, n, head d_head]
         attn = self.block.attention
         written = plus(self._streams(below, new, position), z, attn.W_O.flatten(0, 1))
         return written.add_(attn.b_O) if attn.bias else written
@@ -115,7 +115,7 @@ class _Keys:
         return self._own[:, :k]
 
 
-def _attend(q: Tensor, k: Tensor, v: Tensor, ahead: Tensor) -> Tensor:
+def attend(q: Tensor, k: Tensor, v: Tensor, ahead: Tensor) -> Tensor:
     """What heads read ``[..., n, d_head]``: n queries, keys and values of every position, ``ahead [n, pos]``."""
     flat = [x.flatten(0, -3) for x in (q, k, v)]
     scores = torch.baddbmm(ahead, flat[0], flat[1].mT)

@@ -10,9 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from interp.errors import InterpError, UnknownSite
+from interp.hooked.attention import moved
 from interp.hooked.base import HookedModel, HookPoint, NormedRest
 from interp.hooked.components import Block, Embed, PosEmbed, Unembed
 from interp.hooked.transformer_config import LayerNorm, TransformerConfig, make_norm
+from interp.hooked.unwatched import Unwatched
 
 
 class HookedTransformer(HookedModel):
@@ -99,14 +101,36 @@ class HookedTransformer(HookedModel):
         layer, point = self._place(site)
         index = -1 if layer is None else layer + ("resid_post" in point)
         readable = point in ("hook_resid_pre", "hook_resid_post") and 0 <= index < self.config.n_layers
+        first = layer if point == "hook_resid_mid" else index if readable else None
+        if first is not None and self._computes_all() and not self._watched_from(first):
+            return self._follow_unwatched(point, first, clean)
         if not readable or self._readout(index) is not None or self._reads_watched(index):
             return super().follow(site, clean)
         block = self.block(index).follow(clean)
 
         def of(part: slice, moves: Tensor, rows: Tensor) -> Tensor:
-            return self._from_block(block(part, moves, rows), index + 1).unflatten(0, moves.shape[:2])
+            mid = self.block(index).behind_attn(block(part, moves, rows))
+            return self._from_block(mid, index + 1).unflatten(0, moves.shape[:2])
 
         return of
+
+    def _follow_unwatched(self, point: str, layer: int, clean: Tensor) -> Callable[[slice, Tensor, Tensor], Tensor]:
+        rest = Unwatched(self, layer, clean.shape[-2])
+        block = None if point == "hook_resid_mid" else self.block(layer).follow(clean)
+
+        def of(part: slice, moves: Tensor, rows: Tensor) -> Tensor:
+            mid = moved(clean[part], moves, rows).flatten(0, 1) if block is None else block(part, moves, rows)
+            return rest.behind(layer, mid).unflatten(0, moves.shape[:2])
+
+        return of
+
+    def _computes_all(self) -> bool:
+        return self.config.readout is None and not torch.is_grad_enabled()
+
+    def _watched_from(self, layer: int) -> bool:
+        """Whether somebody watches a hook point of a layer or of what comes behind it."""
+        early = ("hook_embed", "hook_pos_embed", *(f"blocks.{i}." for i in range(layer)))
+        return any(not name.startswith(early) for name in self.watched_sites())
 
     def _reads_watched(self, index: int) -> bool:
         """Whether somebody watches what the algebra of `follow` passes by."""
