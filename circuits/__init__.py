@@ -39,8 +39,9 @@ _EXPORTS = {
     "excluded_loss": "circuits.frequencies",
 }
 MODULES = (
-    "ablation", "apply", "attribution", "directions", "effects", "frequencies", "interventions", "metrics", "modes", "nulls",
-    "patching", "paths", "pruning", "reduction", "rendering", "sweep_scores", "sweeps", "values",
+    "ablation", "apply", "attribution", "components", "directions", "discovery", "effects", "experiments", "frequencies",
+    "interventions", "low_rank", "metrics", "modes", "necessity", "nulls", "patching", "paths", "projection", "pruning",
+    "reduction", "rendering", "scores", "search", "sweep_scores", "sweeps", "values",
 )  # fmt: skip
 __all__ = sorted(_EXPORTS)
 

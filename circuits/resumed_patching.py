@@ -15,9 +15,7 @@ from circuits.pairs import Pair
 from interp.activations import Activations, capture
 from interp.hooked.departures import Departures, departs
 
-CPU_PIECE = (
-    8 << 20
-)  # bytes of what runs again at once on a CPU: larger pieces leave its caches, and their memory is mapped anew
+CPU_PIECE = 8 << 20  # bytes that run again at once on a CPU: more leave its caches, and are mapped anew each time
 
 Found = tuple[list[int], Tensor]  # the numbers of cells, and the metric's means with each of them patched
 

@@ -12,9 +12,7 @@ from torch import Tensor
 
 from circuits.graphs import Graph, better
 
-TRIES = (
-    12  # elements that are tried one by one in a round: each costs a run, where a round costs a run for each element
-)
+TRIES = 12  # elements tried one by one in a round: each costs one run, a round one for every element
 
 Order = Literal["effects", "attribution"]
 
