@@ -147,7 +147,7 @@ def discover(
     clean, empty = graph.scores(torch.stack([graph.whole, ~graph.whole]))[:, 0].tolist()
     if not abs(clean - empty) > 1e-9 * max(abs(clean), abs(empty)):
         raise NothingToDo(
-            f"{subject.name}: {trial.metrics[0].name} is {clean:g} with all {len(graph)} elements held at {value}, and {empty:g} "
+            f"{subject.name}: {trial.metrics[0].name} is {empty:g} with all {len(graph)} elements held at {value}, and {clean:g} "
             "with none: there is nothing that a circuit could do"
         )
     kept = shrink(graph, empty + keep * (clean - empty), 1 if clean > empty else -1, order, progress)

@@ -44,7 +44,7 @@ class Graph(ABC):
     @torch.no_grad()
     def scores(self, kept: Bool[Tensor, "k elements"]) -> Float[Tensor, "k metrics"]:
         """Means of the metrics over all inputs, in k networks with only these elements."""
-        n, budget = len(self.trial.inputs), inputs_at_once(self.trial, self.max_bytes)
+        n, budget = len(self.trial.inputs), self.at_once
         size = n if any(m.whole for m in self.trial.metrics) else min(n, budget)
         if not len(kept):
             return torch.zeros(0, len(self.trial.metrics), dtype=torch.float64, device=kept.device)
@@ -76,7 +76,7 @@ class Graph(ABC):
         small that its slope says nothing.
         """
         metric, n = self.trial.metrics[-1], len(self.trial.inputs)
-        size = n if metric.whole else min(n, inputs_at_once(self.trial, self.max_bytes))
+        size = n if metric.whole else min(n, self.at_once)
         total = torch.zeros(len(self), dtype=torch.float64, device=kept.device)
         for rows in slices(n, size):
             for point in range(1, points + 1):
@@ -92,6 +92,11 @@ class Graph(ABC):
         other = copy.copy(self)
         other.trial = replace(self.trial, metrics=self.trial.metrics[:1])
         return other
+
+    @cached_property
+    def at_once(self) -> int:
+        """How many inputs may run at once."""
+        return inputs_at_once(self.trial, self.max_bytes)
 
     @cached_property
     def whole(self) -> Bool[Tensor, " elements"]:

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from circuits.effects import inputs_at_once, slices
+from circuits.effects import slices
 from circuits.graphs import Graph
 from circuits.trials import Trial
 from circuits.values import Mean, Value
@@ -57,7 +57,7 @@ class TransformerEdges(Graph):
         return name if n == 1 and what in ("", "mlp") else f"{layer}H{r} {what}"
 
     def outputs(self, kept: Float[Tensor, "k elements"], rows: slice) -> Tensor:
-        return self._run(self.trial.inputs[rows], kept, self.constants, None)
+        return self._run(self.trial.inputs[rows], kept, self.constants, None, self.model)
 
     @torch.no_grad()
     def _constants(self, value: Value, reference: Tensor) -> list[Tensor]:
@@ -71,16 +71,20 @@ class TransformerEdges(Graph):
             sums[sender] = sums.get(sender, torch.zeros((), dtype=torch.float64)) + written[0].double().sum(0)
 
         everything = torch.ones(1, len(self.labels), dtype=self.model.dtype, device=reference.device)
-        for part in slices(len(reference), inputs_at_once(self.trial, self.max_bytes)):
-            self._run(reference[part], everything, nothing, add)
+        model = self.trial.whole if value.needs_all_positions else self.model
+        assert isinstance(model, HookedTransformer)
+        for part in slices(len(reference), self.at_once):
+            self._run(reference[part], everything, nothing, add, model)
         means = [sums[i] / len(reference) for i in range(len(self.senders))]
-        if "pos" in value.over:
-            means = [m.mean(0, keepdim=True).expand_as(m) for m in means]
+        if value.needs_all_positions:  # one for all positions; the first keeps as many as the stream has
+            means = [m.mean(0, keepdim=True).expand(-1 if i else len(m), -1) for i, m in enumerate(means)]
         return [m.to(self.model.dtype) for m in means]
 
-    def _run(self, inputs: Tensor, kept: Tensor, constants: list[Tensor], record: Record | None) -> Tensor:
+    def _run(
+        self, inputs: Tensor, kept: Tensor, constants: list[Tensor], record: Record | None, model: HookedTransformer
+    ) -> Tensor:
         """Outputs ``[k, n, pos, out]``; ``record`` is given what each sender writes ``[k, n, pos, d_model]``."""
-        model, stream = self.model, _Stream(constants, record)
+        stream = _Stream(constants, record)
         masks = self._masks(kept)
         stream.write((model.embed(inputs) + model.pos_embed(*inputs.shape)).unsqueeze(0))
         for i in range(model.config.n_layers):

@@ -127,7 +127,7 @@ def test_all_edges_are_the_network(name: str) -> None:
     torch.testing.assert_close(edges(one, max_bytes=1).scores(chosen), graph.scores(chosen))
 
 
-@pytest.mark.parametrize("value", [Mean(), Zero()], ids=str)
+@pytest.mark.parametrize("value", [Mean(), Mean(("batch", "pos")), Zero()], ids=str)
 @pytest.mark.parametrize("name", TRANSFORMERS)
 def test_a_sender_that_nobody_hears_is_ablated(name: str, value: Value) -> None:
     """Without any of its edges, a head or an MLP acts as if it had been ablated at what it writes."""
