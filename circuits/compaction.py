@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from circuits.ablation import ablate
+from circuits.bisection import largest
 from circuits.scores import Scores, derived, scores
 from circuits.slots import Slots, find_slots, without
 from interp.errors import InterpError, require_range
@@ -104,13 +105,11 @@ def _greedy(
             masks[i][j] = False
         return masks
 
-    low, high = 0, len(places)
-    while low < high:
-        middle = (low + high + 1) // 2
-        tried = derived(subject, without(subject.model, slots, after(middle)), "pruned")
-        enough = (scores(tried).accuracy or 0.0) >= keep_accuracy
-        low, high = (middle, high) if enough else (low, middle - 1)
-    return after(low)
+    def enough(n: int) -> bool:
+        tried = derived(subject, without(subject.model, slots, after(n)), "pruned")
+        return (scores(tried).accuracy or 0.0) >= keep_accuracy
+
+    return after(largest(len(places), enough))
 
 
 def _parameters(subject: Subject) -> int:

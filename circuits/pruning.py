@@ -9,6 +9,7 @@ from typing import overload
 import torch
 from torch import Tensor
 
+from circuits.bisection import largest
 from circuits.compaction import Compacted, compacted
 from circuits.directions import single_entries
 from circuits.rendering import Renderer
@@ -127,12 +128,11 @@ def drop_links(cppn: HookedCPPN, tolerance: float = 1e-4, size: int = 256) -> Pr
             table[entry.parameter or ""][entry.row, entry.column] = 0
         return list(table.values())
 
-    low, high = 0, len(entries)
-    while low < high:
-        middle = (low + high + 1) // 2
-        error, _ = _difference(cppn, _network(cppn.config, without(middle)), size)
-        low, high = (middle, high) if error <= tolerance else (low, middle - 1)
-    smaller = _unused_removed(_network(cppn.config, without(low)), size).cppn
+    def enough(n: int) -> bool:
+        error, _ = _difference(cppn, _network(cppn.config, without(n)), size)
+        return error <= tolerance
+
+    smaller = _unused_removed(_network(cppn.config, without(largest(len(entries), enough))), size).cppn
     return _proved(cppn, smaller, size)
 
 

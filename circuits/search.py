@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from circuits.bisection import largest
 from circuits.graphs import Graph, better
 
 TRIES = 12  # elements tried one by one in a round: each costs one run, a round one for every element
@@ -92,9 +93,8 @@ def _few_more(goal: Goal, kept: Tensor, candidates: Tensor) -> Tensor:
 
 def _most(goal: Goal, kept: Tensor, candidates: Tensor) -> int:
     """How many of the first candidates can go together: the bisection supposes that the score falls with their number."""
-    low, high = 0, len(candidates)
-    while low < high:
-        middle = (low + high + 1) // 2
-        score = goal.graph.scores(_without(kept, candidates, middle).unsqueeze(0))
-        low, high = (middle, high) if bool(goal.reached(score)) else (low, middle - 1)
-    return low
+
+    def enough(n: int) -> bool:
+        return bool(goal.reached(goal.graph.scores(_without(kept, candidates, n).unsqueeze(0))))
+
+    return largest(len(candidates), enough)

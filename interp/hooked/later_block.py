@@ -44,10 +44,7 @@ class LaterBlock:
     def step(self, below: Tensor | None, new: Tensor | None, position: int) -> Tensor | None:
         """What the block writes ``[k, batch, n, d_model]`` at ``position`` and the n - 1 behind it; None without runs."""
         mid = self.mid(below, new, position)
-        if mid is None or not self.block.has_mlp:
-            return mid
-        written = plus(mid, hidden(self.block, mid), self.block.mlp.W_out)
-        return written.add_(self.block.mlp.b_out) if self.block.mlp.bias else written
+        return None if mid is None else behind_mlp(self.block, mid)
 
     def mid(self, below: Tensor | None, new: Tensor | None, position: int) -> Tensor | None:
         """The stream behind attention ``[k, batch, n, d_model]``.
@@ -59,10 +56,7 @@ class LaterBlock:
         if below is None and new is None:
             return None
         q, k, v = self._heads(below, new, position)
-        z = attend(q, k, v, self.ahead[position:]).transpose(-3, -2).flatten(-2)  # [k, batch, n, head d_head]
-        attn = self.block.attention
-        written = plus(self._streams(below, new, position), z, attn.W_O.flatten(0, 1))
-        return written.add_(attn.b_O) if attn.bias else written
+        return behind_heads(self.block, self._streams(below, new, position), attend(q, k, v, self.ahead[position:]))
 
     def _streams(self, below: Tensor | None, new: Tensor | None, position: int) -> Tensor:
         """What the block reads ``[k, batch, n, d_model]``."""
@@ -120,6 +114,21 @@ def attend(q: Tensor, k: Tensor, v: Tensor, ahead: Tensor) -> Tensor:
     flat = [x.flatten(0, -3) for x in (q, k, v)]
     scores = torch.baddbmm(ahead, flat[0], flat[1].mT)
     return torch.bmm(scores.softmax(-1), flat[2]).view(q.shape)
+
+
+def behind_heads(block: Block, stream: Tensor, z: Tensor) -> Tensor:
+    """The stream ``[..., n, d_model]`` with what the heads write, of what they read ``[..., head, n, d_head]``."""
+    attn = block.attention
+    written = plus(stream, z.transpose(-3, -2).flatten(-2), attn.W_O.flatten(0, 1))
+    return written.add_(attn.b_O) if attn.bias else written
+
+
+def behind_mlp(block: Block, mid: Tensor) -> Tensor:
+    """The stream with what the MLP writes, if there is one ``[..., d_model]``."""
+    if not block.has_mlp:
+        return mid
+    written = plus(mid, hidden(block, mid), block.mlp.W_out)
+    return written.add_(block.mlp.b_out) if block.mlp.bias else written
 
 
 def hidden(block: Block, mid: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from interp.hooked.later_block import attend, hidden, plus
+from interp.hooked.later_block import attend, behind_heads, behind_mlp, hidden, plus
 
 if TYPE_CHECKING:
     from interp.hooked.transformer import HookedTransformer
@@ -62,22 +62,12 @@ class Unwatched:
     def behind(self, layer: int, mid: Tensor) -> Tensor:
         """Outputs ``[batch, pos, out]`` of streams ``[batch, pos, d_model]`` behind a layer's attention."""
         for i in range(layer, self.model.config.n_layers - 1):
-            mid = self._attention(i + 1, self._mlp(i, mid))
+            mid = self._attention(i + 1, behind_mlp(self.model.block(i), mid))
         return self.readout.outputs(mid)
-
-    def _mlp(self, layer: int, mid: Tensor) -> Tensor:
-        block = self.model.block(layer)
-        if not block.has_mlp:
-            return mid
-        written = plus(mid, hidden(block, mid), block.mlp.W_out)
-        return written.add_(block.mlp.b_out) if block.mlp.bias else written
 
     def _attention(self, layer: int, stream: Tensor) -> Tensor:
         block, (weight, bias) = self.model.block(layer), self._projections[layer]
-        attn = block.attention
-        heads, size = attn.W_Q.shape[0], attn.W_Q.shape[2]
+        heads, _, size = block.attention.W_Q.shape
         flat = plus(bias, block.ln1(stream), weight).unflatten(-1, (3, heads, size))  # [batch, pos, 3, head, d_head]
         q, k, v = flat.movedim(1, 3).movedim(1, 0)  # each [batch, head, pos, d_head]
-        z = attend(q, k, v, self._ahead).transpose(-3, -2).flatten(-2)
-        written = plus(stream, z, attn.W_O.flatten(0, 1))
-        return written.add_(attn.b_O) if attn.bias else written
+        return behind_heads(block, stream, attend(q, k, v, self._ahead))
