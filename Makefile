@@ -4,18 +4,18 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 # a process for every core and a thread for each: threads of small tensors only wait for each other
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 8 --dist worksteal
+QUICK := not slow and not bench
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-# tests of whole analyses, whose shapes their parts' tests have checked already
-WHOLE := progress_analysis phases_analysis theory_analysis embeddings densities_clouds
-
-.PHONY: demo test lint types shapes slow bench clean
+.PHONY: demo test lint types slow bench clean
 
 demo: $(VENV)/.run
 	$(BIN)/interp demo --out report
 
-test: $(VENV)/.dev lint types shapes
-	$(PYTEST)
+# the shapes in the signatures are checked at every call where tests can bear it; which can, tests/conftest.py says
+test: $(VENV)/.dev lint types
+	$(PYTEST) -m "shaped and $(QUICK)" tests --jaxtyping-packages=probes,circuits,beartype.beartype
+	$(PYTEST) -m "not shaped and $(QUICK)"
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -23,12 +23,6 @@ lint: $(VENV)/.dev
 
 types: $(VENV)/.dev
 	$(BIN)/pyright --pythonpath $(BIN)/python
-
-# the shapes in the signatures, checked at every call; tests of bad shapes would be stopped before our own message, and
-# hypothesis does not like the random sampling of beartype inside its strategies
-shapes: $(VENV)/.dev
-	$(PYTEST) tests/probes tests/circuits -k "not refus and not laws and not bad_input" \
-		--jaxtyping-packages=probes,circuits,beartype.beartype $(WHOLE:%=--ignore=tests/probes/test_%.py)
 
 # twenty kills, dead workers, whole trainings over Dask
 slow: $(VENV)/.dev

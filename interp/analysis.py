@@ -144,7 +144,7 @@ def analyses() -> tuple[dict[str, Analysis], dict[str, str]]:
 
 def analyze(
     subject: Subject,
-    only: Iterable[str] | None = None,
+    only: Iterable[str | Analysis] | None = None,
     options: Mapping[str, Mapping[str, Any]] | None = None,
     *,
     dtype: torch.dtype | None = torch.float64,
@@ -155,7 +155,7 @@ def analyze(
     """Run every analysis that applies, or those named; one that fails does not stop the others.
 
     Args:
-        only: names of analyses; all by default.
+        only: names of analyses, or analyses themselves, registered or not; all that are registered by default.
         options: by analysis, such as ``{"fourier": {"top": 5}}``.
         dtype: the model is computed in this; None leaves it as it was loaded.
         seed: of the global generators, set anew before every analysis.
@@ -167,7 +167,9 @@ def analyze(
         InterpError: an option's value that an analysis cannot work with, such as a site that the model has not.
     """
     known, broken = analyses()
-    names = list(known) + list(broken) if only is None else list(only)
+    asked = [*known, *broken] if only is None else list(only)
+    known |= {one.name: one for one in asked if isinstance(one, Analysis)}
+    names = [one.name if isinstance(one, Analysis) else one for one in asked]
     for name in names:
         if name not in known and name not in broken:
             raise UnknownName(unknown("analysis", name, [*known, *broken]))
@@ -179,7 +181,7 @@ def analyze(
     subject = subject.cast(dtype or subject.model.dtype, "cpu" if subject.model.device.type == "mps" else None)
     outcomes = Outcomes()
     for name in sorted(names, key=[*known, *broken].index):
-        if name in broken:
+        if name not in known:
             outcomes[name] = Outcome(name, "failed", error=broken[name])
             continue
         if progress is not None:

@@ -15,6 +15,7 @@ from circuits import ablate, excluded_loss, restricted_loss
 from circuits.modes import Table
 from interp.analysis import Outcomes
 from probes import fourier, performance, tables
+from tests.conftest import Once
 
 pytestmark = pytest.mark.real_data
 GROKKING = "grokking/wd_10-1_mod_addition_loss_curve.pth"
@@ -25,21 +26,24 @@ def summary(data: Path, name: str) -> dict[str, float]:
     return json.loads((data / "groups" / name / "summary_metrics.json").read_text())
 
 
-@pytest.fixture(scope="module")
-def report(data: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
+@pytest.fixture(scope="session")
+def report(data: Path, once: Once) -> dict[str, object]:
     """``interp analyze`` on the modular-addition checkpoint, in a process of its own with its peak memory."""
-    out = tmp_path_factory.mktemp("real") / "report"
     code = (
         "import resource, sys; from interp.cli import main; sys.argv[0] = 'interp'\n"
         "try: main()\n"
         "finally: print('PEAK', resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
     )
-    command = [sys.executable, "-c", code, "analyze", str(data / GROKKING), "--out", str(out), "--device", "cpu"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
-    result = json.loads((out / "result.json").read_text())
-    result["peak_kib"] = int(done.stdout.split("PEAK")[1])
-    return result
+
+    def make(folder: Path) -> None:
+        words = ["analyze", str(data / GROKKING), "--out", str(folder / "report"), "--device", "cpu"]
+        done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stderr
+        (folder / "peak_kib").write_text(done.stdout.split("PEAK")[1])
+
+    folder = once("real_report", make)
+    result = json.loads((folder / "report" / "result.json").read_text())
+    return result | {"peak_kib": int((folder / "peak_kib").read_text())}
 
 
 def metrics(report: dict[str, object], name: str) -> dict[str, object]:

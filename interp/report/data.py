@@ -54,7 +54,7 @@ def result_data(subject: Subject, outcomes: Outcomes, prefix: str = "") -> dict[
                 "model": type(subject.model).__name__,
                 "config": subject.model.config.to_dict(),
                 "parameters": sum(p.numel() for p in subject.model.parameters()),
-                "task": None if subject.task is None else subject.task.spec(),
+                "task": None if subject.task is None else str(subject.task),  # a spec where it has one
                 "step": subject.step,
                 "steps": None if subject.series is None else subject.series.steps,
                 "warnings": subject.warnings,

@@ -173,3 +173,16 @@ def test_options_out_of_range(option: str) -> None:
     key, _, value = setting.partition("=")
     with pytest.raises(InterpError, match=rf"{name}: {key} must be (at least|between)"):
         analyze(subject("plain"), only=[name], options={name: {key: value}})
+
+
+def test_an_analysis_that_is_not_registered() -> None:
+    """Given as itself, with its options; it stands behind the registered ones."""
+
+    @analysis("mine", summary="says what it was told")
+    def mine(subject: Subject, *, word: str = "nothing") -> Result:
+        return Result({"word": word})
+
+    outcomes = analyze(subject("plain"), only=[mine, "weights"], options={"mine": {"word": "this"}})
+    assert list(outcomes) == ["weights", "mine"]
+    assert outcomes["mine"].result is not None
+    assert outcomes["mine"].result.metrics == {"word": "this"}

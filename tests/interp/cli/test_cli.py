@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn.functional import linear
 
 import interp
-from tests.conftest import DEMO
+from tests.conftest import DEMO, Once
 from tests.interp.cli.console import Run, make_chain, make_mlp, snapshot
 
 IMAGE = ("genome", "feature_maps", "sweeps", "reduction")
@@ -27,12 +27,16 @@ PAIRS = [(a, b) for a in range(7) for b in range(7)]
 
 
 @pytest.fixture(scope="session")
-def demo_run(shell: Run, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+def demo_run(shell: Run, once: Once) -> tuple[str, Path]:
     """What ``interp demo`` prints, and the folder that it writes."""
-    folder = tmp_path_factory.mktemp("demo")
-    ran = shell("demo", cwd=folder)
-    assert ran.code == 0, ran.err
-    return ran.out, folder / "report"
+
+    def make(folder: Path) -> None:
+        ran = shell("demo", cwd=folder)
+        assert ran.code == 0, ran.err
+        (folder / "out").write_text(ran.out)
+
+    folder = once("demo", make)
+    return (folder / "out").read_text(), folder / "report"
 
 
 @pytest.mark.parametrize("argv", [["--help"], ["-h"], ["analyze", "--help"], ["inspect", "-h"], ["--version"], []])

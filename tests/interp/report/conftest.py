@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,13 +12,18 @@ import interp
 from interp.analysis import Analysis, Outcomes
 from interp.plugins import Plugin
 from interp.report import write
+from tests.conftest import Once
 from tests.models import subject
 
 
 @pytest.fixture(scope="session")
-def demo_outcomes(demo: interp.Subject) -> Outcomes:
+def demo_outcomes(demo: interp.Subject, once: Once) -> Outcomes:
     """Every analysis of the demo run."""
-    return interp.analyze(demo)
+
+    def make(folder: Path) -> None:
+        (folder / "outcomes").write_bytes(pickle.dumps(interp.analyze(demo)))
+
+    return pickle.loads((once("demo_outcomes", make) / "outcomes").read_bytes())
 
 
 @pytest.fixture(scope="session")

@@ -258,3 +258,13 @@ def test_a_folder_of_something_else(small: interp.Subject, tmp_path: Path) -> No
     with pytest.raises(OutputExists, match=r"thesis\.tex.*--force"):
         write(small, outcome(), tmp_path)
     assert [p.name for p in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_a_report_on_examples_that_the_user_brought(tmp_path: Path) -> None:
+    """Tensors have no spec; the report says what they are instead."""
+    net = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.ReLU(), torch.nn.Linear(4, 2))
+    inputs = torch.randn(6, 3, generator=torch.Generator().manual_seed(0))
+    task = interp.Examples(inputs, torch.tensor([0, 1, 0, 1, 0, 1]))
+    mine = interp.Subject("mine", interp.wrap(net, inputs), task)
+    write(mine, interp.analyze(mine, only=["performance", "weights"]), tmp_path / "report")
+    assert read(tmp_path / "report")[1]["subject"]["task"] == str(task)

@@ -81,7 +81,7 @@ def test_two_kills(tmp_path: Path, undisturbed: Path) -> None:
 @pytest.mark.parametrize("stop_at", [0, 1, 16, 60, 115])
 def test_ctrl_c_at_any_step(tmp_path: Path, undisturbed: Path, stop_at: int) -> None:
     """Ctrl-C saves the state at the step that it hits, says how to go on, and going on changes no byte."""
-    folder, pressed = tmp_path / "run", []
+    folder, pressed, before = tmp_path / "run", [], signal.getsignal(signal.SIGINT)
 
     def press(seen: Progress) -> None:
         if seen.step >= stop_at and not pressed:
@@ -93,7 +93,7 @@ def test_ctrl_c_at_any_step(tmp_path: Path, undisturbed: Path, stop_at: int) -> 
     ) as info:
         interp.train(**SETTINGS, out=folder, steps=STEPS, progress=press)
     assert str(folder) in str(info.value)
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is before
     assert not interp.Run(folder).finished
     assert interp.resume(folder, device="cpu").finished
     assert_same_run(folder, undisturbed)
