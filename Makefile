@@ -7,7 +7,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 8 
 QUICK := not slow and not bench
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test lint types slow bench clean
+.PHONY: demo test lint types slow bench notebooks docs clean
 
 demo: $(VENV)/.run
 	$(BIN)/interp demo --out report
@@ -31,8 +31,19 @@ slow: $(VENV)/.dev
 bench: $(VENV)/.dev
 	$(BIN)/python -m pytest -m bench -s
 
+# every notebook at laptop size, outputs stored in it; NOTEBOOKS="sparse_parity" for some, SIZE=full for the sources' own sizes
+SIZE ?= laptop
+notebooks: $(VENV)/.dev
+	$(BIN)/python examples/execute.py --size $(SIZE) $(NOTEBOOKS)
+	$(BIN)/python examples/claims.py
+
+# site/index.html: guides, notebooks, which claims hold, and the API reference
+docs: $(VENV)/.dev
+	$(BIN)/sphinx-build -q -W -b html docs site
+	$(BIN)/python docs/reference.py site/api
+
 clean:
-	rm -rf $(VENV) report
+	rm -rf $(VENV) report site
 
 $(VENV)/.venv:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11 ...")'

@@ -19,6 +19,7 @@ from interp.hooked import Config
 from interp.parallel import parse_executor
 from interp.subject import Subject
 from interp.tasks import Task, make_task
+from interp.training.bar import shown
 from interp.training.directory import RunDirectory
 from interp.training.loop import Watcher, check_plan, proceed, start
 from interp.training.members import varying
@@ -137,7 +138,7 @@ def train(
         checkpoints, metrics: ``every(1000)``, ``log_spaced(60, steps)``, or as text, ``"log:60"``.
         out: a new folder for the run; a temporary one, removed with the Run, by default.
         executor: ``"process:4"`` or ``"dask:ADDRESS"`` spreads the members over workers, which must all see ``out``.
-        progress, shards_done: called as the run, or its shards, get on.
+        progress, shards_done: called as the run, or its shards, get on; by default a notebook shows a bar.
         settings: fields of `Plan` and `Optimizer`: ``lr=1e-3``, ``weight_decay=1.0``, ``batch_size=32``, ``retire=0.9``, ...
 
     Raises:
@@ -152,7 +153,8 @@ def train(
     if out is None:
         out = tempfile.mkdtemp(prefix="interp-run-")
     if executor is None:
-        start(plan, Path(out), device, progress)
+        with shown(progress) as watcher:
+            start(plan, Path(out), device, watcher)
     else:
         workers = parse_executor(executor)
         check_plan(plan)
@@ -186,5 +188,6 @@ def resume(
     elif executor is not None:
         raise InterpError(f"{path} was not begun in shards, or they are merged: resume it without --executor")
     else:
-        proceed(path, steps, device, progress)
+        with shown(progress) as watcher:
+            proceed(path, steps, device, watcher)
     return Run(path)

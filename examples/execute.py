@@ -1,0 +1,139 @@
+"""Run the notebooks from top to bottom.
+
+    python examples/execute.py                          all of them at laptop size, outputs stored in the notebooks
+    python examples/execute.py sparse_parity            one of them
+    python examples/execute.py --size quick             seconds each, as the tests run them; nothing is stored
+    python examples/execute.py --size full --out full   the sources' own sizes, for a GPU; written to a folder
+
+Needs ``pip install -e '.[examples]'``. Figures are stored as pictures where Chromium is found, and left out where not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import io
+import os
+import re
+import shutil
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+from PIL import Image
+
+HERE = Path(__file__).parent
+SIZES = ("quick", "laptop", "full")
+MAX_STORED = 1_000_000  # bytes of outputs in all notebooks together
+ANSI = re.compile(r"\x1b\[[0-9;]*m")
+KEPT = ("text/html", "text/plain", "image/png", "application/vnd.interp.claims+json")
+
+
+def names() -> list[str]:
+    """Every notebook, in alphabetical order."""
+    return sorted(path.stem for path in HERE.glob("*.ipynb"))
+
+
+def data_folder() -> Path:
+    """Where the files of others are: ``INTERP_DATA``, or ``shared/data`` beside the checkout, or ``examples/data``."""
+    beside = HERE.parents[1] / "shared" / "data"
+    return Path(os.environ.get("INTERP_DATA") or (beside if beside.is_dir() else HERE / "data"))
+
+
+def run(name: str, size: str, data: Path | None = None, timeout: int | None = None) -> nbformat.NotebookNode:
+    """Execute a notebook in a fresh kernel.
+
+    Args:
+        data: the folder of other people's files; see `data_folder`.
+        timeout: seconds that a cell may take.
+
+    Raises:
+        CellExecutionError: a cell that fails.
+    """
+    notebook = nbformat.read(HERE / f"{name}.ipynb", as_version=4)
+    kernel = dict(os.environ) | {"INTERP_SIZE": size, "INTERP_DATA": str(data or data_folder())}
+    kernel["PLOTLY_RENDERER"] = "png" if size != "quick" and browser() else "plotly_mimetype"
+    client = NotebookClient(
+        notebook, timeout=timeout, kernel_name="python3", resources={"metadata": {"path": str(HERE)}},
+        extra_arguments=["--log-level=ERROR"],
+    )  # fmt: skip
+    client.execute(env=kernel)
+    return notebook
+
+
+def browser() -> str | None:
+    """Chromium, which turns figures into pictures."""
+    return next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+
+def slim(notebook: nbformat.NotebookNode) -> None:
+    """Keep what a reader looks at: tables, printed lines and pictures; no progress bars, scripts or times of execution."""
+    for cell in notebook.cells:
+        cell.metadata.pop("execution", None)
+        if cell.cell_type != "code":
+            continue
+        cell.outputs = [o for o in cell.outputs if o.get("name") != "stderr"]
+        for output in cell.outputs:
+            if "data" not in output:
+                continue
+            output.data = {mime: content for mime, content in output.data.items() if mime in KEPT}
+            output.metadata = {}
+            if "text/html" in output.data:
+                output.data.pop("text/plain", None)
+            if "image/png" in output.data:
+                output.data = {"image/png": _smaller(output.data["image/png"])}
+
+
+def _smaller(picture: str) -> str:
+    """A PNG with 64 colours on white."""
+    image = Image.open(io.BytesIO(base64.b64decode(picture))).convert("RGBA")
+    white = Image.new("RGBA", image.size, "white")
+    white.alpha_composite(image)
+    small = io.BytesIO()
+    white.convert("RGB").quantize(64).save(small, "png", optimize=True)
+    return base64.b64encode(small.getvalue()).decode()
+
+
+def stored_bytes() -> int:
+    """Bytes of outputs in all notebooks."""
+    notebooks = (nbformat.read(HERE / f"{name}.ipynb", as_version=4) for name in names())
+    return sum(len(str(cell.get("outputs", ""))) for notebook in notebooks for cell in notebook.cells)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", help=f"of {', '.join(names())}; all by default")
+    parser.add_argument("--size", choices=SIZES, default="laptop")
+    parser.add_argument("--out", type=Path, help="write the notebooks here, and leave those in examples/ as they are")
+    given = parser.parse_args(arguments)
+    for name in given.names:
+        if name not in names():
+            parser.error(f"there is no notebook {name!r}; there are {', '.join(names())}")
+    failed = 0
+    for name in given.names or names():
+        started = time.perf_counter()
+        print(f"{name} ({given.size}) ...", end=" ", flush=True)
+        try:
+            notebook = run(name, given.size)
+        except CellExecutionError as error:
+            print(f"failed: {error.ename}: {error.evalue}\n{ANSI.sub('', str(error))[-2000:]}")
+            failed += 1
+            continue
+        print(f"{time.perf_counter() - started:.0f} s", flush=True)
+        slim(notebook)
+        if given.out:
+            given.out.mkdir(parents=True, exist_ok=True)
+        if given.out or given.size == "laptop":
+            nbformat.write(notebook, (given.out or HERE) / f"{name}.ipynb")
+    if stored_bytes() > MAX_STORED:
+        print(f"the notebooks store {stored_bytes():,} bytes of outputs; {MAX_STORED:,} are allowed: show less")
+        failed += 1
+    return min(failed, 1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,34 @@
+"""A bar in a notebook, where a call that takes minutes would otherwise say nothing."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tqdm import tqdm
+
+from interp.training.loop import Progress, Watcher
+
+
+def in_notebook() -> bool:
+    """Whether this process is a Jupyter kernel."""
+    ipython = sys.modules.get("IPython")
+    return ipython is not None and getattr(ipython.get_ipython(), "kernel", None) is not None
+
+
+@contextmanager
+def shown(watcher: Watcher | None) -> Iterator[Watcher | None]:
+    """The watcher that was given; without one, in a notebook, a bar that vanishes at the end."""
+    if watcher is not None or not in_notebook():
+        yield watcher
+        return
+    with tqdm(unit=" steps", leave=False, mininterval=0.5, file=sys.stderr) as bar:
+
+        def update(seen: Progress) -> None:
+            bar.total, bar.n = seen.steps, seen.step
+            parts = (("train", seen.train_accuracy), ("test", seen.test_accuracy))
+            bar.set_postfix_str(", ".join(f"{part} {value:.1%}" for part, value in parts if value is not None), False)
+            bar.refresh()
+
+        yield update

@@ -1,0 +1,147 @@
+"""Every notebook runs from top to bottom, says what came of every claim, and uses public calls alone."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from tests.conftest import DATA, ROOT
+
+EXAMPLES = ROOT / "examples"
+sys.path.insert(0, str(EXAMPLES))  # scripts there import one another as a notebook does
+
+import claims  # noqa: E402
+import execute  # noqa: E402
+
+NAMES = execute.names()
+EXPECTED = {
+    "effective_theory", "modular_addition", "own_model", "picbreeder_vs_sgd", "progress_measures", "sparse_parity",
+}  # fmt: skip
+
+
+def code(name: str) -> list[str]:
+    """The code cells of a notebook."""
+    cells = nbformat.read(EXAMPLES / f"{name}.ipynb", as_version=4).cells
+    return [cell.source for cell in cells if cell.cell_type == "code"]
+
+
+def test_all_are_there() -> None:
+    assert set(NAMES) == EXPECTED
+
+
+@pytest.mark.notebook
+@pytest.mark.parametrize("name", NAMES)
+def test_runs_in_quick_mode(name: str, tmp_path: Path) -> None:
+    """Without a single file of others, on what ships."""
+    ran = execute.run(name, "quick", data=tmp_path / "nowhere", timeout=300)
+    assert all(cell.execution_count for cell in ran.cells if cell.cell_type == "code" and cell.source.strip())
+    path = tmp_path / "ran.ipynb"
+    nbformat.write(ran, path)
+    if name in claims.registry():
+        rows = claims.stored(path)["rows"]
+        assert [row["name"] for row in rows] == list(claims.registry()[name]["claims"])
+
+
+@pytest.mark.notebook
+@pytest.mark.real_data
+@pytest.mark.parametrize("name", ["modular_addition", "picbreeder_vs_sgd"])
+def test_runs_in_quick_mode_on_files_of_others(name: str) -> None:
+    execute.run(name, "quick", data=DATA, timeout=300)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_public_calls_alone(name: str) -> None:
+    """No attribute with a leading underscore, and nothing out of the tests."""
+    for source in code(name):
+        tree = ast.parse(source)
+        private = [n.attr for n in ast.walk(tree) if isinstance(n, ast.Attribute) and re.match(r"_[^_]", n.attr)]
+        imported = [n.module or "" for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)]
+        assert not private
+        assert not [module for module in imported if re.search(r"(^|\.)(_|tests)", module)]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_says_how_long_it_takes(name: str) -> None:
+    """In its first cell, and how to make it smaller and larger."""
+    first = nbformat.read(EXAMPLES / f"{name}.ipynb", as_version=4).cells[0].source
+    assert re.search(r"Takes about .*(second|minute)", first)
+    assert "INTERP_SIZE=quick" in first
+
+
+def test_stored_outputs() -> None:
+    """Under a megabyte in all; no errors, and no claims from quick mode."""
+    assert execute.stored_bytes() < execute.MAX_STORED
+    for name in NAMES:
+        cells = nbformat.read(EXAMPLES / f"{name}.ipynb", as_version=4).cells
+        kinds = {output.output_type for cell in cells for output in cell.get("outputs", [])}
+        assert kinds, f"{name} is stored without outputs: run examples/execute.py {name}"
+        assert "error" not in kinds
+    assert {name: claims.stored(EXAMPLES / f"{name}.ipynb")["size"] for name in claims.registry()} == dict.fromkeys(
+        claims.registry(), "laptop"
+    )
+
+
+def test_the_page_of_claims() -> None:
+    """Is what the stored notebooks say."""
+    assert claims.PAGE.read_text(encoding="utf8") == claims.page(), "run python examples/claims.py"
+
+
+def test_a_claim_is_answered_by_name() -> None:
+    table = claims.Claims("sparse_parity")
+    with pytest.raises(ValueError, match="no claim 'noise_31'; did you mean 'noise_30'"):
+        table.answer("noise_31", "", holds=True)
+    with pytest.raises(ValueError, match='holds is True, False, "in part" or None, not'):
+        table.answer("noise_30", "", holds="mostly")
+    with pytest.raises(ValueError, match="was not run: say why"):
+        table.answer("noise_30", "", holds=None)
+
+
+def test_no_claim_is_forgotten() -> None:
+    """The table appears when all are answered, and not before."""
+    table = claims.Claims("progress_measures", "quick")
+    names = list(table.claims)
+    for name in names[1:]:
+        table.answer(name, "<b>7</b>", holds="in part")
+    with pytest.raises(ValueError, match=f"not answered yet: {names[0]}"):
+        table.rows()
+    table.answer(names[0], "7", holds=False)
+    shown = table._repr_mimebundle_()
+    assert [row["verdict"] for row in shown[claims.MIME]["rows"]] == ["does not hold"] + ["holds in part"] * (
+        len(names) - 1
+    )
+    assert "&lt;b&gt;7" in shown["text/html"]
+    assert "these numbers answer nothing" in shown["text/html"]
+
+
+def test_a_notebook_that_fails_is_told(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By name, with the error; the exit code says so too, and the file stays as it was."""
+    broken = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1 / 0")])
+    nbformat.write(broken, tmp_path / "broken.ipynb")
+    before = (tmp_path / "broken.ipynb").read_bytes()
+    monkeypatch.setattr(execute, "HERE", tmp_path)
+    assert execute.main(["broken"]) == 1
+    assert "failed: ZeroDivisionError" in capsys.readouterr().out
+    assert (tmp_path / "broken.ipynb").read_bytes() == before
+    with pytest.raises(SystemExit):
+        execute.main(["borken"])
+    assert "there is no notebook 'borken'; there are broken" in capsys.readouterr().err
+
+
+def test_only_what_a_reader_looks_at_is_stored() -> None:
+    """No progress bars, no scripts, no times of execution."""
+    kept = nbformat.v4.new_output(
+        "display_data", {"text/html": "a table", "text/plain": "a table", "application/x": "a script"}
+    )
+    cell = nbformat.v4.new_code_cell("", outputs=[nbformat.v4.new_output("stream", name="stderr", text="50%"), kept])
+    cell.metadata["execution"] = {"iopub.status.busy": "now"}
+    notebook = nbformat.v4.new_notebook(cells=[cell])
+    execute.slim(notebook)
+    assert [dict(output.data) for output in cell.outputs] == [{"text/html": "a table"}]
+    assert cell.metadata == {}
