@@ -25,12 +25,14 @@ suppress_warnings = ["myst.header", "mystnb.unknown_mime_type"]
 
 
 def made_pages() -> None:
-    """The first page from the README, its links as seen from here; and the notebooks, which live in examples/."""
+    """The README as the first page and examples/CLAIMS.md, their links as seen from here; and the notebooks of examples/."""
     text = (ROOT / "README.md").read_text(encoding="utf8")
     text = re.sub(r"\(docs/([^)]+)\)", r"(\1)", text)
-    text = re.sub(r"\(examples/(\w+\.ipynb)\)", r"(notebooks/\1)", text)
+    text = re.sub(r"\(examples/(\w+\.ipynb)\)", r"(notebooks/\1)", text).replace("(examples/CLAIMS.md)", "(claims.md)")
     text = re.sub(r"\[([^]]+)\]\((examples/[^)]*)\)", r"`\2`", text)
     (HERE / "index.md").write_text(text + CONTENTS, encoding="utf8")
+    claims = (ROOT / "examples" / "CLAIMS.md").read_text(encoding="utf8")
+    (HERE / "claims.md").write_text(re.sub(r"\((\w+\.ipynb)\)", r"(notebooks/\1)", claims), encoding="utf8")
     shutil.rmtree(HERE / "notebooks", ignore_errors=True)
     (HERE / "notebooks").mkdir()
     for path in (ROOT / "examples").glob("*.ipynb"):

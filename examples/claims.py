@@ -4,7 +4,7 @@
     claims.answer("k2", "memorised at epoch 13, generalised at 160", holds=True)
     claims
 
-The claims themselves stand in ``claims.toml``. ``python examples/claims.py`` gathers the notebooks' tables in docs/claims.md.
+The claims themselves stand in ``claims.toml``. ``python examples/claims.py`` gathers the notebooks' tables in CLAIMS.md.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
-PAGE = HERE.parent / "docs" / "claims.md"
+PAGE = HERE / "CLAIMS.md"
 MIME = "application/vnd.interp.claims+json"
 HOLDS, IN_PART, DOES_NOT, NOT_RUN = "holds", "holds in part", "does not hold", "not run"
 
@@ -102,6 +102,11 @@ class Claims:
         }
 
 
+def _said(row: dict[str, str]) -> str:
+    """The numbers, and why, as sentences."""
+    return ". ".join(part.removesuffix(".") for part in (row["here"], row["note"]) if part)
+
+
 def _table(rows: list[dict[str, str]], size: str) -> str:
     head = "".join(f"<th style='text-align:left'>{t}</th>" for t in ("claim", "the source", "here", "verdict"))
     cells = ((r["claim"], r["reported"], " ".join(filter(None, (r["here"], r["note"]))), r["verdict"]) for r in rows)
@@ -139,10 +144,10 @@ def page() -> str:
                 f"{notebook} was run in quick mode, which answers nothing; run it with examples/execute.py"
             )
         counts.update(row["verdict"] for row in table["rows"])
-        parts.append(f"## {said['title']}\n\n{said['source']}. Notebook: [{notebook}](notebooks/{notebook}.ipynb).\n")
+        parts.append(f"## {said['title']}\n\n{said['source']}. Notebook: [{notebook}]({notebook}.ipynb).\n")
         parts.append("| claim | the source | here | verdict | command |\n| --- | --- | --- | --- | --- |")
         for row in table["rows"]:
-            here = " ".join(filter(None, (row["here"], row["note"])))
+            here = _said(row)
             cells = row["claim"], row["reported"], here, f"**{row['verdict']}**", f"`{row['command']}`"
             parts.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
         parts.append("")

@@ -22,7 +22,9 @@ def site(once: Once) -> Path:
     """What ``make docs`` writes."""
 
     def make(folder: Path) -> None:
-        shutil.copytree(ROOT / "docs", folder / "docs", ignore=shutil.ignore_patterns("notebooks", "index.md"))
+        shutil.copytree(
+            ROOT / "docs", folder / "docs", ignore=shutil.ignore_patterns("notebooks", "index.md", "claims.md")
+        )
         for name in ("README.md", "examples"):
             (folder / name).symlink_to(ROOT / name)
         sphinx = ["-m", "sphinx", "-q", "-W", "-b", "html", folder / "docs", folder / "site"]

@@ -51,7 +51,11 @@ def test_runs_in_quick_mode(name: str, tmp_path: Path) -> None:
 @pytest.mark.real_data
 @pytest.mark.parametrize("name", ["modular_addition", "picbreeder_vs_sgd"])
 def test_runs_in_quick_mode_on_files_of_others(name: str) -> None:
-    execute.run(name, "quick", data=DATA, timeout=300)
+    """And finds them."""
+    ran = execute.run(name, "quick", data=DATA, timeout=300)
+    printed = [output.get("text", "") for cell in ran.cells for output in cell.get("outputs", [])]
+    assert printed
+    assert not [text for text in printed if "is not there" in text and "quick mode" not in text]
 
 
 @pytest.mark.parametrize("name", NAMES)
