@@ -31,10 +31,9 @@ slow: $(VENV)/.dev
 bench: $(VENV)/.dev
 	$(BIN)/python -m pytest -m bench -s
 
-# every notebook at laptop size, outputs stored in it; NOTEBOOKS="sparse_parity" for some, SIZE=full for the sources' own sizes
-SIZE ?= laptop
+# every notebook at laptop size, outputs stored in it; NOTEBOOKS="sparse_parity" for some
 notebooks: $(VENV)/.dev
-	$(BIN)/python examples/execute.py --size $(SIZE) $(NOTEBOOKS)
+	$(BIN)/python examples/execute.py $(NOTEBOOKS)
 	$(BIN)/python examples/claims.py
 
 # site/index.html: guides, notebooks, which claims hold, and the API reference
@@ -43,7 +42,7 @@ docs: $(VENV)/.dev
 	$(BIN)/python docs/reference.py site/api
 
 clean:
-	rm -rf $(VENV) report site
+	rm -rf $(VENV) report site docs/index.md docs/claims.md docs/notebooks
 
 $(VENV)/.venv:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11 ...")'

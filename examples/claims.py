@@ -151,15 +151,22 @@ def page() -> str:
             cells = row["claim"], row["reported"], here, f"**{row['verdict']}**", f"`{row['command']}`"
             parts.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
         parts.append("")
-    total = ", ".join(f"{counts[v]} {v}" for v in (HOLDS, IN_PART, DOES_NOT, NOT_RUN))
+    total = ", ".join(f"{counts[v]} {words}" for v, words in COUNTED.items())
     return f"{TOP.format(total=total, count=sum(counts.values()))}\n" + "\n".join(parts)
 
 
+COUNTED = {
+    HOLDS: "hold",
+    IN_PART: "hold in part",
+    DOES_NOT: "do not hold",
+    NOT_RUN: "were not run at the size that decides",
+}
 TOP = """# Which claims hold
 
-Every quantitative claim of the five sources, beside what came out here. The notebooks made the numbers, on two CPU cores at
-laptop size, and each verdict is computed from them; where something is smaller or shorter than in its source, the row says so.
-{count} claims: {total}.
+Every quantitative claim of the five sources, and facts about the files that they published, beside what came out here. The
+notebooks made the numbers, on two CPU cores at laptop size: mostly fewer steps, smaller networks and fewer seeds than in the
+sources, as each notebook says. Each verdict is computed from the numbers, by a rule that stands in the row or in the notebook's
+last cells. `DATA` in a command is the folder of files of others (README.md here). {count} claims: {total}.
 """
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@
     python examples/execute.py --size quick             seconds each, as the tests run them; nothing is stored
     python examples/execute.py --size full --out full   the sources' own sizes, for a GPU; written to a folder
 
-Needs ``pip install -e '.[examples]'``. Figures are stored as pictures where Chromium is found, and left out where not.
+Needs ``pip install -e '.[examples]'``, and Chromium, which turns the figures into pictures.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from PIL import Image
 HERE = Path(__file__).parent
 SIZES = ("quick", "laptop", "full")
 MAX_STORED = 1_000_000  # bytes of outputs in all notebooks together
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 KEPT = ("text/html", "text/plain", "image/png", "application/vnd.interp.claims+json")
 
@@ -41,7 +42,7 @@ def names() -> list[str]:
 def data_folder() -> Path:
     """Where the files of others are: ``INTERP_DATA``, or ``shared/data`` beside the checkout, or ``examples/data``."""
     beside = HERE.parents[1] / "shared" / "data"
-    return Path(os.environ.get("INTERP_DATA") or (beside if beside.is_dir() else HERE / "data"))
+    return Path(os.environ.get("INTERP_DATA") or (beside if beside.is_dir() else HERE / "data")).resolve()
 
 
 def run(name: str, size: str, data: Path | None = None, timeout: int | None = None) -> nbformat.NotebookNode:
@@ -66,8 +67,9 @@ def run(name: str, size: str, data: Path | None = None, timeout: int | None = No
 
 
 def browser() -> str | None:
-    """Chromium, which turns figures into pictures."""
-    return next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    """Chromium or Chrome, which turns figures into pictures."""
+    named = os.environ.get("BROWSER_PATH")  # what kaleido obeys, too
+    return named or next(filter(None, map(shutil.which, BROWSERS)), None)
 
 
 def slim(notebook: nbformat.NotebookNode) -> None:
@@ -109,10 +111,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("names", nargs="*", help=f"of {', '.join(names())}; all by default")
     parser.add_argument("--size", choices=SIZES, default="laptop")
     parser.add_argument("--out", type=Path, help="write the notebooks here, and leave those in examples/ as they are")
+    parser.add_argument(
+        "--without-figures", action="store_true", help="store tables and text alone where no Chromium is"
+    )
     given = parser.parse_args(arguments)
     for name in given.names:
         if name not in names():
             parser.error(f"there is no notebook {name!r}; there are {', '.join(names())}")
+    storing = given.out or given.size == "laptop"
+    if storing and not browser() and not given.without_figures:
+        parser.error("no Chromium: figures could not be stored; set BROWSER_PATH to one, or add --without-figures")
     failed = 0
     for name in given.names or names():
         started = time.perf_counter()
@@ -127,9 +135,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         slim(notebook)
         if given.out:
             given.out.mkdir(parents=True, exist_ok=True)
-        if given.out or given.size == "laptop":
+        if storing:
             nbformat.write(notebook, (given.out or HERE) / f"{name}.ipynb")
-    if stored_bytes() > MAX_STORED:
+    if storing and not given.out and stored_bytes() > MAX_STORED:
         print(f"the notebooks store {stored_bytes():,} bytes of outputs; {MAX_STORED:,} are allowed: show less")
         failed += 1
     return min(failed, 1)

@@ -1,6 +1,7 @@
 #!/bin/sh
 # The phase diagrams that effective_theory.ipynb reads from measured/effective_theory_*.csv, one row per network.
 #
+#     long_runs/effective_theory.sh toy coarse            toy addition: minutes on one core; written to measured/
 #     long_runs/effective_theory.sh mnist coarse          minutes on one core; written to measured/
 #     long_runs/effective_theory.sh transformer coarse    the same
 #     long_runs/effective_theory.sh mnist full            days on a CPU: for a GPU
@@ -9,7 +10,7 @@
 # INTERP_DATA names the folder with MNIST's files (examples/README.md), RUNS where the runs go. A run that was stopped goes on with
 # "interp train --resume".
 set -eu
-what=${1:?mnist or transformer}
+what=${1:?toy, mnist or transformer}
 size=${2:?coarse or full}
 here=$(cd "$(dirname "$0")/.." && pwd)
 DATA=${INTERP_DATA:-$here/data}
@@ -17,6 +18,16 @@ RUNS=${RUNS:-runs}
 run=$RUNS/effective_theory_${what}_$size
 
 case "$what $size" in
+"toy coarse") # 20,000 steps in place of 100,000, 54 networks
+    interp train addition --seed 1 --decoder-lr 1e-5,1e-4,4e-4,8e-4,1.5e-3,2.2e-3,3e-3,5e-3,1e-2 \
+        --decoder-weight-decay 0,1.5,3,5,7,8.5 --steps 20000 --metrics every:20 --retire 0.9 --checkpoints log:2 --out "$run"
+    threshold=0.9
+    ;;
+"toy full")
+    interp train addition --seed 1 --grid decoder_lr=1e-5:1e-2:10:log --grid decoder_weight_decay=0:10:11 --steps 100000 \
+        --metrics every:20 --retire 0.9 --checkpoints log:2 --out "$run"
+    threshold=0.9
+    ;;
 "mnist coarse") # 400 images in place of 1,000, 4,000 steps in place of 100,000, 15 networks; weight decay 30 was added after a grid to 3 had no confusion
     interp train digits --path "$DATA/mnist" --n-train 400 --n-test 1000 --steps 4000 --metrics every:100 --retire 0.6 \
         --grid last_lr=1e-4,1e-3,1e-2 --grid weight_decay=0.01,0.3,1,3,30 --checkpoints log:2 --out "$run"

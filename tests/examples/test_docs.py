@@ -25,8 +25,8 @@ def site(once: Once) -> Path:
         shutil.copytree(
             ROOT / "docs", folder / "docs", ignore=shutil.ignore_patterns("notebooks", "index.md", "claims.md")
         )
-        for name in ("README.md", "examples"):
-            (folder / name).symlink_to(ROOT / name)
+        shutil.copy(ROOT / "README.md", folder)
+        shutil.copytree(ROOT / "examples", folder / "examples", ignore=shutil.ignore_patterns("runs", "plugin", "data"))
         sphinx = ["-m", "sphinx", "-q", "-W", "-b", "html", folder / "docs", folder / "site"]
         for words in (sphinx, [ROOT / "docs" / "reference.py", folder / "site" / "api"]):
             done = subprocess.run([sys.executable, *words], capture_output=True, text=True, timeout=300, cwd=ROOT)
