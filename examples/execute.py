@@ -23,7 +23,7 @@ from pathlib import Path
 
 import nbformat
 from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError
+from nbclient.exceptions import CellExecutionError, DeadKernelError
 from PIL import Image
 
 HERE = Path(__file__).parent
@@ -118,6 +118,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name in given.names:
         if name not in names():
             parser.error(f"there is no notebook {name!r}; there are {', '.join(names())}")
+    if given.size == "full" and not given.out:
+        parser.error("full takes hours and is not stored in examples/: say where to with --out FOLDER")
     storing = given.out or given.size == "laptop"
     if storing and not browser() and not given.without_figures:
         parser.error("no Chromium: figures could not be stored; set BROWSER_PATH to one, or add --without-figures")
@@ -131,6 +133,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"failed: {error.ename}: {error.evalue}\n{ANSI.sub('', str(error))[-2000:]}")
             failed += 1
             continue
+        except DeadKernelError:
+            print("failed: its process died; was there enough memory?")
+            failed += 1
+            continue
+        except KeyboardInterrupt:
+            print("stopped" + ("; the notebooks before it are stored" if storing else ""))
+            return 130
         print(f"{time.perf_counter() - started:.0f} s", flush=True)
         slim(notebook)
         if given.out:

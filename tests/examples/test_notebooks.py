@@ -162,3 +162,22 @@ def test_figures_are_not_lost_in_silence(monkeypatch: pytest.MonkeyPatch, capsys
     with pytest.raises(SystemExit):
         execute.main(["own_model"])
     assert "no Chromium: figures could not be stored" in capsys.readouterr().err
+
+
+def test_stopped_and_dead(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Ctrl-C and a kernel that dies are said in a line; a run of hours is not begun for nothing."""
+
+    def run(error: BaseException) -> int:
+        def fail(*_: object) -> None:
+            raise error
+
+        monkeypatch.setattr(execute, "run", fail)
+        return execute.main(["own_model", "--size", "quick"])
+
+    assert run(KeyboardInterrupt()) == 130
+    assert "own_model (quick) ... stopped" in capsys.readouterr().out
+    assert run(execute.DeadKernelError("dead")) == 1
+    assert "its process died" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        execute.main(["own_model", "--size", "full"])
+    assert "say where to with --out" in capsys.readouterr().err
