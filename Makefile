@@ -42,7 +42,7 @@ docs: $(VENV)/.dev
 	$(BIN)/python docs/reference.py site/api
 
 clean:
-	rm -rf $(VENV) report site docs/index.md docs/claims.md docs/notebooks
+	rm -rf $(VENV) report site jupyter_execute docs/index.md docs/claims.md docs/notebooks
 
 $(VENV)/.venv:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11 ...")'
