@@ -12,7 +12,6 @@ ROOT = HERE.parent
 project = "interp-suite"
 author = "the authors of interp-suite"
 extensions = ["myst_nb"]
-exclude_patterns = ["build"]
 html_theme = "furo"
 html_title = "interp-suite"
 html_copy_source = False

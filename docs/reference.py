@@ -25,10 +25,10 @@ def modules(package: ModuleType) -> list[str]:
 
 if __name__ == "__main__":
     warnings.filterwarnings("ignore", "Error parsing type annotation")  # of dataclasses whose shapes are strings
+    warnings.filterwarnings("ignore", "The module specification")  # exported modules are found twice
     for package in PACKAGES:
         for name in package.__all__:
             setattr(package, name, getattr(package, name))  # exported lazily; pdoc looks for names that are there
-    warnings.filterwarnings("ignore", "The module specification")  # exported modules are found twice
     names = [name for package in PACKAGES for name in modules(package)]
     pdoc.render.configure(docformat="google", show_source=False, footer_text="interp-suite")
     pdoc.pdoc(*names, output_directory=Path(sys.argv[1]))

@@ -109,7 +109,7 @@ def _said(row: dict[str, str]) -> str:
 
 def _table(rows: list[dict[str, str]], size: str) -> str:
     head = "".join(f"<th style='text-align:left'>{t}</th>" for t in ("claim", "the source", "here", "verdict"))
-    cells = ((r["claim"], r["reported"], " ".join(filter(None, (r["here"], r["note"]))), r["verdict"]) for r in rows)
+    cells = ((r["claim"], r["reported"], _said(r), r["verdict"]) for r in rows)
     body = "".join(
         "<tr>" + "".join(f"<td style='text-align:left'>{html.escape(c)}</td>" for c in row) + "</tr>" for row in cells
     )

@@ -106,6 +106,19 @@ def stored_bytes() -> int:
     return sum(len(str(cell.get("outputs", ""))) for notebook in notebooks for cell in notebook.cells)
 
 
+def store(notebook: nbformat.NotebookNode, path: Path) -> None:
+    """Write what a reader looks at; the folder is made."""
+    slim(notebook)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nbformat.write(notebook, path)
+
+
+def _reason(error: CellExecutionError | DeadKernelError) -> str:
+    if isinstance(error, DeadKernelError):
+        return "its process died; was there enough memory?"
+    return f"{error.ename}: {error.evalue}\n{ANSI.sub('', str(error))[-2000:]}"
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", help=f"of {', '.join(names())}; all by default")
@@ -129,23 +142,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"{name} ({given.size}) ...", end=" ", flush=True)
         try:
             notebook = run(name, given.size)
-        except CellExecutionError as error:
-            print(f"failed: {error.ename}: {error.evalue}\n{ANSI.sub('', str(error))[-2000:]}")
-            failed += 1
-            continue
-        except DeadKernelError:
-            print("failed: its process died; was there enough memory?")
-            failed += 1
-            continue
         except KeyboardInterrupt:
             print("stopped" + ("; the notebooks before it are stored" if storing else ""))
             return 130
+        except (CellExecutionError, DeadKernelError) as error:
+            print(f"failed: {_reason(error)}")
+            failed += 1
+            continue
         print(f"{time.perf_counter() - started:.0f} s", flush=True)
-        slim(notebook)
-        if given.out:
-            given.out.mkdir(parents=True, exist_ok=True)
         if storing:
-            nbformat.write(notebook, (given.out or HERE) / f"{name}.ipynb")
+            store(notebook, (given.out or HERE) / f"{name}.ipynb")
     if storing and not given.out and stored_bytes() > MAX_STORED:
         print(f"the notebooks store {stored_bytes():,} bytes of outputs; {MAX_STORED:,} are allowed: show less")
         failed += 1

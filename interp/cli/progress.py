@@ -40,18 +40,8 @@ class Bar:
         if self._line is None:
             self._line = self._bar.add_task("steps", total=seen.steps, completed=seen.step, rate="", seen="")
         speed = self._bar.tasks[self._line].finished_speed or self._bar.tasks[self._line].speed
-        parts = [
-            f"{part} {accuracy:.1%}" if accuracy is not None else f"{part} loss {loss:.3g}"
-            for part, accuracy, loss in (
-                ("train", seen.train_accuracy, seen.train_loss), ("test", seen.test_accuracy, seen.test_loss)
-            )
-            if accuracy is not None or loss is not None
-        ]  # fmt: skip
-        if seen.members > 1:
-            parts.append(f"{seen.retired} of {seen.members} members done")
-        self._bar.update(
-            self._line, completed=seen.step, rate=f"{speed:,.0f} steps/s" if speed else "", seen=", ".join(parts)
-        )
+        rate = f"{speed:,.0f} steps/s" if speed else ""
+        self._bar.update(self._line, completed=seen.step, rate=rate, seen=seen.said)
 
     def shards(self, finished: int, total: int) -> None:
         if self._line is None:

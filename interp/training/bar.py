@@ -27,8 +27,7 @@ def shown(watcher: Watcher | None) -> Iterator[Watcher | None]:
 
         def update(seen: Progress) -> None:
             bar.total, bar.n = seen.steps, seen.step
-            parts = (("train", seen.train_accuracy), ("test", seen.test_accuracy))
-            bar.set_postfix_str(", ".join(f"{part} {value:.1%}" for part, value in parts if value is not None), False)
+            bar.set_postfix_str(seen.said, refresh=False)
             bar.refresh()
 
         yield update

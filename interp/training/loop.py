@@ -45,6 +45,24 @@ class Progress:
     train_loss: float | None = None
     test_loss: float | None = None
 
+    @property
+    def said(self) -> str:
+        """Accuracies, losses where there are none, and how many members are done.
+
+        >>> Progress(5, 20, members=3, retired=1, train_accuracy=0.5, test_loss=0.25).said
+        'train 50.0%, test loss 0.25, 1 of 3 members done'
+        """
+        parts = [
+            f"{part} {accuracy:.1%}" if accuracy is not None else f"{part} loss {loss:.3g}"
+            for part, accuracy, loss in (
+                ("train", self.train_accuracy, self.train_loss), ("test", self.test_accuracy, self.test_loss)
+            )
+            if accuracy is not None or loss is not None
+        ]  # fmt: skip
+        if self.members > 1:
+            parts.append(f"{self.retired} of {self.members} members done")
+        return ", ".join(parts)
+
 
 Watcher = Callable[[Progress], None]
 
