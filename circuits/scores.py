@@ -8,7 +8,7 @@ from torch import Tensor
 
 from interp.hooked.base import HookedModel
 from interp.subject import Subject
-from probes.performance import measure
+from probes.analyses.performance import measure
 
 
 @dataclass(frozen=True)

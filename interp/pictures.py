@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from interp._util.files import atomic
 from interp.errors import InterpError
-from interp.files import atomic
 
 GAP = 4  # pixels between tiles
 LINE = 13  # height of a line of text

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from interp.activations import Activations, capture
+from interp.activations.capture import Activations, capture
 from interp.errors import InterpError, MissingCapability
 from interp.hooked import HookedModel
 from interp.sites import hidden_sites

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from torch import Tensor
 
-from interp.activations import batches, placed
+from interp.activations.capture import batches, placed
 from interp.errors import InterpError, MissingCapability
 from interp.hooked import HookedCPPN, HookedModel, HookedTransformer
 from interp.tasks import CyclicStructure, Task
 
 if TYPE_CHECKING:
-    from interp.checkpoints.series import CheckpointSeries
     from interp.picbreeder import Genome
+    from interp.series import CheckpointSeries
 
 
 @dataclass(frozen=True)

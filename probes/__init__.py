@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-_EXPORTS = {"progress": "interp.tracking"}
+_EXPORTS = {"progress": "interp.history.progress"}
 MODULES = (
     "basis", "change_points", "complexity", "curves", "dimension", "effective_theory", "entropy", "feature_maps", "fourier",
     "genome_graph", "neurons", "norms", "parallelograms", "performance", "reduction", "sparsity", "stability", "tables",

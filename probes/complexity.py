@@ -9,10 +9,10 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
-from interp.activations import placed
+from interp.activations.capture import placed
 from interp.errors import MissingCapability, UnknownName, require_range, unknown
 from interp.hooked import HookedModel
-from interp.measures import measure
+from interp.plugins.measure import measure
 from interp.snapshot import Snapshot, is_matrix
 from interp.subject import reading
 from probes.sparsity import Part

@@ -5,9 +5,9 @@ from __future__ import annotations
 from jaxtyping import Float
 from torch import Tensor
 
-from interp.measures import measure
+from interp.plugins.measure import measure
 from interp.snapshot import Snapshot
-from probes.reduction import pca
+from probes.spectra import pca
 
 
 def effective_dimension(points: Float[Tensor, "points dim"]) -> float:

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from interp.errors import InterpError, MissingCapability, require_range
-from interp.measures import measure
+from interp.plugins.measure import measure
 from interp.snapshot import Snapshot
 from interp.tasks import ToyAddition
 from probes.parallelograms import Samples, equations, nullity, operation_of, samples_of

@@ -12,7 +12,7 @@ from torch import Tensor
 from interp.errors import MissingCapability
 from interp.snapshot import Snapshot
 from interp.subject import table_logits
-from probes.reduction import Reduction
+from probes.spectra import Reduction
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from interp.errors import InterpError
-from interp.measures import measure
+from interp.plugins.measure import measure
 from interp.snapshot import Snapshot
 
 

@@ -10,12 +10,12 @@ from einops import rearrange
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from interp.activations import capture
+from interp.activations.capture import capture
 from interp.errors import InterpError, require_range
 from interp.hooked import HookedCPPN
-from interp.hooked.cppn_parts import coordinates
+from interp.hooked.cppn.parts import coordinates
 from interp.pictures import Picture, from_signed, sheet
-from probes.reduction import effective_rank, pca
+from probes.spectra import effective_rank, pca
 
 ACTIVE = 0.01  # standard deviation over the image
 SYMMETRIC = 0.95  # correlation with the reflection

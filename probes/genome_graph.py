@@ -7,11 +7,11 @@ from html import escape
 import pandas as pd
 import plotly.graph_objects as go
 
-from interp import figures
-from interp.analysis import Result, analysis
 from interp.errors import InterpError, require_range
 from interp.picbreeder import Genome
 from interp.pictures import Picture, from_signed
+from interp.plugins.analysis import Result, analysis
+from interp.report import figures
 from interp.subject import Subject
 
 GAP = 1.5  # between nodes of a layer; a picture is 0.8 wide

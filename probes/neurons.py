@@ -10,12 +10,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from interp import figures
-from interp.analysis import Result, analysis
 from interp.errors import require_range
+from interp.plugins.analysis import Result, analysis
+from interp.report import figures
 from interp.sites import hidden_sites
 from interp.subject import Subject
-from probes import fourier, tables
+from probes import cyclic_tables as tables
+from probes import fourier
 
 TUNED = 0.85  # Nanda et al. 2023 call a neuron explained by one frequency above this share
 ACTIVE = 1e-6  # standard deviation over the inputs, relative to the layer's largest

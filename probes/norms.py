@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from interp.measures import measure
+from interp.plugins.measure import measure
 from interp.snapshot import Snapshot
 
 

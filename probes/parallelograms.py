@@ -16,7 +16,7 @@ from torch import Tensor
 
 from interp.errors import InterpError, MissingCapability, require_range
 from interp.hooked import HookedMLP, HookedModel
-from interp.measures import measure
+from interp.plugins.measure import measure
 from interp.snapshot import Snapshot
 from interp.tasks import Task
 from interp.tasks.binary import BinaryOperation

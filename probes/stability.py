@@ -8,9 +8,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from interp.activations import placed
+from interp.activations.capture import placed
 from interp.errors import MissingCapability
-from interp.measures import measure
+from interp.plugins.measure import measure
 from interp.snapshot import BATCH, Snapshot
 from interp.subject import reading
 

@@ -12,9 +12,11 @@ import torch
 
 import interp
 from circuits import ablate, excluded_loss, restricted_loss
-from circuits.modes import Table
-from interp.analysis import Outcomes
-from probes import fourier, performance, tables
+from circuits.fourier.definitions import Table
+from interp.plugins.analysis import Outcomes
+from probes import cyclic_tables as tables
+from probes import fourier
+from probes.analyses import performance
 from tests.conftest import Once
 
 pytestmark = pytest.mark.real_data

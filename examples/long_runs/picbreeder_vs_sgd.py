@@ -23,7 +23,7 @@ USED = 1e-4  # mean squared change of the picture when a unit is held at its mea
 def measured(name: str, cppn: interp.HookedCPPN, target: interp.HookedCPPN) -> dict[str, object]:
     """Units, symmetry and sweeps of one network."""
     maps = probes.feature_maps.of(cppn)
-    effects = circuits.reduction.unit_effects(cppn)
+    effects = circuits.compression.image_curves.unit_effects(cppn)
     row: dict[str, object] = {
         "network": name,
         "arch": cppn.config.arch,

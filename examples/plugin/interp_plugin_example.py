@@ -5,8 +5,8 @@ from __future__ import annotations
 import pandas as pd
 
 from interp import Subject, capture
-from interp.analysis import Result, analysis
-from interp.measures import measure
+from interp.plugins.analysis import Result, analysis
+from interp.plugins.measure import measure
 from interp.snapshot import Snapshot
 
 

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from interp.checkpoints.find import Findings, Found, find
-from interp.checkpoints.formats import INDEX_SUFFIX, SUFFIXES, Contents, read
+from interp.checkpoints.formats.find import Findings, Found, find
+from interp.checkpoints.formats.pickled_values import Stub
+from interp.checkpoints.formats.reading import INDEX_SUFFIX, SUFFIXES, Contents, read
 from interp.checkpoints.layouts import FileInfo
 from interp.checkpoints.layouts.suite import read_header
-from interp.checkpoints.pickled_values import Stub
-from interp.checkpoints.series import Entry, steps_of
 from interp.errors import InterpError, UnreadableFile, naming
+from interp.series import Entry, steps_of
 
 CONFIG_FILES = ("cfg.json", "config.json")
 RUN_FORMAT = 1  # of the run directory; raised when an older version could not read it

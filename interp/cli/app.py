@@ -140,7 +140,7 @@ def analyze(
     check_names(names, options)
     shared = shared_options(names, every=every, executor=executor)
     from interp.checkpoints import load
-    from interp.checkpoints.load import resolve_dtype
+    from interp.checkpoints.loading import resolve_dtype
 
     resolved = resolve_dtype(dtype)
     subject = load(source, task=task, layout=layout, key=key, step=step, member=member, device=device)
@@ -175,9 +175,9 @@ def compare(
     check_output(out, force=force)
     names, options = parse_names(only), parse_settings(set_ or [])
     check_names(names, options)
-    from interp.checkpoints.load import resolve_dtype
-    from interp.comparison import compare as run
-    from interp.comparison import expand
+    from interp.checkpoints.loading import resolve_dtype
+    from interp.report.comparison import compare as run
+    from interp.report.comparison import expand
 
     resolved = resolve_dtype(dtype)
     with working() as tell:
@@ -273,7 +273,7 @@ def analyses(
     key: Key = None,
 ) -> None:
     """List the analyses: summary, needs, options; with a file, which apply and why others do not."""
-    from interp.analysis import analyses as find
+    from interp.plugins.analysis import analyses as find
 
     known, broken = find()
     _list("analysis", known, broken, _subject(source, task, layout, key))
@@ -290,7 +290,7 @@ def measures(
     key: Key = None,
 ) -> None:
     """List the measures of the analysis progress: what each is, what it needs, its options."""
-    from interp.measures import measures as find
+    from interp.plugins.measure import measures as find
 
     known, broken = find()
     _list("measure", known, broken, _subject(source, task, layout, key))
@@ -336,10 +336,10 @@ def _report(
 ) -> None:
     from rich.console import Console
 
-    from interp.analysis import analyze as run
+    from interp._util.progress_context import watched
+    from interp.plugins.analysis import analyze as run
     from interp.report import write
     from interp.report.page import verdict
-    from interp.ticking import watched
 
     errors = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
     with working() as tell:

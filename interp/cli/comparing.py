@@ -10,7 +10,7 @@ from interp.cli.failures import escape
 from interp.errors import InterpError
 
 if TYPE_CHECKING:
-    from interp.comparison import Comparison
+    from interp.report.comparison import Comparison
 
 
 def show_comparison(found: Comparison, page: Path) -> None:

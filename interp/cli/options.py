@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from interp.errors import InterpError, UnknownName, unknown
-from interp.options import parse_settings as parse
+from interp.plugins.options import parse_settings as parse
 
 Source = Annotated[
     Path, typer.Argument(help="A checkpoint file, a run directory, or a folder of steps.", show_default=False)
@@ -73,8 +73,8 @@ def shared_options(only: list[str] | None, **common: Any) -> dict[str, Any]:
     Raises:
         InterpError: none of the analyses has such an option, or there is no such executor.
     """
-    from interp.analysis import analyses as find
-    from interp.parallel import parse_executor
+    from interp._util.parallel import parse_executor
+    from interp.plugins.analysis import analyses as find
 
     typed = {name: value for name, value in common.items() if value is not None}
     chosen = [one for name, one in find()[0].items() if only is None or name in only]
@@ -87,7 +87,7 @@ def shared_options(only: list[str] | None, **common: Any) -> dict[str, Any]:
 
 def check_names(only: list[str] | None, options: dict[str, dict[str, Any]]) -> None:
     """Refuse unknown analyses and options before anything is loaded."""
-    from interp.analysis import analyses as find
+    from interp.plugins.analysis import analyses as find
 
     known, broken = find()
     for name in [*(only or []), *options]:

@@ -6,12 +6,12 @@ from typing import Any
 
 from interp.errors import InterpError, UnknownName, unknown
 from interp.hooked.base import Config, HookedModel, HookPoint
-from interp.hooked.cppn import HookedCPPN
-from interp.hooked.cppn_parts import CPPNConfig
-from interp.hooked.lstm import HookedLSTM, LSTMConfig
-from interp.hooked.mlp import HookedMLP, MLPConfig
-from interp.hooked.transformer import HookedTransformer, TransformerConfig
-from interp.hooked.wrap import wrap
+from interp.hooked.cppn.model import HookedCPPN
+from interp.hooked.cppn.parts import CPPNConfig
+from interp.hooked.foreign.wrap import wrap
+from interp.hooked.lstm.model import HookedLSTM, LSTMConfig
+from interp.hooked.mlp.model import HookedMLP, MLPConfig
+from interp.hooked.transformer.model import HookedTransformer, TransformerConfig
 
 MODELS: dict[str, type[HookedModel]] = {
     cls.config_class.kind: cls for cls in (HookedTransformer, HookedMLP, HookedLSTM, HookedCPPN)

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 from interp.errors import InterpError, UnknownName, unknown
-from interp.hooked.cppn_parts import CPPN_ACTIVATIONS, INPUTS, OUTPUTS, Size, Span, plane, rgb
+from interp.hooked.cppn.parts import CPPN_ACTIVATIONS, INPUTS, OUTPUTS, Size, Span, plane, rgb
 from interp.pictures import Picture
 
 if TYPE_CHECKING:
-    from interp.hooked.cppn import HookedCPPN
+    from interp.hooked.cppn.model import HookedCPPN
 
 NODE_ACTIVATIONS = tuple(name for name in CPPN_ACTIVATIONS if name != "cache")  # a cache belongs to the layered form
 

@@ -12,8 +12,8 @@ from collections import Counter
 import torch
 
 from interp.errors import InterpError
-from interp.hooked.cppn import HookedCPPN
-from interp.hooked.cppn_parts import INPUTS, MAX_LAYERS, OUTPUTS, CPPNConfig, format_arch
+from interp.hooked.cppn.model import HookedCPPN
+from interp.hooked.cppn.parts import INPUTS, MAX_LAYERS, OUTPUTS, CPPNConfig, format_arch
 from interp.picbreeder.genome import Genome
 
 MAX_WEIGHTS = 20_000_000  # of a layered network

@@ -1,5 +1,5 @@
 """Reports: the outcomes of the analyses as one offline HTML page, with the data beside it."""
 
-from interp.report.write import check_output, write, write_comparison
+from interp.report.folder import check_output, write, write_comparison
 
 __all__ = ["check_output", "write", "write_comparison"]

@@ -9,11 +9,11 @@ from typing import Any
 
 from markupsafe import Markup
 
-from interp.comparison import Comparison
+from interp._util.versions import versions
+from interp.plugins.result import Result
+from interp.report.comparison import Comparison
 from interp.report.data import jsonable, picture_path, result_data, table_path, write_files
 from interp.report.page import figure_entry, flat, plotly_js, table_html, template
-from interp.result import Result
-from interp.versions import versions
 
 FORMAT = 1  # of a comparison's result.json
 ROWS = 60  # shown of a comparison's table

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from interp.analysis import Outcomes
-from interp.result import Result, table_file
+from interp._util.versions import versions
+from interp.plugins.analysis import Outcomes
+from interp.plugins.result import Result, table_file
 from interp.subject import Subject
-from interp.versions import versions
 
 FORMAT = 1  # of result.json; raised when a reader of the old one would fail
 

@@ -12,10 +12,10 @@ import plotly.graph_objects as go
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from interp.analysis import Outcomes
 from interp.pictures import Picture
+from interp.plugins.analysis import Outcomes
+from interp.plugins.result import format_metric
 from interp.report.data import jsonable, picture_path, table_path
-from interp.result import format_metric
 from interp.subject import Subject
 
 ROWS_SHOWN = 12

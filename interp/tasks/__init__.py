@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from interp._util.specs import parse_spec
 from interp.errors import InterpError, UnknownName, unknown
-from interp.specs import parse_spec
 from interp.tasks.addition import ToyAddition
 from interp.tasks.base import CyclicStructure, Task
 from interp.tasks.binary import BinaryOperation

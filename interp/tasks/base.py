@@ -12,9 +12,9 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor
 
+from interp._util.specs import format_spec
 from interp.errors import InterpError, TaskMismatch
 from interp.hooked.base import HookedModel
-from interp.specs import format_spec
 from interp.tasks.losses import Loss, make_loss
 
 

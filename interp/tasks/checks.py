@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from interp._util.specs import parse_value
 from interp.errors import InterpError, UnknownName, unknown
-from interp.specs import parse_value
 from interp.tasks.base import Task
 
 

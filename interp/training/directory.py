@@ -25,11 +25,11 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from interp import __version__
+from interp._util.files import atomic
 from interp.checkpoints.layouts.suite import HEADER
-from interp.checkpoints.save import header_text, write_tensors
+from interp.checkpoints.saving import header_text, write_tensors
 from interp.checkpoints.source import RUN_FORMAT, read_json
 from interp.errors import InterpError, OutputExists, UnreadableFile, naming
-from interp.files import atomic
 from interp.training.ensemble import Ensemble, Status
 from interp.training.plan import Plan
 

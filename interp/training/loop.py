@@ -11,7 +11,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from interp.checkpoints.load import resolve_device
+from interp.checkpoints.loading import resolve_device
 from interp.errors import InterpError
 from interp.training.directory import RunDirectory
 from interp.training.ensemble import Ensemble

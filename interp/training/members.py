@@ -7,8 +7,8 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from interp._util.specs import parse_value
 from interp.errors import InterpError, UnknownName, require_range, unknown
-from interp.specs import parse_value
 from interp.tasks import Task
 from interp.training.optimizers import RATES
 

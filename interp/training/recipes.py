@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from interp._util.specs import parse_spec
 from interp.errors import InterpError, UnknownName, unknown
 from interp.hooked import MODELS, Config, CPPNConfig
-from interp.specs import parse_spec
 from interp.tasks import Task
 from interp.tasks.binary import BinaryOperation
 from interp.training.optimizers import Optimizer

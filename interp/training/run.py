@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from interp.checkpoints.load import load
-from interp.checkpoints.series import CheckpointSeries
+from interp._util.parallel import parse_executor
+from interp.checkpoints.loading import load
 from interp.errors import InterpError, UnreadableFile
 from interp.hooked import Config
-from interp.parallel import parse_executor
+from interp.series import CheckpointSeries
 from interp.subject import Subject
 from interp.tasks import Task, make_task
 from interp.training.bar import shown

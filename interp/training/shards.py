@@ -18,10 +18,10 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from interp._util.files import atomic
+from interp._util.parallel import Workers, run_jobs
 from interp.checkpoints.layouts.suite import HEADER
-from interp.checkpoints.save import header_text, write_tensors
-from interp.files import atomic
-from interp.parallel import Workers, run_jobs
+from interp.checkpoints.saving import header_text, write_tensors
 from interp.training.directory import STATE_KEY, RunDirectory
 from interp.training.loop import proceed, start
 from interp.training.plan import Plan

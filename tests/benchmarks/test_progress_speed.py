@@ -14,11 +14,11 @@ from torch import Tensor
 from torch.func import functional_call
 
 import interp
-from circuits.modes import Table, project
+from circuits.fourier.definitions import Table, project
 from interp import HookedTransformer, Subject
-from interp.measures import choose
+from interp.history.progress import Tracking, track
+from interp.plugins.measure import choose
 from interp.snapshot import Snapshot
-from interp.tracking import Tracking, track
 from probes.complexity import kl_divergence, random_masks
 from tests.benchmarks.test_speed import CONFIG
 
@@ -30,7 +30,7 @@ OPTIONS = {name: {"frequencies": KEYS} for name in
            ("restricted_loss", "excluded_loss", "frequency_loss", "mode_power", "embedding_power")}  # fmt: skip
 FRESH = """
 import resource, sys, time, interp
-from interp.tracking import track
+from interp.history.progress import track
 from tests.benchmarks.test_progress_speed import OPTIONS
 subject = interp.load(sys.argv[1], device="cpu")
 start = time.perf_counter()

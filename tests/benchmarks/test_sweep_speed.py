@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 import interp
-from circuits.directions import Direction, single_entries
-from circuits.rendering import Renderer
+from circuits.weight_sweeps.directions import Direction, single_entries
+from circuits.weight_sweeps.render import Renderer
 from interp.hooked import HookedCPPN
-from interp.hooked.cppn_parts import coordinates
+from interp.hooked.cppn.parts import coordinates
 
 pytestmark = [pytest.mark.bench, pytest.mark.real_data]
 SIZE = 256

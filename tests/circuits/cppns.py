@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from circuits.directions import Direction
-from circuits.rendering import Renderer
+from circuits.weight_sweeps.directions import Direction
+from circuits.weight_sweeps.render import Renderer
 from interp.hooked import CPPNConfig, HookedCPPN
 
 ALL = "3;cache:3,cos:1,gaussian:2,identity:1,relu:1,sigmoid:1,sin:2,tanh:1"

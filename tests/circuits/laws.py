@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from circuits import applied
-from circuits.apply import settled
-from circuits.interventions import Intervention
-from interp.activations import capture
+from circuits.interventions.apply import settled
+from circuits.interventions.kinds import Intervention
+from interp.activations.capture import capture
 from interp.hooked.base import HookedModel
 
 Law = Callable[[HookedModel, Tensor, Intervention], None]

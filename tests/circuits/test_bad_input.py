@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 import interp
 from circuits import Mean, ablate, applied, attribute, discover, patch, path_patch
-from circuits.apply import NoEffect
-from circuits.interventions import Ablate, Add, Freeze, Keep, Patch, Remove, Scale
+from circuits.interventions.apply import NoEffect
+from circuits.interventions.kinds import Ablate, Add, Freeze, Keep, Patch, Remove, Scale
 from interp import HookedMLP, InterpError, MLPConfig, Site, Subject
 from interp.errors import UnknownSite
 from probes.basis import Basis

@@ -26,8 +26,8 @@ import torch
 from torch import Tensor
 
 from circuits import ablate, applied, attribute, discover, freeze, patch, path_patch
-from circuits.interventions import Ablate, Add, Freeze, Intervention, Keep, Remove, Scale
-from circuits.values import Fixed, Mean, Zero
+from circuits.interventions.kinds import Ablate, Add, Freeze, Intervention, Keep, Remove, Scale
+from circuits.interventions.values import Fixed, Mean, Zero
 from interp import Examples, HookedMLP, HookedTransformer, MLPConfig, Site, Subject, TransformerConfig
 from probes.basis import Basis
 

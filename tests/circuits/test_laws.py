@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from circuits import Ablate, Fixed, Keep, Mean, Patch, Remove, Resample, Scale, Zero, applied
-from circuits.interventions import Intervention, Value
+from circuits.interventions.kinds import Intervention, Value
 from interp import Site
 from interp.hooked.base import HookedModel
 from probes.basis import Basis

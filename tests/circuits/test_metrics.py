@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from circuits import LogitDiff, Zero, ablate
+from circuits.engine.evaluation import make_trial
 from circuits.metrics import METRICS, make_metric
-from circuits.trials import make_trial
 from interp import Examples, HookedMLP, InterpError, MLPConfig, Subject
 from interp.errors import MissingCapability, UnknownName
 

@@ -28,7 +28,7 @@ from circuits import (
     attribute,
     patch,
 )
-from circuits.interventions import Intervention, Value
+from circuits.interventions.kinds import Intervention, Value
 from interp import InterpError, Site, Subject, capture
 from probes.basis import Basis
 from tests.circuits import laws

@@ -15,14 +15,14 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from interp import InterpError, Subject, capture
-from interp.checkpoints.series import CheckpointSeries, Entry
+from interp.activations.reducers import Mean
 from interp.errors import MissingCapability
+from interp.history.progress import kept_steps
 from interp.hooked import CPPNConfig, HookedCPPN, HookedModel
-from interp.reducers import Mean
+from interp.series import CheckpointSeries, Entry
 from interp.snapshot import Snapshot, is_matrix, matrices
 from interp.subject import reading
 from interp.tasks import ModularArithmetic
-from interp.tracking import kept_steps
 from tests.models import CONFIGS, MLPS, TRANSFORMERS, P, make, subject
 from tests.probes.test_measures_activations import lstm, parity
 

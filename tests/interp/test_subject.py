@@ -9,7 +9,7 @@ import torch
 
 from circuits import Ablate, applied
 from interp import InterpError, Subject
-from probes import performance
+from probes.analyses import performance
 from tests.models import make, subject
 
 

@@ -11,8 +11,10 @@ import torch
 from interp import GroupComposition, HookedMLP, MLPConfig, ModularArithmetic, Subject
 from interp.errors import MissingCapability
 from interp.tasks import Task
-from probes import curves, fourier, neurons, performance, progress, tables
-from probes.fourier_analysis import fourier as fourier_analysis
+from probes import cyclic_tables as tables
+from probes import fourier, neurons, progress
+from probes.analyses import curves, performance
+from probes.analyses.fourier import fourier as fourier_analysis
 from tests.interp.tasks.test_groups import cyclic, symmetric
 from tests.models import P, make, subject
 

@@ -16,11 +16,11 @@ from torch import Tensor
 
 import interp
 from interp import CheckpointSeries, InterpError, Subject
-from interp.checkpoints.series import Entry
 from interp.errors import MissingCapability
 from interp.hooked import HookedModel
-from probes.clouds_analysis import _names, clouds, tsne
-from probes.densities_analysis import densities, density
+from interp.series import Entry
+from probes.analyses.clouds import _names, clouds, tsne
+from probes.analyses.densities import densities, density
 from tests.models import subject
 
 

@@ -19,10 +19,10 @@ import interp
 from interp import HookedMLP, InterpError, MLPConfig, ModularArithmetic, Subject
 from interp.errors import MissingCapability
 from interp.snapshot import Snapshot
+from probes.analyses.embeddings import embeddings
+from probes.analyses.performance import measure
 from probes.embedding_views import aligned, embedding_table, projected
-from probes.embeddings_analysis import embeddings
-from probes.performance import measure
-from probes.reduction import pca
+from probes.spectra import pca
 from tests.models import P, make, subject
 
 ONE_TABLE = ["plain", "two layers", "layer norm", "shared concat", "shared sum", "product", "deep"]
@@ -220,7 +220,7 @@ RUNS: dict[str, Callable[[Path], interp.Run]] = {
 }  # fmt: skip
 
 
-def assert_well(outcomes: interp.analysis.Outcomes) -> None:
+def assert_well(outcomes: interp.plugins.analysis.Outcomes) -> None:
     """Nothing failed, and what was skipped says why."""
     assert not {name: o.error for name, o in outcomes.items() if o.status == "failed"}
     assert all(len(o.reason.split()) > 3 for o in outcomes.values() if o.status == "skipped")

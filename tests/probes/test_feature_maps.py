@@ -15,7 +15,7 @@ from interp import InterpError, Subject
 from interp.hooked import CPPNConfig, HookedCPPN
 from interp.picbreeder import read
 from probes import feature_maps as fm
-from probes.feature_maps_analysis import feature_maps
+from probes.analyses.feature_maps import feature_maps
 from tests.interp.picbreeder.genomes import INPUTS, OUTPUTS, VALUE, Sketch, random_sketch, small
 from tests.models import subject
 

@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from interp import Subject
-from interp.analysis import analyze
 from interp.errors import InterpError
 from interp.picbreeder import Genome, read
 from interp.picbreeder.xml_files import parse
 from interp.pictures import from_signed
+from interp.plugins.analysis import analyze
 from interp.report import write
 from probes.genome_graph import GAP, draw, genome, positions
 from tests.interp.picbreeder.genomes import INPUTS, OUTPUTS, VALUE, Sketch, fan, random_sketch, small

@@ -20,10 +20,10 @@ from interp import HookedMLP, InterpError, LSTMConfig, MLPConfig, ModularArithme
 from interp.errors import MissingCapability, UnknownName
 from interp.hooked import HookedModel, build
 from interp.tasks import Reviews, SparseParity, ToyAddition
-from probes import performance
+from probes.analyses import performance
 from probes.complexity import kl_divergence, local_complexity, random_masks
 from probes.dimension import activation_dimension
-from probes.performance_measures import accuracy, loss
+from probes.measures.performance import accuracy, loss
 from probes.sparsity import activation_sparsity, active_units, sparsity
 from tests.circuits.cppns import dense
 from tests.models import MLPS, TRANSFORMERS, P, make, subject

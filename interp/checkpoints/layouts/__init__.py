@@ -12,11 +12,11 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
-from interp.checkpoints.tensors import TensorRef
+from interp._util.registry import load_group
+from interp._util.specs import parse_spec
+from interp.checkpoints.formats.tensors import TensorRef
 from interp.errors import AmbiguousLayout, InterpError, UnknownLayout, UnknownName, unknown
 from interp.hooked.base import Config
-from interp.plugins import load_group
-from interp.specs import parse_spec
 
 Weights = Mapping[str, TensorRef]
 GROUP = "interp.layouts"

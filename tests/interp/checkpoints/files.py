@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from interp.checkpoints.tensors import TensorRef
+from interp.checkpoints.formats.tensors import TensorRef
 
 
 def weights(seed: int = 0) -> dict[str, Tensor]:

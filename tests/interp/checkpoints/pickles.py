@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from interp.checkpoints.torch_files import LEGACY_MAGIC
+from interp.checkpoints.formats.torch_files import LEGACY_MAGIC
 
 START = b"\x80\x02"
 STOP = b"."

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import interp
-from interp.checkpoints import formats
+from interp.checkpoints.formats import reading as formats
 from interp.errors import InterpError, UnreadableFile
 from tests.interp.checkpoints.files import references, write
 from tests.interp.checkpoints.pickles import address_space

@@ -14,9 +14,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 import interp
+from interp.checkpoints.formats.tensors import TensorRef
 from interp.checkpoints.layouts import FileInfo, choose, layouts
 from interp.checkpoints.layouts.suite import HEADER
-from interp.checkpoints.tensors import TensorRef
 from interp.errors import AmbiguousLayout, InterpError, UnknownLayout, UnknownName
 from interp.hooked import HookedMLP, HookedModel, HookedTransformer, MLPConfig, TransformerConfig
 from tests.models import CONFIGS, TRANSFORMERS, make

@@ -12,10 +12,11 @@ import pytest
 import torch
 
 import interp
-from interp.checkpoints import formats, source
-from interp.checkpoints.series import CheckpointSeries, Entry
+from interp.checkpoints import source
+from interp.checkpoints.formats import reading as formats
 from interp.errors import InterpError, UnreadableFile
 from interp.hooked import HookedMLP, MLPConfig
+from interp.series import CheckpointSeries, Entry
 from tests.conftest import DEMO
 
 CONFIG = MLPConfig((4,), 3, d_vocab=3, d_embed=2)

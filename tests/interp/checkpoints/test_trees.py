@@ -18,8 +18,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from interp.checkpoints import find, formats
-from interp.checkpoints.tensors import TensorRef
+from interp.checkpoints.formats import find
+from interp.checkpoints.formats import reading as formats
+from interp.checkpoints.formats.tensors import TensorRef
 from interp.errors import InterpError, UnreadableFile
 from tests.interp.checkpoints import pickles
 from tests.interp.checkpoints.pickles import START, STOP, entry, group, name, number, text

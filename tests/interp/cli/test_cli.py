@@ -230,7 +230,7 @@ def test_a_failed_analysis(run: Run, work: Path, monkeypatch: pytest.MonkeyPatch
     def fail(_: interp.Subject) -> None:
         raise RuntimeError("[red]no[/red]")
 
-    monkeypatch.setattr("probes.performance.measure", fail)
+    monkeypatch.setattr("probes.analyses.performance.measure", fail)
     ran = run("analyze", "mlp.safetensors", "--only", "performance,weights")
     assert ran.code == 0
     found = json.loads((work / "report" / "result.json").read_text())["analyses"]
@@ -251,7 +251,9 @@ def interrupted(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     return at
 
 
-@pytest.mark.parametrize("where", ["probes.performance.measure", "pandas.DataFrame.to_csv", "interp.checkpoints.load"])
+@pytest.mark.parametrize(
+    "where", ["probes.analyses.performance.measure", "pandas.DataFrame.to_csv", "interp.checkpoints.loading"]
+)
 def test_ctrl_c_writes_nothing(run: Run, work: Path, interrupted: Callable[[str], None], where: str) -> None:
     """While loading, analysing or writing: exit code 130, and the folder is as it was."""
     before = snapshot(work)
@@ -263,6 +265,6 @@ def test_ctrl_c_writes_nothing(run: Run, work: Path, interrupted: Callable[[str]
 
 def test_ctrl_c_says_so(run: Run, work: Path, interrupted: Callable[[str], None]) -> None:
     """One line, and that nothing was written."""
-    interrupted("probes.performance.measure")
+    interrupted("probes.analyses.performance.measure")
     ran = run("analyze", "mlp.safetensors", "--only", "performance")
     assert ran.said == "error: interrupted; nothing was written"

@@ -18,14 +18,14 @@ import torch
 
 import interp
 from interp import InterpError, ModularArithmetic
+from interp._util.parallel import Workers
+from interp._util.progress_context import tick, watched
 from interp.cli.options import shared_options
-from interp.measures import measure, measures
-from interp.parallel import Workers
-from interp.ticking import tick, watched
-from interp.tracking import progress, track
+from interp.history.progress import progress, track
+from interp.plugins.measure import measure, measures
 from tests.interp.cli.console import Refused, Run
-from tests.interp.test_measures import Only, only  # noqa: F401
-from tests.interp.test_tracking import STEPS, fresh, same, trained  # noqa: F401
+from tests.interp.plugins.test_measure import Only, only  # noqa: F401
+from tests.interp.history.test_progress import STEPS, fresh, same, trained  # noqa: F401
 from tests.models import subject
 
 NAMES = ["loss", "weight_norm", "local_complexity"]
@@ -203,8 +203,8 @@ def test_workers(trained: Path) -> None:
 def spread(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever the executor, jobs are opened anew as in another process, but here: that takes no seconds."""
     workers = Workers(lambda: ThreadPoolExecutor(1), 2)
-    monkeypatch.setattr("interp.tracking.parse_executor", lambda spec: workers if spec else Workers(None, 1))  # type: ignore[arg-type]
-    monkeypatch.setattr("interp.tracking.torch.set_num_threads", lambda n: None)
+    monkeypatch.setattr("interp.history.progress.parse_executor", lambda spec: workers if spec else Workers(None, 1))  # type: ignore[arg-type]
+    monkeypatch.setattr("interp.history.progress.torch.set_num_threads", lambda n: None)
 
 
 @pytest.mark.usefixtures("spread")

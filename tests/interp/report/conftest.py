@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 import interp
-from interp.analysis import Analysis, Outcomes
-from interp.plugins import Plugin
+from interp._util.registry import Plugin
+from interp.plugins.analysis import Analysis, Outcomes
 from interp.report import write
 from tests.conftest import Once
 from tests.models import subject
@@ -45,6 +45,6 @@ def register(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     def only(*analyses: Analysis, **broken: str) -> None:
         group = {a.name: Plugin(a.name, "tests", value=a) for a in analyses}
         group |= {name: Plugin(name, "tests", error=error) for name, error in broken.items()}
-        monkeypatch.setattr("interp.analysis.load_group", lambda _: group)
+        monkeypatch.setattr("interp.plugins.analysis.load_group", lambda _: group)
 
     return only

@@ -6,8 +6,8 @@ import pandas as pd
 import plotly.graph_objects as go
 
 import interp
-from interp import figures
-from interp.analysis import Outcome, Outcomes, Result
+from interp.plugins.analysis import Outcome, Outcomes, Result
+from interp.report import figures
 from interp.subject import Provenance
 from tests.models import make
 

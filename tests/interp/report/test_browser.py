@@ -9,7 +9,7 @@ from pathlib import Path
 import plotly.graph_objects as go
 import pytest
 
-from interp.analysis import Outcome, Outcomes, Result
+from interp.plugins.analysis import Outcome, Outcomes, Result
 from interp.report import write
 from tests.interp.report import hostile
 from tests.interp.report.chromium import Visit, find, framed, probed, visit
@@ -131,7 +131,7 @@ def contrast(a: float, b: float) -> float:
 
 
 def test_a_figure_of_any_make(browser: str, tmp_path: Path) -> None:
-    """A plugin's figure that was not styled by `interp.figures` is drawn, and so is the one behind it."""
+    """A plugin's figure that was not styled by `interp.report.figures` is drawn, and so is the one behind it."""
     figures = {name: go.Figure(go.Scatter(x=[1, 2], y=[1, 2])) for name in ("plain", "second")}
     result = Result(figures=figures, context={"options": {}, "dtype": "", "device": "", "seed": 0, "seconds": 0.0})
     write(subject("shared concat"), Outcomes(one=Outcome("one", "ok", "", result)), tmp_path / "out")

@@ -14,10 +14,10 @@ import pytest
 from PIL import Image
 
 from interp import CPPNConfig, HookedCPPN, InterpError, Subject
-from interp.analysis import Outcome, Outcomes, Result, analyze
-from interp.comparison import Comparison, compare
 from interp.errors import OutputExists
+from interp.plugins.analysis import Outcome, Outcomes, Result, analyze
 from interp.report import check_output, write, write_comparison
+from interp.report.comparison import Comparison, compare
 from tests.interp.picbreeder.genomes import small
 from tests.interp.report import hostile
 from tests.interp.report.pages import Page, read

@@ -15,8 +15,8 @@ import pytest
 import torch
 
 import interp
-from interp.analysis import Result, analyses, analysis
-from interp.plugins import load_group
+from interp._util.registry import load_group
+from interp.plugins.analysis import Result, analyses, analysis
 from interp.report import write
 from tests.conftest import DEMO, ROOT
 from tests.interp.report.pages import read
@@ -93,7 +93,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install
         info.mkdir(parents=True)
         (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.0\n")
         (info / "entry_points.txt").write_text(f"[interp.analyses]\n{entry} = {module}:{attribute}\n")
-        (site / f"{module}.py").write_text(f"from interp.analysis import Result, analysis\n{body}\n")
+        (site / f"{module}.py").write_text(f"from interp.plugins.analysis import Result, analysis\n{body}\n")
         monkeypatch.syspath_prepend(str(site))
         monkeypatch.delitem(sys.modules, module, raising=False)  # another test may have had one of that name
         load_group.cache_clear()

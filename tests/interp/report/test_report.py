@@ -16,10 +16,10 @@ import pytest
 import torch
 
 import interp
-from interp.analysis import Outcome, Outcomes, Result, analysis
 from interp.errors import OutputExists
+from interp.plugins.analysis import Outcome, Outcomes, Result, analysis
+from interp.plugins.result import check_result
 from interp.report import write
-from interp.result import check_result
 from tests.conftest import DEMO
 from tests.interp.report.pages import read
 

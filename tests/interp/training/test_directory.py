@@ -17,7 +17,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 import interp
-from interp.checkpoints import tensors as lazy
+from interp.checkpoints.formats import tensors as lazy
 from interp.errors import InterpError
 from tests.conftest import ROOT
 from tests.interp.training.ensembles import ADDITION, PARITY, same_bits, weights_of

@@ -16,7 +16,7 @@ import pytest
 import interp
 from interp.errors import InterpError
 from tests.conftest import ROOT
-from tests.interp.test_parallel import Cluster, distributed_warns
+from tests.interp._util.test_parallel import Cluster, distributed_warns
 from tests.interp.training.ensembles import gap, weights_of
 
 MEMBERS = [{"seed": s, "data_seed": s, "lr": 0.3 if s % 2 else 0.05} for s in range(5)]

@@ -1,0 +1,36 @@
+"""Edges as elements: which component a transformer's component hears, or an MLP's unit its weight, each by a constant."""
+
+from __future__ import annotations
+
+from circuits.discovery.graph import Graph
+from circuits.discovery.mlp_edges import MLPEdges
+from circuits.discovery.transformer_edges import TransformerEdges
+from circuits.engine.evaluation import Trial
+from circuits.interventions.values import Mean, Value, Zero
+from interp.errors import InterpError
+from interp.hooked import HookedMLP, HookedTransformer
+
+
+def edge_graph(trial: Trial, value: Value, max_bytes: int) -> Graph:
+    """The graph of all edges of a transformer or an MLP.
+
+    Raises:
+        InterpError: another kind of network; a value that is neither the mean over the inputs nor zero.
+    """
+    if not isinstance(value, Mean | Zero) or (isinstance(value, Mean) and "unit" in value.over):
+        raise InterpError(f"an edge that is out carries its sender's Mean or Zero, not {value}")
+    if isinstance(value, Mean):
+        value = value.bound(trial.task)
+    reference = trial.inputs if value.inputs is None else value.inputs.to(trial.inputs.device)
+    if reference.shape[1:] != trial.inputs.shape[1:]:
+        raise InterpError(
+            f"{value}: the reference set is of another shape: {list(reference.shape[1:])} for each input, the inputs have "
+            f"{list(trial.inputs.shape[1:])}"
+        )
+    if isinstance(trial.model, HookedTransformer):
+        return TransformerEdges(trial, trial.model, value, reference, max_bytes)
+    if isinstance(trial.model, HookedMLP):
+        return MLPEdges(trial, trial.model, value, reference, max_bytes)
+    raise InterpError(
+        f"edges are known of transformers and MLPs, not of a {type(trial.model).__name__}; search its nodes (of='nodes')"
+    )

@@ -1,0 +1,142 @@
+"""Graphs: what a circuit is a part of. Elements (nodes or edges) that can be taken out, singly or together."""
+
+from __future__ import annotations
+
+import copy
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cached_property
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from circuits.engine.effects import DEFAULT_BYTES, inputs_at_once, slices
+from circuits.engine.evaluation import Trial
+from circuits.metrics import AccuracyMetric, LogitDiff, LossMetric, Metric
+from interp.tasks import Task
+
+EFFECTS = 2048  # elements whose true effect is measured at once, each by a run of its own
+
+
+class Graph(ABC):
+    """Elements of a network, and the network with some of them replaced by constants.
+
+    Attributes:
+        trial: the network, the inputs, and the metrics (`judges`).
+        labels: a name for every element.
+        places: where each belongs (a site, a layer); random circuits have as many elements at each place.
+    """
+
+    trial: Trial
+    labels: Sequence[str]
+    places: Sequence[str]
+    max_bytes: int = DEFAULT_BYTES
+
+    @abstractmethod
+    def outputs(self, kept: Float[Tensor, "k elements"], rows: slice) -> Tensor:
+        """Outputs ``[k, n, ...]`` of k networks for some inputs, differentiable in ``kept``: 1 as it is, 0 its constant."""
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @torch.no_grad()
+    def scores(self, kept: Bool[Tensor, "k elements"]) -> Float[Tensor, "k metrics"]:
+        """Means of the metrics over all inputs, in k networks with only these elements."""
+        n, budget = len(self.trial.inputs), self.at_once
+        size = n if any(m.whole for m in self.trial.metrics) else min(n, budget)
+        if not len(kept):
+            return torch.zeros(0, len(self.trial.metrics), dtype=torch.float64, device=kept.device)
+        found = []
+        networks = min(budget // size, self.max_bytes // (32 * len(self)))  # a mask may be as large as the weights
+        for part in slices(len(kept), max(1, networks)):
+            mask = kept[part].to(self.trial.model.dtype)
+            sums = [self.trial.judge(self.outputs(mask, rows), rows).sum(1) for rows in slices(n, size)]
+            found.append(torch.stack(sums).sum(0) / n)
+        return torch.cat(found)
+
+    def effects(self, kept: Bool[Tensor, " elements"]) -> Float[Tensor, "elements metrics"]:
+        """The metrics with each kept element taken out of this circuit besides; NaN for those that are out already.
+
+        Of more than `EFFECTS` elements those alone that attribution ranks lowest; NaN for the others.
+        """
+        inside = kept.nonzero().flatten()
+        if len(inside) > EFFECTS:
+            inside = inside[self.attributions(kept)[inside].argsort(stable=True)[:EFFECTS]]
+        table = torch.full((len(self), len(self.trial.metrics)), torch.nan, dtype=torch.float64, device=kept.device)
+        for part in inside.split(max(1, self.max_bytes // (8 * len(self)))):
+            table[part] = self.scores(_one_less(kept, part))
+        return table
+
+    def attributions(self, kept: Bool[Tensor, " elements"], points: int = 1) -> Float[Tensor, " elements"]:
+        """How much lower the judging metric would be without each element, from slopes along the mask.
+
+        Averaged over ``points`` of the straight way from everything out to this circuit: at its end alone a loss may be so
+        small that its slope says nothing.
+        """
+        metric, n = self.trial.metrics[-1], len(self.trial.inputs)
+        size = n if metric.whole else min(n, self.at_once)
+        total = torch.zeros(len(self), dtype=torch.float64, device=kept.device)
+        for rows in slices(n, size):
+            for point in range(1, points + 1):
+                mask = (kept.to(self.trial.model.dtype) * point / points).unsqueeze(0).requires_grad_()
+                with torch.enable_grad():
+                    value = metric.values(self.outputs(mask, rows), rows, self.trial.answers).sum() / n
+                    (slope,) = torch.autograd.grad(value, mask)
+                total += slope[0].double() / points
+        return total
+
+    def judging_alone(self) -> Graph:
+        """The same graph, whose scores and effects are of the judging metric alone."""
+        other = copy.copy(self)
+        other.trial = replace(self.trial, metrics=self.trial.metrics[:1])
+        return other
+
+    @cached_property
+    def at_once(self) -> int:
+        """How many inputs may run at once."""
+        return inputs_at_once(self.trial, self.max_bytes)
+
+    @cached_property
+    def whole(self) -> Bool[Tensor, " elements"]:
+        """The circuit of everything."""
+        return torch.ones(len(self), dtype=torch.bool, device=self.trial.inputs.device)
+
+    def random(self, like: Bool[Tensor, " elements"], n: int, seed: int) -> Bool[Tensor, "n elements"]:
+        """Random circuits with as many elements at every place as one has, other than it: n, or fewer if there are no more."""
+        generator = torch.Generator().manual_seed(seed)
+        places = {p: torch.tensor([i for i, q in enumerate(self.places) if q == p]) for p in dict.fromkeys(self.places)}
+        own, found = like.cpu(), {}
+        for _ in range(10 * n):
+            row = torch.zeros(len(self), dtype=torch.bool)
+            for members in places.values():
+                row[members[torch.randperm(len(members), generator=generator)[: int(own[members].sum())]]] = True
+            if len(found) < n and not torch.equal(row, own):
+                found[row.numpy().tobytes()] = row
+        rows = torch.stack(list(found.values())) if found else torch.zeros(0, len(self), dtype=torch.bool)
+        return rows.to(like.device)
+
+
+def _one_less(kept: Tensor, elements: Tensor) -> Tensor:
+    """The circuit without each of some elements ``[element, elements]``."""
+    masks = kept.repeat(len(elements), 1)
+    masks[torch.arange(len(elements), device=kept.device), elements] = False
+    return masks
+
+
+def better(metric: Metric) -> int:
+    """1 where higher values of the metric are better (or nothing is said), -1 where lower ones are."""
+    return -1 if metric.higher_is_better is False else 1
+
+
+def judges(judge: Metric, task: Task | None) -> tuple[Metric, ...]:
+    """The metric that judges, and the one that has a gradient and decides where the first sees no difference.
+
+    For accuracy the right answer's lead; of outputs that are no scores of answers, the loss. Where scores are to be had the loss
+    would mislead: where a network is sure of its answers, its slope says nothing of what they hang on.
+    """
+    if not isinstance(judge, AccuracyMetric):
+        return (judge,)
+    scored = task is None or task.loss in ("cross_entropy", "mse")
+    return (judge, LogitDiff() if scored else LossMetric())

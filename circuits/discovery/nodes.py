@@ -1,0 +1,164 @@
+"""Nodes as elements: heads and neurons of any network, each replaced by a constant."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from circuits.discovery.graph import Graph
+from circuits.engine.algebra import check_value, settle
+from circuits.engine.components import Kind, find_components
+from circuits.engine.effects import DEFAULT_BYTES, Components, measure
+from circuits.engine.evaluation import Trial
+from circuits.interventions.kinds import Ablate
+from circuits.interventions.layout import Features
+from circuits.interventions.values import Mean, Settled, Value
+from interp.activations.capture import capture
+from interp.errors import InterpError
+from interp.sites import Site
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Constant(Settled):
+    """What takes a node's place: one value for all inputs, already of the site's shape."""
+
+    needs_all_positions = False
+
+
+@dataclass(frozen=True)
+class Nodes:
+    """The nodes of one hook point.
+
+    Attributes:
+        groups: of the site's features, which belong to each node ``[node, size]``.
+        constant: what takes their place; ``laid_out`` is the same as `Features.last` has it ``[1, ..., feature]``.
+        elements: their places among all elements of the graph.
+    """
+
+    site: str
+    features: Features
+    groups: Tensor
+    constant: Constant
+    laid_out: Tensor
+    elements: slice
+    component: Components
+
+    def masked(self, activation: Tensor, kept: Float[Tensor, "k nodes"]) -> Tensor:
+        """The activation of k tiles, those nodes held at their constant that are not kept."""
+        flat = self.features.last(activation).unflatten(0, (len(kept), -1))  # [k, n, ..., feature]
+        size = flat.shape[-1]
+        mask = kept.new_zeros(len(kept), size).index_copy(
+            1, self.groups.flatten(), kept.repeat_interleave(self.groups.shape[1], 1)
+        )
+        mask = mask.reshape(len(kept), *[1] * (flat.ndim - 2), size)
+        held = torch.lerp(self.laid_out.to(flat).expand_as(flat), flat, mask.expand_as(flat))
+        return self.features.back(held.flatten(0, 1), activation.shape)
+
+    def without(self, kept: Bool[Tensor, " nodes"]) -> list[Ablate]:
+        """The intervention that holds the nodes that are not kept; none where all are."""
+        gone = (~kept).nonzero().flatten().tolist()
+        if not gone:
+            return []
+        if "head" in self.features.axes:
+            return [Ablate(Site(self.site, head=gone), self.constant)]
+        whole = len(gone) == len(kept)
+        return [Ablate(Site(self.site) if whole else Site(self.site, unit=gone), self.constant)]
+
+
+@dataclass(eq=False)
+class NodeGraph(Graph):
+    """Heads and neurons (or whole layers) of a network as elements."""
+
+    trial: Trial
+    nodes: list[Nodes]
+    labels: Sequence[str] = field(init=False)
+    places: Sequence[str] = field(init=False)
+    max_bytes: int = DEFAULT_BYTES
+
+    def __post_init__(self) -> None:
+        self.labels = [label for n in self.nodes for label in n.component.labels]
+        self.places = [n.site for n in self.nodes for _ in n.component.labels]
+
+    def outputs(self, kept: Float[Tensor, "k elements"], rows: slice) -> Tensor:
+        model, inputs = self.trial.model, self.trial.inputs[rows]
+        handles: list[Any] = []
+
+        def hook(nodes: Nodes) -> Any:
+            def change(_module: nn.Module, _inputs: Any, output: Tensor) -> Tensor:
+                return nodes.masked(output, kept[:, nodes.elements])
+
+            return change
+
+        try:
+            for nodes in self.nodes:
+                handles.append(model.hook_dict[nodes.site].register_forward_hook(hook(nodes)))
+            outputs = model(inputs.repeat(len(kept), *[1] * (inputs.ndim - 1)))
+        finally:
+            for handle in handles:
+                handle.remove()
+        return outputs.unflatten(0, (len(kept), len(inputs)))
+
+    def interventions(self, kept: Bool[Tensor, " elements"]) -> list[Ablate]:
+        """What turns the network into the circuit, for `applied`."""
+        return [i for nodes in self.nodes for i in nodes.without(kept[nodes.elements])]
+
+    def effects(self, kept: Bool[Tensor, " elements"]) -> Float[Tensor, "elements metrics"]:
+        """By the engine of `ablate`, with everything that is out held while each node is ablated."""
+        held, sizes = self.interventions(kept), sum(self.trial.sizes)
+        table = torch.full((len(self), len(self.trial.metrics)), torch.nan, dtype=torch.float64, device=kept.device)
+        for nodes in self.nodes:
+            inside = kept[nodes.elements].nonzero().flatten()
+            if not len(inside):
+                continue
+            groups = nodes.groups[inside.to(nodes.groups.device)]
+            labels = [nodes.component.labels[i] for i in inside.tolist()]
+            component = replace(nodes.component, groups=groups, labels=labels)
+            found = measure(self.trial, component, nodes.constant, held=held, max_bytes=self.max_bytes)
+            table[inside + nodes.elements.start] = found.sums.sum(1) / sizes
+        return table
+
+
+def node_graph(trial: Trial, kinds: Sequence[Kind], value: Value, max_bytes: int = DEFAULT_BYTES) -> NodeGraph:
+    """The graph of all components of some kinds, those that the network has.
+
+    Raises:
+        InterpError: the network has none; a value that is not one constant for all inputs; a site that fires several times.
+    """
+    check_value(value)
+    if isinstance(value, Mean) and value.reference is None:
+        value = replace(value, reference=trial.inputs)
+    present: list[Kind] = [kind for kind in kinds if trial.model.component_sites(kind)]
+    if not present:
+        raise InterpError(f"a {type(trial.model).__name__} of this config has no {' or '.join(kinds)} to choose among")
+    components = [c for kind in present for c in find_components(trial, kind)]
+    order = list(trial.model.hook_dict)
+    components.sort(key=lambda c: order.index(c.site.name))
+    if len({c.site.name for c in components}) < len(components):
+        raise InterpError("two kinds name the same hook point; choose one of them")
+    acts = capture(trial.model, trial.inputs[:2], {c.site.name for c in components})
+    starts = [0]
+    for c in components:
+        starts.append(starts[-1] + len(c.labels))
+    found = []
+    for component, (start, stop) in zip(components, pairwise(starts), strict=True):
+        name = component.site.name
+        axes = trial.model.axes_of(name)
+        if acts[name].ndim > len(axes):
+            raise InterpError(f"{name} fires several times in a forward pass, so it has no node to take out")
+        settled = settle(trial, value, name, None).of(acts[name], axes)
+        batch = axes.index("batch")
+        if settled.ndim == len(axes) and settled.shape[batch] != 1:
+            raise InterpError(
+                f"{value} differs between inputs; what is outside a circuit is held at Mean, Zero or Fixed"
+            )
+        one = settled.expand_as(acts[name].narrow(batch, 0, 1))
+        groups = torch.as_tensor(component.groups, device=trial.inputs.device)
+        features, constant = Features(axes), Constant(settled, repr(value))
+        found.append(Nodes(name, features, groups, constant, features.last(one), slice(start, stop), component))
+    return NodeGraph(trial, found, max_bytes)

@@ -1,0 +1,100 @@
+"""The search for the smallest circuit: what is needed least goes first, as many together as the score allows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from circuits.bisection import largest
+from circuits.discovery.graph import Graph, better
+
+TRIES = 12  # elements tried one by one in a round: each costs one run, a round one for every element
+
+Order = Literal["effects", "attribution"]
+
+
+def shrink(
+    graph: Graph, floor: float, direction: int, order: Order, progress: Callable[[int, int], None] | None = None
+) -> Bool[Tensor, " elements"]:
+    """The elements that are left when no further one can go.
+
+    In rounds: the elements of the circuit are ordered by how little each one alone is needed in it, and as many of the
+    first of them go together as leave the score at ``floor``. How many is found by bisection, judged by the true score; the
+    next few are tried one by one, since the one that could not go may have stood in their way. The circuit shrinks until not
+    even the first one can go.
+
+    Args:
+        floor: what the judging metric must keep.
+        direction: 1 where the network has a higher metric than nothing has, -1 where it has a lower one.
+        order: ``"effects"``: by the true score without each. ``"attribution"``: by gradients while they find something to
+            take out, and by true effects after that.
+        progress: called with (elements that are out, elements in all) after each round.
+
+    With ``"effects"`` last, no single element can leave what is found: it is minimal, though not always the smallest.
+    """
+    kept, goal = graph.whole, Goal(graph, floor, direction)
+    for ranked in (_by_attribution, _by_effects) if order == "attribution" else (_by_effects,):
+        while n := _most(goal, kept, candidates := ranked(goal, kept)):
+            kept = _few_more(goal, _without(kept, candidates, n), candidates[n + 1 : n + 1 + TRIES])
+            if progress is not None:
+                progress(int((~kept).sum()), len(graph))
+    return kept
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What a circuit must reach."""
+
+    graph: Graph
+    floor: float
+    direction: int
+
+    def reached(self, scores: Float[Tensor, "k metrics"]) -> Bool[Tensor, " k"]:
+        """Whether the judging metric is at the floor or beyond; NaN is not."""
+        return self.direction * scores[:, 0] >= self.direction * self.floor
+
+
+def _by_effects(goal: Goal, kept: Tensor) -> Tensor:
+    """Elements that can go alone, those that leave the best score first."""
+    table = goal.graph.effects(kept)
+    judge, *others = goal.graph.trial.metrics
+    keys = [goal.direction * better(judge) * better(m) * table[:, i + 1] for i, m in enumerate(others)]
+    order = torch.arange(len(goal.graph), device=kept.device)
+    for key in [*keys, goal.direction * table[:, 0]]:  # the judging metric last, so that it counts most
+        order = order[(-key[order]).argsort(stable=True)]
+    can_go = kept & goal.reached(table)
+    return order[can_go[order]]
+
+
+def _by_attribution(goal: Goal, kept: Tensor) -> Tensor:
+    """All elements of the circuit, those first whose slope is smallest: of either sign, since both kinds are in use."""
+    order = goal.graph.attributions(kept).abs().argsort(stable=True)
+    return order[kept[order]]
+
+
+def _without(kept: Tensor, candidates: Tensor, n: int) -> Tensor:
+    left = kept.clone()
+    left[candidates[:n]] = False
+    return left
+
+
+def _few_more(goal: Goal, kept: Tensor, candidates: Tensor) -> Tensor:
+    for i in range(len(candidates)):
+        less = _without(kept, candidates[i:], 1)
+        if bool(goal.reached(goal.graph.scores(less.unsqueeze(0)))):
+            kept = less
+    return kept
+
+
+def _most(goal: Goal, kept: Tensor, candidates: Tensor) -> int:
+    """How many of the first candidates can go together: the bisection supposes that the score falls with their number."""
+
+    def enough(n: int) -> bool:
+        return bool(goal.reached(goal.graph.scores(_without(kept, candidates, n).unsqueeze(0))))
+
+    return largest(len(candidates), enough)

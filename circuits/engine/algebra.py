@@ -1,0 +1,138 @@
+"""Banks: what the ablation of each component of a site adds, and where it arrives, computed once for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from circuits.engine.evaluation import Trial
+from circuits.engine.token_directions import token_coordinates, token_rows
+from circuits.interventions.apply import applied
+from circuits.interventions.kinds import Intervention
+from circuits.interventions.layout import Features
+from circuits.interventions.values import Value
+from interp.activations.capture import capture, fitting
+from interp.errors import InterpError
+from probes.basis import Basis
+
+if TYPE_CHECKING:
+    from circuits.engine.effects import Components
+
+BATCH = 4096
+
+
+@dataclass(frozen=True)
+class Bank:
+    """Directions at a site, ready to be ablated in groups of equal size.
+
+    Attributes:
+        stream: the site where the changes arrive, and ``clean`` its activation for all inputs.
+        moves: what an ablation adds to each coordinate.
+        rows: along what each coordinate writes into the stream.
+        groups: which directions go together.
+    """
+
+    stream: str
+    clean: Float[Tensor, "inputs ... d"]
+    moves: Float[Tensor, "inputs ... directions"]
+    rows: Float[Tensor, "directions d"]
+    groups: Int[Tensor, "groups size"]
+
+
+def make_bank(trial: Trial, components: Components, value: Value, held: Sequence[Intervention] = ()) -> Bank:
+    """Capture a site for all inputs and prepare directions of it.
+
+    Raises:
+        InterpError: the site's activation, or the value, does not fit.
+    """
+    reader, site = trial.model, components.site
+    stream, matrix = reader.writes(site.name)
+    features = Features(reader.axes_of(site.name))
+    check_value(value)
+    with applied(reader, held, strict=False, measured=False):
+        acts = capture(reader, trial.inputs, {site.name, stream}, batch_size=BATCH)
+    by_token = token_rows(trial, components, acts[site.name].shape[-1])
+    if by_token is not None:
+        return _token_bank(trial, components, value, stream, acts[stream], by_token)
+    value = settle(trial, value, site.name, components.basis)
+    coordinates = coordinates_of(features.last(acts[site.name]), components.basis)
+    if value.needs_all_positions and reader is not trial.whole:
+        with applied(trial.whole, held, strict=False, measured=False):
+            everywhere = capture(trial.whole, trial.inputs, site.name, batch_size=BATCH)[site.name]
+        replacement = _replacement(everywhere, features, components.basis, value)
+        if "pos" in features.axes and replacement.shape[1] != coordinates.shape[1]:
+            assert trial.task is not None
+            assert trial.task.readout is not None
+            replacement = replacement[:, [trial.task.readout]]
+    else:
+        replacement = _replacement(acts[site.name], features, components.basis, value)
+    rows = matrix if matrix is not None else torch.eye(acts[stream].shape[-1], dtype=acts[stream].dtype)
+    rows = rows.detach().to(acts[stream])
+    if components.basis is not None:
+        rows = components.basis.directions.to(rows) @ rows
+    moves = replacement - coordinates
+    mask = site.mask(moves.shape, features.flat_axes, moves.device)
+    moves = moves if mask is None else moves * mask
+    return Bank(stream, acts[stream], moves, rows, torch.as_tensor(components.groups, device=rows.device))
+
+
+def _token_bank(trial: Trial, components: Components, value: Value, stream: str, clean: Tensor, rows: Tensor) -> Bank:
+    """Of directions that are functions of the token: their coordinates are known from the inputs alone."""
+    axes = (*trial.model.axes_of(components.site.name)[:-1], "unit")
+    coordinates = token_coordinates(trial.inputs, components, clean)
+    value = value.bound(trial.task)
+    if value.inputs is not None:
+        value = value.settled(token_coordinates(value.inputs, components, clean), axes)
+    moves = value.of(coordinates, axes).expand_as(coordinates) - coordinates
+    mask = components.site.mask(moves.shape, axes, moves.device)
+    moves = moves if mask is None else moves * mask
+    return Bank(stream, clean, moves, rows.to(clean), torch.as_tensor(components.groups, device=rows.device))
+
+
+def check_value(value: Value) -> None:
+    """Refuse a value that averages over what components are told apart by."""
+    averaged = {"unit", "head"} & set(getattr(value, "over", ()))
+    if averaged:
+        raise InterpError(f"{value} averages over {', '.join(averaged)}, which components are told apart by")
+
+
+def settle(trial: Trial, value: Value, site: str, basis: Basis | None) -> Value:
+    """A value of a reference set as a constant; others as they are."""
+    value = value.bound(trial.task)
+    if value.inputs is None:
+        return value
+    # a reference of another length is read at its own last position unless all are computed: it would seem to fit
+    alike = value.inputs.shape[1:] == trial.inputs.shape[1:]
+    model = trial.model if alike and not value.needs_all_positions else trial.whole
+    with fitting(model, value.inputs, "the reference set"):
+        reference = capture(model, value.inputs, site, batch_size=BATCH)[site]
+    axes = model.axes_of(site)
+    if basis is None:
+        return value.settled(reference, axes)
+    features = Features(axes)
+    return value.settled(basis.coordinates(features.last(reference)), features.flat_axes)
+
+
+def coordinates_of(features: Tensor, basis: Basis | None) -> Tensor:
+    """Features ``[..., feature]`` along the directions of a basis ``[..., direction]``; as they are without one.
+
+    Raises:
+        InterpError: a basis of another dimension.
+    """
+    if basis is None:
+        return features
+    if basis.dim != features.shape[-1]:
+        raise InterpError(f"{basis} has {basis.dim} dimensions, the site's features are {features.shape[-1]}")
+    return basis.coordinates(features)
+
+
+def _replacement(activation: Tensor, features: Features, basis: Basis | None, value: Value) -> Tensor:
+    if basis is None:
+        return features.last(value.of(activation, features.axes).expand_as(activation))
+    coordinates = coordinates_of(features.last(activation), basis)
+    return value.of(coordinates, features.flat_axes).expand_as(coordinates)

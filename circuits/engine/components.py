@@ -1,0 +1,119 @@
+"""Components of a network: what an experiment ablates or keeps, by kind or by direction, and random ones beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Literal, get_args
+
+import torch
+
+from circuits.engine.effects import Components
+from circuits.engine.evaluation import Trial
+from circuits.interventions.layout import Features
+from interp.activations.capture import capture
+from interp.errors import InterpError, UnknownName, unknown
+from interp.hooked.base import COMPONENTS
+from interp.sites import Site, resolve_sites
+from probes.basis import Basis
+
+Kind = Literal["neurons", "heads", "attention", "mlp"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+LETTERS = {"neurons": "N", "heads": "H"}
+
+
+def find_components(
+    trial: Trial,
+    kind: Kind | None = None,
+    *,
+    basis: Basis | None = None,
+    site: str | Site | None = None,
+    groups: Sequence[Sequence[int]] | None = None,
+) -> list[Components]:
+    """Site, basis, groups and labels of everything that is to be ablated: of a kind, of a site, or of a basis.
+
+    Raises:
+        UnknownName: no such kind.
+        UnknownSite: a site that the model has not.
+        InterpError: the network has no component of that kind, or groups that do not fit.
+    """
+    model = trial.model
+    if basis is not None:
+        if kind is not None or site is None:
+            raise InterpError("ablate takes a kind, or a basis with the site where its directions lie")
+        together = _groups(groups, len(basis), "directions")
+        labels = [" + ".join(basis.names[i] for i in g) for g in together]
+        return [Components(s, basis, together, labels) for s in resolve_sites(model, site)]
+    if kind is not None and kind not in KINDS:
+        raise UnknownName(unknown("kind of component", kind, KINDS))
+    names = model.component_sites(kind or "neurons")
+    if not names and (site is None or kind is not None):
+        points = ", ".join(list(model.hook_dict)[:3])
+        raise InterpError(
+            f"a {type(model).__name__} of this config has no {kind or 'neurons'} to ablate; leave the kind out and name hook "
+            f"points instead: site=..., whose units are ablated one by one ({points}, ...)"
+        )
+    wanted = [Site(n) for n in names] if site is None else resolve_sites(model, site)
+    if kind is not None:
+        wanted = [s for s in wanted if s.name in names]
+        if not wanted:
+            raise InterpError(f"{site!r} holds no {kind}; they are at {', '.join(names)}")
+    return [_of_site(trial, s, kind or "neurons", names, groups) for s in wanted]
+
+
+def _of_site(
+    trial: Trial, site: Site, kind: Kind, names: Sequence[str], groups: Sequence[Sequence[int]] | None
+) -> Components:
+    if site.unit is not None or site.head is not None or site.basis is not None:
+        raise InterpError(f"{site}: every component of the site is ablated; choose positions alone, or give groups")
+    width, size = widths(trial, site.name, kind)
+    whole = [list(range(i, i + size)) for i in range(0, width, size)]
+    together = whole if groups is None else _groups(groups, width, "features")
+    own = site.name in names and site.name.endswith(COMPONENTS[kind])
+    layer = names.index(site.name) if own else 0
+    if not own:
+        base = site.name.removesuffix(".hook_out")
+        labels = [f"{base}[{' '.join(map(str, g))}]" for g in together]
+    elif kind in LETTERS:
+        letter = LETTERS[kind]
+        labels = [f"L{layer}{letter}" + "+".join(map(str, g if groups else [i])) for i, g in enumerate(together)]
+    else:
+        labels = [f"L{layer} {kind}"]
+    return Components(site, None, together, labels)
+
+
+def _groups(given: Sequence[Sequence[int]] | None, n: int, what: str) -> list[list[int]]:
+    if given is None:
+        return [[i] for i in range(n)]
+    groups = [list(g) for g in given]
+    if not groups or len({len(g) for g in groups}) > 1 or not groups[0]:
+        raise InterpError("groups are lists of indices, all of one length and not empty")
+    outside = [i for g in groups for i in g if not 0 <= i < n]
+    if outside:
+        raise InterpError(f"groups hold the index {outside[0]}, outside the {n} {what} that there are")
+    return groups
+
+
+def widths(trial: Trial, site: str, kind: str) -> tuple[int, int]:
+    """A site's features, and how many of them one component of a kind has."""
+    one = capture(trial.model, trial.inputs[:2], site)[site]
+    axes = trial.model.axes_of(site)
+    if one.ndim > len(axes):
+        one = one[0]  # of several calls
+    width = Features(axes).last(one).shape[-1]
+    size = one.shape[axes.index("unit")] if kind == "heads" else width
+    return width, 1 if kind == "neurons" else size
+
+
+def random_components(trial: Trial, like: Components, n: int, seed: int) -> Components:
+    """Random subspaces of the same size in the same space, orthogonal to each other: as many as fit, at most n."""
+    size = torch.as_tensor(like.groups).shape[1]
+    dim, _ = widths(trial, like.site.name, "neurons")
+    if size >= dim:
+        raise InterpError(
+            f"a random baseline of {size} directions at {like.site.name} would be all of its {dim} dimensions"
+        )
+    count = max(1, min(n, dim // size))
+    together = [list(range(i * size, (i + 1) * size)) for i in range(count)]
+    names = [f"random {i}" for i in range(count)]
+    return replace(like, basis=Basis.random(count * size, dim, seed), groups=together, labels=names)

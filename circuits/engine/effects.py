@@ -1,0 +1,239 @@
+"""The effect of many ablations at once: the engine under `ablate`, `discover` and the frequency experiments.
+
+All components of one site are ablated in one call, by the cheapest of three routes. All give the numbers of one forward
+pass per component.
+
+1. **Algebra**: where everything behind the site is linear (a final LayerNorm may stand in between), the ablated outputs
+   are the clean ones plus what the component's change adds; nothing runs again.
+2. **Resumed**: the part of the network before the site runs once. The rest alone runs again, on the batch tiled by
+   components.
+3. **Hooked**: a network that cannot be resumed at the site runs whole, on the batch tiled by components.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from circuits.engine.algebra import Bank, make_bank
+from circuits.engine.evaluation import Trial
+from circuits.engine.tiled import hooked
+from circuits.interventions.apply import applied
+from circuits.interventions.kinds import Intervention
+from circuits.interventions.values import Value
+from circuits.metrics import AccuracyMetric, LossMetric
+from interp.activations.capture import capture
+from interp.errors import UnknownSite
+from interp.hooked.base import HookedModel, NormedRest
+from interp.sites import Site
+from interp.tasks import Task
+from probes.basis import Basis
+
+DEFAULT_BYTES = 512 << 20  # working memory besides the captured activations
+CACHE_ELEMENTS = 1 << 17  # elementwise work goes in pieces that stay in a core's cache (1 MiB of float64)
+CPU_PIECE = 20 << 20  # bytes of activations of a piece that runs again on a CPU: larger ones leave its caches
+SAFE_EXPONENT = 600.0  # exp of more overflows float64 when summed over many outputs
+
+Progress = Callable[[int, int], None]
+Piece = tuple[slice, slice, Tensor]  # groups, inputs, values [groups, inputs, metrics]
+
+
+@dataclass(frozen=True)
+class Effects:
+    """Metrics after each ablation, over the parts of the inputs.
+
+    Attributes:
+        sums: of every metric, over the inputs of each part.
+        sizes: inputs in each part.
+    """
+
+    sums: Float[Tensor, "groups parts metrics"]
+    sizes: list[int]
+
+    def mean(self, metric: int, part: int | None = None) -> list[float]:
+        """Means over one part or over everything (None); NaN where the part is empty."""
+        sums = self.sums[:, :, metric].sum(1) if part is None else self.sums[:, part, metric]
+        size = sum(self.sizes) if part is None else self.sizes[part]
+        return (sums / size).tolist() if size else [math.nan] * len(sums)
+
+    def count(self, metric: int) -> list[int]:
+        """Sums over everything as whole numbers, of a metric that counts."""
+        return self.sums[:, :, metric].sum(1).round().long().tolist()
+
+
+@dataclass(frozen=True)
+class Components:
+    """What is ablated: groups of directions of one site, each group alone.
+
+    Attributes:
+        site: a hook point, and the positions where it is ablated.
+        basis: of the site's features (heads and units flattened); None means its single features.
+        groups: which directions go together.
+        labels: a name for every group.
+    """
+
+    site: Site
+    basis: Basis | None
+    groups: Int[Tensor, "groups size"] | Sequence[Sequence[int]]
+    labels: Sequence[str]
+
+
+@torch.no_grad()
+def measure(
+    trial: Trial,
+    components: Components,
+    value: Value,
+    *,
+    held: Sequence[Intervention] = (),
+    max_bytes: int = DEFAULT_BYTES,
+    progress: Progress | None = None,
+) -> Effects:
+    """The metrics after the ablation of each group of components.
+
+    Args:
+        held: interventions that are in place all the while, of values that are the same for every input.
+        max_bytes: working memory besides the captured activations.
+        progress: called with (groups done, groups in all).
+    """
+    n_groups = len(components.groups)
+    sums = torch.zeros(
+        n_groups, trial.parts.shape[1], len(trial.metrics), dtype=torch.float64, device=trial.parts.device
+    )
+    for groups, inputs, values in _pieces(trial, components, value, held, max_bytes):
+        sums[groups] += torch.einsum("gnm,np->gpm", values, trial.parts[inputs])
+        if progress is not None:
+            progress(groups.stop, n_groups)
+    return Effects(sums, trial.sizes)
+
+
+def _pieces(
+    trial: Trial, components: Components, value: Value, held: Sequence[Intervention], max_bytes: int
+) -> Iterator[Piece]:
+    try:
+        trial.model.writes(components.site.name)
+    except UnknownSite:
+        yield from hooked(trial, components, value, held, max(1, inputs_at_once(trial, max_bytes) // len(trial.inputs)))
+        return
+    bank = make_bank(trial, components, value, held)
+    rest = None if _acts_behind(trial.model, bank, held) else trial.model.linear_rest(bank.stream)
+    if rest is None:
+        yield from _resumed(trial, bank, held, max_bytes)
+        return
+    usual = all(isinstance(m, LossMetric | AccuracyMetric) for m in trial.metrics)
+    if usual and trial.task is not None and trial.task.loss == "cross_entropy" and isinstance(rest, Tensor):
+        yield from _losses(trial.task, trial, bank, rest, max_bytes)
+    else:
+        yield from _algebra(trial, bank, rest, max_bytes)
+
+
+def _acts_behind(model: HookedModel, bank: Bank, held: Sequence[Intervention]) -> bool:
+    """Whether a held intervention acts in the rest of the network."""
+    with applied(model, held, strict=False, measured=False) as record:
+        model.resume(bank.stream, bank.clean[:1])
+    return any(entry.fired for entry in record.entries)
+
+
+def _losses(task: Task, trial: Trial, bank: Bank, rest: Tensor, max_bytes: int) -> Iterator[Piece]:
+    """Algebra, loss and accuracy alone: neither the logits nor their softmax are written out.
+
+    Logits are taken relative to the right answer's, so that the loss is ``log sum exp`` of them, and an answer whose loss
+    is below ln 2 is right without a look at the others.
+    """
+    clean = task.read(trial.model.resume(bank.stream, bank.clean)).double()
+    labels = task.labels.to(clean.device) if trial.answers.labels is None else trial.answers.labels.to(clean.device)
+    reach = (bank.rows @ rest[:, : clean.shape[-1]]).double()  # [directions, outputs]
+    reach = reach - reach.mean(1, keepdim=True)  # what all outputs gain alike moves no loss, and would only overflow
+    relative = clean - clean.gather(1, labels[:, None])
+    moves = bank.moves.reshape(len(clean), -1).double()
+    shift = reach.T[labels]  # what the right answer's own logit gains, per unit of move [inputs, directions]
+    spread = moves.abs().amax() * reach.abs().amax() * bank.groups.shape[1]
+    stable = not bool(relative.amax() + spread < SAFE_EXPONENT)
+    for g, n in _parts(bank, len(clean), clean.shape[-1], max_bytes):
+        index = bank.groups[g]
+        move = moves[n][:, index]  # [inputs, groups, size]
+        if index.shape[1] == 1:
+            logits = torch.addcmul(relative[n][:, None], move, reach[index[:, 0]])
+        else:
+            logits = relative[n][:, None] + torch.einsum("ngk,gkv->ngv", move, reach[index])
+        own = (move * shift[n][:, index]).sum(-1)
+        total = logits.logsumexp(-1) if stable else logits.exp().sum(-1).log()
+        losses = total - own
+        right = losses < math.log(2)
+        unsure = (~right).nonzero(as_tuple=True)
+        right[unsure] = task.correct(logits[unsure], labels[n][unsure[0]])
+        columns = [losses.T if isinstance(m, LossMetric) else right.T.double() for m in trial.metrics]
+        yield g, n, torch.stack(columns, -1)
+
+
+def _algebra(trial: Trial, bank: Bank, rest: Tensor | NormedRest, max_bytes: int) -> Iterator[Piece]:
+    """Algebra, any metric: the ablated outputs are the clean ones plus moves times ``rows @ rest``.
+
+    With a LayerNorm in between they are ``(centred + moves * rows) @ rest / scale``, of which the scale alone is not linear
+    in the moves: its square is a quadratic form of them.
+    """
+    outputs = trial.model.resume(bank.stream, bank.clean)  # [inputs, ..., out]
+    matrix = rest.matrix if isinstance(rest, NormedRest) else rest
+    rows = bank.rows - bank.rows.mean(1, keepdim=True) if isinstance(rest, NormedRest) else bank.rows
+    reach = rows @ matrix
+    one_by_one = any(m.whole for m in trial.metrics)
+    for g, n in _parts(bank, len(outputs), outputs[0].numel(), max_bytes, whole=one_by_one):
+        index = bank.groups[g]
+        move = bank.moves[n][..., index].movedim(-2, 0)  # [groups, inputs, ..., size]
+        shift = _along_rows(move, reach[index])
+        if isinstance(rest, NormedRest):
+            changed = rest.outputs(bank.clean[n], outputs[n], _along_rows(move, rows[index]), shift)
+        else:
+            changed = outputs[n] + shift
+        yield g, n, trial.judge(changed, n)
+
+
+def _along_rows(move: Tensor, rows: Tensor) -> Tensor:
+    """``[groups, inputs, ..., d]``: what moves ``[groups, inputs, ..., size]`` add along rows ``[groups, size, d]``."""
+    if rows.shape[1] == 1:
+        return move * rows[:, 0].reshape(len(rows), *[1] * (move.ndim - 2), -1)
+    return torch.einsum("gn...k,gkd->gn...d", move, rows)
+
+
+def _parts(
+    bank: Bank, n_inputs: int, width: int, max_bytes: int, *, whole: bool = False
+) -> Iterator[tuple[slice, slice]]:
+    """Which groups and inputs go in one piece of elementwise work, ``width`` numbers for each."""
+    # a CPU wants pieces that stay in its cache, a GPU pieces that fill it
+    elements = CACHE_ELEMENTS if bank.moves.device.type == "cpu" else max_bytes // 32
+    pairs = max(1, elements // width)
+    inputs = n_inputs if whole else min(n_inputs, pairs)
+    for g in slices(len(bank.groups), max(1, pairs // inputs)):
+        yield from ((g, n) for n in slices(n_inputs, inputs))
+
+
+def _resumed(trial: Trial, bank: Bank, held: Sequence[Intervention], max_bytes: int) -> Iterator[Piece]:
+    """The rest of the network runs again on the batch, tiled by groups."""
+    budget = inputs_at_once(trial, max_bytes)
+    whole, follow = any(m.whole for m in trial.metrics), None
+    n_inputs = len(bank.clean) if whole else min(len(bank.clean), budget)
+    for g in slices(len(bank.groups), max(1, budget // n_inputs)):
+        index = bank.groups[g]
+        for n in slices(len(bank.clean), n_inputs):
+            move = bank.moves[n][..., index].movedim(-2, 0)
+            with applied(trial.model, held, strict=False, measured=False):
+                follow = follow or trial.model.follow(bank.stream, bank.clean)
+                outputs = follow(n, move, bank.rows[index])
+            yield g, n, trial.judge(outputs, n)
+
+
+def inputs_at_once(trial: Trial, max_bytes: int) -> int:
+    """How many inputs may run at once."""
+    one = capture(trial.model, trial.inputs[:1], "*")
+    per_example = sum(t.nbytes for t in one.values())  # every activation, though few live at once
+    limit = min(max_bytes, CPU_PIECE) if trial.inputs.device.type == "cpu" else max_bytes
+    return max(1, limit // per_example)
+
+
+def slices(total: int, size: int) -> Iterator[slice]:
+    """Consecutive slices of ``range(total)``."""
+    return (slice(start, min(start + size, total)) for start in range(0, total, size))

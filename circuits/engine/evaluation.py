@@ -1,0 +1,134 @@
+"""Trials: which network runs on which inputs, and what its outputs are judged by."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from circuits.metrics import AccuracyMetric, Answers, LossMetric, Metric, MetricLike, make_metric
+from interp.activations.capture import batches, fitting, placed
+from interp.errors import InterpError, MissingCapability
+from interp.hooked.base import HookedModel
+from interp.subject import Subject, reading
+from interp.tasks import Task
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A network, inputs and metrics, ready for changed runs.
+
+    Attributes:
+        model: as it runs; where a task reads one position, its last block is computed there alone.
+        whole: the model with every position.
+        inputs: ``[n, ...]``.
+        metrics: what outputs are judged by.
+        answers: what the metrics may know.
+        parts: which inputs are counted in which part ``[n, part]``: all; with a task's whole table, train and test.
+    """
+
+    model: HookedModel
+    whole: HookedModel
+    inputs: Tensor
+    metrics: tuple[Metric, ...]
+    answers: Answers
+    parts: Float[Tensor, "inputs parts"]
+
+    @property
+    def task(self) -> Task | None:
+        return self.answers.task
+
+    @property
+    def sizes(self) -> list[int]:
+        return self.parts.sum(0).long().tolist()
+
+    def judge(self, outputs: Tensor, rows: slice = slice(None)) -> Float[Tensor, "k n metrics"]:
+        """Values of every metric, of outputs ``[k, n, ...]`` for the inputs in ``rows``."""
+        return torch.stack([m.values(outputs, rows, self.answers) for m in self.metrics], -1)
+
+    def averages(self, values: Float[Tensor, "k n metrics"]) -> Float[Tensor, "k metrics"]:
+        """The mean over all inputs."""
+        return values.mean(1)
+
+    @torch.no_grad()
+    def run(self) -> Float[Tensor, " metrics"]:
+        """The metrics' means in the network as it is, hooks that are installed included."""
+        return self.judge(outputs_of(self.model, self.inputs).unsqueeze(0)).mean((0, 1))
+
+
+@torch.no_grad()
+def outputs_of(model: HookedModel, inputs: Tensor, batch_size: int = 4096) -> Tensor:
+    """Outputs for all inputs, in batches."""
+    with fitting(model, inputs):
+        return torch.cat([model(placed(part, model)) for part in batches(inputs, batch_size)])
+
+
+def make_trial(
+    subject: Subject,
+    metric: MetricLike | Sequence[MetricLike] | None = None,
+    inputs: Tensor | None = None,
+    *,
+    wrong: Tensor | None = None,
+    dtype: torch.dtype | None = None,
+) -> Trial:
+    """The trial of a subject.
+
+    Args:
+        metric: one or several; by default the task's loss, and accuracy where its answers are right or wrong.
+        inputs: run on these; by default all examples of the task. Right answers are known where the task has them.
+        wrong: the wrong answer that ``logit_diff`` sets against the right one ``[n]``.
+        dtype: the subject's precision (float64) by default.
+
+    Raises:
+        MissingCapability: no inputs and no task, or a metric that needs answers that nobody knows.
+        InterpError: hooks are left on the model, or the network's outputs are not finite before anything is changed.
+    """
+    if inputs is None:
+        subject.require_task()
+    elif not isinstance(inputs, Tensor):
+        raise InterpError(f"inputs must be a tensor [batch, ...], got {type(inputs).__name__}")
+    elif len(inputs) == 0:
+        raise InterpError("no inputs were given (the first axis has length 0)")
+    subject.refuse_hooks()
+    subject, task = subject.cast(dtype), subject.task
+    metrics = _metrics(metric, task)
+    whole = subject.model
+    labels = None if task is None else task.labels if inputs is None else answers_of(task, inputs)
+    by_function = any(m.whole or m.higher_is_better is None for m in metrics)
+    model = whole if task is None or by_function else reading(whole, task)
+    given = task.inputs if inputs is None and task is not None else inputs
+    assert given is not None
+    given = placed(given, model)
+    parts = torch.ones(len(given), 1, dtype=torch.float64, device=model.device)
+    if inputs is None and task is not None:
+        parts = torch.zeros(len(given), 2, dtype=torch.float64, device=model.device)
+        parts[task.train_indices.to(model.device), 0] = 1
+        parts[task.test_indices.to(model.device), 1] = 1
+    plain = labels is not None and labels.ndim == 1 and not labels.is_floating_point()
+    answers = Answers(labels if plain else None, wrong, task, lambda: outputs_of(model, given), labels)
+    return Trial(model, whole, given, metrics, answers, parts)
+
+
+def _metrics(given: MetricLike | Sequence[MetricLike] | None, task: Task | None) -> tuple[Metric, ...]:
+    if given is None:
+        if task is None:
+            raise MissingCapability("no task is known, so give a metric: a function of the model's outputs")
+        judged = task.loss not in ("regression", "effective")
+        return (LossMetric(), AccuracyMetric()) if judged else (LossMetric(),)
+    several = given if isinstance(given, Sequence) and not isinstance(given, str) else [given]
+    return tuple(make_metric(m) for m in several)
+
+
+def answers_of(task: Task, inputs: Tensor) -> Tensor | None:
+    """The labels that a task's examples give to these inputs; None where one is not among them."""
+    if inputs.shape[1:] != task.inputs.shape[1:]:
+        return None
+    both = torch.cat([task.inputs.cpu().to(inputs.dtype), inputs.cpu()]).flatten(1)
+    _, place = both.unique(dim=0, return_inverse=True)
+    first = torch.full((int(place.max()) + 1,), -1)
+    first[place[: len(task.inputs)]] = torch.arange(len(task.inputs))
+    rows = first[place[len(task.inputs) :]]
+    return None if bool((rows < 0).any()) else task.labels[rows]

@@ -1,0 +1,75 @@
+"""The third route of `effects`: a network that cannot be resumed at a site runs whole, on a batch tiled by components."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from circuits.engine.algebra import check_value, coordinates_of, settle
+from circuits.engine.evaluation import Trial
+from circuits.interventions.apply import applied
+from circuits.interventions.kinds import Intervention
+from circuits.interventions.layout import Features
+from circuits.interventions.values import Value
+
+if TYPE_CHECKING:
+    from circuits.engine.effects import Components, Piece
+
+
+def hooked(
+    trial: Trial, components: Components, value: Value, held: Sequence[Intervention], n_groups: int
+) -> Iterator[Piece]:
+    """Ablate ``n_groups`` groups at a time, all inputs at once, with a hook that knows which tile is whose.
+
+    A point that fires several times is ablated every time, in what the earlier ablations have made of it. All inputs run
+    in one batch, since a value may be made of the whole batch.
+    """
+    check_value(value)
+    model, name = trial.model, components.site.name
+    value = settle(trial, value, name, components.basis)
+    features, basis = Features(model.axes_of(name)), components.basis
+    groups = torch.as_tensor(components.groups, device=trial.inputs.device)
+    n = len(trial.inputs)
+
+    def ablated(activation: Tensor, chosen: Tensor) -> Tensor:
+        """One network's activation, its batch first ``[n, ...]``, with the chosen features or directions replaced."""
+        activation = activation.movedim(0, batch)
+        flat = features.last(activation)
+        coordinates = coordinates_of(flat, basis)
+        if basis is None:
+            put = features.last(value.of(activation, features.axes).expand_as(activation))
+        else:
+            put = value.of(coordinates, features.flat_axes).expand_as(coordinates)
+        mask = components.site.mask(flat.shape, features.flat_axes, flat.device)
+        chosen = chosen if mask is None else chosen & mask
+        if basis is None:
+            replaced = torch.where(chosen, put, flat)
+        else:
+            moved = torch.where(chosen, put - coordinates, torch.zeros_like(coordinates))
+            replaced = flat + moved @ basis.directions.to(flat)
+        return features.back(replaced, activation.shape).movedim(batch, 0)
+
+    batch = features.axes.index("batch")
+    for start in range(0, len(groups), n_groups):
+        part = groups[start : start + n_groups]
+
+        def change(_module: nn.Module, _inputs: Any, output: Tensor, part: Tensor = part) -> Tensor:
+            tiles = output.movedim(batch, 0).unflatten(0, (len(part), n))
+            width = basis.directions.shape[0] if basis is not None else features.last(output[:1]).shape[-1]
+            chosen = torch.zeros(len(part), width, dtype=torch.bool, device=output.device).scatter_(1, part, True)
+            # vmap, since a value may be made of a network's whole batch; its permutation is every network's
+            after = torch.vmap(ablated, randomness="same")(tiles, chosen)
+            return after.flatten(0, 1).movedim(0, batch)
+
+        tiled = trial.inputs.repeat(len(part), *[1] * (trial.inputs.ndim - 1))
+        with applied(model, held, strict=False, measured=False):
+            handle = model.hook_dict[name].register_forward_hook(change)
+            try:
+                outputs = model(tiled)
+            finally:
+                handle.remove()
+        rows = slice(start, start + len(part))
+        yield rows, slice(0, n), trial.judge(outputs.unflatten(0, (len(part), n)))

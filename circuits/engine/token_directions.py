@@ -1,0 +1,45 @@
+"""Directions in the space of functions of the token, such as Fourier modes over Z_p, at the embedding."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from circuits.engine.evaluation import Trial
+from interp.hooked import HookedMLP, HookedTransformer
+
+if TYPE_CHECKING:
+    from circuits.engine.effects import Components
+
+SITE = "hook_embed"
+
+
+def token_rows(trial: Trial, components: Components, width: int) -> Float[Tensor, "direction unit"] | None:
+    """What a unit of each direction writes into the embedding; None where the basis is not one of functions of the token.
+
+    It is one at ``hook_embed``, where its dimension is not the embedding's width ``width``, and there are at least as many
+    tokens; further tokens (an "=") take part in no direction. The embedding of token t is
+    ``sum over directions f of f(t) (f^T W_E) + the rest``.
+    """
+    model, basis = trial.model, components.basis
+    if basis is None or components.site.name != SITE or basis.dim == width:
+        return None
+    if not isinstance(model, HookedTransformer | HookedMLP) or trial.inputs.is_floating_point():
+        return None
+    table = model.W_E.detach()
+    if table.ndim != 2 or basis.dim > len(table):  # a table for each operand holds two embeddings
+        return None
+    return basis.directions.to(table) @ table[: basis.dim]
+
+
+def token_coordinates(
+    inputs: Int[Tensor, "..."], components: Components, like: Tensor
+) -> Float[Tensor, "... direction"]:
+    """The value of every direction at each token, 0 at those beyond its dimension."""
+    assert components.basis is not None
+    functions = components.basis.directions.T.to(like)  # [token, direction]
+    beyond = torch.zeros_like(functions[:1])
+    return torch.cat([functions, beyond])[inputs.to(like.device).clamp_max(components.basis.dim)]

@@ -1,0 +1,219 @@
+"""Ablation: the effect of every component of a kind, in one call."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+import torch
+from torch import Tensor
+
+from circuits.engine.components import KINDS, Kind, find_components, random_components
+from circuits.engine.effects import DEFAULT_BYTES, Effects, Progress, measure
+from circuits.engine.evaluation import Trial, make_trial
+from circuits.interventions.values import Mean, Resample, Value, Zero
+from circuits.metrics import MetricLike, make_metric
+from interp.errors import InterpError, require_range
+from interp.plugins.analysis import Result, analysis
+from interp.report import figures
+from interp.sites import Site
+from interp.subject import Subject
+from probes.analyses import performance
+from probes.basis import Basis
+
+
+def ablate(
+    subject: Subject,
+    kind: Kind | None = None,
+    *,
+    value: Value = Mean(),
+    basis: Basis | None = None,
+    site: str | Site | None = None,
+    groups: Sequence[Sequence[int]] | None = None,
+    metric: MetricLike | None = None,
+    inputs: Tensor | None = None,
+    baseline: Literal["random"] | None = None,
+    n_baseline: int = 16,
+    seed: int = 0,
+    dtype: torch.dtype | None = None,
+    max_bytes: int = DEFAULT_BYTES,
+    progress: Progress | None = None,
+) -> pd.DataFrame:
+    """Ablate every component of a kind, each on its own, over the whole input table.
+
+    Args:
+        kind: ``"neurons"`` (the default), ``"heads"``, ``"attention"`` or ``"mlp"`` (whole layers' outputs).
+        value: what takes the component's place: `Mean` (also of a reference set), `Zero`, `Resample` or `Fixed`.
+        basis: ablate the directions of a Basis at ``site`` instead of a kind.
+        site: the hook point of ``basis``, or whose single features are ablated; with a kind, restricts it to hook points of
+            that name or glob. A `Site` with ``pos`` ablates at those positions alone.
+        groups: indices of directions or features that are ablated together (all groups of one size); one by one by default.
+        metric: judged besides the loss and accuracy of the task: ``"logit_diff"``, ``"kl"``, a `Metric`, or a function of
+            the model's outputs ``[batch, ...]`` that returns ``[batch]`` or one number.
+        inputs: run on these ``[batch, ...]`` instead of the task's examples; with a function as metric no task is needed.
+        baseline: ``"random"`` adds ``n_baseline`` random directions (for heads: random subspaces of a head's size) of
+            the same space, ablated in the same way.
+        dtype: the model is computed in this, the subject's precision (float64) by default; losses are float64 always.
+        max_bytes: working memory besides the captured activations.
+        progress: called with (groups done, groups in all) of the current site.
+
+    Returns:
+        A row per component: ``component, site, index, baseline``, then for every metric its value and its change; of a task's
+        whole table ``loss, train_loss, test_loss, loss_change, correct, accuracy, accuracy_change``. ``attrs`` holds the
+        clean values, the value used and what the sign of each change means.
+
+    Raises:
+        MissingCapability: the subject has no task, and no inputs or metric take its place.
+        InterpError: the network has no component of that kind; a baseline that cannot be formed; hooks that somebody left on
+            the model.
+
+    The same numbers as one forward pass per component. Misleads where components back each other up: each is ablated
+    alone, so two that do the same work both look idle.
+    """
+    trial = make_trial(subject, _metrics(subject, metric, inputs), inputs, dtype=dtype)
+    clean = trial.run()
+    for one, number in zip(trial.metrics, clean.tolist(), strict=True):
+        if not math.isfinite(number):
+            raise InterpError(
+                f"{subject.name}: the {one.name} is {number} before anything is ablated: look for NaN in the weights"
+            )
+    frames = []
+    for components in find_components(trial, kind, basis=basis, site=site, groups=groups):
+        effects = measure(trial, components, value, max_bytes=max_bytes, progress=progress)
+        frames.append(_frame(trial, effects, clean, components.site.name, components.labels, baseline=False))
+        if baseline is not None:
+            random = random_components(trial, components, n_baseline, seed)
+            effects = measure(trial, random, value, max_bytes=max_bytes)
+            frames.append(_frame(trial, effects, clean, random.site.name, random.labels, baseline=True))
+    frame = pd.concat(frames, ignore_index=True)
+    names = {m.name: float(v) for m, v in zip(trial.metrics, clean, strict=True)}
+    signs = "; ".join(m.sign for m in trial.metrics)
+    frame.attrs = {"clean": names, "value": repr(value), "sign": signs}
+    return frame
+
+
+def _metrics(subject: Subject, metric: MetricLike | None, inputs: Tensor | None) -> list[MetricLike] | None:
+    """The task's own metrics and the one asked for; None where the trial's default serves."""
+    if metric is None:
+        return None
+    extra = make_metric(metric)
+    usual: list[MetricLike] = []
+    if inputs is None and subject.task is not None:
+        usual = ["loss"] if subject.lacks(["answers"]) else ["loss", "accuracy"]
+    return usual if extra.name in usual else [*usual, extra]
+
+
+def _frame(
+    trial: Trial, effects: Effects, clean: Tensor, site: str, labels: Sequence[str], *, baseline: bool
+) -> pd.DataFrame:
+    frame = pd.DataFrame({"component": labels, "site": site, "index": range(len(labels)), "baseline": baseline})
+    split = len(effects.sizes) == 2
+    for i, metric in enumerate(trial.metrics):
+        if metric.name == "accuracy":
+            frame["correct"] = effects.count(i)
+            # two roundings of whole numbers, so that an answer more or less is exactly that
+            frame["accuracy"] = frame["correct"] / sum(effects.sizes)
+            frame["accuracy_change"] = frame["accuracy"] - round(float(clean[i]) * sum(effects.sizes)) / sum(
+                effects.sizes
+            )
+            continue
+        frame[metric.name] = effects.mean(i)
+        if split and metric.name == "loss":
+            frame["train_loss"], frame["test_loss"] = effects.mean(i, 0), effects.mean(i, 1)
+        frame[f"{metric.name}_change"] = frame[metric.name] - float(clean[i])
+    return frame
+
+
+SIGN = make_metric("loss").sign
+VALUES: dict[str, Value] = {"mean": Mean(), "zero": Zero(), "resample": Resample()}
+
+
+@analysis(
+    "ablation",
+    needs=("answers", "activations"),
+    summary="The effect of every neuron, head and layer",
+    order=55,
+)
+def ablation(
+    subject: Subject,
+    *,
+    value: Literal["mean", "zero", "resample"] = "mean",
+    baseline: int = 16,
+    top: int = 15,
+) -> Result:
+    """Ablate every neuron, head and layer output on its own, beside random directions of the same size.
+
+    Args:
+        value: what takes a component's place.
+        baseline: random directions (and subspaces of a head's size) per site; 0 leaves them out.
+        top: components listed in the table of the strongest.
+    """
+    require_range("baseline", baseline, 0)
+    require_range("top", top, 1)
+    result, clean = Result(), performance.measure(subject)
+    total = int(clean["total"] or 1)
+    frames = {}
+    for kind in KINDS:
+        if not subject.model.component_sites(kind):
+            continue
+        comparable: Literal["random"] | None = "random" if baseline and kind in ("neurons", "heads") else None
+        frames[kind] = ablate(
+            subject,
+            kind,
+            value=VALUES[value],
+            baseline=comparable,
+            n_baseline=baseline,
+        )
+    if not frames:
+        result.headline = (
+            "no heads or neurons have names here; circuits.ablate(subject, site=...) ablates units of any site"
+        )
+        return result
+    for kind, frame in frames.items():
+        own, random = frame.query("not baseline"), frame.query("baseline")
+        worst = own.loc[own["loss_change"].idxmax()]
+        result.metrics[f"{kind}"] = len(own)
+        result.metrics[f"{kind}_largest_loss_change"] = float(worst["loss_change"])
+        result.metrics[f"{kind}_largest_component"] = str(worst["component"])
+        result.metrics[f"{kind}_lowest_correct"] = int(own["correct"].min())
+        if len(random):
+            result.metrics[f"{kind}_random_median_loss_change"] = float(random["loss_change"].median())
+            result.metrics[f"{kind}_random_lowest_correct"] = int(random["correct"].min())
+        result.tables[kind] = frame
+        if len(own) > 1:
+            result.figures[kind] = _figure(frame, kind, float(clean["loss"] or 0))
+    every = pd.concat([f.query("not baseline") for f in frames.values()], ignore_index=True)
+    result.tables = {"strongest": every.nlargest(top, "loss_change"), **result.tables}
+    result.notes = [f"{SIGN}. Every component is ablated alone ({value} ablation), over all {total:,} inputs."]
+    strongest = every.loc[every["loss_change"].idxmax()]
+    result.headline = (
+        f"{strongest['component']} matters most: without it {strongest['correct']:,} of {total:,} are right, and the loss is "
+        f"{strongest['loss']:.3g} (clean {clean['loss']:.3g})"
+    )
+    return result
+
+
+def _figure(frame: pd.DataFrame, kind: str, clean: float) -> go.Figure:
+    own = frame.query("not baseline").sort_values("loss", ascending=False)
+    few = len(own) <= 16  # then every component is named
+    place = own["component"].to_list() if few else list(range(len(own)))
+    curves = {"clean": ([place[0], place[-1]], [clean, clean]), f"{kind}, sorted": (place, own["loss"].to_list())}
+    figure = figures.lines(
+        curves, title=f"Loss without each of the {len(own)} {kind}", x_title="" if few else "rank", y_title="loss",
+        log_y=True, markers=few,
+    )  # fmt: skip
+    random = sorted(frame.query("baseline")["loss"], reverse=True)
+    if random:
+        at = np.linspace(0, len(own) - 1, len(random)).round().astype(int)
+        figure.add_scatter(
+            x=[place[i] for i in at],
+            y=random,
+            mode="markers",
+            name="random, same size",
+            marker={"color": figures.GREY, "size": 6},
+        )
+    return figure

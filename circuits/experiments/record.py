@@ -1,0 +1,241 @@
+"""Experiments as data: what was done, to which network, and what came out; kept in one file, and run again from it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from circuits.discovery.discover import Circuit
+from circuits.engine.evaluation import make_trial
+from circuits.experiments.patching import Patching
+from circuits.experiments.path_patching import PathEffect
+from circuits.interventions.apply import applied
+from circuits.interventions.kinds import Intervention
+from circuits.interventions.storage import decode, encode
+from circuits.metrics import MetricLike
+from interp._util.versions import versions
+from interp.checkpoints.saving import write_tensors
+from interp.errors import InterpError, UnknownName, UnreadableFile, unknown
+from interp.subject import Subject
+
+KEY, FORMAT = "interp_experiment", 1
+WHAT = {
+    "ablate": "circuits.experiments.ablation", "patch": "circuits.experiments.patching", "attribute": "circuits.experiments.attribution",
+    "path_patch": "circuits.experiments.path_patching", "discover": "circuits.discovery.discover", "intervene": "circuits.experiments.record",
+}  # fmt: skip
+
+
+def intervene(
+    subject: Subject,
+    interventions: Intervention | Sequence[Intervention],
+    *,
+    metric: MetricLike | Sequence[MetricLike] | None = None,
+    inputs: Tensor | None = None,
+    strict: bool = True,
+    dtype: torch.dtype | None = None,
+) -> pd.DataFrame:
+    """The metrics with interventions in place, all together, in the order given.
+
+    Args:
+        interventions, strict: as in `applied`.
+        metric, inputs, dtype: as in `ablate`; by default the task's loss and accuracy over all its examples.
+
+    Returns:
+        ``metric, clean, changed, change``, a row per metric.
+
+    Raises:
+        as `applied` and `ablate`.
+    """
+    trial = make_trial(subject, metric, inputs, dtype=dtype)
+    clean = trial.run()
+    # every position, so that sites mean what they mean to the user; one pass, so that means are those of all inputs
+    with applied(replace(subject, model=trial.whole), interventions, strict=strict), torch.no_grad():
+        changed = trial.judge(trial.whole(trial.inputs).unsqueeze(0)).mean((0, 1))
+    return pd.DataFrame({
+        "metric": [m.name for m in trial.metrics], "clean": clean.tolist(), "changed": changed.tolist(),
+        "change": (changed - clean).tolist(),
+    })  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False, init=False)
+class Experiment:
+    """What is done to a network, as data.
+
+    >>> import torch, interp, tempfile
+    >>> from circuits.interventions.values import Zero
+    >>> model = interp.HookedMLP(interp.MLPConfig((4,), 5, d_vocab=5, d_embed=3)).init_weights(seed=0)
+    >>> subject = interp.Subject("mlp", model, interp.ModularArithmetic(5).fit(model))
+    >>> outcome = Experiment("ablate", kind="neurons", value=Zero(), metric="logit_diff").run(subject)
+    >>> again = Outcome.load(outcome.save(tempfile.mkdtemp() + "/neurons.safetensors"))
+    >>> again.experiment
+    Experiment('ablate', kind='neurons', value=Zero(), metric='logit_diff')
+    >>> again.difference(again.experiment.run(subject))
+    0.0
+
+    Attributes:
+        what: ``ablate``, ``patch``, ``attribute``, ``path_patch``, ``discover`` or ``intervene``.
+        arguments: its keyword arguments (of ``patch`` also ``clean``, ``corrupted`` and ``sites``).
+
+    Raises:
+        UnknownName: no such experiment.
+        InterpError: an argument that is no data, such as a function as metric.
+    """
+
+    what: str
+    arguments: dict[str, Any]
+
+    def __init__(self, what: str, **arguments: Any):
+        if what not in WHAT:
+            raise UnknownName(unknown("experiment", what, WHAT))
+        encode(list(arguments.values()), {})  # refuses what could not be stored
+        object.__setattr__(self, "what", what)
+        object.__setattr__(self, "arguments", arguments)
+
+    def run(self, subject: Subject, *, progress: Callable[[int, int], None] | None = None) -> Outcome:
+        """Do it.
+
+        Raises:
+            InterpError: arguments that the experiment does not take, and whatever it raises itself.
+        """
+        function = getattr(import_module(WHAT[self.what]), self.what)
+        shown = {"progress": progress} if progress is not None else {}
+        try:
+            found = function(subject, **self.arguments, **shown)
+        except TypeError as error:
+            if "argument" not in str(error):
+                raise
+            raise InterpError(f"{self.what}: {error}") from None
+        about = {"name": subject.name, "step": subject.step, "sha256": subject.provenance.sha256}
+        table, summary = _table(found)
+        return Outcome(self, table, summary, about, versions())
+
+    def __repr__(self) -> str:
+        given = "".join(
+            f", {k}={f'tensor{list(v.shape)}' if isinstance(v, Tensor) else repr(v)}" for k, v in self.arguments.items()
+        )
+        return f"Experiment({self.what!r}{given})"
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What came of an experiment.
+
+    Attributes:
+        table: a row per component, cell, element or metric.
+        summary: single numbers and texts: clean values, signs, a circuit's scores.
+        subject: ``name, step, sha256`` of the network that it was done to.
+        versions: of the libraries that it was done with.
+    """
+
+    experiment: Experiment
+    table: pd.DataFrame
+    summary: dict[str, Any]
+    subject: dict[str, Any]
+    versions: dict[str, str]
+
+    def save(self, path: str | Path) -> Path:
+        """Keep it in one safetensors file; numbers bit for bit.
+
+        Raises:
+            InterpError: the file cannot be written.
+        """
+        tensors: dict[str, Tensor] = {}
+        arguments = {k: encode(v, tensors) for k, v in self.experiment.arguments.items()}
+        columns = {}
+        for name in self.table.columns:
+            column = self.table[name].to_numpy()
+            if column.dtype.kind == "f":
+                columns[name], tensors[f"column {name}"] = None, torch.as_tensor(np.array(column, np.float64))
+            else:
+                columns[name] = column.tolist()
+        header = {
+            "format": FORMAT, "what": self.experiment.what, "arguments": arguments, "columns": columns,
+            "summary": encode(self.summary, tensors), "subject": self.subject, "versions": self.versions,
+        }  # fmt: skip
+        path = Path(path)
+        write_tensors(path, tensors, {KEY: json.dumps(header)})
+        return path
+
+    @classmethod
+    def load(cls, path: str | Path) -> Outcome:
+        """Read what `save` wrote. Nothing in the file is run.
+
+        Raises:
+            UnreadableFile: no such file, or one that is damaged or holds something else.
+        """
+        path = Path(path)
+        try:
+            with safe_open(str(path), "pt") as file:
+                text = (file.metadata() or {}).get(KEY)
+                tensors = {name: file.get_tensor(name) for name in file.keys()} if text else {}  # noqa: SIM118
+            if text is None:
+                raise UnreadableFile(f"{path} holds no experiment (its header has no {KEY})")
+            header = json.loads(text)
+            if header["format"] != FORMAT:
+                raise UnreadableFile(f"{path} is of format {header['format']}; this version reads {FORMAT}")
+            arguments = {k: decode(v, tensors) for k, v in header["arguments"].items()}
+            columns = {
+                name: tensors[f"column {name}"].numpy() if given is None else given
+                for name, given in header["columns"].items()
+            }
+            experiment = Experiment(header["what"], **arguments)
+            summary = decode(header["summary"], tensors)
+            return cls(experiment, pd.DataFrame(columns), summary, header["subject"], header["versions"])
+        except (OSError, SafetensorError) as error:
+            raise UnreadableFile(f"{path}: cannot be read as an experiment ({error})") from None
+        except UnreadableFile:
+            raise
+        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+            raise UnreadableFile(f"{path}: damaged, or not written by Outcome.save ({error})") from None
+
+    def difference(self, other: Outcome) -> float:
+        """The largest difference of the two tables' numbers, relative to the column's largest; 0 where all are the same.
+
+        Raises:
+            InterpError: tables of other rows or columns.
+        """
+        if list(self.table.columns) != list(other.table.columns) or len(self.table) != len(other.table):
+            raise InterpError(
+                f"the outcomes have other rows or columns: {len(self.table)} by {list(self.table.columns)}, and "
+                f"{len(other.table)} by {list(other.table.columns)}"
+            )
+        largest = 0.0
+        for name in self.table.columns:
+            a, b = self.table[name].to_numpy(), other.table[name].to_numpy()
+            if a.dtype.kind not in "fiub":
+                if a.tolist() != b.tolist():
+                    raise InterpError(f"the outcomes differ in the column {name!r}")
+                continue
+            apart = np.abs(a.astype(float) - b.astype(float))
+            apart = np.where(np.isnan(a.astype(float)) & np.isnan(b.astype(float)), 0.0, apart)
+            size = np.nanmax(np.abs(a.astype(float)), initial=0.0)
+            largest = max(largest, float(apart.max(initial=0.0)) / (size or 1.0))
+        return largest
+
+    def __repr__(self) -> str:
+        return f"{self.experiment!r} on {self.subject['name']} (step {self.subject['step']}): {len(self.table)} rows"
+
+
+def _table(found: Any) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """The rows of a result, and its single values."""
+    if isinstance(found, pd.DataFrame):
+        return found, {str(k): v for k, v in found.attrs.items()}
+    if isinstance(found, Patching):
+        return _table(found.effects)
+    if isinstance(found, PathEffect):
+        values = asdict(found)
+        moved = values.pop("moved")
+        return pd.DataFrame({"receiver": list(moved), "moved": list(moved.values())}), values
+    assert isinstance(found, Circuit)
+    single = ("metric", "clean", "empty", "score", "keep", "faithfulness", "completeness", "minimality", "value")
+    return found.elements, {name: getattr(found, name) for name in single}

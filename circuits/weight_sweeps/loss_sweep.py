@@ -1,0 +1,108 @@
+"""Sweeps of networks that draw no image: loss and accuracy along the same directions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import pandas as pd
+import torch
+from torch import Tensor
+from torch.func import functional_call
+
+from circuits.weight_sweeps.directions import Direction
+from interp.activations.capture import placed
+from interp.errors import InterpError
+from interp.subject import Subject, reading
+
+OUTPUT_BYTES = 256 << 20  # of the outputs of the networks that are run at once
+
+
+@torch.no_grad()
+def loss_sweep(
+    subject: Subject,
+    directions: Sequence[Direction],
+    steps: Sequence[float] | Tensor = (-1.0, 1.0),
+    part: str = "all",
+    progress: Callable[[int], None] | None = None,
+) -> pd.DataFrame:
+    """Loss and accuracy of a network whose weights are moved along each direction.
+
+    What lies before the changed weights is computed once for all directions in the same matrix.
+
+    Args:
+        subject: with a task.
+        directions: `single_entries`, `random_directions` of its model.
+        steps: how far, for all, or ``[direction, step]``.
+        part: of the examples: ``"train"``, ``"test"`` or ``"all"``.
+        progress: called with the number of directions that are done.
+
+    Returns:
+        one row per direction and step: ``direction``, ``name``, ``step``, ``loss`` (mean, in float64), ``accuracy`` (NaN for
+        a regression), and their difference to the unchanged network's, ``loss_change`` and ``accuracy_change``.
+
+    Raises:
+        MissingCapability: no task is known.
+        InterpError: no directions, an unknown part or one without examples.
+    """
+    task = subject.require_task()
+    if not directions:
+        raise InterpError("a sweep needs at least one direction")
+    parts = {"train": task.train_indices, "test": task.test_indices, "all": torch.arange(len(task.labels))}
+    if part not in parts or not len(parts[part]):
+        raise InterpError(f"part must be one of {', '.join(n for n, i in parts.items() if len(i))}, got {part!r}")
+    model = reading(subject.model.cast(subject.precision), task)
+    inputs, labels = placed(task.inputs[parts[part]], model), task.labels[parts[part]]
+    weights = {n: p.detach() for n, p in model.named_parameters()}
+    given = torch.as_tensor(steps, dtype=torch.float64)
+    given = given.expand(len(directions), -1) if given.ndim == 1 else given
+    first = task.read(model(inputs[:1]))
+    judged = task.criterion.correct(first.double(), labels[:1].to(model.device)) is not None
+
+    def measure(outputs: Tensor) -> Tensor:
+        """Loss and accuracy ``[network, 2]``."""
+        loss = task.losses(outputs, labels).mean(-1)
+        right = task.correct(outputs, labels).double().mean(-1) if judged else torch.full_like(loss, float("nan"))
+        return torch.stack([loss, right], -1).cpu()
+
+    base_output = task.read(model(inputs))
+    base = measure(base_output.unsqueeze(0))[0]
+    together = max(1, OUTPUT_BYTES // max(1, base_output.numel() * base_output.element_size() * 4))
+    found = torch.zeros(*given.shape, 2, dtype=torch.float64)
+    groups: dict[str | None, list[int]] = {}
+    for i, direction in enumerate(directions):
+        groups.setdefault(direction.parameter, []).append(i)
+    done = 0
+    for own in groups.values():
+        for start in range(0, len(own), max(1, together // given.shape[1])):
+            ids = own[start : start + max(1, together // given.shape[1])]
+            moved = _moved(weights, [directions[i] for i in ids], given[ids])
+            axes = {n: 0 if n in moved else None for n in weights}
+            outputs = torch.vmap(
+                lambda changed: task.read(functional_call(model, changed, (inputs,))), in_dims=(axes,)
+            )({**weights, **moved})  # [network, example, width]
+            found[ids] = measure(outputs).unflatten(0, (len(ids), -1))
+            done += len(ids)
+            if progress is not None:
+                progress(done)
+    k = given.shape[1]
+    flat = found.flatten(0, 1)
+    return pd.DataFrame(
+        {
+            "direction": [i for i in range(len(directions)) for _ in range(k)],
+            "name": [str(d) for d in directions for _ in range(k)],
+            "step": given.flatten().numpy(),
+            "loss": flat[:, 0].numpy(), "accuracy": flat[:, 1].numpy(),
+            "loss_change": (flat[:, 0] - base[0]).numpy(), "accuracy_change": (flat[:, 1] - base[1]).numpy(),
+        }
+    )  # fmt: skip
+
+
+def _moved(weights: dict[str, Tensor], directions: Sequence[Direction], steps: Tensor) -> dict[str, Tensor]:
+    """The parameters that move, ``[direction * step, ...]``; all directions lie in the same ones."""
+    changes = [d.changes(weights) for d in directions]
+    moved = {}
+    for name in changes[0]:
+        change = torch.stack([c[name] for c in changes]).unsqueeze(1)  # [direction, 1, ...]
+        factor = steps.to(change).reshape(*steps.shape, *[1] * (change.ndim - 2))
+        moved[name] = (weights[name] + factor * change).flatten(0, 1)
+    return moved

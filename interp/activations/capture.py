@@ -1,0 +1,219 @@
+"""Activations by site: safe copies, every call, bounded memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from interp.activations.reducers import Reducer
+from interp.errors import InterpError
+from interp.hooked.base import HookedModel
+from interp.sites import Site, SitePattern, find_axis, resolve_sites
+
+DEFAULT_BUDGET = 4 << 30  # bytes
+
+
+class Activations(Mapping[str, Any]):
+    """Captured activations: ``acts[name]`` is a tensor, with a leading ``call`` axis where the point fired repeatedly.
+
+    With a reducer the values are the reducer's results instead.
+
+    Attributes:
+        outputs: what was kept of the model's outputs, where `capture` was asked to.
+    """
+
+    def __init__(self, values: dict[str, Any], axes: dict[str, tuple[str, ...]], outputs: Tensor | None = None):
+        self._values, self.axes, self.outputs = values, axes, outputs
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._values:
+            raise KeyError(f"{name!r} was not captured; captured: {', '.join(self._values)}")
+        return self._values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __repr__(self) -> str:
+        lines = [
+            f"  {name}: {list(v.shape) if isinstance(v, Tensor) else type(v).__name__} {' '.join(self.axes[name])}"
+            for name, v in self._values.items()
+        ]
+        return "Activations\n" + "\n".join(lines)
+
+
+def placed(inputs: Tensor, model: HookedModel) -> Tensor:
+    """Inputs where the model is; vectors (not tokens) in its dtype."""
+    return inputs.to(model.device, model.dtype if inputs.is_floating_point() else inputs.dtype)
+
+
+@contextmanager
+def fitting(model: HookedModel, inputs: Any, what: str = "inputs") -> Iterator[None]:
+    """Say that a model cannot run on inputs that somebody gave, where torch would only say that shapes differ."""
+    if not isinstance(inputs, Tensor):
+        raise InterpError(f"{what} must be a tensor [batch, ...], got {type(inputs).__name__}")
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        raise
+    except (RuntimeError, IndexError, TypeError) as error:
+        kind, dtype = type(model).__name__, str(inputs.dtype).removeprefix("torch.")
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InterpError(f"the {kind} cannot run on {what} {list(inputs.shape)} of {dtype}: {reason}") from error
+
+
+@torch.no_grad()
+def capture(
+    model: HookedModel,
+    inputs: Tensor,
+    sites: SitePattern,
+    *,
+    batch_size: int | None = None,
+    max_bytes: int = DEFAULT_BUDGET,
+    reduce: Reducer | None = None,
+    device: torch.device | str | None = None,
+    outputs: Callable[[Tensor], Tensor] | None = None,
+) -> Activations:
+    """Run the model and keep activations.
+
+    Args:
+        model: any hooked model.
+        inputs: ``[batch, ...]``.
+        sites: names, globs, or `Site`s; a site with ``pos``, ``head`` or ``unit`` keeps that part alone, and one with a
+            basis keeps the coordinates along it.
+        batch_size: inputs per forward pass; all at once by default.
+        max_bytes: what the result may hold. Checked after the first batch, before memory is spent.
+        reduce: a streaming reducer (`reducers.Mean`, `Covariance`, `TopK`, `Histogram`): only its state is kept.
+        device: where the result is kept; where the model is by default.
+        outputs: what to keep of the model's output, batch by batch, as ``acts.outputs``; nothing by default.
+
+    Returns:
+        `Activations` by site. Every tensor is a copy: later in-place edits do not reach it.
+
+    Raises:
+        UnknownSite: a pattern that matches nothing.
+        InterpError: the result would exceed ``max_bytes``, or a hook point did not fire, or fired a varying number of times.
+
+    >>> from interp import HookedMLP, MLPConfig
+    >>> model = HookedMLP(MLPConfig((4,), 3, d_in=2)).init_weights(seed=0)
+    >>> capture(model, torch.ones(5, 2), "layers.*.hook_post")["layers.0.hook_post"].shape
+    torch.Size([5, 4])
+    """
+    if len(inputs) == 0:
+        raise InterpError("capture was given no inputs (the first axis has length 0)")
+    resolved = resolve_sites(model, sites)
+    axes = {str(s): _axes_after(s, model.axes_of(s.name)) for s in resolved}
+    if len(axes) < len(resolved):
+        raise InterpError(
+            "two different sites read the same: " + ", ".join(axes) + "; capture them one after the other"
+        )
+    states = {str(s): reduce.start(axes[str(s)]) for s in resolved} if reduce else {}
+    chunks: dict[str, list[list[Tensor]]] = {str(s): [] for s in resolved}
+    read: list[Tensor] = []
+    seen = kept = 0
+    for part in batches(inputs, batch_size or len(inputs)):
+        with _recording(model, resolved, device) as calls:
+            output = model(placed(part, model))
+        if outputs is not None:
+            read.append(outputs(output))
+        seen += len(part)
+        for name, tensors in calls.items():
+            if not tensors:
+                raise InterpError(f"hook point {name} did not fire in this forward pass")
+            for tensor in tensors if reduce else ():
+                states[name].update(tensor)
+            if not reduce:
+                chunks[name].append(tensors)
+                kept += sum(t.nbytes for t in tensors)
+        _check_budget(kept * len(inputs) / seen, max_bytes)
+    kept_outputs = torch.cat(read) if read else None
+    if reduce:
+        return Activations({name: state.result() for name, state in states.items()}, axes, kept_outputs)
+    return Activations({name: _join(name, parts, axes[name]) for name, parts in chunks.items()}, axes, kept_outputs)
+
+
+def _check_budget(needed: float, max_bytes: int) -> None:
+    if needed > max_bytes:
+        raise InterpError(
+            f"the activations would take {needed / 2**20:,.1f} MiB, more than max_bytes ({max_bytes / 2**20:,.1f} MiB); "
+            "capture fewer sites or positions, raise max_bytes, or stream with reduce=Mean(...)"
+        )
+
+
+def batches(inputs: Tensor, batch_size: int) -> Iterator[Tensor]:
+    """Consecutive slices along the first axis."""
+    if batch_size < 1:
+        raise InterpError(f"batch_size must be at least 1, got {batch_size}")
+    return iter(inputs.split(batch_size))
+
+
+@contextmanager
+def _recording(
+    model: HookedModel, sites: list[Site], device: torch.device | str | None
+) -> Iterator[dict[str, list[Tensor]]]:
+    """Hooks that copy what passes, by site and call; removed by handle whatever happens."""
+    calls: dict[str, list[Tensor]] = {str(s): [] for s in sites}
+
+    def recorder(site: Site, axes: tuple[str, ...]) -> Callable[..., None]:
+        def record(_module: nn.Module, _inputs: Any, output: Tensor) -> None:
+            part = select(site, output.detach(), axes)
+            calls[str(site)].append(part.to(device, copy=True) if device else part.clone())
+
+        return record
+
+    handles: list[Any] = []
+    try:
+        for site in sites:
+            point: nn.Module = model.hook_dict[site.name]
+            handles.append(point.register_forward_hook(recorder(site, model.axes_of(site.name))))
+        yield calls
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def select(site: Site, activation: Tensor, axes: tuple[str, ...]) -> Tensor:
+    """The part of an activation that a site names; integer indices drop their axis, lists and slices keep it."""
+    for axis in ("unit", "head", "pos"):
+        index = getattr(site, axis)
+        if index is None:
+            continue
+        dim = find_axis(axis, axes, site.name)
+        if not isinstance(index, (int, slice)):
+            index = torch.as_tensor(list(index), device=activation.device)
+        try:
+            activation = activation[(slice(None),) * dim + (index,)]
+        except IndexError:
+            raise InterpError(f"{site}: {axis} {index} is outside an axis of {activation.shape[dim]}") from None
+        if isinstance(index, int):
+            axes = axes[:dim] + axes[dim + 1 :]
+    if site.basis is not None:
+        activation = activation @ site.basis.directions.to(activation).T
+    return activation
+
+
+def _axes_after(site: Site, axes: tuple[str, ...]) -> tuple[str, ...]:
+    dropped = {find_axis(a, axes, site.name) for a in ("pos", "head", "unit") if isinstance(getattr(site, a), int)}
+    return tuple(name for i, name in enumerate(axes) if i not in dropped)
+
+
+def _join(name: str, parts: list[list[Tensor]], axes: tuple[str, ...]) -> Tensor:
+    """Concatenate batches, call by call; several calls become a leading axis."""
+    counts = {len(calls) for calls in parts}
+    if len(counts) > 1:
+        raise InterpError(f"hook point {name} fired {sorted(counts)} times in different batches; use one batch")
+    joined = [torch.cat(batch, dim=axes.index("batch")) for batch in zip(*parts, strict=True)]
+    if len(joined) == 1:
+        return joined[0]
+    if len({t.shape for t in joined}) > 1:
+        raise InterpError(
+            f"hook point {name} fired {len(joined)} times with different shapes {[list(t.shape) for t in joined]}; "
+            "reduce them while streaming (reduce=...)"
+        )
+    return torch.stack(joined)

@@ -1,0 +1,100 @@
+"""Gradients at sites: how a number made of the outputs changes with each activation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from interp.activations.capture import placed
+from interp.errors import InterpError
+from interp.hooked.base import HookedModel
+from interp.sites import Site, SitePattern, resolve_sites
+
+
+def gradients(
+    model: HookedModel,
+    inputs: Tensor,
+    score: Callable[[Tensor], Tensor],
+    sites: SitePattern,
+    *,
+    replaced: Mapping[str, Tensor] | None = None,
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Activations at sites and the gradient of a score with respect to each of them.
+
+    Args:
+        inputs: ``[batch, ...]``, all in one pass.
+        score: of the model's outputs; its sum is differentiated, so a value per input gives each input's own gradient.
+        sites: hook points, by name or glob; whole ones, without a selection.
+        replaced: activations put in the place of those of the pass, by hook point: where the gradient is taken then.
+
+    Returns:
+        activations and gradients by hook point, of the same shapes; 0 where the score does not depend on the site.
+
+    Raises:
+        UnknownSite: a site that the model has not.
+        InterpError: a site that selects a part, that did not fire, or fired several times; a score without a gradient.
+
+    >>> from interp import HookedMLP, MLPConfig
+    >>> model = HookedMLP(MLPConfig((4,), 3, d_in=2)).init_weights(seed=0)
+    >>> _, found = gradients(model, torch.ones(5, 2), lambda out: out[:, 0], "layers.0.hook_post")
+    >>> bool(torch.allclose(found["layers.0.hook_post"], model.W_U[:, 0].expand(5, 4)))
+    True
+    """
+    resolved = resolve_sites(model, sites)
+    partial = [str(s) for s in resolved if s != Site(s.name)]
+    if partial:
+        raise InterpError(f"gradients are taken of whole hook points; select from the result instead of {partial[0]}")
+    replaced = replaced or {}
+    kept: dict[str, list[Tensor]] = {s.name: [] for s in resolved}
+
+    def keep(name: str) -> Callable[..., Tensor]:
+        def hook(_module: nn.Module, _inputs: Any, output: Tensor) -> Tensor:
+            output = replaced.get(name, output)
+            # a leaf where nothing before it is differentiated
+            output = output if output.requires_grad else output.detach().requires_grad_()
+            kept[name].append(output)
+            return output.clone()  # what is kept stays as it is when a module behind works in place
+
+        return hook
+
+    handles: list[Any] = []
+    try:
+        for name in kept:
+            handles.append(model.hook_dict[name].register_forward_hook(keep(name)))
+        with torch.enable_grad():
+            outputs = model(placed(inputs, model))
+            for name, calls in kept.items():
+                if len(calls) != 1:
+                    raise InterpError(
+                        f"hook point {name} fired {len(calls)} times; a gradient is taken where it fires once"
+                    )
+            total = score(outputs).sum()
+            if not total.requires_grad:
+                raise InterpError(
+                    "the score has no gradient: it does not depend on the sites, or is made of whole numbers"
+                )
+            acts = [calls[0] for calls in kept.values()]
+            found = _differentiated(total, acts)
+    finally:
+        for handle in handles:
+            handle.remove()
+    by_name = dict(zip(kept, found, strict=True))
+    return (
+        {n: calls[0].detach() for n, calls in kept.items()},
+        {n: torch.zeros_like(kept[n][0]) if g is None else g for n, g in by_name.items()},
+    )
+
+
+def _differentiated(total: Tensor, acts: list[Tensor]) -> tuple[Tensor | None, ...]:
+    try:
+        return torch.autograd.grad(total, acts, allow_unused=True)
+    except RuntimeError as error:
+        if "inplace operation" not in str(error):
+            raise
+        raise InterpError(
+            "the model works in place on an activation that its gradient needs; take inplace=True from its modules "
+            f"(torch says: {str(error).splitlines()[0]})"
+        ) from None

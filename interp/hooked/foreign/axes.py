@@ -1,0 +1,153 @@
+"""What a foreign module's activations are: one run with an example, and one with an example fewer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from interp.errors import InterpError
+from interp.hooked.foreign.structures import main_output, tensors
+
+CHANNEL_FILES = {f"torch.nn.modules.{f}" for f in (
+    "conv", "pooling", "batchnorm", "instancenorm", "upsampling", "padding", "pixelshuffle", "channelshuffle",
+)}  # fmt: skip  # modules of torch that see [batch, channel, *space]
+SPACE = {0: (), 1: ("pos",), 2: ("row", "column"), 3: ("depth", "row", "column")}
+FEATURES_LAST = (nn.Linear, nn.LayerNorm, nn.Embedding, nn.RNNBase, nn.MultiheadAttention, nn.TransformerEncoderLayer)
+
+
+@dataclass(frozen=True)
+class Firing:
+    """A tensor that passed a point of a module: ``path`` is its place in the output; ``enters`` says that it is an input."""
+
+    point: str
+    tensor: Tensor
+    module: nn.Module
+    path: str = ""
+    enters: bool = False
+
+
+def learn_points(module: nn.Module, example: Tensor) -> tuple[dict[str, tuple[str, ...]], tuple[str, ...]]:
+    """Axis names of every point that fires, in the order of firing, and those of the output.
+
+    The axis that is shorter when an example is missing is ``batch``. The module's mode, its running statistics and
+    torch's random numbers stay as they are.
+
+    Raises:
+        InterpError: fewer than two examples, or a module that cannot run on them.
+    """
+    if not isinstance(example, Tensor) or example.ndim == 0 or len(example) < 2:
+        raise InterpError(
+            "the example must be a tensor of at least 2 inputs [batch, ...]: they tell which axis is the batch"
+        )
+    firings, output = _run(module, example)
+    fewer, smaller = _run(module, example[:-1])
+    shorter = {f.point: f.tensor.shape for f in reversed(fewer)}  # the first call's
+    batches = [_batch_axis(f.tensor.shape, shorter.get(f.point)) for f in firings]
+    names = _Names(firings, batches)
+    points: dict[str, tuple[str, ...]] = {}
+    for firing, batch in zip(firings, batches, strict=True):
+        points.setdefault(firing.point, names.of(firing, batch))
+    path, tensor = main_output(output)
+    last = Firing("", tensor, module, path)
+    return points, names.of(last, _batch_axis(tensor.shape, main_output(smaller)[1].shape))
+
+
+def _batch_axis(shape: torch.Size, smaller: torch.Size | None) -> int | None:
+    if smaller is None or len(smaller) != len(shape):
+        return None
+    return next((axis for axis, (a, b) in enumerate(zip(shape, smaller, strict=True)) if a != b), None)
+
+
+class _Names:
+    """Axis names, from the kind of module or from the tensor that it was given."""
+
+    def __init__(self, firings: list[Firing], batches: list[int | None]):
+        found = {id(f.tensor): _channels_first(f, batch) for f, batch in zip(firings, batches, strict=True)}
+        self._by_tensor = {key: axes for key, axes in found.items() if axes is not None}
+        self._by_shape: dict[torch.Size, tuple[str, ...]] = {}
+
+    def of(self, firing: Firing, batch: int | None) -> tuple[str, ...]:
+        shape, key = firing.tensor.shape, id(firing.tensor)
+        axes = _channels_first(firing, batch) or self._by_tensor.get(key)
+        if axes is None and not isinstance(firing.module, FEATURES_LAST):
+            axes = self._by_shape.get(shape)  # that of the latest, such as before a skip connection was added
+        axes = axes or _features_last(firing, batch)
+        self._by_tensor[key] = self._by_shape[shape] = axes
+        return axes
+
+
+def _channels_first(firing: Firing, batch: int | None) -> tuple[str, ...] | None:
+    module, n_space = firing.module, firing.tensor.ndim - 2
+    knows = any(c.__module__ in CHANNEL_FILES for c in type(module).__mro__) or isinstance(module, nn.GroupNorm)
+    return ("batch", "unit", *SPACE[n_space]) if knows and batch == 0 and n_space in SPACE else None
+
+
+def _features_last(firing: Firing, batch: int | None) -> tuple[str, ...]:
+    rank = firing.tensor.ndim
+    if not firing.enters and isinstance(firing.module, nn.RNNBase) and firing.path.startswith(".1") and rank == 3:
+        return ("layer", "batch", "unit")  # the last states
+    if not firing.enters and isinstance(firing.module, nn.MultiheadAttention) and firing.path == ".1":
+        return ("batch", "query", "key") if rank == 3 else ("batch", "head", "query", "key")
+    return _plain(rank, batch)
+
+
+def _plain(rank: int, batch: int | None) -> tuple[str, ...]:
+    others = {1: ["unit"], 2: ["pos", "unit"]}.get(rank if batch is None else rank - 1)
+    names = others or [f"axis{axis}" for axis in range(rank) if axis != batch]
+    return tuple(names) if batch is None else (*names[:batch], "batch", *names[batch:])
+
+
+def first_tensor(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor | None:
+    """The first positional tensor, or else the first tensor by keyword."""
+    return next((a for a in (*args, *kwargs.values()) if isinstance(a, Tensor)), None)
+
+
+def _run(module: nn.Module, example: Tensor) -> tuple[list[Firing], Any]:
+    """All floating tensors that enter and leave the submodules, kept alive so that each is known by its identity."""
+    firings: list[Firing] = []
+    handles: list[Any] = []
+
+    def watch(prefix: str, submodule: nn.Module) -> None:
+        def enter(m: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+            tensor = first_tensor(args, kwargs)
+            if tensor is not None and tensor.is_floating_point():
+                firings.append(Firing(f"{prefix}hook_in", tensor, m, enters=True))
+
+        def leave(m: nn.Module, _args: Any, output: Any) -> None:
+            for path, tensor in tensors(output).items():
+                if tensor.is_floating_point():
+                    firings.append(Firing(f"{prefix}hook_out{path}", tensor, m, path))
+
+        handles.append(submodule.register_forward_pre_hook(enter, with_kwargs=True))
+        handles.append(submodule.register_forward_hook(leave))
+
+    try:
+        for name, submodule in module.named_modules():
+            watch(f"{name}." if name else "", submodule)
+        with at_rest(module), torch.no_grad():
+            return firings, module(example)
+    except (RuntimeError, TypeError, ValueError, IndexError) as error:
+        kind, shape = type(module).__name__, list(example.shape)
+        raise InterpError(f"the {kind} cannot run on inputs {shape}, {example.dtype}: {error}") from error
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@contextmanager
+def at_rest(module: nn.Module) -> Iterator[None]:
+    """Evaluation mode for a while; no running statistics and no random numbers are used up."""
+    modes = [(m, m.training) for m in module.modules()]
+    try:
+        for m, _ in modes:
+            m.training = False
+        with torch.random.fork_rng(devices=[]):
+            yield
+    finally:
+        for m, training in modes:
+            m.training = training

@@ -1,0 +1,163 @@
+"""TransformerLens's bridges as guests, under the classic names and shapes.
+
+A bridge's own points are not all what their names say: queries are not split into heads, ``hook_normalized`` comes before
+the norm's weights, a change at ``hook_resid_mid`` passes the skip connection by, ``hook_attn_scores`` may hold the pattern,
+and some points are behind what they show. The first three are put right; each point is tried once, when the bridge is
+wrapped, and those that don't act as named are left out, which the notes say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from interp.errors import InterpError
+from interp.hooked.foreign.axes import at_rest
+from interp.hooked.foreign.guest import Guest
+
+PLAIN, HEADS, SQUARE = ("batch", "pos", "unit"), ("batch", "pos", "head", "unit"), ("batch", "head", "query", "key")
+CLASSIC = {
+    "attn.hook_q": HEADS, "attn.hook_k": HEADS, "attn.hook_v": HEADS, "attn.hook_z": HEADS,
+    "attn.hook_attn_scores": SQUARE, "attn.hook_pattern": SQUARE,
+}  # fmt: skip
+LOGITS = ("hook_logits", "hook_unembed")  # what it is here, and in the bridge
+TRIAL = (3, 2)  # batch, pos
+
+
+def is_bridge(module: nn.Module) -> bool:
+    """Whether the module is TransformerLens's bridge, or a kind of it (recognised by name, so that it is not imported)."""
+    return any(cls.__name__ == "TransformerBridge" for cls in type(module).__mro__)
+
+
+class WrappedBridge(Guest):
+    """A `TransformerBridge`: tokens ``[batch, pos]`` to logits ``[batch, pos, d_vocab]``. Made by `interp.wrap`.
+
+    Hook points have the names, shapes and axes of `HookedTransformer`, as far as the bridge has them; those without a
+    classic name keep the bridge's (``blocks.0.ln1.hook_in``). `torch.func` does not go through a bridge.
+    """
+
+    @classmethod
+    def around(cls, bridge: nn.Module, name: str | None, notes: tuple[str, ...]) -> WrappedBridge:
+        """The bridge with those of its points that act as they are named, after one trial.
+
+        Raises:
+            InterpError: the bridge does not turn tokens into logits.
+        """
+        seen, idle = _trial(bridge)
+        points = {n: _axes(n) for n, tensor in seen.items() if n not in idle and _fits(_axes(n), tensor.shape)}
+        left_out = [n for n in seen if n not in points]
+        for n in list(points):
+            replacement = _rightly_named(n, seen)
+            if replacement != n:
+                left_out.append(n)
+                del points[n]
+                points |= {replacement: PLAIN} if replacement else {}
+        if left_out:
+            notes = (*notes, "no hook points where the bridge's do not act as named: " + ", ".join(left_out))
+        return cls(bridge, points, PLAIN, name=name, notes=notes)
+
+    def _run(self, *args: Any, **kwargs: Any) -> Any:
+        return self.module(*args, return_type="logits", **kwargs)
+
+    def _installers(self, watched: set[str]) -> Iterator[Callable[[], Any]]:
+        if not watched:
+            return
+        targets: dict[str, Any] = _points_of(self.module)
+        skipped: dict[str, Tensor] = {}  # by layer: what the skip connection must still carry
+        for name in self.hook_dict:
+            layer, _, point = name.rpartition(".")
+            waits = point == "hook_resid_post" and f"{layer}.hook_resid_mid" in watched
+            if name in watched or waits:
+                yield partial(targets[name].register_forward_hook, partial(self._pass, name, skipped))
+
+    def _pass(self, name: str, skipped: dict[str, Tensor], module: nn.Module, _args: Any, activation: Tensor) -> Tensor:
+        layer, _, point = name.rpartition(".")
+        if point == "hook_resid_post" and layer in skipped:
+            activation = activation + skipped.pop(layer)
+        after = _through(module, name, activation, partial(self._fire, name))
+        if point == "hook_resid_mid":
+            skipped[layer] = after - activation
+        return after
+
+
+def _points_of(bridge: nn.Module) -> dict[str, nn.Module]:
+    """The bridge's points, each under all its names, with the classic meaning of each."""
+    points: dict[str, nn.Module] = {**cast(Any, bridge).hook_dict}
+    for name in points:
+        norm, _, point = name.rpartition(".")
+        if point == "hook_normalized":  # the bridge's is before the norm's weights
+            points[name] = points[f"{norm}.hook_out"]
+    return {(LOGITS[0] if name == LOGITS[1] else name): point for name, point in points.items()}
+
+
+def _through(point: Any, name: str, activation: Tensor, change: Callable[[Tensor], Tensor]) -> Tensor:
+    """Show heads apart to ``change``, and put them together again."""
+    conversion = point.hook_conversion if _axes(name) == HEADS else None
+    if conversion is None:
+        return change(activation)
+    return conversion.revert(change(conversion.convert(activation)))
+
+
+def _axes(name: str) -> tuple[str, ...]:
+    return CLASSIC.get(name.split(".", 2)[-1], PLAIN)
+
+
+def _fits(axes: tuple[str, ...], shape: torch.Size) -> bool:
+    length = {"batch": TRIAL[0], "pos": TRIAL[1], "query": TRIAL[1], "key": TRIAL[1]}
+    return len(shape) == len(axes) and all(length.get(a, n) == n for a, n in zip(axes, shape, strict=True))
+
+
+def _rightly_named(name: str, seen: dict[str, Tensor]) -> str | None:
+    """The name, another one that is true, or None where the activation is not what the name says."""
+    layer, _, point = name.rpartition(".")
+    beside = {n.rpartition(".")[2]: t for n, t in seen.items() if n.rpartition(".")[0] == layer}
+    if point == "hook_attn_scores":
+        return name if _close(seen[name].softmax(-1), beside.get("hook_pattern")) else None
+    if point == "hook_resid_mid":
+        adds = "hook_mlp_out" in beside and _close(seen[name] + beside["hook_mlp_out"], beside.get("hook_resid_post"))
+        return name if adds else f"{layer}.ln2.hook_in"
+    return name
+
+
+def _close(a: Tensor, b: Tensor | None) -> bool:
+    return b is not None and a.shape == b.shape and torch.allclose(a, b, rtol=1e-3, atol=1e-4)
+
+
+def _trial(bridge: Any) -> tuple[dict[str, Tensor], set[str]]:
+    """Activations of every point that fires, under its best name, and the names of those that the logits don't depend on."""
+    chosen: dict[int, tuple[str, nn.Module]] = {}
+    for name, point in _points_of(bridge).items():
+        if id(point) not in chosen or point.name == chosen[id(point)][0]:
+            chosen[id(point)] = name, point  # an alias in the place of the bridge's own name
+    seen: dict[str, Tensor] = {}
+    added: dict[str, Tensor] = {}
+
+    def look(name: str, activation: Tensor) -> Tensor:
+        seen[name] = activation.detach()
+        added[name] = torch.zeros_like(activation, requires_grad=True)
+        return activation + added[name]
+
+    def watch(name: str, point: nn.Module, _args: Any, activation: Any) -> Any:
+        if not isinstance(activation, Tensor) or not activation.is_floating_point() or name in seen:
+            return None
+        return _through(point, name, activation, partial(look, name))
+
+    handles: list[Any] = []
+    try:
+        for name, point in chosen.values():
+            handles.append(point.register_forward_hook(partial(watch, name)))
+        device = next(bridge.parameters()).device
+        tokens = torch.arange(TRIAL[0] * TRIAL[1], device=device).reshape(TRIAL) % bridge.cfg.d_vocab
+        with at_rest(bridge), torch.enable_grad():
+            logits = bridge(tokens, return_type="logits")
+            found = torch.autograd.grad(logits.sum(), list(added.values()), allow_unused=True)
+    except (RuntimeError, TypeError, ValueError, IndexError, NotImplementedError) as error:
+        raise InterpError(f"the bridge does not turn tokens {list(TRIAL)} into logits: {error}") from error
+    finally:
+        for handle in handles:
+            handle.remove()
+    return seen, {name for name, g in zip(added, found, strict=True) if g is None}

@@ -1,0 +1,152 @@
+"""Guests: modules that others wrote, hooked while they run and left as they were found."""
+
+from __future__ import annotations
+
+import copy
+import io
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+import torch
+from torch import Tensor, nn
+
+from interp.errors import InterpError
+from interp.hooked.base import Config, HookedModel, HookPoint, hooks_on
+from interp.hooked.foreign.structures import main_output
+
+OWN = ("torch.nn.utils", "transformer_lens.model_bridge")  # whose hooks are part of what a module computes
+
+
+@dataclass(frozen=True)
+class WrappedConfig(Config):
+    """What is known of a module that others wrote; no model can be built from it."""
+
+    kind: ClassVar[str] = "wrapped"
+
+    module: str
+    n_parameters: int
+
+
+class Guest(HookedModel):
+    """A foreign module with hook points that are not parts of it.
+
+    Hooks of torch stand on the module only while `forward` or `resume` runs, for the points that are watched. The
+    weights are the module's own, under its names behind ``module.``.
+
+    What a watched point passes on is a copy, so that what a hook keeps stays as it was when the module goes on in
+    place. A module that throws away what an in-place submodule returns therefore acts otherwise while that
+    submodule's ``hook_in`` is watched.
+
+    Attributes:
+        module: as it was given, neither copied nor changed.
+        output_axes: axis names of what `forward` returns.
+    """
+
+    config_class = WrappedConfig
+    config: WrappedConfig  # pyright: ignore[reportIncompatibleVariableOverride]  set once, by the constructor
+
+    def __init__(
+        self,
+        module: nn.Module,
+        points: Mapping[str, tuple[str, ...]],
+        output_axes: tuple[str, ...],
+        *,
+        name: str | None = None,
+        notes: tuple[str, ...] = (),
+    ):
+        n_parameters = sum(p.numel() for p in module.parameters())
+        super().__init__(WrappedConfig(name or type(module).__name__, n_parameters))
+        self.module, self.output_axes, self._notes = module, output_axes, notes
+        self.training = module.training
+        self.hook_dict = {point: HookPoint(*axes) for point, axes in points.items()}
+        for point, hooked in self.hook_dict.items():
+            hooked.name = point
+        self.mod_dict = dict(self.hook_dict)
+
+    @classmethod
+    def from_weights(cls, config: Config, weights: Mapping[str, Tensor], dtype: torch.dtype | None = None) -> Self:
+        """Refused: only the module itself knows how it is built."""
+        raise InterpError(
+            f"a wrapped {getattr(config, 'module', 'module')} cannot be built from its config: build the module, "
+            "load its weights into it, and wrap it again"
+        )
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader must know: how the module was unwrapped, and which of its parts act as in training now."""
+        kinds = (nn.modules.dropout._DropoutNd, nn.modules.batchnorm._NormBase)
+        active = sorted({type(m).__name__ for m in self.module.modules() if m.training and isinstance(m, kinds)})
+        note = f"in training mode: {', '.join(active)} act on the activations; call eval() to measure"
+        return self._notes + ((note,) if active else ())
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are (buffers, if it has no weights); the CPU for a module without either."""
+        return next((t.device for t in self._tensors()), torch.device("cpu"))
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the first floating weight or buffer; float32 for a module without any."""
+        return next((t.dtype for t in self._tensors() if t.is_floating_point()), torch.float32)
+
+    def _tensors(self) -> Iterator[Tensor]:
+        yield from self.module.parameters()
+        yield from self.module.buffers()
+
+    def cast(self, dtype: torch.dtype | None = None, device: torch.device | str | None = None) -> Self:
+        dtype, device = dtype or self.dtype, torch.device(device or self.device)
+        if device.type == self.device.type and device.index is None:
+            device = self.device
+        if dtype == self.dtype and device == self.device:
+            return self
+        module = copy.deepcopy(self.module)
+        with redirect_stdout(io.StringIO()):  # TransformerLens's bridges print that they move
+            module = module.to(device=device, dtype=dtype)
+        points = {name: self.axes_of(name) for name in self.hook_dict}
+        return type(self)(module, points, self.output_axes, name=self.config.module, notes=self._notes)
+
+    def forward(self, inputs: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        """The module's output; of several, its ``logits``, or else the first tensor in it."""
+        with self._watching():
+            return main_output(self._run(inputs, *args, **kwargs))[1]
+
+    def _run(self, *args: Any, **kwargs: Any) -> Any:
+        return self.module(*args, **kwargs)
+
+    @contextmanager
+    def _watching(self) -> Iterator[None]:
+        handles: list[Any] = []
+        try:
+            for install in self._installers(set(super().watched_sites())):
+                handles.append(install())
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    @abstractmethod
+    def _installers(self, watched: set[str]) -> Iterator[Callable[[], Any]]:
+        """Functions that install one hook each on the module and return its handle."""
+
+    def _fire(self, name: str, tensor: Tensor) -> Tensor:
+        point = self.hook_dict.get(name)
+        return tensor if point is None or not hooks_on(point) else point(tensor).clone()
+
+    def foreign_hooks(self) -> list[str]:
+        """Names of submodules on which somebody has left hooks (the module itself is ``module``).
+
+        Those that are part of what the module computes don't count: torch's norms of weights and pruning
+        (``torch.nn.utils``), and those of TransformerLens's bridges.
+        """
+        named = self.module.named_modules()
+        return [name or "module" for name, m in named if any(map(_is_foreign, hooks_on(m)))]
+
+    def watched_sites(self) -> list[str]:
+        return super().watched_sites() + self.foreign_hooks()
+
+
+def _is_foreign(hook: Any) -> bool:
+    return not str(getattr(hook, "__module__", "")).startswith(OWN)

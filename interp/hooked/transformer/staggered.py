@@ -1,0 +1,104 @@
+"""Runs of a causal transformer that depart from another run at one position: only what can differ runs again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TypeGuard
+
+import torch
+from torch import Tensor
+
+from interp.errors import UnknownSite
+from interp.hooked.base import HookedModel
+from interp.hooked.transformer.fused import Readout
+from interp.hooked.transformer.model import HookedTransformer
+from interp.hooked.transformer.readout_block import LaterBlock
+
+POINTS = ("*attn.hook_q", "*attn.hook_k", "*attn.hook_v", "*hook_resid_pre")  # what is taken of the other run
+
+
+def departs(model: HookedModel) -> TypeGuard[HookedTransformer]:
+    """Whether runs of the model can depart from another one at a position: causal, and every position computed."""
+    return isinstance(model, HookedTransformer) and model.config.causal and model.config.readout is None
+
+
+class Departures:
+    """All runs that differ from another run in the residual stream at one position.
+
+    In a causal model nothing before the changed position changes, and nothing before the changed site. In the first block
+    behind the site, queries, keys and values change at that position alone. Runs that start at different depths climb
+    together: each block runs once, on those that came from below and those that start there.
+
+    Hook points are passed by: these are the runs of a model that nobody watches, and nothing drops out.
+    """
+
+    def __init__(self, model: HookedTransformer, run: Mapping[str, Tensor], outputs: Tensor):
+        """
+        Args:
+            run: what `POINTS` hold in the other run, ``[batch, pos, ...]``; ``outputs [batch, pos, out]`` is what it gave.
+
+        Raises:
+            UnknownSite: the model is not causal, or computes its last block at one position alone.
+        """
+        if not departs(model):
+            raise UnknownSite("only a causal transformer that computes every position can depart at one of them")
+        self.model, self._outputs = model, outputs
+        self._layers = [LaterBlock.of(model.block(i), i, run) for i in range(model.config.n_layers)]
+        self._rest = Readout.of(model)
+
+    def outputs(self, starts: Sequence[tuple[str, Tensor]], position: int) -> Tensor:
+        """Outputs ``[k, batch, pos, out]`` of all runs, in the order given.
+
+        Args:
+            starts: pairs of a site (``blocks.i.hook_resid_pre``, ``_mid`` or ``_post``, or ``hook_embed``) and what it holds
+                at that position ``[runs, batch, d_model]``, instead of what it held in the other run.
+
+        Raises:
+            UnknownSite: the model cannot be resumed there.
+        """
+        entering = [self._enter(site, x, position) for site, x in starts]
+        order = sorted(range(len(entering)), key=lambda i: entering[i][0])
+        found = self._climb(entering, position)
+        if order == list(range(len(order))):
+            return found
+        parts = dict(zip(order, found.split([len(entering[i][1]) for i in order]), strict=True))
+        return torch.cat([parts[i] for i in range(len(parts))])
+
+    def _climb(self, entering: Sequence[tuple[int, Tensor]], position: int) -> Tensor:
+        """Outputs of runs that enter at blocks, first those that enter lowest."""
+        streams = None  # of the runs that have started [k, batch, pos - position, d_model]
+        for index, layer in enumerate(self._layers[:-1]):
+            streams = layer.step(streams, _of(entering, index), position)
+        mid = self._layers[-1].mid(streams, _of(entering, len(self._layers) - 1), position)
+        read = [] if mid is None else [self._placed(self._rest.outputs(mid), position)]
+        late = _of(entering, len(self._layers))  # behind the last block: the position alone changes
+        if late is not None:
+            read.append(self._placed(self.model.unembed(self.model.ln_final(late.unsqueeze(2))), position))
+        return read[0] if len(read) == 1 else torch.cat(read)
+
+    def _placed(self, found: Tensor, position: int) -> Tensor:
+        """Whole outputs: found ones ``[k, batch, n, out]`` at n positions, those of the other run elsewhere."""
+        outputs = self._outputs.expand(len(found), *self._outputs.shape)
+        end = position + found.shape[2]
+        return torch.cat([outputs[:, :, :position], found, outputs[:, :, end:]], 2)
+
+    def _enter(self, site: str, x: Tensor, position: int) -> tuple[int, Tensor]:
+        """The first block that runs again, and what it reads at the position."""
+        if site == "hook_embed":
+            return 0, x + self.model.pos_embed.W_pos[position]
+        name, _, point = site.rpartition(".")
+        if site in self.model.hook_dict and name.startswith("blocks."):
+            layer = int(name.split(".")[1])
+            if point == "hook_resid_pre":
+                return layer, x
+            if point == "hook_resid_mid":
+                return layer + 1, self.model.block(layer).after_mid(x)
+            if point == "hook_resid_post":
+                return layer + 1, x
+        raise UnknownSite(f"a run cannot depart at one position of {site!r}; use hook_embed or the residual stream")
+
+
+def _of(entering: Sequence[tuple[int, Tensor]], index: int) -> Tensor | None:
+    """What starts at a block ``[k, batch, d_model]``."""
+    found = [x for first, x in entering if first == index]
+    return torch.cat(found) if found else None

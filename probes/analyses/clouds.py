@@ -1,0 +1,131 @@
+"""The analysis `clouds`: t-SNE of hidden activations at chosen steps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from interp.errors import InterpError, MissingCapability, require_range
+from interp.history.progress import kept_steps, left_out, walk
+from interp.plugins.analysis import Result, analysis
+from interp.report import figures
+from interp.sites import hidden_sites
+from interp.snapshot import Snapshot
+from interp.subject import Subject
+from interp.tasks import SparseParity
+from probes.analyses.curves import first_step_above
+
+FEWEST = 5  # points; t-SNE's perplexity must be below their number
+
+
+def tsne(points: Float[Tensor, "n dim"], perplexity: float = 30.0, seed: int = 0) -> Float[Tensor, "n 2"]:
+    """t-SNE in two dimensions, started from PCA (scikit-learn's; van der Maaten and Hinton 2008).
+
+    Neighbourhoods are kept; distances between clusters and their sizes mean nothing.
+
+    Raises:
+        InterpError: fewer than five points, or a perplexity that is not below their number.
+    """
+    from sklearn.manifold import TSNE
+
+    if len(points) < FEWEST:
+        raise InterpError(f"t-SNE needs at least {FEWEST} points, got {len(points)}")
+    if not 1 <= perplexity < len(points):
+        raise InterpError(
+            f"perplexity must be at least 1 and below the number of points, {len(points)}; got {perplexity}"
+        )
+    values = points.detach().double().cpu()
+    if not bool((values != values[0]).any()):
+        return torch.zeros(len(points), 2, dtype=torch.float64)
+    found = TSNE(perplexity=perplexity, init="pca", random_state=seed).fit_transform(values.numpy())
+    return torch.as_tensor(found).double()
+
+
+@analysis("clouds", needs=("activations", "series"), order=36, summary="t-SNE of hidden activations at chosen steps")
+def clouds(
+    subject: Subject, *, steps: tuple[int, ...] | None = None, points: int = 250, site: str | None = None,
+    perplexity: float = 30.0, seed: int = 0,
+) -> Result:  # fmt: skip
+    """t-SNE of a hidden layer's activations, coloured by the label (parity: by the bits that decide it).
+
+    Args:
+        steps: which checkpoints; by default the first, those at which train and test accuracy reach 0.9, and the last.
+        points: at most so many examples, evenly spread over all.
+        site: the hidden layer; the last by default.
+        perplexity, seed: of t-SNE.
+    """
+    require_range("points", points, FEWEST)
+    sites = hidden_sites(subject.model)
+    if not sites:
+        raise MissingCapability("the network has no hidden units behind an activation function")
+    if site is not None and site not in sites:
+        raise InterpError(f"clouds.site must be one of {', '.join(sites)}; got {site!r}")
+    chosen, task = _steps(subject, steps), subject.require_task()
+    result, rows = Result(), []
+    index = torch.linspace(0, len(task.inputs) - 1, min(points, len(task.inputs))).round().long().unique()
+    names = _names(subject, index)
+    for snapshot in walk(subject, chosen, result.notes):
+        values = _activations(snapshot, site or sites[-1], index)
+        if not bool(values.isfinite().all()):
+            result.notes.append(left_out(snapshot.step, "the activations hold NaN or infinity"))
+            continue
+        placed = tsne(values, min(perplexity, (len(index) - 1) / 3), seed)
+        rows += [(snapshot.step, int(i), n, x, y) for i, n, (x, y) in zip(index, names, placed.tolist(), strict=True)]
+        result.figures[f"step {snapshot.step}"] = _draw(placed, names, f"Step {snapshot.step:,}: {site or sites[-1]}")
+    result.tables["points"] = pd.DataFrame(rows, columns=pd.Index(["step", "example", "group", "x", "y"]))
+    result.metrics = {"points": len(index), "steps": [int(s) for s in chosen]}
+    result.headline = f"{len(index)} examples at steps {', '.join(f'{s:,}' for s in chosen)}"
+    if perplexity > (len(index) - 1) / 3:
+        result.notes.append(
+            f"The perplexity is {(len(index) - 1) / 3:.3g}, a third of the points, in place of {perplexity:g}."
+        )
+    result.notes.append("t-SNE keeps neighbourhoods; distances between clusters, and their sizes, mean nothing.")
+    return result
+
+
+def _steps(subject: Subject, asked: Sequence[int] | None) -> list[int]:
+    known = kept_steps(subject)
+    if asked is None:
+        events = [first_step_above(subject.curves.get(f"{part}_accuracy", []), 0.9) for part in ("train", "test")]
+        reached = [next((s for s in known if s >= e), known[-1]) for e in events if e is not None]
+        return sorted({known[0], *reached, known[-1]})
+    missing = [s for s in asked if s not in known]
+    if missing:
+        raise InterpError(
+            f"clouds.steps: no checkpoint at {missing[0]}; there are {len(known)}, from {known[0]} to {known[-1]}"
+        )
+    return sorted(set(asked))
+
+
+def _activations(snapshot: Snapshot, site: str, index: Tensor) -> Tensor:
+    return snapshot.hidden[site][index.to(snapshot.model.device)]
+
+
+def _names(subject: Subject, index: Tensor) -> list[str]:
+    """The group of every example: its deciding bits in parity, else its label."""
+    task = subject.require_task()
+    if isinstance(task, SparseParity):
+        return ["".join("+" if bit > 0 else "-" for bit in row) for row in task.inputs[index, : task.k].tolist()]
+    labels = task.labels[index]
+    return [str(int(v)) for v in labels] if labels.ndim == 1 else ["" for _ in labels]
+
+
+def _draw(placed: Tensor, names: Sequence[str], title: str):
+    groups = sorted(set(names), key=lambda n: (len(n), n))
+    if len(groups) > len(figures.PALETTE) + 2:
+        numbers = [groups.index(n) for n in names]
+        return figures.scatter(
+            placed[:, 0].numpy(), placed[:, 1].numpy(), labels=names, colors=numbers, title=title, x_title="", y_title="",
+            square=True,
+        )  # fmt: skip
+    figure = figures.lines({}, title=title, x_title="", y_title="")
+    for group in groups:
+        rows = [i for i, n in enumerate(names) if n == group]
+        figure.add_scatter(
+            x=placed[rows, 0].numpy(), y=placed[rows, 1].numpy(), mode="markers", name=group, marker={"size": 5}
+        )
+    return figure.update_layout(height=440).update_yaxes(scaleanchor="x")

@@ -1,0 +1,96 @@
+"""The analysis `fourier`: which frequencies a network that adds modulo n computes with."""
+
+from __future__ import annotations
+
+import pandas as pd
+import torch
+
+from interp.errors import require_range
+from interp.plugins.analysis import Result, analysis
+from interp.report import figures
+from interp.subject import Subject
+from probes import cyclic_tables as tables
+from probes import fourier as modes
+
+
+@analysis("fourier", needs=("weights", "cyclic"), summary="Which frequencies the network computes with", order=40)
+def fourier(subject: Subject, *, top: int = 8) -> Result:
+    """Spectra of embeddings and logits, and the key frequencies.
+
+    Args:
+        top: frequencies listed beside the key ones, strongest in the logits first.
+    """
+    require_range("top", top, 0)
+    logits = tables.logit_table(subject)
+    n = logits.shape[0]
+    keys = modes.logit_frequencies(logits)
+    in_sum, in_all, total = modes.logit_shares(logits)
+    embeddings = {name: modes.spectrum(table) for name, table in tables.embedding_tables(subject).items()}
+
+    frame = pd.DataFrame({"frequency": range(1, n // 2 + 1)})
+    for name, power in embeddings.items():
+        frame[f"{name} share"] = modes.shares(power)[1:].cpu().numpy()
+    frame["logits on (a + b)"] = in_sum[1:].cpu().numpy()
+    frame["logits on (a + b - c)"] = in_all[1:].cpu().numpy()
+    frame["key"] = frame["frequency"].isin(keys)
+
+    metrics = {
+        "key_frequencies": keys,
+        "logit_variance_explained": float(in_sum.sum()),
+        "logit_variance_explained_by_key": float(in_sum[keys].sum()),
+        "logit_variance_on_a_plus_b_minus_c": float(in_all[1:].sum()),
+        "modulus": n,
+    }
+    notes = [
+        "A frequency is key when its share of the logits' variance on cos/sin(w_k (a + b - c)) is at least 20 times what "
+        f"white-noise logits would show (here {modes.logit_threshold(n):.2g}). Logit variance is taken over "
+        "inputs, the mean per output removed; 'explained' is the share on functions of a + b.",
+    ]
+    for name, power in embeddings.items():
+        label = name.replace(" ", "_")
+        metrics[f"frequencies_in_{label}"] = modes.key_frequencies(power)
+        metrics[f"gini_{label}"] = modes.gini(power)
+        extra = sorted(set(metrics[f"frequencies_in_{label}"]) - set(keys))
+        faint = sorted(set(keys) - set(metrics[f"frequencies_in_{label}"]))
+        if extra:
+            notes.append(f"{name} also carries {extra} strongly, which do not reach the logits.")
+        if faint and metrics[f"frequencies_in_{label}"]:
+            notes.append(f"In {name} the key frequencies {faint} lie below the gap of its spectrum.")
+    if total == 0 or not keys:
+        notes.append(
+            "No frequency stands out of the noise in the logits: the network does not (yet) compute with Fourier modes."
+        )
+    order = frame.sort_values("logits on (a + b - c)", ascending=False)
+    result = Result(metrics, {"frequencies": frame, "strongest": order.head(max(top, len(keys)))}, notes=notes)
+    _draw(result, frame, embeddings, logits - logits.mean((0, 1)), keys)
+    result.lead = next(iter(result.figures))
+    share = metrics["logit_variance_explained"]
+    named = ", ".join(map(str, keys)) or "none"
+    result.headline = f"key frequencies {named}; functions of a + b explain {share:.1%} of the logits' variance"
+    return result
+
+
+def _draw(
+    result: Result,
+    frame: pd.DataFrame,
+    embeddings: dict[str, torch.Tensor],
+    centred: torch.Tensor,
+    keys: list[int],
+) -> None:
+    frequencies = list(frame["frequency"])
+    for name in embeddings:
+        result.figures[f"spectrum {name}"] = figures.bars(
+            frequencies, frame[f"{name} share"], highlight=keys, title=f"Power of {name} by frequency (key ones orange)",
+            x_title="frequency", y_title="share of non-constant power",
+        )  # fmt: skip
+    result.figures["logit spectrum"] = figures.bars(
+        frequencies, frame["logits on (a + b - c)"], highlight=keys, log=True,
+        title="Logits: share of variance on cos/sin(w_k (a + b - c))", x_title="frequency", y_title="share (log)",
+    )  # fmt: skip
+    power = modes.spectrum_2d(centred).cpu().numpy()
+    if not power.sum() > 0:
+        return
+    result.figures["logits over the input table"] = figures.heatmap(
+        power / power.sum(), log=True, unit="share", title="Logits over the input table: power by frequency in a and in b",
+        x_title="frequency in b", y_title="frequency in a",
+    )  # fmt: skip

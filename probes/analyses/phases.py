@@ -1,0 +1,194 @@
+"""The analysis `phases`: the phase diagram of a run of many networks."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from interp.errors import MissingCapability, UnknownName, require_range, unknown
+from interp.plugins.analysis import Result, analysis
+from interp.report import figures
+from interp.subject import Subject
+from interp.training.members import varying
+from interp.training.phases import PHASES
+from interp.training.run import Run
+
+COLORS = dict(zip(PHASES, (figures.GREEN, figures.ORANGE, figures.BLUE, figures.GREY), strict=True))
+COMMON = "the run's"  # value of a setting that a member does not have for its own
+REPEATS = ("seed", "data_seed")  # what makes members repetitions of one another
+
+
+@analysis(
+    "phases",
+    needs=("members",),
+    order=8,
+    summary="Comprehension, grokking, memorization, confusion over a grid of runs",
+)
+def phases(
+    subject: Subject,
+    *,
+    x: str | None = None,
+    y: str | None = None,
+    threshold: float = 0.9,
+    limit: int = 100_000,
+    gap: int = 1_000,
+) -> Result:
+    """The phase of every network of the run, over two of the settings in which they differ.
+
+    Args:
+        x, y: settings along the axes; by default the first two that differ (seeds apart).
+        threshold: accuracy that counts as reached; 0.9, and 0.6 for the validation of MNIST in the source.
+        limit: steps within which it must be reached.
+        gap: test accuracy within fewer steps of train accuracy is comprehension, later is grokking.
+    """
+    require_range("threshold", threshold, 0, 1)
+    run = Run(Path(subject.origin["source"]))
+    if "train_accuracy" not in run.metrics:
+        raise MissingCapability("the run recorded no accuracies, so its networks have no phases")
+    table = run.phases(threshold, limit=limit, gap=gap)
+    across, down = axes(table, varying(run.plan.members), x, y)
+    counts = Counter(table["phase"].tolist())
+    result = Result(
+        {"networks": len(table), **{p: counts[p] for p in PHASES}, "x": across, "y": down},
+        {"phases": table.reset_index()},
+    )
+    result.figures["phase diagram"] = diagram(table, across, down)
+    for column, title in (("train_at", "memorise"), ("test_at", "generalise")):
+        if across is not None and table[column].notna().to_numpy().any():
+            result.figures[f"steps to {title}"] = _steps(table, column, across, down, title)
+    result.lead = "phase diagram"
+    reached = max(run.metrics["step"].tolist())
+    if reached < limit and counts["memorization"] + counts["confusion"]:
+        result.notes.append(
+            f"The networks were trained for {reached:,} steps at most, the definition looks at {limit:,}: what is memorization "
+            "or confusion here may still generalise later."
+        )
+    others = [s for s in varying(run.plan.members) if s not in (across, down)]
+    if others:
+        result.notes.append(
+            f"A cell shows the commonest phase of the networks in it, which differ in {', '.join(others)}."
+        )
+    result.headline = f"{len(table)} networks: " + ", ".join(f"{counts[p]} {p}" for p in PHASES)
+    return result
+
+
+def axes(table: pd.DataFrame, differing: Sequence[str], x: str | None, y: str | None) -> tuple[str | None, str | None]:
+    """The settings along the axes: those asked for, else the first that differ, repetitions last.
+
+    Raises:
+        UnknownName: a setting in which the networks do not differ.
+    """
+    for asked in (x, y):
+        if asked is not None and asked not in differing:
+            raise UnknownName(unknown("setting in which the networks differ", asked, differing))
+    free = [s for s in sorted(differing, key=lambda s: s in REPEATS) if s not in (x, y)]
+    across = x or (free.pop(0) if free else None)
+    down = y or next((s for s in free if s not in REPEATS), None)
+    return across, down
+
+
+def diagram(table: pd.DataFrame, across: str | None, down: str | None) -> go.Figure:
+    """A cell per pair of settings, in its phase's colour; the steps behind it on hover, lines between phases.
+
+    Args:
+        table: ``train_at, test_at, phase`` and the settings, a row per network.
+    """
+    if across is None:
+        table, across = table.assign(network=table.index), "network"
+    cells = _cells(table, across, down)
+    xs, ys = (_ordered({place[side] for place in cells}) for side in (0, 1))
+    code = np.full((len(ys), len(xs)), np.nan)
+    text = [["" for _ in xs] for _ in ys]
+    for (a, b), rows in cells.items():
+        i, j = ys.index(b), xs.index(a)
+        code[i, j] = PHASES.index(rows["phase"].mode().iloc[0])
+        text[i][j] = _hover(rows)
+    scale = [[edge, COLORS[p]] for k, p in enumerate(PHASES) for edge in (k / 4, (k + 1) / 4)]
+    figure = go.Figure(
+        go.Heatmap(
+            z=code, text=text, hovertemplate="%{text}<extra></extra>", zmin=-0.5, zmax=3.5, colorscale=scale, showscale=False,
+            x=list(range(len(xs))), y=list(range(len(ys))), xgap=1, ygap=1,
+        )
+    )  # fmt: skip
+    figures.style(figure, "Phases of learning", across, down or "", height=420 if down else 240)
+    figure.update_xaxes(tickvals=list(range(len(xs))), ticktext=[_short(v) for v in xs], showgrid=False)
+    figure.update_yaxes(
+        tickvals=list(range(len(ys))), ticktext=[_short(v) for v in ys] if down else [""], showgrid=False
+    )
+    for phase in PHASES:  # the legend: squares without points
+        figure.add_scatter(
+            x=[None],
+            y=[None],
+            mode="markers",
+            name=phase,
+            marker={"color": COLORS[phase], "symbol": "square", "size": 10},
+        )
+    figure.update_layout(shapes=_boundaries(code))
+    return figure
+
+
+def _cells(table: pd.DataFrame, across: str, down: str | None) -> dict[tuple, pd.DataFrame]:
+    cells: dict[tuple, list[int]] = {}
+    for row, place in enumerate(zip(_values(table, across), _values(table, down), strict=True)):
+        cells.setdefault(place, []).append(row)
+    return {place: table.iloc[rows] for place, rows in cells.items()}
+
+
+def _values(table: pd.DataFrame, setting: str | None) -> list:
+    """A setting's values; a network that has none of its own has the run's."""
+    if setting is None:
+        return [0] * len(table)
+    return [COMMON if pd.isna(value) else value for value in table[setting].tolist()]
+
+
+def _ordered(values: set) -> list:
+    """Numbers by size, then text."""
+    return sorted(values, key=lambda v: (isinstance(v, str), v))
+
+
+def _hover(rows: pd.DataFrame) -> str:
+    def step(value: float) -> str:
+        return "never" if pd.isna(value) else f"{value:,.0f}"
+
+    shown = rows.head(8).to_dict("records")
+    lines = [f"{r['phase']}: train at {step(r['train_at'])}, test at {step(r['test_at'])}" for r in shown]
+    return "<br>".join(lines + ([f"and {len(rows) - 8} more"] if len(rows) > 8 else []))
+
+
+def _boundaries(code: np.ndarray) -> list[dict]:
+    """Lines between neighbouring cells of different phases."""
+    line = {"color": "#222", "width": 2}
+    rows, columns = code.shape
+    code = np.nan_to_num(code, nan=-1)  # cells without a network are alike
+    shapes = [
+        {"type": "line", "x0": j + 0.5, "x1": j + 0.5, "y0": i - 0.5, "y1": i + 0.5, "line": line}
+        for i in range(rows) for j in range(columns - 1) if code[i, j] != code[i, j + 1]
+    ]  # fmt: skip
+    shapes += [
+        {"type": "line", "x0": j - 0.5, "x1": j + 0.5, "y0": i + 0.5, "y1": i + 0.5, "line": line}
+        for i in range(rows - 1) for j in range(columns) if code[i, j] != code[i + 1, j]
+    ]  # fmt: skip
+    return shapes
+
+
+def _short(value: object) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def _steps(table: pd.DataFrame, column: str, across: str, down: str | None, title: str) -> go.Figure:
+    """Median steps per cell, in their logarithm; blank where none reached the threshold."""
+    cells = _cells(table, across, down)
+    xs, ys = (_ordered({place[side] for place in cells}) for side in (0, 1))
+    grid = np.full((len(ys), len(xs)), np.nan)
+    for (a, b), rows in cells.items():
+        reached = rows[column].dropna().to_numpy()
+        grid[ys.index(b), xs.index(a)] = np.median(reached) if len(reached) else np.nan
+    return figures.heatmap(
+        grid, log=True, unit="steps", x=[_short(v) for v in xs], y=[_short(v) for v in ys] if down else [""],
+        title=f"Steps to {title}", x_title=across, y_title=down or "", height=420 if down else 240,
+    )  # fmt: skip

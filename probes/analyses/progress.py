@@ -1,0 +1,273 @@
+"""The analysis `progress`: every measure over the checkpoints of a run, and which of them moves first."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+
+import pandas as pd
+
+from interp.errors import require_range
+from interp.history.progress import Tracking, left_out, track
+from interp.plugins.analysis import Result, analysis
+from interp.plugins.measure import choose
+from interp.plugins.options import parse_settings
+from interp.report import figures
+from interp.subject import Subject
+from probes.analyses.curves import first_step_above
+from probes.change_points import Change, change_point
+from probes.stability import slingshots
+
+MAIN = ("test", "all", "", "train")  # which curve of a measure stands for it, the first that there is
+LEAD_COLUMNS = (
+    "measure", "where", "window", "changes_at", "low", "high", "before", "after", "explained",
+    "after_memorisation", "before_generalisation", "leads_test_accuracy",
+)  # fmt: skip
+
+
+CHANGE_NOTE = (
+    "A change is the best single step between two levels, by least squares over the checkpoints; its 95% interval is that of the "
+    "profile likelihood, too narrow where neighbouring checkpoints are alike."
+)
+
+
+@analysis("progress", needs=("weights",), order=30, summary="Measures over the run's checkpoints; which one leads")
+def progress_analysis(
+    subject: Subject,
+    *,
+    measures: str | None = None,
+    settings: str | None = None,
+    every: int = 1,
+    executor: str | None = None,
+    cache: bool = True,
+    threshold: float = 0.9,
+) -> Result:
+    """All measures that apply, over all checkpoints, in one pass; results are kept for the next call.
+
+    Args:
+        measures: names, with commas; all that apply by default (see ``interp measures``).
+        settings: options of measures: ``local_complexity.masks=8;restricted_loss.definition=logit``.
+        every: take every n-th checkpoint, counted back from the last.
+        executor: ``process:4`` or ``dask:ADDRESS`` spreads the checkpoints over workers.
+        cache: take what was measured before from the cache, and keep what is new in it.
+        threshold: accuracy from which on the train part counts as memorised, the test part as generalised.
+    """
+    require_range("threshold", threshold, 0, 1)
+    parts = [part for part in (settings or "").split(";") if part.strip()]
+    options = parse_settings(parts, "the setting", "local_complexity.masks=8")
+    found = track(subject, measures or None, options=options, every=every, executor=executor, cache=cache)
+    result = Result(tables={"last": last_values(found.frame)}, notes=_notes(found))
+    steps = sorted(found.frame["step"].unique())
+    result.metrics = {
+        "checkpoints": len(steps),
+        "last_step": int(steps[-1]) if steps else None,
+        **_last_metrics(found.frame),
+    }
+    if len(steps) < 2:
+        result.headline = f"{found.frame['measure'].nunique()} measures of one checkpoint"
+        return result
+    result.tables["measures"] = found.frame
+    curves = accuracy_curves(subject, found.frame)
+    marks = {name: first_step_above(points, threshold) for name, points in curves.items()}
+    memorised, generalised = marks.get("train accuracy"), marks.get("test accuracy")
+    result.metrics |= {"memorised_at_step": memorised, "generalised_at_step": generalised}
+    leads = lead_table(found.frame, memorised, generalised)
+    result.tables["which leads"] = leads
+    _draw(result, found.frame, curves, memorised, generalised, leads)
+    _slingshots(result, subject, found.frame)
+    result.headline = _headline(leads, len(steps), memorised, generalised, threshold)
+    return result
+
+
+def by_curve(frame: pd.DataFrame) -> Iterator[tuple[str, str, pd.DataFrame]]:
+    """The rows of every curve: measure, where, rows in the order of the steps."""
+    for (name, where), rows in frame.groupby(["measure", "where"], sort=False):  # pyright: ignore[reportGeneralTypeIssues]
+        yield str(name), str(where), rows
+
+
+def is_companion(where: str) -> bool:
+    """Whether a value only accompanies another of its measure: its spread, its mean per example, its square."""
+    return where.startswith(("std of ", "mean of ")) or where.endswith(" squared")
+
+
+def last_values(frame: pd.DataFrame) -> pd.DataFrame:
+    """One row per curve: its value at the last checkpoint at which it was measured."""
+    last = frame.drop_duplicates(["measure", "where"], keep="last")
+    return last.reindex(columns=["measure", "where", "step", "value"]).reset_index(drop=True)
+
+
+def _last_metrics(frame: pd.DataFrame) -> dict[str, float | None]:
+    """The values at the end that stand for a measure, by ``measure_where``; per-layer ones are in the table."""
+    found = {}
+    for row in last_values(frame).to_dict("records"):
+        if row["where"] in MAIN or row["where"].startswith("frequency "):
+            label = f"{row['measure']}_{row['where']}".rstrip("_").replace(" ", "_")
+            found[label] = row["value"] if math.isfinite(row["value"]) else None
+    return found
+
+
+def accuracy_curves(subject: Subject, frame: pd.DataFrame) -> dict[str, list[tuple[int, float]]]:
+    """Train and test accuracy: as recorded during training where they were, else as measured at the checkpoints."""
+    curves = {}
+    for part in ("train", "test"):
+        recorded = subject.curves.get(f"{part}_accuracy", [])
+        rows = frame.query("measure == 'accuracy' and where == @part")
+        measured = list(zip(rows["step"].tolist(), rows["value"].tolist(), strict=True))
+        points = recorded if len(recorded) > len(measured) else measured
+        if points:
+            curves[f"{part} accuracy"] = points
+    return curves
+
+
+def lead_table(frame: pd.DataFrame, memorised: int | None, generalised: int | None) -> pd.DataFrame:
+    """For every curve the step of its change (`change_point`), over the whole run and behind memorisation.
+
+    ``after_memorisation`` and ``before_generalisation`` are steps from and to those events. ``leads_test_accuracy`` says
+    whether the change's whole interval lies before that of test accuracy, in the same window: yes, no, or (overlapping) open.
+    """
+    rows = []
+    for window, begin in (("whole run", None), ("after memorisation", memorised)):
+        if window != "whole run" and begin is None:
+            continue
+        changes = {}
+        for name, where, curve in by_curve(frame if begin is None else frame.query("step >= @begin")):
+            change = None if is_companion(where) else change_point(curve["step"].tolist(), curve["value"].tolist())
+            if change is not None:
+                changes[name, where] = change
+        reference = changes.get(("accuracy", "test"))
+        rows += [
+            (name, where, window, c.step, c.low, c.high, c.before, c.after, c.explained,
+             None if memorised is None else c.step - memorised, None if generalised is None else generalised - c.step,
+             _leads(c, reference))
+            for (name, where), c in changes.items()
+        ]  # fmt: skip
+    table = pd.DataFrame(rows, columns=pd.Index(LEAD_COLUMNS))
+    return table.sort_values(["window", "changes_at"], ascending=[False, True], ignore_index=True)
+
+
+def _leads(change: Change, reference: Change | None) -> str:
+    if reference is None:
+        return ""
+    if change.high <= reference.low:
+        return "yes"
+    return "no" if change.low >= reference.high else "open"
+
+
+def main_curves(leads: pd.DataFrame) -> pd.DataFrame:
+    """One row per measure and window: that of the curve which stands for it, or whose change explains most."""
+    rank = [MAIN.index(where) if where in MAIN else len(MAIN) for where in leads["where"]]
+    ordered = leads.assign(rank=rank).sort_values(["rank", "explained"], ascending=[True, False])
+    return ordered.drop_duplicates(["window", "measure"]).sort_values("changes_at").drop(columns="rank")
+
+
+def last_window(leads: pd.DataFrame) -> str:
+    """The window that is looked at: behind memorisation, where the run has come so far."""
+    return "after memorisation" if "after memorisation" in set(leads["window"]) else "whole run"
+
+
+def _headline(leads: pd.DataFrame, n: int, memorised: int | None, generalised: int | None, threshold: float) -> str:
+    said = [
+        f"{what} {'never' if step is None else f'by step {step:,}'}"
+        for what, step in (("memorised", memorised), ("generalised", generalised))
+    ]
+    start = f"{n} checkpoints: {', '.join(said)} (accuracy of {threshold:g} for good)"
+    window = last_window(leads)
+    test = leads.query(f"window == {window!r} and measure == 'accuracy' and where == 'test'")
+    if test.empty:
+        return start
+    before = leading(leads, window)
+    named = ", ".join(before[:6]) + (f" and {len(before) - 6} more" if len(before) > 6 else "")
+    change = f"change{'' if len(before) > 1 else 's'} before test accuracy (step {test['changes_at'].iloc[0]:,.0f})"
+    return f"{start}; {named or 'no measure'} {change}"
+
+
+def leading(leads: pd.DataFrame, window: str) -> list[str]:
+    """The measures that lead test accuracy by a change that explains half of their variance or more, the earliest first.
+
+    A measure leads by the curve that stands for it; one that has numbers per layer alone, by any of them, which is named.
+    """
+    leads = leads.query(f"window == {window!r}")
+    main = main_curves(leads).to_dict("records")
+    standing = {row["measure"]: row["where"] for row in main if row["where"] in MAIN}
+    found: dict[str, str] = {}
+    for row in leads.sort_values("changes_at").to_dict("records"):
+        name, where = row["measure"], row["where"]
+        leads_test = row["leads_test_accuracy"] == "yes" and row["explained"] >= 0.5
+        if leads_test and standing.get(name, where) == where:
+            found.setdefault(name, name if name in standing else f"{name} ({where})")
+    return list(found.values())
+
+
+def _draw(
+    result: Result,
+    frame: pd.DataFrame,
+    accuracies: Mapping[str, list[tuple[int, float]]],
+    memorised: int | None,
+    generalised: int | None,
+    leads: pd.DataFrame,
+) -> None:
+    known = choose(None)
+    background = {name: ([s for s, _ in p], [a for _, a in p]) for name, p in accuracies.items()}
+    marks = {"memorised": memorised, "generalised": generalised}
+    result.figures["which leads"] = _lead_figure(main_curves(leads), marks)
+    for name, rows in frame.groupby("measure", sort=False):
+        one = known.get(str(name))
+        curves = {w or str(name): (c["step"], c["value"]) for _, w, c in by_curve(rows) if not is_companion(w)}
+        positive = bool((rows["value"].dropna() > 0).all())
+        result.figures[str(name)] = figures.timeline(
+            curves, title=f"{name}: {one.summary if one else ''}", y_title=str(name), background=background, marks=marks,
+            log_y=bool(one and one.log and positive),
+        )  # fmt: skip
+        if len(curves) > figures.LEGEND:
+            result.notes.append(
+                f"{name}: the first {figures.LEGEND} of its {len(curves)} curves are drawn; the table has all."
+            )
+    result.lead = "accuracy" if "accuracy" in result.figures else "which leads"
+
+
+def _lead_figure(main: pd.DataFrame, marks: Mapping[str, int | None]):
+    window = last_window(main)
+    part = main[main["window"] == window].iloc[::-1]
+    figure = figures.lines({}, title="When each measure changes", x_title=f"step ({window})", y_title="")
+    labels = [f"{m} {w}".strip() for m, w in zip(part["measure"], part["where"], strict=True)]
+    figure.add_scatter(
+        x=part["changes_at"], y=labels, mode="markers", marker={"size": 8, "color": figures.BLUE}, name="change",
+        error_x={"type": "data", "symmetric": False, "array": part["high"] - part["changes_at"],
+                 "arrayminus": part["changes_at"] - part["low"]},
+        text=[f"explains {e:.0%} of the variance" for e in part["explained"]],
+    )  # fmt: skip
+    for name, step in marks.items():
+        if step is not None:
+            figure.add_vline(x=step, line={"color": figures.GREY, "dash": "dash"}, annotation_text=name)
+    return figure.update_layout(height=120 + 22 * len(part), showlegend=False, margin={"l": 190})
+
+
+def _slingshots(result: Result, subject: Subject, frame: pd.DataFrame) -> None:
+    recorded = subject.curves.get("train_loss", [])
+    rows = frame.query("measure == 'loss' and where == 'train'")
+    points = recorded if len(recorded) > len(rows) else list(zip(rows["step"], rows["value"], strict=True))
+    if points:
+        jumps = slingshots([int(s) for s, _ in points], [float(v) for _, v in points])
+        result.metrics["slingshots"] = len(jumps)
+        if jumps:
+            named = ", ".join(f"{s:,}" for s in jumps[:12]) + (" ..." if len(jumps) > 12 else "")
+            result.notes.append(
+                f"The train loss jumps tenfold above its lowest {len(jumps)} times, at steps {named}: slingshots, as "
+                "adaptive optimizers show them late in training, or what a large learning rate does."
+            )
+
+
+def _notes(found: Tracking) -> list[str]:
+    notes = list(found.notes)
+    notes += [left_out(step, reason) for step, reason in found.unreadable.items()]
+    if found.nonfinite:
+        named = ", ".join(f"{s:,}" for s in found.nonfinite[:8]) + (" ..." if len(found.nonfinite) > 8 else "")
+        notes.append(f"The weights hold NaN or infinity at {len(found.nonfinite)} checkpoints, first at steps {named}.")
+    notes += [f"{name} failed: {reason}" for name, reason in found.errors.items()]
+    reasons: dict[str, list[str]] = {}
+    for name, reason in found.skipped.items():
+        reasons.setdefault(reason, []).append(name)
+    notes += [f"Left out: {', '.join(names)}: {reason}." for reason, names in reasons.items()]
+    if len(set(found.frame["step"])) > 1:
+        notes.append(CHANGE_NOTE)
+    return notes

@@ -1,0 +1,226 @@
+"""The analysis `theory`: what the effective theory of representation learning predicts, beside what was trained."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from scipy.stats import spearmanr
+from torch import Tensor
+
+from interp.errors import InterpError, MissingCapability, require_range
+from interp.history.progress import kept_steps, left_out, progress, walk
+from interp.plugins.analysis import Result, analysis
+from interp.report import figures
+from interp.snapshot import Snapshot
+from interp.subject import Subject
+from interp.tasks import ToyAddition
+from interp.training.run import Run
+from probes.effective_theory import effective_flow, grokking_rate, linear_probability
+from probes.parallelograms import equations, ideal, normalised, nullity, operation_of, parallelograms, samples_of
+
+FORCED = 0.95  # RQI from which the linear structure counts as learned, as in the source
+MAX_P = 24  # the probability is drawn for as many symbols; eigenvalues of thousands of larger matrices take minutes
+MEASURES = ("rqi", "predicted_accuracy", "ideal_rqi", "ideal_accuracy", "lambda_3", "accuracy")
+
+
+@analysis(
+    "theory",
+    needs=("task", "answers"),
+    order=31,
+    summary="Effective theory of addition: predicted and measured structure",
+)
+def theory(
+    subject: Subject, *, every: int = 1, draws: int = 2_000, delta: float = 0.01, executor: str | None = None
+) -> Result:
+    """The train set's grokking rate and ideal structure, the flow beside the trained embeddings, and all members of a run.
+
+    For addition that is not reduced (`addition`): elsewhere no representation on a line solves the task.
+
+    Args:
+        every: take every n-th checkpoint, counted back from the last.
+        draws: random train sets per size, for the probability that one forces the linear structure.
+        delta: parallelograms within this distance count.
+        executor: spreads the checkpoints of the members over workers.
+    """
+    require_range("draws", draws, 1)
+    task = subject.require_task()
+    if not isinstance(task, ToyAddition):
+        raise MissingCapability(f"the effective theory is of addition that is not reduced, not of {task.name}")
+    table, samples, trained = operation_of(Snapshot(subject))
+    rate, free = grokking_rate(samples, trained), int(nullity(equations(samples, trained)))
+    found, best = parallelograms(normalised(table), samples, trained, delta), ideal(samples, trained)
+    lr = embedding_rate(subject)
+    right = float(task.correct(subject.logits()).double().mean())
+    result = Result(
+        {
+            "nullity": free, "linear_structure_forced": free == 2, "lambda_3": rate,
+            "predicted_grokking_steps": 1 / (rate * lr) if rate and lr else None, "embedding_lr": lr,
+            "rqi": found.rqi, "ideal_rqi": best.rqi, "accuracy": right, "predicted_accuracy": found.accuracy,
+            "ideal_accuracy": best.accuracy, "train_samples": int(trained.sum()), "samples": len(trained),
+        }
+    )  # fmt: skip
+    if task.p <= MAX_P:
+        _probability(result, task.p, int(trained.sum()), draws)
+    if lr and subject.series is not None and len(subject.series) > 1 and rate:
+        _trajectories(result, subject, kept_steps(subject, every, 60), lr)
+    if subject.members > 1 and subject.origin:
+        _members(result, subject, every, delta, executor)
+    forced = "forces" if free == 2 else f"does not force (nullity {free})"
+    result.headline = (
+        f"the train set {forced} the linear structure; RQI {found.rqi:.2f} of at most {best.rqi:.2f}, accuracy {right:.2f}, "
+        f"predicted {found.accuracy:.2f}, at most {best.accuracy:.2f}"
+    )
+    result.notes.append(
+        "lambda_3 is taken at Z0 of embeddings of mean 0 and variance 1; steps are 1 / (lambda_3 x the embeddings' learning "
+        "rate), of gradient descent on the effective loss: an Adam step is another unit, so the trend counts, not the number."
+    )
+    return result
+
+
+def embedding_rate(subject: Subject) -> float | None:
+    """The learning rate of the embeddings of the run that the subject is from; None where there is no run."""
+    source = Path(subject.origin.get("source", ""))
+    if not (source / "run.json").is_file():
+        return None
+    try:
+        plan = Run(source).plan
+    except InterpError:  # a stranger's run.json
+        return None
+    own: dict[str, Any] = {**plan.optimizer.to_dict(), **plan.members[int(subject.origin.get("member", 0))]}
+    rate = own.get("embedding_lr")
+    return float(own["lr"] if rate is None else rate)
+
+
+def _probability(result: Result, p: int, own: int, draws: int) -> None:
+    total = p * (p + 1) // 2
+    sizes = sorted({round(total * share / 20) for share in range(2, 20)} | {own})
+    rows = []
+    for n in sizes:
+        found = linear_probability(p, n, draws)
+        rows.append((n, n / total, found.value, *found.interval, found.total, found.exact))
+    columns = ["train samples", "train fraction", "probability", "low", "high", "train sets", "exact"]
+    frame = pd.DataFrame(rows, columns=pd.Index(columns))
+    result.tables["probability of linear structure"] = frame
+    figure = figures.lines(
+        {"probability": (frame["train fraction"], frame["probability"])}, markers=True, x_title="train fraction",
+        title=f"Probability that a random train set forces the linear structure (p = {p})", y_title="probability",
+    )  # fmt: skip
+    figure.add_vline(
+        x=own / total, line={"color": figures.GREY, "dash": "dash"}, annotation_text="this train set's size"
+    )
+    result.figures["probability of linear structure"] = figure
+
+
+def _trajectories(result: Result, subject: Subject, steps: list[int], lr: float) -> None:
+    """Normalised embeddings on the principal axis of the end, trained and by the effective flow from the first step."""
+    clouds: dict[int, Tensor] = {}
+    for snapshot in walk(subject, steps, result.notes):
+        table, samples, trained = operation_of(snapshot)
+        if bool(table.isfinite().all()):
+            clouds[snapshot.step] = normalised(table).cpu()
+        else:
+            result.notes.append(left_out(snapshot.step, "the embeddings hold NaN or infinity"))
+    seen = list(clouds)
+    if len(seen) < 2 or not bool(clouds[seen[0]].any()):
+        result.notes.append("No trajectories: they need two steps with finite embeddings, the first not all the same.")
+        return
+    axis = torch.linalg.svd(clouds[seen[-1]], full_matrices=False).Vh[0]
+    samples, trained = samples_of(subject.require_task())
+    times = lr * (torch.tensor(seen, dtype=torch.float64) - seen[0])
+    flow = effective_flow(clouds[seen[0]], samples, trained, times) @ axis
+    figure = figures.lines(
+        {}, title="Embeddings: trained (lines), effective flow (dots)", x_title="step", y_title="normalised embedding"
+    )
+    for k in range(samples.n_symbols):
+        color = figures.PALETTE[k % len(figures.PALETTE)]
+        own = [float(clouds[s][k] @ axis) for s in seen]
+        figure.add_scatter(x=seen, y=own, name=str(k), mode="lines", line={"color": color})
+        figure.add_scatter(
+            x=seen,
+            y=flow[:, k].numpy(),
+            name=f"{k}, theory",
+            mode="lines",
+            line={"color": color, "dash": "dot"},
+            showlegend=False,
+        )
+    result.figures["trajectories"] = figure.update_layout(height=440)
+
+
+def member_table(
+    run: Run,
+    every: int = 1,
+    delta: float = 0.01,
+    executor: str | None = None,
+    *,
+    device: str = "auto",
+    dtype: torch.dtype = torch.float64,
+) -> pd.DataFrame:
+    """One row per member: train samples, lambda_3, predicted and measured steps to the linear structure, RQI and accuracies.
+
+    ``grokked_at`` is the first checkpoint with an RQI above 0.95 (NaN: none), ``predicted_steps`` is ``1 / (lambda_3 lr)``
+    (infinite where the train set forces no line).
+    """
+    options = {"rqi": {"delta": delta}, "predicted_accuracy": {"delta": delta}}
+    frame = progress(run, MEASURES, options=options, every=every, executor=executor, device=device, dtype=dtype)
+    if frame.empty:
+        raise InterpError("no checkpoint of the run could be measured")
+    last: dict[int, dict[str, float]] = {}
+    grokked: dict[int, int] = {}
+    for row in frame.to_dict("records"):
+        if row["where"] in ("", "all", "normalised"):
+            last.setdefault(row["member"], {})[row["measure"]] = row["value"]
+        if row["measure"] == "rqi" and row["value"] > FORCED:
+            grokked.setdefault(row["member"], row["step"])
+    table = pd.DataFrame.from_dict(last, orient="index").rename_axis("member")
+    table["grokked_at"] = [grokked.get(m, math.nan) for m in table.index]
+    rates = [embedding_rate(run.subject(int(m))) for m in table.index]
+    table["predicted_steps"] = [
+        math.nan if lr is None else 1 / (rate * lr) if rate * lr else math.inf
+        for rate, lr in zip(table["lambda_3"], rates, strict=True)
+    ]
+    trained = [samples_of(run.plan.task.of_member(run.plan.members[int(m)]))[1] for m in table.index]
+    table["train_fraction"] = [float(t.double().mean()) for t in trained]
+    return table.reset_index()
+
+
+def _members(result: Result, subject: Subject, every: int, delta: float, executor: str | None) -> None:
+    table = member_table(
+        Run(subject.origin["source"]), every, delta, executor, device=str(subject.model.device), dtype=subject.precision
+    )
+    result.tables["members"] = table
+    for real, predicted, most, title in (
+        ("accuracy", "predicted_accuracy", "ideal_accuracy", "Accuracy"), ("rqi", "ideal_rqi", None, "RQI")
+    ):  # fmt: skip
+        figure = figures.scatter(
+            table[predicted], table[real], labels=[f"member {m}" for m in table["member"]], square=True,
+            title=f"{title}: trained against {predicted.replace('_', ' ')}", x_title=predicted.replace("_", " "), y_title=real,
+        )  # fmt: skip
+        result.figures[f"{title.lower()} by member"] = figure.add_scatter(
+            x=[0, 1], y=[0, 1], mode="lines", line={"color": figures.GREY, "dash": "dot"}, showlegend=False
+        )
+        if most is not None:
+            gaps = table[real].to_numpy(float) - table[predicted].to_numpy(float)
+            result.metrics["mean_gap_of_predicted_accuracy"] = float(np.abs(gaps).mean())
+    fits = table.query("grokked_at == grokked_at and lambda_3 > 0")
+    result.metrics |= {
+        "members": len(table),
+        "members_with_linear_structure": len(table.query("grokked_at == grokked_at")),
+    }
+    if len(fits) >= 3:
+        order = float(spearmanr(fits["grokked_at"], fits["predicted_steps"])[0])  # pyright: ignore[reportArgumentType]
+        result.metrics["rank_correlation_of_steps"] = order if math.isfinite(order) else None
+        result.figures["steps by member"] = figures.scatter(
+            fits["predicted_steps"], fits["grokked_at"], labels=[f"member {m}" for m in fits["member"]],
+            colors=fits["train_fraction"], title=f"Steps to RQI above {FORCED}: measured against 1 / (lambda_3 lr)",
+            x_title="1 / (lambda_3 lr)", y_title="measured steps",
+        )  # fmt: skip
+    over = table.query("rqi > ideal_rqi + 1e-9")
+    if len(over):
+        result.notes.append(
+            f"{len(over)} of {len(table)} members have more parallelograms than their train set explains."
+        )

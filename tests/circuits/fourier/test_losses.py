@@ -1,0 +1,184 @@
+"""Restricted and excluded loss against dense projections, and on networks written by hand."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from circuits import excluded_loss, restricted_loss
+from circuits.fourier import losses as frequencies
+from circuits.fourier.definitions import Table, project
+from interp import GroupComposition, HookedMLP, InterpError, MLPConfig, ModularArithmetic, Subject
+from interp.errors import MissingCapability
+from tests.interp.tasks.test_groups import symmetric
+from tests.models import P, subject
+from tests.probes.test_analyses import TASKS, written
+
+A, B = torch.cartesian_prod(torch.arange(P), torch.arange(P)).T
+
+
+def span(*columns: Tensor) -> Tensor:
+    """Orthonormal columns of the span."""
+    return torch.linalg.qr(torch.stack([c.double() for c in columns], 1))[0]
+
+
+def wave(argument: Tensor, k: int) -> list[Tensor]:
+    angle = 2 * math.pi * k * argument.double() / P
+    return [torch.cos(angle), torch.sin(angle)]
+
+
+def mean_loss(logits: Tensor) -> float:
+    return torch.nn.functional.cross_entropy(logits, (A + B) % P).item()
+
+
+def clean_logits(name: str) -> Tensor:
+    one = subject(name)
+    task = one.require_task()
+    return task.read(one.model(task.inputs)).detach()
+
+
+@pytest.mark.parametrize("name", ["plain", "deep", "no mlp"])
+@pytest.mark.parametrize("keys", [[2], [1, 3]])
+def test_nanda2d_by_dense_projection(name: str, keys: list[int]) -> None:
+    """Every output projected on cos and sin of w_k (a + b), the mean kept in both."""
+    logits = clean_logits(name)
+    modes = span(*[w for k in keys for w in wave(A + B, k)])
+    part = modes @ (modes.T @ logits)
+    one = subject(name)
+    assert restricted_loss(one, keys).all == pytest.approx(mean_loss(logits.mean(0) + part))
+    assert excluded_loss(one, keys).all == pytest.approx(mean_loss(logits - part))
+
+
+@pytest.mark.parametrize("keys", [[2], [1, 3]])
+def test_logit_by_dense_projection(keys: list[int]) -> None:
+    """One coefficient per frequency over inputs and outputs together, nothing else kept."""
+    logits = clean_logits("plain")
+    part = torch.zeros_like(logits)
+    for k in keys:
+        cube = torch.cos(2 * math.pi * k * ((A + B)[:, None] - torch.arange(P)).double() / P)
+        part += (logits * cube).sum() / cube.pow(2).sum() * cube
+    one = subject("plain")
+    assert restricted_loss(one, keys, "logit").all == pytest.approx(mean_loss(part))
+    assert excluded_loss(one, keys, "logit").all == pytest.approx(mean_loss(logits - part))
+
+
+@pytest.mark.parametrize("name", ["plain", "layer norm", "deep"])
+def test_hidden_by_a_hook(name: str) -> None:
+    """The last hidden layer replaced by its projection in a real forward pass, everything else left to the network."""
+    one, keys = subject(name), [1, 2]
+    task = one.require_task()
+    site = [n for n in one.model.hook_dict if n.endswith("hook_post")][-1]
+    modes = span(*[w for k in keys for argument in (A, B, A + B) for w in wave(argument, k)])
+
+    def replaced(keep: bool) -> Tensor:
+        def hook(x: Tensor, hook: object) -> Tensor:
+            values = x[:, -1] if x.ndim == 3 else x
+            part = modes @ (modes.T @ values)
+            new = values.mean(0) + part if keep else values - part
+            return torch.cat([x[:, :-1], new[:, None]], 1) if x.ndim == 3 else new
+
+        with torch.no_grad(), one.model.hooks([(site, hook)]):
+            return task.read(one.model(task.inputs))
+
+    assert restricted_loss(one, keys, "hidden").all == pytest.approx(mean_loss(replaced(True)))
+    assert excluded_loss(one, keys, "hidden").all == pytest.approx(mean_loss(replaced(False)))
+
+
+@pytest.mark.parametrize("name", sorted(TASKS))
+def test_on_written_networks_the_keys_are_everything(name: str) -> None:
+    """Keeping the keys keeps the loss, removing them leaves log n, in every definition and for every operation."""
+    one = written(TASKS[name], [1, 2, 5])
+    table = Table(one)
+    clean = table.score(table.logits)
+    for definition in ("nanda2d", "logit"):
+        kept, removed = restricted_loss(one, None, definition), excluded_loss(one, None, definition)
+        assert kept.all == pytest.approx(clean.all, abs=1e-9)
+        assert kept.correct == clean.correct == clean.total
+        assert removed.all > math.log(table.n) - 0.2
+        assert removed.correct <= clean.total / 4
+    other = [k for k in range(1, table.n // 2 + 1) if k not in (1, 2, 5)]
+    assert excluded_loss(one, other).all == pytest.approx(clean.all, abs=1e-9)
+
+
+def test_train_and_test_make_the_whole() -> None:
+    """The mean over everything is the weighted mean of both parts."""
+    one = subject("plain")
+    loss, n = excluded_loss(one, [1]), len(one.require_task().train_indices)
+    assert loss.all == pytest.approx((n * loss.train + (49 - n) * loss.test) / 49)
+
+
+@pytest.mark.parametrize("name", ["plain", "per operand", "shared sum"])
+def test_a_frequency_taken_out_of_the_embedding(name: str) -> None:
+    """The rows of the symbols lose the frequency and nothing else; = keeps its row; the model itself is not touched."""
+    one = subject(name)
+    before = one.model.W_E.clone()
+    model = frequencies.without_in_embedding(one, [2])
+    stacked = model.W_E if model.W_E.ndim == 3 else model.W_E[None]
+    old = before if before.ndim == 3 else before[None]
+    power = torch.fft.rfft(stacked[:, :P], dim=1).abs().detach().numpy()
+    assert power[:, 2].max() < 1e-9
+    np.testing.assert_allclose(power[:, [0, 1, 3]], torch.fft.rfft(old[:, :P], dim=1).abs()[:, [0, 1, 3]].detach())
+    assert torch.equal(stacked[:, P:], old[:, P:])
+    assert torch.equal(one.model.W_E, before)
+
+
+@pytest.mark.parametrize("name", ["add", "multiply", "renamed group"])
+def test_removing_keys_destroys_and_removing_others_does_not(name: str) -> None:
+    """In embedding, neurons and logits of a written network."""
+    one = written(TASKS[name], [1, 2])
+    sets = frequencies.remove_everywhere(Table(one), [1, 2], n_random=3)
+    clean = Table(one).score(Table(one).logits)
+    for where in ("embedding", "logits"):
+        part = sets[sets["where"] == where]
+        assert (part[part["removed"] == "key"]["loss"] > clean.all + 0.5).all()
+        np.testing.assert_allclose(part[part["removed"] == "random"]["loss"], clean.all, atol=1e-9)
+    assert len(sets) == 3 * (1 + 3)
+
+
+def test_by_frequency_is_the_loss_of_each() -> None:
+    """A row per frequency, equal to the single calls."""
+    one = subject("plain")
+    frame = frequencies.by_frequency(Table(one))
+    for row in frame.to_dict("records"):
+        k = int(row["frequency"])
+        assert row["loss_without"] == pytest.approx(excluded_loss(one, [k]).all)
+        assert row["loss_alone"] == pytest.approx(restricted_loss(one, [k]).all)
+
+
+def test_refusals() -> None:
+    """Frequencies that do not exist, definitions that do not, networks and groups that have none."""
+    one = subject("plain")
+    with pytest.raises(InterpError, match=r"1 to 3; got \[4, 0\]"):
+        restricted_loss(one, [4, 2, 0])
+    with pytest.raises(InterpError, match="nanda2d, logit, hidden"):
+        restricted_loss(one, [1], "fourier")  # type: ignore[arg-type]
+    with pytest.raises(InterpError, match="no hidden units"):
+        restricted_loss(subject("no mlp"), [1], "hidden")
+    model = HookedMLP(MLPConfig((8,), 6, d_vocab=6, d_embed=4)).init_weights(0)
+    with pytest.raises(MissingCapability, match="not abelian"):
+        restricted_loss(Subject("S_3", model, GroupComposition(symmetric(3), 0.5).fit(model)))
+
+
+@pytest.mark.parametrize("definition", ["nanda2d", "logit", "hidden"])
+@pytest.mark.parametrize("operation", ["add", "multiply"])
+def test_a_constant_in_all_logits_moves_no_loss(operation: str, definition: str) -> None:
+    """In no definition, and not where an answer lies outside the group."""
+    losses = []
+    for shift in (0.0, 50.0):
+        one = subject("shared concat")
+        with torch.no_grad():
+            one.model.unembed.b_U.add_(shift)  # type: ignore[union-attr]
+        one.task = ModularArithmetic(P, operation, 0.4).fit(one.model)
+        losses.append([f(one, [1], definition).all for f in (restricted_loss, excluded_loss)])  # type: ignore[arg-type]
+    assert losses[1] == pytest.approx(losses[0])
+
+
+def test_removing_nothing_changes_nothing_in_any_precision() -> None:
+    """Logits and hidden layer are computed in one dtype."""
+    one = subject("plain").cast(torch.bfloat16)
+    table = Table(one)
+    assert project(table, [], "hidden", keep=False).all == pytest.approx(table.score(table.logits).all, rel=1e-12)

@@ -1,0 +1,249 @@
+"""Comparison: what paths stand for, what names tell apart, and analyses that fail alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+import interp
+from interp import CPPNConfig, HookedCPPN, InterpError, Subject
+from interp._util.registry import Plugin
+from interp.errors import UnknownName, UnreadableFile
+from interp.plugins.analysis import Analysis, Result, analysis
+from interp.report.comparison import MAX_SUBJECTS, compare, expand
+from interp.tasks import ImageTask
+from interp.training.run import train
+from tests.interp.picbreeder.genomes import small, written
+from tests.models import subject
+
+
+def picture(folder: Path) -> Path:
+    path = folder / "target.png"
+    Image.linear_gradient("L").resize((8, 8)).save(path)
+    return path
+
+
+def trained(folder: Path, out: Path, members: list[dict[str, float]], **settings: object) -> Path:
+    task = ImageTask(str(picture(folder)), size=8)
+    config = CPPNConfig("1;cache:1,sin:2")
+    return train(task, config, members=members, out=out, steps=2, device="cpu", **settings).path
+
+
+def cppn(name: str, seed: int = 0) -> Subject:
+    return Subject(name, HookedCPPN(CPPNConfig("2;gaussian:2,sin:1")).double().init_weights(seed, 2.0))
+
+
+@pytest.fixture
+def register(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Let the analyses given be the only ones."""
+
+    def only(*given: Analysis) -> None:
+        monkeypatch.setattr(
+            "interp.plugins.analysis.load_group", lambda _: {a.name: Plugin(a.name, "t", value=a) for a in given}
+        )
+
+    return only
+
+
+def counting(name: str = "counting", compared: Callable[[Mapping[str, Result]], object] | None = None) -> Analysis:
+    """An analysis that finds the number of parameters; ``compared`` is what it says of several."""
+
+    @analysis(name, needs=("weights",), summary="Counts.")
+    def count(subject: Subject) -> Result:
+        return Result(metrics={"parameters": sum(p.numel() for p in subject.model.parameters())})
+
+    if compared is not None:
+        count.compares(compared)  # pyright: ignore[reportArgumentType]
+    return count
+
+
+def test_a_run_is_its_members(tmp_path: Path) -> None:
+    """Each under the name of what it has for its own, with its own weights; the seed that all share is left out."""
+    run = trained(tmp_path, tmp_path / "toy", [{"weight_decay": w, "seed": 3, "data_seed": 3} for w in (0.0, 0.5)])
+    found = expand([run], device="cpu")
+    assert list(found) == ["toy weight_decay=0.0", "toy weight_decay=0.5"]
+    for i, (name, one) in enumerate(found.items()):
+        assert one.name == name
+        own = interp.load(run, member=i, device="cpu").model
+        for a, b in zip(one.model.parameters(), own.parameters(), strict=True):
+            assert torch.equal(a, b)
+    first, second = (next(iter(s.model.parameters())) for s in found.values())
+    assert not torch.equal(first, second)
+
+
+def test_names_carry_all_that_differs(tmp_path: Path) -> None:
+    """Two settings that vary, and not the third."""
+    members = [{"lr": a, "weight_decay": 0.1, "seed": s, "data_seed": s} for a in (0.1, 0.2) for s in (0, 1)]
+    run = trained(tmp_path, tmp_path / "toy", members)
+    assert list(expand([run])) == [f"toy lr={a} seed={s}" for a in (0.1, 0.2) for s in (0, 1)]
+
+
+def test_a_folder_of_runs(tmp_path: Path) -> None:
+    """In the order of their names, each with its own members; other folders and files beside them are left alone."""
+    for name in ("width-2", "width-1"):
+        trained(tmp_path, tmp_path / "runs" / name, [{"seed": 0}, {"seed": 1}])
+    (tmp_path / "runs" / "notes").mkdir()
+    (tmp_path / "runs" / "notes.txt").write_text("mine")
+    found = list(expand([tmp_path / "runs"]))
+    assert found == [f"runs/width-{w} seed={s}" for w in (1, 2) for s in (0, 1)]
+
+
+def test_a_genome_and_duplicates(tmp_path: Path) -> None:
+    """The same file twice, and files of one name in two folders, are told apart by a number; the order is the given."""
+    (tmp_path / "other").mkdir()
+    one, two = written(tmp_path, small().xml()), written(tmp_path / "other", small().xml())
+    found = expand([one, two, one])
+    assert list(found) == ["genome.xml", "genome.xml (2)", "genome.xml (3)"]
+    assert [s.name for s in found.values()] == list(found)
+    assert all(s.genome is not None for s in found.values())
+
+
+def test_a_trailing_slash_or_dot_is_the_same_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A network has a name even where the path's last part is none."""
+    run = trained(tmp_path, tmp_path / "toy", [{"seed": 0}])
+    monkeypatch.chdir(run)
+    assert all(name.strip() for name in expand([Path(".")]))
+    assert list(expand([f"{run}/"])) == ["toy"]
+
+
+def test_what_is_no_checkpoint(tmp_path: Path) -> None:
+    """A missing path, an empty folder, and a run whose list of members is damaged."""
+    with pytest.raises(UnreadableFile, match="no file"):
+        expand([tmp_path / "gone"])
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InterpError, match="empty"):
+        expand([tmp_path / "empty"])
+    run = trained(tmp_path, tmp_path / "toy", [{"seed": 0}])
+    plan = json.loads((run / "run.json").read_text())
+    for members in ("all", [1, 2], {"a": 1}):
+        (run / "run.json").write_text(json.dumps({**plan, "members": members}))
+        with pytest.raises(UnreadableFile, match=r"run\.json"):
+            expand([run])
+    for text in ("[]", "null", "3", '"text"', "{"):
+        (run / "run.json").write_text(text)
+        with pytest.raises(InterpError):
+            expand([run])
+
+
+def test_too_many(tmp_path: Path) -> None:
+    path = written(tmp_path, small().xml())
+    assert len(expand([path] * MAX_SUBJECTS)) == MAX_SUBJECTS
+    with pytest.raises(InterpError, match=f"more than {MAX_SUBJECTS} networks"):
+        expand([path] * (MAX_SUBJECTS + 1))
+
+
+def test_fewer_than_two() -> None:
+    for given in ({}, {"a": cppn("a")}, [cppn("a"), cppn("a", 1)]):
+        with pytest.raises(InterpError, match="two networks or more"):
+            compare(given)
+
+
+def test_nothing_in_common(register: Callable[..., None]) -> None:
+    """No analysis applies to two of them: an error that says where to look."""
+
+    @analysis("pictures", needs=("image",), summary="Of images.")
+    def pictures(subject: Subject) -> Result:
+        return Result()
+
+    register(pictures)
+    with pytest.raises(InterpError, match="no analysis applies to two of a, shared concat"):
+        compare([cppn("a"), subject("shared concat")])
+    with pytest.raises(UnknownName, match="did you mean 'pictures'"):
+        compare([cppn("a"), cppn("b")], only=["picture"])
+
+
+def test_what_applies_to_one_alone_is_left_out(register: Callable[..., None]) -> None:
+    """By default; asked for by name, it runs where it can and is skipped elsewhere, and is not compared."""
+    image = replace(counting("image"), needs=("image",))
+    image.compares(lambda results: Result(headline="never"))
+    register(image, counting("all"))
+    networks = [cppn("a"), subject("shared concat")]
+    assert set(compare(networks).outcomes["a"]) == {"all"}
+    found = compare(networks, only=["image"])
+    assert [found.outcomes[n]["image"].status for n in found.subjects] == ["ok", "skipped"]
+    assert found.together == {}
+
+
+@pytest.mark.parametrize("error", [ValueError("[red]bad"), SystemExit(3), KeyError("x"), RecursionError()])
+def test_a_comparison_that_raises_is_alone(register: Callable[..., None], error: BaseException) -> None:
+    """The others' results stay, and the reason is kept."""
+
+    def breaks(results: Mapping[str, Result]) -> Result:
+        raise error
+
+    register(counting("broken", breaks), counting("whole", lambda r: Result(headline=" and ".join(r))))
+    found = compare([cppn("a"), cppn("b")])
+    assert found.failed["broken"].startswith(f"{type(error).__name__}: ")
+    assert list(found.together) == ["whole"]
+    assert found.together["whole"].headline == "a and b"
+    assert all(o["broken"].status == "ok" for o in found.outcomes.values())
+
+
+def test_a_comparison_that_returns_no_result(register: Callable[..., None]) -> None:
+    """What a report could not show is a failure of that comparison, not of the report."""
+    register(counting("none", lambda r: None), counting("table", lambda r: Result(tables={"x": [1]})))
+    found = compare([cppn("a"), cppn("b")])
+    assert set(found.failed) == {"none", "table"}
+    assert all(reason.startswith("TypeError") for reason in found.failed.values())
+
+
+def test_an_analysis_that_raises_for_one(register: Callable[..., None]) -> None:
+    """Of three, two are compared, in their order."""
+
+    @analysis("picky", needs=("weights",), summary="Fails for b.")
+    def picky(subject: Subject) -> Result:
+        if subject.name == "b":
+            raise ValueError("not b")
+        return Result(metrics={"n": 1})
+
+    picky.compares(lambda results: Result(headline=",".join(results)))
+    register(picky)
+    found = compare({n: cppn(n) for n in ("c", "b", "a")})
+    assert found.together["picky"].headline == "c,a"
+    assert found.outcomes["b"]["picky"].status == "failed"
+
+
+def test_scores(register: Callable[..., None]) -> None:
+    """A row for each analysis and metric, a column for each subject, empty where one has none."""
+
+    @analysis("some", needs=("weights",), summary="Some.")
+    def some(subject: Subject) -> Result:
+        return Result(metrics={"both": 1234, **({"own": None} if subject.name == "a" else {"late": 0.5})})
+
+    register(some, counting())
+    scores = compare([cppn("a"), cppn("b")], only=["some", "counting"]).scores
+    expected = pd.DataFrame(
+        [["some", "both", "1,234", "1,234"], ["some", "own", "n/a", ""], ["some", "late", "", "0.5"],
+         ["counting", "parameters", "30", "30"]], columns=["analysis", "metric", "a", "b"],
+    )  # fmt: skip
+    rows = {tuple(r) for r in scores.itertuples(index=False)}
+    assert rows == {tuple(r) for r in expected.itertuples(index=False)}
+    assert list(scores.columns) == ["analysis", "metric", "a", "b"]
+
+
+def test_progress_names_subject_and_analysis(register: Callable[..., None]) -> None:
+    register(counting())
+    told: list[str] = []
+    compare([cppn("a"), cppn("b")], progress=told.append)
+    assert told == ["a: counting", "b: counting"]
+
+
+@pytest.mark.parametrize("name", ["metric", "analysis"])
+def test_scores_of_a_network_of_any_name(register: Callable[..., None], name: str) -> None:
+    """A folder may be called as a column is: the names of analyses and metrics stay, and its own values are there."""
+    register(counting())
+    (row,) = compare([cppn(name), cppn("b")]).scores.to_numpy().tolist()
+    assert row == ["counting", "parameters", "30", "30"]
+
+
+def test_names_carry_the_seed_of_the_data(tmp_path: Path) -> None:
+    """Where it alone differs, it is what tells members apart."""
+    run = trained(tmp_path, tmp_path / "toy", [{"seed": 0, "data_seed": s} for s in (0, 1)])
+    assert list(expand([run])) == ["toy data_seed=0", "toy data_seed=1"]
