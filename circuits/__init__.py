@@ -2,53 +2,83 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING
 
-_EXPORTS = {
-    **dict.fromkeys(
-        ("Ablate", "Patch", "Freeze", "Scale", "Add", "Keep", "Remove"),
-        "circuits.interventions.kinds",
-    ),
-    **dict.fromkeys(("Zero", "Mean", "Resample", "Fixed"), "circuits.interventions.values"),
-    "applied": "circuits.interventions.apply",
-    "freeze": "circuits.interventions.apply",
-    "ablate": "circuits.experiments.ablation",
-    "patch": "circuits.experiments.patching",
-    "path_patch": "circuits.experiments.path_patching",
-    "attribute": "circuits.experiments.attribution",
-    "discover": "circuits.discovery.discover",
-    "Experiment": "circuits.experiments.record",
-    "Outcome": "circuits.experiments.record",
-    "intervene": "circuits.experiments.record",
-    "necessity": "circuits.discovery.over_training",
-    "necessary_from": "circuits.discovery.over_training",
-    "LogitDiff": "circuits.metrics",
-    "single_entries": "circuits.weight_sweeps.directions",
-    "random_directions": "circuits.weight_sweeps.directions",
-    "sweep": "circuits.weight_sweeps.image_sweep",
-    "matched_steps": "circuits.weight_sweeps.image_sweep",
-    "loss_sweep": "circuits.weight_sweeps.loss_sweep",
-    "reduce": "circuits.compression.low_rank",
-    "rank_curve": "circuits.compression.low_rank",
-    "project": "circuits.compression.projection",
-    "component_curve": "circuits.compression.projection",
-    "prune": "circuits.compression.prune",
-    "drop_links": "circuits.compression.prune",
-    "restricted_loss": "circuits.fourier.losses",
-    "excluded_loss": "circuits.fourier.losses",
-}
-MODULES = (
-    "ablation", "apply", "attribution", "components", "directions", "discovery", "effects", "experiments", "frequencies",
-    "interventions", "low_rank", "metrics", "modes", "necessity", "nulls", "patching", "paths", "projection", "pruning",
-    "reduction", "rendering", "scores", "search", "sweep_scores", "sweeps", "values",
-)  # fmt: skip
-__all__ = sorted(_EXPORTS)
+from interp._util.door import lazy_exports
 
-
-def __getattr__(name: str) -> Any:
-    if name in _EXPORTS:
-        return getattr(import_module(_EXPORTS[name]), name)
-    if name in MODULES:
-        return import_module(f"circuits.{name}")
-    raise AttributeError(f"module 'circuits' has no attribute {name!r}")
+if TYPE_CHECKING:
+    from circuits import bisection as bisection
+    from circuits import compression as compression
+    from circuits import discovery as discovery
+    from circuits import experiments as experiments
+    from circuits import fourier as fourier
+    from circuits import interventions as interventions
+    from circuits import metrics as metrics
+    from circuits import weight_sweeps as weight_sweeps
+    from circuits.compression.low_rank import Reduced as Reduced
+    from circuits.compression.low_rank import rank_curve as rank_curve
+    from circuits.compression.low_rank import reduce as reduce
+    from circuits.compression.projection import component_curve as component_curve
+    from circuits.compression.projection import project as project
+    from circuits.compression.prune import prune as prune
+    from circuits.compression.prune_by_task import Compacted as Compacted
+    from circuits.compression.prune_image import Pruned as Pruned
+    from circuits.compression.prune_image import drop_links as drop_links
+    from circuits.discovery.discover import Circuit as Circuit
+    from circuits.discovery.discover import NothingToDo as NothingToDo
+    from circuits.discovery.discover import discover as discover
+    from circuits.discovery.over_training import necessary_from as necessary_from
+    from circuits.discovery.over_training import necessity as necessity
+    from circuits.experiments.ablation import ablate as ablate
+    from circuits.experiments.attribution import attribute as attribute
+    from circuits.experiments.intervene import intervene as intervene
+    from circuits.experiments.patching import Patching as Patching
+    from circuits.experiments.patching import patch as patch
+    from circuits.experiments.path_patching import PathEffect as PathEffect
+    from circuits.experiments.path_patching import path_patch as path_patch
+    from circuits.experiments.record import Experiment as Experiment
+    from circuits.experiments.record import Outcome as Outcome
+    from circuits.fourier.losses import by_frequency as by_frequency
+    from circuits.fourier.losses import excluded_loss as excluded_loss
+    from circuits.fourier.losses import restricted_loss as restricted_loss
+    from circuits.interventions.apply import NoEffect as NoEffect
+    from circuits.interventions.apply import Record as Record
+    from circuits.interventions.apply import applied as applied
+    from circuits.interventions.apply import freeze as freeze
+    from circuits.interventions.kinds import Ablate as Ablate
+    from circuits.interventions.kinds import Add as Add
+    from circuits.interventions.kinds import Freeze as Freeze
+    from circuits.interventions.kinds import Intervention as Intervention
+    from circuits.interventions.kinds import Keep as Keep
+    from circuits.interventions.kinds import Patch as Patch
+    from circuits.interventions.kinds import Remove as Remove
+    from circuits.interventions.kinds import Scale as Scale
+    from circuits.interventions.values import Fixed as Fixed
+    from circuits.interventions.values import Mean as Mean
+    from circuits.interventions.values import Resample as Resample
+    from circuits.interventions.values import Value as Value
+    from circuits.interventions.values import Zero as Zero
+    from circuits.metrics import LogitDiff as LogitDiff
+    from circuits.metrics import Metric as Metric
+    from circuits.weight_sweeps.directions import Direction as Direction
+    from circuits.weight_sweeps.directions import random_directions as random_directions
+    from circuits.weight_sweeps.directions import single_entries as single_entries
+    from circuits.weight_sweeps.image_sweep import Sweep as Sweep
+    from circuits.weight_sweeps.image_sweep import matched_steps as matched_steps
+    from circuits.weight_sweeps.image_sweep import sweep as sweep
+    from circuits.weight_sweeps.loss_sweep import loss_sweep as loss_sweep
+    from probes.basis import Basis as Basis
+else:
+    _MOVED = {
+        "ablation": "circuits.experiments.ablation", "apply": "circuits.interventions.apply",
+        "attribution": "circuits.experiments.attribution", "components": "circuits.engine.components",
+        "directions": "circuits.weight_sweeps.directions", "effects": "circuits.engine.effects",
+        "frequencies": "circuits.fourier.losses", "low_rank": "circuits.compression.low_rank",
+        "modes": "circuits.fourier.definitions", "nulls": "circuits.weight_sweeps.null_models",
+        "patching": "circuits.experiments.patching", "paths": "circuits.experiments.path_patching",
+        "projection": "circuits.compression.projection", "pruning": "circuits.compression.prune",
+        "reduction": "circuits.compression.image_curves", "rendering": "circuits.weight_sweeps.render",
+        "search": "circuits.discovery.search", "sweep_scores": "circuits.weight_sweeps.change_measures",
+        "sweeps": "circuits.weight_sweeps.image_sweep", "values": "circuits.interventions.values",
+    }  # fmt: skip
+    __getattr__, __dir__, __all__ = lazy_exports(__name__, _MOVED)

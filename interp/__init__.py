@@ -5,63 +5,76 @@ Names are imported on first use, so that ``import interp`` (and ``interp --help`
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING
 
-__version__ = "0.1.0"
+from interp._util.door import lazy_exports
 
-_EXPORTS = {
-    "load": "interp.checkpoints",
-    "inspect": "interp.checkpoints",
-    "save": "interp.checkpoints",
-    "CheckpointSeries": "interp.series",
-    "Subject": "interp.subject",
-    "capture": "interp.activations.capture",
-    "Site": "interp.sites",
-    "resolve_sites": "interp.sites",
-    "analyze": "interp.plugins.analysis",
-    "compare": "interp.report.comparison",
-    "Result": "interp.plugins.result",
-    "InterpError": "interp.errors",
-    "HookedTransformer": "interp.hooked",
-    "TransformerConfig": "interp.hooked",
-    "HookedMLP": "interp.hooked",
-    "MLPConfig": "interp.hooked",
-    "HookedLSTM": "interp.hooked",
-    "LSTMConfig": "interp.hooked",
-    "HookedCPPN": "interp.hooked",
-    "CPPNConfig": "interp.hooked",
-    "wrap": "interp.hooked",
-    "Picture": "interp.pictures",
-    "ModularArithmetic": "interp.tasks",
-    "GroupComposition": "interp.tasks",
-    "ToyAddition": "interp.tasks",
-    "SparseParity": "interp.tasks",
-    "GridDirections": "interp.tasks",
-    "ImageTask": "interp.tasks",
-    "Digits": "interp.tasks",
-    "Reviews": "interp.tasks",
-    "Examples": "interp.tasks",
-    "make_task": "interp.tasks",
-    "train": "interp.training",
-    "resume": "interp.training",
-    "Run": "interp.training",
-    "Optimizer": "interp.training",
-    "every": "interp.training",
-    "log_spaced": "interp.training",
-    "grid": "interp.training",
-    "seeds": "interp.training",
-}
-__all__ = sorted([*_EXPORTS, "__version__"])
-
-
-def __getattr__(name: str) -> Any:
-    if name == "picbreeder":
-        return import_module("interp.picbreeder")
-    if name not in _EXPORTS:
-        raise AttributeError(f"module 'interp' has no attribute {name!r}")
-    return getattr(import_module(_EXPORTS[name]), name)
-
-
-def __dir__() -> list[str]:
-    return __all__
+if TYPE_CHECKING:
+    from interp import activations as activations
+    from interp import errors as errors
+    from interp import hooked as hooked
+    from interp import picbreeder as picbreeder
+    from interp import report as report
+    from interp import tasks as tasks
+    from interp import training as training
+    from interp._util.versions import __version__ as __version__
+    from interp.activations import reducers as reducers
+    from interp.activations.capture import Activations as Activations
+    from interp.activations.capture import capture as capture
+    from interp.checkpoints import inspect as inspect
+    from interp.checkpoints import load as load
+    from interp.checkpoints import save as save
+    from interp.errors import InterpError as InterpError
+    from interp.errors import MissingCapability as MissingCapability
+    from interp.errors import TaskMismatch as TaskMismatch
+    from interp.errors import UnknownLayout as UnknownLayout
+    from interp.errors import UnknownName as UnknownName
+    from interp.errors import UnknownSite as UnknownSite
+    from interp.errors import UnreadableFile as UnreadableFile
+    from interp.hooked import Config as Config
+    from interp.hooked import CPPNConfig as CPPNConfig
+    from interp.hooked import HookedCPPN as HookedCPPN
+    from interp.hooked import HookedLSTM as HookedLSTM
+    from interp.hooked import HookedMLP as HookedMLP
+    from interp.hooked import HookedModel as HookedModel
+    from interp.hooked import HookedTransformer as HookedTransformer
+    from interp.hooked import LSTMConfig as LSTMConfig
+    from interp.hooked import MLPConfig as MLPConfig
+    from interp.hooked import TransformerConfig as TransformerConfig
+    from interp.hooked import wrap as wrap
+    from interp.pictures import Picture as Picture
+    from interp.plugins.analysis import Outcomes as Outcomes
+    from interp.plugins.analysis import analysis as analysis
+    from interp.plugins.analysis import analyze as analyze
+    from interp.plugins.measure import measure as measure
+    from interp.plugins.result import Result as Result
+    from interp.report.comparison import compare as compare
+    from interp.scores import Scores as Scores
+    from interp.scores import score as score
+    from interp.series import CheckpointSeries as CheckpointSeries
+    from interp.sites import Site as Site
+    from interp.sites import resolve_sites as resolve_sites
+    from interp.snapshot import Snapshot as Snapshot
+    from interp.subject import Subject as Subject
+    from interp.tasks import Digits as Digits
+    from interp.tasks import Examples as Examples
+    from interp.tasks import GridDirections as GridDirections
+    from interp.tasks import GroupComposition as GroupComposition
+    from interp.tasks import ImageTask as ImageTask
+    from interp.tasks import ModularArithmetic as ModularArithmetic
+    from interp.tasks import Reviews as Reviews
+    from interp.tasks import SparseParity as SparseParity
+    from interp.tasks import Task as Task
+    from interp.tasks import ToyAddition as ToyAddition
+    from interp.tasks import make_task as make_task
+    from interp.training import Optimizer as Optimizer
+    from interp.training import Run as Run
+    from interp.training import RunInterrupted as RunInterrupted
+    from interp.training import every as every
+    from interp.training import grid as grid
+    from interp.training import log_spaced as log_spaced
+    from interp.training import resume as resume
+    from interp.training import seeds as seeds
+    from interp.training import train as train
+else:
+    __getattr__, __dir__, __all__ = lazy_exports(__name__)

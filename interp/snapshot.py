@@ -13,7 +13,7 @@ from interp.activations.capture import Activations, capture
 from interp.errors import InterpError, MissingCapability
 from interp.hooked import HookedModel
 from interp.sites import hidden_sites
-from interp.subject import Subject, reading
+from interp.subject import Subject, at_readout
 from interp.tasks import Task
 from interp.tasks.binary import BinaryOperation
 
@@ -65,7 +65,7 @@ class Snapshot:
     @cached_property
     def _pass(self) -> Activations:
         self.subject.refuse_hooks()
-        reader, task = reading(self.model, self.task), self.task
+        reader, task = at_readout(self.model, self.task), self.task
         names = dict.fromkeys([*hidden_sites(reader), *filter(None, map(reader.reads, self.weights))])
         if not names:
             return Activations({}, {}, self.subject.logits())
@@ -100,7 +100,7 @@ class Snapshot:
     def before(self, parameter: str) -> tuple[str, Tensor] | None:
         """The site and activation from which all that a parameter takes part in is computed again by `resume`.
 
-        None where that is the whole pass. The model to resume is ``reading(model, task)``.
+        None where that is the whole pass. The model to resume is ``at_readout(model, task)``.
         """
         site = self.model.reads(parameter)
         return None if site is None else (site, self._pass[site])

@@ -5,10 +5,11 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from interp.activations.capture import batches, placed
 from interp.errors import InterpError, MissingCapability
@@ -104,8 +105,8 @@ class Subject:
             return "no task is known for it: give one, such as --task modular:p=113,operation=add,seed=1"
         if need == "input_table" and self.task is not None and not self.task.complete:
             return f"the inputs of the task {self.task.name} are examples, not all that there are"
-        if need == "answers" and self.task is not None and self.task.loss in ("regression", "effective"):
-            return f"its loss, {self.task.loss}, does not judge one answer at a time"
+        if need == "answers" and self.task is not None and not self.task.answerable:
+            return f"its loss, {self.task.loss}, does not judge answers one at a time"
         if need == "cyclic" and self.task is not None and isinstance(reason := self.task.cyclic(), str):
             return reason
         if need == "series" and (self.series is None or len(self.series) < 2):
@@ -215,7 +216,50 @@ class Subject:
         return f"<table><caption>{html.escape(self.name)}</caption>{cells}</table>"
 
 
-def reading(model: HookedModel, task: Task) -> HookedModel:
+def as_subject(given: Subject | HookedModel) -> Subject:
+    """A Subject as it is, or a hooked model as a Subject without a task.
+
+    Raises:
+        InterpError: anything else; the message says how to get a Subject from it.
+    """
+    if isinstance(given, Subject):
+        return given
+    return Subject(type(given).__name__, as_model(given, "a Subject"))
+
+
+def as_model(given: HookedModel | Subject, wanted: str = "a hooked model or a Subject") -> HookedModel:
+    """A hooked model as it is, or a Subject's.
+
+    Args:
+        wanted: what the caller takes, for the message.
+
+    Raises:
+        InterpError: anything else; the message says how to get a model from it.
+    """
+    if isinstance(given, HookedModel):
+        return given
+    if isinstance(given, Subject):
+        return given.model
+    raise InterpError(f"{wanted} is needed, got {_kind_of(given)}: {_way_to_a_subject(given)}")
+
+
+def _kind_of(given: object) -> str:
+    return f"the class {given.__name__}" if isinstance(given, type) else f"a {type(given).__name__}"
+
+
+def _way_to_a_subject(given: object) -> str:
+    if isinstance(given, nn.Module):
+        return "give it hook points with interp.wrap(module, example), then interp.Subject(name, model, task)"
+    if isinstance(given, (str, Path)):
+        return f"load it first, interp.load({str(given)!r})"
+    if isinstance(given, Mapping):
+        return "load weights into their module, then interp.wrap(module, example); or save them and interp.load(path)"
+    if hasattr(given, "subject"):
+        return "take one network of the run, run.subject(member=0)"
+    return "interp.load(path) reads one from a file, interp.Subject(name, model, task) makes one of a model"
+
+
+def at_readout(model: HookedModel, task: Task) -> HookedModel:
     """The model that computes its last block where the answer is read, alone (the weights are shared)."""
     if not isinstance(model, HookedTransformer) or task.readout is None:
         return model
@@ -226,5 +270,5 @@ def reading(model: HookedModel, task: Task) -> HookedModel:
 @torch.no_grad()
 def table_logits(model: HookedModel, task: Task, batch_size: int = 4096) -> Tensor:
     """What a task reads of a model's outputs, for all its examples ``[n, width]``."""
-    reader = reading(model, task)
+    reader = at_readout(model, task)
     return torch.cat([task.read(reader(placed(part, model))) for part in batches(task.inputs, batch_size)])

@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING
 
-_EXPORTS = {"progress": "interp.history.progress"}
-MODULES = (
-    "basis", "change_points", "complexity", "curves", "dimension", "effective_theory", "entropy", "feature_maps", "fourier",
-    "genome_graph", "neurons", "norms", "parallelograms", "performance", "reduction", "sparsity", "stability", "tables",
-    "weights",
-)  # fmt: skip
-__all__ = sorted([*_EXPORTS, *MODULES])
+from interp._util.door import lazy_exports
 
-
-def __getattr__(name: str) -> Any:
-    if name in _EXPORTS:
-        return getattr(import_module(_EXPORTS[name]), name)
-    if name in MODULES:
-        return import_module(f"probes.{name}")
-    raise AttributeError(f"module 'probes' has no attribute {name!r}")
+if TYPE_CHECKING:
+    from interp.history.progress import progress as progress
+    from probes import basis as basis
+    from probes import change_points as change_points
+    from probes import complexity as complexity
+    from probes import cyclic_tables as cyclic_tables
+    from probes import dimension as dimension
+    from probes import effective_theory as effective_theory
+    from probes import embedding_views as embedding_views
+    from probes import entropy as entropy
+    from probes import feature_maps as feature_maps
+    from probes import fourier as fourier
+    from probes import genome_graph as genome_graph
+    from probes import neurons as neurons
+    from probes import norms as norms
+    from probes import parallelograms as parallelograms
+    from probes import sparsity as sparsity
+    from probes import spectra as spectra
+    from probes import stability as stability
+    from probes.basis import Basis as Basis
+    from probes.spectra import Reduction as Reduction
+else:
+    _MOVED = {
+        "curves": "probes.analyses.curves", "performance": "probes.analyses.performance", "reduction": "probes.spectra",
+        "tables": "probes.cyclic_tables", "weights": "probes.analyses.weights",
+    }  # fmt: skip
+    __getattr__, __dir__, __all__ = lazy_exports(__name__, _MOVED)

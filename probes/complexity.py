@@ -14,7 +14,7 @@ from interp.errors import MissingCapability, UnknownName, require_range, unknown
 from interp.hooked import HookedModel
 from interp.plugins.measure import measure
 from interp.snapshot import Snapshot, is_matrix
-from interp.subject import reading
+from interp.subject import at_readout
 from probes.sparsity import Part
 
 CHUNK_BYTES = 512 << 20  # of one batch of masks
@@ -105,7 +105,7 @@ def _divergence(
     snapshot: Snapshot, name: str, index: Tensor, share: float, masks: int, seed: int
 ) -> Float[Tensor, "masks"]:
     """The divergence summed over examples, per mask: all masks at once, from where the layer begins to act."""
-    model, task, weight = reading(snapshot.model, snapshot.task), snapshot.task, snapshot.weights[name]
+    model, task, weight = at_readout(snapshot.model, snapshot.task), snapshot.task, snapshot.weights[name]
     found = snapshot.before(name)
     site, begin = (None, placed(task.inputs[index.cpu()], model)) if found is None else (found[0], found[1][index])
     gone = random_masks(weight.numel(), share, masks, seed).view(masks, *weight.shape)

@@ -12,7 +12,7 @@ from interp.activations.capture import placed
 from interp.errors import MissingCapability
 from interp.plugins.measure import measure
 from interp.snapshot import BATCH, Snapshot
-from interp.subject import reading
+from interp.subject import at_readout
 
 
 def softmax_collapse(logits: Float[Tensor, "n width"], labels: Int[Tensor, "n"]) -> Float[Tensor, ""]:
@@ -47,7 +47,7 @@ def collapse(snapshot: Snapshot) -> float:
 )
 def gradient_norm(snapshot: Snapshot) -> float:
     """``|grad L|_2`` over all parameters, of the task's loss, a mean over the train set, without penalties."""
-    model, task, index = reading(snapshot.model, snapshot.task), snapshot.task, snapshot.part("train")
+    model, task, index = at_readout(snapshot.model, snapshot.task), snapshot.task, snapshot.part("train")
     parameters = list(model.parameters())
     total = [torch.zeros_like(p) for p in parameters]
     # a loss that pairs examples (effective) needs them all at once

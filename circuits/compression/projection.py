@@ -17,7 +17,7 @@ from interp.activations.capture import capture
 from interp.errors import InterpError, UnknownSite, require_range
 from interp.hooked.base import HookedModel
 from interp.sites import Site, resolve_sites
-from interp.subject import Subject, reading, table_logits
+from interp.subject import Subject, at_readout, table_logits
 from probes.basis import Basis
 from probes.spectra import Reduction, pca
 
@@ -62,7 +62,7 @@ def project(
     task, subject = subject.require_task(), subject.cast()
     require_range("keep", keep, 0, len(basis))
     subject.refuse_hooks()
-    reader = reading(subject.model, task)
+    reader = at_readout(subject.model, task)
     where = _first_that_fits(reader, task.inputs, basis) if site is None else _one_site(reader, site)
     few = Keep(where, Basis(basis.directions[:keep], basis.names[:keep]), value.bound(task))
     with applied(reader, few, strict=False):
@@ -78,7 +78,7 @@ def components(subject: Subject, site: str) -> Reduction:
         InterpError: a site without a feature axis, or with heads.
     """
     subject = subject.cast()
-    reader = reading(subject.model, subject.require_task())
+    reader = at_readout(subject.model, subject.require_task())
     _, centred, _ = _activation(subject, reader, _one_site(reader, site).name)
     return pca(centred.flatten(0, -2))
 
@@ -195,7 +195,7 @@ class _Run:
     @classmethod
     def of(cls, subject: Subject, site: str) -> _Run:
         task = subject.require_task()
-        reader = reading(subject.model, task)
+        reader = at_readout(subject.model, task)
         name = _one_site(reader, site).name
         mean, centred, acts = _activation(subject, reader, name)
         try:

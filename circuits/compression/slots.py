@@ -14,7 +14,7 @@ from interp.activations.capture import capture
 from interp.errors import InterpError
 from interp.hooked import HookedMLP, HookedTransformer
 from interp.hooked.base import HookedModel
-from interp.subject import Subject, reading
+from interp.subject import Subject, at_readout
 
 ROUNDING = 16  # units of rounding within which a value counts as the same everywhere
 
@@ -60,7 +60,7 @@ def find_slots(subject: Subject) -> list[Slots]:
         )
     if not described:
         return []
-    reader, weights = reading(model, subject.require_task()), dict(model.state_dict())
+    reader, weights = at_readout(model, subject.require_task()), dict(model.state_dict())
     found: list[Slots] = []
     ahead: Slots | None = None
     for kind, site, axes, bias in reversed(described):

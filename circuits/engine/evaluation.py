@@ -13,7 +13,7 @@ from circuits.metrics import AccuracyMetric, Answers, LossMetric, Metric, Metric
 from interp.activations.capture import batches, fitting, placed
 from interp.errors import InterpError, MissingCapability
 from interp.hooked.base import HookedModel
-from interp.subject import Subject, reading
+from interp.subject import Subject, at_readout
 from interp.tasks import Task
 
 
@@ -98,7 +98,7 @@ def make_trial(
     whole = subject.model
     labels = None if task is None else task.labels if inputs is None else answers_of(task, inputs)
     by_function = any(m.whole or m.higher_is_better is None for m in metrics)
-    model = whole if task is None or by_function else reading(whole, task)
+    model = whole if task is None or by_function else at_readout(whole, task)
     given = task.inputs if inputs is None and task is not None else inputs
     assert given is not None
     given = placed(given, model)

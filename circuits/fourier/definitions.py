@@ -27,7 +27,7 @@ from interp.activations.capture import capture
 from interp.errors import InterpError
 from interp.hooked.base import HookedModel
 from interp.sites import hidden_sites
-from interp.subject import Subject, reading
+from interp.subject import Subject, at_readout
 from interp.tasks import Task
 from probes import cyclic_tables as tables
 from probes import fourier
@@ -93,7 +93,7 @@ class Table:
 
     @cached_property
     def hidden(self) -> Hidden:
-        model = reading(self.subject.model, self.task)
+        model = at_readout(self.subject.model, self.task)
         sites = hidden_sites(model)
         if not sites:
             raise InterpError(f"{self.subject.name} has no hidden units, so definition='hidden' does not apply")

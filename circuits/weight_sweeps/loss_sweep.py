@@ -12,7 +12,7 @@ from torch.func import functional_call
 from circuits.weight_sweeps.directions import Direction
 from interp.activations.capture import placed
 from interp.errors import InterpError
-from interp.subject import Subject, reading
+from interp.subject import Subject, at_readout
 
 OUTPUT_BYTES = 256 << 20  # of the outputs of the networks that are run at once
 
@@ -50,7 +50,7 @@ def loss_sweep(
     parts = {"train": task.train_indices, "test": task.test_indices, "all": torch.arange(len(task.labels))}
     if part not in parts or not len(parts[part]):
         raise InterpError(f"part must be one of {', '.join(n for n, i in parts.items() if len(i))}, got {part!r}")
-    model = reading(subject.model.cast(subject.precision), task)
+    model = at_readout(subject.model.cast(subject.precision), task)
     inputs, labels = placed(task.inputs[parts[part]], model), task.labels[parts[part]]
     weights = {n: p.detach() for n, p in model.named_parameters()}
     given = torch.as_tensor(steps, dtype=torch.float64)

@@ -11,8 +11,8 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
-from interp import __version__
 from interp._util.files import atomic
+from interp._util.versions import __version__
 from interp.checkpoints.layouts.suite import HEADER
 from interp.errors import InterpError
 from interp.hooked.base import Config, HookedModel

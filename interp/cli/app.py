@@ -65,7 +65,7 @@ def main() -> None:
 
 def _version(asked: bool) -> None:
     if asked:
-        from interp import __version__
+        from interp._util.versions import __version__
 
         typer.echo(__version__)
         raise typer.Exit

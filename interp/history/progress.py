@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import torch
 
-from interp import __version__
 from interp._util.parallel import Workers, parse_executor, run_jobs
 from interp._util.progress_context import tick
+from interp._util.versions import __version__
 from interp.checkpoints import load
 from interp.errors import InterpError, MissingCapability, require_range
 from interp.history.cache import MeasureCache, contents_digest, file_digest, key

@@ -125,6 +125,11 @@ class Task(ABC):
         return make_loss(self.loss, self.n_outputs)
 
     @property
+    def answerable(self) -> bool:
+        """Whether every answer is right or wrong, and judged on its own: what ablations and measures of accuracy need."""
+        return self.criterion.answers and self.criterion.separable
+
+    @property
     def width(self) -> int:
         """Number of outputs that its loss reads."""
         return self.criterion.width(self.n_outputs)

@@ -21,6 +21,8 @@ class Loss(ABC):
 
     name: ClassVar[str]
     logits: ClassVar[bool] = False  # whether the outputs are one score per answer
+    answers: ClassVar[bool] = True  # whether an answer is right or wrong, so that accuracy has a meaning
+    separable: ClassVar[bool] = True  # whether an example's loss depends on that example alone
 
     def width(self, n_answers: int) -> int:
         """Number of outputs that a network needs."""
@@ -32,7 +34,7 @@ class Loss(ABC):
 
     @abstractmethod
     def correct(self, outputs: Tensor, labels: Tensor) -> Tensor | None:
-        """Whether every example is answered rightly (boolean ``[..., n]``); None where there is no right and wrong."""
+        """Whether every example is answered correctly (boolean ``[..., n]``); None where `answers` is False."""
 
 
 class _Scores(Loss):
@@ -161,6 +163,7 @@ class EffectiveLoss(Loss):
     """
 
     name: ClassVar[str] = "effective"
+    separable: ClassVar[bool] = False
 
     n_answers: int
     dim: int = 2
@@ -192,6 +195,7 @@ class Regression(Loss):
     """Mean squared error to targets ``[..., n, width]``, such as the colours of an image; nothing is right or wrong."""
 
     name = "regression"
+    answers = False
 
     def __call__(self, outputs: Tensor, labels: Tensor) -> Tensor:
         return (outputs - labels).square().mean(-1)

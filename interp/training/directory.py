@@ -24,8 +24,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from interp import __version__
 from interp._util.files import atomic
+from interp._util.versions import __version__
 from interp.checkpoints.layouts.suite import HEADER
 from interp.checkpoints.saving import header_text, write_tensors
 from interp.checkpoints.source import RUN_FORMAT, read_json

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from interp.errors import InterpError, TaskMismatch
 from interp.hooked import HookedModel, build
-from interp.subject import reading
+from interp.subject import at_readout
 from interp.tasks import Task
 from interp.training.block import Block
 from interp.training.data import examples
@@ -80,7 +80,7 @@ class Ensemble:
                 f"members have {min(self.train.sizes)} to {max(self.train.sizes)} training examples; batches and the "
                 "effective loss need the same number for all: train them as separate runs, or on the full batch"
             )
-        self.model = reading(template, self.task).to(device) if plan.readout else template.to(device)
+        self.model = at_readout(template, self.task).to(device) if plan.readout else template.to(device)
         self.final: dict[int, dict[str, Tensor]] = {}
         self._pack(self._order(range(n)), self._initial(template, self._order(range(n))), None)
 

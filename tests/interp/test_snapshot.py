@@ -21,7 +21,7 @@ from interp.history.progress import kept_steps
 from interp.hooked import CPPNConfig, HookedCPPN, HookedModel
 from interp.series import CheckpointSeries, Entry
 from interp.snapshot import Snapshot, is_matrix, matrices
-from interp.subject import reading
+from interp.subject import at_readout
 from interp.tasks import ModularArithmetic
 from tests.models import CONFIGS, MLPS, TRANSFORMERS, P, make, subject
 from tests.probes.test_measures_activations import lstm, parity
@@ -81,7 +81,7 @@ def test_from_where_a_parameter_acts(name: str, tmp_path: Path) -> None:
     """Change any parameter: the activation it reads is the same, bit for bit, and resuming there gives the whole pass."""
     one = {"lstm": lambda: lstm(tmp_path), "parity": lambda: parity("hinge")}.get(name, lambda: subject(name))()
     snapshot, task = Snapshot(one), one.require_task()
-    reader, found = reading(one.model, task), 0
+    reader, found = at_readout(one.model, task), 0
     generator = torch.Generator().manual_seed(0)
     for parameter, weight in dict(one.model.named_parameters()).items():
         before = snapshot.before(parameter)

@@ -252,7 +252,7 @@ def interrupted(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
 
 
 @pytest.mark.parametrize(
-    "where", ["probes.analyses.performance.measure", "pandas.DataFrame.to_csv", "interp.checkpoints.loading"]
+    "where", ["probes.analyses.performance.measure", "pandas.DataFrame.to_csv", "interp.checkpoints.load"]
 )
 def test_ctrl_c_writes_nothing(run: Run, work: Path, interrupted: Callable[[str], None], where: str) -> None:
     """While loading, analysing or writing: exit code 130, and the folder is as it was."""

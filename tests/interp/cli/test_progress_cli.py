@@ -24,8 +24,8 @@ from interp.cli.options import shared_options
 from interp.history.progress import progress, track
 from interp.plugins.measure import measure, measures
 from tests.interp.cli.console import Refused, Run
-from tests.interp.plugins.test_measure import Only, only  # noqa: F401
 from tests.interp.history.test_progress import STEPS, fresh, same, trained  # noqa: F401
+from tests.interp.plugins.test_measure import Only, only  # noqa: F401
 from tests.models import subject
 
 NAMES = ["loss", "weight_norm", "local_complexity"]

@@ -24,9 +24,9 @@ from interp.history.cache import CHUNK, MeasureCache, cache_path, key
 from interp.history.progress import progress, track
 from interp.plugins.measure import Measure, measure
 from interp.snapshot import Snapshot
+from tests.interp.history.test_progress import STEPS, fresh, opened, run, same, table, trained  # noqa: F401
 from tests.interp.plugins.test_measure import Only, only  # noqa: F401
 from tests.interp.test_snapshot import Count
-from tests.interp.history.test_progress import STEPS, fresh, opened, run, same, table, trained  # noqa: F401
 
 NAMES = ["loss", "weight_norm", "local_complexity"]
 WEIGHTS = ["weight_norm"]

@@ -22,8 +22,8 @@ from interp.history.progress import progress, track
 from interp.plugins.measure import measure
 from interp.snapshot import Snapshot
 from tests.interp.history.test_cache import NAMES, WEIGHTS, load, steps
-from tests.interp.plugins.test_measure import Only, only  # noqa: F401
 from tests.interp.history.test_progress import STEPS, fresh, run, same, table, trained  # noqa: F401
+from tests.interp.plugins.test_measure import Only, only  # noqa: F401
 
 
 def file(run: Path, step: int) -> Path:

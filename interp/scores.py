@@ -1,0 +1,98 @@
+"""Scores: the loss and accuracy of logits on a task, over its train, test and all examples. The one evaluation of the suite."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from interp.errors import InterpError
+from interp.tasks import Task
+
+
+@dataclass(frozen=True)
+class Part:
+    """The score on one part of a task's examples.
+
+    Attributes:
+        loss: mean of the task's loss over the examples, in float64; None where there are none.
+        correct: number of correct answers; None where the task has no right and wrong answers.
+        total: number of examples.
+    """
+
+    loss: float | None
+    correct: int | None
+    total: int
+
+    @property
+    def accuracy(self) -> float | None:
+        """Share of correct answers; None without examples, or without right and wrong answers."""
+        return None if self.correct is None or not self.total else self.correct / self.total
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Loss and accuracy over the train examples, the test examples and all of them.
+
+    Losses are means in the task's own unit (cross-entropy: nats per example). ``scores.loss``, ``scores.accuracy`` and
+    ``scores.correct`` are those of ``all``.
+    """
+
+    train: Part
+    test: Part
+    all: Part
+
+    @property
+    def loss(self) -> float:
+        """Mean loss over all examples."""
+        assert self.all.loss is not None  # a task has examples
+        return self.all.loss
+
+    @property
+    def accuracy(self) -> float | None:
+        """Share of correct answers over all examples; None where there is no right and wrong."""
+        return self.all.accuracy
+
+    @property
+    def correct(self) -> int | None:
+        """Number of correct answers over all examples; None where there is no right and wrong."""
+        return self.all.correct
+
+    def to_dict(self) -> dict[str, Any]:
+        """Flat numbers: ``correct, total, loss``, then ``train_correct, train_total, train_loss`` and the same for test."""
+        found: dict[str, Any] = {}
+        for prefix, part in (("", self.all), ("train_", self.train), ("test_", self.test)):
+            found |= {f"{prefix}correct": part.correct, f"{prefix}total": part.total, f"{prefix}loss": part.loss}
+        return found
+
+
+def score(task: Task, logits: Tensor) -> Scores:
+    """Loss and accuracy of a network's logits on a task.
+
+    Args:
+        task: gives labels, split and loss. Whether answers can be right or wrong is its criterion's word.
+        logits: what the task reads of the outputs for all its examples ``[n, width]``, as `Subject.logits` returns them.
+
+    Returns:
+        `Scores` over the train, the test and all examples; losses in float64, correct answers counted as integers.
+
+    Raises:
+        InterpError: another number of logits than the task has examples.
+
+    >>> import torch, interp
+    >>> task = interp.ModularArithmetic(5, train_fraction=0.4)
+    >>> score(task, torch.nn.functional.one_hot(task.labels, 5) * 20.0).all.accuracy
+    1.0
+    """
+    if len(logits) != len(task.labels):
+        raise InterpError(f"{len(logits)} rows of logits were given for the {len(task.labels)} examples of {task.name}")
+    losses = task.losses(logits)
+    right = task.correct(logits) if task.criterion.answers else None
+
+    def part(index: Tensor | None) -> Part:
+        own = losses if index is None else losses[index.to(losses.device)]
+        hits = right if right is None or index is None else right[index.to(right.device)]
+        return Part(float(own.mean()) if len(own) else None, None if hits is None else int(hits.sum()), len(own))
+
+    return Scores(part(task.train_indices), part(task.test_indices), part(None))
