@@ -19,7 +19,7 @@ from circuits.discovery.nodes import NodeGraph, node_graph
 from circuits.discovery.search import Order, shrink
 from circuits.engine.components import Kind
 from circuits.engine.effects import DEFAULT_BYTES
-from circuits.engine.evaluation import make_trial
+from circuits.engine.evaluation import make_evaluation
 from circuits.interventions.kinds import Intervention
 from circuits.interventions.values import Mean, Value
 from circuits.metrics import MetricLike, make_metric
@@ -139,15 +139,15 @@ def discover(
     """
     require_range("keep", keep, 0, 1)
     require_range("n_random", n_random, 0)
-    trial = make_trial(subject, judges(make_metric(metric), subject.task), inputs, dtype=dtype)
+    evaluation = make_evaluation(subject, judges(make_metric(metric), subject.task), inputs, dtype=dtype)
     if of == "edges":
-        graph: Graph = edge_graph(trial, value, max_bytes)
+        graph: Graph = edge_graph(evaluation, value, max_bytes)
     else:
-        graph = node_graph(trial, kinds, value, max_bytes)
+        graph = node_graph(evaluation, kinds, value, max_bytes)
     clean, empty = graph.scores(torch.stack([graph.whole, ~graph.whole]))[:, 0].tolist()
     if not abs(clean - empty) > 1e-9 * max(abs(clean), abs(empty)):
         raise NothingToDo(
-            f"{subject.name}: {trial.metrics[0].name} is {empty:g} with all {len(graph)} elements held at {value}, and {clean:g} "
+            f"{subject.name}: {evaluation.metrics[0].name} is {empty:g} with all {len(graph)} elements held at {value}, and {clean:g} "
             "with none: there is nothing that a circuit could do"
         )
     kept = shrink(graph, empty + keep * (clean - empty), 1 if clean > empty else -1, order, progress)
@@ -184,7 +184,7 @@ def _judged(graph: Graph, kept: Tensor, ends: tuple[float, float], random: Tenso
     })  # fmt: skip
     interventions = tuple(graph.interventions(kept)) if isinstance(graph, NodeGraph) else ()
     return Circuit(
-        elements, graph.trial.metrics[0].name, clean, empty, float(score), faithfulness=float(faithfulness(score)),
+        elements, graph.evaluation.metrics[0].name, clean, empty, float(score), faithfulness=float(faithfulness(score)),
         completeness=float(faithfulness(rest)), minimality=_least(lost), random=table, interventions=interventions, **about,
     )  # fmt: skip
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from circuits.discovery.graph import Graph
 from circuits.discovery.mlp_edges import MLPEdges
 from circuits.discovery.transformer_edges import TransformerEdges
-from circuits.engine.evaluation import Trial
+from circuits.engine.evaluation import Evaluation
 from circuits.interventions.values import Mean, Value, Zero
 from interp.errors import InterpError
 from interp.hooked import HookedMLP, HookedTransformer
 
 
-def edge_graph(trial: Trial, value: Value, max_bytes: int) -> Graph:
+def edge_graph(evaluation: Evaluation, value: Value, max_bytes: int) -> Graph:
     """The graph of all edges of a transformer or an MLP.
 
     Raises:
@@ -20,17 +20,17 @@ def edge_graph(trial: Trial, value: Value, max_bytes: int) -> Graph:
     if not isinstance(value, Mean | Zero) or (isinstance(value, Mean) and "unit" in value.over):
         raise InterpError(f"an edge that is out carries its sender's Mean or Zero, not {value}")
     if isinstance(value, Mean):
-        value = value.bound(trial.task)
-    reference = trial.inputs if value.inputs is None else value.inputs.to(trial.inputs.device)
-    if reference.shape[1:] != trial.inputs.shape[1:]:
+        value = value.bound(evaluation.task)
+    reference = evaluation.inputs if value.inputs is None else value.inputs.to(evaluation.inputs.device)
+    if reference.shape[1:] != evaluation.inputs.shape[1:]:
         raise InterpError(
             f"{value}: the reference set is of another shape: {list(reference.shape[1:])} for each input, the inputs have "
-            f"{list(trial.inputs.shape[1:])}"
+            f"{list(evaluation.inputs.shape[1:])}"
         )
-    if isinstance(trial.model, HookedTransformer):
-        return TransformerEdges(trial, trial.model, value, reference, max_bytes)
-    if isinstance(trial.model, HookedMLP):
-        return MLPEdges(trial, trial.model, value, reference, max_bytes)
+    if isinstance(evaluation.model, HookedTransformer):
+        return TransformerEdges(evaluation, evaluation.model, value, reference, max_bytes)
+    if isinstance(evaluation.model, HookedMLP):
+        return MLPEdges(evaluation, evaluation.model, value, reference, max_bytes)
     raise InterpError(
-        f"edges are known of transformers and MLPs, not of a {type(trial.model).__name__}; search its nodes (of='nodes')"
+        f"edges are known of transformers and MLPs, not of a {type(evaluation.model).__name__}; search its nodes (of='nodes')"
     )

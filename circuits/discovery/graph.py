@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from circuits.engine.effects import DEFAULT_BYTES, inputs_at_once, slices
-from circuits.engine.evaluation import Trial
+from circuits.engine.evaluation import Evaluation
 from circuits.metrics import AccuracyMetric, LogitDiff, LossMetric, Metric
 from interp.tasks import Task
 
@@ -24,12 +24,12 @@ class Graph(ABC):
     """Elements of a network, and the network with some of them replaced by constants.
 
     Attributes:
-        trial: the network, the inputs, and the metrics (`judges`).
+        evaluation: the network, the inputs, and the metrics (`judges`).
         labels: a name for every element.
         places: where each belongs (a site, a layer); random circuits have as many elements at each place.
     """
 
-    trial: Trial
+    evaluation: Evaluation
     labels: Sequence[str]
     places: Sequence[str]
     max_bytes: int = DEFAULT_BYTES
@@ -44,15 +44,15 @@ class Graph(ABC):
     @torch.no_grad()
     def scores(self, kept: Bool[Tensor, "k elements"]) -> Float[Tensor, "k metrics"]:
         """Means of the metrics over all inputs, in k networks with only these elements."""
-        n, budget = len(self.trial.inputs), self.at_once
-        size = n if any(m.whole for m in self.trial.metrics) else min(n, budget)
+        n, budget = len(self.evaluation.inputs), self.at_once
+        size = n if any(m.whole for m in self.evaluation.metrics) else min(n, budget)
         if not len(kept):
-            return torch.zeros(0, len(self.trial.metrics), dtype=torch.float64, device=kept.device)
+            return torch.zeros(0, len(self.evaluation.metrics), dtype=torch.float64, device=kept.device)
         found = []
         networks = min(budget // size, self.max_bytes // (32 * len(self)))  # a mask may be as large as the weights
         for part in slices(len(kept), max(1, networks)):
-            mask = kept[part].to(self.trial.model.dtype)
-            sums = [self.trial.judge(self.outputs(mask, rows), rows).sum(1) for rows in slices(n, size)]
+            mask = kept[part].to(self.evaluation.model.dtype)
+            sums = [self.evaluation.judge(self.outputs(mask, rows), rows).sum(1) for rows in slices(n, size)]
             found.append(torch.stack(sums).sum(0) / n)
         return torch.cat(found)
 
@@ -64,7 +64,9 @@ class Graph(ABC):
         inside = kept.nonzero().flatten()
         if len(inside) > EFFECTS:
             inside = inside[self.attributions(kept)[inside].argsort(stable=True)[:EFFECTS]]
-        table = torch.full((len(self), len(self.trial.metrics)), torch.nan, dtype=torch.float64, device=kept.device)
+        table = torch.full(
+            (len(self), len(self.evaluation.metrics)), torch.nan, dtype=torch.float64, device=kept.device
+        )
         for part in inside.split(max(1, self.max_bytes // (8 * len(self)))):
             table[part] = self.scores(_one_less(kept, part))
         return table
@@ -75,14 +77,14 @@ class Graph(ABC):
         Averaged over ``points`` of the straight way from everything out to this circuit: at its end alone a loss may be so
         small that its slope says nothing.
         """
-        metric, n = self.trial.metrics[-1], len(self.trial.inputs)
+        metric, n = self.evaluation.metrics[-1], len(self.evaluation.inputs)
         size = n if metric.whole else min(n, self.at_once)
         total = torch.zeros(len(self), dtype=torch.float64, device=kept.device)
         for rows in slices(n, size):
             for point in range(1, points + 1):
-                mask = (kept.to(self.trial.model.dtype) * point / points).unsqueeze(0).requires_grad_()
+                mask = (kept.to(self.evaluation.model.dtype) * point / points).unsqueeze(0).requires_grad_()
                 with torch.enable_grad():
-                    value = metric.values(self.outputs(mask, rows), rows, self.trial.answers).sum() / n
+                    value = metric.values(self.outputs(mask, rows), rows, self.evaluation.answers).sum() / n
                     (slope,) = torch.autograd.grad(value, mask)
                 total += slope[0].double() / points
         return total
@@ -90,18 +92,18 @@ class Graph(ABC):
     def judging_alone(self) -> Graph:
         """The same graph, whose scores and effects are of the judging metric alone."""
         other = copy.copy(self)
-        other.trial = replace(self.trial, metrics=self.trial.metrics[:1])
+        other.evaluation = replace(self.evaluation, metrics=self.evaluation.metrics[:1])
         return other
 
     @cached_property
     def at_once(self) -> int:
         """How many inputs may run at once."""
-        return inputs_at_once(self.trial, self.max_bytes)
+        return inputs_at_once(self.evaluation, self.max_bytes)
 
     @cached_property
     def whole(self) -> Bool[Tensor, " elements"]:
         """The circuit of everything."""
-        return torch.ones(len(self), dtype=torch.bool, device=self.trial.inputs.device)
+        return torch.ones(len(self), dtype=torch.bool, device=self.evaluation.inputs.device)
 
     def random(self, like: Bool[Tensor, " elements"], n: int, seed: int) -> Bool[Tensor, "n elements"]:
         """Random circuits with as many elements at every place as one has, other than it: n, or fewer if there are no more."""

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from circuits.discovery.graph import Graph
-from circuits.engine.evaluation import Trial
+from circuits.engine.evaluation import Evaluation
 from circuits.interventions.values import Mean, Value
 from interp.activations.capture import capture
 from interp.hooked import HookedMLP
@@ -23,8 +23,8 @@ class MLPEdges(Graph):
         constants: of those units ``[in]``.
     """
 
-    def __init__(self, trial: Trial, model: HookedMLP, value: Value, reference: Tensor, max_bytes: int):
-        self.trial, self.model, self.max_bytes = trial, model, max_bytes
+    def __init__(self, evaluation: Evaluation, model: HookedMLP, value: Value, reference: Tensor, max_bytes: int):
+        self.evaluation, self.model, self.max_bytes = evaluation, model, max_bytes
         depth = len(model.config.hidden)
         self.sites = ["hook_input", *(f"layers.{i}.hook_post" for i in range(depth))]
         self.constants = [torch.zeros((), dtype=model.dtype, device=model.device)] * len(self.sites)
@@ -53,7 +53,7 @@ class MLPEdges(Graph):
     def outputs(self, kept: Float[Tensor, "k elements"], rows: slice) -> Tensor:
         weights = self.weights
         ends = [0, *accumulate(W.numel() for W, _ in weights)]
-        x = capture(self.model, self.trial.inputs[rows], "hook_input")["hook_input"].expand(len(kept), -1, -1)
+        x = capture(self.model, self.evaluation.inputs[rows], "hook_input")["hook_input"].expand(len(kept), -1, -1)
         for i, ((W, bias), (start, stop)) in enumerate(zip(weights, pairwise(ends), strict=True)):
             constant = self.constants[i].expand(len(W))
             masked = W * kept[:, start:stop].unflatten(1, W.shape)  # [k, in, out]

@@ -15,7 +15,7 @@ from circuits.discovery.graph import Graph
 from circuits.engine.algebra import check_value, settle
 from circuits.engine.components import Kind, find_components
 from circuits.engine.effects import DEFAULT_BYTES, Components, measure
-from circuits.engine.evaluation import Trial
+from circuits.engine.evaluation import Evaluation
 from circuits.interventions.kinds import Ablate
 from circuits.interventions.layout import Features
 from circuits.interventions.values import Mean, Settled, Value
@@ -75,7 +75,7 @@ class Nodes:
 class NodeGraph(Graph):
     """Heads and neurons (or whole layers) of a network as elements."""
 
-    trial: Trial
+    evaluation: Evaluation
     nodes: list[Nodes]
     labels: Sequence[str] = field(init=False)
     places: Sequence[str] = field(init=False)
@@ -86,7 +86,7 @@ class NodeGraph(Graph):
         self.places = [n.site for n in self.nodes for _ in n.component.labels]
 
     def outputs(self, kept: Float[Tensor, "k elements"], rows: slice) -> Tensor:
-        model, inputs = self.trial.model, self.trial.inputs[rows]
+        model, inputs = self.evaluation.model, self.evaluation.inputs[rows]
         handles: list[Any] = []
 
         def hook(nodes: Nodes) -> Any:
@@ -110,8 +110,10 @@ class NodeGraph(Graph):
 
     def effects(self, kept: Bool[Tensor, " elements"]) -> Float[Tensor, "elements metrics"]:
         """By the engine of `ablate`, with everything that is out held while each node is ablated."""
-        held, sizes = self.interventions(kept), sum(self.trial.sizes)
-        table = torch.full((len(self), len(self.trial.metrics)), torch.nan, dtype=torch.float64, device=kept.device)
+        held, sizes = self.interventions(kept), sum(self.evaluation.sizes)
+        table = torch.full(
+            (len(self), len(self.evaluation.metrics)), torch.nan, dtype=torch.float64, device=kept.device
+        )
         for nodes in self.nodes:
             inside = kept[nodes.elements].nonzero().flatten()
             if not len(inside):
@@ -119,12 +121,14 @@ class NodeGraph(Graph):
             groups = nodes.groups[inside.to(nodes.groups.device)]
             labels = [nodes.component.labels[i] for i in inside.tolist()]
             component = replace(nodes.component, groups=groups, labels=labels)
-            found = measure(self.trial, component, nodes.constant, held=held, max_bytes=self.max_bytes)
+            found = measure(self.evaluation, component, nodes.constant, held=held, max_bytes=self.max_bytes)
             table[inside + nodes.elements.start] = found.sums.sum(1) / sizes
         return table
 
 
-def node_graph(trial: Trial, kinds: Sequence[Kind], value: Value, max_bytes: int = DEFAULT_BYTES) -> NodeGraph:
+def node_graph(
+    evaluation: Evaluation, kinds: Sequence[Kind], value: Value, max_bytes: int = DEFAULT_BYTES
+) -> NodeGraph:
     """The graph of all components of some kinds, those that the network has.
 
     Raises:
@@ -132,33 +136,35 @@ def node_graph(trial: Trial, kinds: Sequence[Kind], value: Value, max_bytes: int
     """
     check_value(value)
     if isinstance(value, Mean) and value.reference is None:
-        value = replace(value, reference=trial.inputs)
-    present: list[Kind] = [kind for kind in kinds if trial.model.component_sites(kind)]
+        value = replace(value, reference=evaluation.inputs)
+    present: list[Kind] = [kind for kind in kinds if evaluation.model.component_sites(kind)]
     if not present:
-        raise InterpError(f"a {type(trial.model).__name__} of this config has no {' or '.join(kinds)} to choose among")
-    components = [c for kind in present for c in find_components(trial, kind)]
-    order = list(trial.model.hook_dict)
+        raise InterpError(
+            f"a {type(evaluation.model).__name__} of this config has no {' or '.join(kinds)} to choose among"
+        )
+    components = [c for kind in present for c in find_components(evaluation, kind)]
+    order = list(evaluation.model.hook_dict)
     components.sort(key=lambda c: order.index(c.site.name))
     if len({c.site.name for c in components}) < len(components):
         raise InterpError("two kinds name the same hook point; choose one of them")
-    acts = capture(trial.model, trial.inputs[:2], {c.site.name for c in components})
+    acts = capture(evaluation.model, evaluation.inputs[:2], {c.site.name for c in components})
     starts = [0]
     for c in components:
         starts.append(starts[-1] + len(c.labels))
     found = []
     for component, (start, stop) in zip(components, pairwise(starts), strict=True):
         name = component.site.name
-        axes = trial.model.axes_of(name)
+        axes = evaluation.model.axes_of(name)
         if acts[name].ndim > len(axes):
             raise InterpError(f"{name} fires several times in a forward pass, so it has no node to take out")
-        settled = settle(trial, value, name, None).of(acts[name], axes)
+        settled = settle(evaluation, value, name, None).of(acts[name], axes)
         batch = axes.index("batch")
         if settled.ndim == len(axes) and settled.shape[batch] != 1:
             raise InterpError(
                 f"{value} differs between inputs; what is outside a circuit is held at Mean, Zero or Fixed"
             )
         one = settled.expand_as(acts[name].narrow(batch, 0, 1))
-        groups = torch.as_tensor(component.groups, device=trial.inputs.device)
+        groups = torch.as_tensor(component.groups, device=evaluation.inputs.device)
         features, constant = Features(axes), Constant(settled, repr(value))
         found.append(Nodes(name, features, groups, constant, features.last(one), slice(start, stop), component))
-    return NodeGraph(trial, found, max_bytes)
+    return NodeGraph(evaluation, found, max_bytes)

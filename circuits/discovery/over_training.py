@@ -12,7 +12,7 @@ from circuits.discovery.discover import Circuit
 from circuits.discovery.graph import better, judges
 from circuits.discovery.nodes import node_graph
 from circuits.engine.effects import DEFAULT_BYTES
-from circuits.engine.evaluation import make_trial
+from circuits.engine.evaluation import make_evaluation
 from circuits.interventions.values import Mean, Value
 from circuits.metrics import make_metric
 from interp.errors import InterpError, MissingCapability, require_range
@@ -59,16 +59,16 @@ def necessity(
     for done, position in enumerate(positions):
         step, model = subject.series.steps[position], subject.series[position]
         one = replace(subject, model=model, step=step, series=None)
-        trial = make_trial(one, judges(metric, subject.task), dtype=dtype)
-        graph = node_graph(trial, circuit.kinds, value, max_bytes)
+        evaluation = make_evaluation(one, judges(metric, subject.task), dtype=dtype)
+        graph = node_graph(evaluation, circuit.kinds, value, max_bytes)
         if list(graph.labels) != circuit.elements["component"].to_list():
             raise InterpError(
                 f"the circuit's {len(circuit.elements)} elements are not those of {subject.name} at step {step}"
             )
-        kept = torch.tensor(circuit.elements["kept"].to_list(), device=trial.inputs.device)
+        kept = torch.tensor(circuit.elements["kept"].to_list(), device=evaluation.inputs.device)
         network, empty, own = graph.scores(torch.stack([graph.whole, ~graph.whole, kept]))[:, 0].tolist()
         without = graph.effects(kept)[kept, 0]
-        worth = better(trial.metrics[0]) * (own - without)
+        worth = better(evaluation.metrics[0]) * (own - without)
         frames.append(
             pd.DataFrame({"step": step, "component": circuit.components, "worth": worth.tolist(), "circuit": own,
                           "network": network, "empty": empty})

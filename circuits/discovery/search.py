@@ -62,7 +62,7 @@ class Goal:
 def _by_effects(goal: Goal, kept: Tensor) -> Tensor:
     """Elements that can go alone, those that leave the best score first."""
     table = goal.graph.effects(kept)
-    judge, *others = goal.graph.trial.metrics
+    judge, *others = goal.graph.evaluation.metrics
     keys = [goal.direction * better(judge) * better(m) * table[:, i + 1] for i, m in enumerate(others)]
     order = torch.arange(len(goal.graph), device=kept.device)
     for key in [*keys, goal.direction * table[:, 0]]:  # the judging metric last, so that it counts most

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from circuits.discovery.graph import Graph
 from circuits.engine.effects import slices
-from circuits.engine.evaluation import Trial
+from circuits.engine.evaluation import Evaluation
 from circuits.interventions.values import Mean, Value
 from interp.errors import InterpError
 from interp.hooked import HookedTransformer
@@ -31,8 +31,10 @@ class TransformerEdges(Graph):
         blocks: of elements that belong together: name of the receivers, how many there are, how many senders each may hear.
     """
 
-    def __init__(self, trial: Trial, model: HookedTransformer, value: Value, reference: Tensor, max_bytes: int):
-        self.trial, self.model, self.max_bytes = trial, model, max_bytes
+    def __init__(
+        self, evaluation: Evaluation, model: HookedTransformer, value: Value, reference: Tensor, max_bytes: int
+    ):
+        self.evaluation, self.model, self.max_bytes = evaluation, model, max_bytes
         config = model.config
         if not config.n_layers:
             raise InterpError("a transformer without layers has no edges to choose among")
@@ -57,7 +59,7 @@ class TransformerEdges(Graph):
         return name if n == 1 and what in ("", "mlp") else f"{layer}H{r} {what}"
 
     def outputs(self, kept: Float[Tensor, "k elements"], rows: slice) -> Tensor:
-        return self._run(self.trial.inputs[rows], kept, self.constants, None, self.model)
+        return self._run(self.evaluation.inputs[rows], kept, self.constants, None, self.model)
 
     @torch.no_grad()
     def _constants(self, value: Value, reference: Tensor) -> list[Tensor]:
@@ -71,7 +73,7 @@ class TransformerEdges(Graph):
             sums[sender] = sums.get(sender, torch.zeros((), dtype=torch.float64)) + written[0].double().sum(0)
 
         everything = torch.ones(1, len(self.labels), dtype=self.model.dtype, device=reference.device)
-        model = self.trial.whole if value.needs_all_positions else self.model
+        model = self.evaluation.whole if value.needs_all_positions else self.model
         assert isinstance(model, HookedTransformer)
         for part in slices(len(reference), self.at_once):
             self._run(reference[part], everything, nothing, add, model)

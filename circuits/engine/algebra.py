@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from circuits.engine.evaluation import Trial
+from circuits.engine.evaluation import Evaluation
 from circuits.engine.token_directions import token_coordinates, token_rows
 from circuits.interventions.apply import applied
 from circuits.interventions.kinds import Intervention
@@ -44,31 +44,31 @@ class Bank:
     groups: Int[Tensor, "groups size"]
 
 
-def make_bank(trial: Trial, components: Components, value: Value, held: Sequence[Intervention] = ()) -> Bank:
+def make_bank(evaluation: Evaluation, components: Components, value: Value, held: Sequence[Intervention] = ()) -> Bank:
     """Capture a site for all inputs and prepare directions of it.
 
     Raises:
         InterpError: the site's activation, or the value, does not fit.
     """
-    reader, site = trial.model, components.site
+    reader, site = evaluation.model, components.site
     stream, matrix = reader.writes(site.name)
     features = Features(reader.axes_of(site.name))
     check_value(value)
     with applied(reader, held, strict=False, measured=False):
-        acts = capture(reader, trial.inputs, {site.name, stream}, batch_size=BATCH)
-    by_token = token_rows(trial, components, acts[site.name].shape[-1])
+        acts = capture(reader, evaluation.inputs, {site.name, stream}, batch_size=BATCH)
+    by_token = token_rows(evaluation, components, acts[site.name].shape[-1])
     if by_token is not None:
-        return _token_bank(trial, components, value, stream, acts[stream], by_token)
-    value = settle(trial, value, site.name, components.basis)
+        return _token_bank(evaluation, components, value, stream, acts[stream], by_token)
+    value = settle(evaluation, value, site.name, components.basis)
     coordinates = coordinates_of(features.last(acts[site.name]), components.basis)
-    if value.needs_all_positions and reader is not trial.whole:
-        with applied(trial.whole, held, strict=False, measured=False):
-            everywhere = capture(trial.whole, trial.inputs, site.name, batch_size=BATCH)[site.name]
+    if value.needs_all_positions and reader is not evaluation.whole:
+        with applied(evaluation.whole, held, strict=False, measured=False):
+            everywhere = capture(evaluation.whole, evaluation.inputs, site.name, batch_size=BATCH)[site.name]
         replacement = _replacement(everywhere, features, components.basis, value)
         if "pos" in features.axes and replacement.shape[1] != coordinates.shape[1]:
-            assert trial.task is not None
-            assert trial.task.readout is not None
-            replacement = replacement[:, [trial.task.readout]]
+            assert evaluation.task is not None
+            assert evaluation.task.readout is not None
+            replacement = replacement[:, [evaluation.task.readout]]
     else:
         replacement = _replacement(acts[site.name], features, components.basis, value)
     rows = matrix if matrix is not None else torch.eye(acts[stream].shape[-1], dtype=acts[stream].dtype)
@@ -81,11 +81,13 @@ def make_bank(trial: Trial, components: Components, value: Value, held: Sequence
     return Bank(stream, acts[stream], moves, rows, torch.as_tensor(components.groups, device=rows.device))
 
 
-def _token_bank(trial: Trial, components: Components, value: Value, stream: str, clean: Tensor, rows: Tensor) -> Bank:
+def _token_bank(
+    evaluation: Evaluation, components: Components, value: Value, stream: str, clean: Tensor, rows: Tensor
+) -> Bank:
     """Of directions that are functions of the token: their coordinates are known from the inputs alone."""
-    axes = (*trial.model.axes_of(components.site.name)[:-1], "unit")
-    coordinates = token_coordinates(trial.inputs, components, clean)
-    value = value.bound(trial.task)
+    axes = (*evaluation.model.axes_of(components.site.name)[:-1], "unit")
+    coordinates = token_coordinates(evaluation.inputs, components, clean)
+    value = value.bound(evaluation.task)
     if value.inputs is not None:
         value = value.settled(token_coordinates(value.inputs, components, clean), axes)
     moves = value.of(coordinates, axes).expand_as(coordinates) - coordinates
@@ -101,14 +103,14 @@ def check_value(value: Value) -> None:
         raise InterpError(f"{value} averages over {', '.join(averaged)}, which components are told apart by")
 
 
-def settle(trial: Trial, value: Value, site: str, basis: Basis | None) -> Value:
+def settle(evaluation: Evaluation, value: Value, site: str, basis: Basis | None) -> Value:
     """A value of a reference set as a constant; others as they are."""
-    value = value.bound(trial.task)
+    value = value.bound(evaluation.task)
     if value.inputs is None:
         return value
     # a reference of another length is read at its own last position unless all are computed: it would seem to fit
-    alike = value.inputs.shape[1:] == trial.inputs.shape[1:]
-    model = trial.model if alike and not value.needs_all_positions else trial.whole
+    alike = value.inputs.shape[1:] == evaluation.inputs.shape[1:]
+    model = evaluation.model if alike and not value.needs_all_positions else evaluation.whole
     with fitting(model, value.inputs, "the reference set"):
         reference = capture(model, value.inputs, site, batch_size=BATCH)[site]
     axes = model.axes_of(site)

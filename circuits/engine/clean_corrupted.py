@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from circuits.engine.evaluation import Trial, answers_of, outputs_of
+from circuits.engine.evaluation import Evaluation, answers_of, outputs_of
 from circuits.metrics import Answers, MetricLike, make_metric
 from interp.activations.capture import Activations, capture, fitting, placed
 from interp.errors import InterpError
@@ -22,13 +22,13 @@ class Pair:
     """Two batches of inputs, aligned one by one, and the metric that tells their runs apart.
 
     Attributes:
-        trial: the corrupted inputs, judged by the metric as answers to the clean ones.
+        evaluation: the corrupted inputs, judged by the metric as answers to the clean ones.
         clean: the clean inputs.
         source, base: the clean and the corrupted run at the sites that were asked for, with their ``outputs``.
         clean_value, corrupted_value: the metric's means in them.
     """
 
-    trial: Trial
+    evaluation: Evaluation
     clean: Tensor
     source: Activations
     base: Activations
@@ -37,12 +37,12 @@ class Pair:
 
     @property
     def corrupted(self) -> Tensor:
-        return self.trial.inputs
+        return self.evaluation.inputs
 
     @property
     def attrs(self) -> dict[str, object]:
         """What a table of effects says of itself."""
-        metric = self.trial.metrics[0]
+        metric = self.evaluation.metrics[0]
         return {
             "metric": metric.name, "clean": self.clean_value, "corrupted": self.corrupted_value,
             "sign": f"{metric.name} with the clean run's activation patched into the corrupted run; recovered is 0 at the "
@@ -101,7 +101,7 @@ def make_pair(
         labels if plain else None, others if plain else None, task, lambda: outputs_of(model, clean), labels
     )
     parts = torch.ones(len(clean), 1, dtype=torch.float64, device=model.device)
-    trial = Trial(model, model, corrupted, (one,), answers, parts)
+    evaluation = Evaluation(model, model, corrupted, (one,), answers, parts)
     points = {s.name for s in resolve_sites(model, sites)}
     wanted = [] if beside is None else list(beside(model))
     more = {s.name for s in resolve_sites(model, wanted)} if wanted else set()
@@ -111,9 +111,9 @@ def make_pair(
     values = []
     for name, run in (("clean", source), ("corrupted", base)):
         assert run.outputs is not None
-        values.append(float(trial.judge(run.outputs.unsqueeze(0)).mean()))
+        values.append(float(evaluation.judge(run.outputs.unsqueeze(0)).mean()))
         if not abs(values[-1]) < torch.inf:
             raise InterpError(
                 f"{subject.name}: the {one.name} of the {name} run is {values[-1]}: look for NaN in the weights"
             )
-    return Pair(trial, clean, source, base, values[0], values[1])
+    return Pair(evaluation, clean, source, base, values[0], values[1])

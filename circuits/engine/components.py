@@ -9,7 +9,7 @@ from typing import Literal, get_args
 import torch
 
 from circuits.engine.effects import Components
-from circuits.engine.evaluation import Trial
+from circuits.engine.evaluation import Evaluation
 from circuits.interventions.layout import Features
 from interp.activations.capture import capture
 from interp.errors import InterpError, UnknownName, unknown
@@ -23,7 +23,7 @@ LETTERS = {"neurons": "N", "heads": "H"}
 
 
 def find_components(
-    trial: Trial,
+    evaluation: Evaluation,
     kind: Kind | None = None,
     *,
     basis: Basis | None = None,
@@ -37,7 +37,7 @@ def find_components(
         UnknownSite: a site that the model has not.
         InterpError: the network has no component of that kind, or groups that do not fit.
     """
-    model = trial.model
+    model = evaluation.model
     if basis is not None:
         if kind is not None or site is None:
             raise InterpError("ablate takes a kind, or a basis with the site where its directions lie")
@@ -58,15 +58,15 @@ def find_components(
         wanted = [s for s in wanted if s.name in names]
         if not wanted:
             raise InterpError(f"{site!r} holds no {kind}; they are at {', '.join(names)}")
-    return [_of_site(trial, s, kind or "neurons", names, groups) for s in wanted]
+    return [_of_site(evaluation, s, kind or "neurons", names, groups) for s in wanted]
 
 
 def _of_site(
-    trial: Trial, site: Site, kind: Kind, names: Sequence[str], groups: Sequence[Sequence[int]] | None
+    evaluation: Evaluation, site: Site, kind: Kind, names: Sequence[str], groups: Sequence[Sequence[int]] | None
 ) -> Components:
     if site.unit is not None or site.head is not None or site.basis is not None:
         raise InterpError(f"{site}: every component of the site is ablated; choose positions alone, or give groups")
-    width, size = widths(trial, site.name, kind)
+    width, size = widths(evaluation, site.name, kind)
     whole = [list(range(i, i + size)) for i in range(0, width, size)]
     together = whole if groups is None else _groups(groups, width, "features")
     own = site.name in names and site.name.endswith(COMPONENTS[kind])
@@ -94,10 +94,10 @@ def _groups(given: Sequence[Sequence[int]] | None, n: int, what: str) -> list[li
     return groups
 
 
-def widths(trial: Trial, site: str, kind: str) -> tuple[int, int]:
+def widths(evaluation: Evaluation, site: str, kind: str) -> tuple[int, int]:
     """A site's features, and how many of them one component of a kind has."""
-    one = capture(trial.model, trial.inputs[:2], site)[site]
-    axes = trial.model.axes_of(site)
+    one = capture(evaluation.model, evaluation.inputs[:2], site)[site]
+    axes = evaluation.model.axes_of(site)
     if one.ndim > len(axes):
         one = one[0]  # of several calls
     width = Features(axes).last(one).shape[-1]
@@ -105,10 +105,10 @@ def widths(trial: Trial, site: str, kind: str) -> tuple[int, int]:
     return width, 1 if kind == "neurons" else size
 
 
-def random_components(trial: Trial, like: Components, n: int, seed: int) -> Components:
+def random_components(evaluation: Evaluation, like: Components, n: int, seed: int) -> Components:
     """Random subspaces of the same size in the same space, orthogonal to each other: as many as fit, at most n."""
     size = torch.as_tensor(like.groups).shape[1]
-    dim, _ = widths(trial, like.site.name, "neurons")
+    dim, _ = widths(evaluation, like.site.name, "neurons")
     if size >= dim:
         raise InterpError(
             f"a random baseline of {size} directions at {like.site.name} would be all of its {dim} dimensions"

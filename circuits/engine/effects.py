@@ -21,7 +21,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from circuits.engine.algebra import Bank, make_bank
-from circuits.engine.evaluation import Trial
+from circuits.engine.evaluation import Evaluation
 from circuits.engine.tiled import hooked
 from circuits.interventions.apply import applied
 from circuits.interventions.kinds import Intervention
@@ -85,7 +85,7 @@ class Components:
 
 @torch.no_grad()
 def measure(
-    trial: Trial,
+    evaluation: Evaluation,
     components: Components,
     value: Value,
     *,
@@ -102,33 +102,39 @@ def measure(
     """
     n_groups = len(components.groups)
     sums = torch.zeros(
-        n_groups, trial.parts.shape[1], len(trial.metrics), dtype=torch.float64, device=trial.parts.device
+        n_groups,
+        evaluation.parts.shape[1],
+        len(evaluation.metrics),
+        dtype=torch.float64,
+        device=evaluation.parts.device,
     )
-    for groups, inputs, values in _pieces(trial, components, value, held, max_bytes):
-        sums[groups] += torch.einsum("gnm,np->gpm", values, trial.parts[inputs])
+    for groups, inputs, values in _pieces(evaluation, components, value, held, max_bytes):
+        sums[groups] += torch.einsum("gnm,np->gpm", values, evaluation.parts[inputs])
         if progress is not None:
             progress(groups.stop, n_groups)
-    return Effects(sums, trial.sizes)
+    return Effects(sums, evaluation.sizes)
 
 
 def _pieces(
-    trial: Trial, components: Components, value: Value, held: Sequence[Intervention], max_bytes: int
+    evaluation: Evaluation, components: Components, value: Value, held: Sequence[Intervention], max_bytes: int
 ) -> Iterator[Piece]:
     try:
-        trial.model.writes(components.site.name)
+        evaluation.model.writes(components.site.name)
     except UnknownSite:
-        yield from hooked(trial, components, value, held, max(1, inputs_at_once(trial, max_bytes) // len(trial.inputs)))
+        yield from hooked(
+            evaluation, components, value, held, max(1, inputs_at_once(evaluation, max_bytes) // len(evaluation.inputs))
+        )
         return
-    bank = make_bank(trial, components, value, held)
-    rest = None if _acts_behind(trial.model, bank, held) else trial.model.linear_rest(bank.stream)
+    bank = make_bank(evaluation, components, value, held)
+    rest = None if _acts_behind(evaluation.model, bank, held) else evaluation.model.linear_rest(bank.stream)
     if rest is None:
-        yield from _resumed(trial, bank, held, max_bytes)
+        yield from _resumed(evaluation, bank, held, max_bytes)
         return
-    usual = all(isinstance(m, LossMetric | AccuracyMetric) for m in trial.metrics)
-    if usual and trial.task is not None and trial.task.loss == "cross_entropy" and isinstance(rest, Tensor):
-        yield from _losses(trial.task, trial, bank, rest, max_bytes)
+    usual = all(isinstance(m, LossMetric | AccuracyMetric) for m in evaluation.metrics)
+    if usual and evaluation.task is not None and evaluation.task.loss == "cross_entropy" and isinstance(rest, Tensor):
+        yield from _losses(evaluation.task, evaluation, bank, rest, max_bytes)
     else:
-        yield from _algebra(trial, bank, rest, max_bytes)
+        yield from _algebra(evaluation, bank, rest, max_bytes)
 
 
 def _acts_behind(model: HookedModel, bank: Bank, held: Sequence[Intervention]) -> bool:
@@ -138,14 +144,18 @@ def _acts_behind(model: HookedModel, bank: Bank, held: Sequence[Intervention]) -
     return any(entry.fired for entry in record.entries)
 
 
-def _losses(task: Task, trial: Trial, bank: Bank, rest: Tensor, max_bytes: int) -> Iterator[Piece]:
+def _losses(task: Task, evaluation: Evaluation, bank: Bank, rest: Tensor, max_bytes: int) -> Iterator[Piece]:
     """Algebra, loss and accuracy alone: neither the logits nor their softmax are written out.
 
     Logits are taken relative to the right answer's, so that the loss is ``log sum exp`` of them, and an answer whose loss
     is below ln 2 is right without a look at the others.
     """
-    clean = task.read(trial.model.resume(bank.stream, bank.clean)).double()
-    labels = task.labels.to(clean.device) if trial.answers.labels is None else trial.answers.labels.to(clean.device)
+    clean = task.read(evaluation.model.resume(bank.stream, bank.clean)).double()
+    labels = (
+        task.labels.to(clean.device)
+        if evaluation.answers.labels is None
+        else evaluation.answers.labels.to(clean.device)
+    )
     reach = (bank.rows @ rest[:, : clean.shape[-1]]).double()  # [directions, outputs]
     reach = reach - reach.mean(1, keepdim=True)  # what all outputs gain alike moves no loss, and would only overflow
     relative = clean - clean.gather(1, labels[:, None])
@@ -166,21 +176,21 @@ def _losses(task: Task, trial: Trial, bank: Bank, rest: Tensor, max_bytes: int) 
         right = losses < math.log(2)
         unsure = (~right).nonzero(as_tuple=True)
         right[unsure] = task.correct(logits[unsure], labels[n][unsure[0]])
-        columns = [losses.T if isinstance(m, LossMetric) else right.T.double() for m in trial.metrics]
+        columns = [losses.T if isinstance(m, LossMetric) else right.T.double() for m in evaluation.metrics]
         yield g, n, torch.stack(columns, -1)
 
 
-def _algebra(trial: Trial, bank: Bank, rest: Tensor | NormedRest, max_bytes: int) -> Iterator[Piece]:
+def _algebra(evaluation: Evaluation, bank: Bank, rest: Tensor | NormedRest, max_bytes: int) -> Iterator[Piece]:
     """Algebra, any metric: the ablated outputs are the clean ones plus moves times ``rows @ rest``.
 
     With a LayerNorm in between they are ``(centred + moves * rows) @ rest / scale``, of which the scale alone is not linear
     in the moves: its square is a quadratic form of them.
     """
-    outputs = trial.model.resume(bank.stream, bank.clean)  # [inputs, ..., out]
+    outputs = evaluation.model.resume(bank.stream, bank.clean)  # [inputs, ..., out]
     matrix = rest.matrix if isinstance(rest, NormedRest) else rest
     rows = bank.rows - bank.rows.mean(1, keepdim=True) if isinstance(rest, NormedRest) else bank.rows
     reach = rows @ matrix
-    one_by_one = any(m.whole for m in trial.metrics)
+    one_by_one = any(m.whole for m in evaluation.metrics)
     for g, n in _parts(bank, len(outputs), outputs[0].numel(), max_bytes, whole=one_by_one):
         index = bank.groups[g]
         move = bank.moves[n][..., index].movedim(-2, 0)  # [groups, inputs, ..., size]
@@ -189,7 +199,7 @@ def _algebra(trial: Trial, bank: Bank, rest: Tensor | NormedRest, max_bytes: int
             changed = rest.outputs(bank.clean[n], outputs[n], _along_rows(move, rows[index]), shift)
         else:
             changed = outputs[n] + shift
-        yield g, n, trial.judge(changed, n)
+        yield g, n, evaluation.judge(changed, n)
 
 
 def _along_rows(move: Tensor, rows: Tensor) -> Tensor:
@@ -211,26 +221,26 @@ def _parts(
         yield from ((g, n) for n in slices(n_inputs, inputs))
 
 
-def _resumed(trial: Trial, bank: Bank, held: Sequence[Intervention], max_bytes: int) -> Iterator[Piece]:
+def _resumed(evaluation: Evaluation, bank: Bank, held: Sequence[Intervention], max_bytes: int) -> Iterator[Piece]:
     """The rest of the network runs again on the batch, tiled by groups."""
-    budget = inputs_at_once(trial, max_bytes)
-    whole, follow = any(m.whole for m in trial.metrics), None
+    budget = inputs_at_once(evaluation, max_bytes)
+    whole, follow = any(m.whole for m in evaluation.metrics), None
     n_inputs = len(bank.clean) if whole else min(len(bank.clean), budget)
     for g in slices(len(bank.groups), max(1, budget // n_inputs)):
         index = bank.groups[g]
         for n in slices(len(bank.clean), n_inputs):
             move = bank.moves[n][..., index].movedim(-2, 0)
-            with applied(trial.model, held, strict=False, measured=False):
-                follow = follow or trial.model.follow(bank.stream, bank.clean)
+            with applied(evaluation.model, held, strict=False, measured=False):
+                follow = follow or evaluation.model.follow(bank.stream, bank.clean)
                 outputs = follow(n, move, bank.rows[index])
-            yield g, n, trial.judge(outputs, n)
+            yield g, n, evaluation.judge(outputs, n)
 
 
-def inputs_at_once(trial: Trial, max_bytes: int) -> int:
+def inputs_at_once(evaluation: Evaluation, max_bytes: int) -> int:
     """How many inputs may run at once."""
-    one = capture(trial.model, trial.inputs[:1], "*")
+    one = capture(evaluation.model, evaluation.inputs[:1], "*")
     per_example = sum(t.nbytes for t in one.values())  # every activation, though few live at once
-    limit = min(max_bytes, CPU_PIECE) if trial.inputs.device.type == "cpu" else max_bytes
+    limit = min(max_bytes, CPU_PIECE) if evaluation.inputs.device.type == "cpu" else max_bytes
     return max(1, limit // per_example)
 
 

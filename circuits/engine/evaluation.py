@@ -18,7 +18,7 @@ from interp.tasks import Task
 
 
 @dataclass(frozen=True)
-class Trial:
+class Evaluation:
     """A network, inputs and metrics, ready for changed runs.
 
     Attributes:
@@ -66,15 +66,15 @@ def outputs_of(model: HookedModel, inputs: Tensor, batch_size: int = 4096) -> Te
         return torch.cat([model(placed(part, model)) for part in batches(inputs, batch_size)])
 
 
-def make_trial(
+def make_evaluation(
     subject: Subject,
     metric: MetricLike | Sequence[MetricLike] | None = None,
     inputs: Tensor | None = None,
     *,
     wrong: Tensor | None = None,
     dtype: torch.dtype | None = None,
-) -> Trial:
-    """The trial of a subject.
+) -> Evaluation:
+    """The evaluation of a subject.
 
     Args:
         metric: one or several; by default the task's loss, and accuracy where its answers are right or wrong.
@@ -109,7 +109,7 @@ def make_trial(
         parts[task.test_indices.to(model.device), 1] = 1
     plain = labels is not None and labels.ndim == 1 and not labels.is_floating_point()
     answers = Answers(labels if plain else None, wrong, task, lambda: outputs_of(model, given), labels)
-    return Trial(model, whole, given, metrics, answers, parts)
+    return Evaluation(model, whole, given, metrics, answers, parts)
 
 
 def _metrics(given: MetricLike | Sequence[MetricLike] | None, task: Task | None) -> tuple[Metric, ...]:

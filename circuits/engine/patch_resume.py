@@ -64,17 +64,17 @@ class Written:
 
 def from_the_site(pair: Pair, one: Written, max_bytes: int) -> Iterator[Found]:
     """The part of the network behind the site runs again, on the batch tiled by cells."""
-    at_once = max(1, inputs_at_once(pair.trial, max_bytes) // len(pair.corrupted))
+    at_once = max(1, inputs_at_once(pair.evaluation, max_bytes) // len(pair.corrupted))
     for piece in slices(len(one.numbers), at_once):
         part = list(range(piece.start, piece.stop))
         x = one.base + one.added(one.change * one.mask(part))
-        outputs = pair.trial.model.resume(one.stream, x.flatten(0, 1)).unflatten(0, x.shape[:2])
-        yield [one.numbers[c] for c in part], pair.trial.judge(outputs).mean((1, 2))
+        outputs = pair.evaluation.model.resume(one.stream, x.flatten(0, 1)).unflatten(0, x.shape[:2])
+        yield [one.numbers[c] for c in part], pair.evaluation.judge(outputs).mean((1, 2))
 
 
 def from_the_position(pair: Pair, sites: Sequence[Written], run: Activations, max_bytes: int) -> Iterator[Found]:
     """In a causal transformer, positions behind the patched one run again; cells of all sites at one position together."""
-    model, outputs = pair.trial.model, run.outputs
+    model, outputs = pair.evaluation.model, run.outputs
     assert departs(model)
     assert outputs is not None
     departures = Departures(model, run, outputs)
@@ -91,7 +91,7 @@ def from_the_position(pair: Pair, sites: Sequence[Written], run: Activations, ma
                 change = one.change[:, position] * masks[s][own[0][1] : own[-1][1] + 1]
                 starts.append((one.stream, one.base[:, position] + one.added(change)))
                 numbers += [one.numbers[c] for c, _ in own]
-            yield numbers, pair.trial.judge(departures.outputs(starts, position)).mean((1, 2))
+            yield numbers, pair.evaluation.judge(departures.outputs(starts, position)).mean((1, 2))
 
 
 def _at_one_position(one: Written, cells: list[int]) -> Tensor:
@@ -118,7 +118,7 @@ class _Cost:
 
     @classmethod
     def of(cls, pair: Pair, outputs: Tensor, max_bytes: int) -> _Cost:
-        block = capture(pair.trial.model, pair.corrupted[:1], "blocks.0.*")
+        block = capture(pair.evaluation.model, pair.corrupted[:1], "blocks.0.*")
         heads = sum(block[f"blocks.0.attn.hook_{n}"].nbytes for n in "qkv")
         n, n_pos = outputs.shape[:2]
         return cls(max_bytes, n * sum(t.nbytes for t in block.values()) // n_pos, n * heads, outputs)

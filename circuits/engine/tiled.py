@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from circuits.engine.algebra import check_value, coordinates_of, settle
-from circuits.engine.evaluation import Trial
+from circuits.engine.evaluation import Evaluation
 from circuits.interventions.apply import applied
 from circuits.interventions.kinds import Intervention
 from circuits.interventions.layout import Features
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def hooked(
-    trial: Trial, components: Components, value: Value, held: Sequence[Intervention], n_groups: int
+    evaluation: Evaluation, components: Components, value: Value, held: Sequence[Intervention], n_groups: int
 ) -> Iterator[Piece]:
     """Ablate ``n_groups`` groups at a time, all inputs at once, with a hook that knows which tile is whose.
 
@@ -28,11 +28,11 @@ def hooked(
     in one batch, since a value may be made of the whole batch.
     """
     check_value(value)
-    model, name = trial.model, components.site.name
-    value = settle(trial, value, name, components.basis)
+    model, name = evaluation.model, components.site.name
+    value = settle(evaluation, value, name, components.basis)
     features, basis = Features(model.axes_of(name)), components.basis
-    groups = torch.as_tensor(components.groups, device=trial.inputs.device)
-    n = len(trial.inputs)
+    groups = torch.as_tensor(components.groups, device=evaluation.inputs.device)
+    n = len(evaluation.inputs)
 
     def ablated(activation: Tensor, chosen: Tensor) -> Tensor:
         """One network's activation, its batch first ``[n, ...]``, with the chosen features or directions replaced."""
@@ -64,7 +64,7 @@ def hooked(
             after = torch.vmap(ablated, randomness="same")(tiles, chosen)
             return after.flatten(0, 1).movedim(0, batch)
 
-        tiled = trial.inputs.repeat(len(part), *[1] * (trial.inputs.ndim - 1))
+        tiled = evaluation.inputs.repeat(len(part), *[1] * (evaluation.inputs.ndim - 1))
         with applied(model, held, strict=False, measured=False):
             handle = model.hook_dict[name].register_forward_hook(change)
             try:
@@ -72,4 +72,4 @@ def hooked(
             finally:
                 handle.remove()
         rows = slice(start, start + len(part))
-        yield rows, slice(0, n), trial.judge(outputs.unflatten(0, (len(part), n)))
+        yield rows, slice(0, n), evaluation.judge(outputs.unflatten(0, (len(part), n)))

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from circuits.engine.evaluation import Trial
+from circuits.engine.evaluation import Evaluation
 from interp.hooked import HookedMLP, HookedTransformer
 
 if TYPE_CHECKING:
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
 SITE = "hook_embed"
 
 
-def token_rows(trial: Trial, components: Components, width: int) -> Float[Tensor, "direction unit"] | None:
+def token_rows(evaluation: Evaluation, components: Components, width: int) -> Float[Tensor, "direction unit"] | None:
     """What a unit of each direction writes into the embedding; None where the basis is not one of functions of the token.
 
     It is one at ``hook_embed``, where its dimension is not the embedding's width ``width``, and there are at least as many
     tokens; further tokens (an "=") take part in no direction. The embedding of token t is
     ``sum over directions f of f(t) (f^T W_E) + the rest``.
     """
-    model, basis = trial.model, components.basis
+    model, basis = evaluation.model, components.basis
     if basis is None or components.site.name != SITE or basis.dim == width:
         return None
-    if not isinstance(model, HookedTransformer | HookedMLP) or trial.inputs.is_floating_point():
+    if not isinstance(model, HookedTransformer | HookedMLP) or evaluation.inputs.is_floating_point():
         return None
     table = model.W_E.detach()
     if table.ndim != 2 or basis.dim > len(table):  # a table for each operand holds two embeddings

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from circuits.engine.components import KINDS, Kind, find_components, random_components
 from circuits.engine.effects import DEFAULT_BYTES, Effects, Progress, measure
-from circuits.engine.evaluation import Trial, make_trial
+from circuits.engine.evaluation import Evaluation, make_evaluation
 from circuits.interventions.values import Mean, Resample, Value, Zero
 from circuits.metrics import MetricLike, make_metric
 from interp.errors import InterpError, require_range
@@ -74,30 +74,30 @@ def ablate(
     The same numbers as one forward pass per component. Misleads where components back each other up: each is ablated
     alone, so two that do the same work both look idle.
     """
-    trial = make_trial(subject, _metrics(subject, metric, inputs), inputs, dtype=dtype)
-    clean = trial.run()
-    for one, number in zip(trial.metrics, clean.tolist(), strict=True):
+    evaluation = make_evaluation(subject, _metrics(subject, metric, inputs), inputs, dtype=dtype)
+    clean = evaluation.run()
+    for one, number in zip(evaluation.metrics, clean.tolist(), strict=True):
         if not math.isfinite(number):
             raise InterpError(
                 f"{subject.name}: the {one.name} is {number} before anything is ablated: look for NaN in the weights"
             )
     frames = []
-    for components in find_components(trial, kind, basis=basis, site=site, groups=groups):
-        effects = measure(trial, components, value, max_bytes=max_bytes, progress=progress)
-        frames.append(_frame(trial, effects, clean, components.site.name, components.labels, baseline=False))
+    for components in find_components(evaluation, kind, basis=basis, site=site, groups=groups):
+        effects = measure(evaluation, components, value, max_bytes=max_bytes, progress=progress)
+        frames.append(_frame(evaluation, effects, clean, components.site.name, components.labels, baseline=False))
         if baseline is not None:
-            random = random_components(trial, components, n_baseline, seed)
-            effects = measure(trial, random, value, max_bytes=max_bytes)
-            frames.append(_frame(trial, effects, clean, random.site.name, random.labels, baseline=True))
+            random = random_components(evaluation, components, n_baseline, seed)
+            effects = measure(evaluation, random, value, max_bytes=max_bytes)
+            frames.append(_frame(evaluation, effects, clean, random.site.name, random.labels, baseline=True))
     frame = pd.concat(frames, ignore_index=True)
-    names = {m.name: float(v) for m, v in zip(trial.metrics, clean, strict=True)}
-    signs = "; ".join(m.sign for m in trial.metrics)
+    names = {m.name: float(v) for m, v in zip(evaluation.metrics, clean, strict=True)}
+    signs = "; ".join(m.sign for m in evaluation.metrics)
     frame.attrs = {"clean": names, "value": repr(value), "sign": signs}
     return frame
 
 
 def _metrics(subject: Subject, metric: MetricLike | None, inputs: Tensor | None) -> list[MetricLike] | None:
-    """The task's own metrics and the one asked for; None where the trial's default serves."""
+    """The task's own metrics and the one asked for; None where the evaluation's default serves."""
     if metric is None:
         return None
     extra = make_metric(metric)
@@ -108,11 +108,11 @@ def _metrics(subject: Subject, metric: MetricLike | None, inputs: Tensor | None)
 
 
 def _frame(
-    trial: Trial, effects: Effects, clean: Tensor, site: str, labels: Sequence[str], *, baseline: bool
+    evaluation: Evaluation, effects: Effects, clean: Tensor, site: str, labels: Sequence[str], *, baseline: bool
 ) -> pd.DataFrame:
     frame = pd.DataFrame({"component": labels, "site": site, "index": range(len(labels)), "baseline": baseline})
     split = len(effects.sizes) == 2
-    for i, metric in enumerate(trial.metrics):
+    for i, metric in enumerate(evaluation.metrics):
         if metric.name == "accuracy":
             frame["correct"] = effects.count(i)
             # two roundings of whole numbers, so that an answer more or less is exactly that

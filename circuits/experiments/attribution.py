@@ -58,7 +58,7 @@ def attribute(
     if sites is None:
         sites = [n for kind in ("heads", "neurons") for n in subject.model.component_sites(kind)] or "*"
     pair = make_pair(subject, clean, corrupted, metric, sites=sites, dtype=dtype)
-    model = pair.trial.model
+    model = pair.evaluation.model
     wanted = resolve_sites(model, sites)
     names = list(dict.fromkeys(s.name for s in wanted))
     source, base = pair.source, pair.base
@@ -78,7 +78,7 @@ def attribute(
     effects = pd.concat(frames, ignore_index=True)
     if verify:
         real = patch(subject, clean, corrupted, wanted, metric=metric, by=by, dtype=dtype).effects
-        effects["patched"] = real[pair.trial.metrics[0].name] - pair.corrupted_value
+        effects["patched"] = real[pair.evaluation.metrics[0].name] - pair.corrupted_value
         effects["patched_recovered"] = real["recovered"]
     effects.attrs = {**pair.attrs, "integrated": integrated}
     return Patching(effects)
@@ -87,17 +87,21 @@ def attribute(
 def _score(pair: Pair, outputs: Tensor) -> Tensor:
     """The metric's mean over the inputs, for every tile of the outputs ``[tile * n, ...]``."""
     n = len(pair.corrupted)
-    return pair.trial.judge(outputs.unflatten(0, (-1, n)))[..., 0].mean(1)
+    return pair.evaluation.judge(outputs.unflatten(0, (-1, n)))[..., 0].mean(1)
 
 
 def _integrated(pair: Pair, name: str, base: Tensor, source: Tensor, n: int) -> Tensor:
     """The gradient at a site, averaged along the line from the corrupted to the clean activation; the points are tiled."""
     nodes, weights = np.polynomial.legendre.leggauss(n)
-    batch = pair.trial.model.axes_of(name).index("batch")
+    batch = pair.evaluation.model.axes_of(name).index("batch")
     points = [base + (source - base) * float(x) for x in (nodes + 1) / 2]
     tiled = pair.corrupted.repeat(n, *[1] * (pair.corrupted.ndim - 1))
     _, found = gradients(
-        pair.trial.model, tiled, lambda out: _score(pair, out), Site(name), replaced={name: torch.cat(points, batch)}
+        pair.evaluation.model,
+        tiled,
+        lambda out: _score(pair, out),
+        Site(name),
+        replaced={name: torch.cat(points, batch)},
     )
     slopes = found[name].unflatten(batch, (n, -1)).movedim(batch, 0)
     return torch.tensordot(torch.as_tensor(weights / 2).to(slopes), slopes, dims=1)

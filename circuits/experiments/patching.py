@@ -92,7 +92,7 @@ def patch(
     effect = torch.empty(len(numbers), dtype=torch.float64)
     effect[numbers] = torch.cat(values).cpu()  # the one wait for a GPU
     effects = pd.DataFrame([row for c in cells for row in c.rows()])
-    effects[pair.trial.metrics[0].name] = effect.tolist()
+    effects[pair.evaluation.metrics[0].name] = effect.tolist()
     effects["recovered"] = pair.recovered(effect).tolist()
     effects.attrs = {**pair.attrs}
     return Patching(effects)
@@ -105,7 +105,7 @@ def _beside(model: HookedModel, sites: SitePattern) -> list[str]:
 
 
 def _cells(pair: Pair, sites: SitePattern, by: Sequence[str] | None) -> list[Cells]:
-    model, found = pair.trial.model, []
+    model, found = pair.evaluation.model, []
     for site in resolve_sites(model, sites):
         shape, axes = pair.base[site.name].shape, model.axes_of(site.name)
         if pair.source[site.name].shape != shape:
@@ -126,7 +126,7 @@ def _arrival(model: HookedModel, site: str) -> list[tuple[str, Tensor | None]]:
 
 def _measured(pair: Pair, cells: Sequence[Cells], max_bytes: int) -> Iterator[Found]:
     """Every cell by the route that runs least: from its position on, from its site on, or whole."""
-    model, source, base, first, together = pair.trial.model, pair.source, pair.base, 0, []
+    model, source, base, first, together = pair.evaluation.model, pair.source, pair.base, 0, []
     for own in cells:
         name, numbers = own.site.name, range(first, first + len(own.indices))
         first = numbers.stop
@@ -148,7 +148,7 @@ def _measured(pair: Pair, cells: Sequence[Cells], max_bytes: int) -> Iterator[Fo
 
 def _whole(pair: Pair, cells: Cells, numbers: range, source: Tensor, max_bytes: int) -> Iterator[Found]:
     """A network that cannot be resumed at the site runs whole, on the batch tiled by cells."""
-    at_once = max(1, inputs_at_once(pair.trial, max_bytes) // len(pair.corrupted))
+    at_once = max(1, inputs_at_once(pair.evaluation, max_bytes) // len(pair.corrupted))
     for piece in slices(len(numbers), at_once):
         part = list(range(piece.start, piece.stop))
         yield [numbers[c] for c in part], _tiled(pair, cells, part, source)
@@ -164,11 +164,11 @@ def _tiled(pair: Pair, cells: Cells, part: list[int], source: Tensor) -> Tensor:
         mask = cells.mask(part, source.shape, source.device)
         return torch.where(mask, source, tiles).movedim(0, batch).flatten(batch, batch + 1)
 
-    model = pair.trial.model
+    model = pair.evaluation.model
     tiled = pair.corrupted.repeat(len(part), *[1] * (pair.corrupted.ndim - 1))
     handle = model.hook_dict[cells.site.name].register_forward_hook(put)
     try:
         outputs = model(tiled)
     finally:
         handle.remove()
-    return pair.trial.judge(outputs.unflatten(0, (len(part), n))).mean((1, 2))
+    return pair.evaluation.judge(outputs.unflatten(0, (len(part), n))).mean((1, 2))

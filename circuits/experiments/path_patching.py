@@ -75,7 +75,7 @@ def path_patch(
     frozen = [n for n in dict.fromkeys(components) if n not in open_points]
     points = [*frozen, *(s.name for s in wanted)]
     pair = make_pair(subject, clean, corrupted, metric, sites=senders, beside=lambda _: points, dtype=dtype)
-    model, base, source = pair.trial.model, pair.base, pair.source
+    model, base, source = pair.evaluation.model, pair.base, pair.source
     held: list[Intervention] = [f for n in frozen for f in _frozen(model, n, base[n], wanted)]
     sent = [Patch(s, source[s.name]) for s in senders]
     with applied(model, [*held, *sent], strict=False) as record:
@@ -84,14 +84,14 @@ def path_patch(
         raise NoEffect(f"the sender {sender} is the same in the clean and the corrupted run")
     delivered = [Patch(s, arrived[s.name]) for s in wanted]
     with applied(model, delivered, strict=False) as record:
-        value = pair.trial.run()
+        value = pair.evaluation.run()
     if not any(entry.change for entry in record.entries):
         raise NoEffect(
             f"nothing of {sender} arrives at {', '.join(map(str, receivers))}: they do not lie behind it, or only beyond "
             "components that are frozen; name those in through=[...] to let paths through them count"
         )
     return PathEffect(
-        str(sender), tuple(str(r) for r in receivers), pair.trial.metrics[0].name, float(value), pair.clean_value,
+        str(sender), tuple(str(r) for r in receivers), pair.evaluation.metrics[0].name, float(value), pair.clean_value,
         pair.corrupted_value, float(pair.recovered(value)),
         {str(entry.site): entry.relative_change for entry in record.entries},
     )  # fmt: skip

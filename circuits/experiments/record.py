@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from circuits.discovery.discover import Circuit
-from circuits.engine.evaluation import make_trial
+from circuits.engine.evaluation import make_evaluation
 from circuits.experiments.patching import Patching
 from circuits.experiments.path_patching import PathEffect
 from circuits.interventions.apply import applied
@@ -56,13 +56,13 @@ def intervene(
     Raises:
         as `applied` and `ablate`.
     """
-    trial = make_trial(subject, metric, inputs, dtype=dtype)
-    clean = trial.run()
+    evaluation = make_evaluation(subject, metric, inputs, dtype=dtype)
+    clean = evaluation.run()
     # every position, so that sites mean what they mean to the user; one pass, so that means are those of all inputs
-    with applied(replace(subject, model=trial.whole), interventions, strict=strict), torch.no_grad():
-        changed = trial.judge(trial.whole(trial.inputs).unsqueeze(0)).mean((0, 1))
+    with applied(replace(subject, model=evaluation.whole), interventions, strict=strict), torch.no_grad():
+        changed = evaluation.judge(evaluation.whole(evaluation.inputs).unsqueeze(0)).mean((0, 1))
     return pd.DataFrame({
-        "metric": [m.name for m in trial.metrics], "clean": clean.tolist(), "changed": changed.tolist(),
+        "metric": [m.name for m in evaluation.metrics], "clean": clean.tolist(), "changed": changed.tolist(),
         "change": (changed - clean).tolist(),
     })  # fmt: skip
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from circuits import LogitDiff, Zero, ablate
-from circuits.engine.evaluation import make_trial
+from circuits.engine.evaluation import make_evaluation
 from circuits.metrics import METRICS, make_metric
 from interp import Examples, HookedMLP, InterpError, MLPConfig, Subject
 from interp.errors import MissingCapability, UnknownName
@@ -103,11 +103,11 @@ def test_kl_is_of_the_clean_from_the_changed() -> None:
 
 def test_impossible_answers_have_no_share_in_kl() -> None:
     """0 ln 0 is 0."""
-    trial = make_trial(network(), "kl")
+    evaluation = make_evaluation(network(), "kl")
     clean = torch.tensor([[0.0, -torch.inf, 0.0]]).expand(6, 3)
-    trial.answers.__dict__["clean"] = clean.double().log_softmax(-1)
+    evaluation.answers.__dict__["clean"] = clean.double().log_softmax(-1)
     changed = torch.zeros(1, 6, 3).double()
-    assert trial.judge(changed).flatten().tolist() == pytest.approx([math.log(1.5)] * 6)
+    assert evaluation.judge(changed).flatten().tolist() == pytest.approx([math.log(1.5)] * 6)
 
 
 @pytest.mark.parametrize(("metric", "message"), [

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from circuits import Ablate, Mean, ablate, applied
-from circuits.compression.prune import Pruned, prune
+from circuits.compression.prune import prune
 from circuits.compression.prune_by_task import Compacted, compacted
+from circuits.compression.prune_image import Pruned
 from circuits.scores import scores
 from interp import HookedMLP, HookedTransformer, InterpError, MLPConfig, ModularArithmetic, Site, Subject
 from interp.errors import MissingCapability

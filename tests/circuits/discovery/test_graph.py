@@ -13,7 +13,7 @@ from circuits.discovery.edges import edge_graph
 from circuits.discovery.graph import Graph, judges
 from circuits.discovery.nodes import NodeGraph, node_graph
 from circuits.discovery.transformer_edges import TransformerEdges
-from circuits.engine.evaluation import make_trial
+from circuits.engine.evaluation import make_evaluation
 from circuits.interventions.values import Fixed, Resample, Value
 from circuits.metrics import make_metric
 from interp import HookedMLP, InterpError, Site, Subject, capture
@@ -29,11 +29,11 @@ MEAN = Mean()
 
 
 def nodes(one: Subject, value: Value = MEAN, metric: str = "loss") -> NodeGraph:
-    return node_graph(make_trial(one, judges(make_metric(metric), one.task)), ("heads", "neurons"), value, BYTES)
+    return node_graph(make_evaluation(one, judges(make_metric(metric), one.task)), ("heads", "neurons"), value, BYTES)
 
 
 def edges(one: Subject, value: Value = MEAN, max_bytes: int = BYTES) -> Graph:
-    return edge_graph(make_trial(one, "loss"), value, max_bytes)
+    return edge_graph(make_evaluation(one, "loss"), value, max_bytes)
 
 
 def masks(graph: Graph, n: int) -> Tensor:
@@ -87,8 +87,8 @@ def test_interventions_are_the_circuit() -> None:
     kept = masks(graph, 4)[3]
     score = graph.scores(kept.unsqueeze(0))[0]
     task = one.require_task()
-    with torch.no_grad(), applied(graph.trial.model, graph.interventions(kept)):
-        logits = task.read(graph.trial.model(task.inputs))
+    with torch.no_grad(), applied(graph.evaluation.model, graph.interventions(kept)):
+        logits = task.read(graph.evaluation.model(task.inputs))
     assert float(task.correct(logits).double().mean()) == float(score[0])
     rows = torch.arange(len(logits))
     others = logits.clone().index_put_((rows, task.labels), torch.tensor(-torch.inf, dtype=logits.dtype))
@@ -103,11 +103,11 @@ def test_attributions_are_slopes(name: str, kind: str) -> None:
     graph: Graph = (nodes if kind == "nodes" else edges)(subject(name))
     kept = masks(graph, 3)[2]
     found = graph.attributions(kept, points=1)
-    everything = slice(0, len(graph.trial.inputs))
+    everything = slice(0, len(graph.evaluation.inputs))
     for i in (0, 3, 7):
         step = torch.zeros(len(graph), dtype=torch.float64).index_fill_(0, torch.tensor([i]), 1e-5)
         pair = torch.stack([kept.double() + step, kept.double() - step])
-        up, down = graph.trial.judge(graph.outputs(pair, everything), everything).mean(1)[:, 0].tolist()
+        up, down = graph.evaluation.judge(graph.outputs(pair, everything), everything).mean(1)[:, 0].tolist()
         assert float(found[i]) == pytest.approx((up - down) / 2e-5, rel=1e-4, abs=1e-9)
 
 
@@ -116,9 +116,9 @@ def test_all_edges_are_the_network(name: str) -> None:
     """To rounding, in the smallest pieces too; with none left, every input gets the same answer."""
     one = subject(name)
     graph = edges(one)
-    everything = slice(0, len(graph.trial.inputs))
+    everything = slice(0, len(graph.evaluation.inputs))
     torch.testing.assert_close(
-        graph.outputs(graph.whole.double().unsqueeze(0), everything)[0], graph.trial.model(graph.trial.inputs),
+        graph.outputs(graph.whole.double().unsqueeze(0), everything)[0], graph.evaluation.model(graph.evaluation.inputs),
         rtol=1e-9, atol=1e-9,
     )  # fmt: skip
     nothing = graph.outputs(torch.zeros(1, len(graph), dtype=torch.float64), everything)[0]
@@ -209,7 +209,9 @@ def test_refusals_of_graphs() -> None:
         edges(one, Fixed(torch.tensor(1.0)))
     with pytest.raises(InterpError, match="edges are known of transformers and MLPs"):
         edge_graph(
-            make_trial(Subject("lstm", make("lstm")), lambda out: out[:, -1, 0], torch.ones(3, 4).long()), Mean(), BYTES
+            make_evaluation(Subject("lstm", make("lstm")), lambda out: out[:, -1, 0], torch.ones(3, 4).long()),
+            Mean(),
+            BYTES,
         )
 
 
@@ -221,10 +223,10 @@ def test_nothing_is_left_on_the_model() -> None:
     def fail(outputs: Tensor) -> Tensor:
         raise KeyboardInterrupt
 
-    stopped = node_graph(make_trial(subject("plain"), make_metric(fail)), ("heads",), Mean(), BYTES)
+    stopped = node_graph(make_evaluation(subject("plain"), make_metric(fail)), ("heads",), Mean(), BYTES)
     with pytest.raises(KeyboardInterrupt):
         stopped.scores(stopped.whole.unsqueeze(0))
-    for model in (graph.trial.model, stopped.trial.model):
+    for model in (graph.evaluation.model, stopped.evaluation.model):
         assert_clean(model)
 
 
