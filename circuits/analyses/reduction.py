@@ -5,7 +5,8 @@ from __future__ import annotations
 import pandas as pd
 
 from circuits.compression.image_curves import SIZE, curve, svd_truncated
-from circuits.compression.prune import Pruned, drop_links, prune
+from circuits.compression.prune import prune
+from circuits.compression.prune_image import Pruned, drop_links
 from interp.errors import require_range
 from interp.pictures import sheet
 from interp.plugins.analysis import Result, analysis

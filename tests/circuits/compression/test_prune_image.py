@@ -1,4 +1,4 @@
-"""Pruning: the picture stays, the arch is as small as it can be, and links go within the error that is allowed."""
+"""Pruning image networks: the picture stays, the arch is as small as it can be, and links go within the error allowed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 import interp
-from circuits.compression.prune import compact, drop_links, prune
+from circuits.compression.prune import prune
+from circuits.compression.prune_image import compact, drop_links
 from circuits.weight_sweeps.directions import single_entries
 from interp.errors import InterpError
 from interp.hooked import HookedCPPN
