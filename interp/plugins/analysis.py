@@ -11,7 +11,7 @@ import re
 import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import torch
@@ -31,6 +31,7 @@ class Analysis:
     """A registered analysis. Call it with a Subject to get its Result, without the host's isolation.
 
     Attributes:
+        renamed: former names of options, with their present ones.
         comparison: makes one Result of several subjects' for ``interp compare``; set with `compares`.
     """
 
@@ -40,6 +41,7 @@ class Analysis:
     summary: str
     options: tuple[Option, ...]
     order: int
+    renamed: Mapping[str, str] = field(default_factory=dict)
     comparison: Callable[[Mapping[str, Result]], Result] | None = None
 
     def compares(self, function: Callable[[Mapping[str, Result]], Result]) -> Callable[[Mapping[str, Result]], Result]:
@@ -59,11 +61,16 @@ class Analysis:
         Raises:
             UnknownName: an option that the analysis does not have; the nearest is named.
         """
-        return parse_options(self.name, self.options, given)
+        return parse_options(self.name, self.options, given, self.renamed)
 
 
 def analysis(
-    name: str, *, needs: Iterable[str] = (), summary: str, order: int = 100
+    name: str,
+    *,
+    needs: Iterable[str] = (),
+    summary: str,
+    order: int = 100,
+    renamed: Mapping[str, str] | None = None,
 ) -> Callable[[Callable[..., Result]], Analysis]:
     """Make a function of a Subject an analysis.
 
@@ -72,6 +79,11 @@ def analysis(
         needs: capabilities (`Subject.CAPABILITIES`) without which the analysis is skipped, with the reason.
         summary: one line for ``interp analyses`` and the report.
         order: place in the report; ours are below 100.
+        renamed: former names of options and their present ones, such as ``{"baseline": "n_random"}``: a former name works,
+            with a DeprecationWarning.
+
+    Returns:
+        a decorator that makes the `Analysis`.
 
     Raises:
         TypeError: at once, when the function's signature is no analysis' (one subject, then keyword-only options with
@@ -87,7 +99,10 @@ def analysis(
 
     def register(function: Callable[..., Result]) -> Analysis:
         options = keyword_options(function, f"analysis {name!r}", "subject")
-        made = Analysis(name, function, needs, summary, options, order)
+        names = {o.name for o in options}
+        if wrong := sorted((set((renamed or {}).values()) - names) | (set(renamed or {}) & names)):
+            raise TypeError(f"analysis {name!r}: renamed maps former names to present options, not {wrong}")
+        made = Analysis(name, function, needs, summary, options, order, dict(renamed or {}))
         object.__setattr__(made, "__doc__", function.__doc__)
         return made
 

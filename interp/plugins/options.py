@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import types
 import typing
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -69,17 +70,41 @@ def keyword_options(function: Callable[..., Any], owner: str, takes: str) -> tup
     return tuple(Option(p.name, p.annotation, p.default) for p in rest)
 
 
-def parse_options(owner: str, options: Sequence[Option], given: Mapping[str, Any]) -> dict[str, Any]:
+def parse_options(
+    owner: str, options: Sequence[Option], given: Mapping[str, Any], renamed: Mapping[str, str] | None = None
+) -> dict[str, Any]:
     """All options, the given ones checked against their types.
+
+    Args:
+        owner: whose options they are, for messages.
+        options: that the owner has.
+        given: values by name.
+        renamed: former names of options and their new ones: a former name works, with a DeprecationWarning.
+
+    Returns:
+        a value for every option, by its present name.
 
     Raises:
         UnknownName: an option that ``owner`` does not have; the nearest is named.
+        InterpError: a value of another type; an option that is given under both of its names.
     """
     known = {o.name: o for o in options}
+    given = _under_new_names(owner, given, renamed or {})
     for name in given:
         if name not in known:
             raise UnknownName(unknown(f"option of {owner}", name, known))
     return {n: o.parse(owner, given[n]) if n in given else o.default for n, o in known.items()}
+
+
+def _under_new_names(owner: str, given: Mapping[str, Any], renamed: Mapping[str, str]) -> dict[str, Any]:
+    found = {name: value for name, value in given.items() if name not in renamed}
+    for old in given.keys() & renamed.keys():
+        new = renamed[old]
+        if new in found:
+            raise InterpError(f"option {owner}.{new} is given twice: {old} is its former name")
+        warnings.warn(f"option {owner}.{old} is now {owner}.{new}", DeprecationWarning, stacklevel=4)
+        found[new] = given[old]
+    return found
 
 
 def parse_settings(settings: Iterable[str], owner: str, example: str) -> dict[str, dict[str, Any]]:

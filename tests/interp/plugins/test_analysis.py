@@ -49,6 +49,36 @@ def test_bad_options(option: str, value: str, message: str) -> None:
         probe.parse({option: value})
 
 
+@analysis("moved", summary="for the tests", renamed={"baseline": "n_random", "keep": "share"})
+def moved(subject: Subject, *, n_random: int = 8, share: float = 0.5) -> Result:
+    return Result({"n_random": n_random, "share": share})
+
+
+def test_former_names_of_options_work_with_a_warning() -> None:
+    """Read in the type of the present name, by the host too; both names at once are refused."""
+    with pytest.warns(DeprecationWarning, match=r"option moved\.baseline is now moved\.n_random"):
+        assert moved.parse({"baseline": "3"}) == {"n_random": 3, "share": 0.5}
+    with pytest.warns(DeprecationWarning):
+        outcome = analyze(subject("plain"), only=[moved], options={"moved": {"keep": 1, "n_random": 2}})["moved"]
+    assert outcome.result is not None
+    assert outcome.result.metrics == {"n_random": 2, "share": 1.0}
+    assert outcome.result.context["options"] == {"n_random": 2, "share": 1.0}
+    with pytest.raises(InterpError, match="given twice"):
+        moved.parse({"baseline": 3, "n_random": 3})
+    with pytest.warns(DeprecationWarning), pytest.raises(InterpError, match="n_random must be int"):
+        moved.parse({"baseline": "many"})
+
+
+@pytest.mark.parametrize("renamed", [{"old": "tpo"}, {"top": "top"}])
+def test_renamed_leads_to_present_options(renamed: dict[str, str]) -> None:
+    """Checked when the plugin registers: a new name that is no option, and a former one that still is."""
+    with pytest.raises(TypeError, match="renamed maps former names"):
+
+        @analysis("bad", summary="", renamed=renamed)
+        def bad(subject: Subject, *, top: int = 1) -> Result:
+            return Result()
+
+
 def test_signatures_are_checked_when_a_plugin_registers() -> None:
     """Not when it runs: options need a name, a type and a default, and needs must exist."""
     with pytest.raises(TypeError, match="keyword-only"):
