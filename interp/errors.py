@@ -7,15 +7,16 @@ traceback.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 
 class InterpError(ValueError):
-    """Base of every error that is about the user's input and not about our code."""
+    """Base of all errors about the user's input, as opposed to bugs of the suite."""
 
 
 class UnknownName(InterpError):
-    """A name (of a hook point, analysis, option, layout, task, ...) that is not known here."""
+    """An unknown name, of a hook point, analysis, option, layout or task."""
 
 
 class UnknownSite(UnknownName):
@@ -23,11 +24,11 @@ class UnknownSite(UnknownName):
 
 
 class UnreadableFile(InterpError):
-    """A file that is missing, empty, truncated, corrupted or of no known format."""
+    """A file that is missing, empty, truncated, corrupted or in an unknown format."""
 
 
 class UnknownLayout(InterpError):
-    """Tensors were read, but their names and shapes fit none of the known layouts."""
+    """Tensors whose names and shapes fit none of the known layouts."""
 
 
 class AmbiguousLayout(InterpError):
@@ -39,15 +40,22 @@ class TaskMismatch(InterpError):
 
 
 class MissingCapability(InterpError):
-    """A Subject lacks what was asked of it, such as a task; the message says how to supply it."""
+    """A Subject lacks what an analysis needs, such as a task; the message says how to supply it."""
 
 
 class OutputExists(InterpError):
-    """The output folder holds something that is not ours to overwrite."""
+    """The output folder holds files that the suite did not write, so they are not overwritten."""
 
 
 def naming(path: object, error: InterpError) -> InterpError:
-    """The error with the file in its message: itself where the file is named already.
+    """The error with the file in its message; unchanged if the message already names the file.
+
+    Args:
+        path: of the file.
+        error: what went wrong with it.
+
+    Returns:
+        An error of the same kind.
 
     >>> str(naming("a.pt", UnreadableFile("no config")))
     'a.pt: no config'
@@ -55,8 +63,25 @@ def naming(path: object, error: InterpError) -> InterpError:
     return error if str(path) in str(error) else type(error)(f"{path}: {error}")
 
 
+@contextmanager
+def in_file(path: object) -> Iterator[None]:
+    """Name the file in the message of any InterpError that the block raises."""
+    try:
+        yield
+    except InterpError as error:
+        raise naming(path, error) from None
+
+
 def nearest(name: str, known: Iterable[str], n: int = 3) -> list[str]:
     """Up to ``n`` known names that look most like ``name``, best first.
+
+    Args:
+        name: what was typed.
+        known: the names that exist.
+        n: the most names to return.
+
+    Returns:
+        The most similar names; none if nothing comes near.
 
     >>> nearest("fuorier", ["fourier", "svd", "pca"])
     ['fourier']
@@ -65,7 +90,16 @@ def nearest(name: str, known: Iterable[str], n: int = 3) -> list[str]:
 
 
 def require_range(name: str, value: float, low: float, high: float = float("inf")) -> None:
-    """Refuse an option outside its range.
+    """Refuse a number outside its range.
+
+    Args:
+        name: of the option, for the message.
+        value: what was given.
+        low: the smallest value allowed.
+        high: the largest value allowed.
+
+    Raises:
+        InterpError: the value lies outside.
 
     >>> require_range("top", -1, 1)
     Traceback (most recent call last):
@@ -77,7 +111,15 @@ def require_range(name: str, value: float, low: float, high: float = float("inf"
 
 
 def unknown(kind: str, name: object, known: Iterable[str]) -> str:
-    """The message for a name that is not known: the nearest ones, or all of them when few.
+    """The message for an unknown name: the nearest known names, and the list of them.
+
+    Args:
+        kind: what the name was meant to be, such as ``"analysis"``.
+        name: what was typed.
+        known: the names that exist.
+
+    Returns:
+        The text of an `UnknownName`.
 
     >>> unknown("analysis", "fuorier", ["fourier", "svd"])
     "unknown analysis 'fuorier'; did you mean 'fourier'? (known: fourier, svd)"

@@ -1,8 +1,10 @@
 """From a graph to layers: the same function as a network whose layers all have the same slots.
 
-A node's layer is one more than that of its latest input. What is needed later is carried forward by ``cache`` slots. Every
-layer has the same slots, by activation in the alphabetical order of their names, each as many as the fullest layer needs.
-Source: Kumar et al. 2025.
+A node's layer is one more than that of its latest input. Values needed later are carried forward by ``cache`` slots. Every
+layer has the same slots, grouped by activation in alphabetical order, each group as large as the fullest layer needs.
+
+Kumar et al. 2025, Questioning Representational Optimism in Deep Learning: The Fractured Entangled Representation Hypothesis,
+https://arxiv.org/abs/2505.11581
 """
 
 from __future__ import annotations
@@ -14,17 +16,23 @@ import torch
 from interp.errors import InterpError
 from interp.hooked.cppn.model import HookedCPPN
 from interp.hooked.cppn.parts import INPUTS, MAX_LAYERS, OUTPUTS, CPPNConfig, format_arch
-from interp.picbreeder.genome import Genome
+from interp.picbreeder.graph import Graph
 
 MAX_WEIGHTS = 20_000_000  # of a layered network
 MAX_SLOTS = 100_000  # that hold a value
 
 
-def layered(genome: Genome) -> HookedCPPN:
-    """The genome as a `HookedCPPN`, in float64. Slots stand in the order of `computing_order`.
+def layered(genome: Graph) -> HookedCPPN:
+    """The genome as a `HookedCPPN`, in float64; its slots are in the order of `computing_order`.
+
+    Args:
+        genome: the graph to lay out.
+
+    Returns:
+        A network with the same function as the graph.
 
     Raises:
-        InterpError: the layers would be too wide to be held.
+        InterpError: the layers would be too many or too wide to fit in memory.
     """
     slots = assign_slots(genome)
     needed: dict[str, int] = {}
@@ -33,7 +41,7 @@ def layered(genome: Genome) -> HookedCPPN:
             needed[kind] = max(needed.get(kind, 0), n)
     groups, n_layers, width = sorted(needed.items()), len(slots) - 1, sum(needed.values())
     if width * width * n_layers > MAX_WEIGHTS:
-        raise InterpError(f"the genome would become {n_layers} layers of {width:,} slots, more than can be held")
+        raise InterpError(f"the genome would become {n_layers} layers of {width:,} slots, too many to fit in memory")
     starts, offset = {}, 0
     for kind, n in groups:
         starts[kind] = offset
@@ -54,8 +62,18 @@ def layered(genome: Genome) -> HookedCPPN:
     return HookedCPPN.from_weights(CPPNConfig(format_arch(n_layers, groups)), {**weights, "unembed.W_U": out})
 
 
-def assign_slots(genome: Genome) -> list[dict[str, tuple[str, int]]]:
-    """For every layer (the inputs first) the nodes in it, each with the kind of its slot and its place among that kind."""
+def assign_slots(genome: Graph) -> list[dict[str, tuple[str, int]]]:
+    """The nodes of every layer, the inputs first, each with the kind of its slot and its index among that kind.
+
+    Args:
+        genome: the graph to lay out.
+
+    Returns:
+        One dict a layer: node id to (kind of slot, index).
+
+    Raises:
+        InterpError: too many layers or slots to fit in memory.
+    """
     depths = genome.depths
     n_layers = max(depths[genome.output(role).id] for role in OUTPUTS)
     last_use = {n.id: 0 for n in genome.nodes}
@@ -68,7 +86,7 @@ def assign_slots(genome: Genome) -> list[dict[str, tuple[str, int]]]:
     n_slots = sum(max(last - depths[node], 0) + 1 for node, last in last_use.items())
     if n_layers > MAX_LAYERS or n_slots > MAX_SLOTS:
         raise InterpError(
-            f"the genome would become {n_layers:,} layers with {n_slots:,} slots in use, more than can be held"
+            f"the genome would become {n_layers:,} layers with {n_slots:,} slots in use, too many to fit in memory"
         )
     order = [genome.by_id[i] for i in computing_order(genome)]
     layers = []
@@ -86,11 +104,17 @@ def assign_slots(genome: Genome) -> list[dict[str, tuple[str, int]]]:
     return layers
 
 
-def computing_order(genome: Genome) -> list[str]:
-    """The nodes in an order to compute them in, which is that of the published networks' slots.
+def computing_order(genome: Graph) -> list[str]:
+    """The nodes in an order in which they can be computed, the order of the slots in the published networks.
 
-    The inputs as the layered form has them, then the outputs and every other node in the order of the file, each behind its
-    sources, these in the order of the links.
+    The inputs as in the layered form, then the outputs and every other node in the order of the file, each after its
+    sources, and these in the order of the links.
+
+    Args:
+        genome: the graph to lay out.
+
+    Returns:
+        The ids of all nodes.
     """
     inputs = sorted((n for n in genome.nodes if n.kind == "in"), key=lambda n: INPUTS.index(_layered_role(n.role)))
     order = {n.id: None for n in inputs}  # a dict keeps its order, and knows its members

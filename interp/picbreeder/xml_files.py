@@ -12,8 +12,9 @@ from xml.etree.ElementTree import Element, ParseError
 import defusedxml.ElementTree as SafeTree
 from defusedxml import DefusedXmlException
 
-from interp.errors import InterpError, UnreadableFile, naming
-from interp.picbreeder.genome import Genome, Link, Node
+from interp.errors import InterpError, UnreadableFile, in_file
+from interp.picbreeder.genome import Genome
+from interp.picbreeder.graph import Link, Node
 
 MAX_BYTES = 2 << 20  # of the unpacked XML
 MAX_ID = 40  # characters of a branch or a number
@@ -24,17 +25,26 @@ OUTPUT_LABELS = {"ink": "value", "brightness": "value", "hue": "hue", "saturatio
 
 
 def read(path: str | Path) -> Genome:
-    """The genome in a file of Picbreeder's.
+    """Read a genome from a Picbreeder file.
+
+    Args:
+        path: the XML file, or a zip archive that holds only it.
+
+    Returns:
+        The genome, named after the file.
 
     Raises:
-        UnreadableFile: missing, damaged, too large once unpacked, with entities, or no genome.
-        InterpError: a genome that draws no picture; see `Genome`.
+        UnreadableFile: missing, damaged, too large once unpacked, with entities, or not a genome.
+        InterpError: a genome that draws no picture; see `Graph`. ``path`` is not a path.
     """
+    if not isinstance(path, (str, Path)):
+        raise InterpError(f"picbreeder.read takes the path of a Picbreeder file, got a {type(path).__name__}")
     path = Path(path)
     try:
-        return parse(unpack(path), path.stem)
-    except InterpError as error:
-        raise naming(path, error) from None
+        with in_file(path):
+            return parse(unpack(path), path.stem)
+    except InterpError:
+        raise
     except (OSError, ValueError) as error:  # no file, no permission, a path with a null byte
         raise UnreadableFile(
             f"cannot read {path}: {getattr(error, 'strerror', None) or error}; check the path"
@@ -42,7 +52,13 @@ def read(path: str | Path) -> Genome:
 
 
 def unpack(path: Path) -> bytes:
-    """The XML in a file: the file itself, or the one member of a zip archive.
+    """The XML in a file: the file itself, or the only member of a zip archive.
+
+    Args:
+        path: of either.
+
+    Returns:
+        The unpacked bytes.
 
     Raises:
         UnreadableFile: damaged, several members, or more than `MAX_BYTES`.
@@ -58,15 +74,13 @@ def unpack(path: Path) -> bytes:
             members = [m for m in archive.infolist() if not m.is_dir()]
             if len(members) != 1:
                 raise UnreadableFile(
-                    f"the archive holds {len(members)} files, and a genome is one; unpack it and name the XML file"
+                    f"the archive holds {len(members)} files, but a genome is a single file; unpack it and name the XML file"
                 )
             if members[0].compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-                raise UnreadableFile(
-                    "is compressed in a way that cannot be bounded while it is read; zip it with deflate"
-                )
+                raise UnreadableFile("uses a compression whose output size cannot be limited; zip it with deflate")
             with archive.open(members[0]) as member:
                 return _checked(member.read(MAX_BYTES + 1))  # what is read counts, not what the header claims
-    except InterpError:
+    except UnreadableFile:
         raise
     except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, ValueError, zlib.error) as error:
         raise UnreadableFile(f"truncated or corrupted zip archive ({error}); copy it again") from None
@@ -74,26 +88,37 @@ def unpack(path: Path) -> bytes:
 
 def _checked(data: bytes) -> bytes:
     if len(data) > MAX_BYTES:
-        raise UnreadableFile(f"unpacks to more than {MAX_BYTES >> 20} MiB, and a genome takes a few KiB; refused")
+        raise UnreadableFile(
+            f"unpacks to more than {MAX_BYTES >> 20} MiB, but a genome takes a few KiB; it is not read"
+        )
     return data
 
 
 def parse(data: bytes, name: str) -> Genome:
-    """The genome in the bytes of an XML file.
+    """Parse the bytes of a genome's XML file.
+
+    Args:
+        data: the file's contents.
+        name: what to call the genome.
+
+    Returns:
+        The genome.
 
     Raises:
-        UnreadableFile, InterpError: see `read`.
+        UnreadableFile: damaged, with entities, too large, or not a genome.
     """
     try:
         root = SafeTree.fromstring(data, forbid_dtd=True)
     except DefusedXmlException as error:
         kind = type(error).__name__.removesuffix("Forbidden")
-        raise UnreadableFile(f"the XML declares what a genome has no use for ({kind}), which is refused") from None
+        raise UnreadableFile(
+            f"the XML declares something that a genome does not need ({kind}), so it is not read"
+        ) from None
     except (ParseError, ValueError, LookupError) as error:
         raise UnreadableFile(f"truncated or damaged XML ({error}); copy it again") from None
     genome = root if root.tag == "genome" else root.find(".//genome")
     if genome is None:
-        raise UnreadableFile(f"no Picbreeder genome: the XML's <{root.tag[:40]}> holds no <genome>")
+        raise UnreadableFile(f"not a Picbreeder genome: the XML's <{root.tag[:40]}> contains no <genome>")
     nodes, links = genome.findall("nodes/node"), genome.findall("links/link")
     if len(nodes) > MAX_NODES or len(links) > MAX_LINKS:
         raise UnreadableFile(
@@ -104,7 +129,7 @@ def parse(data: bytes, name: str) -> Genome:
         stated = part.get("count") if part is not None else None
         if part is None or (stated is not None and stated != str(len(listed))):
             raise UnreadableFile(
-                f"truncated genome: {(stated or 'no')[:40]} {what} are announced, {len(listed)} are there"
+                f"truncated genome: it declares {(stated or 'no')[:40]} {what}, but holds {len(listed)}"
             )
     notes: list[str] = []
     made = [_node(n, notes) for n in nodes]
@@ -114,7 +139,7 @@ def parse(data: bytes, name: str) -> Genome:
 
 
 def _imply_colour(nodes: list[Node], links: list[Link], notes: list[str]) -> None:
-    """``ink`` is brightness alone: hue and saturation are nodes that read it with weight 0."""
+    """``ink`` is only brightness: hue and saturation are added as nodes that read it with weight 0."""
     outputs = {n.role: n for n in nodes if n.kind == "out"}
     if "value" not in outputs or outputs["value"].label != "ink":
         return
@@ -123,13 +148,13 @@ def _imply_colour(nodes: list[Node], links: list[Link], notes: list[str]) -> Non
         nodes.append(Node(f"{role}_implied", "out", "identity", role, role))
         links.append(Link(outputs["value"].id, nodes[-1].id, 0.0))
     if added:
-        notes.append(f"its output is ink: brightness alone, with {' and '.join(added)} 0")
+        notes.append(f"its output is ink, only brightness: {' and '.join(added)} are 0")
 
 
 def _node(element: Element, notes: list[str]) -> Node:
     kind, node = element.get("type", ""), _id(element, "marking", "node")
     if kind not in ("in", "hidden", "out"):
-        raise UnreadableFile(f"node {node} has the type {kind[:40]!r}; known are in, hidden and out")
+        raise UnreadableFile(f"node {node} has the type {kind[:40]!r}; known types are in, hidden and out")
     text = (element.findtext("activation") or "").strip()
     if not text:
         raise UnreadableFile(f"truncated genome: node {node} has no activation")
@@ -138,10 +163,10 @@ def _node(element: Element, notes: list[str]) -> Node:
     role = "" if kind == "hidden" else roles.get(label.strip().lower(), label)
     if _number(element.get("bias", "0"), f"the bias of node {node}"):
         notes.append(
-            f"node {node} states a bias of {element.get('bias')}, which the published networks leave out, as here"
+            f"node {node} states a bias of {element.get('bias')}, which is ignored, as in the published networks"
         )
     if kind == "in" and text.removesuffix("(x)") != "identity":
-        notes.append(f"input {node} states the activation {text[:40]}; an input passes its coordinate on as it is")
+        notes.append(f"input {node} states the activation {text[:40]}; an input passes on its coordinate unchanged")
     return Node(node, kind, text.removesuffix("(x)"), role, label)
 
 
@@ -169,5 +194,5 @@ def _number(text: Any, what: str) -> float:
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
-        raise UnreadableFile(f"{what} is {str(text)[:40]!r}, which is no finite number")
+        raise UnreadableFile(f"{what} is {str(text)[:40]!r}, which is not a finite number")
     return value

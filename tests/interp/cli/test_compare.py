@@ -123,11 +123,11 @@ BAD: dict[str, tuple[Callable[[Path], None], str, tuple[str, ...]]] = {
     "entities": (
         xml(SMALL.replace("?>\n", f"?>\n{ENTITY}", 1).replace(">2.0<", ">&a;<", 1)),
         "bad.xml",
-        ("no use for",),
+        ("does not need",),
     ),
     "half": (xml(SMALL[: len(SMALL) // 2]), "bad.xml", ("bad.xml", "truncated")),
     "counts that do not fit": (replaced('<nodes count="9"', '<nodes count="12"'), "bad.xml", ("truncated", "12 nodes")),
-    "missing node": (replaced(link_xml("0_2", "1_1", 2.0), link_xml("0_2", "7_7", 2.0)), "bad.xml", ("no node", "7_7")),
+    "missing node": (replaced(link_xml("0_2", "1_1", 2.0), link_xml("0_2", "7_7", 2.0)), "bad.xml", ("not a node", "7_7")),
     "cycle": (CYCLE, "bad.xml", ("cycle", "0_5", "1_2", " -> ")),
     "activation": (replaced("sin(x)", "sine(x)"), "bad.xml", ("'sine'", "did you mean 'sin'")),
     "two outputs of one name": (

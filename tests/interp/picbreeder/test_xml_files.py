@@ -15,7 +15,7 @@ import pytest
 import interp
 from interp.errors import InterpError, UnknownName, UnreadableFile
 from interp.picbreeder import Genome, read
-from interp.picbreeder.genome import NODE_ACTIVATIONS
+from interp.picbreeder.graph import NODE_ACTIVATIONS
 from tests.interp.picbreeder.genomes import (
     INPUTS,
     OUTPUTS,
@@ -79,11 +79,27 @@ def test_a_bias_that_is_left_out_is_noted(tmp_path: Path) -> None:
 
 
 REPLACED: dict[str, tuple[str, str, str]] = {  # what is replaced, by what, and what the message says
-    "fewer nodes than announced": ('<nodes count="9">', '<nodes count="10">', "truncated .*10 nodes .*9 are there"),
-    "more links than announced": ('<links count="6">', '<links count="5">', "truncated .*5 links .*6 are there"),
-    "a count that is no number": ('<nodes count="9">', '<nodes count="nine">', "nine nodes are announced"),
-    "link from nowhere": (link_xml("0_2", "1_1", 2.0), link_xml("7_7", "1_1", 2.0), "source .* no node .*7_7"),
-    "link to nowhere": (link_xml("0_2", "1_1", 2.0), link_xml("0_2", "7_7", 2.0), "target .* no node .*7_7"),
+    "fewer nodes than announced": (
+        '<nodes count="9">',
+        '<nodes count="10">',
+        "truncated .*declares 10 nodes, but holds 9",
+    ),
+    "more links than announced": (
+        '<links count="6">',
+        '<links count="5">',
+        "truncated .*declares 5 links, but holds 6",
+    ),
+    "a count that is no number": ('<nodes count="9">', '<nodes count="nine">', "declares nine nodes"),
+    "link from nowhere": (
+        link_xml("0_2", "1_1", 2.0),
+        link_xml("7_7", "1_1", 2.0),
+        "source 7_7 .*not a node of the genome",
+    ),
+    "link to nowhere": (
+        link_xml("0_2", "1_1", 2.0),
+        link_xml("0_2", "7_7", 2.0),
+        "target 7_7 .*not a node of the genome",
+    ),
     "link into an input": (link_xml("0_2", "1_1", 2.0), link_xml("1_1", "0_2", 2.0), "0_2, which is an input"),
     "cycle": (link_xml("0_2", "1_1", 2.0), link_xml("0_5", "1_2", 2.0), "cycle.*0_5 -> 1_2 -> 0_5|1_2 -> 0_5 -> 1_2"),
     "two outputs of one name": ('label="hue"', 'label="saturation"', "two outputs are saturation.*0_4 and 0_5"),
@@ -93,9 +109,13 @@ REPLACED: dict[str, tuple[str, str, str]] = {  # what is replaced, by what, and 
     "unknown input": ('label="bias"', 'label="bia"', "0_0: unknown input 'bia'.*known: b, d, x, y"),
     "output without a name": ('label="hue"', "", "0_4: unknown output ''"),
     "two nodes of one id": ('branch="1" id="2"/><act', 'branch="1" id="1"/><act', "two nodes have the id 1_1"),
-    "type of no kind": ('type="hidden"', 'type="secret"', "1_1 has the type 'secret'; known are in, hidden and out"),
-    "NaN": ("<weight>2.0<", "<weight>NaN<", "weight of the link from 0_2 to 1_1 is 'NaN'.*no finite number"),
-    "infinite weight": ("<weight>2.0<", "<weight>1e999<", "'1e999', which is no finite number"),
+    "type of no kind": (
+        'type="hidden"',
+        'type="secret"',
+        "1_1 has the type 'secret'; known types are in, hidden and out",
+    ),
+    "NaN": ("<weight>2.0<", "<weight>NaN<", "weight of the link from 0_2 to 1_1 is 'NaN'.*not a finite number"),
+    "infinite weight": ("<weight>2.0<", "<weight>1e999<", "'1e999', which is not a finite number"),
     "weight that is a word": ("<weight>2.0<", "<weight>two<", "from 0_2 to 1_1 is 'two'"),
     "empty weight": ("<weight>2.0</weight>", "<weight/>", "from 0_2 to 1_1"),
     "no weight": ("<weight>2.0</weight>", "", "truncated .*from 0_2 to 1_1 has no weight"),
@@ -103,7 +123,7 @@ REPLACED: dict[str, tuple[str, str, str]] = {  # what is replaced, by what, and 
     "no branch": ('<source branch="0" id="2"/>', '<source id="2"/>', "link has no source with branch and id"),
     "no activation": ("<activation>sin(x)</activation>", "", "node 1_1 has no activation"),
     "infinite bias": ('<node type="hidden">', '<node bias="inf" type="hidden">', "bias of node 1_1 is 'inf'"),
-    "no genome": ("genome", "genomes", "no Picbreeder genome: .*<data> holds no <genome>"),
+    "no genome": ("genome", "genomes", "not a Picbreeder genome: .*<data> contains no <genome>"),
     "end is missing": ("</genome></data>", "", "truncated or damaged XML"),
     "unknown encoding": ("UTF-8", "EBCDIC-4711", "damaged XML .*unknown encoding"),
 }
@@ -131,18 +151,18 @@ def test_unknown_activation_lists_the_known_and_the_nearest(tmp_path: Path) -> N
 
 
 HOSTILE: dict[str, tuple[Callable[[], str | bytes], str]] = {
-    "laughs": (laughs, "declares what a genome has no use for"),
-    "entity": (lambda: with_declared('<!DOCTYPE data [<!ENTITY a "2.0">]>'), "has no use for"),
-    "external entity": (lambda: with_declared('<!DOCTYPE d [<!ENTITY a SYSTEM "{secret}">]>'), "has no use for"),
-    "parameter entity": (lambda: with_declared('<!DOCTYPE d [<!ENTITY % p SYSTEM "{secret}"> %p;]>'), "no use for"),
-    "DTD": (lambda: SMALL.replace(DTD, DTD + "<!DOCTYPE data>"), r"no use for \(DTD\)"),
-    "external DTD": (lambda: SMALL.replace(DTD, DTD + '<!DOCTYPE data SYSTEM "{secret}">'), r"no use for \(DTD\)"),
+    "laughs": (laughs, "declares something that a genome does not need"),
+    "entity": (lambda: with_declared('<!DOCTYPE data [<!ENTITY a "2.0">]>'), "does not need"),
+    "external entity": (lambda: with_declared('<!DOCTYPE d [<!ENTITY a SYSTEM "{secret}">]>'), "does not need"),
+    "parameter entity": (lambda: with_declared('<!DOCTYPE d [<!ENTITY % p SYSTEM "{secret}"> %p;]>'), "does not need"),
+    "DTD": (lambda: SMALL.replace(DTD, DTD + "<!DOCTYPE data>"), r"does not need \(DTD\)"),
+    "external DTD": (lambda: SMALL.replace(DTD, DTD + '<!DOCTYPE data SYSTEM "{secret}">'), r"does not need \(DTD\)"),
     "undeclared entity": (lambda: SMALL.replace("<weight>2.0<", "<weight>&a;<"), "damaged XML .*undefined entity"),
     "bytes that are no UTF-8": (lambda: SMALL.encode().replace(b"genome", b"gen\xff\xfeome"), "damaged XML"),
     "empty": (lambda: b"", "damaged XML .*no element found|empty"),
     "zeros": (lambda: bytes(100), "damaged XML|neither"),
     "100,000 elements in one another": (lambda: "<a>" * 100_000 + "</a>" * 100_000, "no Picbreeder genome"),
-    "other XML": (lambda: "<svg/>", "no Picbreeder genome: the XML's <svg>"),
+    "other XML": (lambda: "<svg/>", "not a Picbreeder genome: the XML's <svg>"),
     "nothing but a zip's beginning": (lambda: b"PK\x03\x04", "truncated or corrupted"),
     "nothing but a zip's end": (lambda: b"PK\x05\x06" + bytes(18), "damaged XML|neither"),
 }
