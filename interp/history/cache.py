@@ -1,4 +1,4 @@
-"""What was measured before: results by the checkpoint's hash, the measure and its options, in one SQLite file."""
+"""The cache of measures: results by the checkpoint's hash, the measure and its options, in one SQLite file."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -29,17 +29,24 @@ class MeasureCache:
     """A dictionary on disk that several processes may write.
 
     Attributes:
-        path: the file; made with its folder on the first write.
+        path: the file; it and its folder are created by the first write.
     """
 
     def __init__(self, path: Path | None = None):
         self.path = path or cache_path()
 
     def get(self, keys: Iterable[str]) -> dict[str, Any]:
-        """What is kept under these keys.
+        """The values stored under these keys; keys without a value are left out.
+
+        Args:
+            keys: any number of them.
+
+        Returns:
+            Values by key.
 
         Raises:
-            OSError, sqlite3.Error: the file cannot be read, or is no cache.
+            OSError: the file cannot be read.
+            sqlite3.Error: the file is locked, or is not a cache.
         """
         wanted, found = list(keys), {}
         if not self.path.exists():
@@ -54,10 +61,14 @@ class MeasureCache:
         return found
 
     def put(self, values: Mapping[str, Any]) -> None:
-        """Keep values, each as JSON, in one transaction.
+        """Store values, each as JSON, in one transaction.
+
+        Args:
+            values: by key; what a key held before is replaced.
 
         Raises:
-            OSError, sqlite3.Error: the file cannot be written.
+            OSError: the file or its folder cannot be written.
+            sqlite3.Error: the file is locked, or is not a cache.
         """
         if not values:
             return
@@ -73,19 +84,55 @@ class MeasureCache:
         return connection
 
 
+class OptionalCache:
+    """A cache that a run can do without: when it cannot be used, a note says so once and the run goes on.
+
+    Args:
+        cache: None for no cache at all.
+        notes: gets the sentence.
+    """
+
+    def __init__(self, cache: MeasureCache | None, notes: list[str]):
+        self._cache, self._notes = cache, notes
+
+    @property
+    def active(self) -> bool:
+        """Whether anything is read or stored."""
+        return self._cache is not None
+
+    def get(self, keys: Iterable[str]) -> dict[str, Any]:
+        """The values stored under these keys; none without a cache."""
+        wanted = list(keys)
+        return self._guarded(lambda cache: cache.get(wanted)) or {}
+
+    def put(self, values: Mapping[str, Any]) -> None:
+        """Store values by key; without a cache they are dropped."""
+        self._guarded(lambda cache: cache.put(values))
+
+    def _guarded(self, use: Callable[[MeasureCache], Any]) -> Any:
+        if self._cache is None:
+            return None
+        try:
+            return use(self._cache)
+        except (OSError, sqlite3.Error, ValueError) as error:
+            self._notes.append(f"Results are not cached: {self._cache.path} cannot be used ({error}).")
+            self._cache = None
+            return None
+
+
 def key(*parts: Any) -> str:
-    """One digest of plain values; equal parts have equal keys."""
+    """A SHA-256 digest of plain values; equal parts have equal keys."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def file_digest(path: Path) -> str:
-    """SHA-256 of a file, remembered for as long as its size and time of change stay."""
+    """SHA-256 of a file, computed again only when its size or modification time changes."""
     state = path.stat()
     return _digest(str(path), state.st_size, state.st_mtime_ns)
 
 
 def contents_digest(path: Path) -> str:
-    """A file's digest, or that of the names, sizes and times of a folder's files; empty for what is not there."""
+    """A file's digest, or a digest of the names, sizes and times of a folder's files; empty if the path does not exist."""
     if path.is_file():
         return file_digest(path)
     files = sorted(f for f in path.rglob("*") if f.is_file()) if path.is_dir() else []

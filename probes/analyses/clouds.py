@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from interp.errors import InterpError, MissingCapability, require_range
-from interp.history.progress import kept_steps, left_out, walk
+from interp.history.steps import kept_steps, left_out, walk
 from interp.plugins.analysis import Result, analysis
 from interp.report import figures
 from interp.sites import hidden_sites

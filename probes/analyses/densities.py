@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from interp.errors import require_range
-from interp.history.progress import kept_steps, walk
+from interp.history.steps import kept_steps, walk
 from interp.plugins.analysis import Result, analysis
 from interp.report import figures
 from interp.snapshot import is_matrix

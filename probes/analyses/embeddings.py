@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from interp.errors import InterpError, MissingCapability, require_range
-from interp.history.progress import kept_steps, left_out, open_step, walk
+from interp.history.steps import kept_steps, left_out, open_step, walk
 from interp.plugins.analysis import Result, analysis
 from interp.report import figures
 from interp.subject import Subject

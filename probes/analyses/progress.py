@@ -8,7 +8,9 @@ from collections.abc import Iterator, Mapping
 import pandas as pd
 
 from interp.errors import require_range
-from interp.history.progress import Tracking, left_out, track
+from interp.history.measure_history import MeasureHistory
+from interp.history.progress import track
+from interp.history.steps import left_out
 from interp.plugins.analysis import Result, analysis
 from interp.plugins.measure import choose
 from interp.plugins.options import parse_settings
@@ -257,7 +259,7 @@ def _slingshots(result: Result, subject: Subject, frame: pd.DataFrame) -> None:
             )
 
 
-def _notes(found: Tracking) -> list[str]:
+def _notes(found: MeasureHistory) -> list[str]:
     notes = list(found.notes)
     notes += [left_out(step, reason) for step, reason in found.unreadable.items()]
     if found.nonfinite:

@@ -13,7 +13,8 @@ from scipy.stats import spearmanr
 from torch import Tensor
 
 from interp.errors import InterpError, MissingCapability, require_range
-from interp.history.progress import kept_steps, left_out, progress, walk
+from interp.history.progress import progress
+from interp.history.steps import kept_steps, left_out, walk
 from interp.plugins.analysis import Result, analysis
 from interp.report import figures
 from interp.snapshot import Snapshot

@@ -16,7 +16,8 @@ from torch.func import functional_call
 import interp
 from circuits.fourier.definitions import Table, project
 from interp import HookedTransformer, Subject
-from interp.history.progress import Tracking, track
+from interp.history.measure_history import MeasureHistory
+from interp.history.progress import track
 from interp.plugins.measure import choose
 from interp.snapshot import Snapshot
 from probes.complexity import kl_divergence, random_masks
@@ -91,7 +92,7 @@ def fresh(path: Path) -> tuple[float, int]:
     return float(seconds), int(peak)
 
 
-def compare(found: Tracking, step: int, values: dict[str, dict[str, float]]) -> None:
+def compare(found: MeasureHistory, step: int, values: dict[str, dict[str, float]]) -> None:
     rows = found.frame[found.frame["step"] == step]
     ours = {(r.measure, r.where): r.value for r in rows.itertuples()}
     for name, by_place in values.items():

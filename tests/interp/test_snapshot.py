@@ -17,7 +17,7 @@ from torch import Tensor
 from interp import InterpError, Subject, capture
 from interp.activations.reducers import Mean
 from interp.errors import MissingCapability
-from interp.history.progress import kept_steps
+from interp.history.steps import kept_steps
 from interp.hooked import CPPNConfig, HookedCPPN, HookedModel
 from interp.series import CheckpointSeries, Entry
 from interp.snapshot import Snapshot, is_matrix, matrices

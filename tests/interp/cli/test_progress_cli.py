@@ -204,7 +204,7 @@ def spread(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever the executor, jobs are opened anew as in another process, but here: that takes no seconds."""
     workers = Workers(lambda: ThreadPoolExecutor(1), 2)
     monkeypatch.setattr("interp.history.progress.parse_executor", lambda spec: workers if spec else Workers(None, 1))  # type: ignore[arg-type]
-    monkeypatch.setattr("interp.history.progress.torch.set_num_threads", lambda n: None)
+    monkeypatch.setattr("interp.history.worker.torch.set_num_threads", lambda n: None)
 
 
 @pytest.mark.usefixtures("spread")

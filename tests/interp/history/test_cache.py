@@ -74,7 +74,7 @@ def test_a_second_call_computes_nothing(run: Path, opened: list[str], monkeypatc
     opened.clear()
     count = Count(monkeypatch, type(again.model))
     second = track(again)
-    assert (second.computed, second.kept) == (0, first.computed)
+    assert (second.computed, second.cached) == (0, first.computed)
     assert same(first.frame, second.frame)
     assert (first.skipped, first.options) == (second.skipped, second.options)
     assert (opened, count.sizes) == ([], [])
@@ -87,7 +87,7 @@ def test_cache_false(run: Path, fresh: Path) -> None:
     track(interp.load(run), NAMES)
     before = fresh.read_bytes()
     found = track(interp.load(run), NAMES, cache=False)
-    assert (found.computed, found.kept) == (12, 0)
+    assert (found.computed, found.cached) == (12, 0)
     assert fresh.read_bytes() == before
 
 
@@ -136,7 +136,7 @@ def test_the_bytes_of_one_checkpoint(tmp_path: Path) -> None:
         model.W_U.add_(1)
     interp.save(model, folder / "step_10.safetensors", task=ModularArithmetic(7), step=10, force=True)
     found = track(load(folder), NAMES)
-    assert (found.computed, found.kept) == (3, 6)
+    assert (found.computed, found.cached) == (3, 6)
     before, after = table(first.frame), table(found.frame)
     assert {k[0] for k in before if before[k] != after[k]} == {10}
 
@@ -208,7 +208,7 @@ def test_numbers_that_are_none(run: Path, only: Only) -> None:
         )
     )
     first, second = (track(load(run)) for _ in range(2))
-    assert second.kept == 4
+    assert second.cached == 4
     assert np.isnan(second.frame["value"][0])
     assert same(first.frame, second.frame)
 
@@ -242,4 +242,4 @@ def test_interrupted(run: Path, only: Only) -> None:
         track(load(run))
     broken["now"] = False
     found = track(load(run))
-    assert (found.kept, found.computed, found.frame["value"].tolist()) == (2, 2, STEPS)
+    assert (found.cached, found.computed, found.frame["value"].tolist()) == (2, 2, STEPS)

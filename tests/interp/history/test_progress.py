@@ -17,7 +17,8 @@ from interp import InterpError
 from interp._util.progress_context import watched
 from interp.checkpoints import source
 from interp.errors import UnknownName, UnreadableFile
-from interp.history.progress import missing_steps, progress, track, walk
+from interp.history.progress import progress, track
+from interp.history.steps import missing_steps, walk
 from interp.plugins.measure import choose, measure, measures
 from interp.series import CheckpointSeries
 from tests.conftest import DEMO
@@ -108,7 +109,7 @@ def test_values_of_a_transformer(opened: list[str], monkeypatch: pytest.MonkeyPa
     opened.clear()
     count = Count(monkeypatch, type(again.model))
     second = track(again, names, every=4)
-    assert (second.computed, second.kept, opened, count.sizes) == (0, found.computed, [], [])
+    assert (second.computed, second.cached, opened, count.sizes) == (0, found.computed, [], [])
     assert same(found.frame, second.frame)
 
 
@@ -226,7 +227,7 @@ def test_missing_steps(run: Path) -> None:
     (run / "checkpoints" / "step_00000010.safetensors").unlink()
     frame = progress(run, ["loss"])
     assert frame["step"].unique().tolist() == [0, 20]
-    assert frame.attrs["notes"] == ["1 checkpoints of the run's plan are not there: steps 10; the curves have gaps."]
+    assert frame.attrs["notes"] == ["1 planned checkpoint is missing: step 10. The curves have gaps there."]
 
 
 def test_a_repeated_step(trained: Path, tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ def test_a_vanished_file(run: Path) -> None:
     found = track(one, NAMES)
     assert found.frame["step"].unique().tolist() == [0, 10, 30]
     assert "step_00000020" in found.unreadable[20]
-    assert track(one, NAMES).kept == 9
+    assert track(one, NAMES).cached == 9
 
 
 def test_another_network_in_the_series(tmp_path: Path) -> None:
@@ -68,7 +68,7 @@ def test_another_network_in_the_series(tmp_path: Path) -> None:
     found = track(load(folder), NAMES)
     assert found.frame["step"].unique().tolist() == [0, 20]
     said = found.unreadable[10]
-    assert "another network than that of step 20" in said
+    assert "its network differs from the one at step 20" in said
     assert all(part in said for part in ("hidden", "9", "8", "act_fn=tanh, not relu"))
 
 
@@ -222,7 +222,7 @@ def test_a_cache_that_cannot_be_written(run: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(MeasureCache, "put", lambda self, values: refuse(self))
     found = track(load(run), NAMES)
     assert "readonly" in found.notes[0]
-    assert (found.kept, found.computed) == (4, 8)
+    assert (found.cached, found.computed) == (4, 8)
     assert same(found.frame, track(load(run), NAMES, cache=False).frame)
 
 
