@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,6 +60,31 @@ class Scores:
         """Number of correct answers over all examples; None where there is no right and wrong."""
         return self.all.correct
 
+    @property
+    def train_loss(self) -> float | None:
+        """Deprecated: ``train.loss``."""
+        return self._former("train_loss", "train.loss", self.train.loss)
+
+    @property
+    def test_loss(self) -> float | None:
+        """Deprecated: ``test.loss``."""
+        return self._former("test_loss", "test.loss", self.test.loss)
+
+    @property
+    def train_accuracy(self) -> float | None:
+        """Deprecated: ``train.accuracy``."""
+        return self._former("train_accuracy", "train.accuracy", self.train.accuracy)
+
+    @property
+    def test_accuracy(self) -> float | None:
+        """Deprecated: ``test.accuracy``."""
+        return self._former("test_accuracy", "test.accuracy", self.test.accuracy)
+
+    @staticmethod
+    def _former(old: str, new: str, value: float | None) -> float | None:
+        warnings.warn(f"Scores.{old} is now Scores.{new}", DeprecationWarning, stacklevel=3)
+        return value
+
     def to_dict(self) -> dict[str, Any]:
         """Flat numbers: ``correct, total, loss``, then ``train_correct, train_total, train_loss`` and the same for test."""
         found: dict[str, Any] = {}
@@ -87,12 +113,26 @@ def score(task: Task, logits: Tensor) -> Scores:
     """
     if len(logits) != len(task.labels):
         raise InterpError(f"{len(logits)} rows of logits were given for the {len(task.labels)} examples of {task.name}")
-    losses = task.losses(logits)
-    right = task.correct(logits) if task.criterion.answers else None
+    correct = task.correct(logits) if task.criterion.answers else None
+    return of_examples(task.losses(logits), correct, task.train_indices, task.test_indices)
+
+
+def of_examples(losses: Tensor, correct: Tensor | None, train: Tensor, test: Tensor) -> Scores:
+    """Scores from the loss and the correctness of every example.
+
+    Args:
+        losses: ``[n]``.
+        correct: boolean ``[n]``; None where answers are neither right nor wrong.
+        train: indices of the train examples.
+        test: indices of the test examples.
+
+    Returns:
+        `Scores`: mean losses, and correct answers counted as integers.
+    """
 
     def part(index: Tensor | None) -> Part:
         own = losses if index is None else losses[index.to(losses.device)]
-        hits = right if right is None or index is None else right[index.to(right.device)]
+        hits = correct if correct is None or index is None else correct[index.to(correct.device)]
         return Part(float(own.mean()) if len(own) else None, None if hits is None else int(hits.sum()), len(own))
 
-    return Scores(part(task.train_indices), part(task.test_indices), part(None))
+    return Scores(part(train), part(test), part(None))

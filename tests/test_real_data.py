@@ -12,7 +12,7 @@ import torch
 
 import interp
 from circuits import ablate, excluded_loss, restricted_loss
-from circuits.fourier.definitions import Table
+from circuits.fourier.table import Table
 from interp.plugins.analysis import Outcomes
 from probes import cyclic_tables as tables
 from probes import fourier

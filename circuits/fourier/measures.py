@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from circuits.fourier.definitions import Definition, Table, mode_losses, project
+from circuits.fourier.definitions import Definition, project
+from circuits.fourier.modes import mode_losses
+from circuits.fourier.table import Table
 from interp.plugins.measure import measure
 from interp.snapshot import Snapshot
 from probes.measures.fourier import Frequencies, checked, final_frequencies
@@ -13,7 +15,7 @@ PARTS = ("all", "train", "test")
 
 
 def table_of(snapshot: Snapshot) -> Table:
-    """The snapshot's logits over the cyclic table, made once for all measures."""
+    """The snapshot's logits over the cyclic input table, computed once for all measures."""
     snapshot.forward()
     return snapshot.share("cyclic table", lambda: Table(snapshot.subject))
 
@@ -23,16 +25,22 @@ def table_of(snapshot: Snapshot) -> Table:
     order=40,
     needs=("cyclic", "input_table"),
     log=True,
-    summary="loss with the key frequencies of the logits alone",
+    summary="loss with only the key frequencies of the logits",
 )
 def restricted_loss(
     snapshot: Snapshot, *, frequencies: Frequencies = None, definition: Definition = "nanda2d"
 ) -> dict[str, float]:
-    """Restricted loss (`circuits.fourier.definitions`), by part of the split.
+    """Restricted loss: the loss with only the key frequencies of the logits (Nanda et al. 2023).
+
+    https://arxiv.org/abs/2301.05217
 
     Args:
-        frequencies: kept; the key frequencies of the last checkpoint by default.
-        definition: nanda2d, logit or hidden; their numbers differ.
+        snapshot: of a task that is addition modulo n.
+        frequencies: that are kept; the key frequencies of the last checkpoint by default.
+        definition: nanda2d, logit or hidden (`circuits.fourier.definitions`); their numbers differ.
+
+    Returns:
+        the mean loss over ``all``, ``train`` and ``test`` examples.
     """
     return _projected(snapshot, frequencies, definition, keep=True)
 
@@ -47,15 +55,23 @@ def restricted_loss(
 def excluded_loss(
     snapshot: Snapshot, *, frequencies: Frequencies = None, definition: Definition = "nanda2d"
 ) -> dict[str, float]:
-    """Excluded loss (`circuits.fourier.definitions`), by part of the split; arguments as `restricted_loss`."""
+    """Excluded loss: the loss without the key frequencies of the logits (Nanda et al. 2023).
+
+    https://arxiv.org/abs/2301.05217
+
+    Args:
+        snapshot: of a task that is addition modulo n.
+        frequencies: that are removed; the key frequencies of the last checkpoint by default.
+        definition: nanda2d, logit or hidden (`circuits.fourier.definitions`); their numbers differ.
+
+    Returns:
+        the mean loss over ``all``, ``train`` and ``test`` examples.
+    """
     return _projected(snapshot, frequencies, definition, keep=False)
 
 
 def _projected(snapshot: Snapshot, frequencies: Frequencies, definition: Definition, *, keep: bool) -> dict[str, float]:
-    table, chosen = table_of(snapshot), checked(snapshot, frequencies)
-    if definition == "nanda2d":
-        return dict(zip(PARTS, mode_losses(table, [chosen], keep=keep)[0].tolist(), strict=True))
-    loss = project(table, chosen, definition, keep=keep)
+    loss = project(table_of(snapshot), checked(snapshot, frequencies), definition, keep=keep)
     return {part: getattr(loss, part) for part in PARTS}
 
 
@@ -64,13 +80,17 @@ def _projected(snapshot: Snapshot, frequencies: Frequencies, definition: Definit
     order=42,
     needs=("cyclic", "input_table"),
     log=True,
-    summary="loss without each frequency, and with it alone",
+    summary="loss without each frequency, and with it only",
 )
 def frequency_loss(snapshot: Snapshot, *, frequencies: Frequencies = None) -> dict[str, float]:
-    """Loss over all inputs (``nanda2d``) when one mode is removed (``without k``) and when it alone is kept (``k alone``).
+    """Loss over all inputs without one frequency (``without k``), and with that frequency only (``k alone``).
 
     Args:
+        snapshot: of a task that is addition modulo n.
         frequencies: one by one; the key frequencies of the last checkpoint by default.
+
+    Returns:
+        mean losses (``nanda2d``), two for each frequency.
     """
     table, chosen = table_of(snapshot), checked(snapshot, frequencies)
     if not chosen:

@@ -1,0 +1,4 @@
+"""Weight sweeps: how a network's output changes when its weights move.
+
+The changes tell a fractured entangled representation (FER) from a unified factored representation (UFR).
+"""

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.func import functional_call
 
 import interp
-from circuits.fourier.definitions import Table, project
+from circuits.fourier.table import Table
 from interp import HookedTransformer, Subject
 from interp.history.measure_history import MeasureHistory
 from interp.history.progress import track
@@ -22,6 +22,7 @@ from interp.plugins.measure import choose
 from interp.snapshot import Snapshot
 from probes.complexity import kl_divergence, random_masks
 from tests.benchmarks.test_speed import CONFIG
+from tests.circuits.fourier.dense import dense
 
 pytestmark = pytest.mark.bench
 N = 200
@@ -172,13 +173,13 @@ def complexity(subject: Subject) -> dict[str, float]:
 
 
 def projected(keep: bool) -> Callable[[Subject], dict[str, float]]:
-    return lambda subject: {"all": project(Table(run(subject)), KEYS, "nanda2d", keep=keep).all}
+    return lambda subject: {"all": dense(Table(run(subject)), KEYS, keep=keep).all}
 
 
 def frequency_loss(subject: Subject) -> dict[str, float]:
     table = Table(run(subject))
-    return {f"without {k}": project(table, [k], "nanda2d", keep=False).all for k in KEYS} | {
-        f"{k} alone": project(table, [k], "nanda2d", keep=True).all for k in KEYS
+    return {f"without {k}": dense(table, [k], keep=False).all for k in KEYS} | {
+        f"{k} alone": dense(table, [k], keep=True).all for k in KEYS
     }
 
 

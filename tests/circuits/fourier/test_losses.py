@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from circuits import excluded_loss, restricted_loss
-from circuits.fourier import losses as frequencies
-from circuits.fourier.definitions import Table, project
+from circuits import by_frequency, excluded_loss, restricted_loss
+from circuits.fourier.definitions import project
+from circuits.fourier.table import Table
 from interp import GroupComposition, HookedMLP, InterpError, MLPConfig, ModularArithmetic, Subject
 from interp.errors import MissingCapability
+from tests.circuits.fourier.dense import dense
 from tests.interp.tasks.test_groups import symmetric
 from tests.models import P, subject
-from tests.probes.test_analyses import TASKS, written
+from tests.probes.by_hand import TASKS, written
 
 A, B = torch.cartesian_prod(torch.arange(P), torch.arange(P)).T
 
@@ -111,42 +111,19 @@ def test_train_and_test_make_the_whole() -> None:
     assert loss.all == pytest.approx((n * loss.train + (49 - n) * loss.test) / 49)
 
 
-@pytest.mark.parametrize("name", ["plain", "per operand", "shared sum"])
-def test_a_frequency_taken_out_of_the_embedding(name: str) -> None:
-    """The rows of the symbols lose the frequency and nothing else; = keeps its row; the model itself is not touched."""
-    one = subject(name)
-    before = one.model.W_E.clone()
-    model = frequencies.without_in_embedding(one, [2])
-    stacked = model.W_E if model.W_E.ndim == 3 else model.W_E[None]
-    old = before if before.ndim == 3 else before[None]
-    power = torch.fft.rfft(stacked[:, :P], dim=1).abs().detach().numpy()
-    assert power[:, 2].max() < 1e-9
-    np.testing.assert_allclose(power[:, [0, 1, 3]], torch.fft.rfft(old[:, :P], dim=1).abs()[:, [0, 1, 3]].detach())
-    assert torch.equal(stacked[:, P:], old[:, P:])
-    assert torch.equal(one.model.W_E, before)
-
-
-@pytest.mark.parametrize("name", ["add", "multiply", "renamed group"])
-def test_removing_keys_destroys_and_removing_others_does_not(name: str) -> None:
-    """In embedding, neurons and logits of a written network."""
-    one = written(TASKS[name], [1, 2])
-    sets = frequencies.remove_everywhere(Table(one), [1, 2], n_random=3)
-    clean = Table(one).score(Table(one).logits)
-    for where in ("embedding", "logits"):
-        part = sets[sets["where"] == where]
-        assert (part[part["removed"] == "key"]["loss"] > clean.all + 0.5).all()
-        np.testing.assert_allclose(part[part["removed"] == "random"]["loss"], clean.all, atol=1e-9)
-    assert len(sets) == 3 * (1 + 3)
-
-
-def test_by_frequency_is_the_loss_of_each() -> None:
-    """A row per frequency, equal to the single calls."""
-    one = subject("plain")
-    frame = frequencies.by_frequency(Table(one))
+@pytest.mark.parametrize("name", ["plain", "layer norm", "deep"])
+def test_by_frequency_is_the_loss_of_each(name: str) -> None:
+    """A row per frequency, equal to one dense projection for each; of a Subject as of its table."""
+    table = Table(subject(name))
+    frame = by_frequency(table)
+    assert frame["frequency"].to_list() == [1, 2, 3]
+    assert frame.equals(by_frequency(subject(name)))
     for row in frame.to_dict("records"):
-        k = int(row["frequency"])
-        assert row["loss_without"] == pytest.approx(excluded_loss(one, [k]).all)
-        assert row["loss_alone"] == pytest.approx(restricted_loss(one, [k]).all)
+        without, alone = (dense(table, [int(row["frequency"])], keep=keep) for keep in (False, True))
+        assert row["loss_without"] == pytest.approx(without.all, rel=1e-12)
+        assert row["loss_alone"] == pytest.approx(alone.all, rel=1e-12)
+        assert (row["correct_without"], row["correct_alone"]) == (without.correct, alone.correct)
+        assert row["key"] == (row["frequency"] in table.keys)
 
 
 def test_refusals() -> None:
@@ -154,7 +131,7 @@ def test_refusals() -> None:
     one = subject("plain")
     with pytest.raises(InterpError, match=r"1 to 3; got \[4, 0\]"):
         restricted_loss(one, [4, 2, 0])
-    with pytest.raises(InterpError, match="nanda2d, logit, hidden"):
+    with pytest.raises(InterpError, match="hidden, logit, nanda2d"):
         restricted_loss(one, [1], "fourier")  # type: ignore[arg-type]
     with pytest.raises(InterpError, match="no hidden units"):
         restricted_loss(subject("no mlp"), [1], "hidden")

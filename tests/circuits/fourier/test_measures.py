@@ -12,16 +12,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import log_softmax
 
-from circuits.fourier.definitions import Definition, Table, mode_losses, project, sum_component
+from circuits.fourier.definitions import Definition, project
 from circuits.fourier.measures import excluded_loss, frequency_loss, restricted_loss
+from circuits.fourier.modes import mode_losses
+from circuits.fourier.table import Table
 from interp import GroupComposition, HookedMLP, InterpError, MLPConfig, ModularArithmetic, Subject, TransformerConfig
 from interp.errors import MissingCapability
 from interp.hooked import build
 from interp.tasks import Task, ToyAddition
 from tests.circuits.cppns import dense as cppn
+from tests.circuits.fourier.dense import dense, sum_component
 from tests.interp.tasks.test_groups import cyclic
 from tests.models import make, subject
-from tests.probes.test_analyses import TASKS, written
+from tests.probes.by_hand import TASKS, written
 
 PARTS = ("all", "train", "test")
 CASES: dict[str, Task] = {
@@ -57,8 +60,11 @@ def assert_agrees(one: Subject, sets: Sequence[Sequence[int]], rel: float = 1e-9
         found = mode_losses(table, sets, keep=keep)
         assert found.shape == (len(sets), 3)
         for row, chosen in zip(found.tolist(), sets, strict=True):
-            loss = project(table, list(chosen), "nanda2d", keep=keep)
+            loss = dense(table, list(chosen), keep=keep)
             assert row == pytest.approx([loss.all, loss.train, loss.test], rel=rel, abs=0, nan_ok=True), (keep, chosen)
+            one_by_one = project(table, list(chosen), "nanda2d", keep=keep)
+            assert (one_by_one.correct, one_by_one.total) == (loss.correct, loss.total), (keep, chosen)
+            assert one_by_one.all == pytest.approx(loss.all, rel=rel, abs=0)
 
 
 @pytest.mark.parametrize("name", CASES)
