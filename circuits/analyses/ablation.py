@@ -50,13 +50,12 @@ def ablation(
     for kind in KINDS:
         if not subject.model.component_sites(kind):
             continue
-        comparable: Literal["random"] | None = "random" if baseline and kind in ("neurons", "heads") else None
+        compared = kind in ("neurons", "heads")
         frames[kind] = ablate(
             subject,
             kind,
-            value=VALUES[value],
-            baseline=comparable,
-            n_baseline=baseline,
+            value=value,
+            n_random=baseline if compared else 0,
         )
     if not frames:
         result.headline = (

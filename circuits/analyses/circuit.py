@@ -107,7 +107,7 @@ def _add(result: Result, of: str, one: Circuit) -> None:
     }  # fmt: skip
     result.tables[of] = one.elements.sort_values(["kept", "faithfulness_lost"], ascending=False, ignore_index=True)
     result.tables[f"random circuits of {of}"] = one.random
-    result.figures[f"circuit of {of}"] = one.figure
+    result.figures[f"circuit of {of}"] = one.figure()
 
 
 def _headline(one: Circuit) -> str:

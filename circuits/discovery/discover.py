@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, Literal
 
 import pandas as pd
@@ -13,13 +12,13 @@ import torch
 from torch import Tensor
 
 from circuits.discovery.edges import edge_graph
-from circuits.discovery.figure import draw
 from circuits.discovery.graph import Graph, judges
 from circuits.discovery.nodes import NodeGraph, node_graph
 from circuits.discovery.search import Order, shrink
+from circuits.engine.budget import DEFAULT_BYTES
 from circuits.engine.components import Kind
-from circuits.engine.effects import DEFAULT_BYTES
 from circuits.engine.evaluation import make_evaluation
+from circuits.findings import Findings
 from circuits.interventions.kinds import Intervention
 from circuits.interventions.values import Mean, Value
 from circuits.metrics import MetricLike, make_metric
@@ -34,7 +33,7 @@ class NothingToDo(InterpError):
 
 
 @dataclass(frozen=True, eq=False)
-class Circuit:
+class Circuit(Findings):
     """A part of a network that does its task.
 
     Attributes:
@@ -71,14 +70,37 @@ class Circuit:
         """Names of what is in the circuit."""
         return self.elements.query("kept")["component"].to_list()
 
-    @cached_property
+    @property
+    def rows(self) -> pd.DataFrame:
+        """`elements`."""
+        return self.elements
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """A row per element: ``component, site, index, metric, clean, changed, change``, and ``kept, faithfulness_lost``.
+
+        ``clean`` is the circuit's score and ``changed`` that of the circuit without the element (NaN outside the circuit).
+        """
+        own = self.elements
+        first = {
+            "component": own["component"], "site": own["site"], "index": range(len(own)), "metric": self.metric,
+            "clean": self.score, "changed": own["score"], "change": own["score"] - self.score,
+        }  # fmt: skip
+        return pd.DataFrame({**first, "kept": own["kept"], "faithfulness_lost": own["faithfulness_lost"]})
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """Scores of the circuit, of the whole network and of none of it."""
+        names = ("metric", "clean", "empty", "score", "keep", "faithfulness", "completeness", "minimality", "value")
+        return {name: getattr(self, name) for name in names}
+
     def figure(self) -> go.Figure:
         """The circuit as a graph, from the inputs below to the outputs above."""
+        from circuits.discovery.figure import draw
+
         what = "nodes" if self.kinds else "edges"
-        return draw(
-            self.elements,
-            f"{len(self)} of {len(self.elements)} {what}: {self.metric} {self.score:.4g}, network {self.clean:.4g}",
-        )
+        title = f"{len(self)} of {len(self.elements)} {what}: {self.metric} {self.score:.4g}, network {self.clean:.4g}"
+        return draw(self.elements, title)
 
     def __len__(self) -> int:
         return len(self.components)

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from circuits.engine.effects import DEFAULT_BYTES, inputs_at_once, slices
+from circuits.engine.budget import DEFAULT_BYTES, inputs_at_once, slices
 from circuits.engine.evaluation import Evaluation
 from circuits.metrics import AccuracyMetric, LogitDiff, LossMetric, Metric
 from interp.tasks import Task

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import pairwise
-from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from circuits.discovery.graph import Graph
 from circuits.engine.algebra import check_value, settle
-from circuits.engine.components import Kind, find_components
-from circuits.engine.effects import DEFAULT_BYTES, Components, measure
+from circuits.engine.budget import DEFAULT_BYTES
+from circuits.engine.components import Components, Kind, find_components
+from circuits.engine.effects import measure
 from circuits.engine.evaluation import Evaluation
 from circuits.interventions.kinds import Ablate
 from circuits.interventions.layout import Features
 from circuits.interventions.values import Mean, Settled, Value
 from interp.activations.capture import capture
+from interp.activations.transform import transform_at
 from interp.errors import InterpError
 from interp.sites import Site
 
@@ -87,21 +89,9 @@ class NodeGraph(Graph):
 
     def outputs(self, kept: Float[Tensor, "k elements"], rows: slice) -> Tensor:
         model, inputs = self.evaluation.model, self.evaluation.inputs[rows]
-        handles: list[Any] = []
-
-        def hook(nodes: Nodes) -> Any:
-            def change(_module: nn.Module, _inputs: Any, output: Tensor) -> Tensor:
-                return nodes.masked(output, kept[:, nodes.elements])
-
-            return change
-
-        try:
-            for nodes in self.nodes:
-                handles.append(model.hook_dict[nodes.site].register_forward_hook(hook(nodes)))
+        masks = [(n.site, partial(n.masked, kept=kept[:, n.elements])) for n in self.nodes]
+        with transform_at(model, masks):
             outputs = model(inputs.repeat(len(kept), *[1] * (inputs.ndim - 1)))
-        finally:
-            for handle in handles:
-                handle.remove()
         return outputs.unflatten(0, (len(kept), len(inputs)))
 
     def interventions(self, kept: Bool[Tensor, " elements"]) -> list[Ablate]:

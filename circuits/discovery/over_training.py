@@ -11,7 +11,7 @@ import torch
 from circuits.discovery.discover import Circuit
 from circuits.discovery.graph import better, judges
 from circuits.discovery.nodes import node_graph
-from circuits.engine.effects import DEFAULT_BYTES
+from circuits.engine.budget import DEFAULT_BYTES
 from circuits.engine.evaluation import make_evaluation
 from circuits.interventions.values import Mean, Value
 from circuits.metrics import make_metric

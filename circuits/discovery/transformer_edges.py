@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from circuits.discovery.graph import Graph
-from circuits.engine.effects import slices
+from circuits.engine.budget import slices
 from circuits.engine.evaluation import Evaluation
 from circuits.interventions.values import Mean, Value
 from interp.errors import InterpError

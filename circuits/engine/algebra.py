@@ -1,15 +1,16 @@
-"""Banks: what the ablation of each component of a site adds, and where it arrives, computed once for all of them."""
+"""Preparation of an ablation: what each component's removal adds, and where it arrives, computed once for all of them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from circuits.engine.budget import BATCH
+from circuits.engine.components import Components
 from circuits.engine.evaluation import Evaluation
 from circuits.engine.token_directions import token_coordinates, token_rows
 from circuits.interventions.apply import applied
@@ -20,14 +21,9 @@ from interp.activations.capture import capture, fitting
 from interp.errors import InterpError
 from probes.basis import Basis
 
-if TYPE_CHECKING:
-    from circuits.engine.effects import Components
-
-BATCH = 4096
-
 
 @dataclass(frozen=True)
-class Bank:
+class Prepared:
     """Directions at a site, ready to be ablated in groups of equal size.
 
     Attributes:
@@ -44,21 +40,25 @@ class Bank:
     groups: Int[Tensor, "groups size"]
 
 
-def make_bank(evaluation: Evaluation, components: Components, value: Value, held: Sequence[Intervention] = ()) -> Bank:
+def prepare_ablation(
+    evaluation: Evaluation, components: Components, value: Value, held: Sequence[Intervention] = ()
+) -> Prepared:
     """Capture a site for all inputs and prepare directions of it.
 
     Raises:
         InterpError: the site's activation, or the value, does not fit.
     """
     reader, site = evaluation.model, components.site
-    stream, matrix = reader.writes(site.name)
+    arrival = evaluation.arrival(site.name)
+    assert arrival is not None  # the caller has asked
+    stream, matrix = arrival
     features = Features(reader.axes_of(site.name))
     check_value(value)
     with applied(reader, held, strict=False, measured=False):
         acts = capture(reader, evaluation.inputs, {site.name, stream}, batch_size=BATCH)
     by_token = token_rows(evaluation, components, acts[site.name].shape[-1])
     if by_token is not None:
-        return _token_bank(evaluation, components, value, stream, acts[stream], by_token)
+        return _prepared_by_token(evaluation, components, value, stream, acts[stream], by_token)
     value = settle(evaluation, value, site.name, components.basis)
     coordinates = coordinates_of(features.last(acts[site.name]), components.basis)
     if value.needs_all_positions and reader is not evaluation.whole:
@@ -78,12 +78,12 @@ def make_bank(evaluation: Evaluation, components: Components, value: Value, held
     moves = replacement - coordinates
     mask = site.mask(moves.shape, features.flat_axes, moves.device)
     moves = moves if mask is None else moves * mask
-    return Bank(stream, acts[stream], moves, rows, torch.as_tensor(components.groups, device=rows.device))
+    return Prepared(stream, acts[stream], moves, rows, torch.as_tensor(components.groups, device=rows.device))
 
 
-def _token_bank(
+def _prepared_by_token(
     evaluation: Evaluation, components: Components, value: Value, stream: str, clean: Tensor, rows: Tensor
-) -> Bank:
+) -> Prepared:
     """Of directions that are functions of the token: their coordinates are known from the inputs alone."""
     axes = (*evaluation.model.axes_of(components.site.name)[:-1], "unit")
     coordinates = token_coordinates(evaluation.inputs, components, clean)
@@ -93,7 +93,7 @@ def _token_bank(
     moves = value.of(coordinates, axes).expand_as(coordinates) - coordinates
     mask = components.site.mask(moves.shape, axes, moves.device)
     moves = moves if mask is None else moves * mask
-    return Bank(stream, clean, moves, rows.to(clean), torch.as_tensor(components.groups, device=rows.device))
+    return Prepared(stream, clean, moves, rows.to(clean), torch.as_tensor(components.groups, device=rows.device))
 
 
 def check_value(value: Value) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import torch
+from jaxtyping import Int
+from torch import Tensor
 
-from circuits.engine.effects import Components
 from circuits.engine.evaluation import Evaluation
 from circuits.interventions.layout import Features
 from interp.activations.capture import capture
@@ -20,6 +21,23 @@ from probes.basis import Basis
 Kind = Literal["neurons", "heads", "attention", "mlp"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 LETTERS = {"neurons": "N", "heads": "H"}
+
+
+@dataclass(frozen=True)
+class Components:
+    """What is ablated: groups of directions of one site, each group alone.
+
+    Attributes:
+        site: a hook point, and the positions where it is ablated.
+        basis: of the site's features (heads and units flattened); None means its single features.
+        groups: which directions go together.
+        labels: a name for every group.
+    """
+
+    site: Site
+    basis: Basis | None
+    groups: Int[Tensor, "groups size"] | Sequence[Sequence[int]]
+    labels: Sequence[str]
 
 
 def find_components(
@@ -96,6 +114,21 @@ def _groups(given: Sequence[Sequence[int]] | None, n: int, what: str) -> list[li
 
 def widths(evaluation: Evaluation, site: str, kind: str) -> tuple[int, int]:
     """A site's features, and how many of them one component of a kind has."""
+    width = _known_width(evaluation, site)
+    n_heads = getattr(evaluation.model.config, "n_heads", None)
+    if width is None or (kind == "heads" and n_heads is None):
+        return _measured_widths(evaluation, site, kind)
+    size = width // int(n_heads or 1) if kind == "heads" else width
+    return width, 1 if kind == "neurons" else size
+
+
+def _known_width(evaluation: Evaluation, site: str) -> int | None:
+    """The number of features, where the weights that read the site say it."""
+    arrival = evaluation.arrival(site)
+    return None if arrival is None or arrival[1] is None else len(arrival[1])
+
+
+def _measured_widths(evaluation: Evaluation, site: str, kind: str) -> tuple[int, int]:
     one = capture(evaluation.model, evaluation.inputs[:2], site)[site]
     axes = evaluation.model.axes_of(site)
     if one.ndim > len(axes):
@@ -105,14 +138,15 @@ def widths(evaluation: Evaluation, site: str, kind: str) -> tuple[int, int]:
     return width, 1 if kind == "neurons" else size
 
 
-def random_components(evaluation: Evaluation, like: Components, n: int, seed: int) -> Components:
-    """Random subspaces of the same size in the same space, orthogonal to each other: as many as fit, at most n."""
+def random_components(evaluation: Evaluation, like: Components, n: int, seed: int) -> Components | None:
+    """Random subspaces of the same size in the same space, orthogonal to each other: as many as fit, at most n.
+
+    None where a component is the whole space, such as the only head of a layer.
+    """
     size = torch.as_tensor(like.groups).shape[1]
     dim, _ = widths(evaluation, like.site.name, "neurons")
     if size >= dim:
-        raise InterpError(
-            f"a random baseline of {size} directions at {like.site.name} would be all of its {dim} dimensions"
-        )
+        return None
     count = max(1, min(n, dim // size))
     together = [list(range(i * size, (i + 1) * size)) for i in range(count)]
     names = [f"random {i}" for i in range(count)]

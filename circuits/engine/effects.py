@@ -17,30 +17,25 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
-from circuits.engine.algebra import Bank, make_bank
+from circuits.engine.algebra import Prepared, prepare_ablation
+from circuits.engine.budget import CACHE_ELEMENTS, DEFAULT_BYTES, inputs_at_once, slices
+from circuits.engine.components import Components
 from circuits.engine.evaluation import Evaluation
-from circuits.engine.tiled import hooked
+from circuits.engine.tiled import Piece, tiled
 from circuits.interventions.apply import applied
 from circuits.interventions.kinds import Intervention
 from circuits.interventions.values import Value
 from circuits.metrics import AccuracyMetric, LossMetric
-from interp.activations.capture import capture
-from interp.errors import UnknownSite
-from interp.hooked.base import HookedModel, NormedRest
-from interp.sites import Site
+from interp.hooked.base import HookedModel
+from interp.hooked.rest import NormedRest
 from interp.tasks import Task
-from probes.basis import Basis
 
-DEFAULT_BYTES = 512 << 20  # working memory besides the captured activations
-CACHE_ELEMENTS = 1 << 17  # elementwise work goes in pieces that stay in a core's cache (1 MiB of float64)
-CPU_PIECE = 20 << 20  # bytes of activations of a piece that runs again on a CPU: larger ones leave its caches
 SAFE_EXPONENT = 600.0  # exp of more overflows float64 when summed over many outputs
 
 Progress = Callable[[int, int], None]
-Piece = tuple[slice, slice, Tensor]  # groups, inputs, values [groups, inputs, metrics]
 
 
 @dataclass(frozen=True)
@@ -64,23 +59,6 @@ class Effects:
     def count(self, metric: int) -> list[int]:
         """Sums over everything as whole numbers, of a metric that counts."""
         return self.sums[:, :, metric].sum(1).round().long().tolist()
-
-
-@dataclass(frozen=True)
-class Components:
-    """What is ablated: groups of directions of one site, each group alone.
-
-    Attributes:
-        site: a hook point, and the positions where it is ablated.
-        basis: of the site's features (heads and units flattened); None means its single features.
-        groups: which directions go together.
-        labels: a name for every group.
-    """
-
-    site: Site
-    basis: Basis | None
-    groups: Int[Tensor, "groups size"] | Sequence[Sequence[int]]
-    labels: Sequence[str]
 
 
 @torch.no_grad()
@@ -118,53 +96,53 @@ def measure(
 def _pieces(
     evaluation: Evaluation, components: Components, value: Value, held: Sequence[Intervention], max_bytes: int
 ) -> Iterator[Piece]:
-    try:
-        evaluation.model.writes(components.site.name)
-    except UnknownSite:
-        yield from hooked(
+    if evaluation.arrival(components.site.name) is None:
+        yield from tiled(
             evaluation, components, value, held, max(1, inputs_at_once(evaluation, max_bytes) // len(evaluation.inputs))
         )
         return
-    bank = make_bank(evaluation, components, value, held)
-    rest = None if _acts_behind(evaluation.model, bank, held) else evaluation.model.linear_rest(bank.stream)
+    prepared = prepare_ablation(evaluation, components, value, held)
+    rest = None if _acts_behind(evaluation.model, prepared, held) else evaluation.model.linear_rest(prepared.stream)
     if rest is None:
-        yield from _resumed(evaluation, bank, held, max_bytes)
+        yield from _resumed(evaluation, prepared, held, max_bytes)
         return
     usual = all(isinstance(m, LossMetric | AccuracyMetric) for m in evaluation.metrics)
     if usual and evaluation.task is not None and evaluation.task.loss == "cross_entropy" and isinstance(rest, Tensor):
-        yield from _losses(evaluation.task, evaluation, bank, rest, max_bytes)
+        yield from _losses(evaluation.task, evaluation, prepared, rest, max_bytes)
     else:
-        yield from _algebra(evaluation, bank, rest, max_bytes)
+        yield from _algebra(evaluation, prepared, rest, max_bytes)
 
 
-def _acts_behind(model: HookedModel, bank: Bank, held: Sequence[Intervention]) -> bool:
+def _acts_behind(model: HookedModel, prepared: Prepared, held: Sequence[Intervention]) -> bool:
     """Whether a held intervention acts in the rest of the network."""
+    if not held:
+        return False
     with applied(model, held, strict=False, measured=False) as record:
-        model.resume(bank.stream, bank.clean[:1])
+        model.resume(prepared.stream, prepared.clean[:1])
     return any(entry.fired for entry in record.entries)
 
 
-def _losses(task: Task, evaluation: Evaluation, bank: Bank, rest: Tensor, max_bytes: int) -> Iterator[Piece]:
+def _losses(task: Task, evaluation: Evaluation, prepared: Prepared, rest: Tensor, max_bytes: int) -> Iterator[Piece]:
     """Algebra, loss and accuracy alone: neither the logits nor their softmax are written out.
 
     Logits are taken relative to the right answer's, so that the loss is ``log sum exp`` of them, and an answer whose loss
     is below ln 2 is right without a look at the others.
     """
-    clean = task.read(evaluation.model.resume(bank.stream, bank.clean)).double()
+    clean = task.read(evaluation.model.resume(prepared.stream, prepared.clean)).double()
     labels = (
         task.labels.to(clean.device)
         if evaluation.answers.labels is None
         else evaluation.answers.labels.to(clean.device)
     )
-    reach = (bank.rows @ rest[:, : clean.shape[-1]]).double()  # [directions, outputs]
+    reach = (prepared.rows @ rest[:, : clean.shape[-1]]).double()  # [directions, outputs]
     reach = reach - reach.mean(1, keepdim=True)  # what all outputs gain alike moves no loss, and would only overflow
     relative = clean - clean.gather(1, labels[:, None])
-    moves = bank.moves.reshape(len(clean), -1).double()
+    moves = prepared.moves.reshape(len(clean), -1).double()
     shift = reach.T[labels]  # what the right answer's own logit gains, per unit of move [inputs, directions]
-    spread = moves.abs().amax() * reach.abs().amax() * bank.groups.shape[1]
+    spread = moves.abs().amax() * reach.abs().amax() * prepared.groups.shape[1]
     stable = not bool(relative.amax() + spread < SAFE_EXPONENT)
-    for g, n in _parts(bank, len(clean), clean.shape[-1], max_bytes):
-        index = bank.groups[g]
+    for g, n in _parts(prepared, len(clean), clean.shape[-1], max_bytes):
+        index = prepared.groups[g]
         move = moves[n][:, index]  # [inputs, groups, size]
         if index.shape[1] == 1:
             logits = torch.addcmul(relative[n][:, None], move, reach[index[:, 0]])
@@ -180,23 +158,23 @@ def _losses(task: Task, evaluation: Evaluation, bank: Bank, rest: Tensor, max_by
         yield g, n, torch.stack(columns, -1)
 
 
-def _algebra(evaluation: Evaluation, bank: Bank, rest: Tensor | NormedRest, max_bytes: int) -> Iterator[Piece]:
+def _algebra(evaluation: Evaluation, prepared: Prepared, rest: Tensor | NormedRest, max_bytes: int) -> Iterator[Piece]:
     """Algebra, any metric: the ablated outputs are the clean ones plus moves times ``rows @ rest``.
 
     With a LayerNorm in between they are ``(centred + moves * rows) @ rest / scale``, of which the scale alone is not linear
     in the moves: its square is a quadratic form of them.
     """
-    outputs = evaluation.model.resume(bank.stream, bank.clean)  # [inputs, ..., out]
+    outputs = evaluation.model.resume(prepared.stream, prepared.clean)  # [inputs, ..., out]
     matrix = rest.matrix if isinstance(rest, NormedRest) else rest
-    rows = bank.rows - bank.rows.mean(1, keepdim=True) if isinstance(rest, NormedRest) else bank.rows
+    rows = prepared.rows - prepared.rows.mean(1, keepdim=True) if isinstance(rest, NormedRest) else prepared.rows
     reach = rows @ matrix
     one_by_one = any(m.whole for m in evaluation.metrics)
-    for g, n in _parts(bank, len(outputs), outputs[0].numel(), max_bytes, whole=one_by_one):
-        index = bank.groups[g]
-        move = bank.moves[n][..., index].movedim(-2, 0)  # [groups, inputs, ..., size]
+    for g, n in _parts(prepared, len(outputs), outputs[0].numel(), max_bytes, whole=one_by_one):
+        index = prepared.groups[g]
+        move = prepared.moves[n][..., index].movedim(-2, 0)  # [groups, inputs, ..., size]
         shift = _along_rows(move, reach[index])
         if isinstance(rest, NormedRest):
-            changed = rest.outputs(bank.clean[n], outputs[n], _along_rows(move, rows[index]), shift)
+            changed = rest.outputs(prepared.clean[n], outputs[n], _along_rows(move, rows[index]), shift)
         else:
             changed = outputs[n] + shift
         yield g, n, evaluation.judge(changed, n)
@@ -210,40 +188,29 @@ def _along_rows(move: Tensor, rows: Tensor) -> Tensor:
 
 
 def _parts(
-    bank: Bank, n_inputs: int, width: int, max_bytes: int, *, whole: bool = False
+    prepared: Prepared, n_inputs: int, width: int, max_bytes: int, *, whole: bool = False
 ) -> Iterator[tuple[slice, slice]]:
     """Which groups and inputs go in one piece of elementwise work, ``width`` numbers for each."""
     # a CPU wants pieces that stay in its cache, a GPU pieces that fill it
-    elements = CACHE_ELEMENTS if bank.moves.device.type == "cpu" else max_bytes // 32
+    elements = CACHE_ELEMENTS if prepared.moves.device.type == "cpu" else max_bytes // 32
     pairs = max(1, elements // width)
     inputs = n_inputs if whole else min(n_inputs, pairs)
-    for g in slices(len(bank.groups), max(1, pairs // inputs)):
+    for g in slices(len(prepared.groups), max(1, pairs // inputs)):
         yield from ((g, n) for n in slices(n_inputs, inputs))
 
 
-def _resumed(evaluation: Evaluation, bank: Bank, held: Sequence[Intervention], max_bytes: int) -> Iterator[Piece]:
+def _resumed(
+    evaluation: Evaluation, prepared: Prepared, held: Sequence[Intervention], max_bytes: int
+) -> Iterator[Piece]:
     """The rest of the network runs again on the batch, tiled by groups."""
     budget = inputs_at_once(evaluation, max_bytes)
     whole, follow = any(m.whole for m in evaluation.metrics), None
-    n_inputs = len(bank.clean) if whole else min(len(bank.clean), budget)
-    for g in slices(len(bank.groups), max(1, budget // n_inputs)):
-        index = bank.groups[g]
-        for n in slices(len(bank.clean), n_inputs):
-            move = bank.moves[n][..., index].movedim(-2, 0)
+    n_inputs = len(prepared.clean) if whole else min(len(prepared.clean), budget)
+    for g in slices(len(prepared.groups), max(1, budget // n_inputs)):
+        index = prepared.groups[g]
+        for n in slices(len(prepared.clean), n_inputs):
+            move = prepared.moves[n][..., index].movedim(-2, 0)
             with applied(evaluation.model, held, strict=False, measured=False):
-                follow = follow or evaluation.model.follow(bank.stream, bank.clean)
-                outputs = follow(n, move, bank.rows[index])
+                follow = follow or evaluation.model.follow(prepared.stream, prepared.clean)
+                outputs = follow(n, move, prepared.rows[index])
             yield g, n, evaluation.judge(outputs, n)
-
-
-def inputs_at_once(evaluation: Evaluation, max_bytes: int) -> int:
-    """How many inputs may run at once."""
-    one = capture(evaluation.model, evaluation.inputs[:1], "*")
-    per_example = sum(t.nbytes for t in one.values())  # every activation, though few live at once
-    limit = min(max_bytes, CPU_PIECE) if evaluation.inputs.device.type == "cpu" else max_bytes
-    return max(1, limit // per_example)
-
-
-def slices(total: int, size: int) -> Iterator[slice]:
-    """Consecutive slices of ``range(total)``."""
-    return (slice(start, min(start + size, total)) for start in range(0, total, size))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Float
@@ -11,10 +11,20 @@ from torch import Tensor
 
 from circuits.metrics import AccuracyMetric, Answers, LossMetric, Metric, MetricLike, make_metric
 from interp.activations.capture import batches, fitting, placed
-from interp.errors import InterpError, MissingCapability
+from interp.errors import InterpError, MissingCapability, UnknownSite
 from interp.hooked.base import HookedModel
 from interp.subject import Subject, at_readout
 from interp.tasks import Task
+
+Arrival = tuple[str, Tensor | None]  # a site that the model resumes at, and rows along which a change arrives there
+
+
+def arrival(model: HookedModel, site: str) -> Arrival | None:
+    """Where a change at a site arrives, linearly, and along which rows (`HookedModel.writes`); None where nothing says so."""
+    try:
+        return model.writes(site)
+    except UnknownSite:
+        return None
 
 
 @dataclass(frozen=True)
@@ -36,6 +46,7 @@ class Evaluation:
     metrics: tuple[Metric, ...]
     answers: Answers
     parts: Float[Tensor, "inputs parts"]
+    _arrivals: dict[str, Arrival | None] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def task(self) -> Task | None:
@@ -49,9 +60,11 @@ class Evaluation:
         """Values of every metric, of outputs ``[k, n, ...]`` for the inputs in ``rows``."""
         return torch.stack([m.values(outputs, rows, self.answers) for m in self.metrics], -1)
 
-    def averages(self, values: Float[Tensor, "k n metrics"]) -> Float[Tensor, "k metrics"]:
-        """The mean over all inputs."""
-        return values.mean(1)
+    def arrival(self, site: str) -> Arrival | None:
+        """`arrival` in the model that runs, asked once per site."""
+        if site not in self._arrivals:
+            self._arrivals[site] = arrival(self.model, site)
+        return self._arrivals[site]
 
     @torch.no_grad()
     def run(self) -> Float[Tensor, " metrics"]:
@@ -116,8 +129,7 @@ def _metrics(given: MetricLike | Sequence[MetricLike] | None, task: Task | None)
     if given is None:
         if task is None:
             raise MissingCapability("no task is known, so give a metric: a function of the model's outputs")
-        judged = task.loss not in ("regression", "effective")
-        return (LossMetric(), AccuracyMetric()) if judged else (LossMetric(),)
+        return (LossMetric(), AccuracyMetric()) if task.answerable else (LossMetric(),)
     several = given if isinstance(given, Sequence) and not isinstance(given, str) else [given]
     return tuple(make_metric(m) for m in several)
 

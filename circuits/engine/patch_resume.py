@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from circuits.engine.budget import inputs_at_once, slices
 from circuits.engine.clean_corrupted import Pair
-from circuits.engine.effects import inputs_at_once, slices
 from circuits.engine.patch_cells import Cells
 from circuits.interventions.layout import Features
 from interp.activations.capture import Activations, capture

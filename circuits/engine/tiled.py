@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from circuits.engine.algebra import check_value, coordinates_of, settle
+from circuits.engine.components import Components
 from circuits.engine.evaluation import Evaluation
 from circuits.interventions.apply import applied
 from circuits.interventions.kinds import Intervention
 from circuits.interventions.layout import Features
 from circuits.interventions.values import Value
+from interp.activations.transform import transform_at
 
-if TYPE_CHECKING:
-    from circuits.engine.effects import Components, Piece
+Piece = tuple[slice, slice, Tensor]  # groups, inputs, values [groups, inputs, metrics]
 
 
-def hooked(
+def tiled(
     evaluation: Evaluation, components: Components, value: Value, held: Sequence[Intervention], n_groups: int
 ) -> Iterator[Piece]:
     """Ablate ``n_groups`` groups at a time, all inputs at once, with a hook that knows which tile is whose.
@@ -56,7 +56,7 @@ def hooked(
     for start in range(0, len(groups), n_groups):
         part = groups[start : start + n_groups]
 
-        def change(_module: nn.Module, _inputs: Any, output: Tensor, part: Tensor = part) -> Tensor:
+        def change(output: Tensor, part: Tensor = part) -> Tensor:
             tiles = output.movedim(batch, 0).unflatten(0, (len(part), n))
             width = basis.directions.shape[0] if basis is not None else features.last(output[:1]).shape[-1]
             chosen = torch.zeros(len(part), width, dtype=torch.bool, device=output.device).scatter_(1, part, True)
@@ -64,12 +64,8 @@ def hooked(
             after = torch.vmap(ablated, randomness="same")(tiles, chosen)
             return after.flatten(0, 1).movedim(0, batch)
 
-        tiled = evaluation.inputs.repeat(len(part), *[1] * (evaluation.inputs.ndim - 1))
-        with applied(model, held, strict=False, measured=False):
-            handle = model.hook_dict[name].register_forward_hook(change)
-            try:
-                outputs = model(tiled)
-            finally:
-                handle.remove()
+        copies = evaluation.inputs.repeat(len(part), *[1] * (evaluation.inputs.ndim - 1))
+        with applied(model, held, strict=False, measured=False), transform_at(model, {name: change}):
+            outputs = model(copies)
         rows = slice(start, start + len(part))
         yield rows, slice(0, n), evaluation.judge(outputs.unflatten(0, (len(part), n)))

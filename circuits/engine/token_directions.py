@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from circuits.engine.components import Components
 from circuits.engine.evaluation import Evaluation
 from interp.hooked import HookedMLP, HookedTransformer
-
-if TYPE_CHECKING:
-    from circuits.engine.effects import Components
 
 SITE = "hook_embed"
 

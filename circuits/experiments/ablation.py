@@ -3,73 +3,106 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Literal
+import warnings
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 
 import pandas as pd
 import torch
 from torch import Tensor
 
 from circuits.engine.budget import DEFAULT_BYTES
-from circuits.engine.components import Kind, find_components, random_components
+from circuits.engine.components import Components, Kind, find_components, random_components
 from circuits.engine.effects import Effects, Progress, measure
 from circuits.engine.evaluation import Evaluation, make_evaluation
-from circuits.interventions.values import Mean, Value
+from circuits.findings import EffectTable
+from circuits.interventions.values import DEFAULT, ValueLike, as_value
 from circuits.metrics import MetricLike, make_metric
-from interp.errors import InterpError
+from interp.errors import InterpError, UnknownName, require_range, unknown
+from interp.hooked.base import HookedModel
 from interp.sites import Site
-from interp.subject import Subject
-from probes.basis import Basis
+from interp.subject import Subject, as_subject
+from probes.basis import Basis, as_basis
+from probes.spectra import Reduction
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
+def _former_baseline(function: Callable[P, R]) -> Callable[P, R]:
+    """``baseline="random", n_baseline=16`` is now ``n_random=16``; both work for a version, with a DeprecationWarning."""
+
+    @wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        if "baseline" in kwargs or "n_baseline" in kwargs:
+            warnings.warn("ablate(baseline=, n_baseline=) is now ablate(n_random=)", DeprecationWarning, stacklevel=2)
+            baseline, n = kwargs.pop("baseline", None), kwargs.pop("n_baseline", 16)
+            if baseline not in (None, "random"):
+                raise UnknownName(unknown("baseline", baseline, ("random",)))
+            kwargs.setdefault("n_random", n if baseline else 0)
+        return function(*args, **kwargs)
+
+    return call
+
+
+@_former_baseline
 def ablate(
-    subject: Subject,
+    subject: Subject | HookedModel,
     kind: Kind | None = None,
     *,
-    value: Value = Mean(),
-    basis: Basis | None = None,
+    value: ValueLike = DEFAULT,
+    basis: Basis | Reduction | Tensor | None = None,
     site: str | Site | None = None,
     groups: Sequence[Sequence[int]] | None = None,
     metric: MetricLike | None = None,
     inputs: Tensor | None = None,
-    baseline: Literal["random"] | None = None,
-    n_baseline: int = 16,
+    n_random: int = 0,
     seed: int = 0,
     dtype: torch.dtype | None = None,
     max_bytes: int = DEFAULT_BYTES,
     progress: Progress | None = None,
-) -> pd.DataFrame:
-    """Ablate every component of a kind, each on its own, over the whole input table.
+) -> EffectTable:
+    """Ablate every component of a kind, one at a time, over the whole input table.
 
     Args:
+        subject: a Subject; a hooked model too, with ``inputs`` and a function as ``metric``.
         kind: ``"neurons"`` (the default), ``"heads"``, ``"attention"`` or ``"mlp"`` (whole layers' outputs).
-        value: what takes the component's place: `Mean` (also of a reference set), `Zero`, `Resample` or `Fixed`.
-        basis: ablate the directions of a Basis at ``site`` instead of a kind.
+        value: what replaces the component: `Mean` (also of a reference set), `Zero`, `Resample`, `Fixed`, or a name:
+            ``"mean"``, ``"zero"``, ``"resample"``.
+        basis: ablate the directions of a Basis (or of a PCA or SVD) at ``site`` instead of a kind.
         site: the hook point of ``basis``, or whose single features are ablated; with a kind, restricts it to hook points of
-            that name or glob. A `Site` with ``pos`` ablates at those positions alone.
+            that name or glob. A `Site` with ``pos`` ablates at those positions only.
         groups: indices of directions or features that are ablated together (all groups of one size); one by one by default.
-        metric: judged besides the loss and accuracy of the task: ``"logit_diff"``, ``"kl"``, a `Metric`, or a function of
-            the model's outputs ``[batch, ...]`` that returns ``[batch]`` or one number.
+        metric: measured in addition to the task's loss and accuracy: ``"logit_diff"``, ``"kl"``, a `Metric`, or a function
+            of the model's outputs ``[batch, ...]`` that returns ``[batch]`` or one number.
         inputs: run on these ``[batch, ...]`` instead of the task's examples; with a function as metric no task is needed.
-        baseline: ``"random"`` adds ``n_baseline`` random directions (for heads: random subspaces of a head's size) of
-            the same space, ablated in the same way.
+        n_random: random directions (for heads: random subspaces of a head's size) of the same space, ablated in the same
+            way for comparison. Where a component is the whole space there are none, and ``attrs["notes"]`` says so.
+        seed: of the random directions.
         dtype: the model is computed in this, the subject's precision (float64) by default; losses are float64 always.
-        max_bytes: working memory besides the captured activations.
+        max_bytes: working memory in addition to the captured activations.
         progress: called with (groups done, groups in all) of the current site.
 
     Returns:
-        A row per component: ``component, site, index, baseline``, then for every metric its value and its change; of a task's
-        whole table ``loss, train_loss, test_loss, loss_change, correct, accuracy, accuracy_change``. ``attrs`` holds the
-        clean values, the value used and what the sign of each change means.
+        A DataFrame with a row per component: ``component, site, index, baseline`` (whether it is random), then for every
+        metric its value and its change; of a task's whole table ``loss, train_loss, test_loss, loss_change`` (the task's
+        unit, nats for cross-entropy) and ``correct, accuracy, accuracy_change``. ``attrs`` holds the clean values, the value
+        used and what the sign of each change means. It follows `Findings`: ``.table``, ``.summary``, ``.figure()``,
+        ``.save(path)``.
 
     Raises:
-        MissingCapability: the subject has no task, and no inputs or metric take its place.
-        InterpError: the network has no component of that kind; a baseline that cannot be formed; hooks that somebody left on
-            the model.
+        MissingCapability: the subject has no task, and no inputs or metric replace it.
+        UnknownName: a kind, metric or value that does not exist; the nearest are named.
+        InterpError: the network has no component of that kind, hooks are left on the model, or an argument is of the wrong
+            kind.
 
     The same numbers as one forward pass per component. Misleads where components back each other up: each is ablated
     alone, so two that do the same work both look idle.
     """
+    subject, value = as_subject(subject), as_value(value)
+    directions = None if basis is None else as_basis(basis)
+    require_range("n_random", n_random, 0)
     evaluation = make_evaluation(subject, _metrics(subject, metric, inputs), inputs, dtype=dtype)
     clean = evaluation.run()
     for one, number in zip(evaluation.metrics, clean.tolist(), strict=True):
@@ -77,19 +110,27 @@ def ablate(
             raise InterpError(
                 f"{subject.name}: the {one.name} is {number} before anything is ablated: look for NaN in the weights"
             )
-    frames = []
-    for components in find_components(evaluation, kind, basis=basis, site=site, groups=groups):
+    frames, notes = [], []
+    for components in find_components(evaluation, kind, basis=directions, site=site, groups=groups):
         effects = measure(evaluation, components, value, max_bytes=max_bytes, progress=progress)
-        frames.append(_frame(evaluation, effects, clean, components.site.name, components.labels, baseline=False))
-        if baseline is not None:
-            random = random_components(evaluation, components, n_baseline, seed)
-            effects = measure(evaluation, random, value, max_bytes=max_bytes)
-            frames.append(_frame(evaluation, effects, clean, random.site.name, random.labels, baseline=True))
+        frames.append(_frame(evaluation, effects, clean, components, baseline=False))
+        if not n_random:
+            continue
+        random = random_components(evaluation, components, n_random, seed)
+        if random is None:
+            size = torch.as_tensor(components.groups).shape[1]
+            notes.append(
+                f"{components.site.name}: no random baseline, since {size} random "
+                f"direction{'s' if size > 1 else ''} would be the whole space"
+            )
+            continue
+        effects = measure(evaluation, random, value, max_bytes=max_bytes)
+        frames.append(_frame(evaluation, effects, clean, random, baseline=True))
     frame = pd.concat(frames, ignore_index=True)
     names = {m.name: float(v) for m, v in zip(evaluation.metrics, clean, strict=True)}
     signs = "; ".join(m.sign for m in evaluation.metrics)
-    frame.attrs = {"clean": names, "value": repr(value), "sign": signs}
-    return frame
+    about: dict[str, Any] = {"value": repr(value), "sign": signs, **({"notes": notes} if notes else {})}
+    return EffectTable.of(frame, clean=names, **about)
 
 
 def _metrics(subject: Subject, metric: MetricLike | None, inputs: Tensor | None) -> list[MetricLike] | None:
@@ -104,8 +145,9 @@ def _metrics(subject: Subject, metric: MetricLike | None, inputs: Tensor | None)
 
 
 def _frame(
-    evaluation: Evaluation, effects: Effects, clean: Tensor, site: str, labels: Sequence[str], *, baseline: bool
+    evaluation: Evaluation, effects: Effects, clean: Tensor, components: Components, *, baseline: bool
 ) -> pd.DataFrame:
+    labels, site = components.labels, components.site.name
     frame = pd.DataFrame({"component": labels, "site": site, "index": range(len(labels)), "baseline": baseline})
     split = len(effects.sizes) == 2
     for i, metric in enumerate(evaluation.metrics):

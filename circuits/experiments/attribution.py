@@ -15,12 +15,13 @@ from circuits.experiments.patching import Patching, patch
 from circuits.metrics import MetricLike
 from interp.activations.gradients import gradients
 from interp.errors import require_range
+from interp.hooked.base import HookedModel
 from interp.sites import Site, SitePattern, resolve_sites
-from interp.subject import Subject
+from interp.subject import Subject, as_subject
 
 
 def attribute(
-    subject: Subject,
+    subject: Subject | HookedModel,
     clean: Tensor,
     corrupted: Tensor,
     sites: SitePattern | None = None,
@@ -31,29 +32,39 @@ def attribute(
     verify: bool = False,
     dtype: torch.dtype | None = None,
 ) -> Patching:
-    """The effect of every cell of `patch`, estimated: gradient times the difference of the two runs.
+    """Attribution patching: the effect of every cell of `patch`, estimated as gradient times the difference of the runs.
 
         effect(cell) ~ sum over the cell's entries of  dm/da (corrupted) * (a_clean - a_corrupted)
 
     Args:
-        clean, corrupted, metric, by, dtype: as in `patch`.
-        sites: as in `patch`; by default all heads and neurons, or every hook point of a network that names none.
+        subject: a Subject; a hooked model too, with a metric that needs no task.
+        clean: inputs ``[batch, ...]``.
+        corrupted: inputs that differ in what is asked, aligned with the clean ones.
+        sites: hook points, by name or glob; by default all heads and neurons, or every hook point of a network that names
+            none.
+        metric: by name, a `Metric`, or a differentiable function of the model's outputs, as in `patch`.
+        by: axes whose entries are told apart, as in `patch`.
         integrated: points of a Gauss-Legendre rule along the straight line between the two activations of a site; the
-            gradient is averaged over them. 0 takes the gradient in the corrupted run alone. One forward and backward pass per
-            site and point, where 0 needs one in all.
-        verify: patch every cell really, too: columns ``patched`` and ``patched_recovered`` stand beside the estimate.
+            gradient is averaged over them (integrated gradients). 0 takes the gradient in the corrupted run only. One
+            forward and backward pass per site and point, where 0 needs one in all.
+        verify: also patch every cell: columns ``patched`` and ``patched_recovered`` stand beside the estimate.
+        dtype: the model runs in this, the subject's precision by default.
 
     Returns:
-        as `patch`, with ``effect``, the estimated change of the metric.
+        a `Patching` whose ``effects`` have ``effect``, the estimated change of the metric, and ``recovered``.
 
     Raises:
-        as `patch`; InterpError for a metric without a gradient, such as accuracy.
+        UnknownSite: a site that the model does not have.
+        InterpError: inputs that do not align; a metric without a gradient, such as accuracy; arguments of the wrong kind.
 
     Exact where the metric is linear in the site; otherwise the error grows with the square of the difference. With
     ``integrated`` points the effects of a site's cells sum to that of patching the whole site, up to the rule's error (it is
-    exact for polynomials of degree 2 n); a single cell's still misses what it does together with others. Source: Nanda 2023
-    (attribution patching); Sundararajan et al. 2017 (integrated gradients).
+    exact for polynomials of degree 2 n); a single cell's still misses what it does together with others.
+
+    Syed et al. 2023, Attribution Patching Outperforms Automated Circuit Discovery, https://arxiv.org/abs/2310.10348;
+    Sundararajan et al. 2017, Axiomatic Attribution for Deep Networks, https://arxiv.org/abs/1703.01365.
     """
+    subject = as_subject(subject)
     require_range("integrated", integrated, 0, 1000)
     if sites is None:
         sites = [n for kind in ("heads", "neurons") for n in subject.model.component_sites(kind)] or "*"

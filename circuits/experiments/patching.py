@@ -2,32 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from circuits.engine.budget import DEFAULT_BYTES, inputs_at_once, slices
 from circuits.engine.clean_corrupted import Pair, make_pair
-from circuits.engine.effects import DEFAULT_BYTES, Progress, inputs_at_once, slices
+from circuits.engine.effects import Progress
+from circuits.engine.evaluation import arrival
 from circuits.engine.patch_cells import Cells, make_cells
 from circuits.engine.patch_resume import Found, Written, from_the_position, from_the_site
-from circuits.experiments.heatmap import heat_map
+from circuits.experiments.heatmap import ACROSS, heat_map
+from circuits.findings import Findings
 from circuits.interventions.layout import Features
 from circuits.metrics import MetricLike
-from interp.errors import InterpError, UnknownSite
+from interp.activations.transform import transform_at
+from interp.errors import InterpError
 from interp.hooked.base import HookedModel
 from interp.hooked.transformer.staggered import POINTS, departs
 from interp.sites import SitePattern, resolve_sites
-from interp.subject import Subject
+from interp.subject import Subject, as_subject
 
 
 @dataclass(frozen=True)
-class Patching:
-    """The effect of every cell, and its picture.
+class Patching(Findings):
+    """The effect of every patched cell, and its picture.
 
     Attributes:
         effects: a row per cell: ``site``, an index for each axis told apart, the metric's value and ``recovered``: 0 where it
@@ -37,17 +41,49 @@ class Patching:
     effects: pd.DataFrame
 
     @property
+    def rows(self) -> pd.DataFrame:
+        """`effects`."""
+        return self.effects
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """A row per cell: ``component, site, index, metric, clean, changed, change`` and what `effects` has.
+
+        ``changed`` is the metric with the cell patched (attribution: estimated), ``clean`` that of the clean run, and
+        ``change`` what the patch does to the corrupted run's.
+        """
+        attrs, own = self.effects.attrs, self.effects
+        named = [_name(row) for row in own.to_dict("records")]
+        changed = own["effect"] + attrs["corrupted"] if "effect" in own else own[attrs["metric"]]
+        first = {
+            "component": named, "site": own["site"], "index": range(len(own)), "metric": attrs["metric"],
+            "clean": attrs["clean"], "changed": changed, "change": changed - attrs["corrupted"],
+        }  # fmt: skip
+        rest = {n: own[n] for n in own.columns if n not in ("site", "effect", attrs["metric"])}
+        return pd.DataFrame({**first, **rest})
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """The metric, its value in the clean and the corrupted run, and what the signs mean."""
+        return {str(k): v for k, v in self.effects.attrs.items()}
+
     def figure(self) -> go.Figure:
-        """A heat map: sites (and heads) down, positions across."""
+        """A heat map of what was recovered: sites (and heads) down, positions across."""
         return heat_map(self.effects, "recovered")
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
-        return self.figure._repr_mimebundle_(**kwargs)
+        return self.figure()._repr_mimebundle_(**kwargs)
+
+
+def _name(row: Mapping[Hashable, Any]) -> str:
+    """A cell's site with the indices that it has."""
+    indices = [f"{a}={int(row[a])}" for a in ACROSS if a in row and row[a] == row[a]]  # NaN: the site lacks the axis
+    return " ".join([str(row["site"]), *indices])
 
 
 @torch.no_grad()
 def patch(
-    subject: Subject,
+    subject: Subject | HookedModel,
     clean: Tensor,
     corrupted: Tensor,
     sites: SitePattern,
@@ -58,28 +94,36 @@ def patch(
     max_bytes: int = DEFAULT_BYTES,
     progress: Progress | None = None,
 ) -> Patching:
-    """Put every part of a clean run, one by one, into the corrupted run.
+    """Activation patching (causal tracing): put every part of a clean run, one at a time, into the corrupted run.
 
     Args:
+        subject: a Subject; a hooked model too, with a metric that needs no task.
         clean: inputs ``[batch, ...]``.
-        corrupted: inputs that differ in what is asked, each in the place of its clean one.
-        sites: hook points, by name or glob; a `Site` with ``pos``, ``head`` or ``unit`` patches within that alone.
+        corrupted: inputs that differ in what is asked, aligned with the clean ones.
+        sites: hook points, by name or glob; a `Site` with ``pos``, ``head`` or ``unit`` patches within that selection only.
         metric: ``"logit_diff"`` (the clean answer's logit minus the corrupted one's), ``"loss"``, ``"accuracy"``, ``"kl"``,
             a `Metric`, or a function of the model's outputs ``[batch, ...]`` that returns ``[batch]`` or one number.
         by: axes whose entries are patched one by one; by default ``pos`` (or ``operand``) and ``head`` where a site has them,
             else ``unit``. ``()`` patches each site whole.
         dtype: the model runs in this, the subject's precision by default.
-        max_bytes: working memory besides the captured activations.
+        max_bytes: working memory in addition to the captured activations.
         progress: called with (cells done, cells in all).
 
+    Returns:
+        a `Patching`: ``.effects`` has a row per cell, ``.figure()`` is the heat map, ``.table`` the tidy table.
+
     Raises:
-        UnknownSite: a site that the model has not.
-        InterpError: inputs that do not align; hooks that somebody left on the model.
+        UnknownSite: a site that the model does not have.
+        InterpError: inputs that do not align; hooks left on the model; arguments of the wrong kind.
 
     The same numbers as one forward pass per cell. What lies before a site runs once, and in a causal transformer nothing
     before a patched position runs again. Misleads where a corrupted run is one that the network never meets: then what is
-    restored may be that it works at all. Source: Meng et al. 2022; Zhang and Nanda 2023.
+    restored may be that it works at all.
+
+    Meng et al. 2022, Locating and Editing Factual Associations in GPT, https://arxiv.org/abs/2202.05262; Zhang and Nanda
+    2023, Towards Best Practices of Activation Patching, https://arxiv.org/abs/2309.16042.
     """
+    subject = as_subject(subject)
     pair = make_pair(subject, clean, corrupted, metric, sites=sites, beside=lambda m: _beside(m, sites), dtype=dtype)
     cells = _cells(pair, sites, by)
     numbers, values, done = [], [], 0
@@ -100,7 +144,8 @@ def patch(
 
 def _beside(model: HookedModel, sites: SitePattern) -> list[str]:
     """What the cells need of the corrupted run besides the sites: where changes arrive, and what later positions look back at."""
-    streams = [stream for site in resolve_sites(model, sites) for stream, _ in _arrival(model, site.name)]
+    arrivals = [arrival(model, site.name) for site in resolve_sites(model, sites)]
+    streams = [one[0] for one in arrivals if one is not None]
     return streams + ([s.name for s in resolve_sites(model, POINTS)] if departs(model) else [])
 
 
@@ -116,25 +161,17 @@ def _cells(pair: Pair, sites: SitePattern, by: Sequence[str] | None) -> list[Cel
     return found
 
 
-def _arrival(model: HookedModel, site: str) -> list[tuple[str, Tensor | None]]:
-    """Where a change at the site arrives, and along which rows; nothing where the model does not say so."""
-    try:
-        return [model.writes(site)]
-    except UnknownSite:
-        return []
-
-
 def _measured(pair: Pair, cells: Sequence[Cells], max_bytes: int) -> Iterator[Found]:
     """Every cell by the route that runs least: from its position on, from its site on, or whole."""
     model, source, base, first, together = pair.evaluation.model, pair.source, pair.base, 0, []
     for own in cells:
         name, numbers = own.site.name, range(first, first + len(own.indices))
         first = numbers.stop
-        arrivals = _arrival(model, name)
-        if not arrivals:
+        reached = arrival(model, name)
+        if reached is None:
             yield from _whole(pair, own, numbers, source[name], max_bytes)
             continue
-        stream, rows = arrivals[0]
+        stream, rows = reached
         change = Features(own.axes).last(source[name] - base[name])
         rows = None if rows is None else rows.detach().to(change)
         one = Written(own, numbers, stream, base[stream], base[name].shape, change, rows)
@@ -159,16 +196,13 @@ def _tiled(pair: Pair, cells: Cells, part: list[int], source: Tensor) -> Tensor:
     batch = cells.axes.index("batch")
     n = len(pair.corrupted)
 
-    def put(_module: nn.Module, _inputs: Any, output: Tensor) -> Tensor:
-        tiles = output.unflatten(batch, (len(part), n)).movedim(batch, 0)
+    def put(activation: Tensor) -> Tensor:
+        tiles = activation.unflatten(batch, (len(part), n)).movedim(batch, 0)
         mask = cells.mask(part, source.shape, source.device)
         return torch.where(mask, source, tiles).movedim(0, batch).flatten(batch, batch + 1)
 
     model = pair.evaluation.model
-    tiled = pair.corrupted.repeat(len(part), *[1] * (pair.corrupted.ndim - 1))
-    handle = model.hook_dict[cells.site.name].register_forward_hook(put)
-    try:
-        outputs = model(tiled)
-    finally:
-        handle.remove()
+    copies = pair.corrupted.repeat(len(part), *[1] * (pair.corrupted.ndim - 1))
+    with transform_at(model, {cells.site.name: put}):
+        outputs = model(copies)
     return pair.evaluation.judge(outputs.unflatten(0, (len(part), n))).mean((1, 2))

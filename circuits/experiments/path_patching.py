@@ -1,25 +1,31 @@
-"""Path patching: what one component tells others directly, with everything in between held as it was."""
+"""Path patching: the effect of one component on others along direct paths, with everything in between frozen."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
+import pandas as pd
 import torch
 from torch import Tensor
 
 from circuits.engine.clean_corrupted import make_pair
+from circuits.findings import Findings
 from circuits.interventions.apply import NoEffect, applied
 from circuits.interventions.kinds import Freeze, Intervention, Patch
 from circuits.metrics import MetricLike
 from interp.activations.capture import capture
 from interp.hooked.base import HookedModel
 from interp.sites import Site, resolve_sites
-from interp.subject import Subject
+from interp.subject import Subject, as_subject
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
 
 
 @dataclass(frozen=True)
-class PathEffect:
+class PathEffect(Findings):
     """The effect of one sender through some receivers.
 
     Attributes:
@@ -37,37 +43,80 @@ class PathEffect:
     recovered: float
     moved: dict[str, float]
 
+    @property
+    def rows(self) -> pd.DataFrame:
+        """``receiver, moved``, a row per receiver."""
+        return pd.DataFrame({"receiver": list(self.moved), "moved": list(self.moved.values())})
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """One row: ``component, site, index, metric, clean, changed, change, corrupted, recovered``."""
+        row = {
+            "component": f"{self.sender} > {', '.join(self.receivers)}", "site": self.sender, "index": 0, "metric": self.metric,
+            "clean": self.clean, "changed": self.value, "change": self.value - self.corrupted, "corrupted": self.corrupted,
+            "recovered": self.recovered,
+        }  # fmt: skip
+        return pd.DataFrame([row])
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """Every single value, and sender and receivers by name."""
+        names = ("sender", "receivers", "metric", "value", "clean", "corrupted", "recovered")
+        return {name: getattr(self, name) for name in names}
+
+    def figure(self) -> go.Figure:
+        """How far each receiver moved."""
+        from interp.report import figures
+
+        title = f"{self.sender}: {self.metric} recovered {self.recovered:.3g} through these receivers"
+        return figures.bars(
+            list(self.moved), list(self.moved.values()), title=title, x_title="", y_title="share of its norm that moved"
+        )
+
 
 @torch.no_grad()
 def path_patch(
-    subject: Subject,
+    subject: Subject | HookedModel,
     clean: Tensor,
     corrupted: Tensor,
     *,
     sender: str | Site,
-    receivers: Sequence[str | Site],
+    receivers: str | Site | Sequence[str | Site],
     metric: MetricLike = "logit_diff",
-    through: Sequence[str] = (),
+    through: str | Sequence[str] = (),
     dtype: torch.dtype | None = None,
 ) -> PathEffect:
-    """Let one component of the clean run speak to some receivers in the corrupted run, directly and to nobody else.
+    """Path patching: let one component of the clean run reach some receivers in the corrupted run, directly and only them.
 
-    1. The corrupted run with the sender as in the clean run, and all other components (heads, neurons) frozen at what they
-       are in the corrupted run: what changes at the receivers came along the residual stream alone.
+    1. The corrupted run with the sender as in the clean run, and all other components (heads, neurons) frozen at their
+       activations in the corrupted run: what changes at the receivers came along the residual stream only.
     2. The corrupted run with the receivers as they were in 1, and nothing else changed: its metric.
 
     Args:
-        clean, corrupted, metric, dtype: as in `patch`.
+        subject: a Subject; a hooked model too, with a metric that needs no task.
+        clean: inputs ``[batch, ...]``.
+        corrupted: inputs that differ in what is asked, aligned with the clean ones.
         sender: such as ``Site("blocks.0.attn.hook_z", head=2)``.
-        receivers: such as ``Site("blocks.1.attn.hook_q", head=0)`` or ``"hook_logits"``.
+        receivers: one or several, such as ``Site("blocks.1.attn.hook_q", head=0)`` or ``"hook_logits"``.
+        metric: by name, a `Metric`, or a function of the model's outputs, as in `patch`.
         through: hook points, by name or glob, that are not frozen: paths through them count too.
+        dtype: the model runs in this, the subject's precision by default.
+
+    Returns:
+        a `PathEffect`.
 
     Raises:
-        UnknownSite: a site that the model has not.
+        UnknownSite: a site that the model does not have.
         NoEffect: the sender is the same in both runs, or nothing of it arrives at any receiver.
+        InterpError: inputs that do not align; arguments of the wrong kind.
 
-    Source: Wang et al. 2022 (IOI), with the roles of `patch`: clean into corrupted.
+    Wang et al. 2022, Interpretability in the Wild (IOI), https://arxiv.org/abs/2211.00593, with the roles of `patch`: clean
+    into corrupted; Goldowsky-Dill et al. 2023, Localizing Model Behavior with Path Patching,
+    https://arxiv.org/abs/2304.05969.
     """
+    subject = as_subject(subject)
+    receivers = [receivers] if isinstance(receivers, str | Site) else list(receivers)
+    through = [through] if isinstance(through, str) else list(through)
     model = subject.model
     senders, wanted = resolve_sites(model, sender), resolve_sites(model, receivers)
     open_points = {s.name for pattern in through for s in resolve_sites(model, pattern)}

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -15,14 +15,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from circuits.discovery.discover import Circuit
-from circuits.engine.evaluation import make_evaluation
-from circuits.experiments.patching import Patching
-from circuits.experiments.path_patching import PathEffect
-from circuits.interventions.apply import applied
-from circuits.interventions.kinds import Intervention
 from circuits.interventions.storage import decode, encode
-from circuits.metrics import MetricLike
 from interp._util.versions import versions
 from interp.checkpoints.saving import write_tensors
 from interp.errors import InterpError, UnknownName, UnreadableFile, unknown
@@ -30,41 +23,10 @@ from interp.subject import Subject
 
 KEY, FORMAT = "interp_experiment", 1
 WHAT = {
-    "ablate": "circuits.experiments.ablation", "patch": "circuits.experiments.patching", "attribute": "circuits.experiments.attribution",
-    "path_patch": "circuits.experiments.path_patching", "discover": "circuits.discovery.discover", "intervene": "circuits.experiments.record",
+    "ablate": "circuits.experiments.ablation", "patch": "circuits.experiments.patching",
+    "attribute": "circuits.experiments.attribution", "path_patch": "circuits.experiments.path_patching",
+    "discover": "circuits.discovery.discover", "intervene": "circuits.experiments.intervene",
 }  # fmt: skip
-
-
-def intervene(
-    subject: Subject,
-    interventions: Intervention | Sequence[Intervention],
-    *,
-    metric: MetricLike | Sequence[MetricLike] | None = None,
-    inputs: Tensor | None = None,
-    strict: bool = True,
-    dtype: torch.dtype | None = None,
-) -> pd.DataFrame:
-    """The metrics with interventions in place, all together, in the order given.
-
-    Args:
-        interventions, strict: as in `applied`.
-        metric, inputs, dtype: as in `ablate`; by default the task's loss and accuracy over all its examples.
-
-    Returns:
-        ``metric, clean, changed, change``, a row per metric.
-
-    Raises:
-        as `applied` and `ablate`.
-    """
-    evaluation = make_evaluation(subject, metric, inputs, dtype=dtype)
-    clean = evaluation.run()
-    # every position, so that sites mean what they mean to the user; one pass, so that means are those of all inputs
-    with applied(replace(subject, model=evaluation.whole), interventions, strict=strict), torch.no_grad():
-        changed = evaluation.judge(evaluation.whole(evaluation.inputs).unsqueeze(0)).mean((0, 1))
-    return pd.DataFrame({
-        "metric": [m.name for m in evaluation.metrics], "clean": clean.tolist(), "changed": changed.tolist(),
-        "change": (changed - clean).tolist(),
-    })  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False, init=False)
@@ -87,8 +49,8 @@ class Experiment:
         arguments: its keyword arguments (of ``patch`` also ``clean``, ``corrupted`` and ``sites``).
 
     Raises:
-        UnknownName: no such experiment.
-        InterpError: an argument that is no data, such as a function as metric.
+        UnknownName: there is no such experiment.
+        InterpError: an argument that cannot be stored, such as a function as metric.
     """
 
     what: str
@@ -116,8 +78,7 @@ class Experiment:
                 raise
             raise InterpError(f"{self.what}: {error}") from None
         about = {"name": subject.name, "step": subject.step, "sha256": subject.provenance.sha256}
-        table, summary = _table(found)
-        return Outcome(self, table, summary, about, versions())
+        return Outcome(self, found.rows, found.summary, about, versions())
 
     def __repr__(self) -> str:
         given = "".join(
@@ -224,18 +185,3 @@ class Outcome:
 
     def __repr__(self) -> str:
         return f"{self.experiment!r} on {self.subject['name']} (step {self.subject['step']}): {len(self.table)} rows"
-
-
-def _table(found: Any) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """The rows of a result, and its single values."""
-    if isinstance(found, pd.DataFrame):
-        return found, {str(k): v for k, v in found.attrs.items()}
-    if isinstance(found, Patching):
-        return _table(found.effects)
-    if isinstance(found, PathEffect):
-        values = asdict(found)
-        moved = values.pop("moved")
-        return pd.DataFrame({"receiver": list(moved), "moved": list(moved.values())}), values
-    assert isinstance(found, Circuit)
-    single = ("metric", "clean", "empty", "score", "keep", "faithfulness", "completeness", "minimality", "value")
-    return found.elements, {name: getattr(found, name) for name in single}

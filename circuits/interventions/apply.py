@@ -1,9 +1,10 @@
-"""`applied`: the only code that installs interventions.
+"""`applied`: runs a network with interventions in place.
 
 1. Sites are resolved before anything is installed, so a wrong name leaves the model as it was.
 2. Values made of a reference set are computed before anything is installed, so from the untouched network.
 3. Interventions on one hook point act in the order given, after any hooks that the user has already installed there.
-4. What was installed is removed by handle when the block ends, however it ends; other hooks stay.
+4. What was installed is removed when the block ends, however it ends; other hooks stay (`transform_at`).
+5. Interventions act on forward passes of the thread that applied them, so that several threads may share a model.
 """
 
 from __future__ import annotations
@@ -13,14 +14,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from circuits.interventions.kinds import Freeze, Intervention, Replacing
 from interp.activations.capture import capture, fitting
+from interp.activations.transform import transform_at
 from interp.errors import InterpError
 from interp.hooked.base import HookedModel
 from interp.sites import Site, SitePattern, resolve_sites
-from interp.subject import Subject
+from interp.subject import Subject, as_model
 from interp.tasks import Task
 
 
@@ -83,7 +85,7 @@ class Record(Sequence[Entry]):
         for entry in self.entries:
             if entry.fired == 0:
                 raise NoEffect(
-                    f"{entry.intervention} never fired: {entry.site.name} was not reached by any forward pass"
+                    f"{entry.intervention} never fired: {entry.site.name} was not reached by any forward pass of this thread"
                 )
             if entry.change == 0.0 and not entry.intervention.idle:
                 raise NoEffect(
@@ -118,29 +120,32 @@ def applied(
 
     >>> import torch
     >>> from interp import HookedMLP, MLPConfig
-    >>> from circuits.interventions.kinds import Ablate
+    >>> from circuits import Ablate, Zero
     >>> model = HookedMLP(MLPConfig((4,), 3, d_in=2)).init_weights(seed=0)
-    >>> with applied(model, Ablate("layers.0.hook_post")) as record:
+    >>> with applied(model, Ablate("layers.0.hook_post", Zero())) as record:
     ...     model(torch.ones(1, 2)).abs().sum().item()
     0.0
     >>> record[0].fired
     1
     """
-    given = [interventions] if isinstance(interventions, Intervention) else list(interventions)
-    model, task = (model.model, model.task) if isinstance(model, Subject) else (model, None)
-    record, handles = Record([Entry(i, s) for i, s in settled(model, given, task)]), []
-    try:
-        for entry in record.entries:
-            point: nn.Module = model.hook_dict[entry.site.name]
-            handles.append(
-                point.register_forward_hook(_hook(entry, model.axes_of(entry.site.name), measured or strict))
-            )
+    given = list(interventions) if isinstance(interventions, Sequence) else [interventions]
+    task = model.task if isinstance(model, Subject) else None
+    network = as_model(model)
+    _check_kinds(given)
+    record = Record([Entry(i, s) for i, s in settled(network, given, task)])
+    changes = [(e.site.name, _transform(e, network.axes_of(e.site.name), measured or strict)) for e in record]
+    with transform_at(network, changes):
         yield record
-    finally:
-        for handle in handles:
-            handle.remove()
     if strict:
         record.check()
+
+
+def _check_kinds(given: Sequence[object]) -> None:
+    for one in given:
+        if isinstance(one, type) and issubclass(one, Intervention):
+            raise InterpError(f"{one.__name__} is a class: give an instance, such as {one.__name__}(site, ...)")
+        if not isinstance(one, Intervention):
+            raise InterpError(f"an intervention is needed, such as circuits.Ablate(site), got a {type(one).__name__}")
 
 
 def settled(
@@ -156,7 +161,7 @@ def settled(
     for intervention in interventions:
         if isinstance(intervention, Replacing):
             intervention = intervention.bound(task)
-        inputs = intervention.value.inputs if isinstance(intervention, Replacing) else None
+        inputs = intervention.replacement.inputs if isinstance(intervention, Replacing) else None
         sites = resolve_sites(model, intervention.site)
         if inputs is None:
             found += [(intervention, site) for site in sites]
@@ -175,9 +180,9 @@ def freeze(model: HookedModel, inputs: Tensor, sites: SitePattern) -> list[Freez
 
     >>> import torch
     >>> from interp import HookedMLP, MLPConfig
-    >>> from circuits.interventions.kinds import Ablate
+    >>> from circuits import Ablate, Zero
     >>> model, x = HookedMLP(MLPConfig((4, 4), 3, d_in=2)).init_weights(seed=0), torch.ones(1, 2)
-    >>> with applied(model, [Ablate("layers.0.hook_post"), *freeze(model, x, "layers.1.hook_pre")]):
+    >>> with applied(model, [Ablate("layers.0.hook_post", Zero()), *freeze(model, x, "layers.1.hook_pre")]):
     ...     frozen = model(x)
     >>> bool(torch.equal(frozen, model(x)))
     True
@@ -186,15 +191,15 @@ def freeze(model: HookedModel, inputs: Tensor, sites: SitePattern) -> list[Freez
     return [Freeze(site, acts[str(site)]) for site in resolve_sites(model, sites)]
 
 
-def _hook(entry: Entry, axes: Sequence[str], measured: bool) -> Callable[..., Tensor]:
-    def change(_module: nn.Module, _inputs: Any, output: Tensor) -> Tensor:
-        after = entry.intervention.transform(output, axes, entry.site)
-        if after.shape != output.shape:
+def _transform(entry: Entry, axes: Sequence[str], measured: bool) -> Callable[[Tensor], Tensor]:
+    def change(activation: Tensor) -> Tensor:
+        after = entry.intervention.transform(activation, axes, entry.site)
+        if after.shape != activation.shape:
             raise InterpError(
-                f"{entry.intervention} turned {list(output.shape)} into {list(after.shape)} at {entry.site.name}"
+                f"{entry.intervention} turned {list(activation.shape)} into {list(after.shape)} at {entry.site.name}"
             )
         if measured:
-            entry.add(output, after)
+            entry.add(activation, after)
         entry.fired += 1
         return after
 

@@ -11,23 +11,18 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from circuits.interventions.values import Comparable, Fixed, Mean, Resample, Value, Zero
+from circuits.interventions.values import DEFAULT, Comparable, Fixed, Value, ValueLike, as_value
 from interp.errors import InterpError
 from interp.sites import Site
 from probes.basis import Basis
 
 if TYPE_CHECKING:
     from interp.tasks import Task
-
-__all__ = [
-    "Ablate", "Add", "Fixed", "Freeze", "Intervention", "Keep", "Mean", "Patch", "Remove", "Resample", "Scale", "Value", "Zero",
-    "describe",
-]  # fmt: skip
 
 
 class Intervention(Comparable, ABC):
@@ -45,13 +40,23 @@ class Intervention(Comparable, ABC):
 
 
 class Replacing(Intervention):
-    """An intervention that puts a value in the place of something."""
+    """An intervention that replaces something by a value, which may be given by its name."""
 
-    value: Value
+    value: ValueLike
+
+    def __post_init__(self) -> None:
+        """Take a name for the value that it names."""
+        object.__setattr__(self, "value", as_value(self.value))  # the one way into a frozen dataclass
+
+    @property
+    def replacement(self) -> Value:
+        """The value that replaces what was there."""
+        assert isinstance(self.value, Value)
+        return self.value
 
     def bound(self, task: Task | None) -> Replacing:
         """The intervention with the reference sets that its value names taken from a task."""
-        value = self.value.bound(task)
+        value = self.replacement.bound(task)
         return self if value is self.value else replace(self, value=value)  # pyright: ignore[reportArgumentType]
 
     def settled(self, reference: Tensor, axes: Sequence[str], site: Site) -> Replacing:
@@ -62,9 +67,9 @@ class Replacing(Intervention):
     def _settle(self, reference: Tensor, axes: Sequence[str], mask: Tensor | None, site: Site) -> Value:
         basis = self._directions(site)
         if basis is None:
-            return self.value.settled(reference, axes, mask)
+            return self.replacement.settled(reference, axes, mask)
         features, feature_axes = _features_last(reference, axes)
-        return self.value.settled(basis.coordinates(features), feature_axes, _mask_last(mask, axes))
+        return self.replacement.settled(basis.coordinates(features), feature_axes, _mask_last(mask, axes))
 
     def _directions(self, site: Site) -> Basis | None:
         """The directions whose coordinates the value replaces; None: the activation itself."""
@@ -76,14 +81,14 @@ class Ablate(Replacing):
     """Replace a site by a value; with a basis on the site, its coordinates along those directions alone."""
 
     site: str | Site
-    value: Value = Zero()
+    value: ValueLike = DEFAULT
 
     def transform(self, activation: Tensor, axes: Sequence[str], site: Site) -> Tensor:
         mask = site.mask(activation.shape, axes, activation.device)
         basis = _basis_of(site)
         if basis is not None:
-            return _masked(mask, activation, _along(activation, axes, mask, site, basis, self.value))
-        return _masked(mask, activation, self.value.of(activation, axes, mask).expand_as(activation))
+            return _masked(mask, activation, _along(activation, axes, mask, site, basis, self.replacement))
+        return _masked(mask, activation, self.replacement.of(activation, axes, mask).expand_as(activation))
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,15 +172,15 @@ class Add(Intervention):
 
 @dataclass(frozen=True, eq=False)
 class Remove(Replacing):
-    """Take the directions of a basis out of a site: coordinates along them become ``value`` (0 by default)."""
+    """Replace a site's coordinates along the directions of a basis by ``value`` (their mean by default)."""
 
     site: str | Site
     basis: Basis
-    value: Value = Zero()
+    value: ValueLike = DEFAULT
 
     def transform(self, activation: Tensor, axes: Sequence[str], site: Site) -> Tensor:
         mask = site.mask(activation.shape, axes, activation.device)
-        return _masked(mask, activation, _along(activation, axes, mask, site, self.basis, self.value))
+        return _masked(mask, activation, _along(activation, axes, mask, site, self.basis, self.replacement))
 
     def _directions(self, site: Site) -> Basis | None:
         return self.basis
@@ -183,16 +188,16 @@ class Remove(Replacing):
 
 @dataclass(frozen=True, eq=False)
 class Keep(Replacing):
-    """Keep the directions of a basis alone: everything else becomes ``value`` (0 by default)."""
+    """Keep only a site's component in the span of a basis; the rest becomes ``value`` (its mean by default)."""
 
     site: str | Site
     basis: Basis
-    value: Value = Zero()
+    value: ValueLike = DEFAULT
 
     def transform(self, activation: Tensor, axes: Sequence[str], site: Site) -> Tensor:
         _check_dim(self.basis, activation, axes, site)
         mask = site.mask(activation.shape, axes, activation.device)
-        rest = self.value.of(activation, axes, mask).expand_as(activation)
+        rest = self.replacement.of(activation, axes, mask).expand_as(activation)
         kept = _on_features(self.basis.keep, activation, axes) + _on_features(self.basis.remove, rest, axes)
         return _masked(mask, activation, kept)
 
@@ -248,12 +253,3 @@ def _check_dim(basis: Basis, activation: Tensor, axes: Sequence[str], site: Site
 
 def _masked(mask: Tensor | None, before: Tensor, after: Tensor) -> Tensor:
     return after.clone() if mask is None else torch.where(mask, after, before)
-
-
-def describe(intervention: Any) -> str:
-    """An intervention as one line of a result.
-
-    >>> describe(Ablate("blocks.0.mlp.hook_post", Mean()))
-    "Ablate(site='blocks.0.mlp.hook_post', value=Mean(over=('batch',)))"
-    """
-    return repr(intervention)

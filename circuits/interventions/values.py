@@ -201,3 +201,40 @@ class Settled(Fixed):
 
     def __repr__(self) -> str:
         return self.origin
+
+
+ValueLike = Value | str | Tensor
+NAMES: dict[str, type[Value]] = {"mean": Mean, "zero": Zero, "resample": Resample}
+DEFAULT = Mean()  # what replaces a component where nothing else is given, in every experiment and intervention
+
+
+def as_value(given: ValueLike) -> Value:
+    """A value as it is, by its name, or a tensor as `Fixed`.
+
+    Args:
+        given: a `Value`, ``"mean"``, ``"zero"`` or ``"resample"``, or a tensor that broadcasts over the activation.
+
+    Returns:
+        the value.
+
+    Raises:
+        UnknownName: no value of that name; the nearest are named.
+        InterpError: anything else, such as the class `Zero` instead of ``Zero()``.
+
+    >>> as_value("zero")
+    Zero()
+    """
+    if isinstance(given, Value):
+        return given
+    if isinstance(given, str):
+        if given not in NAMES:
+            raise UnknownName(unknown("value", given, NAMES))
+        return NAMES[given]()
+    if isinstance(given, Tensor):
+        return Fixed(given)
+    if isinstance(given, type) and issubclass(given, Value):
+        raise InterpError(f"{given.__name__} is a class: give a value, {given.__name__}() with brackets")
+    raise InterpError(
+        f"a value is needed, circuits.Mean(), Zero(), Resample(), Fixed(tensor) or a name ({', '.join(NAMES)}), got a "
+        f"{type(given).__name__}"
+    )

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from interp.activations.capture import placed
+from interp.activations.transform import transform_at
 from interp.errors import InterpError
 from interp.hooked.base import HookedModel
 from interp.sites import Site, SitePattern, resolve_sites
@@ -50,37 +50,25 @@ def gradients(
     replaced = replaced or {}
     kept: dict[str, list[Tensor]] = {s.name: [] for s in resolved}
 
-    def keep(name: str) -> Callable[..., Tensor]:
-        def hook(_module: nn.Module, _inputs: Any, output: Tensor) -> Tensor:
+    def keep(name: str) -> Callable[[Tensor], Tensor]:
+        def transform(output: Tensor) -> Tensor:
             output = replaced.get(name, output)
             # a leaf where nothing before it is differentiated
             output = output if output.requires_grad else output.detach().requires_grad_()
             kept[name].append(output)
             return output.clone()  # what is kept stays as it is when a module behind works in place
 
-        return hook
+        return transform
 
-    handles: list[Any] = []
-    try:
-        for name in kept:
-            handles.append(model.hook_dict[name].register_forward_hook(keep(name)))
-        with torch.enable_grad():
-            outputs = model(placed(inputs, model))
-            for name, calls in kept.items():
-                if len(calls) != 1:
-                    raise InterpError(
-                        f"hook point {name} fired {len(calls)} times; a gradient is taken where it fires once"
-                    )
-            total = score(outputs).sum()
-            if not total.requires_grad:
-                raise InterpError(
-                    "the score has no gradient: it does not depend on the sites, or is made of whole numbers"
-                )
-            acts = [calls[0] for calls in kept.values()]
-            found = _differentiated(total, acts)
-    finally:
-        for handle in handles:
-            handle.remove()
+    with transform_at(model, {name: keep(name) for name in kept}), torch.enable_grad():
+        outputs = model(placed(inputs, model))
+        for name, calls in kept.items():
+            if len(calls) != 1:
+                raise InterpError(f"hook point {name} fired {len(calls)} times; gradients need it to fire once")
+        total = score(outputs).sum()
+        if not total.requires_grad:
+            raise InterpError("the score has no gradient: it does not depend on the sites, or is made of whole numbers")
+        found = _differentiated(total, [calls[0] for calls in kept.values()])
     by_name = dict(zip(kept, found, strict=True))
     return (
         {n: calls[0].detach() for n, calls in kept.items()},

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 import interp
-from circuits import Mean, ablate, applied, attribute, discover, patch, path_patch
+from circuits import Mean, Zero, ablate, applied, attribute, discover, patch, path_patch
 from circuits.interventions.apply import NoEffect
 from circuits.interventions.kinds import Ablate, Add, Freeze, Keep, Patch, Remove, Scale
 from interp import HookedMLP, InterpError, MLPConfig, Site, Subject
@@ -82,7 +82,13 @@ def test_a_basis_of_another_dimension(kind: str) -> None:
     with refused(one, r"77 dimensions, the site's features are \d+"):
         ablate(one, basis=basis, site=place, metric=score)
     on = Site(place, basis=basis)
-    for change in (Keep(place, basis), Remove(place, basis), Scale(on, 2), Ablate(on), Add(on, torch.ones(2))):
+    for change in (
+        Keep(place, basis, Zero()),
+        Remove(place, basis, Zero()),
+        Scale(on, 2),
+        Ablate(on, Zero()),
+        Add(on, torch.ones(2)),
+    ):
         with refused(one, r"77 dimensions, the site's feature axis has \d+"), torch.no_grad(), applied(one, change):
             one.model(pair(one)[0])
 
@@ -140,7 +146,10 @@ def test_what_has_no_effect(kind: str) -> None:
     one, place = subject(kind), KINDS[kind].places[0]
     inputs = pair(one)[0]
     own = interp.capture(one.model, inputs, place)[place]
-    with refused(one, f"never fired: {re.escape(place)} was not reached", NoEffect), applied(one, Ablate(place)):
+    with (
+        refused(one, f"never fired: {re.escape(place)} was not reached", NoEffect),
+        applied(one, Ablate(place, Zero())),
+    ):
         pass
     for idle in (Scale(place, 1), Add(place, torch.zeros(())), Patch(place, own)):
         with refused(one, "fired 1 times and changed nothing", NoEffect), applied(one, idle):

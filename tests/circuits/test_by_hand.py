@@ -77,8 +77,8 @@ def table(frame: pd.DataFrame, *columns: str) -> list[list]:
     ("interventions", "expected"),
     [
         ([], [[9, 8], [19, 20]]),
-        ([Ablate(HIDDEN)], [[0, 0], [0, 0]]),
-        ([Ablate(Site(HIDDEN, unit=0))], [[8, 4], [16, 8]]),  # h = (0, 2), (0, 4)
+        ([Ablate(HIDDEN, Zero())], [[0, 0], [0, 0]]),
+        ([Ablate(Site(HIDDEN, unit=0), Zero())], [[8, 4], [16, 8]]),  # h = (0, 2), (0, 4)
         ([Ablate(Site(HIDDEN, unit=0), Mean())], [[10, 12], [18, 16]]),  # mean 2: h = (2, 2), (2, 4)
         ([Ablate(Site(HIDDEN, unit=1), Mean(reference=A))], [[9, 8], [11, 16]]),  # A's own 2: h = (1, 2), (3, 2)
         ([Ablate(Site(HIDDEN, unit=1), Fixed(torch.tensor(1.0)))], [[5, 6], [7, 14]]),  # h = (1, 1), (3, 1)
@@ -102,7 +102,7 @@ def test_one_direction() -> None:
     """
     kept, removed, held = (
         under(mlp(), BOTH, i)
-        for i in (Keep(HIDDEN, DIAGONAL), Remove(HIDDEN, DIAGONAL), Remove(HIDDEN, DIAGONAL, Mean()))
+        for i in (Keep(HIDDEN, DIAGONAL, Zero()), Remove(HIDDEN, DIAGONAL, Zero()), Remove(HIDDEN, DIAGONAL, Mean()))
     )
     assert kept == [pytest.approx([209 / 25, 220 / 25]), pytest.approx([19, 20])]
     assert removed == [pytest.approx([16 / 25, -20 / 25]), pytest.approx([0, 0], abs=1e-12)]

@@ -31,6 +31,6 @@ def test_every_analysis(name: str) -> None:
 def test_ablation_with_a_random_baseline(name: str) -> None:
     """The same rows."""
     kind = "heads" if name == "two layers" else "neurons"
-    here, there = (ablate(s, kind, baseline="random") for s in (subject(name), on_gpu(name)))
+    here, there = (ablate(s, kind, n_random=16) for s in (subject(name), on_gpu(name)))
     assert there["correct"].tolist() == here["correct"].tolist()
     assert there["loss"].tolist() == pytest.approx(here["loss"].tolist())

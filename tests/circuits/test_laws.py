@@ -120,20 +120,22 @@ def test_scaling() -> None:
     clean = model(WITH_EQUALS)
     laws.assert_same(laws.run(model, WITH_EQUALS, Scale(place, 1.0)), clean)
     laws.assert_same(laws.run(model, WITH_EQUALS, Scale(place, 2.0), Scale(place, 0.5)), clean)
-    laws.assert_same(laws.run(model, WITH_EQUALS, Scale(place, 0.0)), laws.run(model, WITH_EQUALS, Ablate(place)))
+    laws.assert_same(
+        laws.run(model, WITH_EQUALS, Scale(place, 0.0)), laws.run(model, WITH_EQUALS, Ablate(place, Zero()))
+    )
     basis = Basis.random(3, 10, seed=1)
     scaled = laws.run(model, WITH_EQUALS, Scale(Site(place, basis=basis), 0.0))
-    laws.assert_same(scaled, laws.run(model, WITH_EQUALS, Remove(place, basis)))
+    laws.assert_same(scaled, laws.run(model, WITH_EQUALS, Remove(place, basis, Zero())))
 
 
 def test_keep_and_remove_are_complements() -> None:
     """Keeping a basis is removing the rest: the two parts of an activation add up to it."""
     place, basis = "hook_logits", Basis.random(3, P, seed=2)
     model = make("plain")
-    kept, removed = (laws.run(model, WITH_EQUALS, k(place, basis)) for k in (Keep, Remove))
+    kept, removed = (laws.run(model, WITH_EQUALS, k(place, basis, Zero())) for k in (Keep, Remove))
     laws.assert_same(kept + removed, model(WITH_EQUALS))
     everything = Basis.random(P, P, seed=3)
-    laws.assert_same(laws.run(model, WITH_EQUALS, Keep(place, everything)), model(WITH_EQUALS))
+    laws.assert_same(laws.run(model, WITH_EQUALS, Keep(place, everything, Zero())), model(WITH_EQUALS))
 
 
 def test_neurons_as_a_basis_are_units() -> None:
@@ -203,4 +205,4 @@ def test_broken_interventions_fail_the_laws() -> None:
         with pytest.raises(AssertionError):
             law(model, WITH_EQUALS, Broken(place, fault))
     with pytest.raises(AssertionError):
-        laws.assert_commute(model, WITH_EQUALS, Broken(place, drift), Ablate(place))
+        laws.assert_commute(model, WITH_EQUALS, Broken(place, drift), Ablate(place, Zero()))

@@ -108,7 +108,7 @@ def test_a_run_patched_with_itself_or_with_another(kind: str) -> None:
     runs = [capture(one.model, x, "*") for x in (clean, corrupted)]
     for place in KINDS[kind].places:
         same(laws.run(one.model, clean, Patch(place, runs[0][place])), one.model(clean))
-        frozen = laws.run(one.model, corrupted, Ablate(place), Freeze(place, runs[1][place]))
+        frozen = laws.run(one.model, corrupted, Ablate(place, Zero()), Freeze(place, runs[1][place]))
         same(frozen, one.model(corrupted))
     laws.assert_same(laws.run(one.model, corrupted, Patch(last, runs[0][last])), one.model(clean))
 
@@ -121,7 +121,7 @@ def test_scaling_and_steering(kind: str, place: str) -> None:
     model, inputs, sizes = one.model, one.require_task().inputs[:1], shape_of(one, place)
     own = capture(model, inputs, place)[place]
     laws.assert_same(laws.run(model, inputs, Add(place, own)), laws.run(model, inputs, Scale(place, 2.0)))
-    laws.assert_same(laws.run(model, inputs, Add(place, own, -1.0)), laws.run(model, inputs, Ablate(place)))
+    laws.assert_same(laws.run(model, inputs, Add(place, own, -1.0)), laws.run(model, inputs, Ablate(place, Zero())))
     laws.has_an_effect(model, one.require_task().inputs, Scale(place, 0.5))
     basis = Basis.random(2, sizes["unit"], seed=1)
     along = Site(place, basis=basis)

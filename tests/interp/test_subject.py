@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from circuits import Ablate, applied
+from circuits import Ablate, Zero, applied
 from interp import InterpError, Subject
 from probes.analyses import performance
 from tests.models import make, subject
@@ -41,7 +41,10 @@ def test_logits_under_hooks_are_refused(name: str) -> None:
     """They would be those of the untouched model for a transformer, and of the touched one for an MLP."""
     one = subject(name)
     site = "blocks.0.mlp.hook_post" if name == "plain" else "layers.0.hook_post"
-    with applied(one.model, Ablate(site), strict=False), pytest.raises(InterpError, match="hooks are installed"):
+    with (
+        applied(one.model, Ablate(site, Zero()), strict=False),
+        pytest.raises(InterpError, match="hooks are installed"),
+    ):
         one.logits()
     assert performance.measure(one)["loss"] == performance.measure(subject(name))["loss"]
 

@@ -11,7 +11,7 @@ import torch
 
 from circuits import Ablate, Fixed, Mean, Remove, Resample, Zero, ablate, applied
 from circuits.interventions.kinds import Value
-from interp import HookedMLP, InterpError, MLPConfig, ModularArithmetic, Site, Subject
+from interp import HookedMLP, HookedTransformer, InterpError, MLPConfig, ModularArithmetic, Site, Subject, TransformerConfig
 from interp.errors import MissingCapability, UnknownName
 from probes.basis import Basis
 from tests.models import make, subject
@@ -158,14 +158,73 @@ def test_ties_are_counted_as_argmax_counts_them() -> None:
 def test_random_baselines_are_of_the_same_size() -> None:
     """Random directions for neurons, random subspaces of a head's size for heads: by the loop over the same bases."""
     one = subject("plain")
-    frame = ablate(one, "neurons", baseline="random", n_baseline=4, seed=7)
+    frame = ablate(one, "neurons", n_random=4, seed=7)
     random = frame.query("baseline")
     basis = Basis.random(4, 10, seed=7)
     assert_equal(random, loop(one, [Remove("blocks.0.mlp.hook_post", basis.select([n]), Mean()) for n in basis.names]))
-    heads = ablate(one, "heads", baseline="random", n_baseline=9).query("baseline")
+    heads = ablate(one, "heads", n_random=9).query("baseline")
     assert len(heads) == 3  # 12 dimensions hold 3 subspaces of 4
-    with pytest.raises(InterpError, match="all of its 12 dimensions"):
-        ablate(one, "mlp", baseline="random")
+    whole = ablate(one, "mlp", n_random=2)
+    assert not whole["baseline"].any()
+    assert whole.attrs["notes"] == [
+        "blocks.0.hook_mlp_out: no random baseline, since 12 random directions would be the whole space"
+    ]
+
+
+@pytest.mark.parametrize(("kind", "config"), [
+    ("heads", {"n_heads": 1, "d_head": 4}), ("neurons", {"d_mlp": 1}), ("neurons", {"d_model": 1}),
+])  # fmt: skip
+def test_components_that_are_the_whole_space(kind: str, config: dict[str, int]) -> None:
+    """The only head, the single neuron and d_model = 1 are ablated as others are; their random baseline is left out, with a note."""
+    sizes = {
+        "n_layers": 1,
+        "d_model": 6,
+        "n_heads": 2,
+        "d_head": 3,
+        "d_mlp": 5,
+        "d_vocab": 6,
+        "d_vocab_out": 5,
+        "n_ctx": 3,
+    }
+    model = HookedTransformer(TransformerConfig(**{**sizes, **config})).init_weights(seed=3).double()
+    one = Subject("small", model, ModularArithmetic(5).fit(model))
+    frame = ablate(one, kind, n_random=3)  # type: ignore[arg-type]
+    own = frame.query("not baseline")
+    assert_equal(own, loop(one, [Ablate(_site(kind, i), Mean()) for i in range(len(own))]))
+    assert bool(frame.attrs.get("notes")) == (not frame["baseline"].any()) == (config != {"d_model": 1})
+
+
+def test_a_direction_of_a_line_has_no_random_one() -> None:
+    """At d_model = 1 a direction of the residual stream is all of it."""
+    sizes = {
+        "n_layers": 1,
+        "d_model": 1,
+        "n_heads": 1,
+        "d_head": 3,
+        "d_mlp": 5,
+        "d_vocab": 6,
+        "d_vocab_out": 5,
+        "n_ctx": 3,
+    }
+    model = HookedTransformer(TransformerConfig(**sizes)).init_weights(seed=3).double()
+    one = Subject("line", model, ModularArithmetic(5).fit(model))
+    frame = ablate(one, basis=Basis.neurons(1), site="blocks.0.hook_resid_mid", n_random=3)
+    assert len(frame) == 1
+    assert "no random baseline, since 1 random direction would be the whole space" in frame.attrs["notes"][0]
+
+
+def _site(kind: str, i: int) -> Site:
+    return Site("blocks.0.attn.hook_z", head=i) if kind == "heads" else Site("blocks.0.mlp.hook_post", unit=i)
+
+
+def test_former_names_of_the_random_baseline() -> None:
+    """They warn, and mean the same."""
+    one = subject("plain")
+    with pytest.warns(DeprecationWarning, match="n_random"):
+        former = ablate(one, "heads", baseline="random", n_baseline=2)  # type: ignore[call-arg]
+    assert_equal(former, ablate(one, "heads", n_random=2))
+    with pytest.warns(DeprecationWarning), pytest.raises(UnknownName, match="random"):
+        ablate(one, "heads", baseline="randon")  # type: ignore[call-arg]
 
 
 def test_refusals() -> None:

@@ -169,7 +169,7 @@ def test_the_whole_of_an_embedding_is_the_clean_run(name: str) -> None:
 def test_a_picture_of_layers_and_positions() -> None:
     model = sequences()
     one, (clean, corrupted) = Subject("sequences", model), pair(model)
-    figure = patch(one, clean, corrupted, "blocks.*.hook_resid_pre", metric=score).figure
+    figure = patch(one, clean, corrupted, "blocks.*.hook_resid_pre", metric=score).figure()
     assert np.asarray(figure.data[0].z).shape == (3, 6)
 
 

@@ -42,7 +42,7 @@ BASIS = Basis.random(3, 12, seed=0)
 RUNS = (INPUTS[:5], INPUTS[9:14])
 EXPERIMENTS = [
     Experiment("ablate", kind="heads", value=Mean(reference="train"), metric="logit_diff", dtype=torch.float64),
-    Experiment("ablate", basis=BASIS, site=Site("blocks.0.hook_resid_pre", pos=-1), value=Resample(3), baseline="random"),
+    Experiment("ablate", basis=BASIS, site=Site("blocks.0.hook_resid_pre", pos=-1), value=Resample(3), n_random=16),
     Experiment("patch", clean=RUNS[0], corrupted=RUNS[1], sites=["blocks.*.hook_resid_pre"], metric="loss"),
     Experiment("attribute", clean=RUNS[0], corrupted=RUNS[1], sites="blocks.0.attn.hook_z", metric=LogitDiff()),
     Experiment(

@@ -29,13 +29,13 @@ def test_the_record_says_how_far_things_moved() -> None:
     """Zeroing an activation moves it by its whole norm, halving by half, over all firings."""
     model = make("plain")
     _, cache = model.run_with_cache(TOKENS, names_filter=POST)
-    with applied(model, [Scale(POST, 0.5), Ablate("blocks.0.attn.hook_z")]) as record:
+    with applied(model, [Scale(POST, 0.5), Ablate("blocks.0.attn.hook_z", Zero())]) as record:
         model(TOKENS)
         model(TOKENS)
     assert [e.fired for e in record] == [2, 2]
     assert record[0].relative_change == pytest.approx(0.5)
     assert record[1].relative_change == pytest.approx(1.0)
-    with applied(model, Ablate(POST)) as record:
+    with applied(model, Ablate(POST, Zero())) as record:
         model(TOKENS)
     assert record[0].change == pytest.approx(cache[POST].norm().item())
     assert "fired 1 times, moved 100" in repr(record)
@@ -44,7 +44,7 @@ def test_the_record_says_how_far_things_moved() -> None:
 def test_a_glob_is_one_entry_per_hook_point() -> None:
     """Every match is recorded by itself."""
     model = make("two layers")
-    with applied(model, Ablate("*hook_post")) as record:
+    with applied(model, Ablate("*hook_post", Zero())) as record:
         model(TOKENS)
     assert [e.site.name for e in record] == ["blocks.0.mlp.hook_post", "blocks.1.mlp.hook_post"]
 
@@ -52,7 +52,7 @@ def test_a_glob_is_one_entry_per_hook_point() -> None:
 def test_what_never_fires_or_changes_nothing_raises() -> None:
     """Unless that is meant, which has to be said."""
     model = make("plain")
-    with pytest.raises(NoEffect, match=r"never fired: blocks.0.mlp.hook_post"), applied(model, Ablate(POST)):
+    with pytest.raises(NoEffect, match=r"never fired: blocks.0.mlp.hook_post"), applied(model, Ablate(POST, Zero())):
         pass
     with pytest.raises(NoEffect, match="changed nothing; pass strict=False"), applied(model, Scale(POST, 1.0)):
         model(TOKENS)
@@ -64,7 +64,7 @@ def test_what_never_fires_or_changes_nothing_raises() -> None:
 def test_an_unknown_site_installs_nothing() -> None:
     """The second intervention is misspelt: the first is not in place either."""
     model = make("plain")
-    with pytest.raises(UnknownSite), applied(model, [Ablate(POST), Ablate("blocks.0.mlp.hook_pots")]):
+    with pytest.raises(UnknownSite), applied(model, [Ablate(POST, Zero()), Ablate("blocks.0.mlp.hook_pots", Zero())]):
         pass
     assert installed(model) == 0
 
@@ -73,7 +73,7 @@ def test_the_users_hooks_stay_and_act_first() -> None:
     """A hook installed before sees the clean activation, and is still there afterwards."""
     model, seen = make("plain"), []
     model.add_hook(POST, lambda x, hook: seen.append(x.abs().sum().item()))
-    with applied(model, Ablate(POST)):
+    with applied(model, Ablate(POST, Zero())):
         model(TOKENS)
     model(TOKENS)
     assert seen[0] == pytest.approx(seen[1])
@@ -86,7 +86,7 @@ def test_errors_and_ctrl_c_leave_the_model_as_it_was(error: type[BaseException])
     """Whatever ends the block, and the error itself comes through."""
     model = make("plain")
     clean = model(TOKENS)
-    with pytest.raises(error, match="in the middle"), applied(model, Ablate(POST)):
+    with pytest.raises(error, match="in the middle"), applied(model, Ablate(POST, Zero())):
         raise error("in the middle")
     assert installed(model) == 0
     assert torch.equal(model(TOKENS), clean)
@@ -95,9 +95,9 @@ def test_errors_and_ctrl_c_leave_the_model_as_it_was(error: type[BaseException])
 def test_nested_blocks_undo_only_themselves() -> None:
     """The outer intervention acts again when the inner block has ended."""
     model = make("plain")
-    with applied(model, Ablate(POST)):
+    with applied(model, Ablate(POST, Zero())):
         outer = model(TOKENS)
-        with applied(model, Ablate("blocks.0.attn.hook_z")):
+        with applied(model, Ablate("blocks.0.attn.hook_z", Zero())):
             assert not torch.equal(model(TOKENS), outer)
         assert torch.equal(model(TOKENS), outer)
 
@@ -108,12 +108,12 @@ def test_bad_values_are_named() -> None:
     cases: list[tuple[Intervention, str]] = [
         (Ablate(POST, Fixed(torch.zeros(11))), r"shape \[11\] does not broadcast over \[49, 3, 10\]"),
         (Ablate(POST, Mean(("batch", "head"))), "no axis 'head'"),
-        (Remove(POST, Basis.random(2, 12, 0)), "12 dimensions, the site's feature axis has 10"),
-        (Keep(POST, Basis.random(2, 12, 0)), "12 dimensions, the site's feature axis has 10"),
+        (Remove(POST, Basis.random(2, 12, 0), Zero()), "12 dimensions, the site's feature axis has 10"),
+        (Keep(POST, Basis.random(2, 12, 0), Zero()), "12 dimensions, the site's feature axis has 10"),
         (Patch(POST, torch.zeros(1, 3, 10)), r"run of shape \[1, 3, 10\], this one is \[49, 3, 10\]"),
-        (Ablate(Site(POST, pos=5)), "pos 5 is outside an axis of 3"),
-        (Remove("*hook_pattern", Basis.random(1, 3, 0)), "hook_pattern has no feature axis"),
-        (Remove(Site(POST, unit=1), Basis.random(1, 10, 0)), "units or the directions of a basis, not both"),
+        (Ablate(Site(POST, pos=5), Zero()), "pos 5 is outside an axis of 3"),
+        (Remove("*hook_pattern", Basis.random(1, 3, 0), Zero()), "hook_pattern has no feature axis"),
+        (Remove(Site(POST, unit=1), Basis.random(1, 10, 0), Zero()), "units or the directions of a basis, not both"),
     ]
     for intervention, message in cases:
         with pytest.raises(InterpError, match=message), applied(model, intervention):
@@ -138,12 +138,12 @@ def test_a_changed_shape_is_refused() -> None:
 
 def test_interventions_are_values() -> None:
     """They print, compare by content, and go into sets."""
-    assert Ablate(POST) == Ablate(POST, Zero())
-    assert Ablate(POST) != Ablate(POST, Mean())
+    assert Ablate(POST, Zero()) == Ablate(POST, Zero())
+    assert Ablate(POST, Zero()) != Ablate(POST, Mean())
     assert Ablate(POST, Fixed(torch.ones(2))) == Ablate(POST, Fixed(torch.ones(2)))
     assert Ablate(POST, Fixed(torch.ones(2))) != Ablate(POST, Fixed(torch.zeros(2)))
-    assert Remove(POST, Basis.random(1, 4, 0)) == Remove(POST, Basis.random(1, 4, 0))
-    assert len({Ablate(POST), Ablate(POST), Scale(POST, 2.0)}) == 2
+    assert Remove(POST, Basis.random(1, 4, 0), Zero()) == Remove(POST, Basis.random(1, 4, 0), Zero())
+    assert len({Ablate(POST, Zero()), Ablate(POST, Zero()), Scale(POST, 2.0)}) == 2
     assert repr(Ablate(Site(POST, unit=3), Mean())) == (
         "Ablate(site=Site(name='blocks.0.mlp.hook_post', pos=None, head=None, unit=3, basis=None), "
         "value=Mean(over=('batch',)))"
@@ -154,7 +154,7 @@ def test_positions_and_heads_are_selected() -> None:
     """Ablating the last position's head 1 moves nothing else."""
     model = make("plain")
     _, clean = model.run_with_cache(TOKENS)
-    with applied(model, Ablate(Site("blocks.0.attn.hook_z", pos=-1, head=1))):
+    with applied(model, Ablate(Site("blocks.0.attn.hook_z", pos=-1, head=1), Zero())):
         z = model.run_with_cache(TOKENS, names_filter="*hook_z")[1]["blocks.0.attn.hook_z"]
     moved = (z - clean["blocks.0.attn.hook_z"]).abs().amax((0, 3)) > 0
     assert moved.nonzero().tolist() == [[2, 1]]

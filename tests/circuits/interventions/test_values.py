@@ -72,7 +72,7 @@ def test_the_reference_is_run_through_the_untouched_network() -> None:
     inputs, later = one.require_task().inputs, "blocks.1.mlp.hook_post"
     clean = capture(one.model, inputs, later)[later].mean(0)
     for reference, same in ((inputs, True), (None, False)):
-        with applied(one, [Ablate("blocks.0.hook_mlp_out"), Ablate(later, Mean(reference=reference))]):
+        with applied(one, [Ablate("blocks.0.hook_mlp_out", Zero()), Ablate(later, Mean(reference=reference))]):
             seen = capture(one.model, inputs, later)[later][0]
         assert torch.allclose(seen, clean) is same
 

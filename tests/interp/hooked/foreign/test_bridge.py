@@ -15,7 +15,7 @@ from transformer_lens.model_bridge import TransformerBridge
 from transformers import GPT2Config, GPT2LMHeadModel
 
 import interp
-from circuits import Ablate, Scale, applied
+from circuits import Ablate, Scale, Zero, applied
 from interp import HookedTransformer, InterpError, Site, TransformerConfig
 from interp.activations.gradients import gradients
 from interp.hooked import HookedModel
@@ -117,13 +117,15 @@ def test_a_change_does_the_same_in_both(norm: str | None) -> None:
 def test_parts_of_sites(site: Site) -> None:
     """Heads, positions and units mean the same in both."""
     guest, own = interp.wrap(native("LN")), ours(native("LN"), "LN")
-    torch.testing.assert_close(logits_under(guest, Ablate(site)), logits_under(own, Ablate(site)), atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(
+        logits_under(guest, Ablate(site, Zero())), logits_under(own, Ablate(site, Zero())), atol=1e-4, rtol=1e-4
+    )
 
 
 def test_two_changes_of_the_residual_stream_at_once() -> None:
     """What is ablated behind the attention, and again behind the MLP."""
     guest, own = interp.wrap(native(None)), ours(native(None), None)
-    both = [Ablate("blocks.0.hook_resid_mid"), Scale("blocks.0.hook_resid_post", 3.0)]
+    both = [Ablate("blocks.0.hook_resid_mid", Zero()), Scale("blocks.0.hook_resid_post", 3.0)]
     torch.testing.assert_close(logits_under(guest, both), logits_under(own, both), atol=1e-4, rtol=1e-4)
 
 

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor, nn
 
 import interp
-from circuits import Ablate, Scale, applied
+from circuits import Ablate, Scale, Zero, applied
 from interp import InterpError, Site, Subject
 from interp.activations.gradients import gradients
-from interp.hooked.base import hooks_on
+from interp.hooked.hook_point import hooks_on
 
 Pair = namedtuple("Pair", ["mean", "spread"])
 IMAGES = torch.randn(5, 2, 6, 6, generator=torch.Generator().manual_seed(0))
@@ -105,7 +105,7 @@ def test_a_channel_ablated_before_a_relu_in_place() -> None:
     model = interp.wrap(net, IMAGES)
     zeroed = net[0](IMAGES)
     zeroed[:, 3] = 0
-    with applied(model, Ablate(Site("0.hook_out", unit=3))) as record:
+    with applied(model, Ablate(Site("0.hook_out", unit=3), Zero())) as record:
         found = [model(IMAGES), model(IMAGES)]
     assert record[0].fired == 2
     assert torch.equal(found[0], net[1:](zeroed.clone()))
@@ -140,7 +140,7 @@ def test_a_layer_used_twice() -> None:
     acts = interp.capture(model, VECTORS, ["layer.hook_out", "layer.hook_in"])
     assert torch.equal(acts["layer.hook_out"], torch.stack([first, net.layer(first.tanh())]))
     assert torch.equal(acts["layer.hook_in"], torch.stack([VECTORS, first.tanh()]))
-    with applied(model, Ablate(Site("layer.hook_out", unit=[0, 2]))) as record:
+    with applied(model, Ablate(Site("layer.hook_out", unit=[0, 2]), Zero())) as record:
         out = model(VECTORS)
     assert record[0].fired == 2
     assert out[:, [0, 2]].abs().sum() == 0 != out[:, 1].abs().sum()
@@ -167,7 +167,7 @@ def test_recurrent_layers_return_tuples(kind: Any, batch_first: bool) -> None:
         ("batch", "pos", "unit") if batch_first else ("pos", "batch", "unit")
     )
     assert all(model.axes_of(n) == ("layer", "batch", "unit") for n in expected if ".1" in n)
-    with applied(model, Ablate(Site(f"{prefix}hook_out.0", pos=-1, unit=1))):
+    with applied(model, Ablate(Site(f"{prefix}hook_out.0", pos=-1, unit=1), Zero())):
         changed = model(example)
     last = (slice(None), -1, 1) if batch_first else (-1, slice(None), 1)
     out[last] = 0
@@ -195,9 +195,9 @@ def test_containers_are_rebuilt(pack: Any, points: list[str], main: int) -> None
     assert [n for n in model.hook_dict if n.startswith("inner.hook_out")] == [f"inner.hook_out.{p}" for p in points]
     kinds: list[type] = []
     handle = net.register_forward_hook(lambda _m, _i, out: kinds.append(type(out)))
-    with applied(model, Ablate(f"inner.hook_out.{points[main]}")):
+    with applied(model, Ablate(f"inner.hook_out.{points[main]}", Zero())):
         assert model(VECTORS).abs().sum() == 0
-    with applied(model, Ablate(f"inner.hook_out.{points[1 - main]}")):
+    with applied(model, Ablate(f"inner.hook_out.{points[1 - main]}", Zero())):
         assert torch.equal(model(VECTORS), truth[points[main]] if isinstance(truth, dict) else truth[main])
     handle.remove()
     assert kinds == [type(truth)] * 2

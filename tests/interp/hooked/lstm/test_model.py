@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad, stack_module_state, vmap
 
-from circuits import Ablate, applied
+from circuits import Ablate, Zero, applied
 from interp import HookedLSTM, InterpError, LSTMConfig, capture
 from interp.errors import UnknownSite
 from interp.hooked import build, config_from_dict
@@ -217,7 +217,7 @@ def test_ablation_equals_recomputing_by_hand(step: int) -> None:
     """A hidden unit set to 0 at one step of layer 0: the steps after it recomputed with numpy."""
     model = made("lstm")
     batch = tokens(model, 1)
-    with applied(model, Ablate(f"layers.0.hook_h.{step}")) as record:
+    with applied(model, Ablate(f"layers.0.hook_h.{step}", Zero())) as record:
         logits = model(batch)
     assert record[0].fired == 1
     xs = [model.W_E[token].numpy() for token in batch[0]]
