@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from interp.activations.capture import batches, placed
 from interp.errors import InterpError, MissingCapability
 from interp.hooked import HookedCPPN, HookedModel, HookedTransformer
+from interp.runs import RunLike, open_run
 from interp.tasks import CyclicStructure, Task
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ class Subject:
         genome: the graph whose layered form the model is, where it was evolved.
         members: how many networks the run has trained, of which this is one.
         origin: the arguments of `load` that open it again, elsewhere too; empty for what was made in memory.
+        trained_in: the run that it came from, or that run's folder; None for everything else. `run` opens it.
     """
 
     name: str
@@ -67,6 +69,7 @@ class Subject:
     genome: Genome | None = None
     members: int = 1
     origin: Mapping[str, Any] = field(default_factory=dict)
+    trained_in: RunLike | Path | None = field(default=None, repr=False, compare=False)
     _logits: tuple[Any, Tensor] | None = field(default=None, init=False, repr=False, compare=False)
 
     CAPABILITIES: ClassVar[dict[str, str]] = {
@@ -90,8 +93,28 @@ class Subject:
                 f"{self.name}: a {type(self.model).__name__} has no hook points; interp.wrap(module, example) gives it some"
             )
 
+    @property
+    def run(self) -> RunLike | None:
+        """The run that it came from, opened when it is first asked for.
+
+        Returns:
+            None where it did not come from a run.
+
+        Raises:
+            InterpError: the folder is gone, or not a run of this version.
+        """
+        if isinstance(self.trained_in, Path):
+            self.trained_in = open_run(self.trained_in)
+        return self.trained_in
+
     def lacks(self, needs: Iterable[str]) -> list[str]:
-        """Why the subject cannot serve an analysis with these needs: one reason per missing capability.
+        """Why the subject cannot serve an analysis with these needs.
+
+        Args:
+            needs: names of `CAPABILITIES`.
+
+        Returns:
+            a reason per missing capability: what is needed and how to supply it; empty where nothing is missing.
 
         Raises:
             MissingCapability: a need that is not a capability at all.
@@ -100,25 +123,25 @@ class Subject:
 
     def _lacks(self, need: str) -> str | None:
         if need not in self.CAPABILITIES:
-            raise MissingCapability(f"{need!r} is no capability; known are {', '.join(self.CAPABILITIES)}")
+            raise MissingCapability(f"{need!r} is not a capability; known are {', '.join(self.CAPABILITIES)}")
         if need in ("activations", "gradients", "task", "answers", "input_table", "cyclic") and self.task is None:
-            return "no task is known for it: give one, such as --task modular:p=113,operation=add,seed=1"
+            return "needs a task, and none is known: give one, such as --task modular:p=113,operation=add,seed=1"
         if need == "input_table" and self.task is not None and not self.task.complete:
-            return f"the inputs of the task {self.task.name} are examples, not all that there are"
+            return f"needs a finite input table; the inputs of the task {self.task.name} are examples only"
         if need == "answers" and self.task is not None and not self.task.answerable:
-            return f"its loss, {self.task.loss}, does not judge answers one at a time"
+            return f"needs answers that are right or wrong one by one; the loss {self.task.loss} does not judge them so"
         if need == "cyclic" and self.task is not None and isinstance(reason := self.task.cyclic(), str):
             return reason
         if need == "series" and (self.series is None or len(self.series) < 2):
-            return "it is a single checkpoint, not a series"
+            return "needs several checkpoints of a run; this is a single one"
         if need == "members" and (self.members < 2 or not self.origin):
-            return "it is no run of several networks, such as interp train writes with --seeds or a grid"
+            return "needs a run of several networks (train with --seeds or --grid)"
         if need == "curves" and not any(len(points) > 1 for points in self.curves.values()):
-            return "no training curves were recorded with it"
+            return "needs recorded training curves; none came with this checkpoint"
         if need == "image" and not isinstance(self.model, HookedCPPN):
-            return "it is no network that draws an image"
+            return "needs an image network (HookedCPPN)"
         if need == "genome" and self.genome is None:
-            return "it was not read from a genome"
+            return "needs a genome; this network was not read from one"
         return None
 
     def require_task(self) -> Task:
@@ -128,16 +151,22 @@ class Subject:
         return self.task
 
     def require_cyclic(self) -> CyclicStructure:
-        """The task as addition modulo n, or an error that says why it is none."""
+        """The task as addition modulo n, or an error that says why it is not."""
         structure = self.require_task().cyclic()
         if isinstance(structure, str):
             raise MissingCapability(f"{self.name}: {structure}")
         return structure
 
     def logits(self, batch_size: int = 4096) -> Tensor:
-        """The answers' logits for all examples ``[n, width]``, in ``precision``, computed once and kept.
+        """The answers' logits for all examples, in ``precision``, computed once and kept.
 
-        A transformer's last block is computed at the position that is read, alone.
+        A transformer's last block is computed only at the position that is read.
+
+        Args:
+            batch_size: examples per forward pass.
+
+        Returns:
+            ``[n, width]``: what the task reads of the outputs, in the order of its examples.
 
         Raises:
             MissingCapability: no task is known.
@@ -151,10 +180,10 @@ class Subject:
         return self._logits[1]
 
     def refuse_hooks(self) -> None:
-        """What is kept, and measured, is of the untouched model.
+        """Refuse a model with hooks on it: what is measured and kept is of the untouched model.
 
         Raises:
-            InterpError: hooks are installed, of whatever kind; the message says where.
+            InterpError: hooks of any kind are installed; the message says where.
         """
         if places := self.model.watched_sites():
             named = ", ".join(places[:5]) + (f" and {len(places) - 5} more" if len(places) > 5 else "")
@@ -163,7 +192,7 @@ class Subject:
             )
 
     def keep_logits(self, logits: Tensor) -> None:
-        """Take logits that a forward pass over all examples has given already for those of `logits`."""
+        """Keep logits of the untouched model that a forward pass over all examples has already given, for `logits`."""
         self._logits = self._state(self.require_task()), logits
 
     def _state(self, task: Task) -> tuple[Any, ...]:
@@ -171,14 +200,14 @@ class Subject:
         return id(self.model), id(task), self.precision, self.model.device, versions
 
     def cast(self, dtype: torch.dtype | None = None, device: torch.device | str | None = None) -> Subject:
-        """The same subject with its model, and every measure of it, in a dtype (its precision by default) and place."""
+        """The same subject with its model, and every measure of it, in a dtype (its precision by default) and on a device."""
         dtype = dtype or self.precision
         model = self.model.cast(dtype, device)
         unchanged = model is self.model and dtype == self.precision
         return self if unchanged else replace(self, model=model, precision=dtype)
 
     def rows(self) -> list[tuple[str, str]]:
-        """What it is, as label and text."""
+        """What is known about it, as label and text."""
         config = ", ".join(f"{k}={v}" for k, v in self.model.config.to_dict().items() if v is not None)
         parameters = sum(p.numel() for p in self.model.parameters())
         dtype = str(self.model.dtype).removeprefix("torch.")
@@ -219,6 +248,9 @@ class Subject:
 def as_subject(given: Subject | HookedModel) -> Subject:
     """A Subject as it is, or a hooked model as a Subject without a task.
 
+    Returns:
+        the Subject.
+
     Raises:
         InterpError: anything else; the message says how to get a Subject from it.
     """
@@ -231,7 +263,11 @@ def as_model(given: HookedModel | Subject, wanted: str = "a hooked model or a Su
     """A hooked model as it is, or a Subject's.
 
     Args:
+        given: a hooked model or a Subject.
         wanted: what the caller takes, for the message.
+
+    Returns:
+        the model.
 
     Raises:
         InterpError: anything else; the message says how to get a model from it.
@@ -260,7 +296,7 @@ def _way_to_a_subject(given: object) -> str:
 
 
 def at_readout(model: HookedModel, task: Task) -> HookedModel:
-    """The model that computes its last block where the answer is read, alone (the weights are shared)."""
+    """The model that computes its last block only at the position where the answer is read (weights are shared)."""
     if not isinstance(model, HookedTransformer) or task.readout is None:
         return model
     n_ctx, own = model.config.n_ctx, model.config.readout
@@ -269,6 +305,6 @@ def at_readout(model: HookedModel, task: Task) -> HookedModel:
 
 @torch.no_grad()
 def table_logits(model: HookedModel, task: Task, batch_size: int = 4096) -> Tensor:
-    """What a task reads of a model's outputs, for all its examples ``[n, width]``."""
+    """What a task reads of a model's outputs, ``[n, width]`` over all its examples."""
     reader = at_readout(model, task)
     return torch.cat([task.read(reader(placed(part, model))) for part in batches(task.inputs, batch_size)])

@@ -124,7 +124,7 @@ def test_analyze_everything_that_applies(run: Run, work: Path) -> None:
         "clouds",
         *IMAGE,
     }
-    assert "skipped densities: it is a single checkpoint, not a series" in ran.out
+    assert "skipped densities: needs several checkpoints of a run; this is a single one" in ran.out
 
 
 def test_analyze_a_step(run: Run, work: Path) -> None:
@@ -183,8 +183,8 @@ def test_analyses(shell: Run, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("argv", "applies", "reason"),
-    [(["mlp.safetensors"], "yes", "no: it is a single checkpoint, not a series"),
-     (["chain.pt"], "no: no task is known for it: give one", "no: it is a single checkpoint, not a series"),
+    [(["mlp.safetensors"], "yes", "no: needs several checkpoints of a run; this is a single one"),
+     (["chain.pt"], "no: needs a task, and none is known: give one", "no: needs several checkpoints of a run; this is a single one"),
      (["chain.pt", "--task", "modular:p=7,operation=x^2+y^2"], "no: x^2+y^2 modulo 7 is not addition", "no: "),
      (["steps", "--task", "modular:p=7"], "yes", "yes")],
 )  # fmt: skip
@@ -201,7 +201,7 @@ def test_demo_prints_the_verdict(demo_run: tuple[str, Path]) -> None:
     """The numbers that a reader wants first, and where the report is."""
     out, _ = demo_run
     said = [" ".join(line.split()) for line in out.splitlines()]
-    assert "right answers 2,809 of 2,809" in said
+    assert "correct answers 2,809 of 2,809" in said
     for label in ("train loss", "test loss", "key frequencies", "logits explained by a + b", "restricted loss"):
         assert any(line.startswith(label) for line in said), label
     assert said[-1] == "Report: report/index.html"
@@ -227,10 +227,10 @@ def test_demo_refuses_a_folder_of_something_else(run: Run, tmp_path: Path) -> No
 def test_a_failed_analysis(run: Run, work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One red line with the error as it is; the others run, and the report is written."""
 
-    def fail(_: interp.Subject) -> None:
+    def fail(*_: object) -> None:
         raise RuntimeError("[red]no[/red]")
 
-    monkeypatch.setattr("probes.analyses.performance.measure", fail)
+    monkeypatch.setattr("probes.analyses.performance.score", fail)
     ran = run("analyze", "mlp.safetensors", "--only", "performance,weights")
     assert ran.code == 0
     found = json.loads((work / "report" / "result.json").read_text())["analyses"]
@@ -252,7 +252,7 @@ def interrupted(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
 
 
 @pytest.mark.parametrize(
-    "where", ["probes.analyses.performance.measure", "pandas.DataFrame.to_csv", "interp.checkpoints.load"]
+    "where", ["probes.analyses.performance.score", "pandas.DataFrame.to_csv", "interp.checkpoints.load"]
 )
 def test_ctrl_c_writes_nothing(run: Run, work: Path, interrupted: Callable[[str], None], where: str) -> None:
     """While loading, analysing or writing: exit code 130, and the folder is as it was."""
@@ -265,6 +265,6 @@ def test_ctrl_c_writes_nothing(run: Run, work: Path, interrupted: Callable[[str]
 
 def test_ctrl_c_says_so(run: Run, work: Path, interrupted: Callable[[str], None]) -> None:
     """One line, and that nothing was written."""
-    interrupted("probes.analyses.performance.measure")
+    interrupted("probes.analyses.performance.score")
     ran = run("analyze", "mlp.safetensors", "--only", "performance")
     assert ran.said == "error: interrupted; nothing was written"

@@ -64,7 +64,7 @@ def test_measures_of_a_file(run: Run, work: Path) -> None:
     assert all(found[n].endswith("yes") for n in ("loss", "weight_norm", "mode_power"))
     found = rows(run("measures", "chain.pt").out)
     assert found["weight_norm"].endswith("yes")
-    assert "no: no task is known for it: give one" in found["loss"]
+    assert "no: needs a task, and none is known: give one" in found["loss"]
     assert rows(run("measures", "chain.pt", "--task", "modular:p=7").out)["loss"].endswith("yes")
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ import torch
 from interp import InterpError, Subject, analyze
 from interp._util.registry import Plugin
 from interp.errors import UnknownName
-from interp.plugins.analysis import Analysis, Outcomes, Result, analyses, analysis
+from interp.plugins.analysis import Analysis, Outcome, Outcomes, Result, analyses, analysis
 from tests.models import make, subject
 
 
@@ -58,14 +59,14 @@ def test_former_names_of_options_work_with_a_warning() -> None:
     """Read in the type of the present name, by the host too; both names at once are refused."""
     with pytest.warns(DeprecationWarning, match=r"option moved\.baseline is now moved\.n_random"):
         assert moved.parse({"baseline": "3"}) == {"n_random": 3, "share": 0.5}
-    with pytest.warns(DeprecationWarning):
+    with pytest.warns(DeprecationWarning, match="is now moved"):
         outcome = analyze(subject("plain"), only=[moved], options={"moved": {"keep": 1, "n_random": 2}})["moved"]
     assert outcome.result is not None
     assert outcome.result.metrics == {"n_random": 2, "share": 1.0}
     assert outcome.result.context["options"] == {"n_random": 2, "share": 1.0}
     with pytest.raises(InterpError, match="given twice"):
         moved.parse({"baseline": 3, "n_random": 3})
-    with pytest.warns(DeprecationWarning), pytest.raises(InterpError, match="n_random must be int"):
+    with pytest.warns(DeprecationWarning, match="is now moved"), pytest.raises(InterpError, match="n_random must be int"):
         moved.parse({"baseline": "many"})
 
 
@@ -147,7 +148,66 @@ def test_skipped_with_the_reason() -> None:
     assert outcomes["weights"].status == "ok"
     assert outcomes["fourier"].status == "skipped"
     assert "--task modular" in outcomes["fourier"].reason
-    assert outcomes["densities"].reason == "it is a single checkpoint, not a series"
+    assert outcomes["densities"].reason == "needs several checkpoints of a run; this is a single one"
+
+
+def test_one_name_or_a_text_with_commas() -> None:
+    """One name is one analysis, not its letters; blanks and empty parts do not count."""
+    assert list(analyze(subject("plain"), "weights")) == ["weights"]
+    assert list(analyze(subject("plain"), only=" svd, weights,")) == ["svd", "weights"]
+    assert list(analyze(subject("plain"), only=probe)) == ["probe"]
+    with pytest.raises(UnknownName, match="unknown analysis 'fuorier'; did you mean 'fourier'"):
+        analyze(subject("plain"), "fuorier")
+
+
+@pytest.mark.parametrize("only", [3, [3], [len], [Analysis], [["weights"]]])
+def test_names_of_another_kind(only: Any) -> None:
+    """A sentence that says how analyses are named."""
+    with pytest.raises(
+        InterpError, match=r"given by (name|its name or as a function decorated with @interp\.analysis)"
+    ):
+        analyze(subject("plain"), only)
+
+
+def test_options_of_another_kind() -> None:
+    """They are given by analysis and by name."""
+    with pytest.raises(InterpError, match="options of svd are given by name.*got 3"):
+        analyze(subject("plain"), "svd", options={"svd": 3})  # type: ignore[dict-item]
+
+
+def test_a_model_is_a_subject_without_a_task() -> None:
+    """Of the analyses those run that need none; an analysis by itself takes a model too."""
+    outcomes = analyze(make("plain"), "weights,fourier")
+    assert {n: o.status for n, o in outcomes.items()} == {"weights": "ok", "fourier": "skipped"}
+    assert probe(make("plain"), top=3).metrics["top"] == 3
+
+
+@pytest.mark.parametrize(
+    ("given", "way"),
+    [(torch.nn.Linear(2, 2), r"interp\.wrap\(module"), ("model.pt", r"interp\.load\('model\.pt'\)"),
+     (Path("a.pt"), r"interp\.load\('a\.pt'\)"), (Subject, "the class Subject"), (3, "a int"),
+     ({"W": torch.ones(2)}, "load weights into their module")],
+)  # fmt: skip
+def test_subjects_of_another_kind(given: Any, way: str) -> None:
+    """The message says what is wanted, and how to get there from what was given."""
+    for call in (analyze, probe, analyses()[0]["weights"]):
+        with pytest.raises(InterpError, match=f"a Subject is needed, got.*{way}"):
+            call(given)
+
+
+def test_parts_of_a_result_by_the_outcome() -> None:
+    """They are those of the result itself; without one, the error says why there is none."""
+    outcomes = analyze(Subject("no task", make("plain")), "weights,fourier")
+    good, result = outcomes["weights"], outcomes["weights"].result
+    assert result is not None
+    for part in ("metrics", "tables", "figures", "pictures", "notes", "headline"):
+        assert getattr(good, part) is getattr(result, part)
+        with pytest.raises(InterpError, match=r"fourier has no result, it was skipped: no task is known"):
+            getattr(outcomes["fourier"], part)
+    with pytest.raises(InterpError, match=r"bad has no result, it failed: ValueError: no cake"):
+        _ = Outcome("bad", "failed", error="ValueError: no cake").tables
+    assert outcomes._repr_html_() == "\n".join(o._repr_html_() for o in outcomes.values())
+    assert "<h3>fourier</h3>\n<p>skipped: no task is known" in outcomes["fourier"]._repr_html_()
 
 
 def test_unknown_names_stop_before_anything_runs(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -235,7 +235,7 @@ def test_a_single_network_is_no_grid(made: Made) -> None:
     one = made([{"seed": 0}], ["grokking"])
     for lone in (one, subject("plain")):
         assert lone.lacks(["members"]) == [
-            "it is no run of several networks, such as interp train writes with --seeds or a grid"
+            "needs a run of several networks (train with --seeds or --grid)"
         ]
         with pytest.raises((InterpError, MissingCapability), match="several networks"):
             phases(lone)
