@@ -1,37 +1,65 @@
-"""Sites: where in a network to look or to act. The one place where names of hook points are resolved."""
+"""Sites: where in a network to look or to act. All names of hook points are resolved here."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 from interp.errors import InterpError, UnknownSite, nearest
 
-if TYPE_CHECKING:
-    from interp.hooked.base import HookedModel
-
 Index = int | Sequence[int] | slice
 
 
-class Directions(Protocol):
-    """What a site needs of a Basis: orthonormal rows ``[n, unit]``."""
+class HasHookPoints(Protocol):
+    """What sites need of a model."""
 
     @property
-    def directions(self) -> Tensor: ...
+    def hook_dict(self) -> Mapping[str, Any]:
+        """The hook points by name, in the model's order."""
+        ...
+
+    def axes_of(self, name: str) -> tuple[str, ...]:
+        """The axis names of a hook point's activation."""
+        ...
+
+
+class HasModel(Protocol):
+    """What holds a model, such as a Subject."""
+
+    @property
+    def model(self) -> HasHookPoints:
+        """The model that it holds."""
+        ...
+
+
+class Directions(Protocol):
+    """What a site needs of a Basis."""
+
+    @property
+    def directions(self) -> Tensor:
+        """Orthonormal rows ``[n, unit]``."""
+        ...
 
 
 @dataclass(frozen=True)
 class Site:
     """A hook point and, optionally, a part of it.
 
-    ``name`` may be a glob (``blocks.*.mlp.hook_post``). ``pos``, ``head`` and ``unit`` index the axes of those names,
-    wherever they stand: ``pos=-1`` is the last position and never the last example; on attention patterns it is the
-    query. ``basis`` restricts to directions of the feature axis.
+    Args:
+        name: of the hook point; may be a glob (``blocks.*.mlp.hook_post``).
+        pos: index along the position axis, wherever it is: ``pos=-1`` is the last position and never the last example.
+            On attention patterns it indexes the query.
+        head: index along the head axis.
+        unit: index along the feature axis.
+        basis: directions of the feature axis to restrict the site to.
+
+    Raises:
+        InterpError: a name that is not a string.
     """
 
     name: str
@@ -40,15 +68,27 @@ class Site:
     unit: Index | None = None
     basis: Directions | None = None
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str):
+            raise InterpError(f"a Site needs the name of a hook point as a string, got {type(self.name).__name__}")
+
     def __str__(self) -> str:
         parts = [f"{f.name}={getattr(self, f.name)}" for f in fields(self)[1:] if getattr(self, f.name) is not None]
         return self.name + (f"[{', '.join(parts)}]" if parts else "")
 
     def mask(self, shape: Sequence[int], axes: Sequence[str], device: torch.device) -> Tensor | None:
-        """Boolean mask of the selected entries, broadcastable over ``shape``; None where all are selected.
+        """Boolean mask of the selected entries.
+
+        Args:
+            shape: of the activation.
+            axes: names of its axes.
+            device: where to make the mask.
+
+        Returns:
+            a mask that broadcasts to ``shape``; None if everything is selected.
 
         Raises:
-            InterpError: an axis that this hook point has not, or an index outside it.
+            InterpError: an axis that this hook point lacks, or an index outside it.
         """
         mask = None
         for axis in ("pos", "head", "unit"):
@@ -72,6 +112,17 @@ SitePattern = str | Site | Iterable[str | Site]
 def find_axis(axis: str, axes: Sequence[str], where: str) -> int:
     """Position of a named axis; ``pos`` also finds the ``query`` axis of attention scores and patterns.
 
+    Args:
+        axis: the name to find.
+        axes: names of an activation's axes.
+        where: the hook point, for the message.
+
+    Returns:
+        index into ``axes``.
+
+    Raises:
+        InterpError: there is no such axis.
+
     >>> find_axis("pos", ("batch", "head", "query", "key"), "hook_pattern")
     2
     """
@@ -82,38 +133,86 @@ def find_axis(axis: str, axes: Sequence[str], where: str) -> int:
     return list(axes).index(axis)
 
 
-def resolve_sites(model: HookedModel | Any, pattern: SitePattern) -> list[Site]:
-    """Turn names, globs and sites into sites with exact names, in the model's order, without repeats.
+def resolve_sites(model: HasHookPoints | HasModel, pattern: SitePattern) -> list[Site]:
+    """Turn names, globs and sites into sites with exact names.
+
+    Args:
+        model: a hooked model, or what holds one, such as a Subject.
+        pattern: a name, a glob, a `Site`, or several of them.
+
+    Returns:
+        sites in the model's order, without repeats.
 
     Raises:
-        UnknownSite: a pattern that matches no hook point; the nearest names are in the message.
+        UnknownSite: a pattern that matches no hook point; the message suggests the nearest names.
+        InterpError: something without hook points, or a pattern of another kind.
     """
-    known = list(model.hook_dict)
+    known = list(_hook_points(model))
     found: dict[str, list[Site]] = {name: [] for name in known}  # by name: an LSTM has thousands
-    for item in [pattern] if isinstance(pattern, (str, Site)) else list(pattern):
-        site = item if isinstance(item, Site) else Site(item)
+    for site in _sites(pattern):
         matches = [name for name in known if fnmatchcase(name, site.name)]
         if not matches:
-            raise UnknownSite(_no_such_site(site.name, known))
+            raise UnknownSite(no_such_site(site.name, known))
         for name in matches:
             exact = replace(site, name=name)
             if exact not in found[name]:
                 found[name].append(exact)
     sites = [site for of_name in found.values() for site in of_name]
     if not sites:
-        raise UnknownSite("no sites were given; name at least one hook point, such as " + repr(known[-1]))
+        raise UnknownSite(
+            "no sites were given; name at least one hook point" + (f", such as {known[-1]!r}" if known else "")
+        )
     return sites
 
 
-def _no_such_site(name: str, known: Sequence[str]) -> str:
+def _hook_points(given: Any) -> Mapping[str, Any]:
+    for candidate in (given, getattr(given, "model", None)):
+        points = getattr(candidate, "hook_dict", None)
+        if isinstance(points, Mapping):
+            return points
+    kind = f"the class {given.__name__}" if isinstance(given, type) else f"a {type(given).__name__}"
+    raise InterpError(
+        f"sites belong to a hooked model or a Subject, got {kind}; interp.load(path) reads one from a checkpoint, "
+        "interp.wrap(module, example) gives a module hook points"
+    )
+
+
+def _sites(pattern: Any) -> list[Site]:
+    if isinstance(pattern, (str, Site)):
+        pattern = [pattern]
+    try:
+        items = list(pattern)
+    except TypeError:
+        items = [pattern]
+    for item in items:
+        if not isinstance(item, (str, Site)):
+            raise InterpError(f"a site is the name of a hook point, a glob or a Site, got {type(item).__name__}")
+    return [item if isinstance(item, Site) else Site(item) for item in items]
+
+
+def no_such_site(name: str, known: Sequence[str]) -> str:
+    """The message for a name or glob that matches no hook point.
+
+    Args:
+        name: what was asked for.
+        known: the model's hook points.
+
+    Returns:
+        a sentence with the nearest names.
+    """
     close = nearest(name, known) or [k for k in known if name.strip("*.").split(".")[-1] in k][:3] or known[:3]
     return f"no hook point matches {name!r}; nearest: {', '.join(close)} ({len(known)} in all: list(model.hook_dict))"
 
 
-def hidden_sites(model: HookedModel) -> list[str]:
-    """The hook points behind the activations of all hidden layers, first to last; of an LSTM, the state that is read.
+def hidden_sites(model: HasHookPoints) -> list[str]:
+    """The hook points after the activation functions of all hidden layers, first to last.
 
-    Of a foreign module, whose layers have no such names, what each of its submodules returns for each input.
+    Args:
+        model: a hooked model.
+
+    Returns:
+        names of hook points: ``hook_post``; for an LSTM the final hidden state; for a wrapped module, whose layers have no
+        such names, the output of each submodule that has one per input.
     """
     named = [n for n in model.hook_dict if n.endswith("hook_post") or n == "hook_final"]
     foreign = [n for n in model.hook_dict if n.endswith(".hook_out")]

@@ -13,7 +13,7 @@ from torch import Tensor
 from interp.activations.capture import capture
 from interp.errors import InterpError, require_range
 from interp.hooked import HookedCPPN
-from interp.hooked.cppn.parts import coordinates
+from interp.hooked.cppn.plane import coordinates
 from interp.pictures import Picture, from_signed, sheet
 from probes.spectra import effective_rank, pca
 

@@ -10,7 +10,9 @@ from torch import Tensor
 
 from interp.errors import require_range
 from interp.hooked import HookedCPPN
-from interp.hooked.cppn.parts import activate, coordinates, rgb
+from interp.hooked.cppn.activation_functions import activate
+from interp.hooked.cppn.colour import rgb
+from interp.hooked.cppn.plane import coordinates
 from probes.spectra import pca, svd
 
 SIZE = 64

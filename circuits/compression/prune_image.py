@@ -13,7 +13,7 @@ from circuits.weight_sweeps.directions import single_entries
 from circuits.weight_sweeps.render import Renderer
 from interp.errors import InterpError, require_range
 from interp.hooked import CPPNConfig, HookedCPPN
-from interp.hooked.cppn.parts import format_arch
+from interp.hooked.cppn.config import format_arch
 
 
 @dataclass(frozen=True)

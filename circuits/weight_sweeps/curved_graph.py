@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from interp.hooked import HookedCPPN
-from interp.hooked.cppn.parts import LINEAR
+from interp.hooked.cppn.activation_functions import LINEAR
 
 
 def _gaussian_(z: Tensor) -> Tensor:

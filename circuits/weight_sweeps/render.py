@@ -19,8 +19,10 @@ from circuits.weight_sweeps.curved_graph import CURVES, Path, Unfolded
 from circuits.weight_sweeps.directions import Direction
 from interp.errors import InterpError
 from interp.hooked import HookedCPPN
+from interp.hooked.cppn.activation_functions import activate
+from interp.hooked.cppn.colour import rgb_planes
 from interp.hooked.cppn.model import product
-from interp.hooked.cppn.parts import activate, coordinates, rgb_planes
+from interp.hooked.cppn.plane import coordinates
 
 PIECE = 1 << 17  # pictures times pixels that are computed at a time
 BLOCK_BYTES = 24 << 20  # of the pictures of a block

@@ -15,7 +15,8 @@ from interp._util.files import atomic
 from interp._util.versions import __version__
 from interp.checkpoints.layouts.suite import HEADER
 from interp.errors import InterpError
-from interp.hooked.base import Config, HookedModel
+from interp.hooked.base import HookedModel
+from interp.hooked.config import Config
 from interp.tasks import Task, task_to_dict
 
 

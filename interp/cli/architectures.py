@@ -30,7 +30,7 @@ def architectures(given: Mapping[str, Any]) -> dict[str, CPPNConfig]:
     if given.get("model") is not None:
         raise InterpError("give --model, or --arch-of, --arch, --width and --variant, not both")
     from interp.hooked import CPPNConfig
-    from interp.hooked.cppn.parts import VARIANTS, variant
+    from interp.hooked.cppn.config import VARIANTS, variant
     from interp.training.members import parse_values
     from interp.training.recipes import RECIPES
 

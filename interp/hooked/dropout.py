@@ -1,4 +1,4 @@
-"""Dropout as a pure function: what falls out follows from a key, and from no generator's hidden state."""
+"""Dropout as a pure function of a key, without a generator's hidden state."""
 
 from __future__ import annotations
 
@@ -14,18 +14,21 @@ from interp.errors import InterpError
 GAMMA = 0x9E3779B97F4A7C15 - 2**64
 FIRST = 0xBF58476D1CE4E5B9 - 2**64
 SECOND = 0x94D049BB133111EB - 2**64
-BITS = 24  # of a number between 0 and 1; float32 holds them exactly, and every device has float32
+BITS = 24  # per number between 0 and 1; float32 holds them exactly, and every device has float32
 
 
 def uniform(key: Tensor, shape: Sequence[int], salt: int) -> Tensor:
-    """Numbers in [0, 1), float32 ``[*shape]``: a hash of the key, the salt and the element's index (row-major).
+    """Uniform numbers in [0, 1): a hash (splitmix64) of the key, the salt and the element's index.
+
+    They are the same on every device, and for a member alone or within an ensemble.
 
     Args:
         key: an int64 scalar; under ``vmap`` one for each member. Consecutive keys give unrelated numbers.
         shape: of the result (of one member's, under ``vmap``).
-        salt: tells the places that share a key apart.
+        salt: distinguishes places that share a key.
 
-    The same on every device, and for a member alone as within an ensemble.
+    Returns:
+        float32 ``[*shape]``, with indices counted row-major.
 
     >>> uniform(torch.tensor(1), (2, 3), salt=0).shape
     torch.Size([2, 3])
@@ -37,9 +40,16 @@ def uniform(key: Tensor, shape: Sequence[int], salt: int) -> Tensor:
 
 
 def dropout(x: Tensor, p: float, key: Tensor | None, salt: int) -> Tensor:
-    """Inverted dropout: each entry of ``x`` is 0 with probability ``p``, else divided by ``1 - p``.
+    """Inverted dropout: each entry is 0 with probability ``p``, else divided by ``1 - p``.
 
-    Without a key (evaluation), or with ``p`` 0, the result is ``x`` itself. ``key`` and ``salt`` as in `uniform`.
+    Args:
+        x: of any shape.
+        p: rate, from 0 to below 1.
+        key: as in `uniform`; None in evaluation.
+        salt: as in `uniform`.
+
+    Returns:
+        of the shape of ``x``; ``x`` itself without a key or with ``p`` 0.
     """
     if key is None or p == 0:
         return x
@@ -48,7 +58,13 @@ def dropout(x: Tensor, p: float, key: Tensor | None, salt: int) -> Tensor:
 
 
 def check_rate(p: float) -> None:
-    """Refuse a rate of dropout outside [0, 1).
+    """Refuse a dropout rate outside [0, 1).
+
+    Args:
+        p: the rate.
+
+    Raises:
+        InterpError: a rate outside [0, 1).
 
     >>> check_rate(1.0)
     Traceback (most recent call last):

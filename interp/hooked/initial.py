@@ -3,20 +3,33 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
-if TYPE_CHECKING:
-    from interp.hooked.base import HookedModel
-
 STD_CUT_AT_TWO = 0.87962566103423978  # standard deviation of a standard normal cut at -2 and 2
 
 
+class Initialisable(Protocol):
+    """What the schemes need of a model."""
+
+    def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """Names and parameters, in the order in which they are drawn."""
+        ...
+
+    def init_std(self, name: str, parameter: Tensor) -> float | None:
+        """Standard deviation of a matrix's initial entries; None for biases and norms."""
+        ...
+
+    def init_like_torch(self, draws: TorchDraws) -> None:
+        """Fill the parameters in the order in which torch's modules would be built."""
+        ...
+
+
 @torch.no_grad()
-def normal(model: HookedModel, generator: torch.Generator, scale: float) -> None:
+def normal(model: Initialisable, generator: torch.Generator, scale: float) -> None:
     """Matrices normal with variance ``scale**2 / fan_in``, biases 0, weights of norms 1."""
     for name, parameter in model.named_parameters():
         std = model.init_std(name, parameter)
@@ -28,10 +41,11 @@ def normal(model: HookedModel, generator: torch.Generator, scale: float) -> None
 
 
 @torch.no_grad()
-def truncated(model: HookedModel, generator: torch.Generator, scale: float) -> None:
-    """As `normal`, with matrices drawn from a normal cut at two of its standard deviations, of the same variance.
+def truncated(model: Initialisable, generator: torch.Generator, scale: float) -> None:
+    """As `normal`, with matrices drawn from a normal cut at two of its standard deviations, with the same variance.
 
-    Source: the ``lecun_normal`` of Flax, by which Kumar et al. 2025 train their CPPNs.
+    This is Flax's ``lecun_normal``, with which the CPPNs of Kumar et al. 2025 are trained
+    (https://arxiv.org/abs/2505.11581).
     """
     normal(model, generator, 1.0)
     for name, parameter in model.named_parameters():
@@ -44,16 +58,20 @@ def truncated(model: HookedModel, generator: torch.Generator, scale: float) -> N
 
 
 @torch.no_grad()
-def torch_default(model: HookedModel, generator: torch.Generator, scale: float) -> None:
-    """What torch's own modules draw when they are built in the order of the model's parameters, times ``scale``."""
+def torch_default(model: Initialisable, generator: torch.Generator, scale: float) -> None:
+    """What torch's own modules draw when built in the order of the model's parameters, times ``scale``."""
     model.init_like_torch(TorchDraws(generator, scale))
 
 
 class TorchDraws:
     """Fills parameters with the numbers that torch's modules draw, to the last bit.
 
-    Source: the ``reset_parameters`` of torch.nn's Embedding, Linear and LSTM. Numbers are drawn in float32 on the CPU,
-    as torch does by default, and in torch's ``[out, in]`` shapes, whose order decides which number goes where.
+    Follows ``reset_parameters`` of ``torch.nn.Embedding``, ``Linear`` and ``LSTM``. Numbers are drawn in float32 on the
+    CPU, as torch does by default, and in torch's ``[out, in]`` shapes, whose order decides which number goes where.
+
+    Args:
+        generator: what draws.
+        scale: factor on every number.
     """
 
     def __init__(self, generator: torch.Generator, scale: float):
@@ -65,9 +83,9 @@ class TorchDraws:
 
     def linear(self, weight: Tensor, bias: Tensor | None) -> None:
         """``nn.Linear``: U(-1/sqrt(in), 1/sqrt(in)); ``weight [in, out]``, ``bias [out]``, in this order."""
-        # 1/sqrt(in) by this detour, as in nn.Linear, because it rounds differently
+        # computed as nn.Linear does, since 1/sqrt(in) would round differently
         self._fill(weight.T, nn.init.kaiming_uniform_(_blank(weight.T), a=math.sqrt(5), generator=self.generator))
-        if bias is not None:  # without a bias nn.Linear draws none, and what follows moves up
+        if bias is not None:  # without a bias nn.Linear draws nothing for it, which shifts all later draws
             self._uniform(bias, 1 / math.sqrt(weight.shape[0]))
 
     def lstm_layer(self, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor, b_hh: Tensor) -> None:
@@ -85,11 +103,11 @@ class TorchDraws:
 
 
 def _blank(like: Tensor) -> Tensor:
-    """A float32 tensor of that shape to draw into, contiguous whatever ``like`` is a view of."""
+    """A contiguous float32 tensor of the same shape to draw into."""
     return torch.empty(like.shape, dtype=torch.float32)
 
 
-SCHEMES: dict[str, Callable[[HookedModel, torch.Generator, float], None]] = {
+SCHEMES: dict[str, Callable[[Initialisable, torch.Generator, float], None]] = {
     "normal": normal,
     "truncated": truncated,
     "torch": torch_default,

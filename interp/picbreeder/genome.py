@@ -7,8 +7,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from interp.hooked.cppn.activation_functions import CPPN_ACTIVATIONS
+from interp.hooked.cppn.colour import rgb
+from interp.hooked.cppn.config import OUTPUTS
 from interp.hooked.cppn.model import HookedCPPN
-from interp.hooked.cppn.parts import CPPN_ACTIVATIONS, OUTPUTS, Size, Span, plane, rgb
+from interp.hooked.cppn.plane import Size, Span, plane
 from interp.picbreeder.graph import Graph
 from interp.picbreeder.layerize import layered
 from interp.pictures import Picture

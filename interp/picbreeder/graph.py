@@ -8,7 +8,8 @@ from functools import cached_property
 from typing import Literal
 
 from interp.errors import InterpError, UnknownName, unknown
-from interp.hooked.cppn.parts import CPPN_ACTIVATIONS, INPUTS, OUTPUTS
+from interp.hooked.cppn.activation_functions import CPPN_ACTIVATIONS
+from interp.hooked.cppn.config import INPUTS, OUTPUTS
 
 NODE_ACTIVATIONS = tuple(name for name in CPPN_ACTIVATIONS if name != "cache")  # a cache belongs to the layered form
 

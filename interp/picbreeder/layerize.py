@@ -14,8 +14,8 @@ from collections import Counter
 import torch
 
 from interp.errors import InterpError
+from interp.hooked.cppn.config import INPUTS, MAX_LAYERS, OUTPUTS, CPPNConfig, format_arch
 from interp.hooked.cppn.model import HookedCPPN
-from interp.hooked.cppn.parts import INPUTS, MAX_LAYERS, OUTPUTS, CPPNConfig, format_arch
 from interp.picbreeder.graph import Graph
 
 MAX_WEIGHTS = 20_000_000  # of a layered network

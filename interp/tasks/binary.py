@@ -14,8 +14,8 @@ from torch.nn import functional as F
 
 from interp.errors import InterpError, TaskMismatch
 from interp.hooked.base import HookedModel
-from interp.hooked.mlp.model import MLPConfig
-from interp.hooked.transformer.model import TransformerConfig
+from interp.hooked.mlp.config import MLPConfig
+from interp.hooked.transformer.config import TransformerConfig
 from interp.tasks.base import Task
 from interp.tasks.checks import check_common
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from interp.errors import InterpError, UnknownName, UnreadableFile, unknown
 from interp.hooked.base import HookedModel
-from interp.hooked.cppn.parts import coordinates
+from interp.hooked.cppn.plane import coordinates
 from interp.tasks.base import Task, ranges
 from interp.tasks.checks import check_common, text_field
 from interp.tasks.files import FileKey, file_key

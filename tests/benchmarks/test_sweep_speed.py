@@ -15,7 +15,7 @@ import interp
 from circuits.weight_sweeps.directions import Direction, single_entries
 from circuits.weight_sweeps.render import Renderer
 from interp.hooked import HookedCPPN
-from interp.hooked.cppn.parts import coordinates
+from interp.hooked.cppn.plane import coordinates
 
 pytestmark = [pytest.mark.bench, pytest.mark.real_data]
 SIZE = 256

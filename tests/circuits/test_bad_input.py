@@ -197,7 +197,7 @@ def test_a_compiled_module_is_unwrapped() -> None:
     """With a warning that says so; the experiment is that of the module within. The compiled call never runs."""
     torch.manual_seed(0)
     net, inputs = nn.Sequential(nn.Linear(4, 5), nn.Tanh(), nn.Linear(5, 3)), torch.randn(6, 4)
-    with pytest.warns(UserWarning, match="OptimizedModule was taken off: what is measured is the Sequential within"):
+    with pytest.warns(UserWarning, match="unwrapped from OptimizedModule: the Sequential inside is measured"):
         model = interp.wrap(torch.compile(net, backend="eager"), inputs)
     found, plain = (
         ablate(Subject("net", m), site="0.hook_out", metric=score, inputs=inputs)
@@ -214,13 +214,13 @@ def test_modules_that_hooks_do_not_reach() -> None:
     """A compiled part, and TorchScript: each names what to wrap instead."""
     net, inputs = nn.Sequential(nn.Linear(4, 5), nn.ReLU()), torch.randn(6, 4)
     part = nn.Sequential(torch.compile(nn.Linear(4, 4), backend="eager"), nn.ReLU())
-    with pytest.raises(InterpError, match="0 is compiled: hooks do not reach inside; wrap the module before compiling"):
+    with pytest.raises(InterpError, match="0 is compiled, and hooks do not reach inside; wrap the module before compiling it"):
         interp.wrap(part, inputs)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch says that TorchScript is going away
         made = torch.jit.script(net), torch.jit.trace(net, inputs)
     for module in made:
-        with pytest.raises(InterpError, match="is TorchScript: hooks do not reach inside; wrap the module from which"):
+        with pytest.raises(InterpError, match="is TorchScript, which hooks do not reach; wrap the module that"):
             interp.wrap(module, inputs)
 
 

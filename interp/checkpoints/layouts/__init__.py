@@ -16,7 +16,7 @@ from interp._util.registry import load_group
 from interp._util.specs import parse_spec
 from interp.checkpoints.formats.tensors import TensorRef
 from interp.errors import AmbiguousLayout, InterpError, UnknownLayout, UnknownName, unknown
-from interp.hooked.base import Config
+from interp.hooked.config import Config
 
 Weights = Mapping[str, TensorRef]
 GROUP = "interp.layouts"

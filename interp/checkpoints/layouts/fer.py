@@ -10,7 +10,7 @@ import torch
 
 from interp.checkpoints.layouts import Converted, FileInfo, Fit, Weights
 from interp.errors import InterpError
-from interp.hooked.cppn.parts import CPPNConfig
+from interp.hooked.cppn.config import CPPNConfig
 
 KERNEL = re.compile(r"(?:params/)*Dense_(\d{1,6})/kernel")
 

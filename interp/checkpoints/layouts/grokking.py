@@ -11,7 +11,7 @@ from torch import Tensor
 
 from interp.checkpoints.formats.tensors import TensorRef
 from interp.checkpoints.layouts import Converted, FileInfo, Fit, Weights, homeless
-from interp.hooked.transformer.model import TransformerConfig
+from interp.hooked.transformer.config import TransformerConfig
 
 BLOCK = re.compile(r"(?:attn_)?blocks\.(\d+)\.(attn\.W_[QKVO]|mlp\.(?:W_in|W_out|b_in|b_out))$")
 OUTER = ("embed.W_E", "pos_embed.W_pos", "unembed.W_U")

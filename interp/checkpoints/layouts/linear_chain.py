@@ -11,7 +11,7 @@ import torch
 
 from interp.checkpoints.layouts import Converted, FileInfo, Fit, Weights, option_value
 from interp.errors import AmbiguousLayout, InterpError, UnknownLayout
-from interp.hooked.mlp.model import MLPConfig
+from interp.hooked.mlp.config import MLPConfig
 
 Chain = tuple[str, ...]  # module names, first to last
 MAX_TRIES = 20_000  # partial orders looked at: many equal matrices could be put in more orders than there is time for

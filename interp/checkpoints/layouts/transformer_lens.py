@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from interp.checkpoints.layouts import Converted, FileInfo, Fit, Weights, homeless
-from interp.hooked.transformer.model import TransformerConfig
+from interp.hooked.transformer.config import TransformerConfig
 
 BLOCK = re.compile(r"blocks\.(\d+)\.(?:attn\.(?:W_[QKVO]|b_[QKVO])|mlp\.(?:W_in|W_out|b_in|b_out)|ln[12]\.[wb])$")
 OUTER = re.compile(r"(?:embed\.W_E|pos_embed\.W_pos|unembed\.[Wb]_U|ln_final\.[wb])$")

@@ -7,7 +7,7 @@ from typing import Any
 
 from interp.checkpoints.layouts import Converted, FileInfo, Fit, Weights, option_value
 from interp.errors import AmbiguousLayout
-from interp.hooked.mlp.model import MLPConfig
+from interp.hooked.mlp.config import MLPConfig
 
 NAMES = ("W_x", "W_y", "W", "W_U")
 

@@ -1,4 +1,4 @@
-"""What a foreign module's activations are: one run with an example, and one with an example fewer."""
+"""The activations of a foreign module and their axis names, from one run with all examples and one without the last."""
 
 from __future__ import annotations
 
@@ -15,14 +15,22 @@ from interp.hooked.foreign.structures import main_output, tensors
 
 CHANNEL_FILES = {f"torch.nn.modules.{f}" for f in (
     "conv", "pooling", "batchnorm", "instancenorm", "upsampling", "padding", "pixelshuffle", "channelshuffle",
-)}  # fmt: skip  # modules of torch that see [batch, channel, *space]
+)}  # fmt: skip  # modules of torch whose inputs are [batch, channel, *space]
 SPACE = {0: (), 1: ("pos",), 2: ("row", "column"), 3: ("depth", "row", "column")}
 FEATURES_LAST = (nn.Linear, nn.LayerNorm, nn.Embedding, nn.RNNBase, nn.MultiheadAttention, nn.TransformerEncoderLayer)
 
 
 @dataclass(frozen=True)
 class Firing:
-    """A tensor that passed a point of a module: ``path`` is its place in the output; ``enters`` says that it is an input."""
+    """A tensor that entered or left a submodule.
+
+    Attributes:
+        point: name of the hook point.
+        tensor: what passed.
+        module: the submodule.
+        path: where the tensor is in the submodule's output (`structures.mapped`).
+        enters: whether it is the input.
+    """
 
     point: str
     tensor: Tensor
@@ -32,17 +40,24 @@ class Firing:
 
 
 def learn_points(module: nn.Module, example: Tensor) -> tuple[dict[str, tuple[str, ...]], tuple[str, ...]]:
-    """Axis names of every point that fires, in the order of firing, and those of the output.
+    """Find the hook points of a module and their axis names.
 
-    The axis that is shorter when an example is missing is ``batch``. The module's mode, its running statistics and
-    torch's random numbers stay as they are.
+    The axis that becomes shorter without the last example is ``batch``. The module's mode, its running statistics and
+    torch's random state stay as they are.
+
+    Args:
+        module: any module that runs on a tensor.
+        example: at least two inputs ``[batch, ...]``.
+
+    Returns:
+        axis names of every hook point that fires, in order of firing, and those of the output.
 
     Raises:
         InterpError: fewer than two examples, or a module that cannot run on them.
     """
     if not isinstance(example, Tensor) or example.ndim == 0 or len(example) < 2:
         raise InterpError(
-            "the example must be a tensor of at least 2 inputs [batch, ...]: they tell which axis is the batch"
+            f"an example is a tensor of at least 2 inputs [batch, ...], to show which axis is the batch; got {_kind(example)}"
         )
     firings, output = _run(module, example)
     fewer, smaller = _run(module, example[:-1])
@@ -57,6 +72,10 @@ def learn_points(module: nn.Module, example: Tensor) -> tuple[dict[str, tuple[st
     return points, names.of(last, _batch_axis(tensor.shape, main_output(smaller)[1].shape))
 
 
+def _kind(example: Any) -> str:
+    return str(list(example.shape)) if isinstance(example, Tensor) else type(example).__name__
+
+
 def _batch_axis(shape: torch.Size, smaller: torch.Size | None) -> int | None:
     if smaller is None or len(smaller) != len(shape):
         return None
@@ -64,7 +83,7 @@ def _batch_axis(shape: torch.Size, smaller: torch.Size | None) -> int | None:
 
 
 class _Names:
-    """Axis names, from the kind of module or from the tensor that it was given."""
+    """Axis names, known from the kind of module or taken over from its input."""
 
     def __init__(self, firings: list[Firing], batches: list[int | None]):
         found = {id(f.tensor): _channels_first(f, batch) for f, batch in zip(firings, batches, strict=True)}
@@ -75,7 +94,7 @@ class _Names:
         shape, key = firing.tensor.shape, id(firing.tensor)
         axes = _channels_first(firing, batch) or self._by_tensor.get(key)
         if axes is None and not isinstance(firing.module, FEATURES_LAST):
-            axes = self._by_shape.get(shape)  # that of the latest, such as before a skip connection was added
+            axes = self._by_shape.get(shape)  # the latest of this shape, such as before a skip connection was added
         axes = axes or _features_last(firing, batch)
         self._by_tensor[key] = self._by_shape[shape] = axes
         return axes
@@ -103,12 +122,12 @@ def _plain(rank: int, batch: int | None) -> tuple[str, ...]:
 
 
 def first_tensor(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor | None:
-    """The first positional tensor, or else the first tensor by keyword."""
+    """The first positional tensor, or else the first keyword tensor; None if there is none."""
     return next((a for a in (*args, *kwargs.values()) if isinstance(a, Tensor)), None)
 
 
 def _run(module: nn.Module, example: Tensor) -> tuple[list[Firing], Any]:
-    """All floating tensors that enter and leave the submodules, kept alive so that each is known by its identity."""
+    """All floating tensors that enter and leave the submodules, kept alive so that identities stay unique."""
     firings: list[Firing] = []
     handles: list[Any] = []
 
@@ -129,7 +148,7 @@ def _run(module: nn.Module, example: Tensor) -> tuple[list[Firing], Any]:
     try:
         for name, submodule in module.named_modules():
             watch(f"{name}." if name else "", submodule)
-        with at_rest(module), torch.no_grad():
+        with in_evaluation_mode(module), torch.no_grad():
             return firings, module(example)
     except (RuntimeError, TypeError, ValueError, IndexError) as error:
         kind, shape = type(module).__name__, list(example.shape)
@@ -140,8 +159,8 @@ def _run(module: nn.Module, example: Tensor) -> tuple[list[Firing], Any]:
 
 
 @contextmanager
-def at_rest(module: nn.Module) -> Iterator[None]:
-    """Evaluation mode for a while; no running statistics and no random numbers are used up."""
+def in_evaluation_mode(module: nn.Module) -> Iterator[None]:
+    """Run the block in evaluation mode, without changing running statistics or torch's random state."""
     modes = [(m, m.training) for m in module.modules()]
     try:
         for m, _ in modes:

@@ -1,9 +1,9 @@
-"""TransformerLens's bridges as guests, under the classic names and shapes.
+"""TransformerLens's bridges as guests, with the hook points of the former HookedTransformer.
 
-A bridge's own points are not all what their names say: queries are not split into heads, ``hook_normalized`` comes before
-the norm's weights, a change at ``hook_resid_mid`` passes the skip connection by, ``hook_attn_scores`` may hold the pattern,
-and some points are behind what they show. The first three are put right; each point is tried once, when the bridge is
-wrapped, and those that don't act as named are left out, which the notes say.
+Some hook points of a bridge are not what their names say: queries are not split into heads, ``hook_normalized`` comes before
+the norm's weights, a change at ``hook_resid_mid`` bypasses the skip connection, ``hook_attn_scores`` may hold the pattern,
+and some come after the computation that they show. The first three are corrected here. Each hook point is tried once, when
+the bridge is wrapped; those that don't act as named are left out, and the notes list them.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from interp.errors import InterpError
-from interp.hooked.foreign.axes import at_rest
+from interp.hooked.foreign.axes import in_evaluation_mode
 from interp.hooked.foreign.guest import Guest
 
 PLAIN, HEADS, SQUARE = ("batch", "pos", "unit"), ("batch", "pos", "head", "unit"), ("batch", "head", "query", "key")
@@ -24,25 +25,33 @@ CLASSIC = {
     "attn.hook_q": HEADS, "attn.hook_k": HEADS, "attn.hook_v": HEADS, "attn.hook_z": HEADS,
     "attn.hook_attn_scores": SQUARE, "attn.hook_pattern": SQUARE,
 }  # fmt: skip
-LOGITS = ("hook_logits", "hook_unembed")  # what it is here, and in the bridge
+LOGITS = ("hook_logits", "hook_unembed")  # the name here, and the bridge's
 TRIAL = (3, 2)  # batch, pos
 
 
 def is_bridge(module: nn.Module) -> bool:
-    """Whether the module is TransformerLens's bridge, or a kind of it (recognised by name, so that it is not imported)."""
+    """Whether the module is a TransformerLens bridge or a subclass (recognised by name, so that it need not be imported)."""
     return any(cls.__name__ == "TransformerBridge" for cls in type(module).__mro__)
 
 
 class WrappedBridge(Guest):
     """A `TransformerBridge`: tokens ``[batch, pos]`` to logits ``[batch, pos, d_vocab]``. Made by `interp.wrap`.
 
-    Hook points have the names, shapes and axes of `HookedTransformer`, as far as the bridge has them; those without a
-    classic name keep the bridge's (``blocks.0.ln1.hook_in``). `torch.func` does not go through a bridge.
+    Hook points have the names, shapes and axes of `HookedTransformer`, as far as the bridge has them; the others keep the
+    bridge's names (``blocks.0.ln1.hook_in``). `torch.func` does not work on a bridge.
     """
 
     @classmethod
     def around(cls, bridge: nn.Module, name: str | None, notes: tuple[str, ...]) -> WrappedBridge:
-        """The bridge with those of its points that act as they are named, after one trial.
+        """Wrap a bridge, keeping the hook points that act as named, after one trial run.
+
+        Args:
+            bridge: a `TransformerBridge`.
+            name: what to call it; the class by default.
+            notes: notes on how it was unwrapped.
+
+        Returns:
+            the wrapped bridge.
 
         Raises:
             InterpError: the bridge does not turn tokens into logits.
@@ -51,23 +60,25 @@ class WrappedBridge(Guest):
         points = {n: _axes(n) for n, tensor in seen.items() if n not in idle and _fits(_axes(n), tensor.shape)}
         left_out = [n for n in seen if n not in points]
         for n in list(points):
-            replacement = _rightly_named(n, seen)
+            replacement = _true_name(n, seen)
             if replacement != n:
                 left_out.append(n)
                 del points[n]
                 points |= {replacement: PLAIN} if replacement else {}
         if left_out:
-            notes = (*notes, "no hook points where the bridge's do not act as named: " + ", ".join(left_out))
+            notes = (*notes, "hook points of the bridge that do not act as named are left out: " + ", ".join(left_out))
         return cls(bridge, points, PLAIN, name=name, notes=notes)
 
+    @override
     def _run(self, *args: Any, **kwargs: Any) -> Any:
         return self.module(*args, return_type="logits", **kwargs)
 
+    @override
     def _installers(self, watched: set[str]) -> Iterator[Callable[[], Any]]:
         if not watched:
             return
         targets: dict[str, Any] = _points_of(self.module)
-        skipped: dict[str, Tensor] = {}  # by layer: what the skip connection must still carry
+        skipped: dict[str, Tensor] = {}  # by layer: a change that the skip connection must still carry
         for name in self.hook_dict:
             layer, _, point = name.rpartition(".")
             waits = point == "hook_resid_post" and f"{layer}.hook_resid_mid" in watched
@@ -85,7 +96,7 @@ class WrappedBridge(Guest):
 
 
 def _points_of(bridge: nn.Module) -> dict[str, nn.Module]:
-    """The bridge's points, each under all its names, with the classic meaning of each."""
+    """The bridge's hook points, each under all its names, where a name has its meaning in HookedTransformer."""
     points: dict[str, nn.Module] = {**cast(Any, bridge).hook_dict}
     for name in points:
         norm, _, point = name.rpartition(".")
@@ -95,7 +106,7 @@ def _points_of(bridge: nn.Module) -> dict[str, nn.Module]:
 
 
 def _through(point: Any, name: str, activation: Tensor, change: Callable[[Tensor], Tensor]) -> Tensor:
-    """Show heads apart to ``change``, and put them together again."""
+    """Apply ``change`` to an activation split into heads, and merge the heads again."""
     conversion = point.hook_conversion if _axes(name) == HEADS else None
     if conversion is None:
         return change(activation)
@@ -111,8 +122,8 @@ def _fits(axes: tuple[str, ...], shape: torch.Size) -> bool:
     return len(shape) == len(axes) and all(length.get(a, n) == n for a, n in zip(axes, shape, strict=True))
 
 
-def _rightly_named(name: str, seen: dict[str, Tensor]) -> str | None:
-    """The name, another one that is true, or None where the activation is not what the name says."""
+def _true_name(name: str, seen: dict[str, Tensor]) -> str | None:
+    """The name if the activation is what it says, else a name that is true, else None."""
     layer, _, point = name.rpartition(".")
     beside = {n.rpartition(".")[2]: t for n, t in seen.items() if n.rpartition(".")[0] == layer}
     if point == "hook_attn_scores":
@@ -128,11 +139,11 @@ def _close(a: Tensor, b: Tensor | None) -> bool:
 
 
 def _trial(bridge: Any) -> tuple[dict[str, Tensor], set[str]]:
-    """Activations of every point that fires, under its best name, and the names of those that the logits don't depend on."""
+    """Activations of every hook point that fires, by its best name, and the names that the logits do not depend on."""
     chosen: dict[int, tuple[str, nn.Module]] = {}
     for name, point in _points_of(bridge).items():
         if id(point) not in chosen or point.name == chosen[id(point)][0]:
-            chosen[id(point)] = name, point  # an alias in the place of the bridge's own name
+            chosen[id(point)] = name, point  # an alias replaces the bridge's own name
     seen: dict[str, Tensor] = {}
     added: dict[str, Tensor] = {}
 
@@ -152,7 +163,7 @@ def _trial(bridge: Any) -> tuple[dict[str, Tensor], set[str]]:
             handles.append(point.register_forward_hook(partial(watch, name)))
         device = next(bridge.parameters()).device
         tokens = torch.arange(TRIAL[0] * TRIAL[1], device=device).reshape(TRIAL) % bridge.cfg.d_vocab
-        with at_rest(bridge), torch.enable_grad():
+        with in_evaluation_mode(bridge), torch.enable_grad():
             logits = bridge(tokens, return_type="logits")
             found = torch.autograd.grad(logits.sum(), list(added.values()), allow_unused=True)
     except (RuntimeError, TypeError, ValueError, IndexError, NotImplementedError) as error:

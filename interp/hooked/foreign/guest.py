@@ -1,4 +1,4 @@
-"""Guests: modules that others wrote, hooked while they run and left as they were found."""
+"""Guests: modules that others wrote, hooked only while they run and otherwise left as they are."""
 
 from __future__ import annotations
 
@@ -12,17 +12,25 @@ from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from interp.errors import InterpError
-from interp.hooked.base import Config, HookedModel, HookPoint, hooks_on
+from interp.hooked.base import HookedModel
+from interp.hooked.config import Config
 from interp.hooked.foreign.structures import main_output
+from interp.hooked.hook_point import HookPoint, hooks_on
 
-OWN = ("torch.nn.utils", "transformer_lens.model_bridge")  # whose hooks are part of what a module computes
+OWN = ("torch.nn.utils", "transformer_lens.model_bridge")  # packages whose hooks are part of a module's computation
 
 
 @dataclass(frozen=True)
 class WrappedConfig(Config):
-    """What is known of a module that others wrote; no model can be built from it."""
+    """What is known of a module that others wrote; a model cannot be built from it.
+
+    Args:
+        module: name of the module, its class by default.
+        n_parameters: number of its weights.
+    """
 
     kind: ClassVar[str] = "wrapped"
 
@@ -31,17 +39,24 @@ class WrappedConfig(Config):
 
 
 class Guest(HookedModel):
-    """A foreign module with hook points that are not parts of it.
+    """A foreign module with hook points that are not part of it.
 
-    Hooks of torch stand on the module only while `forward` or `resume` runs, for the points that are watched. The
-    weights are the module's own, under its names behind ``module.``.
+    torch's hooks are installed on the module only while `forward` or `resume` runs, and only for hook points that have
+    hooks. The weights are the module's own, with its names after ``module.``.
 
-    What a watched point passes on is a copy, so that what a hook keeps stays as it was when the module goes on in
-    place. A module that throws away what an in-place submodule returns therefore acts otherwise while that
-    submodule's ``hook_in`` is watched.
+    A hook point that has hooks passes on a copy, so that what a hook keeps is unaffected by later in-place operations. A
+    module that discards what an in-place submodule returns therefore behaves differently while that submodule's
+    ``hook_in`` has hooks.
+
+    Args:
+        module: the foreign module.
+        points: axis names by hook point.
+        output_axes: axis names of the output.
+        name: what to call it; the class by default.
+        notes: what a reader must know of how the module was unwrapped.
 
     Attributes:
-        module: as it was given, neither copied nor changed.
+        module: the module itself, neither copied nor changed.
         output_axes: axis names of what `forward` returns.
     """
 
@@ -67,8 +82,9 @@ class Guest(HookedModel):
         self.mod_dict = dict(self.hook_dict)
 
     @classmethod
+    @override
     def from_weights(cls, config: Config, weights: Mapping[str, Tensor], dtype: torch.dtype | None = None) -> Self:
-        """Refused: only the module itself knows how it is built."""
+        """Raises an InterpError: only the module itself knows how it is built."""
         raise InterpError(
             f"a wrapped {getattr(config, 'module', 'module')} cannot be built from its config: build the module, "
             "load its weights into it, and wrap it again"
@@ -76,26 +92,29 @@ class Guest(HookedModel):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a reader must know: how the module was unwrapped, and which of its parts act as in training now."""
+        """What a reader must know: how the module was unwrapped, and which of its parts are in training mode."""
         kinds = (nn.modules.dropout._DropoutNd, nn.modules.batchnorm._NormBase)
         active = sorted({type(m).__name__ for m in self.module.modules() if m.training and isinstance(m, kinds)})
-        note = f"in training mode: {', '.join(active)} act on the activations; call eval() to measure"
+        note = f"in training mode: {', '.join(active)} change the activations; call eval() before measuring"
         return self._notes + ((note,) if active else ())
 
     @property
+    @override
     def device(self) -> torch.device:
-        """Where the weights are (buffers, if it has no weights); the CPU for a module without either."""
+        """The device of the weights, or of the buffers if there are none; the CPU for a module without either."""
         return next((t.device for t in self._tensors()), torch.device("cpu"))
 
     @property
+    @override
     def dtype(self) -> torch.dtype:
-        """Of the first floating weight or buffer; float32 for a module without any."""
+        """The dtype of the first floating-point weight or buffer; float32 for a module without any."""
         return next((t.dtype for t in self._tensors() if t.is_floating_point()), torch.float32)
 
     def _tensors(self) -> Iterator[Tensor]:
         yield from self.module.parameters()
         yield from self.module.buffers()
 
+    @override
     def cast(self, dtype: torch.dtype | None = None, device: torch.device | str | None = None) -> Self:
         dtype, device = dtype or self.dtype, torch.device(device or self.device)
         if device.type == self.device.type and device.index is None:
@@ -108,8 +127,9 @@ class Guest(HookedModel):
         points = {name: self.axes_of(name) for name in self.hook_dict}
         return type(self)(module, points, self.output_axes, name=self.config.module, notes=self._notes)
 
+    @override
     def forward(self, inputs: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        """The module's output; of several, its ``logits``, or else the first tensor in it."""
+        """The module's output; if it has several tensors, its ``logits``, or else the first."""
         with self._watching():
             return main_output(self._run(inputs, *args, **kwargs))[1]
 
@@ -136,14 +156,18 @@ class Guest(HookedModel):
         return tensor if point is None or not hooks_on(point) else point(tensor).clone()
 
     def foreign_hooks(self) -> list[str]:
-        """Names of submodules on which somebody has left hooks (the module itself is ``module``).
+        """Names of submodules that have hooks of somebody else's.
 
-        Those that are part of what the module computes don't count: torch's norms of weights and pruning
-        (``torch.nn.utils``), and those of TransformerLens's bridges.
+        Hooks that are part of the module's computation don't count: those of torch's weight norm and pruning
+        (``torch.nn.utils``) and of TransformerLens's bridges.
+
+        Returns:
+            names of submodules; the module itself is ``module``.
         """
         named = self.module.named_modules()
         return [name or "module" for name, m in named if any(map(_is_foreign, hooks_on(m)))]
 
+    @override
     def watched_sites(self) -> list[str]:
         return super().watched_sites() + self.foreign_hooks()
 

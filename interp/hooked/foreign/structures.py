@@ -13,10 +13,16 @@ from interp.errors import InterpError
 
 
 def mapped(value: Any, change: Callable[[str, Tensor], Tensor], path: str = "") -> Any:
-    """The same structure with every tensor replaced by ``change(path, tensor)``.
+    """Replace every tensor in a nested structure.
 
-    Paths are indices, keys and field names behind dots: ``.1.0``, ``.logits``; of a plain tensor the empty text. Where
-    nothing is replaced the value itself comes back, otherwise a new container of the same type.
+    Args:
+        value: a tensor, or any nesting of tuples, lists, mappings, named tuples and dataclasses.
+        change: called with a tensor's path and the tensor; returns what replaces it. A path is indices, keys and field
+            names after dots, such as ``.1.0`` or ``.logits``; the path of a plain tensor is empty.
+        path: where ``value`` itself is.
+
+    Returns:
+        the value itself if nothing was replaced, otherwise a new container of the same type.
 
     >>> import torch
     >>> mapped((torch.ones(2), [None, torch.ones(1)]), lambda path, t: 2 * t if path == ".1.1" else t)
@@ -30,7 +36,13 @@ def mapped(value: Any, change: Callable[[str, Tensor], Tensor], path: str = "") 
 
 
 def tensors(value: Any) -> dict[str, Tensor]:
-    """Every tensor of a structure by its path, in order.
+    """Every tensor in a nested structure by its path.
+
+    Args:
+        value: as in `mapped`.
+
+    Returns:
+        tensors by path, in order.
 
     >>> import torch
     >>> list(tensors({"logits": torch.ones(1), "states": (torch.ones(1), None)}))
@@ -42,14 +54,20 @@ def tensors(value: Any) -> dict[str, Tensor]:
 
 
 def main_output(value: Any) -> tuple[str, Tensor]:
-    """The tensor that stands for a module's output, with its path: ``logits`` where there are any, else the first.
+    """The tensor that counts as a module's output: its ``logits``, or else the first tensor.
+
+    Args:
+        value: what the module returned.
+
+    Returns:
+        the tensor's path and the tensor.
 
     Raises:
         InterpError: there is no tensor in it.
     """
     found = tensors(value)
     if not found:
-        raise InterpError(f"the module returns {type(value).__name__} without any tensor in it")
+        raise InterpError(f"the module returns {type(value).__name__} that contains no tensor")
     path = ".logits" if ".logits" in found else next(iter(found))
     return path, found[path]
 

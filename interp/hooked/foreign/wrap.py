@@ -1,4 +1,4 @@
-"""`wrap`: hook points around any module."""
+"""`wrap`: hook points for any module."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from interp.errors import InterpError, UnknownSite
 from interp.hooked.base import HookedModel
@@ -26,27 +27,31 @@ def wrap(
     axes: Mapping[str, Sequence[str]] | None = None,
     name: str | None = None,
 ) -> HookedModel:
-    """A hooked model around any module, whose weights and mode stay its own.
+    """Give any module hook points; its weights and mode stay its own.
 
-    Each submodule that runs has ``<its name>.hook_in``, the first tensor that it is given, and ``<its name>.hook_out``;
-    the module itself has ``hook_in`` and ``hook_out``. Where a submodule returns several tensors each has a point of its
-    own, named by index, key or field: ``lstm.hook_out.0``, ``lstm.hook_out.1.0``, ``hook_out.logits``. Whole numbers
-    pass without a point. A submodule that is called twice fires twice.
+    Each submodule that runs has ``<its name>.hook_in``, its first input tensor, and ``<its name>.hook_out``; the module
+    itself has ``hook_in`` and ``hook_out``. If a submodule returns several tensors, each has its own hook point, named by
+    index, key or field: ``lstm.hook_out.0``, ``lstm.hook_out.1.0``, ``hook_out.logits``. Integer tensors have none. A
+    submodule that is called twice fires twice.
 
     Args:
-        module: compiled ones and those in DataParallel are unwrapped, with a warning. A hooked model comes back as it
-            is. TransformerLens's bridges need no example (`WrappedBridge`).
-        example: inputs ``[batch, ...]`` of at least two examples, run once with all and once without the last, in
-            evaluation mode, to learn which points there are and which of their axes is the batch.
-        axes: names of the axes at points, by name or glob, where those found are not what is meant. Images are
-            ``batch, unit, row, column``, vectors ``batch, unit`` and sequences ``batch, pos, unit``; axes of which nothing
-            is known are ``axis1``, ... and points that do not depend on the inputs have no ``batch``.
+        module: any module. Compiled modules and those in DataParallel are unwrapped, with a warning. A hooked model is
+            returned as it is. TransformerLens's bridges need no example (`WrappedBridge`).
+        example: at least two inputs ``[batch, ...]``, run once all together and once without the last, in evaluation
+            mode, to find the hook points and which of their axes is the batch.
+        axes: axis names by hook point (or glob), if the names found are not right. Found names are
+            ``batch, unit, row, column`` for images, ``batch, unit`` for vectors and ``batch, pos, unit`` for sequences;
+            axes that cannot be recognised are ``axis1``, ... and a hook point that does not depend on the inputs has no
+            ``batch``.
         name: what to call it; the class by default.
 
+    Returns:
+        a hooked model around the module.
+
     Raises:
-        InterpError: no example, an example on which the module cannot run, axis names that do not fit a point, or a
-            module that hooks cannot reach (TorchScript, or compiled parts).
-        UnknownSite: a glob of ``axes`` that matches no point.
+        InterpError: not a module, no example, an example on which the module cannot run, axis names that do not fit a
+            hook point, or a module that hooks cannot reach (TorchScript, or compiled parts).
+        UnknownSite: a glob of ``axes`` that matches no hook point.
 
     >>> import torch
     >>> from interp import capture
@@ -57,6 +62,8 @@ def wrap(
     >>> capture(model, torch.ones(4, 1, 3, 3), "1.hook_out")["1.hook_out"].shape
     torch.Size([4, 3, 2, 2])
     """
+    if not isinstance(module, nn.Module):
+        raise InterpError(_not_a_module(module))
     module, notes = _unwrapped(module)
     if isinstance(module, HookedModel):
         return module
@@ -68,11 +75,20 @@ def wrap(
     if example is None:
         raise InterpError(
             f"wrap needs example inputs for a {type(module).__name__}: wrap(module, example), with a tensor [batch, ...] of "
-            "two inputs or more, from which it learns what runs and which axis is the batch"
+            "two inputs or more, to find its hook points and which axis is the batch"
         )
     points, output_axes = learn_points(module, _placed(example, module))
     model = Wrapped(module, points, output_axes, name=name, notes=notes)
     return model.renamed(axes) if axes else model
+
+
+def _not_a_module(given: Any) -> str:
+    held = getattr(given, "model", None)
+    if isinstance(held, HookedModel):
+        return f"wrap takes an nn.Module, got {type(given).__name__}; its .model has hook points already"
+    if isinstance(given, type):
+        return f"wrap takes an nn.Module, got the class {given.__name__}; make an instance of it"
+    return f"wrap takes an nn.Module, got {type(given).__name__}; interp.load(path) reads a model from a checkpoint"
 
 
 def _placed(example: Tensor, module: nn.Module) -> Tensor:
@@ -85,7 +101,7 @@ def _unwrapped(module: nn.Module) -> tuple[nn.Module, tuple[str, ...]]:
     while (inner := _inside(module)) is not None:
         notes = (
             *notes,
-            f"{type(module).__name__} was taken off: what is measured is the {type(inner).__name__} within",
+            f"unwrapped from {type(module).__name__}: the {type(inner).__name__} inside is measured",
         )
         module = inner
     for note in notes:
@@ -97,27 +113,37 @@ def _inside(module: nn.Module) -> nn.Module | None:
     if isinstance(module, (nn.DataParallel, nn.parallel.DistributedDataParallel)):
         return module.module
     if isinstance(module, torch.jit.ScriptModule):
-        return None  # whose modules are no dict
+        return None  # its modules are not in a dict
     return module._modules.get("_orig_mod")  # torch.compile's
 
 
 def _refuse_unreachable(module: nn.Module) -> None:
     if isinstance(module, torch.jit.ScriptModule):
         raise InterpError(
-            f"{type(module).__name__} is TorchScript: hooks do not reach inside; wrap the module from which it was made"
+            f"{type(module).__name__} is TorchScript, which hooks do not reach; wrap the module that it was made from"
         )
     compiled = [name for name, m in module.named_modules() if "_orig_mod" in m._modules]
     if compiled:
         raise InterpError(
-            f"{', '.join(compiled)} is compiled: hooks do not reach inside; wrap the module before compiling"
+            f"{', '.join(compiled)} is compiled, and hooks do not reach inside; wrap the module before compiling it"
         )
 
 
 class Wrapped(Guest):
-    """Any module, with a hook point at what enters and what leaves each submodule. Made by `wrap`."""
+    """Any module, with hook points at the input and output of each submodule. Made by `wrap`."""
 
     def renamed(self, axes: Mapping[str, Sequence[str]]) -> Wrapped:
-        """The same with other axis names, by glob; where several globs match, the last counts."""
+        """The same model with other axis names.
+
+        Args:
+            axes: axis names by hook point or glob; if several match, the last one counts.
+
+        Returns:
+            a new model around the same module.
+
+        Raises:
+            InterpError: a number of names that does not fit a hook point.
+        """
         points = {name: self.axes_of(name) for name in self.hook_dict}
         for pattern, names in axes.items():
             for site in resolve_sites(self, pattern):
@@ -128,10 +154,11 @@ class Wrapped(Guest):
         out = [points[n] for n in ("hook_out", "hook_out.logits") if n in points]
         return Wrapped(self.module, points, (out or [self.output_axes])[0], name=self.config.module, notes=self._notes)
 
+    @override
     def _installers(self, watched: set[str]) -> Iterator[Callable[[], Any]]:
         if not watched:
             return
-        # a point's module is its name up to the last hook_in or hook_out
+        # the name of a hook point's submodule ends before the last hook_in or hook_out
         entered = {n.rpartition("hook_in")[0] for n in watched if n.endswith("hook_in")}
         left = {n.rpartition("hook_out")[0] for n in watched if "hook_out" in n}
         for name, module in self.module.named_modules():
@@ -155,8 +182,9 @@ class Wrapped(Guest):
     def _leave(self, prefix: str, _module: nn.Module, _args: Any, output: Any) -> Any:
         return mapped(output, lambda path, tensor: self._fire(f"{prefix}hook_out{path}", tensor))
 
+    @override
     def resume(self, site: str, activation: Tensor) -> Tensor:
-        """Run on from ``<child>.hook_out``, in a Sequential and in Sequentials within it."""
+        """Run on from ``<child>.hook_out``, in a Sequential and in Sequentials inside it."""
         steps = list(_steps(self.module, "")) if _sequential(self.module) else []
         names = {f"{prefix}hook_out" for prefix, _, kind in steps if kind != "start"} & set(self.hook_dict)
         uses = [module for prefix, module, kind in steps if kind != "start" and f"{prefix}hook_out" == site]
@@ -164,8 +192,8 @@ class Wrapped(Guest):
             if not steps:
                 return super().resume(site, activation)
             raise UnknownSite(
-                f"cannot resume at {site!r}; of {self.config.module}, a Sequential, every child that runs once and returns a "
-                f"tensor can be resumed: {', '.join(sorted(names))}"
+                f"cannot resume at {site!r}; {self.config.module} is a Sequential and resumes after every child that runs "
+                f"once and returns a tensor: {', '.join(sorted(names))}"
             )
         begin = next(i for i, (p, _, kind) in enumerate(steps) if kind != "start" and f"{p}hook_out" == site)
         x: Any = activation
@@ -185,7 +213,7 @@ def _sequential(module: nn.Module) -> bool:
 
 
 def _steps(module: nn.Module, prefix: str) -> Iterator[tuple[str, nn.Module, str]]:
-    """The children of a Sequential and of those within it, in the order in which they run; what starts and ends between."""
+    """The children of a Sequential and of Sequentials inside it, in the order in which they run, with start and end marks."""
     for name, child in module._modules.items():
         assert child is not None
         within = f"{prefix}{name}."

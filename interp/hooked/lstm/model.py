@@ -1,14 +1,20 @@
-"""An LSTM that reads a sequence and answers at its end, hooked at every gate and state of every step."""
+"""An LSTM that reads a sequence and answers at its end, with hook points at every gate and state of every step."""
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor, nn
+from typing_extensions import override
 
 from interp.errors import InterpError, UnknownSite
-from interp.hooked.base import HookedModel, HookPoint
+from interp.hooked.base import HookedModel
 from interp.hooked.dropout import dropout
+from interp.hooked.hook_point import HookPoint
 from interp.hooked.initial import TorchDraws
-from interp.hooked.lstm.parts import Embed, Layer, LSTMConfig, Unembed
+from interp.hooked.inputs import require_tokens, require_vocabulary
+from interp.hooked.lstm.config import LSTMConfig
+from interp.hooked.lstm.parts import Embed, Layer, Unembed
 
 
 class HookedLSTM(HookedModel):
@@ -16,16 +22,19 @@ class HookedLSTM(HookedModel):
 
     Hook points: ``hook_embed [batch, pos, unit]``; for every layer and step ``layers.0.hook_h.17`` (hidden state),
     ``hook_c`` (cell state), ``hook_i``, ``hook_f``, ``hook_g`` and ``hook_o`` (gates), each ``[batch, unit]``;
-    ``hook_final [batch, unit]``, what the unembedding reads; ``hook_logits [batch, unit]``. A change at a step flows on
-    from there. A sequence shorter than ``n_ctx`` passes the points of the first steps alone. Layers run one after the
-    other, each over all steps, so points fire in that order.
+    ``hook_final [batch, unit]``, the unembedding's input; ``hook_logits [batch, unit]``. A change at a step affects all
+    later steps. A sequence shorter than ``n_ctx`` passes only the hook points of the first steps. Layers run one after
+    the other, each over all steps, and hook points fire in that order.
 
     ``forward(tokens, noise)``: ``noise`` is the key of this pass's dropout (`dropout.uniform`); without it, and in
     `resume`, nothing drops out.
 
+    Args:
+        config: the model's shape.
+
     Attributes:
-        fused: let layers that nobody watches run in torch's kernel; results agree to rounding. cuDNN's has no second
-            derivative, so set it to False to take one on a GPU.
+        fused: let layers without hooks run in torch's kernel; results agree to rounding. cuDNN's kernel has no second
+            derivative, so set this to False to take one on a GPU.
     """
 
     config_class = LSTMConfig
@@ -41,8 +50,20 @@ class HookedLSTM(HookedModel):
         self.hook_logits = HookPoint("batch", "unit")
         self.setup()
 
+    @override
+    def check_inputs(self, inputs: Any) -> None:
+        require_tokens(inputs, "[batch, pos]")
+
+    @override
+    def check_values(self, inputs: Any) -> None:
+        self.check_inputs(inputs)
+        require_vocabulary(inputs, self.config.d_vocab)
+
+    @override
     def forward(self, tokens: Tensor, noise: Tensor | None = None) -> Tensor:
-        # behind the dropout, as in the other models: a hook point passes what the next part reads
+        """Logits ``[batch, d_out]`` of ``tokens [batch, pos]``; ``noise`` is the key of a pass with dropout."""
+        self.check_inputs(tokens)
+        # as in the other models, hook points come after the dropout: they pass what the next part reads
         return self._after_embed(self.hook_embed(self._drop(self.embed(tokens), noise, 0)), noise)
 
     def _after_embed(self, x: Tensor, noise: Tensor | None = None) -> Tensor:
@@ -60,6 +81,7 @@ class HookedLSTM(HookedModel):
     def _drop(self, x: Tensor, noise: Tensor | None, salt: int) -> Tensor:
         return dropout(x, self.config.dropout, noise, salt)
 
+    @override
     def resume(self, site: str, activation: Tensor) -> Tensor:
         """Run on from ``hook_embed`` or ``hook_final``."""
         if site == "hook_embed":
@@ -68,26 +90,31 @@ class HookedLSTM(HookedModel):
             return self._after_final(activation)
         raise UnknownSite(f"cannot resume an LSTM at {site!r}; it resumes at hook_embed and hook_final")
 
+    @override
     def writes(self, site: str) -> tuple[str, Tensor | None]:
         """``hook_embed`` and ``hook_final`` write into themselves."""
         if site in ("hook_embed", "hook_final"):
             return site, None
         raise UnknownSite(
-            f"a change at {site!r} does not arrive linearly at any site that the model can be resumed at; use "
+            f"a change at {site!r} does not arrive linearly at a site where an LSTM can resume; use "
             "hook_embed or hook_final"
         )
 
+    @override
     def reads(self, parameter: str) -> str | None:
-        """The unembedding acts on ``hook_final``."""
+        """The unembedding reads ``hook_final``."""
         return "hook_final" if parameter.startswith("unembed.") else None
 
+    @override
     def linear_rest(self, site: str) -> Tensor | None:
         """``W_U [hidden, d_out]`` after ``hook_final``."""
         return self.W_U if site == "hook_final" else None
 
+    @override
     def init_std(self, name: str, parameter: Tensor) -> float | None:
         return parameter.shape[-1] ** -0.5 if name.endswith("W_E") else super().init_std(name, parameter)
 
+    @override
     def init_like_torch(self, draws: TorchDraws) -> None:
         """An ``nn.Embedding``, an ``nn.LSTM`` and an ``nn.Linear``, in this order."""
         draws.embedding(self.W_E)
@@ -98,8 +125,10 @@ class HookedLSTM(HookedModel):
 
     @property
     def W_E(self) -> Tensor:
+        """Token embeddings ``[d_vocab, d_embed]``."""
         return self.embed.W_E
 
     @property
     def W_U(self) -> Tensor:
+        """The unembedding ``[hidden, d_out]``."""
         return self.unembed.W_U

@@ -1,62 +1,47 @@
-"""The parts of an LSTM: its config, embedding, layers and unembedding."""
+"""The parts of an LSTM: embedding, layers and unembedding."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import islice
-from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch._C._functorch import peek_interpreter_stack  # torch has no public way to ask; here since 2.0
+from typing_extensions import override
 
-from interp.errors import InterpError
-from interp.hooked.base import Config, HookPoint
-from interp.hooked.dropout import check_rate
+from interp.hooked.hook_point import HookPoint
+from interp.hooked.inputs import inside_transform, require_vocabulary
+from interp.hooked.lstm.config import LSTMConfig
 
 STEP_POINTS = ("hook_i", "hook_f", "hook_g", "hook_o", "hook_c", "hook_h")  # in the order in which they are passed
 
 
-@dataclass(frozen=True)
-class LSTMConfig(Config):
-    """Shape of a `HookedLSTM`; ``n_ctx`` is the length of the longest sequence.
-
-    ``dropout`` acts on the embedding, on what a layer hands to the next, and before the unembedding; never on the state
-    that a layer hands to its own next step.
-    """
-
-    kind: ClassVar[str] = "lstm"
-
-    d_vocab: int
-    d_embed: int
-    d_hidden: int
-    n_layers: int
-    d_out: int
-    n_ctx: int
-    dropout: float = 0.0
-
-    def __post_init__(self) -> None:
-        for name in ("d_vocab", "d_embed", "d_hidden", "n_layers", "d_out", "n_ctx"):
-            if getattr(self, name) < 1:
-                raise InterpError(f"LSTMConfig.{name} must be at least 1, got {getattr(self, name)}")
-        check_rate(self.dropout)
-
-
 class Embed(nn.Module):
+    """Token embeddings ``W_E [d_vocab, d_embed]``."""
+
     def __init__(self, config: LSTMConfig):
         super().__init__()
         self.W_E = nn.Parameter(torch.zeros(config.d_vocab, config.d_embed))
 
+    @override
     def forward(self, tokens: Tensor) -> Tensor:
-        return self.W_E[tokens]
+        """``[batch, pos, d_embed]``."""
+        try:
+            return self.W_E[tokens]
+        except IndexError:
+            require_vocabulary(tokens, len(self.W_E))  # names the token
+            raise
 
 
 class Layer(nn.Module):
-    """One layer over all steps, with torch.nn.LSTM's equations and its order of gates: i, f, g, o.
+    """One layer over all steps, with the equations of ``torch.nn.LSTM`` and its order of gates: i, f, g, o.
 
-    ``W_ih [d_in, 4 * hidden]``, ``W_hh [hidden, 4 * hidden]``, ``b_ih`` and ``b_hh [4 * hidden]``. The gates' hook
-    points pass their values, behind the sigmoid or tanh.
+    Weights are ``W_ih [d_in, 4 * hidden]``, ``W_hh [hidden, 4 * hidden]``, ``b_ih`` and ``b_hh [4 * hidden]``. The gates'
+    hook points come after the sigmoid or tanh.
+
+    Args:
+        d_in: width of the input.
+        config: the model's.
     """
 
     def __init__(self, d_in: int, config: LSTMConfig):
@@ -69,14 +54,11 @@ class Layer(nn.Module):
         for name in STEP_POINTS:
             setattr(self, name, nn.ModuleList(HookPoint("batch", "unit") for _ in range(config.n_ctx)))
 
+    @override
     def forward(self, x: Tensor, fused: bool) -> Tensor:
-        """``x [batch, pos, d_in]`` to the hidden states ``[batch, pos, hidden]``.
-
-        ``fused`` allows torch's kernel, which is used where no hook point is watched and no `torch.func` transform is
-        at work: it has no rule for ``vmap``.
-        """
-        transformed = peek_interpreter_stack() is not None
-        if fused and not transformed and not any(point.watched for point in self._points(x.shape[1])):
+        """The hidden states ``[batch, pos, hidden]`` of ``x [batch, pos, d_in]``; ``fused`` allows torch's kernel."""
+        # the kernel passes no hook points and has no rule for vmap
+        if fused and not inside_transform() and not any(point.watched for point in self._points(x.shape[1])):
             return self._fused(x)
         return self._step_by_step(x)
 
@@ -99,7 +81,7 @@ class Layer(nn.Module):
         return torch.stack(states, dim=1)
 
     def _fused(self, x: Tensor) -> Tensor:
-        # cuDNN wants torch's [out, in] weights in one piece of memory, and warns and copies where they are not
+        # cuDNN wants torch's [out, in] weights in one piece of memory; otherwise it warns and copies them
         pieces = (self.W_ih.T, self.W_hh.T, self.b_ih, self.b_hh)
         packed = torch.cat([p.reshape(-1) for p in pieces]).split([p.numel() for p in pieces])
         weights = [flat.view(p.shape) for flat, p in zip(packed, pieces, strict=True)]
@@ -108,10 +90,14 @@ class Layer(nn.Module):
 
 
 class Unembed(nn.Module):
+    """``W_U [hidden, d_out]`` and a bias."""
+
     def __init__(self, config: LSTMConfig):
         super().__init__()
         self.W_U = nn.Parameter(torch.zeros(config.d_hidden, config.d_out))
         self.b_U = nn.Parameter(torch.zeros(config.d_out))
 
+    @override
     def forward(self, x: Tensor) -> Tensor:
+        """Logits ``[batch, d_out]``."""
         return x @ self.W_U + self.b_U

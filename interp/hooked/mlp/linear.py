@@ -1,4 +1,4 @@
-"""A linear map for one network, or for a stack of them in one batched product."""
+"""A linear map for one network, or for a stack of networks in one batched product."""
 
 from __future__ import annotations
 
@@ -12,9 +12,12 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """``x @ weight + bias``.
 
     Args:
-        x: ``[..., in]``; for a stack ``[member, batch, in]``, or ``[batch, in]`` where all members see the same.
+        x: ``[..., in]``; for a stack ``[member, batch, in]``, or ``[batch, in]`` shared by all members.
         weight: ``[in, out]``; for a stack ``[member, in, out]``.
-        bias: ``[out]``; for a stack ``[member, out]``.
+        bias: ``[out]``; for a stack ``[member, out]``; None for none.
+
+    Returns:
+        ``[..., out]``; for a stack ``[member, batch, out]``.
     """
     if weight.ndim == 2:
         return x @ weight if bias is None else x @ weight + bias
@@ -22,7 +25,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 
 
 class _Stacked(torch.autograd.Function):
-    """The product of a stack: the bias rides along in the product, and an output of width 1 is no product at all."""
+    """The product of a stack, with the bias added by the same kernel; an output of width 1 is computed as a sum."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import itertools
 import math
+from typing import Any
 
 from torch import Tensor, nn
+from typing_extensions import override
 
-from interp.errors import UnknownSite
-from interp.hooked.base import HookedModel, HookPoint
+from interp.errors import InterpError, UnknownSite
+from interp.hooked.base import HookedModel
+from interp.hooked.hook_point import HookPoint
 from interp.hooked.initial import TorchDraws
-from interp.hooked.mlp.parts import Embed, Layer, MLPConfig, Unembed, combine
+from interp.hooked.inputs import require_tokens, require_vectors, require_vocabulary
+from interp.hooked.mlp.config import MLPConfig
+from interp.hooked.mlp.parts import Embed, Layer, Unembed, combine
 
 
 class HookedMLP(HookedModel):
@@ -22,7 +27,11 @@ class HookedMLP(HookedModel):
     ``forward(inputs, noise)``: ``noise`` is the key of this pass's dropout (`dropout.uniform`); without it, and in
     `resume`, nothing drops out.
 
-    All parameters may be stacked, ``[member, ...]``, and inputs too, or all members see the same: then so are the outputs.
+    All parameters may be stacked, ``[member, ...]``; inputs are then stacked too, or shared by all members, and outputs
+    are stacked.
+
+    Args:
+        config: the model's shape.
     """
 
     config_class = MLPConfig
@@ -41,7 +50,28 @@ class HookedMLP(HookedModel):
         self.hook_logits = HookPoint("batch", "unit")
         self.setup()
 
+    @override
+    def check_inputs(self, inputs: Any) -> None:
+        if self.config.d_in is not None:
+            require_vectors(inputs, self.config.d_in)
+            return
+        require_tokens(inputs, "[batch, operand]", stacked=True)
+        if inputs.shape[-1] != self.config.n_operands:
+            raise InterpError(
+                f"inputs must be a LongTensor [batch, {self.config.n_operands}], a token for each operand, "
+                f"got {list(inputs.shape)}"
+            )
+
+    @override
+    def check_values(self, inputs: Any) -> None:
+        self.check_inputs(inputs)
+        if self.config.d_vocab is not None:
+            require_vocabulary(inputs, self.config.d_vocab)
+
+    @override
     def forward(self, inputs: Tensor, noise: Tensor | None = None) -> Tensor:
+        """Outputs ``[batch, d_out]``; ``noise`` is the key of a pass with dropout."""
+        self.check_inputs(inputs)
         if self.config.d_vocab is None:
             return self._after_input(self.hook_input(inputs), noise=noise)
         return self._after_embed(self.hook_embed(self.embed(inputs)), noise)
@@ -55,10 +85,12 @@ class HookedMLP(HookedModel):
         return self.hook_logits(self.unembed(x))
 
     def layer(self, index: int) -> Layer:
+        """The hidden layer with this index."""
         layer = self.layers[index]
         assert isinstance(layer, Layer)
         return layer
 
+    @override
     def resume(self, site: str, activation: Tensor) -> Tensor:
         """Run on from ``hook_embed``, ``hook_input``, ``layers.i.hook_pre`` or ``layers.i.hook_post``."""
         if site == "hook_embed" and self.config.d_vocab is not None:
@@ -77,6 +109,7 @@ class HookedMLP(HookedModel):
             f"layers.0..{len(self.layers) - 1}.hook_pre and hook_post"
         )
 
+    @override
     def writes(self, site: str) -> tuple[str, Tensor | None]:
         """Hidden units write into the next layer's ``hook_pre``; the last layer and the inputs into themselves."""
         if site in self.hook_dict and site != "hook_logits":
@@ -84,10 +117,13 @@ class HookedMLP(HookedModel):
             if layer is not None and layer < len(self.layers):
                 return f"layers.{layer}.hook_pre", self.layer(layer).W
             return site, None
-        raise UnknownSite(f"a change at {site!r} does not arrive at any site that the model can be resumed at")
+        raise UnknownSite(
+            f"a change at {site!r} does not arrive at a site where an MLP can resume; use hook_input or hook_post"
+        )
 
+    @override
     def reads(self, parameter: str) -> str | None:
-        """A layer's parameters act on ``hook_post`` of the layer before (the first on ``hook_input``); embeddings on tokens."""
+        """A layer reads ``hook_post`` of the layer before, the first layer ``hook_input``; embeddings read tokens."""
         if parameter.startswith("unembed."):
             return f"layers.{len(self.layers) - 1}.hook_post" if len(self.layers) else "hook_input"
         if parameter.startswith("layers."):
@@ -95,16 +131,19 @@ class HookedMLP(HookedModel):
             return f"layers.{layer - 1}.hook_post" if layer else "hook_input"
         return None
 
+    @override
     def linear_rest(self, site: str) -> Tensor | None:
         """``W_U [unit, d_out]`` after the last hidden layer."""
         last = f"layers.{len(self.layers) - 1}.hook_post" if len(self.layers) else "hook_input"
         return self.W_U if site == last else None
 
+    @override
     def init_std(self, name: str, parameter: Tensor) -> float | None:
         if name.endswith("W_E"):
             return 1 / math.sqrt(parameter.shape[-1])
         return 1 / math.sqrt(parameter.shape[0]) if parameter.ndim > 1 else None
 
+    @override
     def init_like_torch(self, draws: TorchDraws) -> None:
         """An ``nn.Embedding`` for each table, then an ``nn.Linear`` for each layer and for the unembedding."""
         if self.config.d_vocab is not None:
@@ -116,8 +155,10 @@ class HookedMLP(HookedModel):
 
     @property
     def W_E(self) -> Tensor:
+        """Token embeddings ``[d_vocab, d_embed]``, or ``[operand, d_vocab, d_embed]`` with one table per operand."""
         return self.embed.W_E
 
     @property
     def W_U(self) -> Tensor:
+        """The unembedding ``[unit, d_out]``."""
         return self.unembed.W_U

@@ -7,12 +7,20 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
-from interp.hooked.base import HookPoint
-from interp.hooked.transformer.config import LayerNorm, TransformerConfig, parameter
+from interp.hooked.hook_point import HookPoint
+from interp.hooked.transformer.config import TransformerConfig
+from interp.hooked.transformer.layer_norm import LayerNorm
 
 
 class Attention(nn.Module):
+    """Multi-head attention: ``W_Q``, ``W_K``, ``W_V [head, d_model, d_head]`` and ``W_O [head, d_head, d_model]``.
+
+    Args:
+        config: the transformer's.
+    """
+
     W_Q: Tensor
     W_K: Tensor
     W_V: Tensor
@@ -30,12 +38,12 @@ class Attention(nn.Module):
         heads, d_model, d_head = config.n_heads, config.d_model, config.d_head
         self.scale, self.causal, self.bias = math.sqrt(d_head), config.causal, config.attn_bias
         for name in ("W_Q", "W_K", "W_V"):
-            setattr(self, name, parameter(heads, d_model, d_head))
-        self.W_O = parameter(heads, d_head, d_model)
+            setattr(self, name, nn.Parameter(torch.zeros(heads, d_model, d_head)))
+        self.W_O = nn.Parameter(torch.zeros(heads, d_head, d_model))
         if self.bias:
             for name in ("b_Q", "b_K", "b_V"):
-                setattr(self, name, parameter(heads, d_head))
-            self.b_O = parameter(d_model)
+                setattr(self, name, nn.Parameter(torch.zeros(heads, d_head)))
+            self.b_O = nn.Parameter(torch.zeros(d_model))
         for name in ("hook_q", "hook_k", "hook_v", "hook_z"):
             setattr(self, name, HookPoint("batch", "pos", "head", "unit"))
         self.hook_attn_scores = HookPoint("batch", "head", "query", "key")
@@ -48,8 +56,9 @@ class Attention(nn.Module):
         out = (x @ flat).unflatten(-1, (weight.shape[0], weight.shape[2]))
         return out + getattr(self, f"b_{which}") if self.bias else out
 
+    @override
     def forward(self, x: Tensor, first_query: int = 0, n_queries: int | None = None) -> Tensor:
-        """``x [batch, pos, d_model]`` to ``[batch, query, d_model]`` for the queries asked for."""
+        """Output ``[batch, query, d_model]`` of ``x [batch, pos, d_model]``, for some queries or all."""
         n_queries = x.shape[-2] if n_queries is None else n_queries
         q = self.hook_q(self._project(x.narrow(-2, first_query, n_queries), "Q"))
         k = self.hook_k(self._project(x, "K"))
@@ -57,12 +66,12 @@ class Attention(nn.Module):
         return self.mix(q, k, v, first_query)
 
     def mix(self, q: Tensor, k: Tensor, v: Tensor, first_query: int) -> Tensor:
-        """What heads write: queries ``[batch, query, head, d_head]`` from position ``first_query`` on, keys and values of all."""
+        """Output ``[batch, query, d_model]`` of queries from ``first_query`` on, keys and values ``[.., pos, head, d_head]``."""
         out = self.read(q, k, v, first_query).flatten(-2) @ self.W_O.flatten(0, 1)
         return out + self.b_O if self.bias else out
 
     def read(self, q: Tensor, k: Tensor, v: Tensor, first_query: int) -> Tensor:
-        """What each head has read, before ``W_O``: ``[batch, query, head, d_head]``."""
+        """Each head's output before ``W_O``: ``[batch, query, head, d_head]``."""
         scores = q.transpose(-3, -2) @ k.transpose(-3, -2).mT / self.scale  # [..., head, query, key]
         if self.causal and first_query + 1 < k.shape[-3]:  # the last query sees everything
             seen = torch.ones(q.shape[-3], k.shape[-3], dtype=torch.bool, device=q.device).tril(first_query)
@@ -71,7 +80,7 @@ class Attention(nn.Module):
         return self.hook_z((pattern @ v.transpose(-3, -2)).transpose(-3, -2))
 
     def projection(self) -> tuple[Tensor, Tensor | None]:
-        """Queries (divided by the scores' scale), keys and values in one product: ``[d_model, 3 head d_head]``, and a bias."""
+        """Weight ``[d_model, 3 head d_head]`` and bias of queries (divided by the scale), keys and values in one product."""
         weights = [self.W_Q / self.scale, self.W_K, self.W_V]
         weight = torch.cat([w.transpose(0, 1).flatten(1) for w in weights], 1)
         if not self.bias:
@@ -79,11 +88,18 @@ class Attention(nn.Module):
         return weight, torch.cat([b.flatten() for b in (self.b_Q / self.scale, self.b_K, self.b_V)])
 
     def follow(self, norm: nn.Module, clean: Tensor) -> Callable[[slice, Tensor, Tensor, Tensor], list[Tensor]]:
-        """Queries, keys and values of streams that differ from ``clean [n, pos, d_model]`` by moves along rows, by algebra.
+        """Queries, keys and values of residual streams that differ from a clean one by low-rank moves.
 
-        The function takes a slice of the n, ``moves [k, n, pos, size]``, ``rows [k, size, d_model]`` and the changed streams
-        ``[k, n, pos, d_model]``, and gives q, k and v ``[k n, pos, head, d_head]``. Projections are linear, but for the
-        LayerNorm's scale: nothing of the size of ``d_model`` times ``d_model`` is computed again.
+        Projections are linear except for the LayerNorm's scale, so no product of size ``d_model`` times ``d_model`` is
+        computed again.
+
+        Args:
+            norm: the LayerNorm (or identity) before the attention.
+            clean: streams ``[n, pos, d_model]``.
+
+        Returns:
+            a function of a slice of the n, ``moves [k, n, pos, size]``, ``rows [k, size, d_model]`` and the changed streams
+            ``[k, n, pos, d_model]`` that gives q, k and v, each ``[k n, pos, head, d_head]``.
         """
         shape, normed = self.W_Q.shape, isinstance(norm, LayerNorm)
         weights = [getattr(self, f"W_{n}").transpose(0, 1).reshape(shape[1], -1) for n in "QKV"]
@@ -94,7 +110,7 @@ class Attention(nn.Module):
         base = clean - clean.mean(-1, keepdim=True) if normed else clean
         projected = [base @ w for w in weights]
 
-        def of(part: slice, moves: Tensor, rows: Tensor, changed: Tensor) -> list[Tensor]:
+        def project(part: slice, moves: Tensor, rows: Tensor, changed: Tensor) -> list[Tensor]:
             scale = norm.scale(changed) if isinstance(norm, LayerNorm) else None
             along = rows - rows.mean(-1, keepdim=True) if normed else rows
             found = []
@@ -105,7 +121,7 @@ class Attention(nn.Module):
                 found.append(x.flatten(0, 1).unflatten(-1, (shape[0], shape[2])))
             return found
 
-        return of
+        return project
 
 
 def moved(start: Tensor, moves: Tensor, rows: Tensor) -> Tensor:

@@ -1,15 +1,13 @@
-"""The shape of a transformer, and its LayerNorm."""
+"""The shape of a transformer."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-import torch
-from torch import Tensor, nn
-
 from interp.errors import InterpError
-from interp.hooked.base import Config, HookPoint, make_activation
+from interp.hooked.activation_functions import make_activation
+from interp.hooked.config import Config
 from interp.hooked.dropout import check_rate
 
 Normalization = Literal["LN", "LNPre"] | None
@@ -19,9 +17,29 @@ Normalization = Literal["LN", "LNPre"] | None
 class TransformerConfig(Config):
     """Shape of a `HookedTransformer`; the names are TransformerLens's.
 
-    ``d_mlp=None`` leaves the MLPs out. ``normalization`` is None, ``"LN"`` or ``"LNPre"`` (centre and scale without
-    weights). ``readout`` computes the last block, and the logits, at that one position alone; keys and values still
-    come from all. ``dropout`` acts on what attention and MLPs write into the residual stream.
+    Args:
+        n_layers: number of blocks.
+        d_model: width of the residual stream.
+        n_heads: attention heads in each block.
+        d_head: width of a head's queries, keys and values.
+        d_vocab: number of input tokens.
+        d_vocab_out: number of logits.
+        n_ctx: positions of the longest input.
+        d_mlp: hidden neurons of each block's MLP; None leaves the MLPs out.
+        act_fn: activation function of the MLPs, a key of `ACTIVATIONS`.
+        normalization: None, ``"LN"``, or ``"LNPre"`` (centre and scale without weights).
+        causal: whether a position attends only to itself and earlier ones.
+        attn_bias: whether attention has biases.
+        mlp_bias: whether the MLPs have biases.
+        unembed_bias: whether the unembedding has a bias.
+        ln_eps: added to a LayerNorm's variance.
+        readout: compute the last block and the logits only at this position; keys and values still come from all. None
+            computes every position.
+        dropout: rate at which entries drop out of what attention and MLPs write into the residual stream.
+
+    Raises:
+        InterpError: a value outside its range.
+        UnknownName: an activation function that is not known.
     """
 
     kind: ClassVar[str] = "transformer"
@@ -54,34 +72,3 @@ class TransformerConfig(Config):
             raise InterpError(f"readout {self.readout} is outside a context of {self.n_ctx}")
         check_rate(self.dropout)
         make_activation(self.act_fn)
-
-
-def parameter(*shape: int) -> nn.Parameter:
-    return nn.Parameter(torch.zeros(shape))
-
-
-class LayerNorm(nn.Module):
-    """Centre and scale over the features, with weights ``w`` and ``b`` unless ``LNPre``."""
-
-    def __init__(self, config: TransformerConfig):
-        super().__init__()
-        self.eps = config.ln_eps
-        self.affine = config.normalization == "LN"
-        if self.affine:
-            self.w, self.b = nn.Parameter(torch.ones(config.d_model)), parameter(config.d_model)
-        self.hook_scale = HookPoint("batch", "pos", "unit")
-        self.hook_normalized = HookPoint("batch", "pos", "unit")
-
-    def scale(self, x: Tensor) -> Tensor:
-        """Standard deviation over the features, with eps ``[..., 1]``."""
-        return (x.var(-1, correction=0, keepdim=True) + self.eps).sqrt()
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = x - x.mean(-1, keepdim=True)
-        scale = self.hook_scale((x.pow(2).mean(-1, keepdim=True) + self.eps).sqrt())
-        x = x / scale
-        return self.hook_normalized(x * self.w + self.b if self.affine else x)
-
-
-def make_norm(config: TransformerConfig) -> nn.Module:
-    return LayerNorm(config) if config.normalization else nn.Identity()

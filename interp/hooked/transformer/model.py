@@ -5,16 +5,22 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from interp.errors import InterpError, UnknownSite
-from interp.hooked.base import HookedModel, HookPoint, NormedRest
+from interp.hooked.base import HookedModel
+from interp.hooked.hook_point import HookPoint
+from interp.hooked.inputs import require_tokens, require_vocabulary
+from interp.hooked.rest import NormedRest
 from interp.hooked.transformer.attention import moved
 from interp.hooked.transformer.components import Block, Embed, PosEmbed, Unembed
-from interp.hooked.transformer.config import LayerNorm, TransformerConfig, make_norm
-from interp.hooked.transformer.fused import Unwatched
+from interp.hooked.transformer.config import TransformerConfig
+from interp.hooked.transformer.fused import UnhookedBlocks
+from interp.hooked.transformer.layer_norm import LayerNorm, make_norm
 
 
 class HookedTransformer(HookedModel):
@@ -24,7 +30,10 @@ class HookedTransformer(HookedModel):
     ``W_E [d_vocab, d_model]``, ``W_Q [layer, head, d_model, d_head]``, ``W_in [layer, d_model, d_mlp]``, ...
 
     ``forward(tokens, noise)``: ``noise`` is the key of this pass's dropout (`dropout.uniform`); without it, and in
-    `resume`, nothing drops out. With a readout the last block has other entries to drop than without.
+    `resume`, nothing drops out. With a readout, other entries of the last block drop out than without.
+
+    Args:
+        config: the model's shape.
     """
 
     config_class = TransformerConfig
@@ -40,7 +49,19 @@ class HookedTransformer(HookedModel):
         self.hook_logits = HookPoint("batch", "pos", "unit")
         self.setup()
 
+    @override
+    def check_inputs(self, inputs: Any) -> None:
+        require_tokens(inputs, "[batch, pos]")
+
+    @override
+    def check_values(self, inputs: Any) -> None:
+        self.check_inputs(inputs)
+        require_vocabulary(inputs, self.config.d_vocab)
+
+    @override
     def forward(self, tokens: Tensor, noise: Tensor | None = None) -> Tensor:
+        """Logits ``[batch, pos, d_vocab_out]`` of ``tokens [batch, pos]``; ``noise`` is the key of a pass with dropout."""
+        self.check_inputs(tokens)
         if tokens.shape[-1] > self.config.n_ctx:
             raise InterpError(f"{tokens.shape[-1]} positions given; the model's context is {self.config.n_ctx}")
         return self._after_embed(self.hook_embed(self.embed(tokens)), noise)
@@ -58,16 +79,25 @@ class HookedTransformer(HookedModel):
         return self.config.readout if layer == self.config.n_layers - 1 else None
 
     def read_at(self, position: int) -> HookedTransformer:
-        """The same weights, computed in the last block at ``position`` alone (shared, not copied)."""
+        """The same model (weights are shared, not copied), whose last block computes only ``position``."""
         with torch.device("meta"):
             reader = HookedTransformer(replace(self.config, readout=position))
         reader.load_state_dict(self.state_dict(keep_vars=True), strict=True, assign=True)
         return reader
 
+    @override
     def resume(self, site: str, activation: Tensor) -> Tensor:
         """Run on from ``hook_embed`` or from ``blocks.i.hook_resid_pre``, ``_mid`` or ``_post``.
 
-        ``activation [batch, pos, d_model]``; behind the last block's attention it may hold fewer positions.
+        Args:
+            site: name of the hook point.
+            activation: ``[batch, pos, d_model]``; after the last block's attention it may hold fewer positions.
+
+        Returns:
+            logits ``[batch, pos, d_vocab_out]``.
+
+        Raises:
+            UnknownSite: another site.
         """
         if site == "hook_embed":
             return self._after_embed(activation)
@@ -86,60 +116,63 @@ class HookedTransformer(HookedModel):
         )
 
     def block(self, layer: int) -> Block:
+        """The block of a layer."""
         block = self.blocks[layer]
         assert isinstance(block, Block)
         return block
 
     def _place(self, site: str) -> tuple[int | None, str]:
-        """Layer and the rest of the name of a site inside a block."""
+        """The layer of a site inside a block (None elsewhere), and the rest of its name."""
         parts = site.split(".", 2)
         if len(parts) == 3 and parts[0] == "blocks" and parts[1].isdigit() and int(parts[1]) < len(self.blocks):
             return int(parts[1]), parts[2]
         return None, site
 
+    @override
     def follow(self, site: str, clean: Tensor) -> Callable[[slice, Tensor, Tensor], Tensor]:
         layer, point = self._place(site)
         index = -1 if layer is None else layer + ("resid_post" in point)
         readable = point in ("hook_resid_pre", "hook_resid_post") and 0 <= index < self.config.n_layers
         first = layer if point == "hook_resid_mid" else index if readable else None
         if first is not None and self._computes_all() and not self._watched_from(first):
-            return self._follow_unwatched(point, first, clean)
+            return self._follow_unhooked(point, first, clean)
         if not readable or self._readout(index) is not None or self._reads_watched(index):
             return super().follow(site, clean)
         block = self.block(index).follow(clean)
 
-        def of(part: slice, moves: Tensor, rows: Tensor) -> Tensor:
-            mid = self.block(index).behind_attn(block(part, moves, rows))
+        def outputs(part: slice, moves: Tensor, rows: Tensor) -> Tensor:
+            mid = self.block(index).after_attn(block(part, moves, rows))
             return self._from_block(mid, index + 1).unflatten(0, moves.shape[:2])
 
-        return of
+        return outputs
 
-    def _follow_unwatched(self, point: str, layer: int, clean: Tensor) -> Callable[[slice, Tensor, Tensor], Tensor]:
-        rest = Unwatched(self, layer, clean.shape[-2])
+    def _follow_unhooked(self, point: str, layer: int, clean: Tensor) -> Callable[[slice, Tensor, Tensor], Tensor]:
+        rest = UnhookedBlocks(self, layer, clean.shape[-2])
         block = None if point == "hook_resid_mid" else self.block(layer).follow(clean)
 
-        def of(part: slice, moves: Tensor, rows: Tensor) -> Tensor:
+        def outputs(part: slice, moves: Tensor, rows: Tensor) -> Tensor:
             mid = moved(clean[part], moves, rows).flatten(0, 1) if block is None else block(part, moves, rows)
-            return rest.behind(layer, mid).unflatten(0, moves.shape[:2])
+            return rest.after_attention(layer, mid).unflatten(0, moves.shape[:2])
 
-        return of
+        return outputs
 
     def _computes_all(self) -> bool:
         return self.config.readout is None and not torch.is_grad_enabled()
 
     def _watched_from(self, layer: int) -> bool:
-        """Whether somebody watches a hook point of a layer or of what comes behind it."""
+        """Whether a hook is installed in this layer or after it."""
         early = ("hook_embed", "hook_pos_embed", *(f"blocks.{i}." for i in range(layer)))
         return any(not name.startswith(early) for name in self.watched_sites())
 
     def _reads_watched(self, index: int) -> bool:
-        """Whether somebody watches what the algebra of `follow` passes by."""
+        """Whether a hook is installed where `follow` skips the hook points."""
         names = ("hook_resid_pre", "ln1.hook_scale", "ln1.hook_normalized")
         points = (self.hook_dict.get(f"blocks.{index}.{name}") for name in names)
         return any(isinstance(p, HookPoint) and p.watched for p in points)
 
+    @override
     def writes(self, site: str) -> tuple[str, Tensor | None]:
-        """Neurons, heads and their outputs write into the residual stream behind them; the stream's sites into themselves."""
+        """Neurons, heads and layer outputs write into the residual stream after them, the stream's sites into themselves."""
         layer, point = self._place(site)
         if layer is None:
             if site == "hook_embed":
@@ -159,22 +192,22 @@ class HookedTransformer(HookedModel):
             if point in ("hook_resid_pre", "hook_resid_mid", "hook_resid_post") and site in self.hook_dict:
                 return site, None
         raise UnknownSite(
-            f"a change at {site!r} does not arrive linearly at any site that the model can be resumed at; use "
+            f"a change at {site!r} does not arrive linearly at a site where a transformer can resume; use "
             "hook_z, hook_attn_out, hook_post, hook_mlp_out or the residual stream"
         )
 
+    @override
     def reads(self, parameter: str) -> str | None:
-        """The last block's MLP acts on ``hook_resid_mid``, the unembedding on ``hook_resid_post``, both at the readout alone.
-
-        What comes before would have to be kept at all positions: it is computed again.
-        """
+        """The last block's MLP reads ``hook_resid_mid``, the unembedding ``hook_resid_post``, both only at the readout."""
+        # earlier sites would have to be stored at all positions, so earlier parameters run the whole model again
         last = f"blocks.{self.config.n_layers - 1}"
         if parameter.startswith(("unembed.", "ln_final.")):
             return f"{last}.hook_resid_post"
         return f"{last}.hook_resid_mid" if parameter.startswith((f"{last}.mlp.", f"{last}.ln2.")) else None
 
+    @override
     def linear_rest(self, site: str) -> Tensor | NormedRest | None:
-        """``W_U [d_model, d_vocab_out]`` after the last block, behind the final LayerNorm where there is one."""
+        """After the last block ``W_U [d_model, d_vocab_out]``, preceded by the final LayerNorm if there is one."""
         if site != f"blocks.{self.config.n_layers - 1}.hook_resid_post":
             return None
         if not isinstance(self.ln_final, LayerNorm):
@@ -182,6 +215,7 @@ class HookedTransformer(HookedModel):
         matrix = self.ln_final.w[:, None] * self.W_U if self.ln_final.affine else self.W_U
         return NormedRest(matrix, self.ln_final.eps)
 
+    @override
     def init_std(self, name: str, parameter: Tensor) -> float | None:
         matrix = name.rsplit(".", 1)[-1]
         if not matrix.startswith("W_"):
@@ -194,14 +228,17 @@ class HookedTransformer(HookedModel):
 
     @property
     def W_E(self) -> Tensor:
+        """Token embeddings ``[d_vocab, d_model]``."""
         return self.embed.W_E
 
     @property
     def W_pos(self) -> Tensor:
+        """Position embeddings ``[n_ctx, d_model]``."""
         return self.pos_embed.W_pos
 
     @property
     def W_U(self) -> Tensor:
+        """The unembedding ``[d_model, d_vocab_out]``."""
         return self.unembed.W_U
 
     def _stack(self, module: str, name: str) -> Tensor:
@@ -209,24 +246,30 @@ class HookedTransformer(HookedModel):
 
     @property
     def W_Q(self) -> Tensor:
+        """Query weights ``[layer, head, d_model, d_head]``."""
         return self._stack("attn", "W_Q")
 
     @property
     def W_K(self) -> Tensor:
+        """Key weights ``[layer, head, d_model, d_head]``."""
         return self._stack("attn", "W_K")
 
     @property
     def W_V(self) -> Tensor:
+        """Value weights ``[layer, head, d_model, d_head]``."""
         return self._stack("attn", "W_V")
 
     @property
     def W_O(self) -> Tensor:
+        """Output weights of the heads ``[layer, head, d_head, d_model]``."""
         return self._stack("attn", "W_O")
 
     @property
     def W_in(self) -> Tensor:
+        """Input weights of the MLPs ``[layer, d_model, d_mlp]``."""
         return self._stack("mlp", "W_in")
 
     @property
     def W_out(self) -> Tensor:
+        """Output weights of the MLPs ``[layer, d_mlp, d_model]``."""
         return self._stack("mlp", "W_out")

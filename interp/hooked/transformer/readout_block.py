@@ -1,4 +1,4 @@
-"""A block of a causal transformer from one position on, with all that lies before it as in another run."""
+"""A causal transformer's block from one position on, with everything before that position as in another run."""
 
 from __future__ import annotations
 
@@ -14,14 +14,16 @@ from interp.hooked.transformer.components import Block
 
 @dataclass(frozen=True)
 class LaterBlock:
-    """A block, and what it held in the other run.
+    """A block, and its activations in the other run.
 
     Attributes:
-        weight: of queries, keys and values at once ``[d_model, 3 head d_head]``, ``bias [3 head d_head]``; the scores'
-            scale is in the queries.
-        held: queries, keys and values ``[3, batch, head, pos, d_head]``; ``keys`` of the runs that depart.
-        stream: what the block read ``[batch, pos, d_model]``.
-        ahead: added to scores: minus infinity where a key stands behind its query ``[pos, pos]``, else 0.
+        block: with its weights.
+        weight: of queries, keys and values together ``[d_model, 3 head d_head]``; queries include the scores' scale.
+        bias: the same ``[3 head d_head]``; None without biases.
+        held: queries, keys and values of the other run ``[3, batch, head, pos, d_head]``.
+        keys: keys and values of the departing runs.
+        stream: the block's input in the other run ``[batch, pos, d_model]``.
+        ahead: added to scores ``[pos, pos]``: minus infinity where the key comes after the query, else 0.
     """
 
     block: Block
@@ -34,6 +36,7 @@ class LaterBlock:
 
     @classmethod
     def of(cls, block: Block, index: int, run: Mapping[str, Tensor]) -> LaterBlock:
+        """The block of layer ``index``, with the other run's activations by hook point."""
         attn = block.attention
         weight, bias = attn.projection()
         held = torch.stack([run[f"blocks.{index}.attn.hook_{n}"].transpose(1, 2) for n in "qkv"])
@@ -42,24 +45,28 @@ class LaterBlock:
         return cls(block, weight, bias, held, _Keys(held[1:]), run[f"blocks.{index}.hook_resid_pre"], ahead)
 
     def step(self, below: Tensor | None, new: Tensor | None, position: int) -> Tensor | None:
-        """What the block writes ``[k, batch, n, d_model]`` at ``position`` and the n - 1 behind it; None without runs."""
+        """The block's output ``[k, batch, n, d_model]`` at ``position`` and the n - 1 after it; None without runs."""
         mid = self.mid(below, new, position)
-        return None if mid is None else behind_mlp(self.block, mid)
+        return None if mid is None else add_mlp(self.block, mid)
 
     def mid(self, below: Tensor | None, new: Tensor | None, position: int) -> Tensor | None:
-        """The stream behind attention ``[k, batch, n, d_model]``.
+        """The residual stream after attention.
 
         Args:
-            below: streams ``[.., batch, n, d_model]`` of runs that started before.
-            new: ``[.., batch, d_model]`` at that position, of runs that start here.
+            below: streams ``[.., batch, n, d_model]`` of runs that departed in an earlier block.
+            new: streams ``[.., batch, d_model]`` at the position, of runs that depart here.
+            position: where runs depart from the other run; n positions are left from there on.
+
+        Returns:
+            ``[k, batch, n, d_model]``, first the runs from below; None without runs.
         """
         if below is None and new is None:
             return None
         q, k, v = self._heads(below, new, position)
-        return behind_heads(self.block, self._streams(below, new, position), attend(q, k, v, self.ahead[position:]))
+        return add_heads(self.block, self._streams(below, new, position), attend(q, k, v, self.ahead[position:]))
 
     def _streams(self, below: Tensor | None, new: Tensor | None, position: int) -> Tensor:
-        """What the block reads ``[k, batch, n, d_model]``."""
+        """The block's input ``[k, batch, n, d_model]``."""
         if new is None:
             assert below is not None
             return below
@@ -90,17 +97,19 @@ class LaterBlock:
 
 
 class _Keys:
-    """Keys and values of many runs, which before a position are those of the other run: those stay where they are copied to.
+    """Keys and values of many runs; before the position of departure they equal the other run's, and are copied only once.
 
-    Positions that ascend cost least: then one more position is copied each time.
+    Ascending positions are cheapest: each step then copies one more position.
+
+    Args:
+        held: the other run's ``[2, batch, head, pos, d_head]``.
     """
 
     def __init__(self, held: Tensor):
-        """``held [2, batch, head, pos, d_head]``: the other run's."""
         self._held, self._own, self._same = held.unsqueeze(1), held.unsqueeze(1)[:, :0], 0
 
     def before(self, position: int, k: int) -> Tensor:
-        """Of k runs ``[2, k, batch, head, pos, d_head]``, filled before the position; the caller fills the rest."""
+        """Keys and values of k runs ``[2, k, batch, head, pos, d_head]``; the caller fills them from the position on."""
         if k > self._own.shape[1]:
             self._own = self._held.repeat(1, k, 1, 1, 1, 1)
         elif position > self._same:
@@ -110,21 +119,21 @@ class _Keys:
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, ahead: Tensor) -> Tensor:
-    """What heads read ``[..., n, d_head]``: n queries, keys and values of every position, ``ahead [n, pos]``."""
+    """Attention outputs per head ``[..., n, d_head]`` for n queries, all keys and values, and a mask ``ahead [n, pos]``."""
     flat = [x.flatten(0, -3) for x in (q, k, v)]
     scores = torch.baddbmm(ahead, flat[0], flat[1].mT)
     return torch.bmm(scores.softmax(-1), flat[2]).view(q.shape)
 
 
-def behind_heads(block: Block, stream: Tensor, z: Tensor) -> Tensor:
-    """The stream ``[..., n, d_model]`` with what the heads write, of what they read ``[..., head, n, d_head]``."""
+def add_heads(block: Block, stream: Tensor, z: Tensor) -> Tensor:
+    """The stream ``[..., n, d_model]`` plus the heads' output, from their ``z [..., head, n, d_head]``."""
     attn = block.attention
     written = plus(stream, z.transpose(-3, -2).flatten(-2), attn.W_O.flatten(0, 1))
     return written.add_(attn.b_O) if attn.bias else written
 
 
-def behind_mlp(block: Block, mid: Tensor) -> Tensor:
-    """The stream with what the MLP writes, if there is one ``[..., d_model]``."""
+def add_mlp(block: Block, mid: Tensor) -> Tensor:
+    """The stream ``[..., d_model]`` plus the MLP's output, if there is an MLP."""
     if not block.has_mlp:
         return mid
     written = plus(mid, hidden(block, mid), block.mlp.W_out)
@@ -132,10 +141,10 @@ def behind_mlp(block: Block, mid: Tensor) -> Tensor:
 
 
 def hidden(block: Block, mid: Tensor) -> Tensor:
-    """The neurons behind their activation ``[..., d_mlp]``."""
+    """The MLP's neurons after their activation function ``[..., d_mlp]``."""
     mlp = block.mlp
     pre = plus(mlp.b_in if mlp.bias else None, block.ln2(mid), mlp.W_in)
-    return pre.relu_() if mlp.act is torch.relu else mlp.act(pre)  # in place: a large share of the elementwise work
+    return pre.relu_() if mlp.act is torch.relu else mlp.act(pre)  # in place: much of the elementwise time
 
 
 def plus(start: Tensor | None, x: Tensor, weight: Tensor) -> Tensor:

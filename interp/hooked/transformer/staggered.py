@@ -1,4 +1,4 @@
-"""Runs of a causal transformer that depart from another run at one position: only what can differ runs again."""
+"""Batched runs of a causal transformer that differ from another run from one position on; only that part runs again."""
 
 from __future__ import annotations
 
@@ -14,47 +14,54 @@ from interp.hooked.transformer.fused import Readout
 from interp.hooked.transformer.model import HookedTransformer
 from interp.hooked.transformer.readout_block import LaterBlock
 
-POINTS = ("*attn.hook_q", "*attn.hook_k", "*attn.hook_v", "*hook_resid_pre")  # what is taken of the other run
+POINTS = ("*attn.hook_q", "*attn.hook_k", "*attn.hook_v", "*hook_resid_pre")  # activations needed of the other run
 
 
 def departs(model: HookedModel) -> TypeGuard[HookedTransformer]:
-    """Whether runs of the model can depart from another one at a position: causal, and every position computed."""
+    """Whether runs of the model can depart from another run at a position: it is causal and computes every position."""
     return isinstance(model, HookedTransformer) and model.config.causal and model.config.readout is None
 
 
 class Departures:
     """All runs that differ from another run in the residual stream at one position.
 
-    In a causal model nothing before the changed position changes, and nothing before the changed site. In the first block
-    behind the site, queries, keys and values change at that position alone. Runs that start at different depths climb
-    together: each block runs once, on those that came from below and those that start there.
+    In a causal model, positions before the changed one and layers before the changed site stay as they are. In the first
+    block after the site, queries, keys and values change only at that position. Runs that start in different layers are
+    batched: each block runs once, on the runs from below and those that start there.
 
-    Hook points are passed by: these are the runs of a model that nobody watches, and nothing drops out.
+    Hook points are skipped, and nothing drops out.
+
+    Args:
+        model: a causal transformer that computes every position.
+        run: activations of `POINTS` in the other run, ``[batch, pos, ...]``.
+        outputs: the other run's outputs ``[batch, pos, out]``.
+
+    Raises:
+        UnknownSite: the model is not causal, or computes only one position in its last block.
     """
 
     def __init__(self, model: HookedTransformer, run: Mapping[str, Tensor], outputs: Tensor):
-        """
-        Args:
-            run: what `POINTS` hold in the other run, ``[batch, pos, ...]``; ``outputs [batch, pos, out]`` is what it gave.
-
-        Raises:
-            UnknownSite: the model is not causal, or computes its last block at one position alone.
-        """
         if not departs(model):
-            raise UnknownSite("only a causal transformer that computes every position can depart at one of them")
+            raise UnknownSite(
+                "runs can depart at one position only in a causal transformer that computes every position"
+            )
         self.model, self._outputs = model, outputs
         self._layers = [LaterBlock.of(model.block(i), i, run) for i in range(model.config.n_layers)]
         self._rest = Readout.of(model)
 
     def outputs(self, starts: Sequence[tuple[str, Tensor]], position: int) -> Tensor:
-        """Outputs ``[k, batch, pos, out]`` of all runs, in the order given.
+        """Outputs of all runs.
 
         Args:
-            starts: pairs of a site (``blocks.i.hook_resid_pre``, ``_mid`` or ``_post``, or ``hook_embed``) and what it holds
-                at that position ``[runs, batch, d_model]``, instead of what it held in the other run.
+            starts: pairs of a site (``blocks.i.hook_resid_pre``, ``_mid`` or ``_post``, or ``hook_embed``) and its new
+                activations at the position, ``[runs, batch, d_model]``.
+            position: where they replace the other run's.
+
+        Returns:
+            ``[k, batch, pos, out]``, in the order given.
 
         Raises:
-            UnknownSite: the model cannot be resumed there.
+            UnknownSite: the model cannot resume there.
         """
         entering = [self._enter(site, x, position) for site, x in starts]
         order = sorted(range(len(entering)), key=lambda i: entering[i][0])
@@ -65,25 +72,25 @@ class Departures:
         return torch.cat([parts[i] for i in range(len(parts))])
 
     def _climb(self, entering: Sequence[tuple[int, Tensor]], position: int) -> Tensor:
-        """Outputs of runs that enter at blocks, first those that enter lowest."""
+        """Outputs of runs that enter at blocks, in order of the block."""
         streams = None  # of the runs that have started [k, batch, pos - position, d_model]
         for index, layer in enumerate(self._layers[:-1]):
             streams = layer.step(streams, _of(entering, index), position)
         mid = self._layers[-1].mid(streams, _of(entering, len(self._layers) - 1), position)
         read = [] if mid is None else [self._placed(self._rest.outputs(mid), position)]
-        late = _of(entering, len(self._layers))  # behind the last block: the position alone changes
+        late = _of(entering, len(self._layers))  # after the last block only the position itself changes
         if late is not None:
             read.append(self._placed(self.model.unembed(self.model.ln_final(late.unsqueeze(2))), position))
         return read[0] if len(read) == 1 else torch.cat(read)
 
     def _placed(self, found: Tensor, position: int) -> Tensor:
-        """Whole outputs: found ones ``[k, batch, n, out]`` at n positions, those of the other run elsewhere."""
+        """Outputs at all positions: ``found [k, batch, n, out]`` from ``position`` on, the other run's elsewhere."""
         outputs = self._outputs.expand(len(found), *self._outputs.shape)
         end = position + found.shape[2]
         return torch.cat([outputs[:, :, :position], found, outputs[:, :, end:]], 2)
 
     def _enter(self, site: str, x: Tensor, position: int) -> tuple[int, Tensor]:
-        """The first block that runs again, and what it reads at the position."""
+        """The first block that runs again, and its input at the position."""
         if site == "hook_embed":
             return 0, x + self.model.pos_embed.W_pos[position]
         name, _, point = site.rpartition(".")
@@ -99,6 +106,6 @@ class Departures:
 
 
 def _of(entering: Sequence[tuple[int, Tensor]], index: int) -> Tensor | None:
-    """What starts at a block ``[k, batch, d_model]``."""
+    """The streams that enter at a block ``[k, batch, d_model]``; None if there are none."""
     found = [x for first, x in entering if first == index]
     return torch.cat(found) if found else None

@@ -10,7 +10,9 @@ from torch import Tensor, nn
 from interp import InterpError, Site, capture
 from interp.activations.reducers import Covariance, Histogram, Mean, TopK
 from interp.errors import UnknownSite
-from interp.hooked.base import Config, HookedModel, HookPoint
+from interp.hooked.base import HookedModel
+from interp.hooked.config import Config
+from interp.hooked.hook_point import HookPoint
 from probes.basis import Basis
 from tests.models import P, make
 

@@ -16,7 +16,7 @@ from interp.checkpoints.formats import reading as formats
 from interp.checkpoints.formats.find import find
 from interp.checkpoints.layouts.fer import flat_index
 from interp.errors import InterpError, UnknownName, UnreadableFile
-from interp.hooked.cppn.parts import CPPNConfig
+from interp.hooked.cppn.config import CPPNConfig
 from interp.picbreeder import read
 from tests.interp.checkpoints.pickles import START, STOP, address_space, build, entry, group, name, number, text
 

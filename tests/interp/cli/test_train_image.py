@@ -13,7 +13,7 @@ from PIL import Image
 
 import interp
 from interp import HookedCPPN
-from interp.hooked.cppn.parts import variant
+from interp.hooked.cppn.config import variant
 from interp.picbreeder import read
 from interp.training import memory
 from tests.interp.cli.console import Refused, Run, snapshot

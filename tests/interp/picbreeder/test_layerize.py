@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from interp.errors import InterpError
-from interp.hooked.cppn.parts import coordinates, parse_arch
+from interp.hooked.cppn.config import parse_arch
+from interp.hooked.cppn.plane import coordinates
 from interp.picbreeder import layered, read
 from interp.picbreeder.layerize import assign_slots, computing_order
 from tests.interp.picbreeder.genomes import HUE, OUTPUTS, SATURATION, VALUE, Sketch, fan, random_sketch, small

@@ -16,8 +16,10 @@ from torch.func import functional_call
 import interp
 from interp.errors import InterpError, UnknownName, UnknownSite
 from interp.hooked import config_from_dict
+from interp.hooked.cppn.activation_functions import CPPN_ACTIVATIONS, activate
+from interp.hooked.cppn.colour import rgb
+from interp.hooked.cppn.config import CPPNConfig
 from interp.hooked.cppn.model import PIXELS, HookedCPPN
-from interp.hooked.cppn.parts import CPPN_ACTIVATIONS, CPPNConfig, activate, rgb
 from tests.interp.picbreeder.genomes import FUNCTIONS, colour
 
 ALL = "3;cache:1,cos:2,gaussian:2,identity:1,relu:2,sigmoid:2,sin:1,tanh:1"

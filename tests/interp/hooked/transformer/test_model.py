@@ -13,7 +13,8 @@ from torch.nn import functional as F
 from interp import HookedTransformer, InterpError, TransformerConfig
 from interp.errors import UnknownSite
 from interp.hooked import config_from_dict
-from interp.hooked.base import ACTIVATIONS, NormedRest
+from interp.hooked.activation_functions import ACTIVATIONS
+from interp.hooked.rest import NormedRest
 from tests.models import TRANSFORMERS, P, make
 
 NAMES = sorted(TRANSFORMERS)

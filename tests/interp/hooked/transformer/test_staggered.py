@@ -64,7 +64,7 @@ def test_nothing_changed_changes_nothing() -> None:
 def test_models_that_cannot_depart(changes: dict) -> None:
     model = HookedTransformer(TransformerConfig(1, 8, 2, 4, 7, 7, 5, **changes))
     assert not departs(model)
-    with pytest.raises(UnknownSite, match="only a causal transformer"):
+    with pytest.raises(UnknownSite, match="only in a causal transformer"):
         Departures(model, {}, torch.zeros(0))
 
 

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from interp import CPPNConfig, HookedCPPN, InterpError
 from interp.errors import UnknownName
-from interp.hooked.cppn.parts import CPPN_ACTIVATIONS, VARIANTS, variant
+from interp.hooked.cppn.activation_functions import CPPN_ACTIVATIONS
+from interp.hooked.cppn.config import VARIANTS, variant
 
 SKULL = "12;cache:15,gaussian:4,identity:2,sin:1"
 groups = st.lists(st.sampled_from(sorted(CPPN_ACTIVATIONS)), min_size=1, unique=True).flatmap(

@@ -1,0 +1,65 @@
+"""The plane that a CPPN draws: the coordinates of a picture's pixels."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from interp.errors import InterpError
+
+LONGEST_EDGE = 8192  # pixels of a drawn picture
+Size = int | tuple[int, int]
+Span = tuple[float, float]
+
+
+def plane(size: Size, x: Span, y: Span, dtype: torch.dtype) -> tuple[Tensor, int, int]:
+    """`coordinates` of a picture to draw, with its rows and columns.
+
+    Args:
+        size: pixels along each edge, or (rows, columns).
+        x: what the rows cover, top to bottom.
+        y: what the columns cover, left to right.
+        dtype: of the coordinates.
+
+    Returns:
+        coordinates ``[row * col, 4]``, the number of rows and the number of columns.
+
+    Raises:
+        InterpError: a size out of range, or a rectangle without extent.
+    """
+    rows, columns = (size, size) if isinstance(size, int) else size
+    if not all(isinstance(n, int) and 1 <= n <= LONGEST_EDGE for n in (rows, columns)):
+        raise InterpError(f"a picture has 1 to {LONGEST_EDGE} pixels along each edge, got {rows} x {columns}")
+    if not all(math.isfinite(a) and math.isfinite(b) and a != b for a, b in (x, y)):
+        raise InterpError(f"the rectangle x {x}, y {y} has no extent; give two different numbers for each")
+    return coordinates(rows, columns, x, y, dtype), rows, columns
+
+
+def coordinates(
+    rows: int,
+    columns: int,
+    x: Span = (-1.0, 1.0),
+    y: Span = (-1.0, 1.0),
+    dtype: torch.dtype = torch.float32,
+) -> Tensor:
+    """A CPPN's inputs for the pixels of a picture: y, x, ``d = 1.4 sqrt(x^2 + y^2)`` and ``b = 1``.
+
+    Args:
+        rows: number of rows, along x.
+        columns: number of columns, along y.
+        x: what the rows cover, top to bottom.
+        y: what the columns cover, left to right.
+        dtype: of the result.
+
+    Returns:
+        ``[row * col, 4]``, row-major.
+
+    >>> coordinates(1, 3)[:, 0].tolist()  # y runs along a row
+    [-1.0, 0.0, 1.0]
+    """
+    down, along = torch.linspace(*x, rows, dtype=dtype), torch.linspace(*y, columns, dtype=dtype)
+    down, along = torch.meshgrid(down, along, indexing="ij")
+    d = 1.4 * (down**2 + along**2).sqrt()
+    return torch.stack([along, down, d, torch.ones_like(down)], dim=-1).reshape(-1, 4)

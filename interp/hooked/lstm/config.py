@@ -1,0 +1,45 @@
+"""The shape of an LSTM."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from interp.errors import InterpError
+from interp.hooked.config import Config
+from interp.hooked.dropout import check_rate
+
+
+@dataclass(frozen=True)
+class LSTMConfig(Config):
+    """Shape of a `HookedLSTM`.
+
+    Args:
+        d_vocab: number of tokens.
+        d_embed: width of a token's embedding.
+        d_hidden: width of the hidden and cell states.
+        n_layers: number of layers.
+        d_out: number of outputs.
+        n_ctx: length of the longest sequence.
+        dropout: rate at which entries drop out of the embedding, of what a layer passes to the next, and of what the
+            unembedding reads; never of the state that a layer passes to its own next step.
+
+    Raises:
+        InterpError: a value outside its range.
+    """
+
+    kind: ClassVar[str] = "lstm"
+
+    d_vocab: int
+    d_embed: int
+    d_hidden: int
+    n_layers: int
+    d_out: int
+    n_ctx: int
+    dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("d_vocab", "d_embed", "d_hidden", "n_layers", "d_out", "n_ctx"):
+            if getattr(self, name) < 1:
+                raise InterpError(f"LSTMConfig.{name} must be at least 1, got {getattr(self, name)}")
+        check_rate(self.dropout)
