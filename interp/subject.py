@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from interp.activations.capture import batches, placed
+from interp.activations.batches import batches, placed
 from interp.errors import InterpError, MissingCapability
 from interp.hooked import HookedCPPN, HookedModel, HookedTransformer
 from interp.runs import RunLike, open_run

@@ -17,7 +17,8 @@ from circuits.interventions.apply import applied
 from circuits.interventions.kinds import Intervention
 from circuits.interventions.layout import Features
 from circuits.interventions.values import Value
-from interp.activations.capture import capture, fitting
+from interp.activations.batches import fitting
+from interp.activations.capture import capture
 from interp.errors import InterpError
 from probes.basis import Basis
 

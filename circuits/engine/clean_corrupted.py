@@ -10,7 +10,8 @@ from torch import Tensor
 
 from circuits.engine.evaluation import Evaluation, answers_of, outputs_of
 from circuits.metrics import Answers, MetricLike, make_metric
-from interp.activations.capture import Activations, capture, fitting, placed
+from interp.activations.batches import fitting, placed
+from interp.activations.capture import Activations, capture
 from interp.errors import InterpError
 from interp.hooked.base import HookedModel
 from interp.sites import SitePattern, resolve_sites

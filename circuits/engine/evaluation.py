@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from circuits.metrics import AccuracyMetric, Answers, LossMetric, Metric, MetricLike, make_metric
-from interp.activations.capture import batches, fitting, placed
+from interp.activations.batches import batches, fitting, placed
 from interp.errors import InterpError, MissingCapability, UnknownSite
 from interp.hooked.base import HookedModel
 from interp.subject import Subject, at_readout

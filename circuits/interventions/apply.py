@@ -17,7 +17,8 @@ from typing import Any
 from torch import Tensor
 
 from circuits.interventions.kinds import Freeze, Intervention, Replacing
-from interp.activations.capture import capture, fitting
+from interp.activations.batches import fitting
+from interp.activations.capture import capture
 from interp.activations.transform import transform_at
 from interp.errors import InterpError
 from interp.hooked.base import HookedModel

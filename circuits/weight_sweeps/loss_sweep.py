@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.func import functional_call
 
 from circuits.weight_sweeps.directions import Direction
-from interp.activations.capture import placed
+from interp.activations.batches import placed
 from interp.errors import InterpError
 from interp.subject import Subject, at_readout
 

@@ -1,29 +1,34 @@
-"""Activations by site: safe copies, every call, bounded memory."""
+"""Capture activations by site: safe copies of every call, in bounded memory."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from interp.activations.batches import batches, fitting, placed
 from interp.activations.reducers import Reducer
 from interp.errors import InterpError
 from interp.hooked.base import HookedModel
-from interp.sites import Site, SitePattern, find_axis, resolve_sites
+from interp.hooked.coerce import as_hooked
+from interp.hooked.foreign.guest import Guest
+from interp.hooked.inputs import require_tensor
+from interp.sites import HasModel, Site, SitePattern, find_axis, resolve_sites
 
 DEFAULT_BUDGET = 4 << 30  # bytes
 
 
 class Activations(Mapping[str, Any]):
-    """Captured activations: ``acts[name]`` is a tensor, with a leading ``call`` axis where the point fired repeatedly.
+    """Captured activations: ``acts[name]`` is a tensor, with a leading ``call`` axis if the hook point fired repeatedly.
 
-    With a reducer the values are the reducer's results instead.
+    With a reducer, the values are the reducer's results instead.
 
     Attributes:
-        outputs: what was kept of the model's outputs, where `capture` was asked to.
+        axes: axis names of each activation, by site, as far as they remain (without the ``call`` axis).
+        outputs: what `capture` kept of the model's outputs; None if it was not asked to.
     """
 
     def __init__(self, values: dict[str, Any], axes: dict[str, tuple[str, ...]], outputs: Tensor | None = None):
@@ -48,29 +53,9 @@ class Activations(Mapping[str, Any]):
         return "Activations\n" + "\n".join(lines)
 
 
-def placed(inputs: Tensor, model: HookedModel) -> Tensor:
-    """Inputs where the model is; vectors (not tokens) in its dtype."""
-    return inputs.to(model.device, model.dtype if inputs.is_floating_point() else inputs.dtype)
-
-
-@contextmanager
-def fitting(model: HookedModel, inputs: Any, what: str = "inputs") -> Iterator[None]:
-    """Say that a model cannot run on inputs that somebody gave, where torch would only say that shapes differ."""
-    if not isinstance(inputs, Tensor):
-        raise InterpError(f"{what} must be a tensor [batch, ...], got {type(inputs).__name__}")
-    try:
-        yield
-    except torch.OutOfMemoryError:
-        raise
-    except (RuntimeError, IndexError, TypeError) as error:
-        kind, dtype = type(model).__name__, str(inputs.dtype).removeprefix("torch.")
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise InterpError(f"the {kind} cannot run on {what} {list(inputs.shape)} of {dtype}: {reason}") from error
-
-
 @torch.no_grad()
 def capture(
-    model: HookedModel,
+    model: HookedModel | HasModel,
     inputs: Tensor,
     sites: SitePattern,
     *,
@@ -83,42 +68,63 @@ def capture(
     """Run the model and keep activations.
 
     Args:
-        model: any hooked model.
+        model: any hooked model, or a Subject.
         inputs: ``[batch, ...]``.
-        sites: names, globs, or `Site`s; a site with ``pos``, ``head`` or ``unit`` keeps that part alone, and one with a
+        sites: names, globs, or `Site`s; a site with ``pos``, ``head`` or ``unit`` keeps only that part, and one with a
             basis keeps the coordinates along it.
         batch_size: inputs per forward pass; all at once by default.
-        max_bytes: what the result may hold. Checked after the first batch, before memory is spent.
-        reduce: a streaming reducer (`reducers.Mean`, `Covariance`, `TopK`, `Histogram`): only its state is kept.
-        device: where the result is kept; where the model is by default.
-        outputs: what to keep of the model's output, batch by batch, as ``acts.outputs``; nothing by default.
+        max_bytes: limit on the size of the result, checked after the first batch, before memory is spent.
+        reduce: keep only a streaming statistic of each site, such as ``interp.reducers.Mean()``, ``Covariance()``,
+            ``TopK(10)`` or ``Histogram(-1, 1)``.
+        device: where the result is kept; by default where the model is.
+        outputs: what to keep of the model's outputs, batch by batch, as ``acts.outputs``; by default nothing.
 
     Returns:
-        `Activations` by site. Every tensor is a copy: later in-place edits do not reach it.
+        `Activations` by site: tensors with the axes of `HookedModel.axes_of`, less those that the site drops, or results
+        of the reducer. Every tensor is a copy, which later in-place edits do not reach.
 
     Raises:
         UnknownSite: a pattern that matches nothing.
-        InterpError: the result would exceed ``max_bytes``, or a hook point did not fire, or fired a varying number of times.
+        InterpError: inputs that the model cannot run on, a result that would exceed ``max_bytes``, a hook point that did
+            not fire or fired a varying number of times, or an argument of the wrong kind.
 
-    >>> from interp import HookedMLP, MLPConfig
+    >>> from interp import HookedMLP, MLPConfig, reducers
     >>> model = HookedMLP(MLPConfig((4,), 3, d_in=2)).init_weights(seed=0)
-    >>> capture(model, torch.ones(5, 2), "layers.*.hook_post")["layers.0.hook_post"].shape
+    >>> inputs = torch.randn(5, 2, generator=torch.Generator().manual_seed(0))
+    >>> capture(model, inputs, "layers.*.hook_post")["layers.0.hook_post"].shape
     torch.Size([5, 4])
+
+    Statistics of activations that are too many to keep, streamed over batches:
+
+    >>> top = capture(model, inputs, "layers.0.hook_post", batch_size=2, reduce=reducers.TopK(3))["layers.0.hook_post"]
+    >>> top.indices.shape  # for each of the 4 units the 3 inputs with the largest activations
+    torch.Size([3, 4])
+    >>> stats = capture(model, inputs, "layers.0.hook_post", batch_size=2, reduce=reducers.Covariance())
+    >>> stats["layers.0.hook_post"].covariance.shape, stats["layers.0.hook_post"].samples
+    (torch.Size([4, 4]), 5)
     """
-    if len(inputs) == 0:
+    model = as_hooked(model)
+    model.check_values(inputs)
+    require_tensor(inputs, "tensor [batch, ...]")
+    if inputs.ndim == 0 or len(inputs) == 0:
         raise InterpError("capture was given no inputs (the first axis has length 0)")
+    if outputs is not None and not callable(outputs):
+        raise InterpError(f"outputs must be a function of the model's output, got {type(outputs).__name__}")
+    reduce = _as_reducer(reduce)
     resolved = resolve_sites(model, sites)
     axes = {str(s): _axes_after(s, model.axes_of(s.name)) for s in resolved}
     if len(axes) < len(resolved):
         raise InterpError(
-            "two different sites read the same: " + ", ".join(axes) + "; capture them one after the other"
+            "two different sites have the same name: " + ", ".join(axes) + "; capture them one after the other"
         )
     states = {str(s): reduce.start(axes[str(s)]) for s in resolved} if reduce else {}
     chunks: dict[str, list[list[Tensor]]] = {str(s): [] for s in resolved}
     read: list[Tensor] = []
     seen = kept = 0
     for part in batches(inputs, batch_size or len(inputs)):
-        with _recording(model, resolved, device) as calls:
+        # torch's errors about foreign modules are translated; our models check their inputs themselves
+        translated = fitting(model, part) if isinstance(model, Guest) else nullcontext()
+        with _recording(model, resolved, device) as calls, translated:
             output = model(placed(part, model))
         if outputs is not None:
             read.append(outputs(output))
@@ -138,19 +144,23 @@ def capture(
     return Activations({name: _join(name, parts, axes[name]) for name, parts in chunks.items()}, axes, kept_outputs)
 
 
+def _as_reducer(reduce: Any) -> Reducer | None:
+    if isinstance(reduce, type):
+        try:
+            reduce = reduce()
+        except TypeError as error:
+            raise InterpError(f"reduce={reduce.__name__} needs arguments: {error}") from None
+    if reduce is not None and not callable(getattr(reduce, "start", None)):
+        raise InterpError(f"reduce must be a reducer, such as interp.reducers.Mean(), got {type(reduce).__name__}")
+    return reduce
+
+
 def _check_budget(needed: float, max_bytes: int) -> None:
     if needed > max_bytes:
         raise InterpError(
             f"the activations would take {needed / 2**20:,.1f} MiB, more than max_bytes ({max_bytes / 2**20:,.1f} MiB); "
             "capture fewer sites or positions, raise max_bytes, or stream with reduce=Mean(...)"
         )
-
-
-def batches(inputs: Tensor, batch_size: int) -> Iterator[Tensor]:
-    """Consecutive slices along the first axis."""
-    if batch_size < 1:
-        raise InterpError(f"batch_size must be at least 1, got {batch_size}")
-    return iter(inputs.split(batch_size))
 
 
 @contextmanager
@@ -179,7 +189,20 @@ def _recording(
 
 
 def select(site: Site, activation: Tensor, axes: tuple[str, ...]) -> Tensor:
-    """The part of an activation that a site names; integer indices drop their axis, lists and slices keep it."""
+    """The part of an activation that a site names.
+
+    Args:
+        site: with an exact name.
+        activation: of its hook point.
+        axes: names of the activation's axes.
+
+    Returns:
+        the selected part; integer indices drop their axis, lists and slices keep it. With a basis, the coordinates along
+        its directions replace the feature axis.
+
+    Raises:
+        InterpError: an axis that the activation lacks, or an index outside it.
+    """
     for axis in ("unit", "head", "pos"):
         index = getattr(site, axis)
         if index is None:

@@ -1,41 +1,49 @@
-"""Gradients at sites: how a number made of the outputs changes with each activation."""
+"""Gradients at sites: how a score of the outputs changes with each activation."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 
 import torch
 from torch import Tensor
 
-from interp.activations.capture import placed
+from interp.activations.batches import fitting, placed
 from interp.activations.transform import transform_at
 from interp.errors import InterpError
 from interp.hooked.base import HookedModel
-from interp.sites import Site, SitePattern, resolve_sites
+from interp.hooked.coerce import as_hooked
+from interp.hooked.foreign.guest import Guest
+from interp.hooked.inputs import require_tensor
+from interp.sites import HasModel, Site, SitePattern, resolve_sites
 
 
 def gradients(
-    model: HookedModel,
+    model: HookedModel | HasModel,
     inputs: Tensor,
     score: Callable[[Tensor], Tensor],
     sites: SitePattern,
     *,
     replaced: Mapping[str, Tensor] | None = None,
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Activations at sites and the gradient of a score with respect to each of them.
+    """Activations at sites, and the gradient of a score with respect to each of them.
 
     Args:
+        model: any hooked model, or a Subject.
         inputs: ``[batch, ...]``, all in one pass.
-        score: of the model's outputs; its sum is differentiated, so a value per input gives each input's own gradient.
-        sites: hook points, by name or glob; whole ones, without a selection.
-        replaced: activations put in the place of those of the pass, by hook point: where the gradient is taken then.
+        score: a function of the model's outputs; its sum is differentiated, so with one value per input each input gets
+            its own gradient.
+        sites: whole hook points, by name or glob, without a selection.
+        replaced: activations that replace those of the pass, by hook point; the gradient is taken there.
 
     Returns:
-        activations and gradients by hook point, of the same shapes; 0 where the score does not depend on the site.
+        activations and gradients by hook point, of the same shapes; the gradient is 0 if the score does not depend on the
+        site.
 
     Raises:
-        UnknownSite: a site that the model has not.
-        InterpError: a site that selects a part, that did not fire, or fired several times; a score without a gradient.
+        UnknownSite: a site that the model lacks.
+        InterpError: inputs that the model cannot run on; a site that selects a part, did not fire, or fired several times;
+            a score without a gradient.
 
     >>> from interp import HookedMLP, MLPConfig
     >>> model = HookedMLP(MLPConfig((4,), 3, d_in=2)).init_weights(seed=0)
@@ -43,25 +51,31 @@ def gradients(
     >>> bool(torch.allclose(found["layers.0.hook_post"], model.W_U[:, 0].expand(5, 4)))
     True
     """
+    model = as_hooked(model)
+    model.check_values(inputs)
+    require_tensor(inputs, "tensor [batch, ...]")
+    if not callable(score):
+        raise InterpError(f"score must be a function of the model's outputs, got {type(score).__name__}")
     resolved = resolve_sites(model, sites)
     partial = [str(s) for s in resolved if s != Site(s.name)]
     if partial:
-        raise InterpError(f"gradients are taken of whole hook points; select from the result instead of {partial[0]}")
+        raise InterpError(f"gradients are taken at whole hook points; select from the result instead of {partial[0]}")
     replaced = replaced or {}
     kept: dict[str, list[Tensor]] = {s.name: [] for s in resolved}
 
     def keep(name: str) -> Callable[[Tensor], Tensor]:
         def transform(output: Tensor) -> Tensor:
             output = replaced.get(name, output)
-            # a leaf where nothing before it is differentiated
+            # a leaf if nothing before it is differentiated
             output = output if output.requires_grad else output.detach().requires_grad_()
             kept[name].append(output)
-            return output.clone()  # what is kept stays as it is when a module behind works in place
+            return output.clone()  # so that a later module that works in place does not change what is kept
 
         return transform
 
     with transform_at(model, {name: keep(name) for name in kept}), torch.enable_grad():
-        outputs = model(placed(inputs, model))
+        with fitting(model, inputs) if isinstance(model, Guest) else nullcontext():
+            outputs = model(placed(inputs, model))
         for name, calls in kept.items():
             if len(calls) != 1:
                 raise InterpError(f"hook point {name} fired {len(calls)} times; gradients need it to fire once")
@@ -83,6 +97,6 @@ def _differentiated(total: Tensor, acts: list[Tensor]) -> tuple[Tensor | None, .
         if "inplace operation" not in str(error):
             raise
         raise InterpError(
-            "the model works in place on an activation that its gradient needs; take inplace=True from its modules "
+            "the model changes in place an activation that its gradient needs; remove inplace=True from its modules "
             f"(torch says: {str(error).splitlines()[0]})"
         ) from None

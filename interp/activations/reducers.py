@@ -1,4 +1,13 @@
-"""Streaming reducers for `interp.capture`: statistics of activations too many to keep."""
+"""Streaming reducers: statistics of activations that are too many to keep.
+
+Pass one to `interp.capture`, which then keeps its result for each site instead of the activations::
+
+    acts = interp.capture(model, inputs, "blocks.*.mlp.hook_post", batch_size=4096, reduce=interp.reducers.Mean())
+    acts["blocks.0.mlp.hook_post"]       # [pos, unit]
+
+`Mean` and `Covariance` work in float64; `TopK` finds the inputs that activate a unit most (max-activating examples);
+`Histogram` counts values in fixed bins. A reducer of your own is a frozen object with a ``start`` method (`Reducer`).
+"""
 
 from __future__ import annotations
 
@@ -14,26 +23,54 @@ from interp.sites import find_axis
 
 
 class State(Protocol):
-    """What a reducer keeps while batches pass."""
+    """What a reducer keeps of one site while batches pass."""
 
-    def update(self, activation: Tensor) -> None: ...
+    def update(self, activation: Tensor) -> None:
+        """Take in one batch's activation, with the axes given to `Reducer.start`."""
+        ...
 
-    def result(self) -> object: ...
+    def result(self) -> object:
+        """The statistic of all batches so far."""
+        ...
 
 
 class Reducer(Protocol):
-    """A frozen description of a statistic; `start` gives the state for one site."""
+    """A frozen description of a statistic."""
 
-    def start(self, axes: Sequence[str]) -> State: ...
+    def start(self, axes: Sequence[str]) -> State:
+        """The state for one site, whose activations have these axes."""
+        ...
 
 
 @dataclass(frozen=True)
 class Mean:
-    """Mean over named axes, in float64. ``over`` must contain ``batch``: that is what is streamed."""
+    """Mean over named axes, in float64; the result is a tensor with the other axes.
+
+    Args:
+        over: names of the axes to average over; must include ``batch``.
+
+    >>> from interp import HookedMLP, MLPConfig, capture
+    >>> model = HookedMLP(MLPConfig((4,), 3, d_in=2)).init_weights(seed=0)
+    >>> capture(model, torch.ones(5, 2), "layers.0.hook_post", reduce=Mean())["layers.0.hook_post"].shape
+    torch.Size([4])
+    """
 
     over: tuple[str, ...] = ("batch",)
 
     def start(self, axes: Sequence[str]) -> _MeanState:
+        """The state for one site, whose activations have these axes.
+
+        Args:
+            axes: names of the site's axes.
+
+        Returns:
+            a running sum.
+
+        Raises:
+            InterpError: ``over`` lacks ``batch``, or names an axis that the site lacks.
+        """
+        if isinstance(self.over, str):
+            raise InterpError(f"over is a tuple of axis names, such as ({self.over!r},), got the string {self.over!r}")
         if "batch" not in self.over:
             raise InterpError(f"a streaming mean must run over the batch; over is {self.over}")
         return _MeanState([find_axis(a, axes, "the site") for a in self.over])
@@ -53,7 +90,13 @@ class _MeanState:
 
 
 class CovarianceResult(NamedTuple):
-    """``mean [unit]``, ``covariance [unit, unit]`` (divided by n, not n - 1) and the number of samples."""
+    """Mean and covariance of the feature axis.
+
+    Attributes:
+        mean: ``[unit]``.
+        covariance: ``[unit, unit]``, divided by n, not n - 1.
+        samples: n, the number of feature vectors.
+    """
 
     mean: Tensor
     covariance: Tensor
@@ -62,9 +105,14 @@ class CovarianceResult(NamedTuple):
 
 @dataclass(frozen=True)
 class Covariance:
-    """Mean and covariance of the feature axis over all other axes, in float64, merged batch by batch (Chan et al. 1979)."""
+    """Mean and covariance of the feature axis over all other axes, in float64; the result is a `CovarianceResult`.
+
+    Batches are merged by the pairwise update of Chan, Golub and LeVeque 1979, Updating Formulae and a Pairwise Algorithm
+    for Computing Sample Variances.
+    """
 
     def start(self, axes: Sequence[str]) -> _CovarianceState:
+        """The state for one site, whose activations have these axes (one of them ``unit``)."""
         return _CovarianceState(find_axis("unit", axes, "the site"))
 
 
@@ -91,7 +139,12 @@ class _CovarianceState:
 
 
 class TopKResult(NamedTuple):
-    """``values [k, ...]`` and ``indices [k, ...]`` into the inputs, largest first, per entry of the other axes."""
+    """The largest activations and the inputs that they belong to, for every entry of the other axes.
+
+    Attributes:
+        values: ``[k, ...]``, largest first.
+        indices: ``[k, ...]``, into the inputs.
+    """
 
     values: Tensor
     indices: Tensor
@@ -99,11 +152,28 @@ class TopKResult(NamedTuple):
 
 @dataclass(frozen=True)
 class TopK:
-    """The k inputs with the largest activation, for every unit (and position, head)."""
+    """The k inputs with the largest activation, for every unit (and position, head); the result is a `TopKResult`.
+
+    Args:
+        k: how many inputs to keep.
+    """
 
     k: int = 10
 
     def start(self, axes: Sequence[str]) -> _TopKState:
+        """The state for one site, whose activations have these axes.
+
+        Args:
+            axes: names of the site's axes, one of them ``batch``.
+
+        Returns:
+            the best inputs so far.
+
+        Raises:
+            InterpError: a k below 1, or a site without a batch axis.
+        """
+        if not isinstance(self.k, int) or self.k < 1:
+            raise InterpError(f"TopK needs k of at least 1, got {self.k!r}")
         return _TopKState(self.k, find_axis("batch", axes, "the site"))
 
 
@@ -127,7 +197,14 @@ class _TopKState:
 
 
 class HistogramResult(NamedTuple):
-    """``counts [bins]`` between ``edges [bins + 1]``, and how many values lay below and above them."""
+    """Counts of values in bins.
+
+    Attributes:
+        counts: ``[bins]``; a bin includes its lower edge, the last bin its upper edge too.
+        edges: ``[bins + 1]``.
+        below: number of values below the first edge.
+        above: number of values above the last edge.
+    """
 
     counts: Tensor
     edges: Tensor
@@ -137,13 +214,30 @@ class HistogramResult(NamedTuple):
 
 @dataclass(frozen=True)
 class Histogram:
-    """Counts of all entries in equal bins over a fixed range; what lies outside is counted, not lost."""
+    """Counts of all entries in equal bins over a fixed range; the result is a `HistogramResult`.
+
+    Args:
+        low: lower end of the range.
+        high: upper end of the range.
+        bins: number of bins.
+    """
 
     low: float
     high: float
     bins: int = 100
 
     def start(self, axes: Sequence[str]) -> _HistogramState:
+        """The state for one site.
+
+        Args:
+            axes: names of the site's axes; all entries are counted, whatever their axes.
+
+        Returns:
+            counts of zero.
+
+        Raises:
+            InterpError: an empty range or no bins.
+        """
         if not self.low < self.high or self.bins < 1:
             raise InterpError(f"a histogram needs low < high and at least one bin, got {self}")
         return _HistogramState(torch.linspace(self.low, self.high, self.bins + 1, dtype=torch.float64))

@@ -206,7 +206,7 @@ def test_a_compiled_module_is_unwrapped() -> None:
     assert found.equals(plain)
     assert all(a is b for a, b in zip(model.parameters(), net.parameters(), strict=True))
     hooked = HookedMLP(MLPConfig((4,), 3, d_in=4))
-    with pytest.warns(UserWarning, match="is the HookedMLP within"):
+    with pytest.warns(UserWarning, match="the HookedMLP inside"):
         assert interp.wrap(torch.compile(hooked, backend="eager")) is hooked
 
 

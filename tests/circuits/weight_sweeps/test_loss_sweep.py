@@ -10,7 +10,7 @@ import torch
 import circuits
 from circuits.weight_sweeps.directions import Direction
 from interp import InterpError, MLPConfig, SparseParity, Subject
-from interp.activations.capture import placed
+from interp.activations.batches import placed
 from interp.hooked import HookedModel, build
 from tests import models
 

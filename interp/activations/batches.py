@@ -1,0 +1,68 @@
+"""Inputs for a model: moved to it, in batches, with errors that name what does not fit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from interp.errors import InterpError
+from interp.hooked.base import HookedModel
+
+
+def placed(inputs: Tensor, model: HookedModel) -> Tensor:
+    """Inputs on the model's device; vectors (not tokens) also in its dtype."""
+    return inputs.to(model.device, model.dtype if inputs.is_floating_point() else inputs.dtype)
+
+
+def batches(inputs: Tensor, batch_size: int) -> Iterator[Tensor]:
+    """Consecutive slices along the first axis.
+
+    Args:
+        inputs: ``[n, ...]``.
+        batch_size: length of each slice; the last may be shorter.
+
+    Returns:
+        an iterator over views of ``inputs``.
+
+    Raises:
+        InterpError: a batch size below 1.
+    """
+    if not isinstance(batch_size, int) or batch_size < 1:
+        raise InterpError(f"batch_size must be a whole number of at least 1, got {batch_size!r}")
+    return iter(inputs.split(batch_size))
+
+
+@contextmanager
+def fitting(model: HookedModel, inputs: Any, what: str = "inputs") -> Iterator[None]:
+    """Run the block, in which a model runs on given inputs, and turn torch's errors into one that names the inputs.
+
+    Args:
+        model: any hooked model.
+        inputs: what the model runs on in the block.
+        what: what the inputs are, for the message.
+
+    Yields:
+        nothing.
+
+    Raises:
+        InterpError: inputs that are not a tensor, or that the model cannot run on.
+        OutOfMemoryError: as torch raises it.
+    """
+    if not isinstance(inputs, Tensor):
+        raise InterpError(f"{what} must be a tensor [batch, ...], got {type(inputs).__name__}")
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        raise
+    except InterpError as error:
+        if what == "inputs":
+            raise
+        raise type(error)(f"{what}: {error}") from error
+    except (RuntimeError, IndexError, TypeError) as error:
+        kind, dtype = type(model).__name__, str(inputs.dtype).removeprefix("torch.")
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InterpError(f"the {kind} cannot run on {what} {list(inputs.shape)} of {dtype}: {reason}") from error
