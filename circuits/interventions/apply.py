@@ -1,7 +1,7 @@
-"""`applied`: runs a network with interventions in place.
+"""`applied`: the context manager that runs a network with interventions in place.
 
 1. Sites are resolved before anything is installed, so a wrong name leaves the model as it was.
-2. Values made of a reference set are computed before anything is installed, so from the untouched network.
+2. Values made of a reference set are computed before anything is installed, hence in the unchanged network.
 3. Interventions on one hook point act in the order given, after any hooks that the user has already installed there.
 4. What was installed is removed when the block ends, however it ends; other hooks stay (`transform_at`).
 5. Interventions act on forward passes of the thread that applied them, so that several threads may share a model.
@@ -15,8 +15,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor
+from typing_extensions import override
 
-from circuits.interventions.kinds import Freeze, Intervention, Replacing
+from circuits.interventions.base import Intervention, Replacing
+from circuits.interventions.kinds import Freeze
 from interp.activations.batches import fitting
 from interp.activations.capture import capture
 from interp.activations.transform import transform_at
@@ -33,10 +35,12 @@ class NoEffect(InterpError):
 
 @dataclass
 class Entry:
-    """What became of one intervention at one hook point.
+    """What one intervention did at one hook point.
 
     Attributes:
-        fired: how often the hook point passed an activation.
+        intervention: the intervention.
+        site: where, with the exact name of the hook point.
+        fired: how often an activation passed the hook point.
     """
 
     intervention: Intervention
@@ -46,6 +50,7 @@ class Entry:
     _size: Tensor | None = field(default=None, repr=False)
 
     def add(self, before: Tensor, after: Tensor) -> None:
+        """Count the change of one activation."""
         # squared norms stay on the device: reading them here would wait for it in every forward pass
         moved = (after.detach() - before.detach()).double().pow(2).sum()
         size = before.detach().double().pow(2).sum()
@@ -64,17 +69,24 @@ class Entry:
 
 
 class Record(Sequence[Entry]):
-    """The entries of an `applied` block, in the order of the interventions."""
+    """The entries of an `applied` block, in the order of the interventions.
+
+    Args:
+        entries: one per intervention and hook point.
+    """
 
     def __init__(self, entries: list[Entry]):
         self.entries = entries
 
+    @override
     def __getitem__(self, index: Any) -> Any:
         return self.entries[index]
 
+    @override
     def __len__(self) -> int:
         return len(self.entries)
 
+    @override
     def __repr__(self) -> str:
         return "\n".join(
             f"{e.intervention} at {e.site.name}: fired {e.fired} times, moved {e.relative_change:.3%}"
@@ -82,7 +94,11 @@ class Record(Sequence[Entry]):
         )
 
     def check(self) -> None:
-        """Raise `NoEffect` for an intervention that never fired or changed nothing."""
+        """Refuse interventions without an effect.
+
+        Raises:
+            NoEffect: an intervention never fired, or fired and changed nothing although it is not a `Freeze`.
+        """
         for entry in self.entries:
             if entry.fired == 0:
                 raise NoEffect(
@@ -90,7 +106,7 @@ class Record(Sequence[Entry]):
                 )
             if entry.change == 0.0 and not entry.intervention.idle:
                 raise NoEffect(
-                    f"{entry.intervention} fired {entry.fired} times and changed nothing; pass strict=False if that is meant"
+                    f"{entry.intervention} fired {entry.fired} times and changed nothing; pass strict=False if that is intended"
                 )
 
 
@@ -105,11 +121,11 @@ def applied(
     """Run what is inside the block with the interventions in place.
 
     Args:
-        model: a hooked model; a `Subject` for its model, whose task then says what ``Mean(reference="train")`` means.
+        model: a hooked model, or a `Subject`, whose task also supplies ``Mean(reference="train")``.
         interventions: one or several; a glob on a site applies at every hook point that it matches.
-        strict: an intervention that never fired or changed nothing raises when the block ends.
-        measured: how far each activation moves is measured, in passes of float64 over it; without, and without ``strict``,
-            the record knows only how often each fired.
+        strict: raise when the block ends if an intervention never fired or changed nothing.
+        measured: measure how far each activation moves, which takes float64 passes over it. With neither this nor
+            ``strict`` the record counts only how often each intervention fired.
 
     Yields:
         a `Record`: per intervention, how often it fired and how far it moved the activation.
@@ -117,7 +133,7 @@ def applied(
     Raises:
         UnknownSite: a site that matches no hook point; nothing is installed then.
         NoEffect: with ``strict``, after the block.
-        InterpError: an intervention whose value does not fit the activation.
+        InterpError: an argument of the wrong kind, or an intervention whose value does not fit the activation.
 
     >>> import torch
     >>> from interp import HookedMLP, MLPConfig
@@ -154,9 +170,17 @@ def settled(
 ) -> list[tuple[Intervention, Site]]:
     """Every intervention at every hook point that its site names, with its reference set's mean as a constant.
 
+    Args:
+        model: the model, without the interventions.
+        interventions: one or several.
+        task: supplies the reference sets that are given by name.
+
+    Returns:
+        pairs of an intervention and its exact site.
+
     Raises:
         UnknownSite: a site that matches no hook point.
-        InterpError: a reference set that nothing is known of, or that the model cannot run on.
+        InterpError: a reference set by name without a task, or one that the model cannot run on.
     """
     found = []
     for intervention in interventions:
@@ -174,10 +198,23 @@ def settled(
     return found
 
 
-def freeze(model: HookedModel, inputs: Tensor, sites: SitePattern) -> list[Freeze]:
-    """Interventions that hold sites at what they are in the untouched run on ``inputs``.
+def freeze(model: HookedModel | Subject, inputs: Tensor, sites: SitePattern) -> list[Freeze]:
+    """Interventions that hold sites at their activations in the unchanged run on ``inputs``.
 
-    Freeze attention patterns or LayerNorm scales to see what an ablation does with them as they were.
+    Freeze attention patterns or LayerNorm scales to separate what an ablation does through them from the rest.
+
+    Args:
+        model: a hooked model, or a `Subject`.
+        inputs: ``[batch, ...]``, the inputs that the frozen model will run on.
+        sites: names, globs, or `Site`s; a site with ``pos``, ``head`` or ``unit`` freezes only that part.
+
+    Returns:
+        a `Freeze` per hook point, for `applied`.
+
+    Raises:
+        UnknownSite: a site that the model does not have.
+        InterpError: an argument of the wrong kind, inputs that the model cannot run on, or a hook point that fires several
+            times in a forward pass.
 
     >>> import torch
     >>> from interp import HookedMLP, MLPConfig
@@ -188,8 +225,14 @@ def freeze(model: HookedModel, inputs: Tensor, sites: SitePattern) -> list[Freez
     >>> bool(torch.equal(frozen, model(x)))
     True
     """
-    acts = capture(model, inputs, sites)
-    return [Freeze(site, acts[str(site)]) for site in resolve_sites(model, sites)]
+    network = as_model(model)
+    found = resolve_sites(network, sites)
+    with fitting(network, inputs):
+        acts = capture(network, inputs, {site.name for site in found})
+    for site in found:
+        if acts[site.name].ndim > len(network.axes_of(site.name)):
+            raise InterpError(f"{site.name} fires several times in a forward pass, so no one activation freezes it")
+    return [Freeze(site, acts[site.name]) for site in found]
 
 
 def _transform(entry: Entry, axes: Sequence[str], measured: bool) -> Callable[[Tensor], Tensor]:

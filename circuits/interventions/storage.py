@@ -1,4 +1,4 @@
-"""Values, sites and interventions as JSON and tensors, and back: nothing but data, and only of kinds that are known."""
+"""Values, sites and interventions as JSON and tensors, and back. Only data of known kinds; nothing in a file is run."""
 
 from __future__ import annotations
 
@@ -30,8 +30,15 @@ DTYPES = {str(d).removeprefix("torch."): d for d in (torch.float16, torch.bfloat
 def encode(value: Any, tensors: dict[str, Tensor]) -> Any:
     """A value as JSON; tensors in it go into ``tensors``, under names that the JSON holds.
 
+    Args:
+        value: numbers, texts, tensors, slices, containers of them, and the suite's sites, values, interventions and metrics.
+        tensors: where tensors go; changed.
+
+    Returns:
+        what `json.dumps` takes and `decode` reads back.
+
     Raises:
-        InterpError: something that is no data, such as a function.
+        InterpError: something that cannot be stored as data, such as a function.
 
     >>> found = {}
     >>> encode(Ablate(Site("hook_embed", pos=-1), Fixed(torch.ones(2))), found)["value"]
@@ -59,16 +66,24 @@ def encode(value: Any, tensors: dict[str, Tensor]) -> Any:
         parts = {f.name: encode(getattr(value, f.name), tensors) for f in fields(value)}
         return {"kind": type(value).__name__, **parts}
     raise InterpError(
-        f"{value!r} is no data, so an experiment cannot store it; give metrics by name (or as circuits.LogitDiff), and sites, "
-        "values and interventions of this suite"
+        f"an experiment cannot store {value!r}: it needs metrics by name (or circuits.LogitDiff), and sites, values and "
+        "interventions of this suite"
     )
 
 
 def decode(value: Any, tensors: Mapping[str, Tensor]) -> Any:
     """The inverse of `encode`.
 
+    Args:
+        value: what `encode` returned.
+        tensors: what it collected, by name.
+
+    Returns:
+        the value that was stored.
+
     Raises:
-        InterpError: what `encode` never writes.
+        UnknownName: a kind or dtype that this version does not know.
+        InterpError: something that `encode` never writes.
     """
     if not isinstance(value, dict):
         return value
@@ -78,11 +93,11 @@ def decode(value: Any, tensors: Mapping[str, Tensor]) -> Any:
         kind = KINDS[value["kind"]]
         known = {f.name for f in fields(kind)}
         if extra := set(value) - known - {"kind"}:
-            raise InterpError(f"a stored {value['kind']} has {', '.join(sorted(extra))}, which it cannot have")
+            raise InterpError(f"a stored {value['kind']} has {', '.join(sorted(extra))}, which no {value['kind']} has")
         return kind(**{k: decode(v, tensors) for k, v in value.items() if k != "kind"})
     tag = next(iter(value), "")
     if len(value) != 1 or tag not in ("tensor", "dtype", "slice", "list", "tuple", "dict"):
-        raise InterpError(f"a stored value is none of an experiment's: {sorted(value)}")
+        raise InterpError(f"a stored value has keys that no experiment writes: {sorted(value)}")
     content: Any = value[tag]
     if tag == "tensor":
         if content not in tensors:
@@ -95,7 +110,7 @@ def decode(value: Any, tensors: Mapping[str, Tensor]) -> Any:
     if tag == "dict":
         return {k: decode(v, tensors) for k, v in content.items()}
     if not isinstance(content, list):
-        raise InterpError(f"a stored {tag} is no list")
+        raise InterpError(f"a stored {tag} must be a list, got a {type(content).__name__}")
     if tag == "slice":
         return slice(*content)
     items = [decode(v, tensors) for v in content]

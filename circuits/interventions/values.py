@@ -1,15 +1,19 @@
-"""Values: what takes the place of an activation. Frozen, comparable, and the same on every device."""
+"""Values: what replaces an ablated activation. Frozen, comparable, and the same on every device."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from numbers import Real
+from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor
+from typing_extensions import override
 
+from circuits.interventions.comparable import Comparable
 from interp.errors import InterpError, UnknownName, unknown
 from interp.sites import find_axis
 
@@ -19,37 +23,26 @@ if TYPE_CHECKING:
 REFERENCES = ("all", "train", "test")  # the sets of a task that a Mean may name
 
 
-class Comparable:
-    """Equality by content for dataclasses that hold tensors."""
-
-    def __eq__(self, other: object) -> bool:
-        if type(other) is not type(self):
-            return NotImplemented
-        return all(
-            _same(getattr(self, f.name), getattr(other, f.name))
-            for f in fields(self)  # type: ignore[arg-type]
-        )
-
-    def __hash__(self) -> int:
-        return hash((type(self).__name__, str(getattr(self, "site", ""))))
-
-
-def _same(a: Any, b: Any) -> bool:
-    if isinstance(a, Tensor) or isinstance(b, Tensor):
-        return isinstance(a, Tensor) and isinstance(b, Tensor) and torch.equal(a.cpu(), b.cpu())
-    return bool(a == b)
-
-
 class Value(Comparable, ABC):
-    """What takes the place of an activation. `of` gives a tensor that broadcasts over it.
-
-    ``mask`` is True where the activation will be replaced, None where all of it will.
-    """
+    """What replaces an activation. A subclass says in `of` how it is made."""
 
     needs_all_positions = False  # whether the result depends on positions other than the replaced one
 
     @abstractmethod
-    def of(self, activation: Tensor, axes: Sequence[str], mask: Tensor | None = None) -> Tensor: ...
+    def of(self, activation: Tensor, axes: Sequence[str], mask: Tensor | None = None) -> Tensor:
+        """The replacement of an activation.
+
+        Args:
+            activation: of the whole site, or its coordinates along a basis.
+            axes: the names of its axes.
+            mask: True where the activation will be replaced; None: everywhere.
+
+        Returns:
+            a tensor that broadcasts over the activation.
+
+        Raises:
+            InterpError: the value does not fit the activation.
+        """
 
     @property
     def inputs(self) -> Tensor | None:
@@ -67,49 +60,66 @@ class Value(Comparable, ABC):
 
 @dataclass(frozen=True, eq=False)
 class Zero(Value):
-    """Nothing. Misleads where 0 is far from what the next layer ever sees: then `Mean` is the milder cut."""
+    """Zero ablation. Misleads where 0 is far from what the next layer ever receives; `Mean` is then the milder ablation."""
 
+    @override
     def of(self, activation: Tensor, axes: Sequence[str], mask: Tensor | None = None) -> Tensor:
         return torch.zeros((), dtype=activation.dtype, device=activation.device)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Mean(Value):
-    """The mean over named axes of the site, accumulated in float64.
+    """Mean ablation: the mean over named axes of the site, accumulated in float64.
 
-    Over the part that the site selects: at ``pos=-1`` a mean over ``("batch", "pos")`` is that position's mean, so that
-    ablating twice is ablating once.
+    Only the part that the site selects is averaged: at ``pos=-1`` a mean over ``("batch", "pos")`` is that position's mean,
+    so that ablating twice is ablating once.
 
-    Attributes:
-        over: names of axes; those of the site that are not named keep their own mean each.
+    Args:
+        over: names of axes; along the site's other axes each entry keeps its own mean.
         reference: inputs whose activations are averaged: a tensor ``[n, ...]``, or ``"train"``, ``"test"`` or ``"all"``
-            examples of the subject's task. None: the batch of the forward pass itself, so give the whole input table at
+            examples of the subject's task. None: the batch of the forward pass itself, so run the whole input table at
             once, as the experiments do.
+
+    Raises:
+        UnknownName: no reference set of that name.
+        InterpError: an empty reference set, or one of another kind.
     """
 
     over: tuple[str, ...] | str = ("batch",)
     reference: Tensor | str | None = None
 
     def __post_init__(self) -> None:
-        over = (self.over,) if isinstance(self.over, str) else tuple(self.over)
+        given = self.over if isinstance(self.over, (str, Sequence)) else (self.over,)
+        over = (given,) if isinstance(given, str) else tuple(given)
         object.__setattr__(self, "over", over)  # the one way into a frozen dataclass
+        if not all(isinstance(axis, str) for axis in over):
+            raise InterpError(f"Mean averages over named axes, such as 'batch' and 'pos', got over={self.over!r}")
+        if not isinstance(self.reference, (str, Tensor, type(None))):
+            raise InterpError(
+                f"the reference set of a mean is a tensor of inputs [n, ...] or one of {', '.join(REFERENCES)}, got a "
+                f"{type(self.reference).__name__}"
+            )
         if isinstance(self.reference, str) and self.reference not in REFERENCES:
             raise UnknownName(unknown("reference set", self.reference, REFERENCES))
         if isinstance(self.reference, Tensor) and len(self.reference) == 0:
             raise InterpError("the reference set of a mean is empty (its first axis has length 0)")
 
     @property
+    @override
     def needs_all_positions(self) -> bool:  # type: ignore[override]
         return "pos" in self.over
 
     @property
+    @override
     def inputs(self) -> Tensor | None:
         if isinstance(self.reference, str):
             raise InterpError(
-                f"the reference set {self.reference!r} is a task's: give the subject, or the examples themselves as a tensor"
+                f"the reference set {self.reference!r} is a task's: pass the Subject instead of its model, or the inputs "
+                "themselves as a tensor"
             )
         return self.reference
 
+    @override
     def bound(self, task: Task | None) -> Value:
         if not isinstance(self.reference, str) or task is None:
             return self
@@ -120,12 +130,16 @@ class Mean(Value):
             raise InterpError(f"the reference set {self.reference!r} of {task.name} is empty")
         return replace(self, reference=task.inputs[indices])
 
+    @override
     def settled(self, reference: Tensor, axes: Sequence[str], mask: Tensor | None = None) -> Value:
         return Settled(self._average(reference, axes, mask), repr(self))
 
+    @override
     def of(self, activation: Tensor, axes: Sequence[str], mask: Tensor | None = None) -> Tensor:
         if self.reference is not None:
-            raise InterpError(f"{self} was not settled: `circuits.applied` and the experiments do that")
+            raise InterpError(
+                f"{self} has no value yet: its reference set is run by `circuits.applied` and the experiments"
+            )
         return self._average(activation, axes, mask)
 
     def _average(self, activation: Tensor, axes: Sequence[str], mask: Tensor | None) -> Tensor:
@@ -137,6 +151,7 @@ class Mean(Value):
         total = values.where(weight, torch.zeros_like(values)).sum(dims, keepdim=True)
         return (total / weight.sum(dims, keepdim=True).clamp_min(1)).to(activation.dtype)
 
+    @override
     def __repr__(self) -> str:
         if self.reference is None:
             return f"Mean(over={self.over!r})"
@@ -146,13 +161,17 @@ class Mean(Value):
 
 @dataclass(frozen=True, eq=False)
 class Resample(Value):
-    """Activations shuffled over the batch by a seeded permutation: the distribution stays, the content goes.
+    """Resample ablation: activations permuted over the batch, which keeps their distribution and removes what they say.
 
-    On average one input of the batch keeps its own.
+    On average one input of the batch keeps its own activation.
+
+    Args:
+        seed: of the permutation.
     """
 
     seed: int = 0
 
+    @override
     def of(self, activation: Tensor, axes: Sequence[str], mask: Tensor | None = None) -> Tensor:
         dim = find_axis("batch", axes, "the site")
         order = torch.randperm(activation.shape[dim], generator=torch.Generator().manual_seed(self.seed))
@@ -161,11 +180,23 @@ class Resample(Value):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Fixed(Value):
-    """A given tensor, which must broadcast over the activation (over its coordinates, at a site with a basis)."""
+    """A given value, which must broadcast over the activation (over its coordinates, at a site with a basis).
+
+    Args:
+        tensor: the value.
+
+    Raises:
+        InterpError: not a tensor.
+    """
 
     tensor: Tensor
     needs_all_positions = True
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.tensor, Tensor):
+            raise InterpError(f"Fixed needs a tensor, such as torch.as_tensor(1.0), got {self.tensor!r}")
+
+    @override
     def of(self, activation: Tensor, axes: Sequence[str], mask: Tensor | None = None) -> Tensor:
         given = self.tensor.to(activation)
         try:
@@ -179,6 +210,7 @@ class Fixed(Value):
     def _misfit(self, given: list[int], wanted: list[int]) -> str:
         return f"a fixed value of shape {given} does not broadcast over {wanted}"
 
+    @override
     def __repr__(self) -> str:
         return f"Fixed(tensor{list(self.tensor.shape)}, mean {float(self.tensor.double().mean()):.4g})"
 
@@ -187,32 +219,35 @@ class Fixed(Value):
 class Settled(Fixed):
     """The mean of a reference set, computed.
 
-    Attributes:
+    Args:
+        tensor: the mean.
         origin: the value that it was made of, as text.
     """
 
     origin: str = ""
 
+    @override
     def _misfit(self, given: list[int], wanted: list[int]) -> str:
         return (
-            f"{self.origin}: the reference set is of another shape: its mean is {given}, the activation {wanted}; give "
+            f"{self.origin}: the reference set is of another shape: its mean is {given}, the activation {wanted}; use "
             "reference inputs with as many positions, or average over 'pos' too"
         )
 
+    @override
     def __repr__(self) -> str:
         return self.origin
 
 
-ValueLike = Value | str | Tensor
+ValueLike = Value | str | Tensor | float
 NAMES: dict[str, type[Value]] = {"mean": Mean, "zero": Zero, "resample": Resample}
 DEFAULT = Mean()  # what replaces a component where nothing else is given, in every experiment and intervention
 
 
 def as_value(given: ValueLike) -> Value:
-    """A value as it is, by its name, or a tensor as `Fixed`.
+    """A value as it is, by its name, or a tensor or number as `Fixed`.
 
     Args:
-        given: a `Value`, ``"mean"``, ``"zero"`` or ``"resample"``, or a tensor that broadcasts over the activation.
+        given: a `Value`, ``"mean"``, ``"zero"`` or ``"resample"``, or a tensor (or number) that broadcasts over the activation.
 
     Returns:
         the value.
@@ -230,8 +265,8 @@ def as_value(given: ValueLike) -> Value:
         if given not in NAMES:
             raise UnknownName(unknown("value", given, NAMES))
         return NAMES[given]()
-    if isinstance(given, Tensor):
-        return Fixed(given)
+    if isinstance(given, (Tensor, Real, np.ndarray)) and not isinstance(given, bool):
+        return Fixed(torch.as_tensor(given))
     if isinstance(given, type) and issubclass(given, Value):
         raise InterpError(f"{given.__name__} is a class: give a value, {given.__name__}() with brackets")
     raise InterpError(

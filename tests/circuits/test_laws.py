@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from circuits import Ablate, Fixed, Keep, Mean, Patch, Remove, Resample, Scale, Zero, applied
-from circuits.interventions.kinds import Intervention, Value
+from circuits.interventions.kinds import Intervention
+from circuits.interventions.values import Value
 from interp import Site
 from interp.hooked.base import HookedModel
 from probes.basis import Basis

@@ -28,7 +28,8 @@ from circuits import (
     attribute,
     patch,
 )
-from circuits.interventions.kinds import Intervention, Value
+from circuits.interventions.kinds import Intervention
+from circuits.interventions.values import Value
 from interp import InterpError, Site, Subject, capture
 from probes.basis import Basis
 from tests.circuits import laws

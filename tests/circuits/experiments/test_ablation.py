@@ -10,8 +10,17 @@ import pytest
 import torch
 
 from circuits import Ablate, Fixed, Mean, Remove, Resample, Zero, ablate, applied
-from circuits.interventions.kinds import Value
-from interp import HookedMLP, HookedTransformer, InterpError, MLPConfig, ModularArithmetic, Site, Subject, TransformerConfig
+from circuits.interventions.values import Value
+from interp import (
+    HookedMLP,
+    HookedTransformer,
+    InterpError,
+    MLPConfig,
+    ModularArithmetic,
+    Site,
+    Subject,
+    TransformerConfig,
+)
 from interp.errors import MissingCapability, UnknownName
 from probes.basis import Basis
 from tests.models import make, subject
