@@ -1,38 +1,46 @@
 """Analyses: the contract between a measurement and a line in a report.
 
 An analysis is a function of a `Subject`, decorated with `analysis` and registered as an entry point in the group
-``interp.analyses``. Its keyword arguments are its options. Ours are registered just as a stranger's are.
+``interp.analyses``. Its keyword arguments are its options. The suite's own analyses are registered in the same way.
 """
 
 from __future__ import annotations
 
-import html
 import re
 import time
 import traceback
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
 from interp._util.registry import load_group
 from interp._util.versions import versions
 from interp.errors import InterpError, MissingCapability, UnknownName, unknown
-from interp.plugins.options import Option, keyword_options, parse_options
+from interp.hooked import HookedModel
+from interp.plugins.options import Option, as_names, keyword_options, parse_options
+from interp.plugins.outcome import Outcome, Outcomes
 from interp.plugins.result import Result, check_result
-from interp.subject import Subject
+from interp.subject import Subject, as_subject
 
 GROUP = "interp.analyses"
+Compared = Callable[[Mapping[str, Result]], Result]
 
 
 @dataclass(frozen=True)
 class Analysis:
-    """A registered analysis. Call it with a Subject to get its Result, without the host's isolation.
+    """A registered analysis. Called with a Subject it returns its Result; errors are raised, not caught as in `analyze`.
 
     Attributes:
-        renamed: former names of options, with their present ones.
-        comparison: makes one Result of several subjects' for ``interp compare``; set with `compares`.
+        name: as typed on the command line.
+        function: computes the Result of a Subject.
+        needs: capabilities (`Subject.CAPABILITIES`) that the subject must have.
+        summary: one line for lists and reports.
+        options: the keyword arguments of the function.
+        order: place in the report.
+        renamed: former names of options and their present ones; a former name works, with a DeprecationWarning.
+        comparison: turns the Results of several subjects into one, for ``interp compare``; set with `compares`.
     """
 
     name: str
@@ -42,24 +50,44 @@ class Analysis:
     options: tuple[Option, ...]
     order: int
     renamed: Mapping[str, str] = field(default_factory=dict)
-    comparison: Callable[[Mapping[str, Result]], Result] | None = None
+    comparison: Compared | None = None
 
-    def compares(self, function: Callable[[Mapping[str, Result]], Result]) -> Callable[[Mapping[str, Result]], Result]:
-        """Decorator: what the analysis has to say of several subjects, from its results by their names, in order."""
+    def compares(self, function: Compared) -> Compared:
+        """Decorator for the function that compares several subjects: their Results by name, in order, become one Result."""
         object.__setattr__(self, "comparison", function)
         return function
 
-    def __call__(self, subject: Subject, **options: Any) -> Result:
+    def __call__(self, subject: Subject | HookedModel, **options: Any) -> Result:
+        """Run the analysis on a Subject (or a model, which has no task).
+
+        Args:
+            subject: what to analyse.
+            **options: of the analysis.
+
+        Returns:
+            What it found.
+
+        Raises:
+            InterpError: the subject lacks a capability that the analysis needs, or an option is wrong.
+        """
+        subject = as_subject(subject)
         missing = subject.lacks(self.needs)
         if missing:
             raise InterpError(f"{self.name}: {missing[0]}")
         return self.function(subject, **self.parse(options))
 
     def parse(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """All options, the given ones checked against their types.
+        """All options of the analysis, with the given values checked against their types.
+
+        Args:
+            given: values by name; text is read in the option's type.
+
+        Returns:
+            A value for every option; defaults for those not given.
 
         Raises:
-            UnknownName: an option that the analysis does not have; the nearest is named.
+            UnknownName: the analysis does not have such an option; the nearest is named.
+            InterpError: a value of the wrong type.
         """
         return parse_options(self.name, self.options, given, self.renamed)
 
@@ -78,24 +106,23 @@ def analysis(
         name: as typed on the command line; the entry point carries the same name.
         needs: capabilities (`Subject.CAPABILITIES`) without which the analysis is skipped, with the reason.
         summary: one line for ``interp analyses`` and the report.
-        order: place in the report; ours are below 100.
+        order: place in the report; the suite's own are below 100.
         renamed: former names of options and their present ones, such as ``{"baseline": "n_random"}``: a former name works,
             with a DeprecationWarning.
 
     Returns:
-        a decorator that makes the `Analysis`.
+        A decorator; it turns the function into an `Analysis`.
 
     Raises:
-        TypeError: at once, when the function's signature is no analysis' (one subject, then keyword-only options with
-            a type and a default).
-        MissingCapability: a need that is no capability.
+        TypeError: at once, for an unknown need, an impossible name, or a signature other than one subject followed by
+            keyword-only options with a type and a default.
     """
     needs = tuple(needs)
     if unknown_needs := [n for n in needs if n not in Subject.CAPABILITIES]:
         raise TypeError(f"analysis {name!r} needs {unknown_needs}; capabilities are {', '.join(Subject.CAPABILITIES)}")
 
     if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
-        raise TypeError(f"analysis {name!r}: a name is made of letters, digits, _ and -")
+        raise TypeError(f"analysis {name!r}: a name consists of letters, digits, _ and -")
 
     def register(function: Callable[..., Result]) -> Analysis:
         options = keyword_options(function, f"analysis {name!r}", "subject")
@@ -109,57 +136,22 @@ def analysis(
     return register
 
 
-@dataclass
-class Outcome:
-    """What became of one analysis: ``ok`` with a result, ``skipped`` with a reason, ``failed`` with an error."""
-
-    name: str
-    status: Literal["ok", "skipped", "failed"]
-    summary: str = ""
-    result: Result | None = None
-    reason: str = ""
-    error: str = ""
-    detail: str = ""
-
-    def __repr__(self) -> str:
-        return f"{self.name}: {self.status} {self.reason or self.error}".rstrip() + (
-            f"\n{self.result}" if self.result else ""
-        )
-
-
-class Outcomes(dict[str, Outcome]):
-    """The outcome of every analysis by name, in the order of the report; renders itself in a notebook."""
-
-    def __repr__(self) -> str:
-        return "\n".join(map(repr, self.values()))
-
-    def _repr_html_(self) -> str:
-        parts = []
-        for outcome in self.values():
-            parts.append(f"<h3>{html.escape(outcome.name)}</h3>")
-            if outcome.result is not None:
-                parts.append(outcome.result._repr_html_())
-            else:
-                parts.append(f"<p>{outcome.status}: {html.escape(outcome.reason or outcome.error)}</p>")
-        return "\n".join(parts)
-
-
 def analyses() -> tuple[dict[str, Analysis], dict[str, str]]:
-    """All registered analyses in report order, and the plugins that could not be loaded with their errors."""
+    """All registered analyses in report order, and the errors of plugins that could not be loaded."""
     good, broken = {}, {}
     for name, plugin in load_group(GROUP).items():
         if plugin.error is not None:
             broken[name] = plugin.error
         elif not isinstance(plugin.value, Analysis) or plugin.value.name != name:
-            broken[name] = f"the entry point {name!r} of {plugin.distribution} is no analysis of that name"
+            broken[name] = f"the entry point {name!r} of {plugin.distribution} is not an analysis of that name"
         else:
             good[name] = plugin.value
     return dict(sorted(good.items(), key=lambda item: (item[1].order, item[0]))), broken
 
 
 def analyze(
-    subject: Subject,
-    only: Iterable[str | Analysis] | None = None,
+    subject: Subject | HookedModel,
+    only: str | Analysis | Iterable[str | Analysis] | None = None,
     options: Mapping[str, Mapping[str, Any]] | None = None,
     *,
     dtype: torch.dtype | None = torch.float64,
@@ -170,19 +162,25 @@ def analyze(
     """Run every analysis that applies, or those named; one that fails does not stop the others.
 
     Args:
-        only: names of analyses, or analyses themselves, registered or not; all that are registered by default.
+        subject: a Subject, or a model (then analyses that need a task are skipped).
+        only: names of analyses (one, several, or one text with commas), or analyses themselves, registered or not; by
+            default all that are registered.
         options: by analysis, such as ``{"fourier": {"top": 5}}``.
         dtype: the model is computed in this; None leaves it as it was loaded.
         seed: of the global generators, set anew before every analysis.
         progress: called with each analysis' name before it starts.
-        shared: options for every analysis that has them, such as ``every``, where its own does not say otherwise.
+        shared: options for every analysis that has them, such as ``every``, unless its own ``options`` say otherwise.
+
+    Returns:
+        The outcome of every analysis by name, in report order: ``analyze(subject)["fourier"].tables``.
 
     Raises:
         UnknownName: an analysis or option that does not exist; nothing has run then.
-        InterpError: an option's value that an analysis cannot work with, such as a site that the model has not.
+        InterpError: an option's value that an analysis cannot work with, such as a site that the model does not have.
     """
+    subject = as_subject(subject)
     known, broken = analyses()
-    asked = [*known, *broken] if only is None else list(only)
+    asked: Sequence[str | Analysis] = asked_for(only) if only is not None else [*known, *broken]
     known |= {one.name: one for one in asked if isinstance(one, Analysis)}
     names = [one.name if isinstance(one, Analysis) else one for one in asked]
     for name in names:
@@ -192,7 +190,7 @@ def analyze(
         if name not in known:
             raise UnknownName(unknown("analysis", name, known))
         known[name].parse(given)
-    # MPS has no float64, in which losses are taken
+    # MPS does not support float64, in which losses are taken
     subject = subject.cast(dtype or subject.model.dtype, "cpu" if subject.model.device.type == "mps" else None)
     outcomes = Outcomes()
     for name in sorted(names, key=[*known, *broken].index):
@@ -203,6 +201,27 @@ def analyze(
             progress(name)
         outcomes[name] = _run(known[name], subject, (options or {}).get(name, {}), seed, shared or {})
     return outcomes
+
+
+def asked_for(only: str | Analysis | Iterable[str | Analysis]) -> list[str | Analysis]:
+    """The analyses that a user names, as a list of names and analyses.
+
+    Args:
+        only: one, several, or one text with commas.
+
+    Returns:
+        The same, one by one.
+
+    Raises:
+        InterpError: something that is neither a name nor an analysis, such as a function without the decorator.
+    """
+    asked: list[Any] = [only] if isinstance(only, Analysis) else as_names(only, "analyses")
+    for one in asked:
+        if not isinstance(one, (str, Analysis)):
+            raise InterpError(
+                f"an analysis is given by its name or as a function decorated with @interp.analysis, got {one!r}"
+            )
+    return asked
 
 
 def _run(one: Analysis, subject: Subject, given: Mapping[str, Any], seed: int, shared: Mapping[str, Any]) -> Outcome:
@@ -216,10 +235,10 @@ def _run(one: Analysis, subject: Subject, given: Mapping[str, Any], seed: int, s
     try:
         result = one.function(subject, **parsed)
         check_result(result)
-    except MissingCapability as reason:  # which only a look inside could tell
+    except MissingCapability as reason:  # found only while running
         return Outcome(one.name, "skipped", one.summary, reason=str(reason))
     except InterpError as error:
-        if given:  # the user asked for something that cannot be, and should hear so at once
+        if given:  # the user's own option is at fault, and the user should learn so at once
             raise type(error)(f"{one.name}: {error}") from error
         return Outcome(one.name, "failed", one.summary, error=str(error))
     except (Exception, SystemExit) as error:  # isolation: a plugin's failure is one red line of the report

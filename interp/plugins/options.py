@@ -25,7 +25,14 @@ class Option:
     default: Any
 
     def parse(self, owner: str, value: Any) -> Any:
-        """The value in the option's type; text is read as a literal first.
+        """Read a value in the option's type.
+
+        Args:
+            owner: the plugin, for the message.
+            value: of that type, or text, which is read as a literal first.
+
+        Returns:
+            The value in the option's type.
 
         Raises:
             InterpError: a value of another type.
@@ -47,16 +54,25 @@ class Option:
 
     @property
     def type_name(self) -> str:
+        """The type as a user reads it: ``int``, or ``one of a, b``."""
         if typing.get_origin(self.type) is Literal:
             return "one of " + ", ".join(map(str, typing.get_args(self.type)))
         return self.type.__name__ if isinstance(self.type, type) else str(self.type)
 
 
 def keyword_options(function: Callable[..., Any], owner: str, takes: str) -> tuple[Option, ...]:
-    """The options of a plugin's function: one positional argument (``takes``), then keyword-only ones.
+    """The options of a plugin's function.
+
+    Args:
+        function: takes one positional argument, then keyword-only ones with a type and a default.
+        owner: the plugin, for messages.
+        takes: what the positional argument is, for messages.
+
+    Returns:
+        The keyword-only arguments in the order of the signature.
 
     Raises:
-        TypeError: another signature; ``owner`` says whose.
+        TypeError: another signature.
     """
     parameters = list(inspect.signature(function, eval_str=True).parameters.values())
     if not parameters:
@@ -73,21 +89,23 @@ def keyword_options(function: Callable[..., Any], owner: str, takes: str) -> tup
 def parse_options(
     owner: str, options: Sequence[Option], given: Mapping[str, Any], renamed: Mapping[str, str] | None = None
 ) -> dict[str, Any]:
-    """All options, the given ones checked against their types.
+    """All options of a plugin, with the given values checked against their types.
 
     Args:
-        owner: whose options they are, for messages.
-        options: that the owner has.
+        owner: the plugin, for messages.
+        options: those that it has.
         given: values by name.
-        renamed: former names of options and their new ones: a former name works, with a DeprecationWarning.
+        renamed: former names of options and their present ones: a former name works, with a DeprecationWarning.
 
     Returns:
-        a value for every option, by its present name.
+        A value for every option; defaults for those not given.
 
     Raises:
-        UnknownName: an option that ``owner`` does not have; the nearest is named.
-        InterpError: a value of another type; an option that is given under both of its names.
+        UnknownName: ``owner`` does not have such an option; the nearest is named.
+        InterpError: a value of the wrong type, or options that are not given by name.
     """
+    if not isinstance(given, Mapping):
+        raise InterpError(f"the options of {owner} are given by name, such as {{'name': value}}, got {given!r}")
     known = {o.name: o for o in options}
     given = _under_new_names(owner, given, renamed or {})
     for name in given:
@@ -97,6 +115,7 @@ def parse_options(
 
 
 def _under_new_names(owner: str, given: Mapping[str, Any], renamed: Mapping[str, str]) -> dict[str, Any]:
+    """The given values by the present names of their options, with a warning for each former name."""
     found = {name: value for name, value in given.items() if name not in renamed}
     for old in given.keys() & renamed.keys():
         new = renamed[old]
@@ -108,11 +127,15 @@ def _under_new_names(owner: str, given: Mapping[str, Any], renamed: Mapping[str,
 
 
 def parse_settings(settings: Iterable[str], owner: str, example: str) -> dict[str, dict[str, Any]]:
-    """``name.option=value`` by name and option; the values stay text until the option's type reads them.
+    """Read ``name.option=value``.
 
     Args:
+        settings: texts of that form.
         owner: what they are given to, such as ``--set``, for the message.
-        example: one that can be read.
+        example: a valid one, for the message.
+
+    Returns:
+        Values by name and option; they stay text until the option's type reads them.
 
     Raises:
         InterpError: text of another form.
@@ -128,3 +151,26 @@ def parse_settings(settings: Iterable[str], owner: str, example: str) -> dict[st
             raise InterpError(f"cannot read {owner} {setting!r}: write NAME.OPTION=VALUE, such as {example}")
         options.setdefault(name, {})[option] = value.strip()
     return options
+
+
+def as_names(given: Any, kind: str) -> list[Any]:
+    """One name, several, or one text with commas, as a list.
+
+    Args:
+        given: a text, or several names (or what stands for them).
+        kind: what they name, for the message.
+
+    Returns:
+        The names, or the items of ``given`` as they are.
+
+    Raises:
+        InterpError: neither a text nor several of anything.
+
+    >>> as_names("svd, pca", "analyses"), as_names(["svd"], "analyses")
+    (['svd', 'pca'], ['svd'])
+    """
+    if isinstance(given, str):
+        return [part for name in given.split(",") if (part := name.strip())]
+    if not isinstance(given, Iterable):
+        raise InterpError(f"{kind} are given by name, one or several, got {given!r}")
+    return list(given)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,11 +21,14 @@ class Result:
         metrics: plain numbers, strings, lists and None, by name. The names are part of an analysis' contract.
         tables: pandas DataFrames by name; each becomes a CSV file.
         figures: plotly figures by name.
-        pictures: `Picture`s by name; each becomes a PNG file.
-        notes: sentences for the reader: definitions used, what misleads, what was left out.
-        headline: one sentence that says what was found.
-        lead: name of the figure or picture that belongs on top of a report, if any.
+        notes: sentences for the reader: definitions used, what may mislead, what was left out.
+        headline: one sentence that states the finding, with its number.
+        lead: name of the figure or picture that belongs at the top of a report, if any.
         context: filled in by the host: options, dtype, device, seed, seconds, checkpoint hash, versions.
+        pictures: `Picture`s by name; each becomes a PNG file.
+        verdict: pairs of label and text, such as ``("test loss", "3.2e-07")``: the few numbers that a reader wants first.
+            They stand at the top of the report and on the terminal, in the order of the report. Write numbers with
+            `format_metric` or `format_share`, which name what is not a number.
     """
 
     metrics: dict[str, Any] = field(default_factory=dict)
@@ -35,6 +39,7 @@ class Result:
     lead: str | None = None
     context: dict[str, Any] = field(default_factory=dict)
     pictures: dict[str, Picture] = field(default_factory=dict)
+    verdict: list[tuple[str, str]] = field(default_factory=list)
 
     def _repr_html_(self) -> str:
         parts = [f"<p><b>{html.escape(self.headline)}</b></p>"] if self.headline else []
@@ -60,10 +65,18 @@ class Result:
 
 
 def format_metric(value: Any) -> str:
-    """A metric as a reader wants it.
+    """A metric as text for a reader: four digits, thousands separated, NaN in words.
+
+    Args:
+        value: a number, text, None, or a list of them.
+
+    Returns:
+        The text; ``n/a`` for None, ``not a number`` for NaN, ``none`` for an empty list.
 
     >>> format_metric(3.5197e-07), format_metric(12769), format_metric([23, 6]), format_metric(None)
     ('3.520e-07', '12,769', '23, 6', 'n/a')
+    >>> format_metric(float("nan")), format_metric(-float("inf"))
+    ('not a number', '-infinite')
     """
     if value is None:
         return "n/a"
@@ -72,14 +85,42 @@ def format_metric(value: Any) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     if isinstance(value, float):
-        return f"{value:.4g}" if 1e-3 <= abs(value) < 1e5 or value == 0 else f"{value:.3e}"
+        return _not_finite(value) or (f"{value:.4g}" if 1e-3 <= abs(value) < 1e5 or value == 0 else f"{value:.3e}")
     if isinstance(value, (list, tuple)):
         return ", ".join(map(format_metric, value)) or "none"
     return str(value)
 
 
+def format_share(value: float | None) -> str:
+    """A share between 0 and 1 as a percentage for a reader.
+
+    Args:
+        value: the share, or None where it is not known.
+
+    Returns:
+        The text; ``n/a`` for None, ``not a number`` for NaN.
+
+    >>> format_share(0.97312), format_share(None), format_share(float("nan"))
+    ('97.3%', 'n/a', 'not a number')
+    """
+    return "n/a" if value is None else _not_finite(value) or f"{value:.1%}"
+
+
+def _not_finite(value: float) -> str:
+    """NaN and infinity in words; empty for a finite number."""
+    if math.isnan(value):
+        return "not a number"
+    return "" if math.isfinite(value) else "infinite" if value > 0 else "-infinite"
+
+
 def table_file(label: str) -> str:
-    """The part of a CSV file's name that comes from the table's.
+    """The part of a file's name that comes from a table's or picture's.
+
+    Args:
+        label: name of the table or picture.
+
+    Returns:
+        The label with every character but letters, digits, - and _ replaced by _.
 
     >>> table_file("by frequency")
     'by_frequency'
@@ -88,11 +129,14 @@ def table_file(label: str) -> str:
 
 
 def check_result(result: Any) -> None:
-    """Refuse what a report could not show: a plugin hears of it before anything is written.
+    """Refuse what a report could not show, before anything is written.
+
+    Args:
+        result: what an analysis returned.
 
     Raises:
-        TypeError: no Result, or a metric, table or figure of another type.
-        ValueError: a lead that is no figure, or two tables that would share one file.
+        TypeError: not a Result, or a metric, table, figure, picture or verdict line of another type.
+        ValueError: a lead that names no figure or picture, or two tables that would share one file.
     """
     if not isinstance(result, Result):
         raise TypeError(f"an analysis returns a Result, this one returned {type(result).__name__}")
@@ -100,10 +144,13 @@ def check_result(result: Any) -> None:
         for name, item in getattr(result, kind).items():
             if not isinstance(item, expected):
                 raise TypeError(f"{kind}[{name!r}] must be a {expected.__name__}, got {type(item).__name__}")
+    for line in result.verdict:
+        if not (isinstance(line, (tuple, list)) and len(line) == 2 and all(isinstance(part, str) for part in line)):
+            raise TypeError(f"a verdict line is a pair of texts, (label, text), got {line!r}")
     shown = [*result.figures, *result.pictures]
     if result.lead is not None and result.lead not in shown:
         raise ValueError(
-            f"lead {result.lead!r} is none of the figures and pictures: {', '.join(shown) or 'there are none'}"
+            f"lead {result.lead!r} names no figure or picture of the result: {', '.join(shown) or 'there are none'}"
         )
     for kind in ("tables", "pictures"):
         files: dict[str, str] = {}

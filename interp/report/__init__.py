@@ -1,4 +1,4 @@
-"""Reports: the outcomes of the analyses as one offline HTML page, with the data beside it."""
+"""Reports: the outcomes of analyses as one offline HTML page, with the data beside it."""
 
 from interp.report.folder import check_output, write, write_comparison
 

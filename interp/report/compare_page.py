@@ -1,4 +1,4 @@
-"""The report of a comparison: one offline page, ``result.json``, tables and pictures beside it."""
+"""The report of a comparison: one offline page, with ``result.json``, tables and pictures beside it."""
 
 from __future__ import annotations
 
@@ -20,10 +20,15 @@ ROWS = 60  # shown of a comparison's table
 
 
 def comparison_data(found: Comparison) -> dict[str, Any]:
-    """What ``result.json`` holds: ``interp_comparison`` (format version), ``subjects`` and ``comparisons``.
+    """The contents of a comparison's ``result.json``.
 
-    A subject has every metric of its analyses by name (the first analysis that has it), and ``analyses`` and ``provenance`` as
-    in the report on one checkpoint. A comparison has its headline, metrics and tables (file names).
+    Args:
+        found: the comparison.
+
+    Returns:
+        Plain JSON values: ``interp_comparison`` (format version), ``versions``, ``subjects`` and ``comparisons``. A subject
+        has every metric of its analyses by name (from the first analysis that has it), and ``analyses`` and ``provenance``
+        as in the report on one checkpoint. A comparison has its headline, metrics, notes, tables and pictures (file names).
     """
     subjects = {}
     for name, subject in found.subjects.items():
@@ -50,7 +55,7 @@ def comparison_data(found: Comparison) -> dict[str, Any]:
 
 
 def fill(folder: Path, found: Comparison) -> None:
-    """Write a comparison's files into a folder that has ``tables`` and ``pictures``."""
+    """Write a comparison's files into a folder with the sub-folders ``tables`` and ``pictures``."""
     data = comparison_data(found)
     for name, result in found.together.items():
         write_files(folder, name, result)
@@ -89,7 +94,7 @@ def _shown(name: str, result: Result) -> dict[str, Any]:
 
 
 def _beside(found: Comparison) -> list[tuple[str, list[dict[str, Any]]]]:
-    """Pictures of one name, of every subject that has it."""
+    """Every picture's name, with the pictures that the subjects have under it."""
     rows: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for name, outcomes in found.outcomes.items():
         for analysis, outcome in outcomes.items():
@@ -101,5 +106,5 @@ def _beside(found: Comparison) -> list[tuple[str, list[dict[str, Any]]]]:
 
 
 def _prefix(found: Comparison, name: str) -> str:
-    """What a subject's files begin with: its place in the comparison."""
+    """The first part of a subject's file names: its place in the comparison."""
     return f"{list(found.subjects).index(name)}."

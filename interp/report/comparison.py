@@ -2,33 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 import torch
 
-from interp.checkpoints import load
-from interp.checkpoints.source import read_json
-from interp.errors import InterpError, UnreadableFile
-from interp.plugins.analysis import Outcomes, analyses, analyze
+from interp.errors import InterpError
+from interp.plugins.analysis import Analysis, analyses, analyze, asked_for
+from interp.plugins.outcome import Outcomes
 from interp.plugins.result import Result, check_result, format_metric
+from interp.report.sources import Network, as_subjects
+from interp.report.sources import expand as expand
 from interp.subject import Subject
-
-MAX_SUBJECTS = 64
 
 
 @dataclass
 class Comparison:
-    """Outcomes by subject, and what each analysis has to say of all of them together.
+    """The outcomes of every subject, and what each analysis finds by comparing them.
 
     Attributes:
-        subjects: by name, in the order given; the first is what the others are compared with.
+        subjects: by name, in the order given; the first is the reference.
         outcomes: by subject.
         together: by analysis: the result of its comparison, where it has one.
-        failed: by analysis: why its comparison could not be made.
+        failed: by analysis: why its comparison failed.
     """
 
     subjects: dict[str, Subject]
@@ -56,88 +54,53 @@ class Comparison:
         return "\n".join([f"Comparison of {', '.join(self.subjects)}", *heads])
 
 
-def expand(sources: Iterable[str | Path], *, device: str = "auto") -> dict[str, Subject]:
-    """The subjects that paths stand for, by name: every member of a run, every run of a folder of runs.
-
-    Raises:
-        UnreadableFile, InterpError: a path that is no checkpoint, or more than `MAX_SUBJECTS` subjects.
-    """
-    found: dict[str, Subject] = {}
-    for source in map(Path, sources):
-        for name, subject in _subjects(source, source.name or str(source), device):
-            if len(found) >= MAX_SUBJECTS:
-                raise InterpError(
-                    f"more than {MAX_SUBJECTS} networks are not compared at once; name some of the runs' folders"
-                )
-            unique, n = name, 2
-            while unique in found:
-                unique, n = f"{name} ({n})", n + 1
-            found[unique] = replace(subject, name=unique)
-    return found
-
-
-def _subjects(path: Path, name: str, device: str) -> Iterable[tuple[str, Subject]]:
-    if (path / "run.json").is_file():
-        members = read_json(path / "run.json").get("members") or [{}]
-        if not isinstance(members, list) or not all(isinstance(m, dict) for m in members):
-            raise UnreadableFile(f"{path / 'run.json'}: members are no list of settings")
-        for i, own in enumerate(members):
-            yield _labelled(name, own, members), load(path, member=i, device=device)
-        return
-    runs = sorted(p for p in path.iterdir() if (p / "run.json").is_file()) if path.is_dir() else []
-    if runs:
-        for run in runs:
-            yield from _subjects(run, f"{name}/{run.name}", device)
-        return
-    yield name, load(path, device=device)
-
-
-def _labelled(name: str, own: Mapping[str, Any], members: Sequence[Mapping[str, Any]]) -> str:
-    """The run's name with what this member has for its own."""
-    varying = [k for k in own if any(m.get(k) != own[k] for m in members)]
-    if all(m.get("data_seed") == m.get("seed") for m in members):
-        varying = [k for k in varying if k != "data_seed"]
-    return name + "".join(f" {k}={own[k]}" for k in varying)
-
-
 def compare(
-    subjects: Mapping[str, Subject] | Sequence[Subject],
-    only: Iterable[str] | None = None,
+    subjects: Network | Mapping[str, Network] | Iterable[Network],
+    only: str | Analysis | Iterable[str | Analysis] | None = None,
     options: Mapping[str, Mapping[str, Any]] | None = None,
     *,
     dtype: torch.dtype | None = torch.float64,
     seed: int = 0,
     progress: Callable[[str], None] | None = None,
+    device: str = "auto",
 ) -> Comparison:
-    """Run analyses on several subjects.
+    """Run the same analyses on several networks.
 
     Args:
-        subjects: two or more; the first is what the others are compared with.
-        only: names of analyses; by default those that apply to two of the subjects at least.
-        options, dtype, seed: as in `analyze`.
+        subjects: Subjects, models or paths, as a list or by name; a path to a run or to a folder of runs is all its
+            networks. The first network is the reference.
+        only: as in `analyze`; by default the analyses that apply to at least two of the networks.
+        options: by analysis, as in `analyze`.
+        dtype: as in `analyze`.
+        seed: as in `analyze`.
         progress: called with a line before every analysis.
+        device: where networks given as paths are loaded.
+
+    Returns:
+        The outcomes of every network, and the result of each analysis' own comparison.
 
     Raises:
-        InterpError: fewer than two subjects, or no analysis that applies to two of them.
+        InterpError: fewer than two networks, two of one name, or no analysis that applies to two of them.
     """
-    named = dict(subjects) if isinstance(subjects, Mapping) else {s.name: s for s in subjects}
+    named = as_subjects(subjects, device)
     if len(named) < 2:
-        raise InterpError("a comparison needs two networks or more, of different names")
+        raise InterpError(f"a comparison needs two networks or more, got {', '.join(named) or 'none'}")
     known, _ = analyses()
-    wanted = list(only) if only is not None else [
+    wanted = asked_for(only) if only is not None else [
         name for name, one in known.items() if sum(not s.lacks(one.needs) for s in named.values()) > 1
     ]  # fmt: skip
     if not wanted:
         raise InterpError(
-            f"no analysis applies to two of {', '.join(named)}; see interp analyses FILE for what each lacks"
+            f"no analysis applies to two of {', '.join(named)}; interp analyses FILE lists what each of them lacks"
         )
     outcomes = {}
     for name, subject in named.items():
         tell = None if progress is None else (lambda analysis, name=name: progress(f"{name}: {analysis}"))
         outcomes[name] = analyze(subject, wanted, options, dtype=dtype, seed=seed, progress=tell)
+    known |= {one.name: one for one in wanted if isinstance(one, Analysis)}
     together: dict[str, Result] = {}
     failed: dict[str, str] = {}
-    for analysis in wanted:
+    for analysis in (one.name if isinstance(one, Analysis) else one for one in wanted):
         results = {n: r for n, o in outcomes.items() if analysis in o and (r := o[analysis].result) is not None}
         comparison = known[analysis].comparison if analysis in known else None
         if comparison is None or len(results) < 2:

@@ -1,4 +1,4 @@
-"""The machine-readable side of a report: ``result.json``."""
+"""The machine-readable part of a report: ``result.json``, tables and pictures."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from interp._util.versions import versions
-from interp.plugins.analysis import Outcomes
+from interp.plugins.outcome import Outcomes
 from interp.plugins.result import Result, table_file
 from interp.subject import Subject
 
@@ -19,14 +19,18 @@ FORMAT = 1  # of result.json; raised when a reader of the old one would fail
 
 
 def result_data(subject: Subject, outcomes: Outcomes, prefix: str = "") -> dict[str, Any]:
-    """Everything that ``result.json`` holds: plain JSON values, numbers that are not finite as null.
-
-    Keys: ``interp_report`` (format version), ``subject``, ``provenance``, ``analyses``; per analysis ``status`` (``ok``,
-    ``skipped`` with ``reason``, ``failed`` with ``error``), ``metrics``, ``headline``, ``notes``, ``tables`` and ``pictures``
-    (file names) and ``context``.
+    """The contents of ``result.json``.
 
     Args:
+        subject: what was analysed.
+        outcomes: of its analyses.
         prefix: of the file names, where one folder holds the files of several subjects.
+
+    Returns:
+        Plain JSON values, with null for numbers that are not finite. Keys: ``interp_report`` (format version), ``subject``,
+        ``provenance``, ``analyses``; per analysis ``status`` (``ok``, ``skipped`` with ``reason``, ``failed`` with
+        ``error``), ``metrics``, ``headline``, ``verdict``, ``notes``, ``tables`` and ``pictures`` (file names) and
+        ``context``.
     """
     parts: dict[str, Any] = {}
     for name, outcome in outcomes.items():
@@ -35,6 +39,7 @@ def result_data(subject: Subject, outcomes: Outcomes, prefix: str = "") -> dict[
             found = outcome.result
             part |= {
                 "headline": found.headline,
+                "verdict": found.verdict,
                 "metrics": found.metrics,
                 "notes": found.notes,
                 "context": found.context,
@@ -59,14 +64,19 @@ def result_data(subject: Subject, outcomes: Outcomes, prefix: str = "") -> dict[
                 "steps": None if subject.series is None else subject.series.steps,
                 "warnings": subject.warnings,
             },
-            "provenance": {**asdict(subject.provenance), "versions": versions()},
+            "provenance": provenance(subject),
             "analyses": parts,
         }
     )
 
 
+def provenance(subject: Subject) -> dict[str, Any]:
+    """Where a subject came from, and the versions of what analysed it."""
+    return {**asdict(subject.provenance), "versions": versions()}
+
+
 def write_files(folder: Path, owner: str, result: Result | None) -> None:
-    """Write a result's tables and pictures into a report's folder, under the names that `result_data` gives."""
+    """Write a result's tables and pictures into a report's folder, under the names that `result_data` lists."""
     for label, table in (result.tables if result else {}).items():
         table.to_csv(folder / table_path(owner, label), index=False)
     for label, picture in (result.pictures if result else {}).items():
@@ -75,6 +85,13 @@ def write_files(folder: Path, owner: str, result: Result | None) -> None:
 
 def table_path(analysis: str, label: str) -> str:
     """Path of a table's CSV file inside the report's folder.
+
+    Args:
+        analysis: name of the analysis, with its prefix.
+        label: name of the table.
+
+    Returns:
+        A relative path with forward slashes.
 
     >>> table_path("frequencies", "by frequency")
     'tables/frequencies.by_frequency.csv'
@@ -85,6 +102,13 @@ def table_path(analysis: str, label: str) -> str:
 def picture_path(analysis: str, label: str) -> str:
     """Path of a picture's PNG file inside the report's folder.
 
+    Args:
+        analysis: name of the analysis, with its prefix.
+        label: name of the picture.
+
+    Returns:
+        A relative path with forward slashes.
+
     >>> picture_path("feature_maps", "by layer")
     'pictures/feature_maps.by_layer.png'
     """
@@ -92,7 +116,13 @@ def picture_path(analysis: str, label: str) -> str:
 
 
 def jsonable(value: Any) -> Any:
-    """Plain JSON values: numpy numbers unwrapped, NaN and infinity as None, anything else as its text.
+    """Convert to plain JSON values.
+
+    Args:
+        value: anything.
+
+    Returns:
+        The same with numpy numbers unwrapped, NaN and infinity as None, and what JSON cannot hold as text.
 
     >>> jsonable({"a": (1, float("nan")), 2: np.float64(0.5)})
     {'a': [1, None], '2': 0.5}

@@ -1,4 +1,4 @@
-"""Figures in one look: plain, legible, and transparent, so that a page can be light or dark."""
+"""Figures in one style: plain, legible, and transparent, so that they suit a light and a dark page."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PALETTE = (BLUE, ORANGE, GREEN, PURPLE, RED, "#c2a33b", "#4fa8b8", GREY)
 
 
 def style(figure: go.Figure, title: str, x: str, y: str, height: int = 340) -> go.Figure:
-    """Give a figure the suite's look; returns it."""
+    """Apply the suite's style to a figure, and return it."""
     figure.update_layout(
         title={"text": title, "font": {"size": 15}, "x": 0, "xref": "paper"},
         paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)", font={"size": 12, "color": "#555"},
@@ -33,7 +33,7 @@ def bars(
     x: Sequence[object], y: ArrayLike, *, title: str, x_title: str, y_title: str,
     highlight: Sequence[object] = (), log: bool = False,
 ) -> go.Figure:  # fmt: skip
-    """Bars, with some of them highlighted and named."""
+    """A bar chart with some bars highlighted and labelled."""
     heights = np.asarray(y, dtype=float)
     chosen = set(highlight)
     figure = go.Figure(go.Bar(x=list(x), y=heights, marker_color=[ORANGE if v in chosen else GREY for v in x]))
@@ -51,7 +51,7 @@ def lines(
     curves: Mapping[str, tuple[ArrayLike, ArrayLike]], *, title: str, x_title: str, y_title: str,
     log_x: bool = False, log_y: bool = False, markers: bool = False,
 ) -> go.Figure:  # fmt: skip
-    """One line per curve, each given as (x, y)."""
+    """A line chart; each curve is given as (x, y)."""
     figure = go.Figure()
     for name, (x, y) in curves.items():
         figure.add_scatter(x=np.asarray(x), y=np.asarray(y), name=name, mode="lines+markers" if markers else "lines")
@@ -68,10 +68,22 @@ def heatmap(
     x: Sequence[object] | ArrayLike | None = None, y: Sequence[object] | ArrayLike | None = None, height: int = 340,
     diverging: bool = False,
 ) -> go.Figure:  # fmt: skip
-    """A matrix in colours.
+    """A matrix as a heatmap.
 
-    With ``log`` the colours follow log10, and what is 0 up to rounding stays blank; with
-    ``diverging`` 0 is white, and the first row stands on top.
+    Args:
+        values: ``[rows, columns]``.
+        title: of the figure.
+        x_title: of the columns.
+        y_title: of the rows.
+        unit: of the values, beside the colour bar.
+        log: colour by log10; values that are 0 up to rounding stay blank.
+        x: labels of the columns.
+        y: labels of the rows.
+        height: in pixels.
+        diverging: use a scale on which 0 is white, and put the first row on top.
+
+    Returns:
+        The figure.
     """
     shown = np.asarray(values, dtype=float)
     if log:
@@ -91,7 +103,7 @@ def scatter(
     x: ArrayLike, y: ArrayLike, *, title: str, x_title: str, y_title: str, labels: Sequence[str] = (),
     colors: ArrayLike | None = None, square: bool = False,
 ) -> go.Figure:  # fmt: skip
-    """Points, with labels on hover, coloured by a number where one is given."""
+    """A scatter plot; points may have labels on hover and a number that colours them."""
     marker: dict[str, object] = {"size": 6, "color": BLUE}
     if colors is not None:
         marker.update(color=np.asarray(colors), colorscale="Viridis", showscale=True)
@@ -109,12 +121,19 @@ def timeline(
     background: Mapping[str, tuple[ArrayLike, ArrayLike]] | None = None, marks: Mapping[str, float | None] | None = None,
     shown: int = 8,
 ) -> go.Figure:  # fmt: skip
-    """Curves against training steps, over shares from 0 to 1 in the background; a button makes the steps logarithmic.
+    """Curves against training steps; a button makes the step axis logarithmic.
 
     Args:
-        background: drawn faintly on an axis of their own, such as accuracies.
-        marks: vertical lines at steps, named; None is left out.
-        shown: so many curves are drawn, the others (of the first 16) wait in the legend.
+        curves: steps and values by name; the first 16 are drawn.
+        title: of the figure.
+        y_title: of the values.
+        log_y: make the value axis logarithmic.
+        background: shares from 0 to 1, such as accuracies, drawn faintly on an axis of their own.
+        marks: steps by name, drawn as vertical lines; None is left out.
+        shown: number of curves that are visible at first; a click in the legend shows the others.
+
+    Returns:
+        The figure.
     """
     figure = go.Figure()
     for (name, (x, y)), color in zip((background or {}).items(), (BLUE, ORANGE), strict=False):

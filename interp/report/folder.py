@@ -1,4 +1,4 @@
-"""Write a report folder: built aside, put in place when it is whole."""
+"""The folder of a report: built in a temporary folder, moved into place when it is complete."""
 
 from __future__ import annotations
 
@@ -12,31 +12,35 @@ from pathlib import Path
 from typing import Any
 
 from interp.errors import InterpError, OutputExists
-from interp.plugins.analysis import Outcomes
+from interp.hooked import HookedModel
+from interp.plugins.outcome import Outcomes
 from interp.report import compare_page
 from interp.report.comparison import Comparison
 from interp.report.data import result_data, write_files
 from interp.report.page import render
-from interp.subject import Subject
+from interp.subject import Subject, as_subject
 
 FILES, FOLDERS = ("index.html", "result.json"), ("tables", "pictures")
 
 
-def check_output(out: Path, *, force: bool = False) -> None:
-    """Refuse a folder that holds anything but an earlier report, or that cannot be written, before any work is done.
+def check_output(out: str | Path, *, force: bool = False) -> None:
+    """Check, before any work is done, that a report can be written to a folder.
+
+    Args:
+        out: the folder; it may be new, empty, or hold an earlier report.
+        force: accept a folder that holds other things; they are left alone.
 
     Raises:
-        OutputExists: the folder (or a file of that name) is something else, and ``force`` is not set; or what a report's
-            files would replace is no file (``tables``, ``pictures``: no folder), whatever ``force`` says.
-        InterpError: the folder cannot be made or written.
+        OutputExists: the folder holds something else and ``force`` is not set; or, whatever ``force`` says, a file or
+            folder is in the way of the report's own.
+        InterpError: the folder cannot be created or written.
     """
+    out = Path(out)
     if out.exists() and not out.is_dir():
         raise OutputExists(f"{out} is not a folder; name one for the report with --out")
     place = next(p for p in (out, *out.absolute().parents) if p.exists())
     if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
-        raise InterpError(
-            f"cannot write a report to {out}: {place} is no folder that can be written; choose another --out"
-        )
+        raise InterpError(f"cannot write a report to {out}: {place} is not a writable folder; choose another --out")
     if not out.exists():
         return
     wrong = [name for name in FILES if (out / name).exists() and not (out / name).is_file()]
@@ -48,13 +52,13 @@ def check_output(out: Path, *, force: bool = False) -> None:
     if not force and _earlier(out) is None and any(out.iterdir()):
         held = ", ".join(sorted(p.name for p in out.iterdir())[:6])
         raise OutputExists(
-            f"{out} holds something that is no report ({held}); choose another folder with --out, or add the report to it "
+            f"{out} holds something other than a report ({held}); choose another folder with --out, or add the report to it "
             "with --force"
         )
 
 
 def _earlier(folder: Path) -> dict[str, Any] | None:
-    """The ``result.json`` of a report in the folder; None where there is none of ours."""
+    """The ``result.json`` of an earlier report in the folder; None without one."""
     try:
         data = json.loads((folder / "result.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -63,20 +67,48 @@ def _earlier(folder: Path) -> dict[str, Any] | None:
     return data if ours else None
 
 
-def write_comparison(found: Comparison, out: Path, *, force: bool = False) -> Path:
-    """The same of a comparison; a subject's tables and pictures carry its place in the comparison."""
-    return _write(lambda folder: compare_page.fill(folder, found), out, force)
+def write_comparison(comparison: Comparison, out: str | Path, *, force: bool = False) -> Path:
+    """`write` for a comparison; file names of a subject's tables and pictures begin with its place in the comparison.
 
+    Args:
+        comparison: from `interp.compare`.
+        out: as in `write`.
+        force: as in `write`.
 
-def write(subject: Subject, outcomes: Outcomes, out: Path, *, force: bool = False) -> Path:
-    """Write ``index.html``, ``result.json``, ``tables/*.csv`` and ``pictures/*.png``; returns the page's path.
-
-    An earlier report in the folder is replaced, its tables and pictures too; other files are left alone.
+    Returns:
+        The path of ``index.html``.
 
     Raises:
-        OutputExists, InterpError: see `check_output`; nothing is half-written then.
+        OutputExists: see `check_output`; nothing is half-written.
+        InterpError: the folder cannot be written, or ``comparison`` is something else.
     """
-    return _write(lambda folder: _fill(folder, subject, outcomes), out, force)
+    if not isinstance(comparison, Comparison):
+        raise InterpError(f"a Comparison is needed, as interp.compare returns it, got a {type(comparison).__name__}")
+    return _write(lambda folder: compare_page.fill(folder, comparison), Path(out), force)
+
+
+def write(subject: Subject | HookedModel, outcomes: Outcomes, out: str | Path, *, force: bool = False) -> Path:
+    """Write a report: ``index.html``, ``result.json``, ``tables/*.csv`` and ``pictures/*.png``.
+
+    An earlier report in the folder is replaced, with its tables and pictures; other files are left alone.
+
+    Args:
+        subject: what was analysed.
+        outcomes: from `interp.analyze`.
+        out: the folder; created if needed.
+        force: write into a folder that holds other things, too.
+
+    Returns:
+        The path of ``index.html``.
+
+    Raises:
+        OutputExists: see `check_output`; nothing is half-written.
+        InterpError: the folder cannot be written, or ``outcomes`` is something else.
+    """
+    subject = as_subject(subject)
+    if not isinstance(outcomes, Outcomes):
+        raise InterpError(f"Outcomes are needed, as interp.analyze returns them, got a {type(outcomes).__name__}")
+    return _write(lambda folder: _fill(folder, subject, outcomes), Path(out), force)
 
 
 def _write(fill: Callable[[Path], None], out: Path, force: bool) -> Path:
@@ -94,7 +126,7 @@ def _write(fill: Callable[[Path], None], out: Path, force: bool) -> Path:
 
 @contextmanager
 def _building_site(out: Path) -> Iterator[Path]:
-    """A folder inside ``out``, so that moving things into place never crosses file systems; no trace is left of a failure."""
+    """A temporary folder inside ``out``, so that moving files never crosses file systems; a failure leaves no trace."""
     made = [p for p in (out, *out.absolute().parents) if not p.exists()]
     out.mkdir(parents=True, exist_ok=True)
     building = Path(tempfile.mkdtemp(prefix=".partial-", dir=out))
@@ -112,17 +144,18 @@ def _fill(folder: Path, subject: Subject, outcomes: Outcomes) -> None:
     for name, outcome in outcomes.items():
         write_files(folder, name, outcome.result)
     (folder / "result.json").write_text(json.dumps(data, indent=2, allow_nan=False), encoding="utf-8")
-    (folder / "index.html").write_text(render(subject, outcomes, data), encoding="utf-8")
+    (folder / "index.html").write_text(render(subject, outcomes), encoding="utf-8")
 
 
 def _put_in_place(building: Path, out: Path) -> None:
-    outdated = _named_files(_earlier(out) or {}) - _named_files(_earlier(building) or {})
+    outdated = _named_files(_earlier(out) or {})
     for folder in FOLDERS:
         made = list((building / folder).iterdir())
         if made or folder == FOLDERS[0]:
             (out / folder).mkdir(exist_ok=True)
         for file in made:
             os.replace(file, out / folder / file.name)
+            outdated.discard(f"{folder}/{file.name}")
     for name in FILES:
         os.replace(building / name, out / name)
     for name in outdated:
@@ -130,7 +163,7 @@ def _put_in_place(building: Path, out: Path) -> None:
 
 
 def _named_files(data: dict[str, Any]) -> set[str]:
-    """The tables and pictures that a ``result.json`` names, as far as they lie where a report puts them."""
+    """The tables and pictures that a ``result.json`` lists, except those outside the folders of a report."""
     groups = [data.get("analyses"), data.get("comparisons")]
     subjects = data.get("subjects")
     groups += [

@@ -1,9 +1,7 @@
-"""The page itself: one HTML file that opens offline, the verdict first."""
+"""The page: one HTML file that opens offline, the verdict first."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
 from typing import Any
 
 import jinja2
@@ -13,33 +11,17 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from interp.pictures import Picture
-from interp.plugins.analysis import Outcomes
+from interp.plugins.outcome import Outcomes
 from interp.plugins.result import format_metric
-from interp.report.data import jsonable, picture_path, table_path
+from interp.report.data import jsonable, picture_path, provenance, table_path
 from interp.subject import Subject
 
 ROWS_SHOWN = 12
 LEADS_SHOWN = 2
 
-# what the verdict shows, in this order: label, metric, the analyses that it is taken from, and how the number reads
-VERDICT: tuple[tuple[str, str, tuple[str, ...], Callable[[dict[str, Any]], str]], ...] = (
-    ("right answers", "correct", ("performance",), lambda m: f"{m['correct']:,} of {m['total']:,}"),
-    ("train loss", "train_loss", ("performance",), lambda m: format_metric(m["train_loss"])),
-    ("test loss", "test_loss", ("performance",), lambda m: format_metric(m["test_loss"])),
-    ("key frequencies", "key_frequencies", ("fourier", "frequencies"), lambda m: format_metric(m["key_frequencies"])),
-    (
-        "logits explained by a + b",
-        "logit_variance_explained",
-        ("fourier",),
-        lambda m: f"{m['logit_variance_explained']:.1%}",
-    ),
-    ("restricted loss", "restricted_loss", ("frequencies",), lambda m: format_metric(m["restricted_loss"])),
-    ("excluded loss", "excluded_loss", ("frequencies",), lambda m: format_metric(m["excluded_loss"])),
-)
 
-
-def render(subject: Subject, outcomes: Outcomes, data: dict[str, Any]) -> str:
-    """The report as HTML. All text that comes from files or plugins is escaped by the template."""
+def render(subject: Subject, outcomes: Outcomes) -> str:
+    """The report as HTML; the template escapes all text that comes from files or plugins."""
     results = [o.result for o in outcomes.values() if o.result and o.result.lead]
     leads = [(r.lead, r.figures.get(r.lead) or r.pictures[r.lead]) for r in results if r.lead]
     sections = []
@@ -63,14 +45,14 @@ def render(subject: Subject, outcomes: Outcomes, data: dict[str, Any]) -> str:
         sections=[s for s in sections if s["outcome"].status == "ok"],
         failed=[o for o in outcomes.values() if o.status == "failed"],
         skipped=[o for o in outcomes.values() if o.status == "skipped"],
-        provenance=flat(data["provenance"]),
+        provenance=flat(provenance(subject)),
         format_metric=format_metric,
         plotly_js=plotly_js(),
     )
 
 
 def template(name: str) -> jinja2.Template:
-    """A template of this package, which escapes what is put into it."""
+    """A template of this package; it escapes every text put into it."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("interp.report", "."), autoescape=True, undefined=jinja2.StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
@@ -79,42 +61,55 @@ def template(name: str) -> jinja2.Template:
 
 
 def plotly_js() -> Markup:
-    """Plotly itself, so that the page needs nothing else."""
+    """The source of plotly.js, so that the page works offline."""
     return Markup(get_plotlyjs().replace("</script", "<\\/script"))
 
 
 def figure_entry(name: str, label: str, figure: go.Figure | Picture) -> dict[str, Any]:
+    """A figure or picture as the template `gallery` takes it."""
     if isinstance(figure, Picture):
         return {"id": f"picture-{name}", "label": label, "uri": Markup(figure.data_uri())}
     return {"id": f"figure-{name}", "label": label, "json": figure_json(figure)}
 
 
 def verdict(outcomes: Outcomes) -> list[tuple[str, str]]:
-    """Label and text of the numbers that a reader wants first, as far as the analyses found them."""
-    shown = []
-    for label, key, owners, text in VERDICT:
-        results = (outcomes[name].result for name in owners if name in outcomes)
-        metrics = next((r.metrics for r in results if r is not None and r.metrics.get(key) is not None), None)
-        if metrics is not None:
-            value = metrics[key]
-            broken = isinstance(value, float) and not math.isfinite(value)
-            shown.append((label, "not a number" if broken else text(metrics)))
-    return shown
+    """The lines that a reader wants first, as the analyses declare them (`Result.verdict`).
+
+    Args:
+        outcomes: of one subject.
+
+    Returns:
+        Pairs of label and text, in report order. A line that two analyses declare alike is shown once; where they give one
+        label different texts, the later one is shown with the name of its analysis.
+    """
+    lines: dict[str, str] = {}
+    for name, outcome in outcomes.items():
+        for label, text in outcome.result.verdict if outcome.result else ():
+            if lines.setdefault(label, text) != text:
+                lines[f"{label} ({name})"] = text
+    return list(lines.items())
 
 
 def figure_json(figure: go.Figure) -> Markup:
-    """A figure's JSON, safe inside a script element: no text in it can close the element."""
+    """A figure's JSON, escaped so that no text in it can close the script element around it."""
     text = figure.to_json() or "{}"
     return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
 
 
 def table_html(table: pd.DataFrame, rows: int | None = ROWS_SHOWN) -> Markup:
-    """The first rows of a table, or all; pandas escapes its cells."""
-    shown = (table if rows is None else table.head(rows)).map(lambda v: format_metric(v) if isinstance(v, float) else v)
+    """The first rows of a table as HTML, or all of them; pandas escapes the cells."""
+    shown = (table if rows is None else table.head(rows)).map(_cell)
     return Markup(shown.to_html(index=False, border=0, escape=True, na_rep="n/a"))
 
 
+def _cell(value: Any) -> Any:
+    if not isinstance(value, float):
+        return value
+    return "NaN" if value != value else format_metric(value)
+
+
 def flat(value: Any, prefix: str = "") -> list[tuple[str, str]]:
+    """Nested values as rows of dotted name and text; empty ones are left out."""
     rows = []
     for key, item in jsonable(value).items():
         if isinstance(item, dict):

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from interp import InterpError, Subject, capture
+from interp import Examples, HookedMLP, InterpError, MLPConfig, Subject, capture
 from interp.activations.reducers import Mean
 from interp.errors import MissingCapability
 from interp.history.steps import kept_steps
@@ -24,7 +24,7 @@ from interp.snapshot import Snapshot, is_matrix, matrices
 from interp.subject import at_readout
 from interp.tasks import ModularArithmetic
 from tests.models import CONFIGS, MLPS, TRANSFORMERS, P, make, subject
-from tests.probes.test_measures_activations import lstm, parity
+from tests.probes.measures.models import lstm, parity
 
 
 class Count:
@@ -159,12 +159,41 @@ def test_parts() -> None:
         whole.part("test")
 
 
+@pytest.mark.parametrize(("loss", "answers"), [("hinge", True), ("regression", False)])
+def test_correct_is_the_criterions_word(loss: str, answers: bool) -> None:
+    """A loss without correct answers says so; any other judges every example."""
+    inputs = torch.randn(6, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    labels = torch.tensor([1, -1, 1, -1, 1, -1]) if answers else torch.randn(6, 1, dtype=torch.float64)
+    model = HookedMLP(MLPConfig((4,), 1, d_in=3)).double().init_weights(0)
+    snapshot = Snapshot(Subject(loss, model, Examples(inputs, labels, loss=loss).fit(model)))
+    if answers:
+        right = model(inputs)[:, 0].sign() == labels
+        assert torch.equal(snapshot.correct, right)
+        return
+    with pytest.raises(
+        MissingCapability, match="needs answers that are correct or wrong; the loss regression has none"
+    ):
+        _ = snapshot.correct
+
+
+def test_of_another_kind() -> None:
+    """A model is a subject without a task; anything else is refused with the way to a subject."""
+    assert Snapshot(make("plain")).weights.keys() == dict(make("plain").named_parameters()).keys()
+    for other, way in (
+        ("model.pt", r"interp\.load"),
+        (torch.nn.Linear(2, 2), r"interp\.wrap"),
+        (Subject, "the class Subject"),
+    ):
+        with pytest.raises(InterpError, match=f"a Subject is needed, got.*{way}"):
+            Snapshot(other)  # type: ignore[arg-type]
+
+
 def test_without_a_task() -> None:
     """Weights are there; whatever needs examples says how to give a task."""
     snapshot = Snapshot(Subject("bare", make("plain")))
     assert snapshot.weights.keys() == dict(snapshot.model.named_parameters()).keys()
     for ask in ("logits", "hidden", "losses", "correct", "parts"):
-        with pytest.raises(MissingCapability, match="no task is known"):
+        with pytest.raises(MissingCapability, match="needs a task, and none is known"):
             getattr(snapshot, ask)
 
 

@@ -169,7 +169,7 @@ def test_a_series_alone(trained: Path) -> None:
     frame = progress(run.series(0))
     assert {"weight_norm", "weight_entropy"} <= set(frame["measure"])
     assert not {"loss", "rqi"} & set(frame["measure"])
-    assert "no task is known" in frame.attrs["skipped"]["loss"]
+    assert "needs a task, and none is known" in frame.attrs["skipped"]["loss"]
     assert same(progress(run.series(0), ["weight_norm"]), progress(run, ["weight_norm"], members=[0]))
 
 

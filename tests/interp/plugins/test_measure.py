@@ -22,7 +22,7 @@ from interp.plugins.measure import choose, measure, measures, plain
 from interp.snapshot import Snapshot
 from interp.tasks import GroupComposition, ImageTask, SparseParity, ToyAddition
 from tests.models import CONFIGS, make, subject
-from tests.probes.test_measures_activations import lstm
+from tests.probes.measures.models import lstm
 
 Only = Callable[..., None]
 
@@ -143,7 +143,7 @@ def test_entry_points_that_are_no_measures(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr("interp.plugins.measure.load_group", lambda _: group)
     good, broken = measures()
     assert (good, set(broken)) == ({}, {"plain", "other"})
-    assert "theirs is no measure of that name" in broken["other"]
+    assert "theirs is not a measure of that name" in broken["other"]
 
 
 def test_ours_are_registered() -> None:
@@ -156,7 +156,7 @@ def test_ours_are_registered() -> None:
 
 def test_needs_of_a_call() -> None:
     """A measure called without what it needs says so by its name; a need of the function itself too."""
-    with pytest.raises(InterpError, match="accuracy: no task is known"):
+    with pytest.raises(InterpError, match="accuracy: needs a task, and none is known"):
         choose(["accuracy"])["accuracy"](Subject("bare", make("plain")))
     with pytest.raises(MissingCapability, match="its loss is bce"):
         choose(["softmax_collapse"])["softmax_collapse"](KINDS["parity bce"]())

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -17,9 +18,11 @@ from interp import CPPNConfig, HookedCPPN, InterpError, Subject
 from interp._util.registry import Plugin
 from interp.errors import UnknownName, UnreadableFile
 from interp.plugins.analysis import Analysis, Result, analysis
-from interp.report.comparison import MAX_SUBJECTS, compare, expand
+from interp.report import sources
+from interp.report.comparison import compare
+from interp.report.sources import expand
 from interp.tasks import ImageTask
-from interp.training.run import train
+from interp.training.launch import train
 from tests.interp.picbreeder.genomes import small, written
 from tests.models import subject
 
@@ -132,17 +135,49 @@ def test_what_is_no_checkpoint(tmp_path: Path) -> None:
             expand([run])
 
 
-def test_too_many(tmp_path: Path) -> None:
+def test_too_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert sources.MAX_SUBJECTS == 64
+    monkeypatch.setattr(sources, "MAX_SUBJECTS", 5)
     path = written(tmp_path, small().xml())
-    assert len(expand([path] * MAX_SUBJECTS)) == MAX_SUBJECTS
-    with pytest.raises(InterpError, match=f"more than {MAX_SUBJECTS} networks"):
-        expand([path] * (MAX_SUBJECTS + 1))
+    assert len(expand([path] * 5)) == 5
+    with pytest.raises(InterpError, match="at most 5 networks"):
+        expand([path] * 6)
 
 
 def test_fewer_than_two() -> None:
-    for given in ({}, {"a": cppn("a")}, [cppn("a"), cppn("a", 1)]):
+    for given in ({}, {"a": cppn("a")}, [cppn("a")], cppn("a"), cppn("a").model, []):
         with pytest.raises(InterpError, match="two networks or more"):
             compare(given)
+
+
+def test_two_of_one_name(register: Callable[..., None]) -> None:
+    """None is passed over in silence; by name they are told apart."""
+    register(counting())
+    one, other = cppn("a"), cppn("a", 1)
+    with pytest.raises(InterpError, match=r"two of the networks are called 'a'.*interp\.compare\(\{"):
+        compare([cppn("b"), one, other])
+    found = compare({"first": one, "second": other})
+    assert {name: id(s) for name, s in found.subjects.items()} == {"first": id(one), "second": id(other)}
+
+
+def test_paths_models_and_subjects(tmp_path: Path, register: Callable[..., None]) -> None:
+    """Whatever a user has, mixed: a path is loaded, a run is its members, a model is named by its class."""
+    register(counting())
+    run = trained(tmp_path, tmp_path / "toy", [{"seed": 0}, {"seed": 1}])
+    genome = written(tmp_path, small().xml())
+    found = compare([cppn("mine"), run, str(genome), cppn("other").model], "counting", device="cpu")
+    assert list(found.subjects) == ["mine", "toy seed=0", "toy seed=1", "genome.xml", "HookedCPPN"]
+    named = compare({"old": genome, "new": str(genome)}, [counting()])
+    assert [s.name for s in named.subjects.values()] == list(named.subjects) == ["old", "new"]
+    assert list(named.outcomes["new"]) == ["counting"]
+    assert list(compare(run, device="cpu").subjects) == ["toy seed=0", "toy seed=1"]
+
+
+@pytest.mark.parametrize("given", [3, [3, 4], [torch.nn.Linear(2, 2)] * 2, [HookedCPPN, HookedCPPN], None])
+def test_networks_of_another_kind(given: Any) -> None:
+    """A sentence that says what is wanted."""
+    with pytest.raises(InterpError, match="a Subject is needed, got"):
+        compare(given)
 
 
 def test_nothing_in_common(register: Callable[..., None]) -> None:

@@ -130,8 +130,8 @@ BROKEN: dict[str, tuple[str, str, str]] = {
     "an error on import": ("raise RuntimeError('at once')", "it", "RuntimeError: at once"),
     "an exit on import": ("import sys\nsys.exit(3)", "it", "SystemExit"),
     "no such object": (GOOD.format(name="ours"), "gone", "has no attribute 'gone'"),
-    "another name": (GOOD.format(name="theirs"), "it", "no analysis of that name"),
-    "no analysis": ("def it(subject): ...", "it", "no analysis of that name"),
+    "another name": (GOOD.format(name="theirs"), "it", "not an analysis of that name"),
+    "no analysis": ("def it(subject): ...", "it", "not an analysis of that name"),
     "a positional option": (
         '@analysis("ours", summary="s")\ndef it(subject, top: int = 1): ...', "it", "'top' must be keyword-only"
     ),
@@ -170,6 +170,10 @@ def stop(subject: interp.Subject) -> Result:
     raise RuntimeError("stopped")
 
 
+def verdict_of_a_number(subject: interp.Subject) -> Result:
+    return Result(verdict=[("loss", 0.5)])  # type: ignore[list-item]
+
+
 def figure_of_another_kind(subject: interp.Subject) -> Result:
     return Result(figures={"f": "no figure"})  # type: ignore[dict-item]
 
@@ -181,6 +185,7 @@ RESULTS: dict[str, tuple[Callable[[interp.Subject], Result], str]] = {
     "no Result": (lambda _: {"x": 1}, "dict"),  # type: ignore[dict-item,return-value]
     "a lead that is no figure": (lambda _: Result(lead="gone"), "gone"),
     "a figure that is none": (figure_of_another_kind, "figure"),
+    "a verdict that is no text": (verdict_of_a_number, "('loss', 0.5)"),
     "a table that is none": (lambda _: Result(tables={"t": [1, 2]}), "table"),  # type: ignore[dict-item]
 }
 
@@ -208,10 +213,8 @@ def test_a_plugin_that_misbehaves(tmp_path: Path, register: Callable[..., None],
 @pytest.mark.parametrize(
     "metrics", [{"correct": 5}, {"correct": "many", "total": "all"}, {"logit_variance_explained": "x"}]
 )
-def test_metrics_of_the_verdicts_names(
-    tmp_path: Path, register: Callable[..., None], metrics: dict[str, object]
-) -> None:
-    """A stranger may call a metric as the verdict calls its own: the report is written, and the metric is in it."""
+def test_metrics_of_any_name(tmp_path: Path, register: Callable[..., None], metrics: dict[str, object]) -> None:
+    """A stranger may call a metric as one of the suite's: the report is written, and the metric is in it."""
 
     def ours(subject: interp.Subject) -> Result:
         return Result(dict(metrics))

@@ -1,4 +1,5 @@
 """The report's folder: ``result.json``, the tables, the page, and how they are put in place."""
+# ruff: noqa: F811  (fixtures of other files)
 
 from __future__ import annotations
 
@@ -6,6 +7,7 @@ import errno
 import hashlib
 import math
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,12 +20,15 @@ import torch
 import interp
 from interp.errors import OutputExists
 from interp.plugins.analysis import Outcome, Outcomes, Result, analysis
-from interp.plugins.result import check_result
-from interp.report import write
-from tests.conftest import DEMO
+from interp.plugins.result import check_result, format_metric, format_share
+from interp.report import write, write_comparison
+from interp.report.page import verdict
+from tests.conftest import DEMO, ROOT
+from tests.interp.cli.conftest import run  # noqa: F401
+from tests.interp.cli.console import Run
 from tests.interp.report.pages import read
 
-VERDICT = (
+METRICS = (
     "correct", "total", "train_loss", "test_loss", "key_frequencies", "logit_variance_explained", "restricted_loss",
     "excluded_loss",
 )  # fmt: skip
@@ -60,11 +65,11 @@ def test_subject_and_provenance(demo_report: Path) -> None:
 
 
 def test_metrics_of_the_demo(demo_report: Path) -> None:
-    """The verdict's metrics are there under their names, finite, and tell of a network that has grokked."""
+    """What the verdict is made of is there by name, finite, and tells of a network that has grokked."""
     _, found = read(demo_report)
     metrics = {k: v for part in found["analyses"].values() for k, v in part["metrics"].items()}
-    assert set(VERDICT) <= set(metrics)
-    assert all(math.isfinite(metrics[name]) for name in VERDICT if name != "key_frequencies")
+    assert set(METRICS) <= set(metrics)
+    assert all(math.isfinite(metrics[name]) for name in METRICS if name != "key_frequencies")
     assert metrics["correct"] == metrics["total"] == 53 * 53
     assert metrics["key_frequencies"]
     assert all(1 <= k <= 26 for k in metrics["key_frequencies"])
@@ -130,12 +135,78 @@ def test_the_page_stands_alone(demo_report: Path) -> None:
 
 
 def test_the_verdict_is_on_the_page(demo_report: Path) -> None:
-    """The first thing to read is how many answers are right; every analysis has its section."""
+    """The first thing to read is how many answers are correct; every analysis has its section."""
     page, found = read(demo_report)
     assert page.text.index("2,809 of 2,809") < page.text.index("Provenance")
     sections = [a["id"] for tag, a in page.elements if tag == "section"]
     assert sections == [*(n for n in found["analyses"] if n not in OTHERS), "skipped", "provenance"]
     assert page.red == []
+
+
+def test_the_verdict_is_what_analyses_declare(small: interp.Subject, tmp_path: Path) -> None:
+    """In the order of the report, on the page and in the JSON; what two of them declare alike stands once."""
+    outcomes = Outcomes(
+        {name: Outcome(name, "ok", "", Result(verdict=lines, context=CONTEXT)) for name, lines in {
+            "one": [("colour", "blue"), ("size", "3")], "two": [("size", "3"), ("colour", "red")], "three": [],
+        }.items()} | {"four": Outcome("four", "failed", error="no cake")}
+    )  # fmt: skip
+    assert verdict(outcomes) == [("colour", "blue"), ("size", "3"), ("colour (two)", "red")]
+    page, found = read(write(small, outcomes, tmp_path / "out").parent)
+    cards = page.text.index("blue"), page.text.index("size"), page.text.index("colour (two)")
+    assert cards == tuple(sorted(cards))
+    assert cards[-1] < page.text.index("Provenance")
+    assert found["analyses"]["two"]["verdict"] == [["size", "3"], ["colour", "red"]]
+
+
+def test_a_strangers_verdict(
+    small: interp.Subject, tmp_path: Path, register: Callable[..., None], run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A line that a stranger's analysis declares reaches the page and the terminal."""
+
+    @analysis("purring", summary="listens")
+    def purring(subject: interp.Subject) -> Result:
+        return Result(verdict=[("purrs at", "25 Hz")])
+
+    register(purring)
+    interp.save(small.model, tmp_path / "cat.safetensors", task=small.task)
+    monkeypatch.chdir(tmp_path)
+    ran = run("analyze", "cat.safetensors", "--only", "purring")
+    assert ran.code == 0, ran.err
+    assert any(line.split() == ["purrs", "at", "25", "Hz"] for line in ran.out.splitlines())
+    cards = [a for tag, a in read(tmp_path / "report")[0].elements if a.get("class") == "card"]
+    assert len(cards) == 1
+    assert "25 Hz" in read(tmp_path / "report")[0].text
+
+
+def test_the_host_knows_no_metric(demo_outcomes: Outcomes) -> None:
+    """No file of the report, of the plugin contract or of the terminal's summary names a metric of an analysis."""
+    metrics = {name for outcome in demo_outcomes.values() if outcome.result for name in outcome.metrics}
+    assert len(metrics) > 100
+    host = [p for room in ("report", "plugins") for p in (ROOT / "interp" / room).iterdir() if p.is_file()]
+    host.append(ROOT / "interp" / "cli" / "reporting.py")
+    quoted = {
+        (p.name, word) for p in host for word in re.findall(r"""["']([\w ]+)["']""", p.read_text(encoding="utf-8"))
+    }
+    assert {(file, word) for file, word in quoted if word in metrics} == set()
+    assert not hasattr(interp.report.page, "VERDICT")
+
+
+@pytest.mark.parametrize("value", [math.nan, np.float64("nan")])
+def test_nan_in_the_verdict(value: float) -> None:
+    """A number that is none is named in words, never shown as one; so is a share."""
+    assert format_metric(value) == format_share(value) == "not a number"
+    assert format_metric([1.0, value]) == "1, not a number"
+    assert (format_metric(math.inf), format_share(-math.inf)) == ("infinite", "-infinite")
+    assert (format_share(0.5), format_share(None), format_metric(0.25)) == ("50.0%", "n/a", "0.25")
+
+
+def test_the_verdict_of_a_network_of_nan(small: interp.Subject) -> None:
+    """Losses that are not numbers are named so in the first lines that a reader sees."""
+    with torch.no_grad():
+        small.model.get_parameter("layers.0.W").fill_(math.nan)
+    lines = dict(verdict(interp.analyze(small, "performance")))
+    assert lines["correct answers"] == "0 of 49"
+    assert {lines[name] for name in ("train loss", "test loss")} == {"not a number"}
 
 
 def test_skipped_analyses(small: interp.Subject, tmp_path: Path) -> None:
@@ -250,6 +321,23 @@ def test_a_mount_point(small: interp.Subject, tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(os, "replace", replace)
     write(small, outcome(), out)
     assert read(out)[1]["interp_report"] == 1
+
+
+@pytest.mark.parametrize("given", [None, {}, Result(), []])
+def test_outcomes_of_another_kind(small: interp.Subject, tmp_path: Path, given: Any) -> None:
+    """What is not the outcomes of analyses is refused, with the way to them, and nothing is written."""
+    for write_it in (lambda out: write(small, given, out), lambda out: write_comparison(given, out)):
+        with pytest.raises(interp.InterpError, match=r"as interp\.(analyze|compare) returns"):
+            write_it(tmp_path / "out")
+    with pytest.raises(interp.InterpError, match=r"interp\.load\('a\.pt'\)"):
+        write("a.pt", outcome(), tmp_path / "out")  # type: ignore[arg-type]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_model_and_a_path_as_text(small: interp.Subject, tmp_path: Path) -> None:
+    """A model is a subject without a task, and a folder may be given as text."""
+    page = write(small.model, interp.analyze(small.model, "weights"), str(tmp_path / "out"))
+    assert read(page.parent)[1]["subject"]["task"] is None
 
 
 def test_a_folder_of_something_else(small: interp.Subject, tmp_path: Path) -> None:
