@@ -13,12 +13,17 @@ from interp.errors import InterpError
 
 @contextmanager
 def atomic(path: Path, durable: bool = False) -> Iterator[Path]:
-    """A temporary path beside ``path`` that takes its place when the block ends well, and vanishes otherwise.
+    """Write a file as a whole or not at all.
 
-    With ``durable`` its bytes are on the disk before it does, so that a power cut leaves one of the two as well.
+    Args:
+        path: the file; its folder is created if needed.
+        durable: flush the bytes to the disk first, so that even a power cut leaves the old file or the new one.
+
+    Yields:
+        A temporary path beside ``path``. It replaces ``path`` when the block ends, and is deleted if the block raises.
 
     Raises:
-        InterpError: the folder is missing or cannot be written.
+        InterpError: the folder cannot be created or written.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Work spread over processes or machines: any object with the interface of `concurrent.futures.Executor` will do."""
+"""Work spread over processes or machines, by any object with the interface of `concurrent.futures.Executor`."""
 
 from __future__ import annotations
 
@@ -10,38 +10,53 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from typing_extensions import override
+
 from interp.errors import InterpError, unknown
 
 Job = TypeVar("Job")
 Done = TypeVar("Done")
-ATTEMPTS = 3  # after so many rounds without a result, the jobs left are taken to be what kills their workers
+ATTEMPTS = 3  # after this many rounds without a result, the remaining jobs are assumed to kill their workers
 
 
 class Serial(Executor):
-    """One job after the other, here."""
+    """Runs every job at once, in this process."""
 
+    @override
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         future: Future[Any] = Future()
         try:
             future.set_result(fn(*args, **kwargs))
-        except Exception as error:  # handed to whoever asks for the result, as every executor does
+        except Exception as error:  # raised when the result is asked for, as by every executor
             future.set_exception(error)
         return future
 
 
 @dataclass(frozen=True)
 class Workers:
-    """Where work goes: ``open`` makes an executor, anew if the last one broke; ``count`` workers share the work."""
+    """Where work is done.
+
+    Attributes:
+        open: makes an executor; called again if the last one broke.
+        count: number of workers that share the work.
+    """
 
     open: Callable[[], AbstractContextManager[Executor]]
     count: int
 
 
 def parse_executor(spec: str | None) -> Workers:
-    """``process:4`` (four processes here) or ``dask:ADDRESS`` (the workers of a running Dask scheduler); None: here.
+    """Read a user's choice of executor.
+
+    Args:
+        spec: ``process:4`` for four processes on this machine, ``dask:ADDRESS`` for the workers of a running Dask scheduler,
+            or None for this process.
+
+    Returns:
+        The workers; processes are started only when there is work.
 
     Raises:
-        InterpError: another kind, no count, no scheduler at the address, dask.distributed not installed.
+        InterpError: another kind, no count, no scheduler at the address, or dask.distributed is not installed.
 
     >>> parse_executor("process:2").count
     2
@@ -68,14 +83,14 @@ def _dask(address: str) -> Workers:
     try:
         from distributed import Client
     except ImportError:
-        raise InterpError("dask.distributed is not installed; pip install 'interp-suite[cluster]'") from None
+        raise InterpError("dask.distributed is not installed: pip install 'interp-suite[cluster]'") from None
     client, reason = None, ""
     try:
         client = Client(address, timeout=10, set_as_default=False)
     except (OSError, ValueError, TimeoutError) as error:
         reason = type(error).__name__
     if client is None:
-        # one that failed is closed when it is collected; while the next one starts, that would wait for a lock for ever
+        # a failed client is closed when it is garbage-collected; during the start of the next one that would deadlock
         gc.collect()
         raise InterpError(f"no Dask scheduler answers at {address} ({reason}); is it running?")
     count = len(client.scheduler_info(n_workers=-1)["workers"])
@@ -85,7 +100,7 @@ def _dask(address: str) -> Workers:
 
     @contextmanager
     def open_executor() -> Iterator[Executor]:
-        # a job whose worker dies comes back to us at once, and is counted here
+        # no retries: a job whose worker dies comes back at once, and run_jobs counts the attempts
         with Client(address, timeout=10, set_as_default=False) as fresh:
             yield fresh.get_executor(pure=False, retries=0)
 
@@ -98,19 +113,25 @@ def run_jobs(
     jobs: Sequence[Job],
     done: Callable[[int, Done], None] | None = None,
 ) -> list[Done]:
-    """The results of ``function`` for all jobs, in their order; a job whose worker dies is run again.
-
-    ``function`` must be importable by the workers, and safe to run again after it was cut off anywhere.
+    """Run a function on every job; a job whose worker dies is run again.
 
     Args:
-        done: called with a job's place and result as each is finished.
+        workers: where the jobs run.
+        function: importable by the workers, and safe to run again after an interruption at any point.
+        jobs: its arguments, picklable.
+        done: called with a job's position and result as each is finished.
+
+    Returns:
+        The results in the order of the jobs.
 
     Raises:
         InterpError: workers died three times in a row without finishing anything.
         Exception: whatever the function itself raises.
     """
     results: dict[int, Done] = {}
-    fruitless = 0  # rounds in a row that finished nothing: a broken pool fails bystanders too, so none is blamed alone
+    fruitless = (
+        0  # rounds in a row that finished nothing; a broken pool fails innocent jobs too, so none is singled out
+    )
     while len(results) < len(jobs):
         before, lost = len(results), None
         with workers.open() as executor:

@@ -1,4 +1,4 @@
-"""How far long work has come, told to whoever watches; functions need not hand a callback down."""
+"""Progress of long work, reported to whoever watches, without handing a callback down through every function."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _watcher: ContextVar[Tell | None] = ContextVar("watcher", default=None)
 
 @contextmanager
 def watched(tell: Tell | None) -> Iterator[None]:
-    """Hear of all `tick`s within."""
+    """Within the block, call ``tell`` with the text of every `tick`; None silences them."""
     token = _watcher.set(tell)
     try:
         yield
@@ -21,7 +21,10 @@ def watched(tell: Tell | None) -> Iterator[None]:
 
 
 def tick(text: str) -> None:
-    """Say how far the work is, such as ``120 of 200 checkpoints``.
+    """Report progress to the watcher, if there is one.
+
+    Args:
+        text: such as ``120 of 200 checkpoints``.
 
     >>> with watched(print):
     ...     tick("2 of 3")

@@ -1,4 +1,4 @@
-"""The version of the suite, and those of the libraries that computed the numbers."""
+"""The version of the suite, and the versions of the libraries that the numbers depend on."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __version__ = "0.1.0"
 
 @cache
 def versions() -> dict[str, str]:
-    """Of this package, of Python, and of the libraries that the numbers depend on."""
+    """The versions of this package, of Python and of the libraries that the numbers depend on, by name."""
     found = {"interp-suite": __version__, "python": platform.python_version()}
     for package in ("torch", "transformer-lens", "numpy", "plotly"):
         try:

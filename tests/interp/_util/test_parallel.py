@@ -142,14 +142,15 @@ class Cluster:
 
     def ready(self) -> Workers:
         """Wait until all workers have come."""
-        for _ in range(60):
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
             try:
                 found = parse_executor(f"dask:{self.address}")
             except InterpError:
                 found = None
             if found is not None and found.count == len(self.workers):
                 return found
-            time.sleep(0.5)
+            time.sleep(0.1)
         raise AssertionError("the cluster did not come up")
 
     def stop(self) -> None:
@@ -174,6 +175,16 @@ distributed_warns = pytest.mark.filterwarnings(
 )  # fmt: skip
 
 
+def waiting(marks: Path) -> set[int]:
+    """The processes that are in the middle of a job, as soon as there is one."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        if found := {int(p.suffix[1:]) for p in marks.iterdir() if p.stem.isdigit() and p.stem != "0"}:
+            return found
+        time.sleep(0.02)
+    raise AssertionError("no job began")
+
+
 @distributed_warns
 def test_dask_with_a_worker_that_is_killed(cluster: Cluster, tmp_path: Path) -> None:
     """kill -9 of one of two Dask workers: the other finishes all jobs, and none is reported twice."""
@@ -184,11 +195,12 @@ def test_dask_with_a_worker_that_is_killed(cluster: Cluster, tmp_path: Path) -> 
     def kill_one(place: int, result: int) -> None:
         seen.append(place)
         if len(seen) == 1:
-            running = {int(p.suffix[1:]) for p in marks.iterdir()}
-            victim = next(w for w in cluster.workers if w.pid in running)
+            victim = next(w for w in cluster.workers if w.pid in waiting(marks))
             os.kill(victim.pid, signal.SIGKILL)
+            victim.wait()
+            (marks / "go").touch()
 
-    found = run_jobs(workers, jobs.slowly, [(str(marks), n) for n in range(5)], kill_one)
+    found = run_jobs(workers, jobs.wait_for_go, [(str(marks), n) for n in range(5)], kill_one)
     assert found == [n * n for n in range(5)]
     assert sorted(seen) == list(range(5))
     assert sum(w.poll() is not None for w in cluster.workers) == 1
