@@ -1,48 +1,82 @@
-# Everything that a fresh machine with Python 3.11 needs: `make demo` and `make test`.
+# Everything that a machine with Python 3.11 or newer needs; `make help` lists it.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 # a process for every core and a thread for each: threads of small tensors only wait for each other
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 8 --dist worksteal
+ONE := OMP_NUM_THREADS=1
+PYTEST := $(ONE) $(BIN)/python -m pytest -n logical --maxprocesses 8 --dist worksteal
 QUICK := not slow and not bench
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+# what `make check` runs: mathematics, interventions, vocabulary; no programs, trainings, notebooks or docs
+UNIT := $(wildcard tests/probes/test_*.py) tests/circuits/interventions tests/circuits/fourier $(wildcard tests/interp/test_*.py) \
+        tests/interp/_util tests/interp/activations tests/interp/plugins
 
-.PHONY: demo test lint types slow bench notebooks docs clean
+.DEFAULT_GOAL := help
+.PHONY: help demo check test lint types slow bench notebooks docs lowest newest lock clean
 
-demo: $(VENV)/.run
+help: ## list the targets
+	@grep -hE '^[a-z]+( [a-z]+)*:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
+
+demo: $(VENV)/.run ## install into .venv, then report/index.html from the run that ships: minutes the first time, then half a minute
 	$(BIN)/interp demo --out report
 
+check: $(VENV)/.dev ## lint, types, doctests and unit tests in under a minute: the inner loop
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check --quiet .
+	@$(BIN)/pyright --pythonpath $(BIN)/python > $(VENV)/types.txt & types=$$!; \
+	$(ONE) $(BIN)/python -m pytest -n logical --maxprocesses 8 --dist worksteal -m "$(QUICK) and not browser and not notebook" interp probes circuits $(UNIT); tests=$$?; \
+	wait $$types; typed=$$?; cat $(VENV)/types.txt; exit $$((tests + typed))
+
 # the shapes in the signatures are checked at every call where tests can bear it; which can, tests/conftest.py says
-test: $(VENV)/.dev lint types
+test: $(VENV)/.dev lint types ## lint, types and all tests: what every change must pass
 	$(PYTEST) -m "shaped and $(QUICK)" tests --jaxtyping-packages=probes,circuits,beartype.beartype
 	$(PYTEST) -m "not shaped and $(QUICK)"
 
-lint: $(VENV)/.dev
+lint: $(VENV)/.dev ## ruff: rules and format
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-types: $(VENV)/.dev
+types: $(VENV)/.dev ## pyright
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
-# twenty kills, dead workers, whole trainings over Dask
-slow: $(VENV)/.dev
+slow: $(VENV)/.dev ## twenty kills, dead workers, whole trainings over Dask: minutes
 	$(BIN)/python -m pytest -m slow
 
-bench: $(VENV)/.dev
+bench: $(VENV)/.dev ## timings against plain loops, with their bounds: minutes
 	$(BIN)/python -m pytest -m bench -s
 
-# every notebook at laptop size, outputs stored in it; NOTEBOOKS="sparse_parity" for some
-notebooks: $(VENV)/.dev
+notebooks: $(VENV)/.dev ## every notebook at laptop size, outputs stored; NOTEBOOKS="sparse_parity" for some; a quarter of an hour
 	$(BIN)/python examples/execute.py $(NOTEBOOKS)
 	$(BIN)/python examples/claims.py
 
-# site/index.html: guides, notebooks, which claims hold, and the API reference
-docs: $(VENV)/.dev
-	$(BIN)/sphinx-build -q -W -b html docs site
-	$(BIN)/python docs/reference.py site/api
+docs: $(VENV)/.dev ## site/index.html: guides, notebooks and API reference, warnings as errors
+	$(BIN)/sphinx-build -q -W --keep-going -b html docs site
 
-clean:
-	rm -rf $(VENV) report site jupyter_execute docs/index.md docs/claims.md docs/notebooks
+# the oldest torch that pyproject.toml allows, and the newest of everything, each in an environment of its own
+lowest: ## all tests with the oldest torch that pyproject.toml allows
+	$(MAKE) .venv-lowest/.tested FIRST="torch==$$(sed -n 's/^ *"torch>=\([0-9.]*\)".*/\1/p' pyproject.toml).*"
+
+newest: ## all tests with the newest release of everything
+	$(MAKE) .venv-newest/.tested FIRST="torch"
+
+.venv-%/.tested: pyproject.toml
+	rm -rf $(@D)
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check "$(FIRST)" -e '.[dev]'
+	$(ONE) $(@D)/bin/python -m pytest -n logical --maxprocesses 8 --dist worksteal -m "$(QUICK)"
+
+lock: ## renew constraints.txt: the newest versions in a fresh environment, frozen
+	rm -rf .venv-lock
+	$(PYTHON) -m venv .venv-lock
+	.venv-lock/bin/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	{ echo "# Versions that development and CI use; pyproject.toml stays open. Made by make lock on Python \
+	$$(.venv-lock/bin/python -c 'import platform; print(".".join(platform.python_version_tuple()[:2]))')."; \
+	  .venv-lock/bin/python -m pip freeze --exclude-editable | sed 's/+cpu//'; } > constraints.txt
+	rm -rf .venv-lock
+
+clean: ## remove environments, reports, the site, and what they leave
+	rm -rf $(VENV) .venv-lowest .venv-newest .venv-lock report site jupyter_execute docs/index.md docs/claims.md docs/notebooks
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+	rm -rf .pytest_cache .ruff_cache .hypothesis build dist
 
 $(VENV)/.venv:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11 ...")'

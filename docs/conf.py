@@ -1,26 +1,49 @@
-"""The documentation, for Sphinx; `make docs` builds it, and the API reference beside it with pdoc."""
+"""The documentation, for Sphinx: guides, notebooks and the API reference in one site. ``make docs`` builds it."""
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
+import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
+sys.path.insert(0, str(HERE))
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import docstrings  # noqa: E402
+import reference  # noqa: E402
 
 project = "interp-suite"
-author = "the authors of interp-suite"
-extensions = ["myst_nb"]
+author = "The interp-suite authors"
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.autosummary", "sphinx.ext.napoleon"]
 html_theme = "furo"
 html_title = "interp-suite"
 html_copy_source = False
 html_static_path = ["_static"]
 html_css_files = ["pages.css"]
+html_math_renderer = "mathml"
+exclude_patterns = ["_static", "images"]
+
 nb_execution_mode = "off"  # outputs are stored; `make notebooks` makes them
 myst_heading_anchors = 3
-myst_enable_extensions = ["dollarmath"]
+myst_enable_extensions = ["dollarmath", "deflist"]
 suppress_warnings = ["myst.header", "mystnb.unknown_mime_type"]
+
+default_role = "literal"
+autosummary_generate = False
+autodoc_member_order = "bysource"
+autodoc_typehints = "signature"
+autodoc_typehints_format = "short"
+autodoc_preserve_defaults = True
+maximum_signature_line_length = 88
+napoleon_google_docstring = True
+napoleon_numpy_docstring = False
+napoleon_use_ivar = True  # an attribute stands in its class's docstring, and is not listed again
+napoleon_use_rtype = False
+toc_object_entries_show_parents = "hide"
 
 
 def made_pages() -> None:
@@ -28,7 +51,7 @@ def made_pages() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf8")
     text = re.sub(r"\(docs/([^)]+)\)", r"(\1)", text)
     text = re.sub(r"\(examples/(\w+\.ipynb)\)", r"(notebooks/\1)", text).replace("(examples/CLAIMS.md)", "(claims.md)")
-    text = re.sub(r"\[([^]]+)\]\((examples/[^)]*)\)", r"`\2`", text)
+    text = re.sub(r"\[([^]]+)\]\(((?:examples/|[A-Z])[^):]*)\)", r"`\2`", text)
     (HERE / "index.md").write_text(text + CONTENTS, encoding="utf8")
     claims = (ROOT / "examples" / "CLAIMS.md").read_text(encoding="utf8")
     (HERE / "claims.md").write_text(re.sub(r"\((\w+\.ipynb)\)", r"(notebooks/\1)", claims), encoding="utf8")
@@ -40,6 +63,34 @@ def made_pages() -> None:
 
 CONTENTS = """
 ```{toctree}
+:caption: Start
+:hidden:
+
+getting_started
+concepts
+coming_from_transformerlens
+```
+```{toctree}
+:caption: How to
+:hidden:
+
+how_to/own_checkpoint
+how_to/own_model
+how_to/own_task
+how_to/many_checkpoints
+how_to/gpu_and_cluster
+how_to/plugin
+```
+```{toctree}
+:caption: Guides
+:hidden:
+
+circuits
+progress
+training
+picbreeder
+```
+```{toctree}
 :caption: Notebooks
 :hidden:
 :glob:
@@ -47,16 +98,23 @@ CONTENTS = """
 notebooks/*
 ```
 ```{toctree}
-:caption: Guides
+:caption: Reference
 :hidden:
 
-training
-progress
-circuits
-picbreeder
+reference/index
+methods
+glossary
 claims
-api
+performance
+design
 ```
 """
 
 made_pages()
+
+
+def setup(app) -> None:
+    """MathML in place of a script, reference pages from lists of names, and docstrings that are Markdown."""
+    app.add_html_math_renderer("mathml", (docstrings.inline_math, None), (docstrings.block_math, None))
+    app.connect("source-read", reference.expand)
+    app.connect("autodoc-process-docstring", docstrings.to_rst, priority=400)  # before napoleon reads the sections
