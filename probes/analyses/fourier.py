@@ -7,6 +7,7 @@ import torch
 
 from interp.errors import require_range
 from interp.plugins.analysis import Result, analysis
+from interp.plugins.result import format_metric, format_share
 from interp.report import figures
 from interp.subject import Subject
 from probes import cyclic_tables as tables
@@ -67,6 +68,7 @@ def fourier(subject: Subject, *, top: int = 8) -> Result:
     share = metrics["logit_variance_explained"]
     named = ", ".join(map(str, keys)) or "none"
     result.headline = f"key frequencies {named}; functions of a + b explain {share:.1%} of the logits' variance"
+    result.verdict = [("key frequencies", format_metric(keys)), ("logits explained by a + b", format_share(share))]
     return result
 
 

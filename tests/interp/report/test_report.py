@@ -138,6 +138,12 @@ def test_the_verdict_is_on_the_page(demo_report: Path) -> None:
     """The first thing to read is how many answers are correct; every analysis has its section."""
     page, found = read(demo_report)
     assert page.text.index("2,809 of 2,809") < page.text.index("Provenance")
+    lines = [label for part in found["analyses"].values() for label, _ in part.get("verdict", [])]
+    assert lines == [
+        "correct answers", "train loss", "test loss", "key frequencies", "logits explained by a + b", "restricted loss",
+        "excluded loss",
+    ]  # fmt: skip
+    assert all(0 < page.text.index(label) < page.text.index("Provenance") for label in lines)
     sections = [a["id"] for tag, a in page.elements if tag == "section"]
     assert sections == [*(n for n in found["analyses"] if n not in OTHERS), "skipped", "provenance"]
     assert page.red == []
