@@ -1,4 +1,4 @@
-"""Pictures: arrays of colours that show themselves, are saved as PNG, and stand in sheets with labels."""
+"""Pictures: arrays of colours that display themselves, are saved as PNG, and are arranged in labelled sheets."""
 
 from __future__ import annotations
 
@@ -23,22 +23,27 @@ LINE = 13  # height of a line of text
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """Colours ``[row, col, 3]`` from 0 to 1. A notebook shows it; ``numpy.asarray`` gives the colours.
+    """Colours that a notebook displays and ``numpy.asarray`` turns into an array.
+
+    Args:
+        pixels: ``[row, col, 3]`` from 0 to 1, a tensor or an array.
 
     Raises:
-        InterpError: an array of another shape.
+        InterpError: not an array of numbers, or one of another shape.
     """
 
     pixels: Tensor
 
     def __post_init__(self) -> None:
+        if not isinstance(self.pixels, Tensor):
+            object.__setattr__(self, "pixels", _as_tensor(self.pixels))
         shape = tuple(self.pixels.shape)
         if len(shape) != 3 or shape[-1] != 3 or 0 in shape:
-            raise InterpError(f"a picture is [row, col, 3], got {list(shape)}")
+            raise InterpError(f"a picture's pixels must be [row, col, 3], got {list(shape)}")
 
     @property
     def size(self) -> tuple[int, int]:
-        """Rows and columns."""
+        """Number of rows and of columns."""
         return self.pixels.shape[0], self.pixels.shape[1]
 
     def bytes(self) -> np.ndarray:
@@ -46,7 +51,7 @@ class Picture:
         return (self.pixels.detach().cpu().double().nan_to_num(0).clamp(0, 1) * 255).round().to(torch.uint8).numpy()
 
     def image(self) -> Any:
-        """As a Pillow image."""
+        """A Pillow image with 8 bits per colour."""
         from PIL import Image
 
         return Image.fromarray(self.bytes())
@@ -60,22 +65,28 @@ class Picture:
     def save(self, path: str | Path) -> Path:
         """Write a PNG file.
 
+        Args:
+            path: must end in ``.png``.
+
+        Returns:
+            the path.
+
         Raises:
             InterpError: another suffix.
         """
         path = Path(path)
         if path.suffix.lower() != ".png":
-            raise InterpError(f"{path} must end in .png: that is what is written")
+            raise InterpError(f"{path} must end in .png, the only format that is written")
         with atomic(path) as partial:
             partial.write_bytes(self.png())
         return path
 
     def data_uri(self) -> str:
-        """The PNG file as a ``data:`` address."""
+        """The PNG file as a ``data:`` URI."""
         return "data:image/png;base64," + base64.b64encode(self.png()).decode()
 
     def html(self, label: str) -> str:
-        """An ``img`` element that needs no file."""
+        """An HTML ``img`` element that contains the picture, with ``label`` as its alternative text."""
         return f'<img src="{self.data_uri()}" alt="{escape(label, quote=True)}" style="max-width:100%">'
 
     def _repr_png_(self) -> Any:
@@ -90,10 +101,26 @@ class Picture:
         return f"Picture({self.size[0]} x {self.size[1]})"
 
 
-def from_signed(values: Tensor) -> Tensor:
-    """Values ``[..., row, col]`` as colours ``[..., row, col, 3]``: blue below 0, white at 0, red above.
+def _as_tensor(pixels: Any) -> Tensor:
+    try:
+        return torch.as_tensor(np.asarray(pixels))
+    except (TypeError, ValueError, RuntimeError):
+        raise InterpError(
+            f"a picture's pixels are a tensor or an array [row, col, 3], got {type(pixels).__name__}"
+        ) from None
 
-    Each map is scaled by its largest absolute value where that exceeds 1, so that activations from -1 to 1 compare.
+
+def from_signed(values: Tensor) -> Tensor:
+    """Signed values as colours: blue below 0, white at 0, red above.
+
+    A map whose largest absolute value exceeds 1 is divided by it; others are not scaled, so that activations from -1 to 1
+    are comparable.
+
+    Args:
+        values: ``[..., row, col]``; NaN becomes white, infinities the full colour.
+
+    Returns:
+        ``[..., row, col, 3]`` from 0 to 1.
     """
     finite = values.where(values.isfinite(), torch.zeros_like(values))
     scale = finite.abs().amax((-2, -1), keepdim=True).clamp_min(1)
@@ -108,23 +135,32 @@ def sheet(
     rows: Sequence[str] = (),
     columns: Sequence[str] = (),
 ) -> Picture:
-    """Tiles of one size in rows, on white, as one picture.
+    """Arrange tiles of one size in rows, on white.
 
     Args:
-        tiles: by row; None leaves a place empty.
-        labels: a short text under each tile.
-        rows: text to the left of each row; columns: above each column.
+        tiles: pictures by row; None leaves a place empty.
+        labels: a short text under each tile, by row.
+        rows: text to the left of each row.
+        columns: text above each column.
+
+    Returns:
+        one picture.
 
     Raises:
-        InterpError: no tile, tiles of different sizes, or labels that are not one for each.
+        InterpError: no tiles, tiles that are not pictures or differ in size, or labels that do not match the tiles.
     """
     from PIL import Image, ImageDraw, ImageFont
 
-    sizes = {t.size for row in tiles for t in row if t is not None}
+    given = [t for row in tiles for t in row if t is not None]
+    if wrong := [t for t in given if not isinstance(t, Picture)]:
+        raise InterpError(
+            f"a sheet is made of rows of Pictures, got a {type(wrong[0]).__name__}; Picture(pixels) makes one"
+        )
+    sizes = {t.size for t in given}
     if len(sizes) != 1:
         raise InterpError(f"a sheet needs pictures of one size, got {sorted(sizes) or 'none'}")
     if labels is not None and [len(row) for row in labels] != [len(row) for row in tiles]:
-        raise InterpError("the labels of a sheet are one for each of its tiles, in the same rows")
+        raise InterpError("a sheet needs one label for each tile, in the same rows")
     height, width = sizes.pop()
     font = ImageFont.load_default(size=11)
     left = GAP + max((int(font.getlength(text)) + GAP for text in rows), default=0)
@@ -134,7 +170,7 @@ def sheet(
     page = Image.new("RGB", (left + across * step_x, top + len(tiles) * step_y), "white")
     draw = ImageDraw.Draw(page)
     for j, text in enumerate(columns):
-        draw.text((left + j * step_x, GAP), fitting(text, width, font), fill="#333", font=font)
+        draw.text((left + j * step_x, GAP), _shortened(text, width, font), fill="#333", font=font)
     for i, row in enumerate(tiles):
         y = top + i * step_y
         if i < len(rows):
@@ -144,13 +180,13 @@ def sheet(
                 continue
             page.paste(tile.image(), (left + j * step_x, y))
             if labels is not None:
-                text = fitting(labels[i][j], width, font)
+                text = _shortened(labels[i][j], width, font)
                 draw.text((left + j * step_x, y + height), text, fill="#555", font=font)
     return Picture(torch.from_numpy(np.array(page)).double() / 255)
 
 
-def fitting(text: str, width: int, font: Any) -> str:
-    """As much of a text as fits a width in pixels."""
+def _shortened(text: str, width: int, font: Any) -> str:
+    """The longest beginning of a text that fits a width in pixels."""
     while text and font.getlength(text) > width:
         text = text[:-1]
     return text

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -11,6 +11,35 @@ from torch import Tensor
 
 from interp.errors import InterpError
 from interp.hooked.base import HookedModel
+from interp.hooked.coerce import as_hooked
+from interp.hooked.foreign.guest import Guest
+from interp.hooked.inputs import require_tensor
+
+
+def model_for(given: Any, inputs: Any) -> HookedModel:
+    """The hooked model of what a user gave, once its inputs are known to fit it.
+
+    Args:
+        given: a hooked model, or what holds one, such as a Subject.
+        inputs: what the model is to run on; their values are read.
+
+    Returns:
+        the model.
+
+    Raises:
+        InterpError: something without a hooked model, or inputs of a kind, shape or vocabulary that do not fit.
+    """
+    model = as_hooked(given)
+    model.check_values(inputs)
+    require_tensor(inputs, "tensor [batch, ...]")
+    if inputs.ndim == 0 or len(inputs) == 0:
+        raise InterpError(f"no inputs were given: a tensor {list(inputs.shape)}, whose first axis should be the batch")
+    return model
+
+
+def translated(model: HookedModel, inputs: Tensor) -> AbstractContextManager[None]:
+    """`fitting` for foreign modules; our models have checked their inputs themselves, so that their errors are bugs."""
+    return fitting(model, inputs) if isinstance(model, Guest) else nullcontext()
 
 
 def placed(inputs: Tensor, model: HookedModel) -> Tensor:

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from interp.activations.batches import batches, fitting, placed
+from interp.activations.batches import batches, model_for, placed, translated
 from interp.activations.reducers import Reducer
 from interp.errors import InterpError
 from interp.hooked.base import HookedModel
-from interp.hooked.coerce import as_hooked
-from interp.hooked.foreign.guest import Guest
-from interp.hooked.inputs import require_tensor
 from interp.sites import HasModel, Site, SitePattern, find_axis, resolve_sites
 
 DEFAULT_BUDGET = 4 << 30  # bytes
@@ -103,11 +100,7 @@ def capture(
     >>> stats["layers.0.hook_post"].covariance.shape, stats["layers.0.hook_post"].samples
     (torch.Size([4, 4]), 5)
     """
-    model = as_hooked(model)
-    model.check_values(inputs)
-    require_tensor(inputs, "tensor [batch, ...]")
-    if inputs.ndim == 0 or len(inputs) == 0:
-        raise InterpError("capture was given no inputs (the first axis has length 0)")
+    model = model_for(model, inputs)
     if outputs is not None and not callable(outputs):
         raise InterpError(f"outputs must be a function of the model's output, got {type(outputs).__name__}")
     reduce = _as_reducer(reduce)
@@ -122,9 +115,7 @@ def capture(
     read: list[Tensor] = []
     seen = kept = 0
     for part in batches(inputs, batch_size or len(inputs)):
-        # torch's errors about foreign modules are translated; our models check their inputs themselves
-        translated = fitting(model, part) if isinstance(model, Guest) else nullcontext()
-        with _recording(model, resolved, device) as calls, translated:
+        with _recording(model, resolved, device) as calls, translated(model, part):
             output = model(placed(part, model))
         if outputs is not None:
             read.append(outputs(output))

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
 
 import torch
 from torch import Tensor
 
-from interp.activations.batches import fitting, placed
+from interp.activations.batches import model_for, placed, translated
 from interp.activations.transform import transform_at
 from interp.errors import InterpError
 from interp.hooked.base import HookedModel
-from interp.hooked.coerce import as_hooked
-from interp.hooked.foreign.guest import Guest
-from interp.hooked.inputs import require_tensor
 from interp.sites import HasModel, Site, SitePattern, resolve_sites
 
 
@@ -51,9 +47,7 @@ def gradients(
     >>> bool(torch.allclose(found["layers.0.hook_post"], model.W_U[:, 0].expand(5, 4)))
     True
     """
-    model = as_hooked(model)
-    model.check_values(inputs)
-    require_tensor(inputs, "tensor [batch, ...]")
+    model = model_for(model, inputs)
     if not callable(score):
         raise InterpError(f"score must be a function of the model's outputs, got {type(score).__name__}")
     resolved = resolve_sites(model, sites)
@@ -74,7 +68,7 @@ def gradients(
         return transform
 
     with transform_at(model, {name: keep(name) for name in kept}), torch.enable_grad():
-        with fitting(model, inputs) if isinstance(model, Guest) else nullcontext():
+        with translated(model, inputs):
             outputs = model(placed(inputs, model))
         for name, calls in kept.items():
             if len(calls) != 1:

@@ -29,7 +29,7 @@ def tile(page: Picture, row: int, column: int, top: int = GAP, left: int = GAP, 
 
 @pytest.mark.parametrize("shape", [(4, 4), (4, 4, 4), (3, 4, 4), (0, 4, 3), (4, 0, 3), (1, 4, 4, 3), ()])
 def test_shapes_that_are_no_picture(shape: tuple[int, ...]) -> None:
-    with pytest.raises(InterpError, match=r"a picture is \[row, col, 3\], got \[.*" + ", ".join(map(str, shape))):
+    with pytest.raises(InterpError, match=r"pixels must be \[row, col, 3\], got \[.*" + ", ".join(map(str, shape))):
         Picture(torch.zeros(shape))
 
 
@@ -174,3 +174,14 @@ def test_sheet_refuses_labels_that_do_not_match(labels: list[list[str]]) -> None
     """A label for every tile, or none at all."""
     with pytest.raises(InterpError, match="label"):
         sheet([[RED, GREEN], [BLUE]], labels=labels)
+
+
+def test_arrays_become_pictures_and_other_kinds_are_refused() -> None:
+    """Numpy's pixels are taken as they are; what holds no numbers is named."""
+    pixels = np.linspace(0, 1, 24).reshape(2, 4, 3)
+    np.testing.assert_array_equal(np.asarray(Picture(pixels)), pixels)  # type: ignore[arg-type]
+    for wrong in ("skull.png", [["a"]], object()):
+        with pytest.raises(InterpError, match=f"an array .*got {type(wrong).__name__}"):
+            Picture(wrong)  # type: ignore[arg-type]
+    with pytest.raises(InterpError, match="rows of Pictures, got a Tensor"):
+        sheet([[torch.zeros(2, 4, 3)]])  # type: ignore[list-item]

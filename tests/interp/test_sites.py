@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import nn
 
-from interp import InterpError, Site, resolve_sites
+from interp import HookedTransformer, InterpError, Site, resolve_sites
 from interp.errors import UnknownSite
 from interp.sites import find_axis
-from tests.models import make
+from tests.models import make, subject
 
 
 def names(pattern: object, model: str = "two layers") -> list[str]:
@@ -42,27 +43,6 @@ def test_no_sites_is_an_error() -> None:
         names([])
 
 
-def test_the_models_own_methods_are_strict() -> None:
-    """TransformerLens's methods return nothing on a miss; ours raise."""
-    model, tokens = make("plain"), torch.zeros(1, 3, dtype=torch.long)
-    with pytest.raises(UnknownSite):
-        model.run_with_cache(tokens, names_filter="blocks.0.nothing")
-    with pytest.raises(UnknownSite):
-        model.run_with_hooks(tokens, fwd_hooks=[("blocks.0.nothing", lambda x, hook: x)])
-    with pytest.raises(UnknownSite):
-        model.add_hook("blocks.0.nothing", lambda x, hook: x)
-    with pytest.raises(InterpError, match="matches none"):
-        model.run_with_cache(tokens, names_filter=lambda name: False)
-
-
-def test_run_with_cache_takes_globs_tuples_and_functions() -> None:
-    """All the forms of a filter, tuples too, which TransformerLens refuses."""
-    model, tokens = make("plain"), torch.zeros(1, 3, dtype=torch.long)
-    for pattern in ("*hook_z", ("blocks.0.attn.hook_z",), lambda name: name.endswith("hook_z")):
-        _, cache = model.run_with_cache(tokens, names_filter=pattern)
-        assert list(cache) == ["blocks.0.attn.hook_z"]
-
-
 @pytest.mark.parametrize("name", ["hook_resid_pre", "attn.hook_z", "attn.hook_pattern"])
 def test_pos_is_the_position_and_never_the_batch(name: str) -> None:
     """The mask of pos=-1 selects the last position (of a pattern: the last query) for every example."""
@@ -87,3 +67,30 @@ def test_masks_combine_and_refuse() -> None:
         Site("z", head=9).mask(shape, axes, torch.device("cpu"))
     with pytest.raises(InterpError, match="no axis 'head'; its axes are batch, unit"):
         Site("z", head=0).mask((2, 3), ("batch", "unit"), torch.device("cpu"))
+
+
+def test_a_subject_stands_for_its_model() -> None:
+    """Whatever has a ``.model`` with hook points."""
+    one = subject("plain")
+    assert resolve_sites(one, "*hook_z") == resolve_sites(one.model, "*hook_z") == [Site("blocks.0.attn.hook_z")]
+
+
+@pytest.mark.parametrize("given", [nn.Linear(2, 3), HookedTransformer, "model.pth", None])
+def test_what_has_no_hook_points_is_refused(given: object) -> None:
+    """A plain module, a class, a path: the message says how to get hook points."""
+    with pytest.raises(InterpError, match=r"a hooked model or a Subject, got .*interp.wrap\(module, example\)"):
+        resolve_sites(given, "*")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("pattern", [3, None, [3], [None], [("blocks.0.attn.hook_z",)]])
+def test_patterns_of_another_kind_are_refused(pattern: object) -> None:
+    """Only names, globs and sites, alone or several."""
+    with pytest.raises(InterpError, match="a site is the name of a hook point, a glob or a Site, got"):
+        names(pattern)
+
+
+def test_a_site_is_made_of_a_name() -> None:
+    """A hook point itself, or a list of names, is refused at once."""
+    for wrong in (make("plain").hook_dict["hook_embed"], ["hook_embed"]):
+        with pytest.raises(InterpError, match=f"name of a hook point as a string, got {type(wrong).__name__}"):
+            Site(wrong)  # type: ignore[arg-type]

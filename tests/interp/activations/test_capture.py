@@ -1,14 +1,13 @@
-"""Capture: safe copies, every call, bounded memory, and streaming reducers against numpy."""
+"""Capture: safe copies, every call, bounded memory."""
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
 from interp import InterpError, Site, capture
-from interp.activations.reducers import Covariance, Histogram, Mean, TopK
+from interp.activations import reducers
 from interp.errors import UnknownSite
 from interp.hooked.base import HookedModel
 from interp.hooked.config import Config
@@ -123,41 +122,23 @@ def test_refusals() -> None:
         capture(model, TOKENS, POST)["hook_embed"]
 
 
-@pytest.fixture(scope="module")
-def post() -> np.ndarray:
-    return capture(make("plain"), TOKENS, POST)[POST].numpy()
+def test_a_reducer_or_its_class() -> None:
+    """`Mean` means ``Mean()``; a class that needs arguments, and what is no reducer, are refused."""
+    model = make("plain")
+    one, other = (capture(model, TOKENS, POST, reduce=r)[POST] for r in (reducers.Mean, reducers.Mean()))
+    assert torch.equal(one, other)
+    with pytest.raises(InterpError, match="reduce=Histogram needs arguments: .*'low' and 'high'"):
+        capture(model, TOKENS, POST, reduce=reducers.Histogram)  # type: ignore[arg-type]
+    for wrong in ("mean", torch.mean, 3):
+        with pytest.raises(InterpError, match=r"such as interp.reducers.Mean\(\), got"):
+            capture(model, TOKENS, POST, reduce=wrong)  # type: ignore[arg-type]
 
 
-def test_mean(post: np.ndarray) -> None:
-    """Streamed in batches of 5, against numpy on everything."""
-    for over, axes in ((("batch",), (0,)), (("batch", "pos"), (0, 1))):
-        streamed = capture(make("plain"), TOKENS, POST, batch_size=5, reduce=Mean(over))[POST]
-        np.testing.assert_allclose(streamed, post.mean(axes), rtol=1e-12)
-    with pytest.raises(InterpError, match="over the batch"):
-        capture(make("plain"), TOKENS, POST, reduce=Mean(("pos",)))
-
-
-def test_covariance(post: np.ndarray) -> None:
-    """Merged batch by batch, against numpy.cov."""
-    found = capture(make("plain"), TOKENS, POST, batch_size=4, reduce=Covariance())[POST]
-    rows = post.reshape(-1, 10)
-    np.testing.assert_allclose(found.mean, rows.mean(0), rtol=1e-12)
-    np.testing.assert_allclose(found.covariance, np.cov(rows.T, bias=True), rtol=1e-9, atol=1e-12)
-    assert found.samples == len(rows)
-
-
-def test_top_k(post: np.ndarray) -> None:
-    """The strongest inputs of every unit and position, with their indices, across batches."""
-    found = capture(make("plain"), TOKENS, POST, batch_size=6, reduce=TopK(4))[POST]
-    np.testing.assert_allclose(found.values, -np.sort(-post, axis=0)[:4])
-    np.testing.assert_allclose(np.take_along_axis(post, found.indices.numpy(), 0), found.values)
-
-
-def test_histogram(post: np.ndarray) -> None:
-    """Counts against numpy's, and what lies outside is counted too."""
-    found = capture(make("plain"), TOKENS, POST, batch_size=6, reduce=Histogram(0.0, 3.0, 7))[POST]
-    counts, edges = np.histogram(post, bins=7, range=(0.0, 3.0))
-    assert found.counts.tolist() == counts.tolist()
-    np.testing.assert_allclose(found.edges, edges)
-    assert (found.below, found.above) == (int((post < 0).sum()), int((post > 3).sum()))
-    assert found.above > 0
+def test_outputs_and_batch_sizes_of_another_kind() -> None:
+    """What is kept of the outputs is a function; a batch is a whole number of inputs."""
+    model = make("plain")
+    with pytest.raises(InterpError, match="outputs must be a function of the model's output, got str"):
+        capture(model, TOKENS, POST, outputs="logits")  # type: ignore[arg-type]
+    for wrong in (-1, 2.5, "10"):
+        with pytest.raises(InterpError, match="batch_size must be a whole number"):
+            capture(model, TOKENS, POST, batch_size=wrong)  # type: ignore[arg-type]
