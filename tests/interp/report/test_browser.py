@@ -87,26 +87,41 @@ def test_nothing_is_wider_than_a_desk(desk: Visit) -> None:
     assert desk.probe["scroll"] <= desk.probe["width"]
 
 
-@pytest.mark.parametrize("flags", [(), (DARK,)], ids=["light", "dark"])
-def test_a_phone(browser: str, demo_report: Path, tmp_path: Path, flags: tuple[str, ...]) -> None:
+@pytest.fixture(scope="session", params=[(), (DARK,)], ids=["light", "dark"])
+def phone(
+    request: pytest.FixtureRequest, browser: str, demo_report: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[bool, Visit]:
+    """Whether the reader asked for a dark page, and the demo's report on a phone, with everything unfolded."""
+    folder = tmp_path_factory.mktemp("phone")
+    copy = probed(demo_report / "index.html", folder / "page.html", unfold=True)
+    return bool(request.param), visit(browser, framed(copy, PHONE), folder / "scratch", *request.param)
+
+
+def test_a_phone(phone: tuple[bool, Visit]) -> None:
     """Narrow, with everything unfolded: no sideways scrolling, no element over the edge, all figures drawn."""
-    copy = probed(demo_report / "index.html", tmp_path / "page.html", unfold=True)
-    seen = visit(browser, framed(copy, PHONE), tmp_path / "scratch", *flags)
+    dark, seen = phone
     assert (seen.console, seen.requests) == ([], [])
-    assert (seen.probe["width"], seen.probe["dark"]) == (PHONE, flags == (DARK,))
+    assert (seen.probe["width"], seen.probe["dark"]) == (PHONE, dark)
     assert seen.probe["wide"] == []
     assert seen.probe["scroll"] <= PHONE
     assert all(f["svgs"] >= 1 and 200 < f["width"] <= PHONE for f in seen.probe["figures"])
 
 
-@pytest.mark.parametrize("flags", [(), (DARK,)], ids=["light", "dark"])
-def test_legible(browser: str, demo_report: Path, tmp_path: Path, flags: tuple[str, ...]) -> None:
+def test_legible(phone: tuple[bool, Visit]) -> None:
     """Text and figures stand out from the ground by 4.5 to 1 (WCAG AA), which is dark where the reader asked for it."""
-    copy = probed(demo_report / "index.html", tmp_path / "page.html")
-    seen = visit(browser, copy, tmp_path / "scratch", *flags).probe
-    ground = luminance(seen["background"])
-    assert ground < 0.1 if flags else ground > 0.9
-    inks = {seen["color"], *(f["ink"] for f in seen["figures"])}
+    dark, seen = phone
+    assert_legible(seen, dark)
+
+
+def test_legible_on_a_desk(desk: Visit) -> None:
+    """The same in a wide window."""
+    assert_legible(desk, dark=False)
+
+
+def assert_legible(seen: Visit, dark: bool) -> None:
+    ground = luminance(seen.probe["background"])
+    assert ground < 0.1 if dark else ground > 0.9
+    inks = {seen.probe["color"], *(f["ink"] for f in seen.probe["figures"])}
     assert all(contrast(luminance(ink), ground) >= 4.5 for ink in inks), inks
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,12 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An evolved and a random network by both analyses of images, and one that draws nothing but black."""
     found = compared(evolved(), cppn("random"), cppn("black", scale=0.0), only=("feature_maps", "sweeps"))
     return write_comparison(found, tmp_path_factory.mktemp("compared") / "report").parent
+
+
+@pytest.fixture(scope="module")
+def pair() -> Comparison:
+    """An evolved and a random network, by their feature maps."""
+    return compared(evolved(), cppn("a"))
 
 
 @pytest.fixture(scope="module")
@@ -122,28 +129,27 @@ def test_the_page_shows_what_was_found(report: Path, result: dict[str, Any]) -> 
     assert not page.red
 
 
-def test_a_smaller_comparison_replaces_a_larger(tmp_path: Path) -> None:
+def test_a_smaller_comparison_replaces_a_larger(tmp_path: Path, pair: Comparison) -> None:
     """Files of the earlier report go, those of others stay."""
     out = tmp_path / "report"
     write_comparison(compared(evolved(), cppn("a"), cppn("b")), out)
     before = there(out)
     for name in ("tables/mine.csv", "notes.txt"):
         (out / name).touch()
-    write_comparison(compared(evolved(), cppn("a")), out)
+    write_comparison(pair, out)
     _, data = read(out)
     assert there(out) == named(data) | {"tables/mine.csv"}
     assert named(data) < before
     assert {p.name for p in out.iterdir()} == {"notes.txt", "index.html", "result.json", "tables", "pictures"}
 
 
-def test_reports_of_both_kinds_replace_each_other(tmp_path: Path) -> None:
+def test_reports_of_both_kinds_replace_each_other(tmp_path: Path, pair: Comparison) -> None:
     """A report on one network over a comparison, and back."""
-    out, one = tmp_path / "report", evolved()
-    single = analyze(one, ["feature_maps"], OPTIONS)
+    out = tmp_path / "report"
     for _ in range(2):
-        write_comparison(compared(one, cppn("a")), out)
+        write_comparison(pair, out)
         assert there(out) == named(read(out)[1])
-        write(one, single, out)
+        write(pair.subjects["evolved"], pair.outcomes["evolved"], out)
         assert there(out) == named(read(out)[1])
 
 
@@ -208,18 +214,16 @@ def test_numbers_that_are_none_are_strict_json(tmp_path: Path) -> None:
         assert (part["x"], part["y"], part["z"]) == (None, [None, 1.0], None)
 
 
-def test_a_failed_comparison_is_in_result_json(tmp_path: Path) -> None:
+def test_a_failed_comparison_is_in_result_json(tmp_path: Path, pair: Comparison) -> None:
     """A script must learn of it as a reader of the page does."""
-    found = compared(evolved(), cppn("a"))
-    found.together.clear()
-    found.failed["feature_maps"] = "ValueError: no reason"
+    found = replace(pair, together={}, failed={"feature_maps": "ValueError: no reason"})
     page, data = read(write_comparison(found, tmp_path / "r").parent)
     assert any("no reason" in text for text in page.red)
     assert "no reason" in str(data["comparisons"]) + str(data.get("failed"))
 
 
 @pytest.mark.parametrize("content", [None, "[]", "{", '{"interp_report": "1"}', '{"other": 1}', "\xff"])
-def test_foreign_folders_are_refused(tmp_path: Path, content: str | None) -> None:
+def test_foreign_folders_are_refused(tmp_path: Path, pair: Comparison, content: str | None) -> None:
     """What holds anything but a report of ours, a strange result.json included, is left as it is."""
     out = tmp_path / "out"
     out.mkdir()
@@ -228,7 +232,7 @@ def test_foreign_folders_are_refused(tmp_path: Path, content: str | None) -> Non
         (out / "result.json").write_text(content, encoding="latin-1")
     before = {p.name: p.read_bytes() for p in out.iterdir()}
     with pytest.raises(OutputExists, match="choose another folder"):
-        write_comparison(compared(evolved(), cppn("a")), out)
+        write_comparison(pair, out)
     assert {p.name: p.read_bytes() for p in out.iterdir()} == before
     check_output(out, force=True)
 

@@ -1,4 +1,5 @@
 """Strangers' analyses: the example is installed and run as a user would, and broken ones stop nobody."""
+# ruff: noqa: F811  (fixtures of other files)
 
 from __future__ import annotations
 
@@ -19,6 +20,8 @@ from interp._util.registry import load_group
 from interp.plugins.analysis import Result, analyses, analysis
 from interp.report import write
 from tests.conftest import DEMO, ROOT
+from tests.interp.cli.conftest import run  # noqa: F401
+from tests.interp.cli.console import Run
 from tests.interp.report.pages import read
 from tests.models import make, subject
 
@@ -46,9 +49,12 @@ def command(site: Path, *argv: str, cwd: Path) -> str:
     return done.stdout
 
 
-def test_the_example_is_listed(installed: Path, tmp_path: Path) -> None:
+def test_the_example_is_listed(installed: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """With its summary, needs and option, beside the suite's own."""
-    rows = {line.split()[0]: line for line in command(installed, "analyses", cwd=tmp_path).splitlines() if line.strip()}
+    monkeypatch.syspath_prepend(str(installed))
+    load_group.cache_clear()
+    rows = {line.split()[0]: line for line in run("analyses").out.splitlines() if line.strip()}
+    load_group.cache_clear()
     assert {"dead_units", "fourier", "weights"} <= set(rows)
     for part in ("Hidden units that never fire", "activations, input_table", "tolerance: float = 0.0"):
         assert part in rows["dead_units"]
