@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -158,11 +159,14 @@ def _check_budget(needed: float, max_bytes: int) -> None:
 def _recording(
     model: HookedModel, sites: list[Site], device: torch.device | str | None
 ) -> Iterator[dict[str, list[Tensor]]]:
-    """Hooks that copy what passes, by site and call; removed by handle whatever happens."""
+    """Hooks that copy what passes in this thread, by site and call; removed by handle whatever happens."""
     calls: dict[str, list[Tensor]] = {str(s): [] for s in sites}
+    owner = threading.get_ident()
 
     def recorder(site: Site, axes: tuple[str, ...]) -> Callable[..., None]:
         def record(_module: nn.Module, _inputs: Any, output: Tensor) -> None:
+            if threading.get_ident() != owner:
+                return  # another thread's forward pass
             part = select(site, output.detach(), axes)
             calls[str(site)].append(part.to(device, copy=True) if device else part.clone())
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import copy
 import io
+import threading
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -21,6 +22,7 @@ from interp.hooked.foreign.structures import main_output
 from interp.hooked.hook_point import HookPoint, hooks_on
 
 OWN = ("torch.nn.utils", "transformer_lens.model_bridge")  # packages whose hooks are part of a module's computation
+_INSTALLED = threading.RLock()  # held while hooks stand on a foreign module: those of two threads would fire points twice
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,8 @@ class Guest(HookedModel):
             device = self.device
         if dtype == self.dtype and device == self.device:
             return self
-        module = copy.deepcopy(self.module)
+        with _INSTALLED:  # another thread's hooks would be copied too
+            module = copy.deepcopy(self.module)
         with redirect_stdout(io.StringIO()):  # TransformerLens's bridges print that they move
             module = module.to(device=device, dtype=dtype)
         points = {name: self.axes_of(name) for name in self.hook_dict}
@@ -138,14 +141,16 @@ class Guest(HookedModel):
 
     @contextmanager
     def _watching(self) -> Iterator[None]:
+        watched = set(super().watched_sites())
         handles: list[Any] = []
-        try:
-            for install in self._installers(set(super().watched_sites())):
-                handles.append(install())
-            yield
-        finally:
-            for handle in handles:
-                handle.remove()
+        with _INSTALLED if watched else nullcontext():
+            try:
+                for install in self._installers(watched):
+                    handles.append(install())
+                yield
+            finally:
+                for handle in handles:
+                    handle.remove()
 
     @abstractmethod
     def _installers(self, watched: set[str]) -> Iterator[Callable[[], Any]]:
