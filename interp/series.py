@@ -16,7 +16,13 @@ from interp.hooked.base import HookedModel
 
 @dataclass(frozen=True)
 class Entry:
-    """One step: where its weights lie. ``key`` is the path inside a file that holds many steps."""
+    """One step of a series, and where its weights are.
+
+    Attributes:
+        step: the training step.
+        path: of the file.
+        key: the path of keys inside a file that holds many steps.
+    """
 
     step: int
     path: Path
@@ -25,7 +31,13 @@ class Entry:
 
 @dataclass(frozen=True)
 class CheckpointSeries:
-    """Checkpoints in the order of their steps. Nothing is read before it is asked for.
+    """Checkpoints in the order of their steps, each read when it is used.
+
+    Attributes:
+        entries: one per step.
+
+    Raises:
+        InterpError: a step that occurs twice, or entries that are out of order.
 
     >>> import tempfile, interp
     >>> folder = Path(tempfile.mkdtemp())
@@ -52,6 +64,7 @@ class CheckpointSeries:
 
     @property
     def steps(self) -> list[int]:
+        """The training steps, in ascending order."""
         return [e.step for e in self.entries]
 
     def __len__(self) -> int:
@@ -65,19 +78,29 @@ class CheckpointSeries:
         return (self._open(entry) for entry in self.entries)
 
     def at(self, step: int) -> HookedModel:
-        """The model at a training step.
+        """The model at a training step, read now; errors as in `entry`."""
+        return self._open(self.entry(step))
+
+    def entry(self, step: int) -> Entry:
+        """Where the checkpoint of a training step is.
+
+        Args:
+            step: the training step.
+
+        Returns:
+            Its entry.
 
         Raises:
             InterpError: no checkpoint was kept at that step; the nearest one is named.
         """
         for entry in self.entries:
             if entry.step == step:
-                return self._open(entry)
+                return entry
         closest = min(self.steps, key=lambda s: abs(s - step))
         raise InterpError(f"no checkpoint at step {step}; the nearest is at {closest} ({len(self)} steps in all)")
 
     def repeated(self) -> list[list[int]]:
-        """Groups of steps whose weights are the same, bit for bit: a sign of a run that stood still."""
+        """Groups of steps with identical weights, bit for bit: a sign of a run that made no progress."""
         groups: dict[str, list[int]] = {}
         for step, model in zip(self.steps, self, strict=True):
             groups.setdefault(weights_digest(model), []).append(step)
@@ -95,9 +118,15 @@ def weights_digest(model: HookedModel) -> str:
 
 
 def steps_of(paths: Sequence[Path]) -> dict[Path, int] | None:
-    """The step in each file's name (``step_00100.pt``, ``ckpt-100.pth``); None where a name has no number.
+    """The step in each file's name (``step_00100.pt``, ``ckpt-100.pth``); None if a name has no number.
 
-    The number behind step, iteration or checkpoint, else behind epoch, else the last one: others may be values of a metric.
+    The number after step, iteration or checkpoint, else after epoch, else the last one: others may be values of a metric.
+
+    Args:
+        paths: of the files.
+
+    Returns:
+        The step by path, or None.
     """
     steps: dict[Path, int] = {}
     for path in paths:

@@ -1,29 +1,22 @@
-"""The front door: `load` turns any source into a `Subject`; `inspect` says what is in it without converting."""
+"""The front door: `load` turns any source into a `Subject`."""
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
-from interp.checkpoints.formats import reading as formats
-from interp.checkpoints.layouts import Converted, Layout, choose
-from interp.checkpoints.source import Source, header_of, open_source
-from interp.errors import InterpError, TaskMismatch, UnknownName, naming
+from interp._util.devices import resolve_device, resolve_dtype
+from interp.checkpoints.formats.reading import sha256
+from interp.checkpoints.layouts import Converted, Layout, choose, task_from_config
+from interp.checkpoints.source import Opened, Source, open_source
+from interp.checkpoints.wrong_kinds import require_path
+from interp.errors import InterpError, TaskMismatch, in_file
 from interp.hooked import MODELS, HookedModel
 from interp.series import CheckpointSeries, Entry
 from interp.subject import Provenance, Subject
-from interp.tasks import Task, make_task, task_from_config, task_from_dict
-
-DTYPES = {
-    "float64": torch.float64,
-    "float32": torch.float32,
-    "float16": torch.float16,
-    "bfloat16": torch.bfloat16,
-}
+from interp.tasks import Task, make_task, task_from_dict
 
 
 def load(
@@ -35,7 +28,7 @@ def load(
     step: int | None = None,
     member: int = 0,
     dtype: str | torch.dtype | None = None,
-    device: str = "auto",
+    device: str | torch.device = "auto",
 ) -> Subject:
     """Open a checkpoint file, a run directory or a folder of steps as a `Subject`.
 
@@ -43,128 +36,112 @@ def load(
         source: the path. Torch files (zip and legacy, saved on any device), safetensors (single, sharded), npz, Picbreeder
             genomes (XML, zipped or not), folders of akarshkumar0101/fer.
         task: what the network was trained on, as a spec (``modular:p=113,seed=1``) or a Task. By default it is rebuilt
-            from what the file, or ``cfg.json`` beside it, says.
-        layout: name of the layout, with options (``linear_chain:orientation=out_in``), where it is not recognised.
-        key: where the weights lie inside the file, where it holds several.
+            from the file, or from ``cfg.json`` beside it.
+        layout: name of the layout, with options (``linear_chain:orientation=out_in``), if it is not recognised.
+        key: where the weights are inside the file, if it holds several.
         step: which checkpoint of a series becomes ``subject.model``; the last by default.
         member: which network of a run that trained several.
         dtype: ``"float64"`` and so on; as stored by default.
-        device: ``"auto"`` is CUDA where there is one, else the CPU.
+        device: ``"auto"`` is CUDA if available, else the CPU.
+
+    Returns:
+        The network, its task if known, the series of its checkpoints, and where they came from.
 
     Raises:
-        UnreadableFile, UnknownLayout, AmbiguousLayout, TaskMismatch, UnknownName: all `InterpError`; each message says
-            what was wrong, where, and what to do.
+        InterpError: as `UnreadableFile`, `UnknownLayout`, `AmbiguousLayout`, `TaskMismatch` or `UnknownName`; the message
+            says what was wrong, where, and what to do.
+        TaskMismatch: ``task`` does not fit the network.
     """
-    opened = open_source(source, key, member)
-    loader = _Loader(opened, layout, resolve_dtype(dtype), resolve_device(device))
-    series = CheckpointSeries(opened.entries, loader.model)
-    entry = opened.entries[-1] if step is None else next((e for e in opened.entries if e.step == step), None)
-    if entry is None:
-        series.at(step or 0)  # raises, naming the nearest step
-        raise AssertionError("unreachable")
-    model = loader.model(entry)
-    converted = loader.converted
-    chosen, note = _task(opened, entry, converted, task)
-    contents = opened.open(entry)[0]
-    notes = [
-        *opened.notes,
-        *converted.notes,
-        *(contents.genome.notes if contents.genome else ()),
-        *([note] if note else []),
-    ]
-    unread = contents.stubs
-    if unread:
-        notes.append(f"the file names classes that were not read, and nothing of theirs was run: {', '.join(unread)}")
+    path = require_path(source, "load")
+    for name, value in (("step", 0 if step is None else step), ("member", member)):
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise InterpError(f"{name} must be a whole number, got {value!r}")
+    opener = open_source(path, key, member)
+    loader = _Loader(opener, layout, resolve_dtype(dtype), resolve_device(device))
+    series = CheckpointSeries(opener.entries, loader.model)
+    found = loader.load(opener.entries[-1] if step is None else series.entry(step))
+    notes = [*opener.notes, *_notes(found)]
+    chosen, note = _task(opener, found, task)
+    if note is not None:
+        notes.append(note)
     if chosen is not None:
         try:
-            chosen = chosen.fit(model)
+            chosen = chosen.fit(found.model)
         except TaskMismatch as error:
             if task is not None:
                 raise
-            notes.append(f"the task that the config describes was left out: {error}")
+            notes.append(f"the task in the config was ignored: {error}")
             chosen = None
     return Subject(
-        name=_name(opened),
-        model=model,
+        name=_name(opener),
+        model=found.model,
         task=chosen,
         series=series,
-        step=entry.step,
-        provenance=_provenance(opened, entry, loader, notes),
-        curves=opened.curves,
-        genome=contents.genome,
-        members=len(members) if isinstance(members := opened.run.get("members"), list) else 1,
+        step=found.opened.entry.step,
+        provenance=_provenance(found, tuple(notes)),
+        curves=opener.curves,
+        genome=found.opened.contents.genome,
+        members=len(members) if isinstance(members := opener.run.get("members"), list) else 1,
         origin={
-            "source": str(Path(source).resolve()),
+            "source": str(path.resolve()),
             "task": task,
             "layout": layout,
             "key": key,
             "member": member,
             "dtype": dtype,
         },
-        warnings=[*converted.warnings, *_nonfinite(model)],
+        trained_in=opener.path.resolve() if "format" in opener.run else None,
+        warnings=[*found.converted.warnings, *_nonfinite(found.model)],
     )
 
 
-def resolve_dtype(dtype: str | torch.dtype | None) -> torch.dtype | None:
-    if dtype is None or isinstance(dtype, torch.dtype):
-        return dtype
-    if dtype not in DTYPES:
-        raise UnknownName(f"unknown dtype {dtype!r}; known: {', '.join(DTYPES)}")
-    return DTYPES[dtype]
+class _Loaded(NamedTuple):
+    """An entry on its way from a file to a model."""
 
-
-def resolve_device(device: str) -> torch.device:
-    """``auto`` means CUDA where there is one, else the CPU; MPS has no float64 and is used only when named."""
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        resolved = torch.device(device)
-    except RuntimeError as error:
-        raise UnknownName(f"unknown device {device!r}: {str(error).splitlines()[0]}") from None
-    present = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if resolved.type not in present:
-        raise UnknownName(f"device {device!r} is not supported; use auto, cpu, cuda or mps")
-    if not present[resolved.type] or (resolved.index or 0) >= max(1, torch.cuda.device_count()):
-        raise InterpError(f"device {device!r} was asked for, but this machine does not have it; use cpu or auto")
-    return resolved
+    opened: Opened
+    layout: Layout
+    converted: Converted
+    model: HookedModel
 
 
 class _Loader:
-    """Entries to models; the layout is chosen once, on the first, and holds for the series."""
+    """From entries to models. The layout is chosen for the first one, and kept for the series."""
 
     def __init__(self, source: Source, spec: str | None, dtype: torch.dtype | None, device: torch.device):
-        self.source, self.spec, self.dtype, self.device = source, spec, dtype, device
-        self.layout: Layout | None = None
-        self.options: dict[str, Any] = {}
+        self._source, self._spec, self._dtype, self._device = source, spec, dtype, device
+        self._chosen: tuple[Layout, dict[str, Any]] | None = None
+
+    def load(self, entry: Entry) -> _Loaded:
+        opened = self._source.open(entry)
+        with in_file(entry.path):
+            if self._chosen is None:
+                self._chosen = choose(opened.found.weights, opened.info, self._spec)
+            layout, options = self._chosen
+            converted = layout.convert(opened.found.weights, opened.info, options)
+            cls = MODELS[converted.config.kind]
+            model = cls.from_weights(converted.config, converted.weights, self._dtype).to(self._device)
+        return _Loaded(opened, layout, converted, model)
 
     def model(self, entry: Entry) -> HookedModel:
-        found, info = self.source.found(entry), self.source.info(entry)
-        try:
-            if self.layout is None:
-                self.layout, self.options = choose(found.weights, info, self.spec)
-            self.converted: Converted = self.layout.convert(found.weights, info, self.options)
-            cls = MODELS[self.converted.config.kind]
-            return cls.from_weights(self.converted.config, self.converted.weights, self.dtype).to(self.device)
-        except InterpError as error:
-            raise naming(entry.path, error) from None
+        return self.load(entry).model
 
 
-def _task(
-    source: Source, entry: Entry, converted: Converted, given: str | Task | None
-) -> tuple[Task | None, str | None]:
+def _task(source: Source, found: _Loaded, given: str | Task | None) -> tuple[Task | None, str | None]:
+    """The task as given, as stored with the weights or the run, or as the training config describes it; and a note on it."""
     if given is not None:
         return make_task(given), None
-    for where, stored in ((entry.path, converted.task), (source.path / "run.json", source.run.get("task"))):
+    stored_in = ((found.opened.entry.path, found.converted.task), (source.path / "run.json", source.run.get("task")))
+    for where, stored in stored_in:
         if stored is not None:
             try:
                 return task_from_dict(stored).of_member(_member(source)), None
             except InterpError as error:
-                raise type(error)(f"{where}: {error}; give another with --task") from None
-    return task_from_config(dict(source.info(entry).config))
+                raise type(error)(f"{where}: {error}; or give another task with --task") from None
+    return task_from_config(found.opened.info.config)
 
 
 def _member(source: Source) -> dict[str, Any]:
-    """What the chosen member of a run has for its own."""
+    """The chosen member's own settings."""
     members = source.run.get("members")
     if not isinstance(members, list) or not 0 <= source.member < len(members):
         return {}
@@ -173,7 +150,7 @@ def _member(source: Source) -> dict[str, Any]:
 
 
 def _name(source: Source) -> str:
-    """What the run calls itself, or the file's name; the folder's where the file is just called model."""
+    """The run's name, or the file's; the folder's if the file is only called model."""
     if isinstance(source.run.get("name"), str) and source.run["name"]:
         members = source.run.get("members")
         several = isinstance(members, list) and len(members) > 1
@@ -194,80 +171,33 @@ def _nonfinite(model: HookedModel) -> list[str]:
     ]
 
 
-def _provenance(source: Source, entry: Entry, loader: _Loader, notes: list[str]) -> Provenance:
-    contents, _ = source.open(entry)
-    found = source.found(entry)
-    devices = sorted({t.device for t in found.weights.values()})
-    dtypes = sorted({str(t.dtype).removeprefix("torch.") for t in found.weights.values() if t.dtype.is_floating_point})
-    assert loader.layout is not None  # a model was built
+def _notes(found: _Loaded) -> list[str]:
+    """What was assumed, and what was not read."""
+    contents = found.opened.contents
+    notes = [*found.converted.notes, *(contents.genome.notes if contents.genome else ())]
+    if contents.stubs:
+        notes.append(
+            f"classes that the file names were not read, and nothing of theirs was run: {', '.join(contents.stubs)}"
+        )
+    return notes
+
+
+def _provenance(found: _Loaded, notes: tuple[str, ...]) -> Provenance:
+    opened, path = found.opened, found.opened.entry.path
+    weights = opened.found.weights.values()
+    dtypes = {str(t.dtype).removeprefix("torch.") for t in weights if t.dtype.is_floating_point}
     return Provenance(
-        path=str(entry.path),
-        sha256=formats.sha256(entry.path),
-        size=entry.path.stat().st_size,
-        format=contents.format,
-        layout=loader.layout.name,
-        key=entry.key,
-        stored_dtypes=tuple(dtypes),
-        stored_devices=tuple(devices),
-        stripped_prefixes=found.stripped,
-        extra_tensors=loader.converted.extra,
-        unknown_classes=contents.stubs,
-        config=dict(source.info(entry).config),
-        notes=tuple(notes),
+        path=str(path),
+        sha256=sha256(path),
+        size=path.stat().st_size,
+        format=opened.contents.format,
+        layout=found.layout.name,
+        key=opened.entry.key,
+        stored_dtypes=tuple(sorted(dtypes)),
+        stored_devices=tuple(sorted({t.device for t in weights})),
+        stripped_prefixes=opened.found.stripped,
+        extra_tensors=found.converted.extra,
+        unknown_classes=opened.contents.stubs,
+        config=dict(opened.info.config),
+        notes=notes,
     )
-
-
-@dataclass(frozen=True)
-class Inspection:
-    """What a file holds, before any conversion.
-
-    Attributes:
-        facts: name and value, in the order to be shown.
-        tensors: name, shape, dtype and device of every tensor of the weights.
-        layout: the recognised layout's name, or why there is none.
-    """
-
-    facts: dict[str, str]
-    tensors: tuple[tuple[str, tuple[int, ...], str, str], ...]
-    layout: str
-
-
-def inspect(source: str | Path, *, key: str | None = None) -> Inspection:
-    """Say what is in a checkpoint: tensors, shapes, dtypes, devices, step, config, layout, size and hash.
-
-    Raises:
-        UnreadableFile: as `load`; but an unknown layout is reported, not raised.
-    """
-    opened = open_source(source, key)
-    entry = opened.entries[-1]
-    contents, _ = opened.open(entry)
-    found = opened.found(entry)
-    info = opened.info(entry)
-    try:
-        chosen = choose(found.weights, info)[0]
-        question = chosen.matches(found.weights, info).question
-        layout = chosen.name + (f", but {question}" if question else "")
-    except InterpError as error:
-        layout = str(error).split(" The tensors are:")[0]
-    steps = [e.step for e in opened.entries]
-    header = header_of(contents)
-    facts = {
-        "file": str(entry.path),
-        "format": contents.format,
-        "size": f"{entry.path.stat().st_size:,} bytes",
-        "sha256": formats.sha256(entry.path),
-        "weights at": found.where or "top",
-        "step": f"{steps[-1]:,}" if len(steps) == 1 else f"{len(steps)} checkpoints, {steps[0]:,} to {steps[-1]:,}",
-        "layout": layout,
-        "parameters": f"{sum(t.numel for t in found.weights.values()):,} numbers in {len(found.weights)} tensors",
-        "config": _short(header.get("config") or info.config),
-        "recorded curves": ", ".join(f"{n} ({len(p):,})" for n, p in opened.curves.items()),
-        "stripped prefixes": " ".join(found.stripped),
-        "classes not read": ", ".join(contents.stubs),
-    }
-    tensors = tuple((n, t.shape, str(t.dtype).removeprefix("torch."), t.device) for n, t in found.weights.items())
-    return Inspection({k: v for k, v in facts.items() if v}, tensors, layout)
-
-
-def _short(config: Any) -> str:
-    return re.sub(r"[{}']", "", str(dict(config)))[:500] if config else ""

@@ -1,4 +1,8 @@
-"""Addition of small numbers, not reduced: the toy model of representation learning."""
+"""Addition of small numbers, not reduced: the toy model of representation learning.
+
+Liu et al. 2022, Towards Understanding Grokking: An Effective Theory of Representation Learning,
+https://arxiv.org/abs/2205.10343
+"""
 
 from __future__ import annotations
 
@@ -7,16 +11,17 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from interp.errors import InterpError
-from interp.tasks.base import CyclicStructure
 from interp.tasks.binary import BinaryOperation, check_split
 from interp.tasks.checks import require_count
+from interp.tasks.cyclic import CyclicStructure
 
 
 @dataclass(frozen=True)
 class ToyAddition(BinaryOperation):
-    """``i + j`` for all pairs ``i <= j < p``: an answer for each of the ``2 p - 1`` sums (Liu et al. 2022).
+    """``i + j`` for all pairs ``i <= j < p``: an answer for each of the ``2 p - 1`` sums.
 
     >>> task = ToyAddition(3)
     >>> task.pairs.tolist()
@@ -26,7 +31,7 @@ class ToyAddition(BinaryOperation):
 
     Attributes:
         p: how many numbers there are, 0..p-1.
-        train_fraction: share of the pairs that are trained on; 0.82 is 45 of the 55 at p = 10.
+        train_fraction: share of the pairs that are trained on; 0.82 gives 45 of the 55 pairs at p = 10.
         seed: of the split.
         split: how the pairs are shuffled, see `BinaryOperation`.
         equals_token: whether the inputs end in ``=``.
@@ -55,18 +60,23 @@ class ToyAddition(BinaryOperation):
         check_split(self)
 
     @property
+    @override
     def n_symbols(self) -> int:
         return self.p
 
     @property
+    @override
     def n_outputs(self) -> int:
         return 2 * self.p - 1
 
-    def _make_pairs(self) -> Tensor:
+    @override
+    def make_pairs(self) -> Tensor:
         return torch.combinations(torch.arange(self.p), 2, with_replacement=True)
 
-    def _make_labels(self) -> Tensor:
+    @override
+    def make_labels(self) -> Tensor:
         return self.pairs.sum(-1)
 
+    @override
     def cyclic(self) -> CyclicStructure | str:
-        return "addition: sums are not reduced modulo anything, so there is no cyclic group and no Fourier basis"
+        return "addition: the sums are not reduced modulo a number, so there is no cyclic group and no Fourier basis"

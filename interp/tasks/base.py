@@ -1,51 +1,45 @@
-"""What a network was asked to do: examples, a split, a loss, and when an answer is right."""
+"""The contract of a task: examples, a split into train and test, a loss, and when an answer is correct."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, fields, replace
+from dataclasses import MISSING, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-import torch
 from torch import Tensor
 
 from interp._util.specs import format_spec
 from interp.errors import InterpError, TaskMismatch
-from interp.hooked.base import HookedModel
-from interp.tasks.losses import Loss, make_loss
-
-
-@dataclass(frozen=True)
-class CyclicStructure:
-    """How a task is addition modulo ``order`` in disguise.
-
-    Operand a has exponent ``left[a]``, operand b ``right[b]``, answer c ``out[c]`` (-1: outside the structure), and
-    the answer's exponent is the sum of the operands' modulo ``order``. For addition modulo p all three are the
-    identity; for multiplication they are discrete logarithms.
-    """
-
-    order: int
-    left: Tensor
-    right: Tensor
-    out: Tensor
+from interp.hooked import HookedModel
+from interp.tasks.cyclic import CyclicStructure
+from interp.tasks.loss import Loss
+from interp.tasks.losses import make_loss
+from interp.tasks.shapes import KINDS, shapes_of, vector_problems
 
 
 class Task(ABC):
     """Examples with labels, split into train and test. Subclasses are frozen dataclasses; a task is its fields.
 
+    A subclass gives ``name``, ``summary``, ``LOSSES``, the fields ``seed`` and ``loss``, and the methods `make_inputs`,
+    `make_labels`, `make_split` and `n_outputs`. It is registered as an entry point in the group ``interp.tasks``, or with
+    `register_task` for one process; see ``examples/plugin``.
+
     Attributes:
         name: as in a spec and on the command line.
         summary: one line for ``--help``.
         LOSSES: the losses that make sense for it, the default first.
-        complete: whether `inputs` are all inputs that there are, a finite table.
+        complete: whether `inputs` are all possible inputs, a finite table.
         paths: fields that hold paths of files; a run stores them absolute.
         HELP: a line for each field, for ``--help``.
-        storable: whether it can be written as a spec, and kept with a run.
+        recipes: by kind of model, the settings that a training run starts from: ``model``, ``optimizer`` and ``plan``, each
+            a dict of fields; the first kind is the default.
+        storable: whether it can be written as a spec, and stored with a run.
         seed: of everything random in the data: the split, drawn inputs, flipped labels.
         loss: one of `LOSSES`.
+        readout: the position that is read if a model has positions; None: its output is ``[batch, width]``.
     """
 
     name: ClassVar[str]
@@ -58,75 +52,121 @@ class Task(ABC):
         "seed": "seed of everything random in the data",
         "loss": "what the training minimises",
     }
+    recipes: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
 
     seed: int
     loss: str
 
-    # one position is read where a model has positions; None: its output is ``[batch, width]``
     readout: int | None = None
 
     @cached_property
     def inputs(self) -> Tensor:
         """All examples ``[n, ...]``: tokens (int64) or vectors (float)."""
-        return self._make_inputs()
+        return self.make_inputs()
 
     @cached_property
     def labels(self) -> Tensor:
-        """What the network is asked to answer, per example: ``[n]``, or targets ``[n, width]`` for a regression."""
-        return self._make_labels()
+        """The correct answer of every example ``[n]``; for a regression its targets ``[n, width]``."""
+        return self.make_labels()
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What was done to the data that a user should hear of."""
+        """Changes made to the data that a user should know of."""
         return ()
 
     @property
     def train_indices(self) -> Tensor:
-        """Which examples are trained on."""
+        """Indices of the examples that are trained on."""
         return self._split[0]
 
     @property
     def test_indices(self) -> Tensor:
+        """Indices of the examples that are tested on."""
         return self._split[1]
 
     @cached_property
     def _split(self) -> tuple[Tensor, Tensor]:
-        return self._make_split()
+        return self.make_split()
 
     @abstractmethod
-    def _make_inputs(self) -> Tensor: ...
+    def make_inputs(self) -> Tensor:
+        """The examples, computed once for `inputs`: tokens ``[n, ...]`` (int64) or vectors ``[n, d_in]`` (float)."""
 
     @abstractmethod
-    def _make_labels(self) -> Tensor: ...
+    def make_labels(self) -> Tensor:
+        """The correct answers, computed once for `labels`: ``[n]`` (int64), or targets ``[n, width]`` for a regression."""
 
     @abstractmethod
-    def _make_split(self) -> tuple[Tensor, Tensor]:
-        """Indices to train on and to test on."""
+    def make_split(self) -> tuple[Tensor, Tensor]:
+        """Indices to train on and to test on, computed once; see `splits`."""
 
     @property
     @abstractmethod
     def n_outputs(self) -> int:
-        """Number of possible answers."""
+        """Number of possible answers; of targets for a regression."""
 
-    @abstractmethod
+    @property
+    def n_tokens(self) -> int:
+        """Number of tokens that a model must embed, if the inputs are tokens."""
+        return int(self.inputs.max()) + 1
+
+    def shape(self, kind: str) -> dict[str, Any]:
+        """What the task determines of a network's config: the fields for its inputs and outputs.
+
+        Args:
+            kind: of network, such as ``"mlp"``.
+
+        Returns:
+            Fields of the kind's config.
+
+        Raises:
+            TaskMismatch: a network of that kind does not take the task's inputs.
+        """
+        shapes = self._shapes()
+        if kind not in shapes:
+            raise TaskMismatch(
+                f"a {kind} cannot take the inputs of the task {self.name}; kinds that can: {', '.join(shapes) or 'none of ours'}"
+            )
+        return shapes[kind]
+
+    def _shapes(self) -> dict[str, dict[str, Any]]:
+        """`shape` by kind, of the kinds of ours that take the inputs."""
+        return shapes_of(self.inputs, self.width, lambda: self.n_tokens, self.readout is not None)
+
     def fit(self, model: HookedModel) -> Self:
-        """The task in the form that ``model`` takes.
+        """The task in the form that ``model`` takes: as it is, if the model's config agrees with `shape`.
+
+        Args:
+            model: any; one of a kind that is not ours is not checked.
+
+        Returns:
+            The task.
 
         Raises:
             TaskMismatch: the model's inputs or outputs are not the task's.
         """
+        config = model.config
+        if config.kind in KINDS:
+            needed = self.shape(config.kind)
+            self._mismatch([
+                f"the model's {name} is {getattr(config, name)}, the task needs {value}"
+                for name, value in needed.items()
+                if getattr(config, name) != value
+            ])  # fmt: skip
+        return self
 
     def cyclic(self) -> CyclicStructure | str:
-        """The task as addition modulo n, or the reason why it is none."""
-        return f"{self.name} is not addition in disguise: no Fourier basis"
+        """The task as addition modulo n, or the reason why it is not."""
+        return f"{self.name} is not addition modulo n, so it has no Fourier basis"
 
     @cached_property
     def criterion(self) -> Loss:
+        """The loss, for the task's number of answers."""
         return make_loss(self.loss, self.n_outputs)
 
     @property
     def answerable(self) -> bool:
-        """Whether every answer is right or wrong, and judged on its own: what ablations and measures of accuracy need."""
+        """Whether every answer is correct or wrong and judged on its own, as ablations and measures of accuracy need."""
         return self.criterion.answers and self.criterion.separable
 
     @property
@@ -135,7 +175,7 @@ class Task(ABC):
         return self.criterion.width(self.n_outputs)
 
     def read(self, output: Tensor) -> Tensor:
-        """What the loss reads ``[batch, width]`` from a model's output ``[batch, (pos,) d_out]``."""
+        """The outputs that the loss reads ``[batch, width]``, of a model's output ``[batch, (pos,) d_out]``."""
         if self.readout is not None:
             output = output[:, self.readout]
         return output[..., : self.width]
@@ -146,18 +186,28 @@ class Task(ABC):
         Args:
             outputs: ``[..., n, width]``; leading axes are other runs on the same inputs.
             labels: ``[n]``; the labels of all examples by default.
+
+        Returns:
+            One loss per example; for classes in nats if the loss is cross-entropy.
         """
         return self.criterion(outputs.double(), self._labels(outputs, labels))
 
     def correct(self, outputs: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Whether every example is answered rightly (boolean, shapes as in `losses`).
+        """Whether every example is answered correctly.
+
+        Args:
+            outputs: as in `losses`.
+            labels: as in `losses`.
+
+        Returns:
+            A boolean per example ``[..., n]``.
 
         Raises:
             InterpError: the task is a regression.
         """
         right = self.criterion.correct(outputs, self._labels(outputs, labels))
         if right is None:
-            raise InterpError(f"{self.name}: a regression has no right and wrong answers")
+            raise InterpError(f"{self.name}: a regression has no correct and wrong answers")
         return right
 
     def _labels(self, outputs: Tensor, labels: Tensor | None) -> Tensor:
@@ -168,15 +218,18 @@ class Task(ABC):
         return format_spec(self.name, self.spec_options())
 
     def spec_options(self) -> dict[str, Any]:
-        """What `spec` says: the fields that a user would type."""
+        """The fields in `spec`: those that a user would type."""
         return {name: getattr(self, name) for name in self.option_names()}
 
     def stored(self) -> dict[str, Any]:
-        """Every field as plain values: what `task_to_dict` writes."""
+        """Every field as plain values, as `task_to_dict` writes them."""
         return {name: getattr(self, name) for name in self.field_names()}
 
     def title(self) -> str:
-        """The spec without what is as usual, and without the seed: a name for a run.
+        """The spec without defaults and without the seed: a name for a run.
+
+        Returns:
+            A spec that is read back as the task with the default seed.
 
         >>> from interp import ModularArithmetic
         >>> ModularArithmetic(53, train_fraction=0.4, seed=3).title()
@@ -187,6 +240,7 @@ class Task(ABC):
 
     @classmethod
     def field_names(cls) -> list[str]:
+        """Names of all fields."""
         return [f.name for f in fields(cls)]  # pyright: ignore[reportArgumentType]  every subclass is a dataclass
 
     @classmethod
@@ -209,14 +263,18 @@ class Task(ABC):
         return self.spec()
 
     def located(self) -> Self:
-        """The same task with absolute paths: what a run stores must be found from anywhere."""
+        """The same task with absolute paths, so that the files of a stored run are found from any folder."""
         paths = {name: str(Path(getattr(self, name)).resolve()) for name in self.paths if getattr(self, name)}
         return replace(self, **paths) if paths else self  # pyright: ignore[reportArgumentType]
 
     def of_member(self, own: Mapping[str, Any]) -> Self:
         """The task of one network of a run: this one with the network's own options (``data_seed`` is the seed).
 
-        Names that are no options of the task are left alone.
+        Args:
+            own: the network's own settings; those that are not options of the task are ignored.
+
+        Returns:
+            The task with these options.
         """
         options = {k: v for k, v in own.items() if k in self.option_names() and k != "seed"}
         if "data_seed" in own:
@@ -225,25 +283,10 @@ class Task(ABC):
 
     def _fit_vectors(self, model: HookedModel, d_in: int) -> None:
         """Refuse a model that does not take vectors of ``d_in`` to as many outputs as the loss reads."""
-        config, problems = model.config, []
-        takes, gives = getattr(config, "d_in", None), getattr(config, "d_out", None)
-        if takes is None:
-            problems.append(f"a model of kind {config.kind!r} takes tokens, the task gives vectors of {d_in}")
-        elif takes != d_in:
-            problems.append(f"the model takes vectors of {takes}, the task gives vectors of {d_in}")
-        if gives != self.width:
-            problems.append(
-                f"the model has {gives or 'no plain'} outputs, the task's loss {self.loss} reads {self.width}"
-            )
-        self._mismatch(problems)
+        self._mismatch(vector_problems(model.config, d_in, self.width, self.loss))
 
     def _mismatch(self, problems: list[str]) -> None:
         if problems:
             raise TaskMismatch(
                 f"task {self} does not fit the model: " + "; ".join(problems) + "; give the task that it was trained on"
             )
-
-
-def ranges(n_train: int, n_test: int) -> tuple[Tensor, Tensor]:
-    """Train and test indices of examples that are stored in this order."""
-    return torch.arange(n_train), torch.arange(n_train, n_train + n_test)

@@ -1,4 +1,4 @@
-"""Tasks on pairs of symbols with one right answer."""
+"""Tasks on pairs of symbols with one correct answer."""
 
 from __future__ import annotations
 
@@ -11,20 +11,22 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from typing_extensions import override
 
 from interp.errors import InterpError, TaskMismatch
-from interp.hooked.base import HookedModel
+from interp.hooked import HookedModel
 from interp.hooked.mlp.config import MLPConfig
 from interp.hooked.transformer.config import TransformerConfig
 from interp.tasks.base import Task
 from interp.tasks.checks import check_common
+from interp.tasks.splits import shuffled
 
 
 class BinaryOperation(Task):
-    """A task on pairs of symbols (a, b) with one right answer, read from one row of logits.
+    """A task on pairs of symbols (a, b) with one correct answer, read from one row of logits.
 
-    The inputs are all pairs that the operation admits, in row-major order: a finite table. A transformer sees
-    ``(a, b, =)`` with ``=`` as the token after the last symbol and is read at the last position; an MLP sees
+    The inputs are all pairs for which the operation is defined, in row-major order: a finite table. A transformer sees
+    ``(a, b, =)``, where ``=`` is the token after the last symbol, and is read at the last position; an MLP sees
     ``(a, b)``. The answer is read from the first ``n_outputs`` logits.
 
     Attributes:
@@ -53,22 +55,25 @@ class BinaryOperation(Task):
     @property
     @abstractmethod
     def n_symbols(self) -> int:
-        """Number of operand symbols; ``=`` has this number as its token."""
+        """Number of operand symbols, and the token of ``=``."""
 
     @property
+    @override
     def n_outputs(self) -> int:
         """Number of possible answers."""
         return self.n_symbols
 
     @cached_property
     def pairs(self) -> Tensor:
-        """All admitted pairs ``[n, 2]``, row-major."""
-        return self._make_pairs()
+        """All pairs for which the operation is defined ``[n, 2]``, row-major."""
+        return self.make_pairs()
 
     @abstractmethod
-    def _make_pairs(self) -> Tensor: ...
+    def make_pairs(self) -> Tensor:
+        """The pairs, computed once for `pairs`."""
 
-    def _make_inputs(self) -> Tensor:
+    @override
+    def make_inputs(self) -> Tensor:
         """The whole input table ``[n, 3]`` or, without ``=``, ``[n, 2]``."""
         if not self.equals_token:
             return self.pairs
@@ -76,22 +81,35 @@ class BinaryOperation(Task):
 
     @property
     def readout(self) -> int | None:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """The position that is read, or None where the model has no positions."""
+        """The position that is read, or None for a model without positions."""
         return -1 if self.equals_token else None
 
-    def _make_split(self) -> tuple[Tensor, Tensor]:
+    @override
+    def make_split(self) -> tuple[Tensor, Tensor]:
         n = len(self.labels)
-        if self.split == "python":
-            shuffled = list(range(n))
-            random.Random(self.seed).shuffle(shuffled)
-            order = torch.tensor(shuffled)
-        else:
-            order = torch.randperm(n, generator=torch.Generator().manual_seed(self.seed))
+        if self.split == "torch":
+            return shuffled(n, self.train_fraction, self.seed)
+        order = list(range(n))
+        random.Random(self.seed).shuffle(order)
         cut = int(self.train_fraction * n)
-        return order[:cut], order[cut:]
+        return torch.tensor(order[:cut]), torch.tensor(order[cut:], dtype=torch.long)
 
+    @override
+    def _shapes(self) -> dict[str, dict[str, Any]]:
+        return {
+            "transformer": {"d_vocab": self.n_symbols + 1, "d_vocab_out": self.width, "n_ctx": 3},
+            "mlp": {"d_vocab": self.n_symbols, "d_out": self.width},
+        }
+
+    @override
     def fit(self, model: HookedModel) -> Self:
         """The task in the form that ``model`` takes: with ``=`` for a transformer, without for an MLP.
+
+        Args:
+            model: a transformer or an MLP.
+
+        Returns:
+            The task.
 
         Raises:
             TaskMismatch: the model has too few tokens, positions or outputs.
@@ -125,24 +143,33 @@ class BinaryOperation(Task):
         return replace(self, equals_token=present)  # pyright: ignore[reportArgumentType] every subclass is a dataclass
 
     @classmethod
+    @override
     def option_names(cls) -> list[str]:
         return [name for name in cls.field_names() if name != "equals_token"]
 
+    @override
     def spec_options(self) -> dict[str, Any]:
         options = super().spec_options()
         if self.loss == self.LOSSES[0]:
-            del options["loss"]  # said only where it is not what everyone expects
+            del options["loss"]  # written only if it is not the default
         return options
 
     def _no_logits(self) -> str | None:
-        """Why the outputs have no Fourier modes over the answers, where the loss is to blame."""
+        """Why the outputs have no Fourier modes over the answers, if that is due to the loss."""
         return (
             None if self.criterion.logits else f"its outputs under the loss {self.loss!r} are not one score per answer"
         )
 
 
 def check_split(task: BinaryOperation) -> None:
-    """Refuse a split that leaves nothing to train on, or is of an unknown kind."""
+    """Refuse a split of an unknown kind, or without training examples.
+
+    Args:
+        task: to check.
+
+    Raises:
+        InterpError: such a split, or a seed or loss that is not allowed.
+    """
     fraction, split = task.train_fraction, task.split
     check_common(task)
     if split not in ("python", "torch"):

@@ -1,4 +1,4 @@
-"""What a task refuses in its fields, and how it says so."""
+"""Checks of a task's fields."""
 
 from __future__ import annotations
 
@@ -7,29 +7,38 @@ from pathlib import Path
 from interp._util.specs import parse_value
 from interp.errors import InterpError, UnknownName, unknown
 from interp.tasks.base import Task
+from interp.tasks.losses import LOSSES
 
 
 def check_common(task: Task) -> None:
-    """Refuse a seed or a loss that cannot be, and a text that a spec cannot say."""
+    """Refuse a seed or a loss that is not allowed, and a text that cannot be written in a spec.
+
+    Args:
+        task: to check.
+
+    Raises:
+        UnknownName: a loss that the task cannot be trained on.
+        InterpError: a seed that is not a whole number, or such a text.
+    """
     if not isinstance(task.seed, int) or isinstance(task.seed, bool) or not 0 <= task.seed < 2**63:
         raise InterpError(f"{task.name}: seed must be a whole number of at least 0, got {task.seed!r}")
-    if task.loss not in task.LOSSES:
+    if task.loss not in task.LOSSES and not (task.loss in LOSSES and task.name in LOSSES[task.loss].tasks):
         raise UnknownName(unknown(f"loss for {task.name}", task.loss, task.LOSSES))
     for name, value in task.spec_options().items():
         if isinstance(value, str) and ("," in value or parse_value(value) != value):
-            said = "ends at the comma" if "," in value else f"is read as {parse_value(value)!r}"
-            raise InterpError(f"{task.name}: {name}={value!r} {said} when it is written in a spec; rename it")
+            instead = "would end at the comma" if "," in value else f"would be read as {parse_value(value)!r}"
+            raise InterpError(f"{task.name}: in a spec {name}={value!r} {instead}; rename it")
 
 
 def require_count(task: Task, name: str, low: int = 1) -> None:
-    """Refuse a field that is no whole number of at least ``low``."""
+    """Refuse a field that is not a whole number of at least ``low``."""
     value = getattr(task, name)
     if not isinstance(value, int) or isinstance(value, bool) or value < low:
         raise InterpError(f"{task.name}: {name} must be a whole number of at least {low}, got {value!r}")
 
 
 def require_share(task: Task, name: str) -> None:
-    """Refuse a field that is no number from 0 to 1."""
+    """Refuse a field that is not a number from 0 to 1."""
     value = getattr(task, name)
     if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value <= 1:
         raise InterpError(f"{task.name}: {name} must lie between 0 and 1, got {value!r}")
@@ -38,8 +47,15 @@ def require_share(task: Task, name: str) -> None:
 def text_field(task: Task, name: str) -> str:
     """A field that holds a path, as a text; a `Path` is turned into one.
 
+    Args:
+        task: whose field it is.
+        name: of the field.
+
+    Returns:
+        The path.
+
     Raises:
-        InterpError: it holds something else.
+        InterpError: the field holds something else.
     """
     value = getattr(task, name)
     if isinstance(value, Path):

@@ -21,13 +21,13 @@ NAMES = (("x_train", "y_train", "x_test", "y_test"), ("x", "y"), ("data", "targe
 
 @dataclass(frozen=True)
 class DigitFiles:
-    """Images ``[n, ...]`` with the labels ``[n]``; ``n_train`` of them come first, and the rest is the set's own test set.
+    """Images ``[n, ...]`` with the labels ``[n]``: first ``n_train`` to train on, then the set's own test set.
 
     Attributes:
-        images: bytes, or floats that are pixels as they are.
-        scale: what to divide them by.
+        images: bytes, or floats that are used as pixels unchanged.
+        scale: divisor of the pixels.
         labels: whole numbers from 0.
-        n_train: None where the set is not divided into train and test.
+        n_train: None if the set is not divided into train and test.
     """
 
     images: np.ndarray
@@ -60,7 +60,7 @@ def read_digits(keys: tuple[FileKey, ...]) -> DigitFiles:
 
 
 def _bundled() -> DigitFiles:
-    """The 1,797 digits of 8x8 pixels that scikit-learn has, with values from 0 to 16."""
+    """The 1,797 digits of 8x8 pixels of scikit-learn, with values from 0 to 16."""
     try:
         from sklearn.datasets import load_digits
     except ImportError:
@@ -86,7 +86,7 @@ def _from_npz(path: str) -> DigitFiles:
     except InterpError:
         raise
     except Exception as error:  # zipfile and numpy raise a dozen kinds on damaged files
-        raise UnreadableFile(f"{path}: is no NPZ file of plain arrays, or a damaged one ({error})") from None
+        raise UnreadableFile(f"{path}: is not an NPZ file of plain arrays, or is damaged ({error})") from None
     return _checked(arrays, [f"{path}, {name}" for name in names])
 
 

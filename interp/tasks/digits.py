@@ -1,4 +1,4 @@
-"""Pictures of handwritten digits: scikit-learn's, MNIST, or any set in the same form."""
+"""Images of handwritten digits: scikit-learn's, MNIST, or any set in the same format."""
 
 from __future__ import annotations
 
@@ -9,20 +9,22 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from interp.errors import InterpError, UnknownName, unknown
-from interp.hooked.base import HookedModel
-from interp.tasks.base import Task, ranges
+from interp.hooked import HookedModel
+from interp.tasks.base import Task
 from interp.tasks.checks import check_common, require_count, text_field
 from interp.tasks.digit_files import digit_keys, read_digits
 from interp.tasks.files import FileKey
+from interp.tasks.splits import ranges
 
 ORDERS = ("first", "random")
 
 
 @dataclass(frozen=True)
 class Digits(Task):
-    """Which digit a picture shows; its pixels, from 0 to 1, are the inputs, row by row.
+    """Which digit an image shows; the inputs are its pixels, from 0 to 1, row by row.
 
     >>> task = Digits(n_train=100)
     >>> task.d_in, task.image_shape, len(task.train_indices), len(task.test_indices)
@@ -30,13 +32,13 @@ class Digits(Task):
 
     Attributes:
         path: the folder of MNIST's four IDX files (gzipped or not), or an NPZ file with ``x_train, y_train, x_test,
-            y_test`` (Keras' ``mnist.npz``) or with ``x, y`` or ``data, target`` alone. Bytes are divided by 255, other
-            numbers taken as they are. Without a path: the 1,797 digits of 8x8 pixels that come with scikit-learn.
+            y_test`` (Keras' ``mnist.npz``), or with only ``x, y`` or ``data, target``. Bytes are divided by 255, other
+            numbers are taken as they are. Without a path: the 1,797 digits of 8x8 pixels that come with scikit-learn.
         n_train: examples that are trained on.
-        n_test: examples that are tested on, the first of the test set; all of it by default. Where the data has no test
-            set of its own, that is what is not trained on.
+        n_test: examples that are tested on, the first of the test set; all of it by default. If the data has no test
+            set of its own, these are the examples that are not trained on.
         order: ``"first"`` trains on the first ``n_train`` examples, as published runs on MNIST do; ``"random"`` draws
-            them (``torch.randperm``), and where the data has no test set, the test examples too.
+            them (``torch.randperm``), and if the data has no test set, the test examples too.
         seed: of the random order.
         loss: one of `LOSSES`.
 
@@ -45,14 +47,14 @@ class Digits(Task):
     """
 
     name: ClassVar[str] = "digits"
-    summary: ClassVar[str] = "pictures of digits: scikit-learn's 8x8, MNIST's files, or an NPZ file"
+    summary: ClassVar[str] = "images of digits: scikit-learn's 8x8, MNIST's files, or an NPZ file"
     LOSSES: ClassVar[tuple[str, ...]] = ("mse", "cross_entropy", "effective")
     paths: ClassVar[tuple[str, ...]] = ("path",)
     HELP: ClassVar[dict[str, str]] = {
         **Task.HELP,
-        "path": "folder of MNIST's IDX files, or an .npz file; scikit-learn's 8x8 digits without it",
+        "path": "folder of MNIST's IDX files, or an .npz file; scikit-learn's 8x8 digits by default",
         "n_train": "examples that are trained on",
-        "n_test": "examples that are tested on; all the rest without it",
+        "n_test": "examples that are tested on; all the rest by default",
         "order": "which examples are trained on: first, or random ones",
         "seed": "seed of the random order",
     }
@@ -92,16 +94,18 @@ class Digits(Task):
     def _examples(self) -> tuple[Tensor, Tensor]:
         return choose(self._keys, self.n_train, self.n_test, self.seed if self.order == "random" else None)
 
-    def _make_inputs(self) -> Tensor:
+    @override
+    def make_inputs(self) -> Tensor:
         """The chosen examples ``[n, d_in]``, those to train on first."""
         return self._examples[0]
 
-    def _make_labels(self) -> Tensor:
+    @override
+    def make_labels(self) -> Tensor:
         return self._examples[1]
 
     @property
     def image_shape(self) -> tuple[int, ...]:
-        """Rows and columns of a picture."""
+        """Rows and columns of an image."""
         return read_digits(self._keys).images.shape[1:]
 
     @property
@@ -109,16 +113,20 @@ class Digits(Task):
         """Number of pixels."""
         return self.inputs.shape[1]
 
-    def _make_split(self) -> tuple[Tensor, Tensor]:
+    @override
+    def make_split(self) -> tuple[Tensor, Tensor]:
         return ranges(self.n_train, len(self.labels) - self.n_train)
 
     @property
+    @override
     def n_outputs(self) -> int:
         return int(read_digits(self._keys).labels.max()) + 1
 
+    @override
     def spec_options(self) -> dict[str, Any]:
         return {k: v for k, v in super().spec_options().items() if (k, v) not in (("path", ""), ("n_test", None))}
 
+    @override
     def fit(self, model: HookedModel) -> Self:
         self._fit_vectors(model, self.d_in)
         return self
@@ -126,7 +134,7 @@ class Digits(Task):
 
 @lru_cache(maxsize=4)
 def choose(keys: tuple[FileKey, ...], n_train: int, n_test: int | None, seed: int | None) -> tuple[Tensor, Tensor]:
-    """Inputs ``[n, d_in]`` and labels ``[n]`` of the chosen examples, one copy for all tasks that choose the same."""
+    """Inputs ``[n, d_in]`` and labels ``[n]`` of the chosen examples, cached for all tasks that choose the same."""
     files = read_digits(keys)
     pool = len(files.labels) if files.n_train is None else files.n_train
     order = torch.arange(pool)

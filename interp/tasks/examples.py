@@ -8,9 +8,10 @@ from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from interp.errors import InterpError, UnknownName, unknown
-from interp.hooked.base import HookedModel
+from interp.hooked import HookedModel
 from interp.tasks.base import Task
 
 SIGNS = {"hinge": {-1.0, 1.0}, "bce": {-1.0, 0.0, 1.0}}  # labels of the losses that read one output
@@ -30,15 +31,15 @@ class Examples(Task):
 
     Attributes:
         inputs: ``[n, ...]``, as the model takes them.
-        labels: ``[n]``: for ``cross_entropy`` and ``mse`` the right answers as whole numbers from 0 on, for ``hinge`` -1 or
+        labels: ``[n]``: for ``cross_entropy`` and ``mse`` the correct answers as whole numbers from 0 on, for ``hinge`` -1 or
             1, for ``bce`` 0 or 1 (-1 counts as 0); for ``regression`` targets ``[n, width]``.
         loss: one of `LOSSES`.
-        train: indices of the examples that are trained on, or a mask ``[n]``; all by default, and then none to test on.
+        train: indices of the examples that are trained on, or a mask ``[n]``; by default all, which leaves none to test on.
         readout: the position at which outputs ``[batch, pos, width]`` are read; None for outputs ``[batch, width]``.
-        n_answers: how many answers there are; as many as the labels show by default. For a regression, the width.
+        n_answers: number of possible answers; by default the largest label plus 1. For a regression, the width.
 
     Raises:
-        UnknownName: a loss that there is not.
+        UnknownName: a loss that does not exist.
         InterpError: no examples, lengths that differ, labels that do not fit the loss, or indices outside.
     """
 
@@ -70,7 +71,7 @@ class Examples(Task):
             self._check_targets()
         else:
             self._check_labels()
-        _ = self._split  # refuses indices that are none
+        _ = self._split  # refuses invalid indices
 
     def _check_targets(self) -> None:
         if self.labels.ndim != 2 or not self.labels.is_floating_point():
@@ -105,13 +106,16 @@ class Examples(Task):
             raise InterpError(f"examples: labels must be {limit}; they reach from {found[0]} to {found[-1]}")
         object.__setattr__(self, "labels", self.labels.long())  # as losses index with them
 
-    def _make_inputs(self) -> Tensor:
+    @override
+    def make_inputs(self) -> Tensor:
         return self.inputs
 
-    def _make_labels(self) -> Tensor:
+    @override
+    def make_labels(self) -> Tensor:
         return self.labels
 
-    def _make_split(self) -> tuple[Tensor, Tensor]:
+    @override
+    def make_split(self) -> tuple[Tensor, Tensor]:
         n = len(self.inputs)
         everything = torch.arange(n)
         if self.train is None:
@@ -126,27 +130,32 @@ class Examples(Task):
         return given.long(), everything[~torch.isin(everything, given)]
 
     @property
+    @override
     def n_outputs(self) -> int:
-        """Number of answers; of a regression, of targets."""
+        """Number of answers; for a regression, of targets."""
         if self.loss == "regression":
             return self.labels.shape[1]
         if self.loss in SIGNS:
             return 2
         return self.n_answers or int(self.labels.max()) + 1
 
+    @override
     def fit(self, model: HookedModel) -> Self:
-        """Itself: nothing is run, and whether the model takes the inputs shows when it runs."""
+        """The task itself: whether the model takes the inputs shows when it runs."""
         return self
 
+    @override
     def spec_options(self) -> dict[str, Any]:
         """Refused: tensors cannot be written as a spec."""
         raise InterpError(
             "examples given as tensors have no spec and cannot be stored with a run: keep the script that makes them"
         )
 
+    @override
     def stored(self) -> dict[str, Any]:
         return self.spec_options()
 
+    @override
     def title(self) -> str:
         return self.name
 

@@ -1,4 +1,4 @@
-"""Files behind tasks: found once, refused clearly, and read once for all tasks that share them."""
+"""Files of tasks: identified by path, time and size, so that tasks which share one read it once."""
 
 from __future__ import annotations
 
@@ -9,7 +9,13 @@ from interp.errors import UnreadableFile
 
 
 class FileKey(NamedTuple):
-    """One state of one file; what is read from it may be cached under this."""
+    """One state of one file, under which its contents can be cached.
+
+    Attributes:
+        path: absolute.
+        changed: time of the last change, in nanoseconds.
+        size: in bytes.
+    """
 
     path: str
     changed: int
@@ -17,7 +23,13 @@ class FileKey(NamedTuple):
 
 
 def file_key(path: str | Path) -> FileKey:
-    """The key of an existing file; ``~`` is the user's home.
+    """The key of an existing file.
+
+    Args:
+        path: of the file; ``~`` is the user's home.
+
+    Returns:
+        Its key.
 
     Raises:
         UnreadableFile: there is no such file, or it is a folder.
@@ -29,5 +41,5 @@ def file_key(path: str | Path) -> FileKey:
         reason = getattr(error, "strerror", None) or str(error)
         raise UnreadableFile(f"{path}: cannot be read ({reason}); check the path") from None
     if not file.is_file():
-        raise UnreadableFile(f"{path}: is no file")
+        raise UnreadableFile(f"{path}: is not a file")
     return FileKey(str(file), state.st_mtime_ns, state.st_size)

@@ -9,11 +9,12 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from interp.errors import InterpError, UnknownName, unknown
-from interp.tasks.base import CyclicStructure
 from interp.tasks.binary import BinaryOperation, check_split
 from interp.tasks.checks import require_count
+from interp.tasks.cyclic import CyclicStructure
 
 ANSWERS = ("sign", "angle")
 
@@ -65,10 +66,12 @@ class GridDirections(BinaryOperation):
         check_split(self)
 
     @property
+    @override
     def n_symbols(self) -> int:
         return self.side**2
 
     @property
+    @override
     def n_outputs(self) -> int:
         return len(self.directions)
 
@@ -84,11 +87,13 @@ class GridDirections(BinaryOperation):
         common = math.gcd(down, right)
         return down // common, right // common
 
-    def _make_pairs(self) -> Tensor:
+    @override
+    def make_pairs(self) -> Tensor:
         pairs = torch.cartesian_prod(torch.arange(self.n_symbols), torch.arange(self.n_symbols))
         return pairs[pairs[:, 0] != pairs[:, 1]]
 
-    def _make_labels(self) -> Tensor:
+    @override
+    def make_labels(self) -> Tensor:
         index = {direction: i for i, direction in enumerate(self.directions)}
         reach = range(1 - self.side, self.side)
         table = torch.tensor([[index[self._direction(d, r)] if d or r else -1 for r in reach] for d in reach])
@@ -97,5 +102,6 @@ class GridDirections(BinaryOperation):
         right = end % self.side - start % self.side
         return table[down + self.side - 1, right + self.side - 1]
 
+    @override
     def cyclic(self) -> CyclicStructure | str:
-        return "grid: directions between points are no sums modulo n, so there is no Fourier basis"
+        return "grid: directions between points are not sums modulo n, so there is no Fourier basis"

@@ -11,10 +11,11 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from interp.errors import InterpError, UnreadableFile
-from interp.tasks.base import CyclicStructure
 from interp.tasks.binary import BinaryOperation, check_split
+from interp.tasks.cyclic import CyclicStructure
 from interp.tasks.named_groups import FORMS, group_name, named_table
 
 Table = tuple[tuple[int, ...], ...]
@@ -24,7 +25,7 @@ Table = tuple[tuple[int, ...], ...]
 class GroupComposition(BinaryOperation):
     """``a * b`` in a finite group: row a, column b of its table holds a * b.
 
-    A group's name is never taken for a file: write ``./S_3`` for a file that is called so.
+    A group's name is never read as a file name: write ``./S_3`` for a file with that name.
 
     >>> GroupComposition("s3").spec()
     'group:table=S_3,train_fraction=0.3,seed=0,split=python'
@@ -37,12 +38,12 @@ class GroupComposition(BinaryOperation):
         seed: of the split.
         split: how the pairs are shuffled, see `BinaryOperation`.
         equals_token: whether the inputs end in ``=``.
-        source: the name or the file that the table is from; it stands for the table in `spec`.
+        source: the name or the file that the table is from; `spec` shows it instead of the table.
         loss: one of `LOSSES`.
 
     Raises:
-        InterpError: no name and no file, a group that is too large, or a table that is not square, not a Latin square,
-            without a neutral element, or not associative.
+        InterpError: neither a name nor a file, a group that is too large, or a table that is not square, not a Latin
+            square, without a neutral element, or not associative.
     """
 
     name: ClassVar[str] = "group"
@@ -69,7 +70,7 @@ class GroupComposition(BinaryOperation):
         array = named_table(known) if known else None
         if array is None or not np.array_equal(array, table):  # a named group's table needs no check
             if known:
-                raise InterpError(f"group: the table is not that of {known}, which is given as its source")
+                raise InterpError(f"group: the table is not that of {known}, which was given as its source")
             array = _as_array(table)
             check_group(array)
         object.__setattr__(self, "source", source)
@@ -77,15 +78,19 @@ class GroupComposition(BinaryOperation):
         check_split(self)
 
     @property
+    @override
     def n_symbols(self) -> int:
         return len(self.table)
 
-    def _make_pairs(self) -> Tensor:
+    @override
+    def make_pairs(self) -> Tensor:
         return torch.cartesian_prod(torch.arange(self.n_symbols), torch.arange(self.n_symbols))
 
-    def _make_labels(self) -> Tensor:
+    @override
+    def make_labels(self) -> Tensor:
         return torch.tensor(self.table).flatten()
 
+    @override
     def cyclic(self) -> CyclicStructure | str:
         if reason := self._no_logits():
             return reason
@@ -108,24 +113,27 @@ class GroupComposition(BinaryOperation):
         )
 
     @classmethod
+    @override
     def option_names(cls) -> list[str]:
         return [name for name in super().option_names() if name != "source"]
 
+    @override
     def spec_options(self) -> dict[str, Any]:
         return {**super().spec_options(), "table": self.source or f"<{self.n_symbols} elements>"}
 
+    @override
     def stored(self) -> dict[str, Any]:
-        """Its fields; a named group's table is said by its name."""
+        """Its fields, with a named group's table as its name."""
         named = self.source is not None and group_name(self.source) == self.source
         return {**super().stored(), **({"table": self.source} if named else {})}
 
 
 def _from_text(text: str | Path) -> tuple[Any, str]:
-    """The table that a name or a path stands for, and what to call its source."""
+    """The table with a name or in a file, and what to call its source."""
     name = group_name(str(text))
     if isinstance(text, str) and name is not None:
         return named_table(name), name
-    # a Path is always a file, also one that is called like a group
+    # a Path is always a file, even one with the name of a group
     return read_table(Path(text)), f"./{text}" if name else str(text)
 
 
@@ -135,18 +143,25 @@ def _as_array(table: Any) -> np.ndarray:
         if array.dtype.kind not in "iu":
             raise ValueError("entries are not whole numbers")
     except ValueError as error:
-        raise InterpError(f"group: the table is no square of whole numbers ({error})") from None
+        raise InterpError(f"group: the table is not a square of whole numbers ({error})") from None
     return array
 
 
 def read_table(path: Path) -> list[list[int]]:
     """Rows of whole numbers from a CSV file.
 
+    Args:
+        path: of the file.
+
+    Returns:
+        The rows; empty lines are skipped.
+
     Raises:
-        InterpError: a missing file, or a cell that is no whole number (its row and column are named).
+        InterpError: a missing file, or a cell that is not a whole number (its row and column are named).
+        UnreadableFile: the file cannot be read.
     """
     if not path.is_file():
-        raise InterpError(f"group: no table at {path}, and {str(path)!r} is no group's name ({FORMS})")
+        raise InterpError(f"group: no table at {path}, and {str(path)!r} is not the name of a group ({FORMS})")
     rows = []
     try:
         text = path.read_text(encoding="utf-8", errors="replace")
@@ -159,12 +174,19 @@ def read_table(path: Path) -> list[list[int]]:
             rows.append([int(cell) for cell in cells])
         except ValueError:
             bad = next((i for i, c in enumerate(cells, start=1) if not re.fullmatch(r"\s*-?[0-9]+\s*", c)), "?")
-            raise InterpError(f"group: {path}, row {r}, column {bad}: no whole number") from None
+            raise InterpError(f"group: {path}, row {r}, column {bad}: not a whole number") from None
     return rows
 
 
 def check_group(table: np.ndarray) -> None:
-    """Refuse a table that is not a group's, naming the law and the elements that break it."""
+    """Refuse a table that is not a group's.
+
+    Args:
+        table: row a, column b holds a * b.
+
+    Raises:
+        InterpError: it breaks a law of groups; the law and the elements are named.
+    """
     n = len(table) if table.ndim else 0
     if table.shape != (n, n) or n < 2:
         raise InterpError(f"group: the table must be square with at least 2 rows, got shape {list(table.shape)}")
@@ -174,12 +196,12 @@ def check_group(table: np.ndarray) -> None:
     for axis, kind in ((1, "row"), (0, "column")):
         bad = np.nonzero((np.sort(table, axis=axis) != (elements if axis else elements[:, None])).any(axis=axis))[0]
         if len(bad):
-            raise InterpError(f"group: {kind} {bad[0]} of the table repeats an element, so this is no group")
+            raise InterpError(f"group: {kind} {bad[0]} of the table repeats an element, so this is not a group")
     neutral = np.nonzero((table == elements).all(axis=1))[0]
     if not len(neutral) or not (table[:, neutral[0]] == elements).all():
-        raise InterpError("group: the table has no neutral element, so this is no group")
+        raise InterpError("group: the table has no neutral element, so this is not a group")
     for c in range(n):  # (a * b) * c against a * (b * c), one plane at a time: n^2 memory
         left, right = table[table, c], table[:, table[:, c]]
         if not (left == right).all():
             a, b = np.argwhere(left != right)[0]
-            raise InterpError(f"group: ({a}*{b})*{c} differs from {a}*({b}*{c}): not associative, so no group")
+            raise InterpError(f"group: ({a}*{b})*{c} differs from {a}*({b}*{c}): not associative, so not a group")

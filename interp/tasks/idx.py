@@ -16,7 +16,14 @@ MOST_BYTES = 2**30
 
 
 def find_idx(folder: Path, part: str) -> Path:
-    """A file of the four, such as ``train-images-idx3-ubyte``, by one of the names in use; ``.gz`` or not.
+    """One of the four files of a set, under any of the names in use, gzipped or not.
+
+    Args:
+        folder: to look in.
+        part: such as ``train-images-idx3-ubyte``.
+
+    Returns:
+        Its path.
 
     Raises:
         UnreadableFile: the folder holds none of them.
@@ -30,7 +37,14 @@ def find_idx(folder: Path, part: str) -> Path:
 
 
 def read_idx(path: Path, n_dims: int) -> np.ndarray:
-    """The bytes of an IDX file, in the shape that it declares; no more is unpacked than that.
+    """The bytes of an IDX file, in the shape that it declares; no more than that is unpacked.
+
+    Args:
+        path: of the file, gzipped or not.
+        n_dims: how many dimensions it must have.
+
+    Returns:
+        Unsigned bytes.
 
     Raises:
         UnreadableFile: another magic number, fewer or more bytes than declared, or damaged compression.
@@ -43,11 +57,11 @@ def read_idx(path: Path, n_dims: int) -> np.ndarray:
             shape = _shape(path, head, n_dims)
             body = file.read(math.prod(shape) + 1)
     except (OSError, EOFError, zlib.error) as error:
-        raise UnreadableFile(f"{path}: is truncated or damaged ({error}); fetch it again") from None
+        raise UnreadableFile(f"{path}: is truncated or damaged ({error}); download it again") from None
     if len(body) != math.prod(shape):
         have = f"{len(body):,}" if len(body) < math.prod(shape) else "more"
         raise UnreadableFile(
-            f"{path}: declares {math.prod(shape):,} bytes {list(shape)}, but holds {have}; fetch it again"
+            f"{path}: declares {math.prod(shape):,} bytes {list(shape)}, but holds {have}; download it again"
         )
     return np.frombuffer(body, dtype=np.uint8).reshape(shape)
 
@@ -55,11 +69,11 @@ def read_idx(path: Path, n_dims: int) -> np.ndarray:
 def _shape(path: Path, head: bytes, n_dims: int) -> tuple[int, ...]:
     if head[:4] != bytes((0, 0, 8, n_dims)):
         raise UnreadableFile(
-            f"{path}: is no IDX file of unsigned bytes in {n_dims} dimensions: it starts with {head[:4].hex() or 'nothing'}, "
+            f"{path}: is not an IDX file of unsigned bytes in {n_dims} dimensions: it starts with {head[:4].hex() or 'nothing'}, "
             f"not 000008{n_dims:02x}"
         )
     if len(head) < 4 + 4 * n_dims:
-        raise UnreadableFile(f"{path}: is truncated within its header; fetch it again")
+        raise UnreadableFile(f"{path}: is truncated within its header; download it again")
     shape = struct.unpack(f">{n_dims}I", head[4:])
     if not 0 < math.prod(shape) <= MOST_BYTES:
         raise UnreadableFile(f"{path}: declares {list(shape)}, which is empty or above {MOST_BYTES:,} bytes")

@@ -12,13 +12,15 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from interp.errors import InterpError, UnknownName, UnreadableFile, unknown
-from interp.hooked.base import HookedModel
+from interp.hooked import HookedModel
 from interp.hooked.cppn.plane import coordinates
-from interp.tasks.base import Task, ranges
+from interp.tasks.base import Task
 from interp.tasks.checks import check_common, text_field
 from interp.tasks.files import FileKey, file_key
+from interp.tasks.splits import ranges
 
 LONGEST_EDGE = 4096
 NON_SQUARE = ("refuse", "stretch", "crop")
@@ -29,18 +31,18 @@ class ImageTask(Task):
     """Red, green and blue of every pixel from its coordinates ``y, x, d, b``: what a CPPN draws.
 
     The pixels stand in row-major order. Rows go with x and columns with y, both over ``linspace(-1, 1)``;
-    ``d = 1.4 sqrt(x^2 + y^2)`` and ``b = 1``. All pixels are trained on, and none is left to test on. What is
-    transparent is shown on white; a photograph is turned as its EXIF tag says.
+    ``d = 1.4 sqrt(x^2 + y^2)`` and ``b = 1``. All pixels are trained on, none are tested on.
+    Transparent parts are shown on white; a photograph is rotated according to its EXIF tag.
 
     Attributes:
-        target: a PNG file, or another that Pillow opens.
-        size: the image is resized to ``size * size`` pixels (Lanczos filter) where it has others; 0 keeps it as it is.
+        target: a PNG file, or another image that Pillow opens.
+        size: the image is resized to ``size * size`` pixels (Lanczos filter); 0 keeps its own size.
         non_square: ``"refuse"``, ``"stretch"``, or ``"crop"`` (its middle), where ``size`` asks for a square.
-        seed: an image has nothing random, so this changes nothing.
+        seed: has no effect, since nothing about an image is random.
         loss: one of `LOSSES`.
 
     Raises:
-        InterpError: no image, a damaged one, or one that is too large.
+        InterpError: not an image, a damaged one, or one that is too large.
     """
 
     name: ClassVar[str] = "image"
@@ -53,7 +55,7 @@ class ImageTask(Task):
         "target": "a PNG file, or another image that Pillow opens",
         "non_square": "what to do with an image that is not square: refuse it, stretch it, or crop its middle",
         "size": "pixels along each edge after resizing; 0 keeps the image's own",
-        "seed": "changes nothing: an image has nothing random",
+        "seed": "no effect: nothing about an image is random",
     }
 
     target: str
@@ -81,33 +83,40 @@ class ImageTask(Task):
         return read_image(self._key, self.size or 0, self.non_square)[0]
 
     @property
+    @override
     def notes(self) -> tuple[str, ...]:
         return read_image(self._key, self.size or 0, self.non_square)[1]
 
     @property
-    def shape(self) -> tuple[int, int]:
+    def image_shape(self) -> tuple[int, int]:
         """Rows and columns."""
         rows, columns, _ = self._pixels().shape
         return rows, columns
 
-    def _make_inputs(self) -> Tensor:
+    @override
+    def make_inputs(self) -> Tensor:
         """``[row * col, 4]``: y, x, d, b."""
         return examples(self._key, self.size or 0, self.non_square)[0]
 
-    def _make_labels(self) -> Tensor:
+    @override
+    def make_labels(self) -> Tensor:
         """Colours ``[row * col, 3]`` from 0 to 1."""
         return examples(self._key, self.size or 0, self.non_square)[1]
 
-    def _make_split(self) -> tuple[Tensor, Tensor]:
+    @override
+    def make_split(self) -> tuple[Tensor, Tensor]:
         return ranges(len(self.labels), 0)
 
     @property
+    @override
     def n_outputs(self) -> int:
         return 3
 
+    @override
     def title(self) -> str:
         return f"image of {Path(self.target).stem}"
 
+    @override
     def fit(self, model: HookedModel) -> Self:
         self._fit_vectors(model, 4)
         return self
@@ -115,22 +124,30 @@ class ImageTask(Task):
 
 @lru_cache(maxsize=4)
 def examples(key: FileKey, size: int, non_square: str) -> tuple[Tensor, Tensor]:
-    """Coordinates ``[row * col, 4]`` and colours ``[row * col, 3]``, one copy for all tasks on the image."""
+    """Coordinates ``[row * col, 4]`` and colours ``[row * col, 3]``, cached for all tasks on the image."""
     pixels, _ = read_image(key, size, non_square)
     return coordinates(*pixels.shape[:2]), torch.tensor(pixels).reshape(-1, 3).float() / 255
 
 
 @lru_cache(maxsize=4)
 def read_image(key: FileKey, size: int, non_square: str) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Colours ``[row, col, 3]``, 0 to 255, on white, and what was done to the image.
+    """The pixels of an image file, on white, and notes on how they were changed.
+
+    Args:
+        key: of the file.
+        size: pixels along each edge after resizing; 0 keeps the image's own.
+        non_square: one of `NON_SQUARE`.
+
+    Returns:
+        Colours ``[row, col, 3]`` from 0 to 255, and the notes.
 
     Raises:
-        InterpError: it is not square, ``size`` asks for a square, and nobody said what to do.
-        UnreadableFile: no image that Pillow knows, or a damaged or far too large one.
+        InterpError: the image is not square, ``size`` asks for a square, and ``non_square`` is ``"refuse"``.
+        UnreadableFile: not an image that Pillow can read, or a damaged or far too large one.
     """
     pillow = _pillow()
     try:
-        # Pillow warns of an image that takes gigabytes once it is unpacked; here that is refused
+        # Pillow only warns of an image that unpacks to gigabytes; here it is refused
         with warnings.catch_warnings():
             warnings.simplefilter("error", pillow.DecompressionBombWarning)
             with pillow.open(key.path) as image:
@@ -140,9 +157,9 @@ def read_image(key: FileKey, size: int, non_square: str) -> tuple[np.ndarray, tu
     except (pillow.DecompressionBombWarning, pillow.DecompressionBombError) as error:
         raise UnreadableFile(f"{key.path}: the image is too large ({error}); make it smaller first") from None
     except pillow.UnidentifiedImageError:
-        raise UnreadableFile(f"{key.path}: is no image of a known format; give a PNG file") from None
+        raise UnreadableFile(f"{key.path}: is not an image in a known format; give a PNG file") from None
     except Exception as error:  # a decoder of Pillow's may raise anything on a damaged file
-        raise UnreadableFile(f"{key.path}: is damaged or no image that can be read ({error})") from None
+        raise UnreadableFile(f"{key.path}: is damaged, or an image that cannot be read ({error})") from None
     if not size and max(picture.size) > LONGEST_EDGE:
         raise UnreadableFile(f"{key.path}: has {picture.size} pixels; give size=256 or another up to {LONGEST_EDGE}")
     if size and picture.width != picture.height:
@@ -159,7 +176,7 @@ def _square(picture: Any, path: str, non_square: str) -> tuple[Any, str]:
     width, height = picture.size
     if non_square == "refuse":
         raise InterpError(
-            f"{path}: is {width} x {height} pixels, and a CPPN draws a square; say what to do with "
+            f"{path}: is {width} x {height} pixels, but a CPPN draws a square; choose "
             "non_square=stretch or crop (--non-square), or size=0 (--size 0) to keep its shape"
         )
     if non_square == "stretch":
@@ -167,7 +184,7 @@ def _square(picture: Any, path: str, non_square: str) -> tuple[Any, str]:
     edge = min(width, height)
     left, top = (width - edge) // 2, (height - edge) // 2
     cropped = picture.crop((left, top, left + edge, top + edge))
-    return cropped, f"{path} is {width} x {height} pixels: its middle {edge} x {edge} are taken"
+    return cropped, f"{path} is {width} x {height} pixels: its middle, {edge} x {edge}, is used"
 
 
 def _on_white(pillow: ModuleType, image: Any, path: str) -> tuple[Any, tuple[str, ...]]:
@@ -180,7 +197,7 @@ def _on_white(pillow: ModuleType, image: Any, path: str) -> tuple[Any, tuple[str
         raise UnreadableFile(f"{path}: has {image.mode!r} pixels without a known range; save it as an 8-bit PNG")
     image = image.convert("RGBA")
     transparent = image.getchannel("A").getextrema()[0] < 255
-    notes = (f"{path} has an alpha channel: what is transparent is shown on white",) if transparent else ()
+    notes = (f"{path} has an alpha channel: transparent parts are shown on white",) if transparent else ()
     return pillow.alpha_composite(pillow.new("RGBA", image.size, "white"), image).convert("RGB"), notes
 
 

@@ -1,40 +1,20 @@
-"""Losses by name: what each asks of a network's outputs, example by example, and when an answer counts as right."""
+"""The losses of the suite: each per example, and when an answer counts as correct."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+import inspect
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar, Self, TypeVar
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from typing_extensions import override
 
-from interp.errors import UnknownName, unknown
+from interp._util.registry import Registered
+from interp.tasks.loss import Loss
 
-
-class Loss(ABC):
-    """A loss per example, of outputs ``[..., n, width]`` and labels ``[..., n]``; leading axes are other networks.
-
-    The loss of a batch is the mean over its examples.
-    """
-
-    name: ClassVar[str]
-    logits: ClassVar[bool] = False  # whether the outputs are one score per answer
-    answers: ClassVar[bool] = True  # whether an answer is right or wrong, so that accuracy has a meaning
-    separable: ClassVar[bool] = True  # whether an example's loss depends on that example alone
-
-    def width(self, n_answers: int) -> int:
-        """Number of outputs that a network needs."""
-        return n_answers
-
-    @abstractmethod
-    def __call__(self, outputs: Tensor, labels: Tensor) -> Tensor:
-        """The loss of every example ``[..., n]``."""
-
-    @abstractmethod
-    def correct(self, outputs: Tensor, labels: Tensor) -> Tensor | None:
-        """Whether every example is answered correctly (boolean ``[..., n]``); None where `answers` is False."""
+LossClass = TypeVar("LossClass", bound=type[Loss])
 
 
 class _Scores(Loss):
@@ -42,6 +22,7 @@ class _Scores(Loss):
 
     logits = True
 
+    @override
     def correct(self, outputs: Tensor, labels: Tensor) -> Tensor:
         own = _take(outputs, labels)
         return (outputs.argmax(-1) == labels) & ~own.isnan()  # argmax takes NaN for the largest
@@ -56,6 +37,7 @@ class CrossEntropy(_Scores):
 
     name = "cross_entropy"
 
+    @override
     def __call__(self, outputs: Tensor, labels: Tensor) -> Tensor:
         if outputs.device.type != "mps":  # which has no float64
             outputs = outputs.double()
@@ -72,6 +54,7 @@ class OneHotMSE(_Scores):
 
     name = "mse"
 
+    @override
     def __call__(self, outputs: Tensor, labels: Tensor) -> Tensor:
         return (outputs - F.one_hot(labels, outputs.shape[-1]).to(outputs.dtype)).square().mean(-1)
 
@@ -80,7 +63,13 @@ class OneHotMSE(_Scores):
 class VectorMSE(Loss):
     """Mean squared distance to a fixed random vector per answer; the nearest vector is the network's answer.
 
-    The vectors are normal, ``dim``-dimensional, drawn in float32 from ``seed``. Source: Liu et al. 2022, toy model.
+    The vectors are normal, ``dim``-dimensional, drawn in float32 from ``seed``: the toy model of Liu et al. 2022, Towards
+    Understanding Grokking: An Effective Theory of Representation Learning, https://arxiv.org/abs/2205.10343
+
+    Attributes:
+        n_answers: number of vectors.
+        dim: of each.
+        seed: of their random numbers.
     """
 
     name: ClassVar[str] = "vectors"
@@ -89,6 +78,12 @@ class VectorMSE(Loss):
     dim: int = 30
     seed: int = 0
 
+    @classmethod
+    @override
+    def for_answers(cls, n_answers: int) -> Self:
+        return cls(n_answers)
+
+    @override
     def width(self, n_answers: int) -> int:
         return self.dim
 
@@ -101,9 +96,11 @@ class VectorMSE(Loss):
             cache[key] = torch.randn(self.n_answers, self.dim, generator=generator).to(like)
         return cache[key]
 
+    @override
     def __call__(self, outputs: Tensor, labels: Tensor) -> Tensor:
         return (outputs - self.vectors(outputs)[labels]).square().mean(-1)
 
+    @override
     def correct(self, outputs: Tensor, labels: Tensor) -> Tensor:
         vectors = self.vectors(outputs)
         # |o - y|^2 without |o|^2, which is the same for every y
@@ -120,12 +117,15 @@ class Hinge(Loss):
 
     name = "hinge"
 
+    @override
     def width(self, n_answers: int) -> int:
         return 1
 
+    @override
     def __call__(self, outputs: Tensor, labels: Tensor) -> Tensor:
         return F.relu(1 - labels * outputs[..., 0])
 
+    @override
     def correct(self, outputs: Tensor, labels: Tensor) -> Tensor:
         return labels * outputs[..., 0] > 0
 
@@ -139,23 +139,33 @@ class BCE(Loss):
 
     name = "bce"
 
+    @override
     def width(self, n_answers: int) -> int:
         return 1
 
+    @override
     def __call__(self, outputs: Tensor, labels: Tensor) -> Tensor:
         return F.softplus(torch.where(labels > 0, -outputs[..., 0], outputs[..., 0]))
 
+    @override
     def correct(self, outputs: Tensor, labels: Tensor) -> Tensor:
         return torch.where(labels > 0, outputs[..., 0], -outputs[..., 0]) > 0
 
 
 @dataclass(frozen=True)
 class EffectiveLoss(Loss):
-    """``l / Z``: l sums ``|f(x) - f(y)|^2`` over all pairs of a label, Z sums ``|f(x)|^2`` (Liu et al. 2022, appendix).
+    """``l / Z``: l sums ``|f(x) - f(y)|^2`` over all pairs with one label, Z sums ``|f(x)|^2``.
 
     Minimising it collapses each class to its mean; its gradient is orthogonal to f, so a gradient flow conserves Z.
-    Spread over the examples (each has half of its pairs) and times n, so that the mean over examples is l / Z. The
-    nearest class mean is the network's answer. It depends on the whole batch that it is given.
+    It is spread over the examples (each has half of its pairs) and multiplied by n, so that the mean over examples is l / Z.
+    The nearest class mean is the network's answer. It depends on the whole batch that it is given.
+
+    Liu et al. 2022, Towards Understanding Grokking: An Effective Theory of Representation Learning (appendix),
+    https://arxiv.org/abs/2205.10343
+
+    Attributes:
+        n_answers: number of classes.
+        dim: outputs of the network.
 
     >>> f = torch.tensor([[1.0, 0.0], [0.0, 1.0], [2.0, 0.0]])  # one pair of label 0: |f0 - f1|^2 = 2; Z = 6
     >>> EffectiveLoss(2)(f, torch.tensor([0, 0, 1])).mean()
@@ -168,9 +178,16 @@ class EffectiveLoss(Loss):
     n_answers: int
     dim: int = 2
 
+    @classmethod
+    @override
+    def for_answers(cls, n_answers: int) -> Self:
+        return cls(n_answers)
+
+    @override
     def width(self, n_answers: int) -> int:
         return self.dim
 
+    @override
     def __call__(self, outputs: Tensor, labels: Tensor) -> Tensor:
         members = F.one_hot(labels, self.n_answers).to(outputs.dtype)  # [..., n, class]
         square = outputs.square().sum(-1, keepdim=True)
@@ -180,8 +197,11 @@ class EffectiveLoss(Loss):
         pairs = (members * (count * square - 2 * outputs @ sums.mT + squares)).sum(-1)
         return pairs / 2 * outputs.shape[-2] / square.sum(-2)
 
+    @override
     def correct(self, outputs: Tensor, labels: Tensor) -> Tensor:
-        finite = outputs.isfinite().all(-1, keepdim=True)  # what is not finite is wrong, and in no class's mean
+        finite = outputs.isfinite().all(
+            -1, keepdim=True
+        )  # outputs that are not finite are wrong, and left out of the class means
         outputs = torch.where(finite, outputs, 0)
         members = F.one_hot(labels, self.n_answers).to(outputs.dtype) * finite
         count = members.sum(-2)
@@ -192,35 +212,67 @@ class EffectiveLoss(Loss):
 
 
 class Regression(Loss):
-    """Mean squared error to targets ``[..., n, width]``, such as the colours of an image; nothing is right or wrong."""
+    """Mean squared error to targets ``[..., n, width]``, such as the colours of an image; no answer is correct or wrong."""
 
     name = "regression"
     answers = False
 
+    @override
     def __call__(self, outputs: Tensor, labels: Tensor) -> Tensor:
         return (outputs - labels).square().mean(-1)
 
+    @override
     def correct(self, outputs: Tensor, labels: Tensor) -> None:
         return None
 
 
-LOSSES = ("cross_entropy", "mse", "vectors", "hinge", "bce", "effective", "regression")
+def _fault(name: str, value: Any) -> str | None:
+    """Why a class cannot be used as a loss under a name."""
+    if not (isinstance(value, type) and issubclass(value, Loss)):
+        return f"a loss is a subclass of interp.tasks.Loss, this is {value!r}"
+    if getattr(value, "name", None) != name:
+        return f"{value.__name__}.name is {getattr(value, 'name', None)!r}"
+    if inspect.isabstract(value):
+        return f"{value.__name__} does not implement {', '.join(sorted(value.__abstractmethods__))}"
+    return None
+
+
+LOSSES: Registered[type[Loss]] = Registered("interp.losses", "loss", _fault)
+
+
+def register_loss(cls: LossClass) -> LossClass:
+    """Register a loss for this process, as in a notebook; usable as a decorator.
+
+    An installed package registers its losses as entry points in the group ``interp.losses``.
+
+    Args:
+        cls: the loss.
+
+    Returns:
+        The class.
+
+    Raises:
+        InterpError: the class lacks something that a loss needs, or an installed package has taken its name.
+    """
+    LOSSES.add(getattr(cls, "name", getattr(cls, "__name__", "?")), cls)
+    return cls
 
 
 def make_loss(name: str, n_answers: int) -> Loss:
-    """The loss of that name for a task with so many answers.
+    """A loss by its name.
+
+    Args:
+        name: as registered.
+        n_answers: how many answers the task has.
+
+    Returns:
+        The loss for that many answers.
 
     Raises:
         UnknownName: no such loss; the nearest are named.
+        InterpError: it is registered, but cannot be loaded.
     """
-    if name == "vectors":
-        return VectorMSE(n_answers)
-    if name == "effective":
-        return EffectiveLoss(n_answers)
-    simple = {cls.name: cls for cls in (CrossEntropy, OneHotMSE, Hinge, BCE, Regression)}
-    if name not in simple:
-        raise UnknownName(unknown("loss", name, LOSSES))
-    return simple[name]()
+    return LOSSES.find(name).for_answers(n_answers)
 
 
 def _take(outputs: Tensor, labels: Tensor) -> Tensor:

@@ -8,10 +8,11 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from interp.errors import InterpError, UnknownName, unknown
-from interp.tasks.base import CyclicStructure
 from interp.tasks.binary import BinaryOperation, check_split
+from interp.tasks.cyclic import CyclicStructure
 
 POLYNOMIALS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "add": lambda a, b: a + b,
@@ -75,20 +76,24 @@ class ModularArithmetic(BinaryOperation):
         check_split(self)
 
     @property
+    @override
     def n_symbols(self) -> int:
         return self.p
 
-    def _make_pairs(self) -> Tensor:
+    @override
+    def make_pairs(self) -> Tensor:
         first_b = 1 if self.operation == "divide" else 0
         return torch.cartesian_prod(torch.arange(self.p), torch.arange(first_b, self.p))
 
-    def _make_labels(self) -> Tensor:
+    @override
+    def make_labels(self) -> Tensor:
         a, b = self.pairs.T
         if self.operation == "divide":
             inverses = torch.tensor([0, *(pow(i, -1, self.p) for i in range(1, self.p))])
             return a * inverses[b] % self.p
         return POLYNOMIALS[self.operation](a, b) % self.p
 
+    @override
     def cyclic(self) -> CyclicStructure | str:
         if reason := self._no_logits():
             return reason
@@ -99,17 +104,21 @@ class ModularArithmetic(BinaryOperation):
             return CyclicStructure(self.p, symbols, -symbols % self.p, symbols)
         if self.operation in ("multiply", "divide") and self.p > 2:
             if not is_prime(self.p):
-                return f"{self.operation} modulo the composite {self.p} is no cyclic group on the nonzero numbers"
+                return f"{self.operation} modulo the composite {self.p} is not a cyclic group on the nonzero numbers"
             logs = discrete_logarithms(self.p)
             right = logs if self.operation == "multiply" else torch.where(logs < 0, logs, -logs % (self.p - 1))
             return CyclicStructure(self.p - 1, logs, right, logs)
-        return (
-            f"{self.operation} modulo {self.p} is not addition in any order of the symbols known here: no Fourier basis"
-        )
+        return f"{self.operation} modulo {self.p} is not addition in any known order of the symbols: no Fourier basis"
 
 
 def is_prime(n: int) -> bool:
     """Whether n is prime, by trial division.
+
+    Args:
+        n: a whole number.
+
+    Returns:
+        True for a prime.
 
     >>> [n for n in range(20) if is_prime(n)]
     [2, 3, 5, 7, 11, 13, 17, 19]
@@ -118,7 +127,16 @@ def is_prime(n: int) -> bool:
 
 
 def discrete_logarithms(p: int) -> Tensor:
-    """Exponents to the smallest primitive root of a prime p: ``root ** log[x] = x mod p``; -1 for x = 0.
+    """Discrete logarithms modulo a prime, to its smallest primitive root: ``root ** log[x] = x mod p``.
+
+    Args:
+        p: a prime.
+
+    Returns:
+        The exponent of every number ``[p]``; -1 for 0.
+
+    Raises:
+        InterpError: p is not prime.
 
     >>> discrete_logarithms(5).tolist()  # powers of 2: 1, 2, 4, 3
     [-1, 0, 1, 3, 2]

@@ -25,6 +25,12 @@ def cyclic(n: int) -> np.ndarray:
 def dihedral(n: int) -> np.ndarray:
     """The 2 n symmetries of the regular n-gon: element k < n is the rotation r^k, n + k the reflection r^k s.
 
+    Args:
+        n: corners.
+
+    Returns:
+        The table: row a, column b holds a * b.
+
     >>> int(dihedral(3)[3, 1])  # s r = r^-1 s
     5
     """
@@ -36,6 +42,12 @@ def dihedral(n: int) -> np.ndarray:
 
 def symmetric(n: int) -> np.ndarray:
     """All permutations of range(n) in lexicographic order, the identity first; a * b is first b, then a.
+
+    Args:
+        n: points.
+
+    Returns:
+        The table: row a, column b holds a * b.
 
     >>> int(symmetric(3)[1, 2])  # (0, 2, 1) after (1, 0, 2) is (2, 0, 1)
     4
@@ -50,6 +62,13 @@ def alternating(n: int) -> np.ndarray:
 
 def product(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     """The direct product: element (a, b) is ``a * len(right) + b``.
+
+    Args:
+        left: table of the first group.
+        right: table of the second group.
+
+    Returns:
+        Its table.
 
     >>> product(cyclic(2), cyclic(2))[3].tolist()  # (1, 1) with (0, 0), (0, 1), (1, 0), (1, 1)
     [3, 2, 1, 0]
@@ -67,7 +86,13 @@ FAMILIES: dict[str, tuple[Callable[[int], np.ndarray], Callable[[int], int]]] = 
 
 
 def group_name(text: str) -> str | None:
-    """The canonical form of a group's name, or None where the text is none. Z_n is C_n; case and ``_`` do not matter.
+    """The canonical form of a group's name. Z_n is C_n; case and ``_`` do not matter.
+
+    Args:
+        text: what was typed.
+
+    Returns:
+        The name, or None if the text is not one.
 
     >>> group_name("s3xz2"), group_name("table.csv")
     ('S_3xC_2', None)
@@ -80,7 +105,13 @@ def group_name(text: str) -> str | None:
 
 @lru_cache(maxsize=8)
 def named_table(name: str) -> np.ndarray:
-    """The table of a group by its canonical name: row a, column b holds a * b.
+    """The table of a group by its canonical name.
+
+    Args:
+        name: as from `group_name`.
+
+    Returns:
+        The table: row a, column b holds a * b.
 
     Raises:
         InterpError: an order below 2 or above `LIMIT`.

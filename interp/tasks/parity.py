@@ -8,21 +8,23 @@ from typing import ClassVar, Self
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from interp.errors import InterpError
-from interp.hooked.base import HookedModel
-from interp.tasks.base import Task, ranges
+from interp.hooked import HookedModel
+from interp.tasks.base import Task
 from interp.tasks.checks import check_common, require_count, require_share
+from interp.tasks.splits import ranges
 
 MOST_BITS = 10**8
 
 
 @dataclass(frozen=True)
 class SparseParity(Task):
-    """The product of the first ``k`` of ``n`` random bits, each -1 or 1 (Fuangkawinsombut 2024).
+    """The product of the first ``k`` of ``n`` random bits, each -1 or 1.
 
     Train examples come first. All examples are drawn independently, so that for a small n a test example can be a train
-    example too. Of one seed, the inputs do not depend on the label noise, and more noise flips the same labels and more.
+    example too. For one seed the inputs do not depend on the label noise, and more noise flips the same labels and more.
 
     >>> task = SparseParity(n=4, k=2, n_train=3, n_test=1)
     >>> torch.equal(task.labels, (task.inputs[:, 0] * task.inputs[:, 1]).long())
@@ -79,32 +81,37 @@ class SparseParity(Task):
         bits = torch.randint(0, 2, (self.n_train + self.n_test, self.n), generator=generator)
         return (2 * bits - 1).float(), torch.randperm(self.n_train, generator=generator)
 
-    def _make_inputs(self) -> Tensor:
+    @override
+    def make_inputs(self) -> Tensor:
         """``[n_train + n_test, n]`` of -1 and 1."""
         return self._drawn[0]
 
     @cached_property
     def clean_labels(self) -> Tensor:
-        """The products without noise ``[example]``, -1 or 1."""
+        """The labels before noise ``[example]``, -1 or 1."""
         return self.inputs[:, : self.k].prod(-1).long()
 
     @cached_property
     def flipped(self) -> Tensor:
-        """Whose labels are flipped ``[example]``."""
+        """Which labels are flipped ``[example]``, as a mask."""
         mask = torch.zeros(self.n_train + self.n_test, dtype=torch.bool)
         mask[self._drawn[1][: round(self.label_noise * self.n_train)]] = True
         return mask
 
-    def _make_labels(self) -> Tensor:
+    @override
+    def make_labels(self) -> Tensor:
         return torch.where(self.flipped, -self.clean_labels, self.clean_labels)
 
-    def _make_split(self) -> tuple[Tensor, Tensor]:
+    @override
+    def make_split(self) -> tuple[Tensor, Tensor]:
         return ranges(self.n_train, self.n_test)
 
     @property
+    @override
     def n_outputs(self) -> int:
         return 2
 
+    @override
     def fit(self, model: HookedModel) -> Self:
         self._fit_vectors(model, self.n)
         return self

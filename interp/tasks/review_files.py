@@ -41,8 +41,17 @@ class Cells(NamedTuple):
 def read_reviews(key: FileKey, text_column: Column, label_column: Column) -> Rated:
     """Every review of a file.
 
+    Args:
+        key: of the file.
+        text_column: of the reviews, by name or number from 1; None to guess.
+        label_column: of the labels, by name or number from 1; None to guess.
+
+    Returns:
+        Texts and labels.
+
     Raises:
-        InterpError: no such file or column, no labels of two classes, or a cell that is none; its row is named.
+        UnreadableFile: no such file, no labels of two classes, or a cell that is not a label; its row is named.
+        UnknownName: no such column.
     """
     cells = _read(key, text_column, label_column)
     text = _named(cells, text_column, TEXT_NAMES, key.path, "text_column")
@@ -59,7 +68,15 @@ def read_reviews(key: FileKey, text_column: Column, label_column: Column) -> Rat
 
 
 def to_labels(cells: list[str], rows: list[int], where: str) -> list[int]:
-    """1 for positive and 0 for negative: words, 0 and 1, or numbers of both signs (positive above 0).
+    """Labels from words, from 0 and 1, or from numbers of both signs (positive above 0).
+
+    Args:
+        cells: the texts of a column.
+        rows: their rows in the file, for messages.
+        where: the file and the column, for messages.
+
+    Returns:
+        1 for positive and 0 for negative.
 
     Raises:
         UnreadableFile: something else; its row is named.
@@ -80,7 +97,7 @@ def to_labels(cells: list[str], rows: list[int], where: str) -> list[int]:
 def _require(good: bool, cell: str, row: int, where: str) -> str:
     if not good:
         raise UnreadableFile(
-            f"{where}, row {row}: {cell!r} is no label: use 0 and 1, positive and negative, pos and neg, or numbers of "
+            f"{where}, row {row}: {cell!r} is not a label: use 0 and 1, positive and negative, pos and neg, or numbers of "
             "both signs (positive above 0)"
         )
     return cell
@@ -94,7 +111,7 @@ def _is_number(cell: str) -> bool:
 
 
 def _read(key: FileKey, *given: Column) -> Cells:
-    """All cells as texts, and the names of the columns: their numbers where the file has none."""
+    """All cells as texts, and the names of the columns: their numbers if the file has no names."""
     text = _decode(key)
     separator = _separator(Path(key.path), text.partition("\n")[0])
     # reviews in TSV files hold stray quotes; fields in CSV files are quoted
@@ -104,8 +121,8 @@ def _read(key: FileKey, *given: Column) -> Cells:
             io.StringIO(text), sep=separator, header=None, dtype=str, quoting=quoting, keep_default_na=False,
             skip_blank_lines=False,
         )  # fmt: skip
-    except (ValueError, csv.Error) as error:  # pandas' own errors are of these
-        reason = "is empty" if isinstance(error, pd.errors.EmptyDataError) else f"is no table ({str(error).strip()})"
+    except (ValueError, csv.Error) as error:  # pandas' own errors are subclasses of these
+        reason = "is empty" if isinstance(error, pd.errors.EmptyDataError) else f"is not a table ({str(error).strip()})"
         raise UnreadableFile(f"{key.path}: {reason}; it must hold reviews with their labels") from None
     # a row that is shorter than the first lacks cells
     records = [(row, cells) for row, cells in enumerate(frame.fillna("").to_numpy().tolist(), start=1) if any(cells)]
@@ -120,9 +137,11 @@ def _read(key: FileKey, *given: Column) -> Cells:
 
 def _to_columns(path: str, names: list[str], records: list[tuple[int, list[str]]]) -> Cells:
     if not records:
-        raise UnreadableFile(f"{path}: holds no review, only names of columns")
+        raise UnreadableFile(f"{path}: holds no reviews, only names of columns")
     if len(names) < 2:
-        raise UnreadableFile(f"{path}: has one column only; reviews and labels are two, separated by commas or tabs")
+        raise UnreadableFile(
+            f"{path}: has only one column; reviews and labels must be two, separated by commas or tabs"
+        )
     return Cells(
         names, [row for row, _ in records], [list(column) for column in zip(*(c for _, c in records), strict=True)]
     )
@@ -170,7 +189,7 @@ def _guess_label(cells: Cells, text: int, path: str) -> int:
         try:
             if index != text and len(set(to_labels(column, cells.rows, path))) == 2:
                 fitting.append(index)
-        except InterpError:  # no labels: another column
+        except InterpError:  # not labels: another column
             continue
     if len(fitting) != 1:
         found = "no column" if not fitting else " and ".join(repr(cells.names[i]) for i in fitting)

@@ -6,13 +6,14 @@ import re
 from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from interp.errors import InterpError
-from interp.hooked.base import HookedModel
+from interp.hooked import HookedModel
 from interp.tasks.base import Task
 from interp.tasks.checks import check_common, require_count, text_field
 from interp.tasks.files import FileKey, file_key
@@ -20,27 +21,27 @@ from interp.tasks.review_files import Column, read_reviews
 
 PADDING, UNKNOWN = 0, 1
 WORD = re.compile(r"[a-z]+(?:'[a-z]+)*")
-LINE_BREAK = re.compile(r"<br\s*/?>")  # IMDb's reviews hold the tags of the pages that they are from
+LINE_BREAK = re.compile(r"<br\s*/?>")  # IMDb's reviews keep the tags of their web pages
 
 
 @dataclass(frozen=True)
 class Reviews(Task):
-    """Whether a review is positive, from its words in order (the preprocessing of runs on IMDb).
+    """Whether a review is positive, from its words in order, with the usual preprocessing of IMDb.
 
-    A word is a run of lower-case letters, apostrophes within it included (``don't``); ``<br />`` is none. The
+    A word is a run of lower-case letters, including apostrophes within it (``don't``); ``<br />`` is not a word. The
     vocabulary is the most frequent words of the chosen reviews, train and test (as published), ties in alphabetical
-    order. Token 0 is padding, 1 any other word, 2 the most frequent word. A review is cut after its first
+    order. Token 0 is padding, 1 any word outside the vocabulary, 2 the most frequent word. A review is cut after its first
     ``max_length`` words and padded on the left.
 
     Attributes:
         path: a CSV file (fields may be quoted) or a TSV file (one review a line), in UTF-8, with or without names of
             columns.
-        text_column: the column of the reviews, by name or by number from 1; guessed by its usual names, then as the
+        text_column: the column of the reviews, by name or by number from 1; guessed by the usual names, then as the
             longest texts.
         label_column: the column of the labels: 0 and 1, positive and negative, pos and neg, or numbers of both signs
-            (positive above 0). Guessed by its usual names, then as the only column that holds such labels.
-        n: how many reviews to take, 0 takes all. They are drawn at random, the same for every seed: files may be sorted by
-            label.
+            (positive above 0). Guessed by the usual names, then as the only column with such labels.
+        n: how many reviews to use, 0 for all. They are drawn at random, the same for every seed, since files may be
+            sorted by label.
         train_fraction: share of the reviews that are trained on; the first of ``torch.randperm``.
         vocabulary: how many words have a token of their own.
         max_length: how many words of a review are read.
@@ -95,11 +96,13 @@ class Reviews(Task):
         columns = (self.text_column, self.label_column)
         return encode(file_key(self.path), columns, self.n, self.vocabulary, self.max_length)
 
-    def _make_inputs(self) -> Tensor:
+    @override
+    def make_inputs(self) -> Tensor:
         """Tokens ``[review, pos]``; the longest review has no padding."""
         return self._encoded.tokens
 
-    def _make_labels(self) -> Tensor:
+    @override
+    def make_labels(self) -> Tensor:
         """1 for positive, 0 for negative ``[review]``."""
         return self._encoded.labels
 
@@ -109,24 +112,32 @@ class Reviews(Task):
         return list(self._encoded.words)
 
     @property
+    @override
     def n_tokens(self) -> int:
         """Number of tokens, padding and unknown included."""
         return len(self._encoded.words) + 2
 
-    def _make_split(self) -> tuple[Tensor, Tensor]:
+    @override
+    def make_split(self) -> tuple[Tensor, Tensor]:
         order = torch.randperm(len(self.labels), generator=torch.Generator().manual_seed(self.seed))
         cut = int(self.train_fraction * len(order))
         return order[:cut], order[cut:]
 
     @property
+    @override
     def n_outputs(self) -> int:
         return 2
 
+    @override
+    def _shapes(self) -> dict[str, dict[str, Any]]:
+        return {"lstm": {"d_vocab": self.n_tokens, "n_ctx": self.inputs.shape[1], "d_out": self.width}}
+
+    @override
     def fit(self, model: HookedModel) -> Self:
         config, problems = model.config, []
         embedded, gives = getattr(config, "d_vocab", None) or 0, getattr(config, "d_out", None)
         if config.kind != "lstm":
-            problems.append(f"it is read by a model of kind 'lstm', this is {config.kind!r}")
+            problems.append(f"it needs a model of kind 'lstm', this is {config.kind!r}")
         elif embedded < self.n_tokens:
             problems.append(f"the model embeds {embedded} tokens, the task has {self.n_tokens}")
         if gives != self.width:
@@ -138,6 +149,8 @@ class Reviews(Task):
 
 
 class Encoded(NamedTuple):
+    """Tokens ``[review, pos]``, labels ``[review]``, and the vocabulary, most frequent word first."""
+
     tokens: Tensor
     labels: Tensor
     words: tuple[str, ...]
@@ -145,10 +158,20 @@ class Encoded(NamedTuple):
 
 @lru_cache(maxsize=4)
 def encode(key: FileKey, columns: tuple[Column, Column], n: int, vocabulary: int, max_length: int) -> Encoded:
-    """Tokens and labels of ``n`` reviews drawn at random, in the file's order; one copy for all tasks on them.
+    """Tokens and labels of ``n`` reviews drawn at random, in the file's order; cached for all tasks on them.
+
+    Args:
+        key: of the file.
+        columns: of the texts and of the labels; None to guess.
+        n: how many reviews; 0 for all.
+        vocabulary: how many words have a token of their own.
+        max_length: words of a review that are kept.
+
+    Returns:
+        The tokens, labels and words.
 
     Raises:
-        InterpError: more reviews than there are, one class only, or no words.
+        InterpError: more reviews than the file has, only one class, or no words.
     """
     rated = read_reviews(key, *columns)
     if n > len(rated.texts):
@@ -170,6 +193,12 @@ def encode(key: FileKey, columns: tuple[Column, Column], n: int, vocabulary: int
 def split_words(text: str) -> list[str]:
     """The words of a text, lower case.
 
+    Args:
+        text: of a review.
+
+    Returns:
+        The words in order.
+
     >>> split_words("''Don't!'' <br />GOOD film-making")
     ["don't", 'good', 'film', 'making']
     """
@@ -179,6 +208,13 @@ def split_words(text: str) -> list[str]:
 def most_frequent(reviews: list[list[str]], n: int) -> list[str]:
     """The ``n`` most frequent words, ties in alphabetical order.
 
+    Args:
+        reviews: the words of each.
+        n: how many.
+
+    Returns:
+        The words, most frequent first.
+
     >>> most_frequent([["b", "a"], ["c", "c"]], 2)
     ['c', 'a']
     """
@@ -187,7 +223,14 @@ def most_frequent(reviews: list[list[str]], n: int) -> list[str]:
 
 
 def to_tokens(reviews: list[list[str]], words: list[str]) -> Tensor:
-    """Tokens ``[review, pos]``, padded on the left.
+    """Tokens of reviews, padded on the left.
+
+    Args:
+        reviews: the words of each.
+        words: the vocabulary, most frequent first.
+
+    Returns:
+        Tokens ``[review, pos]``.
 
     >>> to_tokens([["a"], ["a", "b", "x"]], ["b", "a"]).tolist()
     [[0, 0, 3], [3, 2, 1]]

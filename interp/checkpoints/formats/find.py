@@ -1,4 +1,4 @@
-"""Find, in the tree that a file holds, the weights, and what stands beside them."""
+"""Find the weights in the tree that a file holds, and the config, step and curves beside them."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from interp.checkpoints.formats.contents import Contents
 from interp.checkpoints.formats.pickled_values import Stub
-from interp.checkpoints.formats.reading import Contents
 from interp.checkpoints.formats.tensors import TensorRef
 from interp.errors import InterpError, UnreadableFile, unknown
 
 # where the weights of a model usually lie, best first
 PREFERRED = ("model", "model_state_dict", "state_dict", "net", "network", "module", "params", "weights")
-# what lies under these keys belongs to the training and not to the model
+# keys of the training state, which is not part of the model
 TRAINING = re.compile(
     r"(.*_)?(optim(izer)?s?|opt|(lr_)?sched(uler)?s?|(grad_)?scaler|rng|callbacks|loops|loss(es)?|metrics|grads?|gradients?)(_states?|_state_dict)?",
     re.IGNORECASE,
@@ -27,20 +27,20 @@ CONFIG = ("config", "cfg", "args", "hparams", "hyper_parameters", "hyperparamete
 ANYWHERE = ("_orig_mod.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module.")
 LEADING = ("module.", "model.", "net.", "network.", "ema_model.", "averaged_model.")
 
-MAX_VISITS = 8  # of one container that stands at several places
+MAX_VISITS = 8  # of a container that occurs at several places
 
 Weights = Mapping[str, TensorRef]
 
 
 @dataclass(frozen=True)
 class Found:
-    """The weights of one step in a file, and where they lay.
+    """The weights of one step in a file, and where they were.
 
     Attributes:
         where: path of keys inside the file, such as ``model`` or ``state_dicts/3``.
         weights: by name, with the wrappers' prefixes stripped.
         stripped: the prefixes that were stripped.
-        step: the training step, where the file says it.
+        step: the training step, if the file states it.
     """
 
     where: str
@@ -51,7 +51,13 @@ class Found:
 
 @dataclass(frozen=True)
 class Findings:
-    """Everything that is of use in a file: weights by step, config and recorded curves."""
+    """Everything useful in a file.
+
+    Attributes:
+        steps: the weights, of one step or of many.
+        config: the training config.
+        curves: recorded curves by name.
+    """
 
     steps: tuple[Found, ...]
     config: dict[str, Any] = field(default_factory=dict)
@@ -62,8 +68,11 @@ def find(contents: Contents, key: str | None = None) -> Findings:
     """Look for state dicts in a file: at the top, under the usual names, in bundles of many steps.
 
     Args:
-        contents: what `formats.read` returned.
-        key: where the weights lie, as a path of keys with ``/``, where the choice is not clear.
+        contents: what `reading.read` returned.
+        key: where the weights are, as a path of keys with ``/``; needed if a file holds several sets of weights.
+
+    Returns:
+        The weights, and the config and curves beside them.
 
     Raises:
         UnreadableFile: the file holds no named tensors.
@@ -76,10 +85,10 @@ def find(contents: Contents, key: str | None = None) -> Findings:
         containers = {"array": contents.tree}
     candidates = {c.where: c for c in _candidates(containers, (), Counter())}
     if not candidates:
-        held = ", ".join(map(str, list(contents.tree)[:10])) if isinstance(contents.tree, Mapping) else "no mapping"
+        held = ", ".join(map(str, list(contents.tree)[:10])) if isinstance(contents.tree, Mapping) else "no dict"
         stubs = (
-            f". It names what is never read or run here: {', '.join(contents.stubs[:5])}. Do not load it with torch.load or "
-            "pickle unless you trust its source"
+            f". It names classes that are never read or run here: {', '.join(contents.stubs[:5])}. Do not load it with "
+            "torch.load or pickle unless you trust its source"
             if contents.stubs
             else ""
         )
@@ -106,10 +115,10 @@ class _Candidate:
 
 
 def _candidates(tree: Any, keys: tuple[Any, ...], visits: Counter[int]) -> Iterator[_Candidate]:
-    """All mappings from names to tensors; what belongs to the training is passed over.
+    """Yield all mappings from names to tensors, except those of the training state.
 
-    A container that the file names at many places is entered at a few of them only, so that a small file cannot make
-    this take for ever.
+    A container that occurs at many places is entered at only a few of them, so that a small file cannot make this take
+    forever.
     """
     if isinstance(tree, Stub):  # a whole pickled module
         weights = dict(_module_weights(tree, "", set()))
@@ -168,7 +177,7 @@ def _choose(path: Path, candidates: Mapping[str, _Candidate], key: str | None) -
 
 
 def _bundle(candidates: list[_Candidate]) -> list[_Candidate]:
-    """One candidate per step, where the candidates are the steps of a run: items of a list, or under numbers as keys."""
+    """One candidate per step if the candidates are the steps of a run: items of a list, or under numbers as keys."""
     for depth in range(3):
         by_step: dict[int, list[_Candidate]] = {}
         for c in candidates:
@@ -202,7 +211,7 @@ def _of_step(group: list[_Candidate], depth: int) -> _Candidate | None:
 
 
 def _bundled_steps(tree: Any, chosen: list[_Candidate]) -> list[int | None]:
-    """Steps of a bundle: what each says of itself, numbers in a list of the same length beside it, or its keys."""
+    """Steps of a bundle: the step stated in each, numbers in a list of the same length beside it, or its keys."""
     place = next(i for i in range(len(chosen[0].keys)) if len({c.keys[i] for c in chosen}) > 1)
     items = [_follow(tree, c.keys[: place + 1]) for c in chosen]
     own = [_step(item) if isinstance(item, Mapping) else None for item in items]
@@ -210,7 +219,7 @@ def _bundled_steps(tree: Any, chosen: list[_Candidate]) -> list[int | None]:
         return own
     listed = isinstance(
         _follow(tree, chosen[0].keys[:place]), list
-    )  # where the keys are no steps, a list beside may be
+    )  # where the keys are not steps, a list beside may hold them
     beside = _follow(tree, chosen[0].keys[: max(0, place - 1)])
     for name, values in beside.items() if listed and isinstance(beside, Mapping) else ():
         numbers = isinstance(values, list) and len(values) == len(chosen) and all(isinstance(v, int) for v in values)
@@ -274,5 +283,5 @@ def _curves(top: Mapping[Any, Any]) -> dict[str, list[float]]:
 
 
 def _is_measurement(value: Any) -> bool:
-    """A number that a float can hold; NaN is one too, since a diverged run records it."""
+    """Whether a float can hold the number; NaN counts, since a diverged run records it."""
     return isinstance(value, (int, float)) and not abs(value) > 1e300

@@ -1,11 +1,10 @@
-"""What a pickle may hold once it is read as data: stubs, storages, tensors and arrays in the making.
+"""The values in a pickle that is read as data: stubs, storages, tensors, and arrays under construction.
 
-All of it is out of the pickle's own reach: an opcode that would set an attribute ends the reading.
+The pickle cannot change any of them: an opcode that would set an attribute ends the reading.
 """
 
 from __future__ import annotations
 
-import collections
 import math
 import pickle
 from collections.abc import Callable, Mapping, Sequence
@@ -21,7 +20,15 @@ MAX_UNFOLDED = 1 << 32  # bytes that a tensor with strides of 0 may unfold to
 
 
 class Stub:
-    """Stands for an object of a class that is not known here. It holds data and does nothing."""
+    """Replaces an object of an unknown class. It holds data and does nothing.
+
+    Attributes:
+        qualified: the class's module and name.
+        args: the arguments that the object was made with.
+        state: what pickle's BUILD opcode gave it.
+        entries: items that were set on it, as on a dict.
+        elements: values that were appended to it, as to a list.
+    """
 
     qualified = "?"
     args: Any
@@ -30,14 +37,16 @@ class Stub:
     elements: Any
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Stub:
+        """Keep the arguments: it is all that a pickle is sure to call."""
         self = object.__new__(cls)
         self.args, self.state, self.entries, self.elements = args, None, {}, []
         return self
 
     def __init__(self, *args: Any, **kwargs: Any):
-        pass  # everything is kept by __new__, which is all that a pickle is sure to call
+        pass  # __new__ has kept everything
 
     def __call__(self, *args: Any, **kwargs: Any) -> Stub:
+        """Another stub of the same class, as if the object were a function that the pickle names."""
         return type(self)(*args)
 
     def __setstate__(self, state: Any) -> None:
@@ -47,9 +56,11 @@ class Stub:
         self.entries[key] = value
 
     def append(self, value: Any) -> None:
+        """Keep an element, as a list would."""
         self.elements.append(value)
 
     def extend(self, values: Sequence[Any]) -> None:
+        """Keep several elements, as a list would."""
         self.elements.extend(values)
 
     add = append
@@ -71,6 +82,8 @@ class _Frozen:
 
 
 class Function(_Frozen):
+    """One of our own functions, called where the pickle names a function that builds a value."""
+
     __slots__ = ("_function",)
 
     def __init__(self, function: Callable[..., Any]):
@@ -80,11 +93,12 @@ class Function(_Frozen):
         raise pickle.UnpicklingError("the pickle tries to alter a builtin")
 
     def __call__(self, *args: Any) -> Any:
+        """Call our function."""
         return self._function(*args)
 
 
 class DTypeName(_Frozen):
-    """Stands for a torch dtype or storage class."""
+    """Replaces a torch dtype or storage class."""
 
     __slots__ = ("dtype",)
 
@@ -93,15 +107,31 @@ class DTypeName(_Frozen):
 
 
 class Storage(_Frozen):
-    """Bytes of a file that tensors are views of; read when the first of them is loaded."""
+    """Bytes of a file that tensors view; read when the first of these is loaded."""
 
     __slots__ = ("device", "dtype", "numel", "read")
 
     def __init__(self, dtype: torch.dtype, device: str, numel: int, read: Callable[[], torch.Tensor]):
         self.dtype, self.device, self.numel, self.read = dtype, device, numel, read
 
-    def view(self, dtype: torch.dtype, offset: int, shape: Sequence[int], stride: Sequence[int], flags: Any) -> _Tensor:
-        """A tensor over these bytes, once its shape and strides have proved to stay inside them."""
+    def view(
+        self, dtype: torch.dtype, offset: int, shape: Sequence[int], stride: Sequence[int], flags: Any
+    ) -> PickledTensor:
+        """A tensor over these bytes, after a check that its shape and strides stay inside them.
+
+        Args:
+            dtype: of the tensor.
+            offset: of its first entry, in entries.
+            shape: of the tensor.
+            stride: entries from one index to the next, per axis.
+            flags: torch's metadata: whether to conjugate or negate.
+
+        Returns:
+            The tensor, not read yet.
+
+        Raises:
+            UnpicklingError: shape, strides or offset that lead outside the storage, or unfold it beyond `MAX_UNFOLDED`.
+        """
         numbers = (offset, *shape, *stride)
         if len(shape) != len(stride) or not all(type(n) is int and 0 <= n < 2**62 for n in numbers):
             raise pickle.UnpicklingError("a tensor of impossible shape, stride or offset")
@@ -120,11 +150,11 @@ class Storage(_Frozen):
             tensor = tensor.conj() if conjugate else tensor
             return tensor.neg() if negative else tensor
 
-        return _Tensor(TensorRef(tuple(shape), dtype, self.device, load))
+        return PickledTensor(TensorRef(tuple(shape), dtype, self.device, load))
 
 
-class _Tensor(_Frozen):
-    """A `TensorRef` out of a pickle's reach."""
+class PickledTensor(_Frozen):
+    """A `TensorRef` that the pickle cannot change."""
 
     __slots__ = ("ref",)
 
@@ -132,15 +162,17 @@ class _Tensor(_Frozen):
         self.ref = ref
 
 
-class _NumpyDType(_Frozen):
-    """numpy.dtype in the making: a type string, and then the byte order from its state."""
+class NumpyDType(_Frozen):
+    """A numpy.dtype under construction: a type string, then the byte order from its state."""
 
     __slots__ = ("code",)
 
     def __init__(self, code: Any, *_: Any):
         if not isinstance(code, str) or "," in code or np.dtype(code).kind not in "biufcUS":
             shown = code[:40] if isinstance(code, str) else type(code).__name__
-            raise UnreadableFile(f"numpy arrays of type {shown!r} are not read; save numbers, as tensors or arrays")
+            raise UnreadableFile(
+                f"numpy arrays of type {shown!r} cannot be read here; save numbers, as tensors or arrays"
+            )
         self.code = code
 
     def __setstate__(self, state: Any) -> None:
@@ -149,11 +181,12 @@ class _NumpyDType(_Frozen):
             self.code = order + self.code.lstrip("<>=|")
 
     def resolve(self) -> np.dtype:
+        """The finished dtype."""
         return np.dtype(self.code)
 
 
-class _NumpyArray(_Frozen):
-    """numpy.ndarray in the making."""
+class NumpyArray(_Frozen):
+    """A numpy.ndarray under construction."""
 
     __slots__ = ("array",)
 
@@ -162,110 +195,29 @@ class _NumpyArray(_Frozen):
 
     def __setstate__(self, state: Any) -> None:
         _, shape, dtype, fortran, data = state
-        self.array = _array_from(data, dtype, shape, "F" if fortran else "C")
+        self.array = array_from(data, dtype, shape, "F" if fortran else "C")
 
 
-def _array_from(data: Any, dtype: _NumpyDType, shape: Sequence[int], order: Any = "C") -> np.ndarray:
+def array_from(data: Any, dtype: NumpyDType, shape: Sequence[int], order: Any = "C") -> np.ndarray:
+    """An array from its bytes, which must really be bytes: numpy would take a number for a count of zeros."""
     if isinstance(data, str):
         data = data.encode("latin1")
-    if not isinstance(data, (bytes, bytearray)):  # a number would become that many zeros
-        raise pickle.UnpicklingError("an array whose contents are no bytes")
+    if not isinstance(data, (bytes, bytearray)):
+        raise pickle.UnpicklingError("an array whose contents are not bytes")
     flat = np.frombuffer(bytes(data), dtype=dtype.resolve())
     return flat.reshape(tuple(shape), order=order)
 
 
-def _numpy_scalar(dtype: _NumpyDType, data: Any) -> Any:
-    return _array_from(data, dtype, (1,))[0].item()
-
-
-def _rebuild_tensor(storage: Storage, offset: int, size: Any, stride: Any, *rest: Any) -> _Tensor:
-    flags = rest[2] if len(rest) > 2 else None  # after requires_grad and backward hooks
-    return storage.view(storage.dtype, offset, tuple(size), tuple(stride), flags)
-
-
-def _rebuild_tensor_v3(storage: Storage, offset: int, size: Any, stride: Any, *rest: Any) -> _Tensor:
-    return storage.view(rest[2].dtype, offset, tuple(size), tuple(stride), rest[3] if len(rest) > 3 else None)
-
-
-def _size(sizes: Any) -> tuple[int, ...]:
-    if not all(type(n) is int for n in sizes):
-        raise pickle.UnpicklingError("a size that is no whole number")
-    return tuple(sizes)
-
-
-def _device(*parts: Any) -> str:
-    if not all(isinstance(p, (str, int)) for p in parts):
-        raise pickle.UnpicklingError("a device of no name")
-    return ":".join(map(str, parts))
-
-
-def _rebuild_from_type(function: Any, _type: Any, args: Sequence[Any], _state: Any) -> Any:
-    if not isinstance(function, Function):
-        return Stub(*args)
-    return function(*args)
-
-
-def _encode(text: str, encoding: str = "latin1") -> bytes:
-    return text.encode("latin1" if encoding not in ("utf-8", "ascii") else encoding)
-
-
-def _first(value: Any, *_: Any) -> Any:
-    return value
-
-
-def _jax_array(function: Any, args: Sequence[Any], state: Any, *_: Any) -> Any:
-    """A JAX array is pickled as the numpy array that it is made of: how to begin it, and its state."""
-    if not isinstance(function, Function):
-        return Stub(function, args, state)
-    array = function(*args)
-    if not isinstance(array, _NumpyArray):
-        raise pickle.UnpicklingError("a JAX array that is made of no numpy array")
-    array.__setstate__(state)
-    return array
-
-
-STORAGES = {
-    "DoubleStorage": torch.float64, "FloatStorage": torch.float32, "HalfStorage": torch.float16,
-    "BFloat16Storage": torch.bfloat16, "LongStorage": torch.int64, "IntStorage": torch.int32,
-    "ShortStorage": torch.int16, "CharStorage": torch.int8, "ByteStorage": torch.uint8, "BoolStorage": torch.bool,
-    "ComplexFloatStorage": torch.complex64, "ComplexDoubleStorage": torch.complex128,
-    "UntypedStorage": torch.uint8,
-}  # fmt: skip
-
-FUNCTIONS: dict[str, Callable[..., Any]] = {
-    "torch._utils._rebuild_tensor": _rebuild_tensor,
-    "torch._utils._rebuild_tensor_v2": _rebuild_tensor,
-    "torch._utils._rebuild_tensor_v3": _rebuild_tensor_v3,
-    "torch._utils._rebuild_parameter": _first,
-    "torch._utils._rebuild_parameter_with_state": _first,
-    "torch._tensor._rebuild_from_type_v2": _rebuild_from_type,
-    "torch.Size": _size,
-    "torch.device": _device,
-    "torch.serialization._get_layout": _first,
-    "collections.OrderedDict": lambda items=(): collections.OrderedDict(items),
-    "collections.defaultdict": lambda *_: {},
-    "collections.deque": lambda items=(), *_: list(items),
-    "collections.Counter": lambda items=(): dict(items),
-    "builtins.set": lambda items=(): set(items),
-    "builtins.frozenset": lambda items=(): frozenset(items),
-    "builtins.complex": complex,
-    "builtins.slice": slice,
-    "builtins.bytes": lambda data=b"", *_: data if isinstance(data, bytes) else b"",
-    "builtins.bytearray": lambda data=b"", *_: bytes(data) if isinstance(data, bytes) else b"",
-    "_codecs.encode": _encode,
-    "numpy.dtype": _NumpyDType,
-    "numpy.ndarray": _NumpyArray,
-    "numpy.core.multiarray._reconstruct": _NumpyArray,
-    "numpy.core.multiarray.scalar": _numpy_scalar,
-    "numpy.core.numeric._frombuffer": _array_from,
-    "jax._src.array._reconstruct_array": _jax_array,
-}
-
-
 def plain(tree: Any) -> Any:
-    """Replace arrays in the making by `TensorRef`s and dtypes by their names, everywhere in a tree.
+    """Replace arrays under construction by `TensorRef`s and dtypes by their names, everywhere in a tree.
 
     Shared and cyclic parts are visited once, so that a small pickle cannot unfold into a large tree.
+
+    Args:
+        tree: what the unpickler returned.
+
+    Returns:
+        The tree of plain containers, `TensorRef`s and `Stub`s.
     """
     done: dict[int, Any] = {}
 
@@ -281,11 +233,11 @@ def plain(tree: Any) -> Any:
             result.extend(map(visit, node))
         elif isinstance(node, tuple):
             result = tuple(map(visit, node))
-        elif isinstance(node, _Tensor):
+        elif isinstance(node, PickledTensor):
             result = node.ref
-        elif isinstance(node, (_NumpyArray, np.ndarray)):
-            result = _tensor_of(node.array if isinstance(node, _NumpyArray) else node)
-        elif isinstance(node, (DTypeName, _NumpyDType)):
+        elif isinstance(node, (NumpyArray, np.ndarray)):
+            result = _tensor_of(node.array if isinstance(node, NumpyArray) else node)
+        elif isinstance(node, (DTypeName, NumpyDType)):
             result = str(node.dtype) if isinstance(node, DTypeName) else node.code
         elif isinstance(node, Stub):
             done[id(node)] = node

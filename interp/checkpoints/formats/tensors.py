@@ -1,4 +1,4 @@
-"""Tensors that have not been read yet."""
+"""References to tensors in a file, which are read when they are needed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ P = ParamSpec("P")
 class TensorRef:
     """A tensor in a file: its shape and dtype are known, its bytes are read by `load`.
 
-    ``device`` is the tag that the file carries, such as ``cuda:0``; the bytes always arrive on the CPU.
+    Attributes:
+        shape: of the tensor.
+        dtype: of the tensor.
+        device: where it was saved from, such as ``cuda:0``; the bytes are always read to the CPU.
     """
 
     shape: tuple[int, ...]
@@ -34,21 +37,24 @@ class TensorRef:
         return self._load()
 
     def row(self, index: int) -> TensorRef:
-        """One entry of the first axis; where the format allows, only its bytes are read."""
+        """One entry of the first axis; only its bytes are read if the format allows it."""
         load, load_row = self._load, self._load_row
         read = (lambda: load_row(index)) if load_row is not None else (lambda: load()[index])
         return TensorRef(self.shape[1:], self.dtype, self.device, read)
 
     @property
     def ndim(self) -> int:
+        """Number of axes."""
         return len(self.shape)
 
     @property
     def numel(self) -> int:
+        """Number of entries."""
         return math.prod(self.shape)
 
     @property
     def nbytes(self) -> int:
+        """Bytes of the entries, in the stored dtype."""
         return self.numel * self.dtype.itemsize
 
     @classmethod
@@ -58,7 +64,7 @@ class TensorRef:
 
 
 def guarded(path: Path, load: Callable[P, Tensor]) -> Callable[P, Tensor]:
-    """A loader whose failures name the file: damage may show only when the bytes are read."""
+    """A loader whose errors name the file: some damage shows only when the bytes are read."""
 
     def loader(*args: P.args, **kwargs: P.kwargs) -> Tensor:
         try:
@@ -72,5 +78,5 @@ def guarded(path: Path, load: Callable[P, Tensor]) -> Callable[P, Tensor]:
 
 
 def damage(error: BaseException) -> str:
-    """What a user is told of whatever a damaged file provokes in a parser."""
+    """The message for any error that a parser raises on a damaged file."""
     return f"truncated or corrupted ({type(error).__name__}: {str(error)[:200]}); copy or save it again"

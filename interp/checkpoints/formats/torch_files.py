@@ -1,7 +1,7 @@
 """Files of torch.save: zip archives (since torch 1.6) and the older stream of pickles.
 
 Read without torch.load, so that a file saved on a GPU opens without one, an unknown class does not stop the
-reading, and tensors stay on disk until they are asked for.
+reading, and tensors stay on disk until they are loaded.
 """
 
 from __future__ import annotations
@@ -28,14 +28,28 @@ MAX_PICKLE = 1 << 30  # bytes of the pickle itself, without the tensors
 
 
 def read_zip(path: Path, archive: zipfile.ZipFile) -> tuple[Any, list[str]]:
-    """The tree in a zip file of torch.save, and the unknown classes in it."""
+    """The tree in a zip file of torch.save.
+
+    Args:
+        path: of the file.
+        archive: the same file, opened.
+
+    Returns:
+        The tree, and the names of the unknown classes in it.
+
+    Raises:
+        UnreadableFile: damaged, from a big-endian machine, or with a pickle of more than `MAX_PICKLE` bytes.
+        UnpicklingError: a pickle that refers to missing, compressed or truncated storages.
+    """
     names = archive.namelist()
     pickled = next(n for n in names if n == "data.pkl" or n.endswith("/data.pkl"))
     root = pickled.removesuffix("data.pkl")
     if f"{root}byteorder" in names and archive.read(f"{root}byteorder") != b"little":
         raise UnreadableFile(f"{path}: saved on a big-endian machine; convert it there with torch.save")
     if archive.getinfo(pickled).file_size > MAX_PICKLE:
-        raise UnreadableFile(f"{path}: its pickle unpacks to more than {MAX_PICKLE >> 20} MiB, which is no checkpoint")
+        raise UnreadableFile(
+            f"{path}: its pickle unpacks to more than {MAX_PICKLE >> 20} MiB, far more than a checkpoint needs"
+        )
 
     @cache
     def storage(key: str, dtype: torch.dtype, device: str, numel: int) -> Storage:
@@ -78,13 +92,24 @@ def is_legacy(stream: io.BufferedReader) -> bool:
     try:
         magic = RestrictedUnpickler(stream).load()
     except (pickle.UnpicklingError, EOFError, ValueError, IndexError, KeyError, TypeError, AttributeError):
-        magic = None  # no pickle, or one of something else: the caller tries other readings
+        magic = None  # not a pickle, or one of something else: the caller tries other formats
     stream.seek(0)
     return magic == LEGACY_MAGIC
 
 
 def read_legacy(path: Path, stream: io.BufferedReader) -> tuple[Any, list[str]]:
-    """The tree in a file of torch.save before 1.6: five pickles, then the storages one after the other."""
+    """The tree in a file of torch.save before 1.6: five pickles, then the storages one after the other.
+
+    Args:
+        path: of the file, for messages.
+        stream: the same file, at its beginning.
+
+    Returns:
+        The tree, and the names of the unknown classes in it.
+
+    Raises:
+        UnreadableFile: truncated.
+    """
     storages: dict[str, Storage] = {}
     contents: dict[str, torch.Tensor] = {}
 

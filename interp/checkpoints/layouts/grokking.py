@@ -4,26 +4,32 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from einops import rearrange
 from torch import Tensor
+from typing_extensions import override
 
 from interp.checkpoints.formats.tensors import TensorRef
-from interp.checkpoints.layouts import Converted, FileInfo, Fit, Weights, homeless
+from interp.checkpoints.layouts.base import Converted, FileInfo, Fit, Layout, Weights, unmapped_weights
 from interp.hooked.transformer.config import TransformerConfig
+from interp.tasks import ModularArithmetic, Task
+from interp.tasks.modular import OPERATIONS
 
 BLOCK = re.compile(r"(?:attn_)?blocks\.(\d+)\.(attn\.W_[QKVO]|mlp\.(?:W_in|W_out|b_in|b_out))$")
 OUTER = ("embed.W_E", "pos_embed.W_pos", "unembed.W_U")
 
 
-class GrokkingLayout:
+class GrokkingLayout(Layout):
+    """The transformers of Nanda et al. 2023 (https://arxiv.org/abs/2301.05217), as neelnanda-io/Grokking stores them."""
+
     name = "grokking"
     summary = (
         "neelnanda-io/Grokking checkpoints (W_E [d_model, vocab], W_O [d_model, head*d_head]; with or without MLP)"
     )
-    options: Mapping[str, str] = {"act_fn": "the MLP's activation (relu in the published runs)"}
+    options: ClassVar[Mapping[str, str]] = {"act_fn": "the MLP's activation (relu in the published runs)"}
 
+    @override
     def matches(self, weights: Weights, info: FileInfo) -> Fit:
         blocks = _blocks(weights)
         missing = [n for n in OUTER if n not in weights]
@@ -55,6 +61,7 @@ class GrokkingLayout:
                 return Fit(False, 0.9, f"{name} is {list(ref.shape)}, expected {list(shape)}")
         return Fit(True, 1.0)
 
+    @override
     def convert(self, weights: Weights, info: FileInfo, options: Mapping[str, Any]) -> Converted:
         blocks = _blocks(weights)
         heads, d_head, d_model = blocks["0.attn.W_Q"].shape
@@ -74,11 +81,22 @@ class GrokkingLayout:
             converted[f"blocks.{name}"] = _ours(name, ref.load(), heads)
         kept = {*OUTER, *(n for n in weights if BLOCK.match(n))}
         extra = tuple(n for n in weights if n not in kept)
-        return Converted(config, converted, extra, warnings=homeless(extra))
+        return Converted(config, converted, extra, warnings=unmapped_weights(extra))
+
+    @override
+    def task(self, config: Mapping[str, Any]) -> tuple[Task | None, str | None]:
+        """Modular arithmetic from ``p``, ``fn_name``, ``frac_train`` and ``seed``, split by Python's shuffle."""
+        if "p" not in config or "fn_name" not in config:
+            return None, None
+        operation = {"x2xyy2": "x^2+xy+y^2"}.get(config["fn_name"], config["fn_name"])
+        if operation not in OPERATIONS:
+            return None, f"the config's function {operation!r} is not one of {', '.join(OPERATIONS)}: give --task"
+        fraction, seed = config.get("frac_train", 0.3), config.get("seed", 0)
+        return ModularArithmetic(int(config["p"]), operation, float(fraction), int(seed)), None
 
 
 def _blocks(weights: Weights) -> dict[str, TensorRef]:
-    """``0.attn.W_Q`` and so on, whether the file says ``blocks`` or ``attn_blocks``."""
+    """``0.attn.W_Q`` and so on, whether the file calls them ``blocks`` or ``attn_blocks``."""
     return {f"{m.group(1)}.{m.group(2)}": ref for n, ref in weights.items() if (m := BLOCK.match(n))}
 
 

@@ -5,42 +5,47 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from itertools import count, islice, pairwise
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
+from typing_extensions import override
 
-from interp.checkpoints.layouts import Converted, FileInfo, Fit, Weights, option_value
+from interp.checkpoints.layouts.base import Converted, FileInfo, Fit, Layout, Weights, option_value
 from interp.errors import AmbiguousLayout, InterpError, UnknownLayout
 from interp.hooked.mlp.config import MLPConfig
 
 Chain = tuple[str, ...]  # module names, first to last
-MAX_TRIES = 20_000  # partial orders looked at: many equal matrices could be put in more orders than there is time for
+MAX_TRIES = 20_000  # partial orders to look at: many equal matrices have more orders than there is time for
 ORIENTATIONS = ("out_in", "in_out")
 EMBEDDING = re.compile(r"emb|wte", re.IGNORECASE)
 
 
-class LinearChainLayout:
+class LinearChainLayout(Layout):
+    """MLPs written with torch.nn.Linear."""
+
     name = "linear_chain"
     summary = "Linear layers in a row: NAME.weight [out, in] and NAME.bias, behind an nn.Embedding or not"
-    options: Mapping[str, str] = {
-        "orientation": "out_in (nn.Linear's way) or in_out, where both fit",
-        "order": "the layers first to last, as first>second>third, where names and shapes do not tell",
-        "act_fn": "the activation between the layers, which a state dict does not hold (relu)",
+    options: ClassVar[Mapping[str, str]] = {
+        "orientation": "out_in (as in nn.Linear) or in_out, if both fit",
+        "order": "the layers first to last, as first>second>third, if names and shapes do not determine it",
+        "act_fn": "the activation between the layers, which a state dict does not state (relu)",
     }
 
+    @override
     def matches(self, weights: Weights, info: FileInfo) -> Fit:
         modules = _modules(weights)
         if not modules:
             return Fit(False, 0.0, "it needs matrices named NAME.weight")
         odd = [n for n in weights if n not in _used(weights)]
         if odd:
-            return Fit(False, 0.5, f"tensors that are no part of a chain: {', '.join(odd[:4])}")
+            return Fit(False, 0.5, f"tensors that are not part of a chain: {', '.join(odd[:4])}")
         readings = _readings(weights, info.ordered)
         if not readings:
             shapes = ", ".join(f"{m}.weight {list(weights[f'{m}.weight'].shape)}" for m in modules[:6])
             return Fit(False, 0.3, f"the matrices do not chain in either orientation: {shapes}")
         return Fit(True, 0.7, question="orientation or order must be given" if len(readings) > 1 else "")
 
+    @override
     def convert(self, weights: Weights, info: FileInfo, options: Mapping[str, Any]) -> Converted:
         chain, orientation = self._settle(weights, info, options)
         embedding, linear = _split(chain)
@@ -52,7 +57,9 @@ class LinearChainLayout:
         act_fn = options.get("act_fn", info.config.get("act_fn"))
         notes = []
         if widths and act_fn is None:
-            notes.append("activation taken to be ReLU: a state dict does not say (--layout linear_chain:act_fn=...)")
+            notes.append(
+                "activation assumed to be ReLU, which a state dict does not state (--layout linear_chain:act_fn=...)"
+            )
         common = {
             "hidden": widths, "d_out": matrices[-1].shape[1], "act_fn": act_fn or "relu", "bias": any(biased[:-1]),
             "unembed_bias": biased[-1],
@@ -93,17 +100,17 @@ class LinearChainLayout:
             readings = [(order, o) for o in ORIENTATIONS if _chains(weights, order, o)]
         readings = [r for r in readings if orientation in (None, r[1])]
         if not readings:
-            said = f"with orientation={orientation}" if orientation else "in that order"
-            raise UnknownLayout(f"linear_chain: the matrices do not chain {said}")
+            how = f"with orientation={orientation}" if orientation else "in that order"
+            raise UnknownLayout(f"linear_chain: the matrices do not chain {how}")
         if len({o for _, o in readings}) > 1:
             raise AmbiguousLayout(
-                "linear_chain: the matrices chain equally well as [out, in] and as [in, out]; say which: "
-                "--layout linear_chain:orientation=out_in (nn.Linear's way) or in_out"
+                "linear_chain: the matrices chain as [out, in] and as [in, out]; choose with "
+                "--layout linear_chain:orientation=out_in (as in nn.Linear) or in_out"
             )
         if len(readings) > 1:
             raise AmbiguousLayout(
                 "linear_chain: the file does not keep the order of the layers, and several fit, such as "
-                f"{'>'.join(readings[0][0])} and {'>'.join(readings[1][0])}; say which: --layout linear_chain:order=A>B>C"
+                f"{'>'.join(readings[0][0])} and {'>'.join(readings[1][0])}; choose with --layout linear_chain:order=A>B>C"
             )
         return readings[0]
 
@@ -124,16 +131,22 @@ def _split(chain: Chain) -> tuple[str | None, Chain]:
 
 
 def _readings(weights: Weights, ordered: bool) -> list[tuple[Chain, str]]:
-    """Orders and orientations in which the matrices chain: the file's own order where it is kept and fits, else all."""
+    """Orders and orientations in which the matrices chain: the file's own order if it is kept and fits, otherwise all."""
     modules = tuple(_modules(weights))
     kept = [(modules, o) for o in ORIENTATIONS if ordered and modules and _chains(weights, modules, o)]
     return kept or [(chain, o) for o in ORIENTATIONS for chain in _orders(weights, modules, o)]
 
 
 def _orders(weights: Weights, modules: Chain, orientation: str) -> list[Chain]:
-    """Up to two orders in which the matrices chain, modules whose names differ in their numbers alone in the order of these.
+    """Up to two orders in which the matrices chain, modules whose names differ only in their numbers in numerical order.
 
-    None where there are too many to look at: then no order can be called the only one.
+    Args:
+        weights: the tensors by name.
+        modules: names of the linear modules.
+        orientation: one of `ORIENTATIONS`.
+
+    Returns:
+        The orders; none if there are too many to look at, since then no order is known to be the only one.
     """
     stems: dict[str, list[str]] = {}
     for module in sorted(modules, key=lambda m: [int(n) for n in re.findall(r"\d+", m)]):

@@ -4,26 +4,31 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
-from interp.checkpoints.layouts import Converted, FileInfo, Fit, Weights, homeless
+from typing_extensions import override
+
+from interp.checkpoints.layouts.base import Converted, FileInfo, Fit, Layout, Weights, unmapped_weights
 from interp.hooked.transformer.config import TransformerConfig
 
 BLOCK = re.compile(r"blocks\.(\d+)\.(?:attn\.(?:W_[QKVO]|b_[QKVO])|mlp\.(?:W_in|W_out|b_in|b_out)|ln[12]\.[wb])$")
 OUTER = re.compile(r"(?:embed\.W_E|pos_embed\.W_pos|unembed\.[Wb]_U|ln_final\.[wb])$")
 
 
-class TransformerLensLayout:
+class TransformerLensLayout(Layout):
+    """Names and shapes of TransformerLens, https://github.com/TransformerLensOrg/TransformerLens."""
+
     name = "transformer_lens"
     summary = (
         "HookedTransformer state dicts of TransformerLens 1 to 3 (W_E [vocab, d_model], W_Q [head, d_model, d_head])"
     )
-    options: Mapping[str, str] = {
-        "act_fn": "the MLP's activation, which a state dict does not hold (relu unless a config says otherwise)",
-        "causal": "whether attention is causal (true unless a config says otherwise)",
+    options: ClassVar[Mapping[str, str]] = {
+        "act_fn": "the MLP's activation, which a state dict does not state (relu unless a config does)",
+        "causal": "whether attention is causal (true unless a config states otherwise)",
         "normalization": "LNPre where LayerNorm was folded into the weights, which leaves no trace in them",
     }
 
+    @override
     def matches(self, weights: Weights, info: FileInfo) -> Fit:
         needed = ["embed.W_E", "pos_embed.W_pos", "unembed.W_U", "blocks.0.attn.W_Q", "blocks.0.attn.W_O"]
         missing = [n for n in needed if n not in weights]
@@ -45,36 +50,38 @@ class TransformerLensLayout:
                 return Fit(False, 0.9, f"{name} is {list(weights[name].shape)}, expected {list(shape)}")
         return Fit(True, 1.0)
 
+    @override
     def convert(self, weights: Weights, info: FileInfo, options: Mapping[str, Any]) -> Converted:
         kept = {n: w for n, w in weights.items() if BLOCK.match(n) or OUTER.match(n)}
-        said = {**info.config, **options}
+        given = {**info.config, **options}
         d_vocab, d_model = weights["embed.W_E"].shape
         n_heads, d_head, _ = weights["blocks.0.attn.W_O"].shape
         layers = 1 + max(int(m.group(1)) for n in kept if (m := BLOCK.match(n)))
         has_mlp = "blocks.0.mlp.W_in" in kept
         has_norm = "blocks.0.ln1.w" in kept
         notes = []
-        if has_mlp and "act_fn" not in said:
+        if has_mlp and "act_fn" not in given:
             notes.append(
-                "activation taken to be ReLU: a state dict does not say (--layout transformer_lens:act_fn=...)"
+                "activation assumed to be ReLU, which a state dict does not state (--layout transformer_lens:act_fn=...)"
             )
-        if not has_norm and "normalization" not in said and "normalization_type" not in said:
+        if not has_norm and "normalization" not in given and "normalization_type" not in given:
             notes.append(
-                "no LayerNorm weights, so none is applied; if it was folded: --layout transformer_lens:normalization=LNPre"
+                "no LayerNorm weights, so no LayerNorm is applied; if it was folded: "
+                "--layout transformer_lens:normalization=LNPre"
             )
         config = TransformerConfig(
             n_layers=layers, d_model=d_model, n_heads=n_heads, d_head=d_head, d_vocab=d_vocab,
             d_vocab_out=weights["unembed.W_U"].shape[-1], n_ctx=weights["pos_embed.W_pos"].shape[0],
             d_mlp=weights["blocks.0.mlp.W_in"].shape[-1] if has_mlp else None,
-            act_fn=said.get("act_fn", "relu"),
-            normalization="LN" if has_norm else said.get("normalization", said.get("normalization_type")),
-            causal=said.get("causal", said.get("attention_dir", "causal") == "causal"),
+            act_fn=given.get("act_fn", "relu"),
+            normalization="LN" if has_norm else given.get("normalization", given.get("normalization_type")),
+            causal=given.get("causal", given.get("attention_dir", "causal") == "causal"),
             attn_bias="blocks.0.attn.b_Q" in kept, mlp_bias="blocks.0.mlp.b_in" in kept,
-            unembed_bias="unembed.b_U" in kept, ln_eps=float(said.get("eps", 1e-5)),
+            unembed_bias="unembed.b_U" in kept, ln_eps=float(given.get("eps", 1e-5)),
         )  # fmt: skip
         extra = tuple(n for n in weights if n not in kept)
         loaded = {n: w.load() for n, w in kept.items()}
-        return Converted(config, loaded, extra, tuple(notes), warnings=homeless(extra))
+        return Converted(config, loaded, extra, tuple(notes), warnings=unmapped_weights(extra))
 
 
 LAYOUT = TransformerLensLayout()

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
-from interp.checkpoints.layouts import Converted, FileInfo, Fit, Weights, option_value
+from typing_extensions import override
+
+from interp.checkpoints.layouts.base import Converted, FileInfo, Fit, Layout, Weights, option_value
 from interp.errors import AmbiguousLayout
 from interp.hooked.mlp.config import MLPConfig
+from interp.tasks import Task, make_task
 
 NAMES = ("W_x", "W_y", "W", "W_U")
 
 
-class TwoEmbeddingsLayout:
+class TwoEmbeddingsLayout(Layout):
+    """The MLPs of Chughtai et al. 2023 (https://arxiv.org/abs/2302.03025), as their repository (bilal-chughtai) stores them."""
+
     name = "two_embeddings"
     summary = "MLPs with an embedding per operand: W_x, W_y [n, embed], W [2*embed or embed, hidden], W_U [hidden, n]"
-    options: Mapping[str, str] = {
-        "orientation": "in_out (matrices as [in, out], as published) or out_in (all transposed), where both fit",
+    options: ClassVar[Mapping[str, str]] = {
+        "orientation": "in_out (matrices as [in, out], as published) or out_in (all transposed), if both fit",
         "act_fn": "the hidden layer's activation (relu as published)",
     }
 
+    @override
     def matches(self, weights: Weights, info: FileInfo) -> Fit:
         missing = [n for n in NAMES if n not in weights or weights[n].ndim != 2]
         if missing:
@@ -29,13 +35,14 @@ class TwoEmbeddingsLayout:
             return Fit(False, 0.9, f"the shapes do not chain in either orientation: {shapes}")
         return Fit(True, 1.0, question="orientation must be given" if len(_readings(weights)) > 1 else "")
 
+    @override
     def convert(self, weights: Weights, info: FileInfo, options: Mapping[str, Any]) -> Converted:
         readings = _readings(weights)
         orientation = option_value(self, options, "orientation", ("in_out", "out_in"))
         if orientation is None and len(readings) > 1:
             raise AmbiguousLayout(
-                "two_embeddings: all matrices are square, so they read equally well as [in, out] and as [out, in]; "
-                "say which: --layout two_embeddings:orientation=in_out (as published) or out_in"
+                "two_embeddings: all matrices are square, so they fit as [in, out] and as [out, in]; "
+                "choose with --layout two_embeddings:orientation=in_out (as published) or out_in"
             )
         orientation = orientation or readings[0]
         if orientation not in readings:
@@ -53,6 +60,28 @@ class TwoEmbeddingsLayout:
         stacked[0], stacked[1] = tensors["W_x"], tensors["W_y"]
         converted = {"embed.W_E": stacked, "layers.0.W": tensors["W"], "unembed.W_U": tensors["W_U"]}
         return Converted(config, converted, tuple(n for n in weights if n not in NAMES))
+
+    @override
+    def task(self, config: Mapping[str, Any]) -> tuple[Task | None, str | None]:
+        """Group composition from ``group``, ``group_parameter``, ``frac_train`` and ``seed``, split by torch's permutation.
+
+        The repository's configs name the group but not the order of its elements, which is known only for cyclic groups.
+
+        Args:
+            config: the training config, from ``cfg.json``.
+
+        Returns:
+            The task; for other groups a note on what to give.
+        """
+        if "group" not in config or "group_parameter" not in config:
+            return None, None
+        options = f"train_fraction={config.get('frac_train', 0.3)},seed={config.get('seed', 0)},split=torch"
+        if config["group"] == "CyclicGroup":
+            return make_task(f"modular:p={config['group_parameter']},operation=add,{options}"), None
+        return None, (
+            f"the config names {config['group']}({config['group_parameter']}), but not the order of its elements: "
+            f"give its table, --task group:table=TABLE.csv,{options}"
+        )
 
 
 def _readings(weights: Weights) -> list[str]:

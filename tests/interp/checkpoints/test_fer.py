@@ -130,7 +130,7 @@ def test_an_architecture_that_is_none(tmp_path: Path) -> None:
 @pytest.mark.parametrize("arch", [12, ["11;sin:2"], b"11;sin:2", {"layers": 11}, (), Path("11")])
 def test_arch_that_is_no_text(tmp_path: Path, arch: Any) -> None:
     path = folder(tmp_path / "run", jax_array(np.ones(TOTAL, "f4")), pickle.dumps(arch))
-    with pytest.raises(UnreadableFile, match=r"arch\.pkl holds no text"):
+    with pytest.raises(UnreadableFile, match=r"arch\.pkl does not hold a text"):
         interp.load(path)
 
 

@@ -14,9 +14,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 import interp
+from interp.checkpoints.formats.header import HEADER
 from interp.checkpoints.formats.tensors import TensorRef
-from interp.checkpoints.layouts import FileInfo, choose, layouts
-from interp.checkpoints.layouts.suite import HEADER
+from interp.checkpoints.layouts import FileInfo, choose, layouts, task_from_config
 from interp.errors import AmbiguousLayout, InterpError, UnknownLayout, UnknownName
 from interp.hooked import HookedMLP, HookedModel, HookedTransformer, MLPConfig, TransformerConfig
 from tests.models import CONFIGS, TRANSFORMERS, make
@@ -347,6 +347,20 @@ def test_a_weight_that_the_model_cannot_hold_is_no_mere_extra(kind: str, saved: 
         assert "file.pt" in str(error)  # noqa: PT017  refused, or loaded with a warning
         return
     assert any(name in warning for name in UNREPRESENTED[kind] for warning in subject.warnings)
+
+
+def test_configs_of_others() -> None:
+    """Both families of configs give a task, or the note names what is missing."""
+    task, note = task_from_config({"p": 113, "fn_name": "add", "frac_train": 0.3, "seed": 1})
+    assert (task, note) == (interp.ModularArithmetic(113, "add", 0.3, 1), None)
+    group = {"group": "CyclicGroup", "group_parameter": 113, "frac_train": 0.3, "seed": 2}
+    assert task_from_config(group)[0] == interp.ModularArithmetic(113, "add", 0.3, 2, "torch")
+    task, note = task_from_config({**group, "group": "SymmetricGroup", "group_parameter": 5})
+    assert task is None
+    assert note is not None
+    assert "--task group:table=" in note
+    assert task_from_config({"p": 113, "fn_name": "rand"})[1] is not None
+    assert task_from_config({"lr": 1}) == (None, None)
 
 
 REAL = {"C113_T_seed1": "transformer_lens", "C113_MLP_seed1": "two_embeddings"}

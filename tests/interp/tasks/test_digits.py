@@ -205,7 +205,7 @@ def test_bad_specs(spec: str, message: str) -> None:
 
 def test_files_of_other_kinds(tmp_path: Path) -> None:
     """A text that is called NPZ, and a file that is neither folder nor NPZ."""
-    for name, message in (("a.npz", "no NPZ file"), ("a.txt", "give the folder")):
+    for name, message in (("a.npz", "not an NPZ file"), ("a.txt", "give the folder")):
         (tmp_path / name).write_text("digits")
         with pytest.raises(InterpError, match=message):
             Digits(str(tmp_path / name))

@@ -31,7 +31,7 @@ def gradient(rows: int, columns: int) -> np.ndarray:
 def test_pixels_are_row_major(tmp_path: Path) -> None:
     """Pixel (row, col): x runs over rows, y over columns, from -1 to 1; its colour stands beside it."""
     task = ImageTask(png(tmp_path / "a.png", gradient(3, 5)), size=0)
-    assert task.shape == (3, 5)
+    assert task.image_shape == (3, 5)
     for i, ((y, x, d, b), colour) in enumerate(zip(task.inputs.tolist(), task.labels.tolist(), strict=True)):
         row, column = divmod(i, 5)
         assert (x, y, b) == (pytest.approx(row - 1), pytest.approx(column / 2 - 1), 1)
@@ -39,7 +39,7 @@ def test_pixels_are_row_major(tmp_path: Path) -> None:
         assert colour == pytest.approx([row * 10 / 255, column * 10 / 255, 7 / 255])
     assert task.train_indices.tolist() == list(range(15))
     assert len(task.test_indices) == 0
-    with pytest.raises(InterpError, match="no right and wrong"):
+    with pytest.raises(InterpError, match="no correct and wrong"):
         task.correct(task.labels)
 
 
@@ -138,8 +138,8 @@ def test_bad_files(tmp_path: Path) -> None:
     Image.fromarray(np.zeros((2, 2), dtype=np.float32)).save(tmp_path / "float.tiff")
     Image.new("1", (5000, 2)).save(tmp_path / "wide.png")
     for name, message in (
-        ("none.png", "No such file"), ("text.png", "no image of a known format"), ("empty.png", "no image"),
-        ("", "is no file"), ("half.png", "damaged"), ("bomb.png", "too large"), ("float.tiff", "known range"),
+        ("none.png", "No such file"), ("text.png", "not an image in a known format"), ("empty.png", "not an image"),
+        ("", "is not a file"), ("half.png", "damaged"), ("bomb.png", "too large"), ("float.tiff", "known range"),
         ("wide.png", "give size=256"), ("a,b.png", "comma"), ("a\0b", "cannot be read"),
     ):  # fmt: skip
         with pytest.raises(InterpError, match=message):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from interp import HookedMLP, HookedTransformer, InterpError, MLPConfig, ModularArithmetic, TransformerConfig
 from interp.errors import TaskMismatch, UnknownName
-from interp.tasks import make_task, task_from_config, task_from_dict, task_to_dict
+from interp.tasks import make_task, task_from_dict, task_to_dict
 from interp.tasks.modular import OPERATIONS, discrete_logarithms, is_prime
 
 BY_HAND = {
@@ -139,20 +139,6 @@ def test_round_trips() -> None:
         task_from_dict({"name": "chess"})
     with pytest.raises(InterpError, match="does not fit this version"):
         task_from_dict({"name": "modular", "p": 7, "colour": "red"})
-
-
-def test_configs_of_others() -> None:
-    """Both families of configs give a task or say what is missing."""
-    task, note = task_from_config({"p": 113, "fn_name": "add", "frac_train": 0.3, "seed": 1})
-    assert (task, note) == (ModularArithmetic(113, "add", 0.3, 1), None)
-    group = {"group": "CyclicGroup", "group_parameter": 113, "frac_train": 0.3, "seed": 2}
-    assert task_from_config(group)[0] == ModularArithmetic(113, "add", 0.3, 2, "torch")
-    task, note = task_from_config({**group, "group": "SymmetricGroup", "group_parameter": 5})
-    assert task is None
-    assert note is not None
-    assert "--task group:table=" in note
-    assert task_from_config({"p": 113, "fn_name": "rand"})[1] is not None
-    assert task_from_config({"lr": 1}) == (None, None)
 
 
 @given(st.sampled_from([p for p in range(3, 60) if is_prime(p)]))

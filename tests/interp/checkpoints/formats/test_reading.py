@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 import interp
 from interp.checkpoints.formats import reading as formats
 from interp.checkpoints.formats import torch_files
+from interp.checkpoints.formats.safetensors_files import DTYPES
 from interp.errors import InterpError, UnreadableFile
 from tests.interp.checkpoints.files import WRITERS, npy, references, weights, with_location, write, write_npz
 
@@ -38,7 +39,7 @@ def test_a_header_of_safetensors_is_kept(tmp_path: Path) -> None:
     assert formats.read(tmp_path / "file.safetensors").metadata == {"format": "pt", "note": "x"}
 
 
-@pytest.mark.parametrize("dtype", formats._SAFETENSORS_DTYPES.values(), ids=str)
+@pytest.mark.parametrize("dtype", DTYPES.values(), ids=str)
 def test_every_dtype_of_safetensors_is_read(dtype: torch.dtype, tmp_path: Path) -> None:
     """The dtype is known before the tensor is read, and is right."""
     save_file({"x": torch.arange(4).to(dtype)}, tmp_path / "file.safetensors")

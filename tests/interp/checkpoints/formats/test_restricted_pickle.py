@@ -20,7 +20,8 @@ from torch import nn
 
 import interp
 from interp.checkpoints.formats import reading as formats
-from interp.checkpoints.formats.pickled_values import FUNCTIONS, Stub
+from interp.checkpoints.formats.pickle_functions import FUNCTIONS
+from interp.checkpoints.formats.pickled_values import Stub
 from interp.errors import InterpError, UnreadableFile
 from tests.interp.checkpoints import pickles
 from tests.interp.checkpoints.pickles import CARRIERS, START, STOP, build, entry, group, name, number, text

@@ -1,0 +1,46 @@
+"""The contract of a loss."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar, Self
+
+from torch import Tensor
+
+
+class Loss(ABC):
+    """A loss per example, of outputs ``[..., n, width]`` and labels ``[..., n]``; leading axes are other networks.
+
+    The loss of a batch is the mean over its examples. A subclass gives ``name``, ``__call__`` and `correct`, and is
+    registered as an entry point in the group ``interp.losses``, or with `register_loss` for one process.
+
+    Attributes:
+        name: as in a spec and on the command line.
+        logits: whether the outputs are one score per answer.
+        answers: whether an answer is correct or wrong, so that accuracy is defined.
+        separable: whether an example's loss depends only on that example.
+        tasks: names of tasks that may be trained on it although they do not list it themselves.
+    """
+
+    name: ClassVar[str]
+    logits: ClassVar[bool] = False
+    answers: ClassVar[bool] = True
+    separable: ClassVar[bool] = True
+    tasks: ClassVar[tuple[str, ...]] = ()
+
+    @classmethod
+    def for_answers(cls, n_answers: int) -> Self:
+        """The loss for a task with ``n_answers`` answers, as in `Task.n_outputs`."""
+        return cls()
+
+    def width(self, n_answers: int) -> int:
+        """Number of outputs that a network needs."""
+        return n_answers
+
+    @abstractmethod
+    def __call__(self, outputs: Tensor, labels: Tensor) -> Tensor:
+        """The loss of every example ``[..., n]``."""
+
+    @abstractmethod
+    def correct(self, outputs: Tensor, labels: Tensor) -> Tensor | None:
+        """Whether every example is answered correctly (boolean ``[..., n]``); None where `answers` is False."""

@@ -1,0 +1,59 @@
+"""What a task's inputs and outputs determine of a network's config."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import Tensor
+
+from interp.hooked import Config, CPPNConfig
+
+KINDS = ("transformer", "mlp", "lstm", "cppn")  # of models that `shapes_of` knows
+
+
+def shapes_of(inputs: Tensor, outputs: int, tokens: Callable[[], int], at_position: bool) -> dict[str, dict[str, Any]]:
+    """Fields of a config, by kind of model, of the kinds that take the inputs.
+
+    Args:
+        inputs: ``[n, d_in]`` vectors (float), or ``[n, pos]`` tokens (int64).
+        outputs: how many a network must give.
+        tokens: gives how many tokens there are, if the inputs are tokens.
+        at_position: whether the answer is read at a position of the output, as from a transformer.
+
+    Returns:
+        Fields by name, by kind of model; none for inputs of other shapes.
+    """
+    if inputs.ndim != 2:
+        return {}
+    width = inputs.shape[1]
+    if inputs.is_floating_point():
+        vectors: dict[str, dict[str, Any]] = {"mlp": {"d_in": width, "d_out": outputs}}
+        return {**vectors, "cppn": {}} if width == CPPNConfig.d_in else vectors
+    if at_position:
+        return {"transformer": {"d_vocab": tokens(), "d_vocab_out": outputs, "n_ctx": width}}
+    sequence = {"lstm": {"d_vocab": tokens(), "n_ctx": width, "d_out": outputs}}
+    return {"mlp": {"d_vocab": tokens(), "n_operands": width, "d_out": outputs}, **sequence} if width > 1 else sequence
+
+
+def vector_problems(config: Config, d_in: int, outputs: int, loss: str) -> list[str]:
+    """Why a model does not take vectors to outputs.
+
+    Args:
+        config: of the model.
+        d_in: width of the vectors.
+        outputs: how many the loss reads.
+        loss: its name, for the messages.
+
+    Returns:
+        One sentence a reason.
+    """
+    problems = []
+    takes, gives = getattr(config, "d_in", None), getattr(config, "d_out", None)
+    if takes is None:
+        problems.append(f"a model of kind {config.kind!r} takes tokens, the task gives vectors of {d_in}")
+    elif takes != d_in:
+        problems.append(f"the model takes vectors of {takes}, the task gives vectors of {d_in}")
+    if gives != outputs:
+        problems.append(f"the model has {gives or 'no plain'} outputs, the task's loss {loss} reads {outputs}")
+    return problems
