@@ -1,4 +1,8 @@
-"""How a command ends that did not do what was asked: one message, an exit code, no traceback."""
+"""How a command that did not do what was asked ends: one message, an exit code, no traceback.
+
+Exit codes: 0 all that was asked for, 1 a report was written and something in it failed, 2 the input was refused and nothing
+was written, 130 Ctrl-C.
+"""
 
 from __future__ import annotations
 
@@ -7,28 +11,25 @@ import sys
 from collections.abc import Callable
 from typing import Any, NoReturn
 
+from interp.cli.terminal import errors, escape
+
+INCOMPLETE, REFUSED, INTERRUPTED = 1, 2, 130
+
 
 def fail(message: str, code: int) -> NoReturn:
-    from rich.console import Console
-
-    Console(stderr=True, highlight=False, soft_wrap=True, emoji=False).print(f"[bold red]error:[/] {escape(message)}")
+    """Print one error message and leave with an exit code."""
+    errors().print(f"[bold red]error:[/] {escape(message)}")
     sys.exit(code)
 
 
-def escape(text: str) -> str:
-    from rich.markup import escape
-
-    return escape(text)
-
-
 def interruptible(command: Callable[..., None]) -> Callable[..., None]:
-    """Say what Ctrl-C left behind; typer would end without a word."""
+    """Decorator: Ctrl-C ends a command with a message that says what it left behind; typer would end without one."""
 
     @functools.wraps(command)
     def wrapped(*args: Any, **kwargs: Any) -> None:
         try:
             command(*args, **kwargs)
         except KeyboardInterrupt as interrupt:
-            fail(str(interrupt) or "interrupted; nothing was written", 130)
+            fail(str(interrupt) or "interrupted; nothing was written", INTERRUPTED)
 
     return wrapped

@@ -1,4 +1,4 @@
-"""What a user types after a command: the options that commands share, and how their text is read."""
+"""Options that several commands share, and how their text is read."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ LayoutOption = Annotated[
 ]
 Key = Annotated[
     str | None,
-    typer.Option(help="Where the weights lie inside the file, where it holds several sets.", show_default=False),
+    typer.Option(help="Where the weights are inside a file that holds several sets.", show_default=False),
 ]
-Step = Annotated[int | None, typer.Option(help="Which checkpoint of a series.", show_default="the last")]
-Member = Annotated[int, typer.Option(help="Which network of a run that trained several.", min=0)]
+Step = Annotated[int | None, typer.Option(help="Which checkpoint of a series, by its step.", show_default="the last")]
+Member = Annotated[int, typer.Option(help="Which network of a run that trained several, from 0.", min=0)]
 Device = Annotated[str, typer.Option(help="auto (CUDA where there is one), cpu, cuda, cuda:1, mps.")]
-Dtype = Annotated[str, typer.Option(help="The model is computed in this: float64, float32, bfloat16, float16.")]
+Dtype = Annotated[str, typer.Option(help="Precision of the computation: float64, float32, bfloat16, float16.")]
 Force = Annotated[bool, typer.Option("--force", help="Write into a folder, or over a file, that holds something else.")]
 Settings = Annotated[
     list[str] | None,
@@ -43,22 +43,36 @@ Settings = Annotated[
 ]
 Every = Annotated[
     int | None,
-    typer.Option(help="Of a series, take every n-th checkpoint, counted back from the last.", min=1, show_default="1"),
+    typer.Option(help="Use every n-th checkpoint of a series, counting back from the last.", min=1, show_default="1"),
 ]
 ExecutorOption = Annotated[
     str | None,
-    typer.Option(help="Spread checkpoints over workers: process:4 or dask:ADDRESS.", show_default="here"),
+    typer.Option(help="Spread the checkpoints over workers: process:4 or dask:ADDRESS.", show_default="this process"),
 ]
-Seed = Annotated[int, typer.Option(help="Of everything random in the analyses.", min=0, max=2**63 - 1)]
+Seed = Annotated[int, typer.Option(help="Seed of everything random in the analyses.", min=0, max=2**63 - 1)]
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for the report.")]
 
 
 def parse_names(only: str | None) -> list[str] | None:
+    """The names in ``--only``.
+
+    Args:
+        only: what was typed, with commas.
+
+    Returns:
+        the names; None where the option was not typed.
+
+    Raises:
+        InterpError: it was typed without a name.
+
+    >>> parse_names("fourier, ablation"), parse_names(None)
+    (['fourier', 'ablation'], None)
+    """
     if only is None:
         return None
     names = [n.strip() for n in only.split(",") if n.strip()]
     if not names:
-        raise InterpError(f"--only {only!r} names no analysis; see interp analyses")
+        raise InterpError(f"--only {only!r} names no analysis; interp analyses lists them")
     return names
 
 
@@ -69,6 +83,13 @@ def parse_settings(settings: list[str]) -> dict[str, dict[str, Any]]:
 
 def shared_options(only: list[str] | None, **common: Any) -> dict[str, Any]:
     """The options that several analyses have in common, as far as they were typed.
+
+    Args:
+        only: names of the analyses that are run; None for all.
+        **common: value by option; None where it was not typed.
+
+    Returns:
+        the typed ones.
 
     Raises:
         InterpError: none of the analyses has such an option, or there is no such executor.
@@ -86,7 +107,11 @@ def shared_options(only: list[str] | None, **common: Any) -> dict[str, Any]:
 
 
 def check_names(only: list[str] | None, options: dict[str, dict[str, Any]]) -> None:
-    """Refuse unknown analyses and options before anything is loaded."""
+    """Refuse unknown analyses and options before anything is loaded.
+
+    Raises:
+        UnknownName: an analysis that does not exist, or an option that it does not have; the nearest are named.
+    """
     from interp.plugins.analysis import analyses as find
 
     known, broken = find()

@@ -1,4 +1,4 @@
-"""How a training run gets on, on the terminal."""
+"""Progress on the terminal: a bar for training, a line for everything else. Nothing is shown where there is no terminal."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Bar:
-    """Progress on the terminal: steps per second, time left, accuracies, members done."""
+    """A bar that shows steps per second, time left, accuracies and members done; call it with a `Progress`."""
 
     def __init__(self) -> None:
         from rich import progress as rich
@@ -37,6 +37,7 @@ class Bar:
         self._bar.stop()
 
     def __call__(self, seen: Progress) -> None:
+        """Show where the run stands."""
         if self._line is None:
             self._line = self._bar.add_task("steps", total=seen.steps, completed=seen.step, rate="", seen="")
         speed = self._bar.tasks[self._line].finished_speed or self._bar.tasks[self._line].speed
@@ -44,6 +45,7 @@ class Bar:
         self._bar.update(self._line, completed=seen.step, rate=rate, seen=seen.said)
 
     def shards(self, finished: int, total: int) -> None:
+        """Show how many members are finished, where they train in other processes."""
         if self._line is None:
             self._line = self._bar.add_task("members", total=total, rate="", seen="")
         self._bar.update(self._line, completed=finished)

@@ -132,7 +132,7 @@ FILES: dict[str, tuple[Callable[[Path], None], str, tuple[str, ...]]] = {
     "corrupted header": (flipped("mlp.safetensors", "bad.safetensors", b'"dtype"'), "bad.safetensors", ("corrupted",)),
     "corrupted pickle": (flipped("chain.pt", "bad.pt", b"embed.weight"), "bad.pt", ("bad.pt", "corrupted")),
     "corrupted tensor": (bad_tensor, "bad.pt", ("bad.pt", "corrupted", "checksum")),
-    "text": (text("notes.txt", "a b c"), "notes.txt", ("notes.txt", "no known format", "safetensors")),
+    "text": (text("notes.txt", "a b c"), "notes.txt", ("notes.txt", "unknown format", "safetensors")),
     "text named pt": (text("notes.pt", "a b c"), "notes.pt", ("notes.pt", "corrupted")),
     "another zip": (other_zip, "x.pt", ("x.pt", "zip archive", "word/document.xml")),
     "images": (images, "images", ("images", "without checkpoints", "a.png", ".safetensors")),
@@ -306,7 +306,9 @@ def test_options_of_foreign_files(refused: Refused, row: str) -> None:
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a CUDA device")
 def test_a_device_that_is_not_here(refused: Refused) -> None:
     """CUDA on a machine without it."""
-    assert_holds(refused("analyze", "mlp.safetensors", "--device", "cuda:0"), "'cuda:0'", "does not have it", "cpu")
+    assert_holds(
+        refused("analyze", "mlp.safetensors", "--device", "cuda:0"), "'cuda:0'", "does not have the device", "cpu"
+    )
 
 
 @pytest.mark.skipif(torch.backends.mps.is_available(), reason="this machine has MPS")

@@ -16,13 +16,14 @@ from torch.nn.functional import linear
 
 import interp
 from tests.conftest import DEMO, Once
-from tests.interp.cli.console import Run, make_chain, make_mlp, snapshot
+from tests.interp.cli.console import Refused, Run, make_chain, make_mlp, snapshot
 
 IMAGE = ("genome", "feature_maps", "sweeps", "reduction")
 ANALYSES = (
     *IMAGE, "phases", "performance", "curves", "progress", "theory", "embeddings", "densities", "clouds",
     "fourier", "frequencies", "ablation", "circuit", "neurons", "components", "svd", "pca", "weights",
 )  # fmt: skip
+SINGLE = "no: needs several checkpoints of a run; this is a single one"
 PAIRS = [(a, b) for a in range(7) for b in range(7)]
 
 
@@ -67,9 +68,9 @@ def test_version(run: Run) -> None:
     assert run("--version").out == f"{interp.__version__}\n"
 
 
-def test_inspect(shell: Run, work: Path) -> None:
+def test_inspect(run: Run, work: Path) -> None:
     """Tensors, shapes, dtypes, key, layout, size and hash of a stranger's file."""
-    ran = shell("inspect", "chain.pt", cwd=work)
+    ran = run("inspect", "chain.pt")
     assert (ran.code, ran.err) == (0, "")
     facts = dict(line.split(maxsplit=1) for line in ran.out.splitlines() if line.strip())
     content = (work / "chain.pt").read_bytes()
@@ -145,11 +146,11 @@ def test_analyze_in_another_dtype(run: Run, work: Path) -> None:
     assert (context["dtype"], context["seed"], context["device"]) == ("float32", 5, "cpu")
 
 
-def test_convert_and_reload(shell: Run, work: Path) -> None:
+def test_convert_and_reload(run: Run, work: Path) -> None:
     """A stranger's file becomes ours: read without being told anything, it computes the same, task included."""
-    ran = shell("convert", "chain.pt", "ours.safetensors", "--task", "modular:p=7,seed=4", cwd=work)
+    ran = run("convert", "chain.pt", "ours.safetensors", "--task", "modular:p=7,seed=4")
     assert ran.code == 0, ran.err
-    assert "activation taken to be ReLU" in ran.err
+    assert "activation assumed to be ReLU" in ran.err
     ours, chain = interp.load(work / "ours.safetensors", device="cpu"), make_chain(seed=1)
     assert ours.task == interp.ModularArithmetic(7, seed=4).fit(ours.model)
     assert torch.equal(ours.model.W_U, chain["out.weight"].T)
@@ -171,9 +172,9 @@ def test_convert_over_itself(run: Run, work: Path) -> None:
     assert all(torch.equal(again.model.state_dict()[n], w) for n, w in make_mlp(seed=0).state_dict().items())
 
 
-def test_analyses(shell: Run, tmp_path: Path) -> None:
+def test_analyses(run: Run) -> None:
     """Every analysis with its summary, needs and options, types and defaults included."""
-    ran = shell("analyses", cwd=tmp_path)
+    ran = run("analyses")
     assert (ran.code, ran.err) == (0, "")
     rows = {line.split()[0]: line for line in ran.out.splitlines() if line.split()}
     assert set(ANALYSES) <= set(rows)
@@ -183,8 +184,7 @@ def test_analyses(shell: Run, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("argv", "applies", "reason"),
-    [(["mlp.safetensors"], "yes", "no: needs several checkpoints of a run; this is a single one"),
-     (["chain.pt"], "no: needs a task, and none is known: give one", "no: needs several checkpoints of a run; this is a single one"),
+    [(["mlp.safetensors"], "yes", SINGLE), (["chain.pt"], "no: needs a task, and none is known: give one", SINGLE),
      (["chain.pt", "--task", "modular:p=7,operation=x^2+y^2"], "no: x^2+y^2 modulo 7 is not addition", "no: "),
      (["steps", "--task", "modular:p=7"], "yes", "yes")],
 )  # fmt: skip
@@ -225,17 +225,53 @@ def test_demo_refuses_a_folder_of_something_else(run: Run, tmp_path: Path) -> No
 
 
 def test_a_failed_analysis(run: Run, work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One red line with the error as it is; the others run, and the report is written."""
+    """One red line with the error as it is; the others run, the report is written, and the exit code says that it failed."""
 
     def fail(*_: object) -> None:
         raise RuntimeError("[red]no[/red]")
 
     monkeypatch.setattr("probes.analyses.performance.score", fail)
     ran = run("analyze", "mlp.safetensors", "--only", "performance,weights")
-    assert ran.code == 0
+    assert ran.code == 1
     found = json.loads((work / "report" / "result.json").read_text())["analyses"]
     assert {name: part["status"] for name, part in found.items()} == {"performance": "failed", "weights": "ok"}
     assert ran.said == "failed performance: RuntimeError: [red]no[/red]"
+
+
+def test_headlines_of_what_was_asked_for(run: Run, work: Path) -> None:
+    """An analysis named prints its headline, that of the report; without --only the terminal shows the verdict alone."""
+    ran = run("analyze", "mlp.safetensors", "--only", "weights,svd")
+    assert ran.code == 0
+    found = json.loads((work / "report" / "result.json").read_text())["analyses"]
+    for name in ("weights", "svd"):
+        assert f"  {name}: {found[name]['headline']}" in ran.out.splitlines()
+
+
+def test_an_analysis_that_does_not_apply(run: Run, refused: Refused, work: Path) -> None:
+    """Asked for by name it is an error with the reason, for each of them, and nothing is written."""
+    said = refused("analyze", "mlp.safetensors", "--only", "weights,densities,sweeps")
+    assert "densities does not apply: needs several checkpoints" in said
+    assert "sweeps does not apply: " in said
+    assert "weights" not in said
+    assert "leave it out of --only" in said
+
+
+@pytest.mark.parametrize(("only", "code"), [("performance", 2), ("performance,weights", 1)])
+def test_an_analysis_that_finds_out_late(
+    run: Run, work: Path, monkeypatch: pytest.MonkeyPatch, only: str, code: int
+) -> None:
+    """What only a look inside could tell: without any result nothing is written; beside results, the exit code says so."""
+
+    def lacking(*_: object) -> None:
+        raise interp.MissingCapability("needs a miracle")
+
+    monkeypatch.setattr("probes.analyses.performance.score", lacking)
+    before = snapshot(work)
+    ran = run("analyze", "mlp.safetensors", "--only", only)
+    assert ran.code == code
+    assert "performance" in ran.said
+    assert "needs a miracle" in ran.said
+    assert (snapshot(work) == before) is (code == 2)
 
 
 @pytest.fixture

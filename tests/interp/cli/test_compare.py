@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from interp.picbreeder import read
+from interp.plugins.analysis import analyses
 from tests.interp.cli.console import Refused, Run, snapshot
 from tests.interp.picbreeder.genomes import link_xml, random_sketch, small, zipped
 
@@ -84,6 +85,20 @@ def test_networks_that_cannot_be_compared_so(run: Run, genomes: Path) -> None:
     assert "b.xml has" in data["comparisons"]["feature_maps"]["headline"]
 
 
+def test_a_failed_analysis(run: Run, genomes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The report is written; each failure is on standard error, and the exit code is 1."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("no")
+
+    (module,) = {analyses()[0]["feature_maps"].function.__module__}
+    monkeypatch.setattr(f"{module}.Result", fail)
+    ran = run("compare", "a.xml", "b.xml", *ONLY)
+    assert ran.code == 1
+    assert ran.err.splitlines()[:2] == [f"failed {n}.xml, feature_maps: RuntimeError: no" for n in "ab"]
+    assert Path("report/index.html").is_file()
+
+
 class Call:
     """Pickles as a call of ``os.system`` that would leave a file behind."""
 
@@ -127,7 +142,11 @@ BAD: dict[str, tuple[Callable[[Path], None], str, tuple[str, ...]]] = {
     ),
     "half": (xml(SMALL[: len(SMALL) // 2]), "bad.xml", ("bad.xml", "truncated")),
     "counts that do not fit": (replaced('<nodes count="9"', '<nodes count="12"'), "bad.xml", ("truncated", "12 nodes")),
-    "missing node": (replaced(link_xml("0_2", "1_1", 2.0), link_xml("0_2", "7_7", 2.0)), "bad.xml", ("not a node", "7_7")),
+    "missing node": (
+        replaced(link_xml("0_2", "1_1", 2.0), link_xml("0_2", "7_7", 2.0)),
+        "bad.xml",
+        ("not a node", "7_7"),
+    ),
     "cycle": (CYCLE, "bad.xml", ("cycle", "0_5", "1_2", " -> ")),
     "activation": (replaced("sin(x)", "sine(x)"), "bad.xml", ("'sine'", "did you mean 'sin'")),
     "two outputs of one name": (
@@ -161,7 +180,7 @@ OPTIONS: dict[str, tuple[tuple[object, ...], tuple[str, ...]]] = {
     "unknown device": (("compare", "a.xml", "b.xml", "--device", "gpu"), ("'gpu'",)),
     "unknown dtype": (("compare", "a.xml", "b.xml", "--dtype", "float46"), ("'float46'",)),
     "empty folder": (("compare", "a.xml", "empty"), ("empty",)),
-    "no picture": (("draw", "mlp.safetensors", "x.png"), ("mlp.safetensors", "HookedMLP", "draws no image")),
+    "no picture": (("draw", "mlp.safetensors", "x.png"), ("mlp.safetensors", "HookedMLP", "does not draw an image")),
     "jpeg": (("draw", "a.xml", "x.jpg"), ("x.jpg must end in .png",)),
     "size 0": (("draw", "a.xml", "x.png", "--size", 0), ("--size", "equal to 1")),
     "size of a planet": (("draw", "a.xml", "x.png", "--size", 10**9), ("8192",)),

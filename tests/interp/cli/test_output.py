@@ -25,7 +25,7 @@ def theirs(work: Path) -> Path:
 def test_a_folder_of_something_else(refused: Refused, theirs: Path) -> None:
     """It is refused before any work is done; the message says what it holds and what to do."""
     message = refused(*ANALYZE, "theirs")
-    assert all(part in message for part in ("theirs", "no report", "sub", "--out", "--force"))
+    assert all(part in message for part in ("theirs", "other than a report", "sub", "--out", "--force"))
 
 
 def test_force_adds_to_it(run: Run, theirs: Path) -> None:

@@ -155,7 +155,7 @@ def test_resume(run: Run, work: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("how", "words"), [("crop", "its middle 8 x 8 are taken"), ("stretch", "stretched to a square")]
+    ("how", "words"), [("crop", "its middle, 8 x 8, is used"), ("stretch", "stretched to a square")]
 )
 def test_pictures_that_are_not_square(run: Run, work: Path, how: str, words: str) -> None:
     """What was done is said on standard error, once, and kept with the run."""

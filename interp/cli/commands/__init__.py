@@ -1,0 +1,1 @@
+"""The commands of ``interp``, one a module; `interp.cli.app` puts them together."""

@@ -1,0 +1,85 @@
+"""The group of commands ``interp train``: a command for every task that is installed, and ``--resume``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from interp.cli.failures import interruptible
+from interp.errors import InterpError, UnknownName, unknown
+
+
+class TaskCommands(TyperGroup):
+    """One command per task, made when it is asked for: only then is torch imported."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """The names of all tasks."""
+        from interp.tasks import TASKS
+
+        return list(TASKS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The command of a task.
+
+        Args:
+            ctx: click's context.
+            cmd_name: name of the task.
+
+        Returns:
+            a click command.
+
+        Raises:
+            UnknownName: no such task; the nearest are named.
+        """
+        from interp.cli.train.command import make_command
+        from interp.tasks import TASKS
+
+        if cmd_name not in TASKS:
+            raise UnknownName(unknown("task", cmd_name, TASKS))
+        return make_command(TASKS[cmd_name])
+
+
+EXAMPLES = (
+    "interp train modular --p 113 --steps 20000 --weight-decay 1.0 --out runs/modadd",
+    "interp train parity --label-noise 0.02,0.05 --weight-decay 0.01,0.1 --seeds 5 --out runs/noise",
+    "interp train --resume runs/modadd",
+)
+app = typer.Typer(
+    cls=TaskCommands, rich_markup_mode="rich", invoke_without_command=True, no_args_is_help=True, add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="\n\n".join(f"Example: {line}" for line in EXAMPLES),
+)  # fmt: skip
+
+
+@app.callback()
+@interruptible
+def root(
+    context: typer.Context,
+    resume: Annotated[
+        Path | None, typer.Option(help="Train the run in this folder to its end.", show_default=False)
+    ] = None,
+    steps: Annotated[
+        int | None, typer.Option(help="With --resume: go on to this many steps.", show_default=False)
+    ] = None,
+    device: Annotated[str, typer.Option(help="With --resume: auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    executor: Annotated[
+        str | None, typer.Option(help="With --resume, for a run that was begun with one.", show_default=False)
+    ] = None,
+) -> None:
+    """Train many small networks at once. TASK --help lists the options of a task, with their defaults.
+
+    Options in which the networks of a run may differ take several values, 0.1,0.2 or low:high:count or low:high:count:log;
+    every combination is trained.
+    """  # noqa: DOC501  the docstring is what --help shows
+    if resume is None:
+        if context.invoked_subcommand is None:
+            raise InterpError("name a task to train on, or a run to --resume; see interp train --help")
+        return
+    if context.invoked_subcommand is not None:
+        raise InterpError("--resume takes everything from the run's folder: leave the task out")
+    from interp.cli.train.running import resume_run
+
+    resume_run(resume, steps=steps, device=device, executor=executor)

@@ -1,0 +1,99 @@
+"""Training what was typed, one run or a folder of runs, and resuming."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from interp.cli.progress import Bar
+from interp.cli.terminal import escape, output
+from interp.cli.train.architectures import architectures
+from interp.cli.train.members import read_typed
+
+if TYPE_CHECKING:
+    from interp.tasks import Task
+    from interp.training.run import Run
+
+ROWS_SHOWN = 20
+
+
+def train_task(task: type[Task], given: Mapping[str, Any]) -> None:
+    """Train on a task as a user typed it; several architectures make a folder of runs.
+
+    Args:
+        task: the class of the task.
+        given: the values of the command's options, by name.
+
+    Raises:
+        InterpError: anything that does not fit; nothing is trained then.
+    """
+    from interp.tasks import build_task
+    from interp.training.directory import RunDirectory
+    from interp.training.launch import train
+    from interp.training.loop import check_plan
+    from interp.training.recipes import make_plan
+
+    RunDirectory.check_new(given["out"])  # before the data are read and the weights drawn
+    typed = read_typed(task, given)
+    built = build_task(task.name, typed.options)
+    for note in built.notes:
+        typer.echo(f"note: {note}", err=True)
+    shared = {**typed.settings, "members": typed.members}
+    model = shared.pop("model")
+    places = _places(task, given, model)
+    if len(places) > 1:  # what does not fit must show before the first of them is trained
+        for config in places.values():
+            check_plan(make_plan(built, config, **shared))
+    for place, config in places.items():
+        with Bar() as bar:
+            run = train(
+                built, config, **shared, out=place, device=given["device"], executor=given["executor"], progress=bar,
+                shards_done=bar.shards,
+            )  # fmt: skip
+        show_run(run)
+
+
+def _places(task: type[Task], given: Mapping[str, Any], model: str | None) -> dict[Path, Any]:
+    """The network of every run, by the run's folder."""
+    out, configs = given["out"], architectures(task, given)
+    if len(configs) < 2:
+        return {out: next(iter(configs.values()), model)}
+    return {out / name: config for name, config in configs.items()}
+
+
+def resume_run(path: Path, *, steps: int | None, device: str, executor: str | None) -> None:
+    """Train the run in a folder to its end, or on to more steps, and show it.
+
+    Raises:
+        InterpError: no run there, or one that cannot go on.
+    """
+    from interp.training.launch import resume
+
+    with Bar() as bar:
+        run = resume(path, steps=steps, device=device, executor=executor, progress=bar, shards_done=bar.shards)
+    show_run(run)
+
+
+def show_run(run: Run) -> None:
+    """Print a row per member, the phases of learning where there are several members, and how to get a report."""
+    from rich.table import Table
+
+    console = output()
+    table = Table(box=None, pad_edge=False)
+    frame = run.members.reset_index().drop(columns=["data_seed"], errors="ignore")
+    for column in frame.columns:
+        table.add_column(str(column).replace("_", " "), justify="right")
+    for row in frame.head(ROWS_SHOWN).itertuples(index=False):
+        table.add_row(*(f"{v:.4g}" if isinstance(v, float) else escape(str(v)) for v in row))
+    console.print(table)
+    if len(frame) > ROWS_SHOWN:
+        rest = len(frame) - ROWS_SHOWN
+        console.print(f"... and {rest} more members, all in {escape(str(run.path / 'metrics.jsonl'))}")
+    if "test_accuracy" in frame and len(frame) > 1:
+        counts = run.phases()["phase"].value_counts()
+        console.print("Phases (threshold 0.9): " + ", ".join(f"{n} {name}" for name, n in counts.items()))
+    path = escape(str(run.path))
+    console.print(f"Run: {path}   Report: interp analyze {path}")

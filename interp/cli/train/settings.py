@@ -1,0 +1,65 @@
+"""The settings of a run as options of ``interp train``: what they are called, of which type, and their help."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+OPTIMISER, TRAINING, KEPT = "Optimiser", "Training", "What is kept"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """An option of ``interp train``; where members may differ in it, its type is str, since it takes several values.
+
+    Attributes:
+        name: that of the argument of `interp.train`.
+        type: what the command line reads it as.
+        help: a line for ``--help``.
+        panel: heading under which ``--help`` shows it.
+    """
+
+    name: str
+    type: type
+    help: str
+    panel: str
+
+
+SETTINGS = (
+    Setting(
+        "model", str, "Network, over the recipe's: mlp:hidden=200x200,act_fn=tanh or transformer:d_mlp=256.", TRAINING
+    ),
+    Setting("optimizer", str, "sgd, adam (weight decay as L2) or adamw (decoupled).", OPTIMISER),
+    Setting("lr", str, "Learning rate.", OPTIMISER),
+    Setting("weight_decay", str, "Weight decay.", OPTIMISER),
+    Setting("embedding_lr", str, "Learning rate of the embeddings.", OPTIMISER),
+    Setting("decoder_lr", str, "Learning rate of everything but the embeddings.", OPTIMISER),
+    Setting("last_lr", str, "Learning rate of the last layer.", OPTIMISER),
+    Setting("embedding_weight_decay", str, "Weight decay of the embeddings.", OPTIMISER),
+    Setting("decoder_weight_decay", str, "Weight decay of everything but the embeddings.", OPTIMISER),
+    Setting("last_weight_decay", str, "Weight decay of the last layer.", OPTIMISER),
+    Setting("momentum", float, "Momentum of SGD.", OPTIMISER),
+    Setting("nesterov", bool, "Use Nesterov's momentum.", OPTIMISER),
+    Setting("betas", str, "Adam's betas: 0.9,0.98.", OPTIMISER),
+    Setting("eps", float, "Adam's epsilon.", OPTIMISER),
+    Setting("steps", int, "Number of updates.", TRAINING),
+    Setting("epochs", int, "The same in passes over the train set; give one of the two.", TRAINING),
+    Setting("batch_size", str, "Examples per update, or full; full where the recipe has no batch size.", TRAINING),
+    Setting("warmup", int, "Steps over which the learning rate rises from 0.", TRAINING),
+    Setting(
+        "init", str, "Initial weights: normal (variance 1/fan-in), truncated (cut at two deviations), torch (as torch's "
+        "modules draw them).", TRAINING,
+    ),
+    Setting("init_scale", str, "Multiplies every initial parameter.", TRAINING),
+    Setting("embedding_scale", str, "Also multiplies the embeddings' initial parameters.", TRAINING),
+    Setting("l1", str, "Adds l1 * sum |theta| to the loss.", TRAINING),
+    Setting("norm_penalty", str, "Subtracts this times sum theta^2 from the loss, so that the norm grows.", TRAINING),
+    Setting("clip_norm", float, "Clip each network's gradient to this norm.", TRAINING),
+    Setting("normalise", bool, "Divide each network's gradient by its norm.", TRAINING),
+    Setting("late_weight_decay", float, "What the weight decay becomes later.", TRAINING),
+    Setting("late_at", str, "When: a step, or memorised (train accuracy above 0.999).", TRAINING),
+    Setting("retire", float, "Stop networks whose train and test accuracy have both reached this.", TRAINING),
+    Setting("dtype", str, "Of the weights: float32 or float64.", TRAINING),
+    Setting("metrics", str, "When to measure: every:100, log:60, 0,10,100, or epoch.", KEPT),
+    Setting("checkpoints", str, "When to save the weights: every:1000, log:60, or 0,10,100.", KEPT),
+    Setting("name", str, "What the run calls itself.", KEPT),
+)  # fmt: skip
