@@ -1,4 +1,4 @@
-"""A bar in a notebook, where a call that takes minutes would otherwise say nothing."""
+"""A progress bar in notebooks, where a call that takes minutes would otherwise show nothing."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def in_notebook() -> bool:
 
 @contextmanager
 def shown(watcher: Watcher | None) -> Iterator[Watcher | None]:
-    """The watcher that was given; without one, in a notebook, a bar that vanishes at the end."""
+    """Use the watcher that was given; without one, in a notebook, a bar that disappears at the end."""
     if watcher is not None or not in_notebook():
         yield watcher
         return

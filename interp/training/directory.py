@@ -26,9 +26,9 @@ from torch import Tensor
 
 from interp._util.files import atomic
 from interp._util.versions import __version__
-from interp.checkpoints.layouts.suite import HEADER
-from interp.checkpoints.saving import header_text, write_tensors
-from interp.checkpoints.source import RUN_FORMAT, read_json
+from interp.checkpoints.formats.header import HEADER, header_text
+from interp.checkpoints.run_files import RUN_FORMAT, read_json
+from interp.checkpoints.saving import write_tensors
 from interp.errors import InterpError, OutputExists, UnreadableFile, naming
 from interp.training.ensemble import Ensemble, Status
 from interp.training.plan import Plan

@@ -1,4 +1,4 @@
-"""Members of an ensemble: what one network of a run has for its own, and grids of them."""
+"""Members of an ensemble: the settings that a network of a run has for its own, and grids of them."""
 
 from __future__ import annotations
 
@@ -14,21 +14,30 @@ from interp.training.optimizers import RATES
 
 PENALTIES = ("l1", "norm_penalty")
 SCALES = ("init_scale", "embedding_scale")
-OWN = ("seed", "data_seed", *SCALES, *RATES, *PENALTIES)  # besides the task's own options
+OWN = ("seed", "data_seed", *SCALES, *RATES, *PENALTIES)  # and the task's options
 
 
 def member_names(task: Task) -> tuple[str, ...]:
-    """Everything that members of a run on this task may differ in."""
+    """Everything in which members of a run on this task may differ."""
     return (*OWN, *(n for n in task.option_names() if n not in ("seed", "loss")))
 
 
 def check_member(member: Mapping[str, Any], task: Task) -> dict[str, Any]:
-    """The member, if its names and values can be.
+    """Refuse a member whose settings cannot be.
+
+    Args:
+        member: its own settings by name.
+        task: what it is trained on; its options count as settings.
+
+    Returns:
+        the settings as a dict of its own.
 
     Raises:
-        UnknownName: something that members cannot differ in; the nearest names are given.
-        InterpError: a value out of range.
+        UnknownName: something in which members cannot differ; the nearest names are given.
+        InterpError: a value out of range, or not a mapping.
     """
+    if not isinstance(member, Mapping):
+        raise InterpError(f'a member must be a mapping of its own settings, such as {{"seed": 0}}, got {member!r}')
     known = member_names(task)
     for name, value in member.items():
         if name not in known:
@@ -37,24 +46,77 @@ def check_member(member: Mapping[str, Any], task: Task) -> dict[str, Any]:
             if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**63:
                 raise InterpError(f"{name} must be a whole number of at least 0, got {value!r}")
         elif name in (*SCALES, *RATES, *PENALTIES):
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-                raise InterpError(f"{name} must be a number, got {value!r}")
-            require_range(name, value, 0)
+            require_number(name, value)
     return dict(member)
 
 
+def as_members(given: int | Iterable[Mapping[str, Any]]) -> tuple[Mapping[str, Any], ...]:
+    """The members that a user gave.
+
+    Args:
+        given: settings per member; or a number n, which is ``seeds(n)``.
+
+    Returns:
+        settings per member; `Plan` checks them.
+
+    Raises:
+        InterpError: something else.
+
+    >>> as_members(2)
+    ({'seed': 0, 'data_seed': 0}, {'seed': 1, 'data_seed': 1})
+    """
+    if isinstance(given, int):
+        return tuple(seeds(given))
+    if isinstance(given, (str, Mapping)) or not isinstance(given, Iterable):
+        raise InterpError(
+            f"members are a list of mappings, one per network, or their number; got a {type(given).__name__}. "
+            'interp.grid({"lr": [0.1, 0.01], "seed": [0, 1]}) makes every combination, interp.seeds(n) n seeds'
+        )
+    return tuple(given)
+
+
+def require_number(name: str, value: Any) -> None:
+    """Refuse what is not a finite number of at least 0.
+
+    Raises:
+        InterpError: anything else; the message has the name.
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise InterpError(f"{name} must be a number, got {value!r}")
+    require_range(name, value, 0)
+
+
 def grid(values: Mapping[str, Iterable[Any]]) -> list[dict[str, Any]]:
-    """Every combination, the last name varying fastest.
+    """Every combination of values, the last name varying fastest.
+
+    Args:
+        values: by name of a setting, the values that it takes.
+
+    Returns:
+        a mapping per member.
+
+    Raises:
+        InterpError: values that are not a list.
 
     >>> grid({"lr": [0.1, 0.01], "seed": [0, 1]})
     [{'lr': 0.1, 'seed': 0}, {'lr': 0.1, 'seed': 1}, {'lr': 0.01, 'seed': 0}, {'lr': 0.01, 'seed': 1}]
     """
     names = list(values)
+    for name, several in values.items():
+        if isinstance(several, str) or not isinstance(several, Iterable):
+            raise InterpError(f"{name} needs a list of values, such as [0.1, 0.01], got {several!r}")
     return [dict(zip(names, combination, strict=True)) for combination in itertools.product(*values.values())]
 
 
 def seeds(n: int, first: int = 0) -> list[dict[str, int]]:
     """``n`` members that differ in everything random: data and split, initial weights, batches.
+
+    Args:
+        n: how many.
+        first: the first seed; the others follow.
+
+    Returns:
+        a mapping per member, with ``seed`` and ``data_seed``.
 
     >>> seeds(2)
     [{'seed': 0, 'data_seed': 0}, {'seed': 1, 'data_seed': 1}]
@@ -63,10 +125,17 @@ def seeds(n: int, first: int = 0) -> list[dict[str, int]]:
 
 
 def parse_values(name: str, text: str) -> list[Any]:
-    """The values of a grid's axis: ``0.1,0.2`` or ``low:high:count``, evenly spaced, with ``:log`` in the logarithm.
+    """The values of one axis of a grid, as typed.
+
+    Args:
+        name: of the setting, for the message.
+        text: ``0.1,0.2``; or ``low:high:count``, evenly spaced, with ``:log`` evenly spaced in the logarithm.
+
+    Returns:
+        the values.
 
     Raises:
-        InterpError: a range that is no range.
+        InterpError: no values, or a range that cannot be read.
 
     >>> parse_values("lr", "0.01,0.1"), parse_values("wd", "0:10:3"), parse_values("lr", "0.001:0.1:3:log")
     ([0.01, 0.1], [0.0, 5.0, 10.0], [0.001, 0.01, 0.1])
@@ -91,7 +160,7 @@ def parse_values(name: str, text: str) -> list[Any]:
 
 
 def spaced(low: float, high: float, count: int, *, log: bool) -> list[float]:
-    """``count`` values from low to high; both ends exact, the others to 12 digits."""
+    """``count`` values from low to high, evenly spaced (in their logarithm); both ends exact, the others to 12 digits."""
     if count == 1:
         return [low]
     inner = []
@@ -102,7 +171,7 @@ def spaced(low: float, high: float, count: int, *, log: bool) -> list[float]:
 
 
 def varying(members: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Names in which members differ, in the order of their first appearance."""
+    """The settings in which members differ, in the order of their first appearance."""
     names = dict.fromkeys(name for member in members for name in member)
     return [n for n in names if any(m.get(n) != members[0].get(n) for m in members)]
 

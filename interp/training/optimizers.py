@@ -1,4 +1,4 @@
-"""Optimizers that step many networks at once, each with its own rates, as torch.optim would step it alone."""
+"""Optimizers that step many networks at once, each with its own rates, exactly as torch.optim would step one."""
 
 from __future__ import annotations
 
@@ -19,8 +19,23 @@ MAX_RUNS_ON_GPU = 4  # a kernel per run of equal rates costs more than one pass 
 class Optimizer:
     """SGD, Adam (weight decay as L2) or AdamW (decoupled), with torch.optim's definitions.
 
-    ``<group>_lr`` and ``<group>_weight_decay`` take the place of ``lr`` and ``weight_decay`` for the embeddings, for
-    everything else (the decoder), and for the last layer, which is the decoder's too; the most specific one holds.
+    ``<group>_lr`` and ``<group>_weight_decay`` replace ``lr`` and ``weight_decay`` for the embeddings, for everything else
+    (the decoder), and for the last layer, which belongs to the decoder too; the most specific one holds.
+
+    Attributes:
+        name: ``"sgd"``, ``"adam"`` or ``"adamw"``.
+        lr: learning rate.
+        weight_decay: L2 for SGD and Adam, decoupled for AdamW.
+        embedding_lr: learning rate of the embeddings; None: ``lr``.
+        decoder_lr: learning rate of everything else; None: ``lr``.
+        last_lr: learning rate of the last layer; None: the decoder's.
+        embedding_weight_decay: of the embeddings; None: ``weight_decay``.
+        decoder_weight_decay: of everything else; None: ``weight_decay``.
+        last_weight_decay: of the last layer; None: the decoder's.
+        betas: decay rates of Adam's two moments.
+        eps: added to Adam's denominator.
+        momentum: of SGD.
+        nesterov: Nesterov's momentum, in SGD.
     """
 
     NAMES: ClassVar[tuple[str, ...]] = ("sgd", "adam", "adamw")
@@ -42,6 +57,8 @@ class Optimizer:
     def __post_init__(self) -> None:
         if self.name not in self.NAMES:
             raise UnknownName(unknown("optimizer", self.name, self.NAMES))
+        if not isinstance(self.betas, (tuple, list)):
+            raise InterpError(f"betas must be two numbers in [0, 1), got {self.betas!r}")
         object.__setattr__(self, "betas", tuple(self.betas))
         for field in RATES:
             value = getattr(self, field)
@@ -52,8 +69,11 @@ class Optimizer:
         numbers = all(isinstance(b, (int, float)) for b in self.betas)
         if len(self.betas) != 2 or not numbers or not all(0 <= b < 1 for b in self.betas):
             raise InterpError(f"betas must be two numbers in [0, 1), got {self.betas}")
-        require_range("momentum", self.momentum, 0)
-        require_range("eps", self.eps, 0)
+        for field in ("momentum", "eps"):
+            value = getattr(self, field)
+            if isinstance(value, bool) or not isinstance(value, (int, float)):
+                raise InterpError(f"{field} must be a number, got {value!r}")
+            require_range(field, value, 0)
         if self.nesterov and not (self.name == "sgd" and self.momentum):
             raise InterpError("nesterov needs SGD with a momentum above 0")
 
@@ -67,6 +87,7 @@ class Optimizer:
         return float(lr), float(weight_decay)
 
     def to_dict(self) -> dict[str, Any]:
+        """The fields that are set, as plain values."""
         return {k: v for k, v in asdict(self).items() if v is not None}
 
 
@@ -80,6 +101,8 @@ class BatchedOptimizer:
     on a GPU with many different rates, one broadcast does. Both follow torch.optim step for step.
 
     Args:
+        optimizer: the settings that all members share.
+        parameters: by name, stacked ``[member, ...]``; they are updated in place.
         rates: by parameter name, one (learning rate, weight decay) per member.
         state: by ``"<moment>.<parameter>"``, as `state` returned it; zeros by default.
     """
@@ -106,6 +129,7 @@ class BatchedOptimizer:
         return ("exp_avg", "exp_avg_sq")
 
     def state(self) -> dict[str, Tensor]:
+        """The moments by ``"<moment>.<parameter>"``, each stacked ``[member, ...]``."""
         return {f"{kind}.{n}": t for kind, tensors in self.moments.items() for n, t in tensors.items()}
 
     def set_rates(self, rates: Mapping[str, Sequence[tuple[float, float]]]) -> None:

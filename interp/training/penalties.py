@@ -1,4 +1,4 @@
-"""What is added to the loss besides the data, and what is done to gradients, member by member, in place."""
+"""Penalties and changes of the gradient, member by member and in place."""
 
 from __future__ import annotations
 
@@ -14,14 +14,22 @@ def _per_member(values: Tensor, like: Tensor) -> Tensor:
 
 
 def add_l1(gradients: Mapping[str, Tensor], parameters: Mapping[str, Tensor], strength: Tensor) -> None:
-    """Gradient of ``strength * sum |theta|``: its sign, and 0 at 0."""
+    """Add the gradient of ``strength * sum |theta|``; it is 0 where a parameter is 0."""
     for name, gradient in gradients.items():
         parameter = parameters[name].detach()
         gradient.addcmul_(parameter.sign(), _per_member(strength, parameter))
 
 
 def add_norm_growth(gradients: Mapping[str, Tensor], parameters: Mapping[str, Tensor], delta: Tensor) -> None:
-    """Gradient of ``- delta * sum theta^2``, which makes the norm grow (Golechha 2024, section 3)."""
+    """Add the gradient of ``- delta * sum theta^2``, which makes the norm grow.
+
+    Golechha 2024, Progress Measures for Grokking on Real-world Tasks, section 3, https://arxiv.org/abs/2405.12755
+
+    Args:
+        gradients: by parameter name ``[member, ...]``; changed in place.
+        parameters: of the same names.
+        delta: strength per member ``[member]``.
+    """
     for name, gradient in gradients.items():
         parameter = parameters[name].detach()
         gradient.addcmul_(parameter, _per_member(delta, parameter), value=-2)
@@ -34,7 +42,7 @@ def norms(tensors: Mapping[str, Tensor]) -> Tensor:
 
 
 def clip(gradients: Mapping[str, Tensor], limit: float) -> None:
-    """Scale each member's gradient down to ``limit``, as `torch.nn.utils.clip_grad_norm_` does."""
+    """Scale each member's gradient down to the norm ``limit``, as `torch.nn.utils.clip_grad_norm_` does."""
     factor = (limit / (norms(gradients) + 1e-6)).clamp(max=1)
     for gradient in gradients.values():
         gradient.mul_(_per_member(factor, gradient))

@@ -1,4 +1,8 @@
-"""Phases of learning: comprehension, grokking, memorization, confusion (Liu et al. 2022, table 1)."""
+"""Phases of learning: comprehension, grokking, memorization, confusion.
+
+Liu et al. 2022, Towards Understanding Grokking: An Effective Theory of Representation Learning, table 1,
+https://arxiv.org/abs/2205.10343
+"""
 
 from __future__ import annotations
 
@@ -8,10 +12,19 @@ PHASES = ("comprehension", "grokking", "memorization", "confusion")
 
 
 def phase(train_at: float | None, test_at: float | None, *, limit: int = 100_000, gap: int = 1_000) -> str:
-    """The phase of a network whose accuracies reached the threshold at these steps (None: never).
+    """The phase of learning of one network.
 
-    Comprehension: both within ``limit``, less than ``gap`` apart. Grokking: both, further apart. Memorization: train alone.
-    Confusion: not even train.
+    Comprehension: train and test accuracy reach the threshold within ``limit`` steps, less than ``gap`` steps apart.
+    Grokking: both, further apart. Memorization: only train accuracy does. Confusion: neither does.
+
+    Args:
+        train_at: step at which train accuracy reached the threshold; None or NaN: never.
+        test_at: the same for test accuracy.
+        limit: steps within which it counts.
+        gap: steps between the two from which on it is grokking.
+
+    Returns:
+        one of `PHASES`.
 
     >>> phase(100, 900), phase(100, 5000), phase(100, None), phase(None, None)
     ('comprehension', 'grokking', 'memorization', 'confusion')
@@ -27,7 +40,7 @@ def phase(train_at: float | None, test_at: float | None, *, limit: int = 100_000
 
 
 def first_steps(metrics: pd.DataFrame, column: str, threshold: float) -> pd.Series:
-    """First measured step at which each member's ``column`` reached the threshold; NaN where none did."""
+    """The first measured step at which each member's ``column`` reached the threshold; NaN: never."""
     members = pd.Index(sorted(metrics["member"].unique()), name="member")
     if column not in metrics:
         return pd.Series(float("nan"), members)
@@ -36,13 +49,18 @@ def first_steps(metrics: pd.DataFrame, column: str, threshold: float) -> pd.Seri
 
 
 def phases(metrics: pd.DataFrame, threshold: float = 0.9, *, limit: int = 100_000, gap: int = 1_000) -> pd.DataFrame:
-    """One row per member: ``train_at``, ``test_at`` (steps, NaN: never) and ``phase``.
+    """The phase of learning of every member.
 
     The steps are those of the measurements: a coarse schedule finds them late. A member that was retired has reached both.
 
     Args:
         metrics: columns ``step``, ``member``, ``train_accuracy``, ``test_accuracy``.
-        threshold: 0.9; the source takes 0.6 for MNIST's validation.
+        threshold: accuracy that counts as reached; Liu et al. take 0.9, and 0.6 for the validation of MNIST.
+        limit: steps within which it must be reached.
+        gap: steps from memorising to generalising from which on it is grokking.
+
+    Returns:
+        a row per member: ``train_at``, ``test_at`` (steps; NaN: never) and ``phase``.
     """
     table = pd.DataFrame(
         {"train_at": first_steps(metrics, "train_accuracy", threshold),

@@ -12,7 +12,7 @@ from interp.errors import InterpError, UnknownName, require_range, unknown
 from interp.hooked import Config, config_from_dict
 from interp.hooked.initial import SCHEMES
 from interp.tasks import Task, task_from_dict, task_to_dict
-from interp.training.members import check_member
+from interp.training.members import as_members, check_member, require_number
 from interp.training.optimizers import RATES, Optimizer
 from interp.training.schedule import Schedule, every, parse_schedule
 
@@ -25,22 +25,30 @@ class Plan:
     """What is trained, how, and what is kept.
 
     Attributes:
-        task, model, optimizer: of all members, before their own settings.
-        members: per member, what it has for its own; see `interp.training.members`.
+        task: of all members, before their own settings.
+        model: config of every network.
+        optimizer: of all members, before their own settings.
+        members: per member, the settings that are its own; see `interp.training.members`.
         steps: number of updates.
-        batch_size: None trains on the full batch; otherwise every epoch is a shuffle cut into batches, the last one
-            smaller where it does not divide.
-        init: ``"normal"``, ``"truncated"`` or ``"torch"``, see `HookedModel.init_weights`; init_scale multiplies every
-            initial parameter, embedding_scale the embeddings besides.
+        batch_size: None trains on the full batch; otherwise every epoch is a shuffle cut into batches, the last of which
+            may be smaller.
+        init: ``"normal"``, ``"truncated"`` or ``"torch"``, see `HookedModel.init_weights`.
+        init_scale: multiplies every initial parameter.
+        embedding_scale: also multiplies the embeddings' initial parameters.
         warmup: the learning rates rise linearly from 0 over this many steps.
-        l1: ``l1 * sum |theta|`` is added to the loss; norm_penalty: ``- norm_penalty * sum theta^2`` is (the norm grows).
-        clip_norm: the gradient of each member is clipped to this norm; normalise: divided by its norm.
-        late_weight_decay: what the weight decay of everything that decays becomes at the step ``late_at``, or, with
-            ``late_at="memorised"``, of each member when its train accuracy exceeds 0.999 (source: sparse parity).
-        retire: members whose train and test accuracy have reached this stop there; None: all run to the end.
-        readout: a transformer's last block is computed at the position that is read, alone: same losses, less work.
-        metrics, checkpoints: when to measure, when to save.
+        l1: adds ``l1 * sum |theta|`` to the loss.
+        norm_penalty: subtracts ``norm_penalty * sum theta^2`` from the loss, so that the norm grows.
+        clip_norm: the gradient of each member is clipped to this Euclidean norm; None: it is not.
+        normalise: the gradient of each member is divided by its norm.
+        late_weight_decay: what the weight decay of everything that decays becomes later; None: it stays.
+        late_at: the step of that change; ``"memorised"``: for each member when its train accuracy exceeds 0.999, as in
+            Fuangkawinsombut 2024.
+        retire: members whose train and test accuracy have both reached this stop there; None: all run to the end.
+        readout: compute a transformer's last block only at the position that is read: same losses, less work.
+        metrics: when to measure.
+        checkpoints: when to save the weights.
         dtype: of the weights.
+        name: what the run calls itself.
     """
 
     task: Task
@@ -71,14 +79,13 @@ class Plan:
         require_whole("warmup", self.warmup, 0)
         if self.batch_size is not None:
             require_whole("batch_size", self.batch_size)
-        for name in ("init_scale", "embedding_scale", "l1", "norm_penalty"):
-            require_range(name, getattr(self, name), 0)
-        if self.clip_norm is not None and not self.clip_norm > 0:
+        for name in ("init_scale", "embedding_scale", "l1", "norm_penalty", "clip_norm", "retire", "late_weight_decay"):
+            if (value := getattr(self, name)) is not None:
+                require_number(name, value)
+        if self.clip_norm == 0:
             raise InterpError(f"clip_norm must be above 0, got {self.clip_norm}")
         if self.retire is not None:
             require_range("retire", self.retire, 0, 1)
-        if self.late_weight_decay is not None:
-            require_range("late_weight_decay", self.late_weight_decay, 0)
         if self.late_at != MEMORISED:
             require_whole("late_at", self.late_at, 0)
         if self.init not in SCHEMES:
@@ -87,10 +94,20 @@ class Plan:
             raise UnknownName(unknown("dtype", self.dtype, DTYPES))
         if not self.members:
             raise InterpError("a run needs at least one member")
-        object.__setattr__(self, "members", tuple(check_member(m, self.task) for m in self.members))
+        object.__setattr__(self, "members", tuple(check_member(m, self.task) for m in as_members(self.members)))
 
     def member_task(self, index: int) -> Task:
-        """The task of one member: the run's, with the member's own options."""
+        """The run's task with one member's own options.
+
+        Args:
+            index: of the member.
+
+        Returns:
+            the task.
+
+        Raises:
+            InterpError: options that do not fit; the message has the member.
+        """
         own = self.members[index]
         try:
             return self.task.of_member(own)
@@ -98,6 +115,7 @@ class Plan:
             raise type(error)(f"member {index} {dict(own)}: {error}") from None
 
     def member_optimizer(self, index: int) -> Optimizer:
+        """The run's optimizer with one member's own rates."""
         return replace(self.optimizer, **{k: v for k, v in self.members[index].items() if k in RATES})
 
     def setting(self, index: int, name: str) -> Any:
@@ -105,6 +123,7 @@ class Plan:
         return self.members[index].get(name, getattr(self, name, 0))
 
     def to_dict(self) -> dict[str, Any]:
+        """The plan as plain values, for JSON."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}
         return {
             **values,
@@ -118,7 +137,13 @@ class Plan:
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> Plan:
-        """The plan that `to_dict` wrote; other keys are left alone.
+        """The plan that `to_dict` wrote.
+
+        Args:
+            stored: its values; keys that are not the plan's are ignored.
+
+        Returns:
+            the plan.
 
         Raises:
             InterpError: values that do not fit.
@@ -137,6 +162,11 @@ class Plan:
 
 
 def require_whole(name: str, value: Any, low: int = 1) -> None:
+    """Refuse what is not a whole number of at least ``low``.
+
+    Raises:
+        InterpError: anything else; the message has the name.
+    """
     if not isinstance(value, int) or isinstance(value, bool):
         raise InterpError(f"{name} must be a whole number, got {value!r}")
     require_range(name, value, low)

@@ -1,6 +1,6 @@
-"""Randomness without a state: every draw is a function of a seed, a purpose and a step.
+"""Stateless randomness: every draw is a function of a seed, a purpose and a step.
 
-A member draws the same numbers alone and in an ensemble, before and after a resumption, on every device.
+A member draws the same numbers by itself and in an ensemble, before and after resuming, on every device.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from interp.hooked.dropout import uniform
 
 
 def keys(seeds: Sequence[int], purpose: str, device: torch.device) -> Tensor:
-    """One key per seed ``[member]`` (int64); add a step or an epoch to it for the key of that moment."""
+    """One key per seed ``[member]`` (int64); adding a step or an epoch gives the key of that moment."""
     digests = (hashlib.blake2b(f"{purpose}/{seed}".encode(), digest_size=8).digest() for seed in seeds)
     return torch.tensor([int.from_bytes(d, "little", signed=True) for d in digests], device=device)
 

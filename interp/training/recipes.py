@@ -1,4 +1,4 @@
-"""Recipes: for every task the network and the training of its source, from which a user's own settings depart."""
+"""Recipes: for every task the network and the training of its source; a user's own settings replace parts of them."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ from typing import Any
 
 from interp._util.specs import parse_spec
 from interp.errors import InterpError, UnknownName, unknown
-from interp.hooked import MODELS, Config, CPPNConfig
+from interp.hooked import MODELS, Config, CPPNConfig, model_class
 from interp.tasks import Task
 from interp.tasks.binary import BinaryOperation
+from interp.training.members import as_members
 from interp.training.optimizers import Optimizer
 from interp.training.plan import Plan, require_whole
 from interp.training.schedule import parse_schedule
+from interp.training.settings import OPTIMIZER_SETTINGS, PLAN_SETTINGS, SETTINGS, refuse_unknown
 
 CHECKPOINTS = "log:40"
 
@@ -104,6 +106,11 @@ RECIPES: dict[tuple[str, str], Recipe] = {
 }  # fmt: skip
 
 
+def recipe_kinds(task: Task | type[Task]) -> list[str]:
+    """The kinds of model that have a recipe for the task, the usual one first."""
+    return [kind for name, kind in RECIPES if name == task.name]
+
+
 def recipe_for(task: Task | type[Task], kind: str | None = None) -> Recipe:
     """The recipe of a task, for its usual kind of network or another.
 
@@ -121,20 +128,30 @@ def recipe_for(task: Task | type[Task], kind: str | None = None) -> Recipe:
 
 
 def make_model(task: Task, model: str | Config | None) -> Config:
-    """A network for a task: a config as it is, or a spec such as ``mlp:hidden=48,d_embed=12`` over the recipe's.
+    """A network for a task.
 
-    Widths are written ``hidden=200x200``.
+    Args:
+        task: what is trained on; it determines the numbers of inputs and outputs.
+        model: a config, taken as it is; or a spec such as ``"mlp:hidden=200x200,d_embed=12"``, whose fields replace those
+            of the recipe; None is the recipe's.
+
+    Returns:
+        its config.
 
     Raises:
         UnknownName: a kind or a field that does not exist.
-        InterpError: fields that do not fit.
+        InterpError: fields that do not fit, or something that is neither a config nor a spec.
     """
     if isinstance(model, Config):
         return model
+    if model is not None and not isinstance(model, str):
+        kept = "; training draws new weights: give its config, model.config" if hasattr(model, "config") else ""
+        what = f"the class {model.__name__}" if isinstance(model, type) else f"a {type(model).__name__}"
+        raise InterpError(f"a network is given by a config or by a spec such as 'mlp:hidden=48', got {what}{kept}")
     kind, given = parse_spec(model) if model else (None, {})
     base = dict(recipe_for(task, kind).model)
     kind = base.pop("kind")
-    cls = MODELS[kind].config_class
+    cls = model_class(kind).config_class
     known = [f.name for f in fields(cls)]
     for name in given:
         if name not in known:
@@ -167,37 +184,34 @@ def _shape(task: Task, kind: str) -> dict[str, Any]:
         return {"d_in": task.inputs.shape[-1], "d_out": task.width}
     elif kind == "lstm" and not task.inputs.is_floating_point():
         return {"d_vocab": int(getattr(task, "n_tokens", 0)), "n_ctx": task.inputs.shape[-1], "d_out": task.width}
-    raise InterpError(
-        f"a {kind} cannot take the inputs of the task {task.name}; kinds with a recipe for it: {_kinds(task)}"
-    )
-
-
-def _kinds(task: Task) -> str:
-    return ", ".join(k for name, k in RECIPES if name == task.name) or "none"
+    kinds = ", ".join(recipe_kinds(task)) or "none"
+    raise InterpError(f"a {kind} cannot take the inputs of the task {task.name}; kinds with a recipe for it: {kinds}")
 
 
 def make_plan(task: Task, model: str | Config | None = None, epochs: int | None = None, **settings: Any) -> Plan:
-    """The recipe of a task with a user's settings in place of its own.
+    """The recipe of a task, with a user's settings instead of its own.
 
     Args:
+        task: what is trained on.
+        model: a config, or a spec over the recipe's; the recipe's by default.
         epochs: number of steps, in passes over the train set.
-        settings: fields of `Plan`, of `Optimizer`, or ``optimizer`` for a whole one; None keeps the recipe's.
+        **settings: fields of `Plan`, of `Optimizer`, or ``optimizer`` for a whole one; None keeps the recipe's.
+
+    Returns:
+        a complete plan.
 
     Raises:
         UnknownName: a setting that does not exist.
         InterpError: values out of range, or that do not fit together.
     """
+    refuse_unknown([name for name in settings if name not in SETTINGS], task)
     settings = {k: v for k, v in settings.items() if v is not None}
     task = task.located()
     config = make_model(task, model)
     recipe = recipe_for(task, config.kind)
-    rates = {f.name for f in fields(Optimizer)} - {"name"}
-    known = {f.name for f in fields(Plan)} - {"task", "model"}
-    for name in settings:
-        if name not in rates | known:
-            raise UnknownName(unknown("setting", name, rates | known))
-    chosen = {**recipe.plan, **{k: v for k, v in settings.items() if k in known}}
-    optimizer = _optimizer(recipe, chosen.pop("optimizer", None), {k: v for k, v in settings.items() if k in rates})
+    chosen = {**recipe.plan, **{k: v for k, v in settings.items() if k in PLAN_SETTINGS}}
+    own = {k: v for k, v in settings.items() if k in OPTIMIZER_SETTINGS}
+    optimizer = _optimizer(recipe, chosen.pop("optimizer", None), own)
     if chosen.get("batch_size") == "full":
         chosen["batch_size"] = None
     batch = chosen.get("batch_size")
@@ -207,8 +221,7 @@ def make_plan(task: Task, model: str | Config | None = None, epochs: int | None 
     if epochs is None and "steps" not in chosen:
         epochs = recipe.epochs or 100
     if epochs is not None:
-        if epochs < 1:
-            raise InterpError(f"epochs must be at least 1, got {epochs}")
+        require_whole("epochs", epochs)
         if "steps" in settings:
             raise InterpError("give steps or epochs, not both")
         chosen["steps"] = epochs * per_epoch
@@ -216,7 +229,7 @@ def make_plan(task: Task, model: str | Config | None = None, epochs: int | None 
         text = chosen.get(name, usual)
         chosen[name] = parse_schedule(f"every:{per_epoch}" if text == "epoch" else text, chosen["steps"])
     if "members" in chosen:
-        chosen["members"] = tuple(chosen["members"])
+        chosen["members"] = as_members(chosen["members"])
     return Plan(task, config, optimizer, **{"name": task.title(), **chosen})
 
 

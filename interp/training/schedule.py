@@ -1,8 +1,9 @@
-"""When to measure or to save: a function of the step, apart from what is measured."""
+"""When to measure or to save: a function of the step, independent of what is measured."""
 
 from __future__ import annotations
 
 import bisect
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from interp.errors import InterpError
@@ -10,7 +11,11 @@ from interp.errors import InterpError
 
 @dataclass(frozen=True)
 class Schedule:
-    """A set of steps: every so many (``interval``), or the listed ones. The last step of a run always belongs to it.
+    """A set of steps: every multiple of an interval, or the listed ones. The last step of a run always belongs to it.
+
+    Attributes:
+        interval: steps from one to the next; None for the listed ones only.
+        steps: the listed ones.
 
     >>> Schedule(interval=100).after(250), Schedule(steps=(0, 1, 10)).after(1), Schedule(steps=(0, 1)).after(1)
     (300, 10, None)
@@ -33,7 +38,7 @@ class Schedule:
         return at < len(self.steps) and self.steps[at] == step
 
     def after(self, step: int) -> int | None:
-        """The first scheduled step behind ``step``; None where there is none."""
+        """The first scheduled step after ``step``; None where there is none."""
         later = []
         if self.interval is not None:
             later.append(step - step % self.interval + self.interval)
@@ -56,7 +61,17 @@ def every(n: int) -> Schedule:
 
 
 def log_spaced(n: int, total: int) -> Schedule:
-    """About ``n`` steps from 0 to ``total``, evenly spaced in their logarithm; doubles are dropped.
+    """About ``n`` steps from 0 to ``total``, evenly spaced in their logarithm.
+
+    Args:
+        n: how many; where steps coincide they are fewer.
+        total: the last step.
+
+    Returns:
+        the steps, always with 0 and ``total``.
+
+    Raises:
+        InterpError: fewer than 2.
 
     >>> log_spaced(5, 1000).steps
     (0, 1, 10, 100, 1000)
@@ -68,23 +83,38 @@ def log_spaced(n: int, total: int) -> Schedule:
 
 
 def parse_schedule(text: str | Schedule, total: int) -> Schedule:
-    """``every:1000``, ``log:60``, or the steps themselves, ``0,10,100``.
+    """The schedule that a text describes.
+
+    Args:
+        text: ``every:1000``, ``log:60``, or the steps themselves, ``0,10,100``; a schedule is returned as it is.
+        total: number of steps of the run.
+
+    Returns:
+        the schedule.
+
+    Raises:
+        InterpError: anything else.
 
     >>> parse_schedule("log:4", 100).steps, parse_schedule("every:50", 100).interval
     ((0, 1, 10, 100), 50)
     """
     if isinstance(text, Schedule):
         return text
-    kind, _, count = text.partition(":")
+    if not isinstance(text, str):
+        steps = isinstance(text, Iterable)
+        example = ",".join(map(str, text)) if steps else f"every:{text}"
+        hint = f"'{example}'" if steps else f"'{example}' or every({text})"
+        raise InterpError(f"a schedule is a text or a Schedule, got a {type(text).__name__}: write {hint}")
+    kind, _, rest = text.partition(":")
     try:
-        if kind == "every":
-            return every(int(count))
-        if kind == "log":
-            return log_spaced(int(count), total)
-        return Schedule(steps=tuple(int(s) for s in text.split(",") if s.strip()))
-    except ValueError as error:
-        if isinstance(error, InterpError):
-            raise
+        numbers = [int(s) for s in (rest if kind in ("every", "log") else text).split(",") if s.strip()]
+        if kind in ("every", "log"):
+            (count,) = numbers
+            return every(count) if kind == "every" else log_spaced(count, total)
+    except InterpError:
+        raise
+    except ValueError:
         raise InterpError(
             f"cannot read the schedule {text!r}: write every:1000, log:60, or steps as 0,10,100"
         ) from None
+    return Schedule(steps=tuple(numbers))

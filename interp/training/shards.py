@@ -20,8 +20,8 @@ from torch import Tensor
 
 from interp._util.files import atomic
 from interp._util.parallel import Workers, run_jobs
-from interp.checkpoints.layouts.suite import HEADER
-from interp.checkpoints.saving import header_text, write_tensors
+from interp.checkpoints.formats.header import HEADER, header_text
+from interp.checkpoints.saving import write_tensors
 from interp.training.directory import STATE_KEY, RunDirectory
 from interp.training.loop import proceed, start
 from interp.training.plan import Plan

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import builtins
 import gc
+import io
 import json
 import os
 import platform
-import subprocess
-import sys
-import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
 import pytest
 import torch
 from safetensors import safe_open
@@ -19,8 +21,9 @@ from safetensors.torch import load_file
 import interp
 from interp.checkpoints.formats import tensors as lazy
 from interp.errors import InterpError
-from tests.conftest import ROOT
+from interp.training import Progress
 from tests.interp.training.ensembles import ADDITION, PARITY, same_bits, weights_of
+from tests.interp.training.worker import begin, ended, train_on_a_full_disk
 
 MEMBERS = [{"seed": s, "data_seed": s, "lr": 0.001 * (s + 1)} for s in range(3)]
 TINY = {"model": "mlp:hidden=6", "device": "cpu", "metrics": "every:5", "checkpoints": "every:10"}
@@ -135,21 +138,68 @@ def test_the_last_bits_of_others_do_not_matter(toy: interp.Run, tmp_path: Path) 
     assert interp.load(tmp_path / path.name, member=2).warnings
 
 
-def test_two_hundred_checkpoints_open_in_a_second(tmp_path: Path) -> None:
-    """Opening a run does not read its checkpoints; the series has all of them."""
+def test_one_of_sixty_checkpoints_is_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Opening a run reads the checkpoint that is asked for and none of the others; the series has all of them."""
     settings = {**TINY, "checkpoints": "every:1"}
-    run = interp.train(ADDITION, members=MEMBERS, steps=199, out=tmp_path / "run", **settings)
-    started = time.perf_counter()
-    series = interp.load(run.path, member=1).series
-    assert time.perf_counter() - started < 1.0
-    assert series is not None
-    assert list(series.steps) == list(range(200))
+    run = interp.train(ADDITION, members=MEMBERS, steps=59, out=tmp_path / "run", **settings)
+    opened: list[str] = []
+    monkeypatch.setattr("builtins.open", _noted(builtins.open, opened))
+    monkeypatch.setattr("io.open", _noted(io.open, opened))
+    monkeypatch.setattr("safetensors.safe_open", _noted(safe_open, opened))
+    subject = interp.load(run.path, member=1, step=7)
+    assert set(opened) == {"step_00000007.safetensors"}
+    assert subject.series is not None
+    assert list(subject.series.steps) == list(range(60))
+
+
+def _noted(function: Callable[..., Any], opened: list[str]) -> Callable[..., Any]:
+    """The function, which notes the checkpoints that it is given."""
+
+    def noting(path: Any, *args: Any, **kwargs: Any) -> Any:
+        if "step_" in str(path):
+            opened.append(Path(path).name)
+        return function(path, *args, **kwargs)
+
+    return noting
 
 
 def test_metrics_are_read_to_the_last_bit(toy: interp.Run) -> None:
     """The table holds the very numbers of ``metrics.jsonl``."""
     lines = (toy.path / "metrics.jsonl").read_text().splitlines()
     assert toy.metrics["test_loss"].tolist() == [json.loads(line)["test_loss"] for line in lines]
+
+
+def test_metrics_are_read_anew_when_they_have_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However often they are asked for, the file is read once; while the run trains, what is new is seen at once."""
+    reads, longest, read_json = [], [], pd.read_json
+    monkeypatch.setattr("pandas.read_json", lambda *a, **k: (reads.append(a), read_json(*a, **k))[1])
+    run: list[interp.Run] = []
+
+    def look(seen: Progress) -> None:
+        run[:] = run or [interp.Run(tmp_path / "run")]
+        longest.append((seen.step, run[0].metrics["step"].max(), run[0].members["step"].max(), repr(run[0])))
+
+    interp.train(ADDITION, members=2, steps=20, out=tmp_path / "run", progress=look, **TINY)
+    assert [(a, b) for a, b, *_ in longest] == [(s, 5 * (s // 5)) for s, *_ in longest]
+    assert longest[-1][1:] == (20, 20, "Run of 2 members, 20 of 20 steps: addition:p=5")
+    assert len(reads) == 5  # once for each measurement, at the steps 0, 5, ..., 20
+    run[0].phases()
+    table = run[0].metrics
+    table["step"] = 0  # the table is the reader's own
+    assert run[0].metrics["step"].max() == 20
+    assert len(reads) == 5
+
+
+def test_damaged_metrics(tmp_path: Path) -> None:
+    """The file is named, and what to do; once repaired it is read again."""
+    run = interp.train(ADDITION, steps=5, out=tmp_path / "run", **TINY)
+    path = run.path / "metrics.jsonl"
+    whole = path.read_text()
+    path.write_text(whole + '{"step": 1')
+    with pytest.raises(InterpError, match=r"metrics\.jsonl is damaged.*cut it off after the last whole line"):
+        _ = run.metrics
+    path.write_text(whole)
+    assert run.metrics["step"].tolist() == [0, 5]
 
 
 def test_tables(toy: interp.Run) -> None:
@@ -206,29 +256,6 @@ def test_retired_members(tmp_path: Path) -> None:
     assert stopping.phases(0.9)["train_at"].notna()[0]
 
 
-FULL = """
-import resource, signal, sys
-import torch
-torch.set_num_threads(1)
-import interp
-signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-from interp.training import loop
-loop.SAVE_SECONDS, size = float(sys.argv[3]), int(sys.argv[2])
-def limit(seen):
-    if seen.step >= 20:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
-from interp.cli.app import main
-from interp.training import run
-train = run.train
-def full(*args, **kwargs):
-    return train(*args, **{**kwargs, "progress": limit})
-run.train = full
-sys.argv = ["interp", "train", "addition", "--p", "5", "--model", "mlp:hidden=20", "--steps", "60", "--device", "cpu",
-            "--checkpoints", "every:10", "--metrics", "every:1", "--out", sys.argv[1]]
-main()
-"""
-
-
 @pytest.mark.parametrize(
     ("size", "seconds"),
     [
@@ -240,12 +267,11 @@ main()
 def test_a_full_disk(tmp_path: Path, size: int, seconds: float) -> None:
     """The run stops with one message and exit code 2; what was saved is whole; with room again it goes on to the end."""
     folder = tmp_path / "run"
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    words = [sys.executable, "-c", FULL, str(folder), str(size), str(seconds)]
-    done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 2, done.stderr
-    assert "Traceback" not in done.stderr
-    said = " ".join(done.stderr.split())
+    process, told = begin(train_on_a_full_disk, folder, size, seconds)
+    text = told.recv()
+    assert ended(process) == 2, text
+    assert "Traceback" not in text
+    said = " ".join(text.split())
     assert said.startswith("error: cannot write ")
     assert f"interp train --resume {folder}" in said
     subject = interp.load(folder, step=20)

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -21,25 +18,15 @@ from interp.errors import InterpError, UnreadableFile
 from interp.training import loop
 from interp.training.directory import RunDirectory
 from interp.training.loop import Progress
-from tests.conftest import ROOT
 from tests.interp.training.ensembles import ADDITION, files, same_bits, weights_of
-from tests.interp.training.worker import SETTINGS, STEPS
+from tests.interp.training.worker import SETTINGS, STEPS, begin, ended, train
 
-ALONE = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 TINY = {"task": ADDITION, "model": "mlp:hidden=8", "device": "cpu", "metrics": "every:5", "checkpoints": "every:10"}
 
 
-def worker(*argv: object) -> subprocess.Popen[str]:
-    words = [sys.executable, "-m", "tests.interp.training.worker", *map(str, argv)]
-    pipe = subprocess.PIPE
-    return subprocess.Popen(words, cwd=ROOT, env=ALONE, stdout=pipe, stderr=pipe, text=True)
-
-
-def run_worker(*argv: object) -> int:
-    process = worker(*argv)
-    _, err = process.communicate(timeout=120)
-    assert process.returncode in (0, -signal.SIGKILL), err
-    return process.returncode
+def run_worker(folder: Path, die_at: int = -1, save_seconds: float = 0) -> int:
+    process, _ = begin(train, folder, die_at, save_seconds)
+    return ended(process)
 
 
 def tensors(path: Path) -> dict[str, torch.Tensor]:
@@ -71,10 +58,10 @@ def assert_same_run(found: Path, expected: Path) -> None:
 def test_two_kills(tmp_path: Path, undisturbed: Path) -> None:
     """Killed twice at arbitrary updates, once without any saved state, and resumed: nothing differs in a byte."""
     folder = tmp_path / "run"
-    assert run_worker("start", folder, 37, 0) == -signal.SIGKILL
+    assert run_worker(folder, 37) == -signal.SIGKILL
     assert (folder / "state" / "state.safetensors").exists()
-    assert run_worker("resume", folder, 83, 3600) == -signal.SIGKILL
-    assert run_worker("resume", folder) == 0
+    assert run_worker(folder, 83, 3600) == -signal.SIGKILL
+    assert run_worker(folder) == 0
     assert_same_run(folder, undisturbed)
 
 
@@ -121,18 +108,15 @@ def test_more_steps_are_a_longer_run(tmp_path: Path) -> None:
 
 def test_one_process_at_a_time(tmp_path: Path) -> None:
     """A second process is refused while the first trains, and may go on when the first was killed."""
-    process = worker("start", tmp_path / "run", -1, 0, 100_000, 0.01)
+    process, told = begin(train, tmp_path / "run", -1, 0, 100_000, 0.01)
     try:
-        for _ in range(600):
-            if (tmp_path / "run" / "state" / "state.safetensors").exists():
-                break
-            time.sleep(0.1)
+        assert told.recv() == "training"
         with pytest.raises(InterpError, match="another process is training this run"):
             interp.resume(tmp_path / "run")
-        assert process.poll() is None
+        assert process.is_alive()
     finally:
         process.kill()
-        process.communicate()
+        process.join()
     with RunDirectory.open(tmp_path / "run").locked():
         pass
 
@@ -258,13 +242,12 @@ def test_twenty_kills_at_any_moment(tmp_path: Path, undisturbed: Path) -> None:
     """kill -9 at random moments, while anything may be half written, twenty times: nothing differs in a byte."""
     folder, draw, kills = tmp_path / "run", random.Random(5), 0
     while kills < 20:
-        process = worker("start", folder, -1, 0, STEPS, 0.1)
-        assert process.stdout is not None
-        process.stdout.readline()  # importing torch takes most of its life: wait until it trains
+        process, told = begin(train, folder, -1, 0, STEPS, 0.1)
+        assert told.recv() == "training"
         time.sleep(draw.uniform(0.0, 0.25))
-        assert process.poll() is None, "it was finished before the twentieth kill"
+        assert process.is_alive(), "it was finished before the twentieth kill"
         process.kill()
-        process.communicate()
+        process.join()
         kills += 1
-    assert run_worker("resume", folder) == 0
+    assert run_worker(folder) == 0
     assert_same_run(folder, undisturbed)

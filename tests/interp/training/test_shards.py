@@ -8,16 +8,19 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import interp
+from interp._util.parallel import Workers
 from interp.errors import InterpError
 from tests.conftest import ROOT
 from tests.interp._util.test_parallel import Cluster, distributed_warns
 from tests.interp.training.ensembles import gap, weights_of
+from tests.interp.training.worker import CONTEXT
 
 MEMBERS = [{"seed": s, "data_seed": s, "lr": 0.3 if s % 2 else 0.05} for s in range(5)]
 SETTINGS: dict[str, Any] = {
@@ -45,8 +48,9 @@ def assert_same(sharded: Path, whole: Path) -> None:
     assert not (sharded / "shards").exists()
 
 
-def test_two_processes(tmp_path: Path) -> None:
+def test_two_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two processes make the run that one makes, and count all members; more steps go on from what was merged."""
+    monkeypatch.setattr("interp._util.parallel.multiprocessing.get_context", lambda _: CONTEXT)  # torch is loaded there
     seen: list[tuple[int, int]] = []
     run = interp.train(
         **SETTINGS, steps=40, executor="process:2", out=tmp_path / "run", shards_done=lambda *n: seen.append(n)
@@ -58,8 +62,10 @@ def test_two_processes(tmp_path: Path) -> None:
     assert_same(run.path, interp.train(**SETTINGS, steps=80, out=tmp_path / "whole").path)
 
 
-def test_retirement_in_shards(tmp_path: Path) -> None:
+def test_retirement_in_shards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where a shard's members have all retired, the checkpoints are still those of the run that one process makes."""
+    here = Workers(lambda: ThreadPoolExecutor(1), 2)  # what shards come to does not depend on who trains them
+    monkeypatch.setattr("interp.training.launch.parse_executor", lambda spec: here)
     runs = [
         interp.train(**SETTINGS, retire=0.9, steps=80, executor=executor, out=tmp_path / str(executor))
         for executor in ("process:2", None)

@@ -1,23 +1,27 @@
-"""A process that trains a run which uses everything that resuming must restore, and that can be made to die.
-
-``python -m tests.interp.training.worker start|resume FOLDER [STEP] [SECONDS]``: at the update STEP it dies as a kill -9 would;
-a state is saved every SECONDS (0: as often as possible).
-"""
+"""Processes that train, and that can be made to die. They are forked from a server that has imported torch once."""
 
 from __future__ import annotations
 
+import io
+import multiprocessing
 import os
+import resource
 import signal
 import sys
 import time
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
 import torch
 
 import interp
-from interp.training import Progress, loop
+from interp.training import Progress, launch, loop
 
+CONTEXT = multiprocessing.get_context("forkserver")
+CONTEXT.set_forkserver_preload([__name__])
 STEPS = 120
 SETTINGS: dict[str, Any] = {
     "task": "parity:n=8,k=2,n_train=40,n_test=40",
@@ -40,23 +44,74 @@ SETTINGS: dict[str, Any] = {
 }  # batches, dropout, noise, momentum, late weight decay and retirement, all at once
 
 
-def main(action: str, folder: str, die_at: str = "-1", seconds: str = "0", *rest: str) -> None:
+def begin(target: Callable[..., None], *args: Any) -> tuple[ForkServerProcess, Connection]:
+    """Run a function of this file in a process of its own; it is given the other end of the connection first."""
+    ours, theirs = CONTEXT.Pipe()
+    process = CONTEXT.Process(target=target, args=(theirs, *args))
+    process.start()
+    theirs.close()
+    return process, ours
+
+
+def ended(process: ForkServerProcess, seconds: float = 120) -> int:
+    """The exit code of a process that ends by itself; a signal counts as its negative number."""
+    process.join(seconds)
+    assert process.exitcode is not None, "it is still running"
+    return process.exitcode
+
+
+def train(
+    told: Connection, folder: Path, die_at: int = -1, save_seconds: float = 0, steps: int = STEPS, pause: float = 0
+) -> None:
+    """Train a run that uses everything that resuming must restore, or go on with it.
+
+    Args:
+        told: is sent a word as soon as it trains.
+        die_at: the update at which the process dies as by kill -9; -1 for none.
+        save_seconds: how often a state is saved; 0: as often as possible.
+        pause: seconds between two updates.
+    """
     torch.set_num_threads(1)
-    loop.SAVE_SECONDS, step = float(seconds), int(die_at)
-    steps = int(rest[0]) if rest else STEPS
-    pause = float(rest[1]) if len(rest) > 1 else 0.0
+    loop.SAVE_SECONDS = save_seconds
+    began = False
 
     def watch(seen: Progress) -> None:
-        print("training", flush=True)
+        nonlocal began
+        if not began:
+            told.send("training")
+            began = True
         time.sleep(pause)
-        if 0 <= step <= seen.step:
+        if 0 <= die_at <= seen.step:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    if action == "start" and not (Path(folder) / "run.json").exists():
-        interp.train(**SETTINGS, out=folder, steps=steps, progress=watch)
-    else:
+    if (folder / "run.json").exists():
         interp.resume(folder, device="cpu", progress=watch)
+    else:
+        interp.train(**SETTINGS, out=folder, steps=steps, progress=watch)
 
 
-if __name__ == "__main__":
-    main(*sys.argv[1:])
+def train_on_a_full_disk(told: Connection, folder: Path, size: int, save_seconds: float) -> None:
+    """``interp train`` where, from step 20 on, no file can grow beyond ``size`` bytes; sends what it wrote to stderr."""
+    from interp.cli.app import main
+
+    torch.set_num_threads(1)
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    loop.SAVE_SECONDS, original, said = save_seconds, launch.train, io.StringIO()
+
+    def limit(seen: Progress) -> None:
+        if seen.step >= 20:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+
+    def limited(*args: Any, **kwargs: Any) -> interp.Run:
+        return original(*args, **{**kwargs, "progress": limit})
+
+    launch.train = limited
+    sys.stderr = said
+    sys.argv = [
+        "interp", "train", "addition", "--p", "5", "--model", "mlp:hidden=20", "--steps", "60", "--device", "cpu",
+        "--checkpoints", "every:10", "--metrics", "every:1", "--out", str(folder),
+    ]  # fmt: skip
+    try:
+        main()
+    finally:
+        told.send(said.getvalue())

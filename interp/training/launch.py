@@ -1,0 +1,202 @@
+"""Starting a run and going on with one: `interp.train` and `interp.resume`."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import weakref
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, Never
+
+from interp._util.parallel import parse_executor
+from interp.errors import InterpError, UnknownName, unknown
+from interp.hooked import Config
+from interp.tasks import Task, make_task
+from interp.training.bar import shown
+from interp.training.directory import RunDirectory
+from interp.training.loop import Watcher, check_plan, proceed, start
+from interp.training.optimizers import Optimizer
+from interp.training.recipes import make_plan
+from interp.training.run import Run
+from interp.training.schedule import Schedule
+from interp.training.shards import Counter, train_in_shards
+
+
+def train(
+    task: str | Task,
+    model: str | Config | None = None,
+    *,
+    members: int | Sequence[Mapping[str, Any]] | None = None,
+    optimizer: str | Optimizer | None = None,
+    lr: float | None = None,
+    weight_decay: float | None = None,
+    embedding_lr: float | None = None,
+    decoder_lr: float | None = None,
+    last_lr: float | None = None,
+    embedding_weight_decay: float | None = None,
+    decoder_weight_decay: float | None = None,
+    last_weight_decay: float | None = None,
+    betas: tuple[float, float] | None = None,
+    eps: float | None = None,
+    momentum: float | None = None,
+    nesterov: bool | None = None,
+    steps: int | None = None,
+    epochs: int | None = None,
+    batch_size: int | Literal["full"] | None = None,
+    warmup: int | None = None,
+    init: str | None = None,
+    init_scale: float | None = None,
+    embedding_scale: float | None = None,
+    l1: float | None = None,
+    norm_penalty: float | None = None,
+    clip_norm: float | None = None,
+    normalise: bool | None = None,
+    late_weight_decay: float | None = None,
+    late_at: int | str | None = None,
+    retire: float | None = None,
+    readout: bool | None = None,
+    dtype: str | None = None,
+    metrics: str | Schedule | None = None,
+    checkpoints: str | Schedule | None = None,
+    name: str | None = None,
+    out: str | Path | None = None,
+    device: str = "auto",
+    executor: str | None = None,
+    progress: Watcher | None = None,
+    shards_done: Counter | None = None,
+    **unknown_settings: Never,
+) -> Run:
+    """Train one network or many at once, by the recipe of the task where a setting is left out.
+
+    A setting that is None is the recipe's; where the recipe has none, it is the default given below.
+    ``interp train TASK --help`` shows the recipe of a task.
+
+    Args:
+        task: a spec such as ``"modular:p=113,train_fraction=0.3"``, or a Task.
+        model: a config, or a spec such as ``"mlp:hidden=48,d_embed=12"`` whose fields replace the recipe's.
+        members: the networks of the run: per network a mapping of its own settings (``seed``, ``data_seed``,
+            ``init_scale``, ``embedding_scale``, learning rates, weight decays, ``l1``, ``norm_penalty``, options of the
+            task such as ``label_noise``), as `interp.grid` and `interp.seeds` make them; a number n is ``seeds(n)``. One
+            network by default.
+        optimizer: ``"sgd"``, ``"adam"`` (weight decay as L2), ``"adamw"`` (decoupled), or an `Optimizer`; ``"adamw"``.
+        lr: learning rate, per step; 1e-3.
+        weight_decay: per step, as the optimizer defines it; 0.
+        embedding_lr: learning rate of the embeddings; that of the network.
+        decoder_lr: learning rate of everything but the embeddings; that of the network.
+        last_lr: learning rate of the last layer; the decoder's.
+        embedding_weight_decay: weight decay of the embeddings; that of the network.
+        decoder_weight_decay: weight decay of everything but the embeddings; that of the network.
+        last_weight_decay: weight decay of the last layer; the decoder's.
+        betas: decay rates of Adam's two moments; (0.9, 0.999).
+        eps: added to Adam's denominator; 1e-8.
+        momentum: of SGD; 0.
+        nesterov: use Nesterov's momentum in SGD; False.
+        steps: number of updates.
+        epochs: the same in passes over the train set; give one of the two. 100 passes where the recipe has neither.
+        batch_size: examples per update, or ``"full"`` for the whole train set; the whole train set.
+        warmup: steps over which the learning rates rise linearly from 0; 0.
+        init: initial weights: ``"normal"`` (variance 1/fan-in), ``"truncated"`` (cut at two deviations) or ``"torch"``
+            (as torch's modules draw them); ``"normal"``.
+        init_scale: every initial parameter is multiplied by this; 1.
+        embedding_scale: the embeddings' initial parameters are also multiplied by this; 1.
+        l1: adds ``l1 * sum |theta|`` to the loss; 0.
+        norm_penalty: subtracts ``norm_penalty * sum theta^2`` from the loss, so that the norm grows; 0.
+        clip_norm: the gradient of each network is clipped to this Euclidean norm; no clipping.
+        normalise: divide the gradient of each network by its norm; False.
+        late_weight_decay: what the weight decay of everything that decays becomes at ``late_at``; no change.
+        late_at: a step, or ``"memorised"``: for each network when its train accuracy first exceeds 0.999; ``"memorised"``.
+        retire: stop networks whose train and test accuracy (0 to 1) have both reached this; all train to the end.
+        readout: compute a transformer's last block only where the answer is read: same losses, less work; True.
+        dtype: of the weights, ``"float32"`` or ``"float64"``; ``"float32"``.
+        metrics: when to measure: ``every(100)``, ``log_spaced(60, steps)``, ``"log:60"``, ``"0,10,100"``, or ``"epoch"``;
+            200 times, evenly spaced.
+        checkpoints: when to save the weights, in the same forms; 40 times, evenly spaced in the logarithm of the step.
+        name: what the run calls itself; the task's spec.
+        out: a new folder for the run; by default a temporary one that is removed together with the Run.
+        device: ``"auto"`` (CUDA where there is one), ``"cpu"``, ``"cuda"``, ``"cuda:1"`` or ``"mps"``.
+        executor: ``"process:4"`` or ``"dask:ADDRESS"`` spreads the members over workers, which must all see ``out``.
+        progress: called with a `Progress` as the run advances; by default a notebook shows a bar.
+        shards_done: with an executor: called with the members done and all members.
+        **unknown_settings: refused.
+
+    Returns:
+        the finished run.
+
+    Raises:
+        UnknownName: a setting that does not exist; the nearest are named.
+        InterpError: anything that does not fit; nothing is written then.
+        RunInterrupted: Ctrl-C; `resume` continues the run.
+    """
+    plan = make_plan(
+        make_task(task), model, members=members, optimizer=optimizer, lr=lr,
+        weight_decay=weight_decay, embedding_lr=embedding_lr, decoder_lr=decoder_lr, last_lr=last_lr,
+        embedding_weight_decay=embedding_weight_decay, decoder_weight_decay=decoder_weight_decay,
+        last_weight_decay=last_weight_decay, betas=betas, eps=eps, momentum=momentum, nesterov=nesterov, steps=steps,
+        epochs=epochs, batch_size=batch_size, warmup=warmup, init=init, init_scale=init_scale,
+        embedding_scale=embedding_scale, l1=l1, norm_penalty=norm_penalty, clip_norm=clip_norm, normalise=normalise,
+        late_weight_decay=late_weight_decay, late_at=late_at, retire=retire, readout=readout, dtype=dtype,
+        metrics=metrics, checkpoints=checkpoints, name=name, **unknown_settings,
+    )  # fmt: skip
+    temporary = out is None
+    folder = Path(tempfile.mkdtemp(prefix="interp-run-")) if out is None else Path(out)
+    if executor is None:
+        with shown(progress) as watcher:
+            start(plan, folder, device, watcher)
+    else:
+        workers = parse_executor(executor)
+        check_plan(plan)
+        train_in_shards(RunDirectory.create(folder, plan), workers, device, shards_done)
+    run = Run(folder)
+    if temporary:
+        weakref.finalize(run, shutil.rmtree, run.path, ignore_errors=True)
+    return run
+
+
+def resume(
+    path: str | Path,
+    *,
+    steps: int | None = None,
+    device: str = "auto",
+    executor: str | None = None,
+    progress: Watcher | None = None,
+    shards_done: Counter | None = None,
+    **unknown_settings: Never,
+) -> Run:
+    """Train the run in a folder to its end, or on to a larger number of steps.
+
+    Everything else stays as it was planned.
+
+    Args:
+        path: the run's folder.
+        steps: number of updates in all, not fewer than planned; as planned by default.
+        device: ``"auto"`` (CUDA where there is one), ``"cpu"``, ``"cuda"``, ``"cuda:1"`` or ``"mps"``.
+        executor: for a run that was begun with one: ``"process:4"`` or ``"dask:ADDRESS"``.
+        progress: called with a `Progress` as the run advances; by default a notebook shows a bar.
+        shards_done: with an executor: called with the members done and all members.
+        **unknown_settings: refused.
+
+    Returns:
+        the finished run.
+
+    Raises:
+        UnknownName: a setting other than ``steps``.
+        InterpError: no run, a damaged one, fewer steps than planned, an executor for a run that was begun without one.
+        RunInterrupted: Ctrl-C.
+    """
+    for other in unknown_settings:
+        known = ("steps", "device", "executor", "progress", "shards_done")
+        raise UnknownName(
+            f"{unknown('argument of resume', other, known)}; a run keeps its settings, only steps can be raised"
+        )
+    path = Path(path)
+    if (path / "shards").is_dir():
+        if steps is not None:
+            raise InterpError(f"{path} is not finished: resume it as it was planned first, then raise its steps")
+        train_in_shards(RunDirectory.open(path), parse_executor(executor), device, shards_done)
+    elif executor is not None:
+        raise InterpError(f"{path} was not begun in shards, or they are merged: resume it without --executor")
+    else:
+        with shown(progress) as watcher:
+            proceed(path, steps, device, watcher)
+    return Run(path)
