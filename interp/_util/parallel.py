@@ -63,6 +63,8 @@ def parse_executor(spec: str | None) -> Workers:
     """
     if spec is None:
         return Workers(Serial, 1)
+    if not isinstance(spec, str):
+        raise InterpError(f"cannot read the executor {spec!r}: write process:4 for four processes, or dask:ADDRESS")
     kind, _, rest = spec.partition(":")
     if kind == "process":
         if not rest.isdigit() or int(rest) < 1:

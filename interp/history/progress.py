@@ -15,9 +15,10 @@ import torch
 
 from interp._util.parallel import parse_executor
 from interp.checkpoints import load
-from interp.errors import InterpError, require_range
+from interp.errors import InterpError
 from interp.history.measure_history import MeasureHistory
 from interp.history.one_pass import OnePass
+from interp.history.steps import check_every
 from interp.hooked import HookedModel
 from interp.plugins.measure import choose
 from interp.plugins.measure import measures as find_measures
@@ -34,7 +35,7 @@ def progress(
     every: int = 1,
     executor: str | None = None,
     cache: bool = True,
-    members: Iterable[int] | None = None,
+    members: int | Iterable[int] | None = None,
     device: str = "auto",
     dtype: torch.dtype = torch.float64,
 ) -> pd.DataFrame:
@@ -47,7 +48,7 @@ def progress(
         every: evaluate only every n-th checkpoint, counting from the last.
         executor: ``"process:4"`` or ``"dask:ADDRESS"`` spreads the checkpoints over workers.
         cache: use earlier results, and store new ones.
-        members: which networks of a Run or a path; by default all of a Run and the first of a path.
+        members: which networks of a Run or a path, one or several; by default all of a Run and the first of a path.
         device: where the networks of a Run or a path are loaded.
         dtype: in which they are evaluated.
 
@@ -73,15 +74,18 @@ def progress(
     return frame
 
 
-def _subjects(source: Any, members: Iterable[int] | None, device: str, dtype: torch.dtype) -> Iterator[Subject]:
+def _subjects(source: Any, members: int | Iterable[int] | None, device: str, dtype: torch.dtype) -> Iterator[Subject]:
+    if isinstance(source, (str, Path, Run)):
+        path, usual = (source.path, range(len(source))) if isinstance(source, Run) else (source, [0])
+        for member in usual if members is None else [members] if isinstance(members, int) else members:
+            yield replace(load(path, member=member, device=device), precision=dtype)
+        return
+    if members is not None:
+        raise InterpError("members chooses networks of a Run or a path; this source is a single network")
     if isinstance(source, CheckpointSeries):
         if not len(source):
             raise InterpError("the series has no checkpoints, so there is nothing to measure")
         yield Subject("series", source[-1], series=source, step=source.steps[-1])
-    elif isinstance(source, (str, Path, Run)):
-        path, usual = (source.path, range(len(source))) if isinstance(source, Run) else (source, [0])
-        for member in usual if members is None else members:
-            yield replace(load(path, member=member, device=device), precision=dtype)
     else:
         yield as_subject(source)
 
@@ -112,7 +116,7 @@ def track(
         InterpError: an unknown measure or option, or an option's value that a measure refuses.
     """
     subject = as_subject(subject)
-    require_range("every", every, 1)
+    check_every(every)
     chosen, broken = choose(measures), {} if measures is not None else find_measures()[1]
     given = {name: choose([name])[name].parse(values) for name, values in (options or {}).items()}
     given = {name: given[name] if name in given else one.parse({}) for name, one in chosen.items()}

@@ -25,15 +25,22 @@ def kept_steps(subject: Subject, every: int = 1, most: int | None = None) -> lis
         Steps in ascending order; the subject's own step where it has no series.
 
     Raises:
-        InterpError: ``every`` is less than 1.
+        InterpError: ``every`` is not a whole number from 1 on.
     """
-    require_range("every", every, 1)
+    check_every(every)
     steps = [subject.step] if subject.series is None else subject.series.steps[::-1][::every][::-1]
     if most is None or len(steps) <= most:
         return steps
     if most == 1:
         return steps[-1:]
     return [steps[round(i * (len(steps) - 1) / (most - 1))] for i in range(most)]
+
+
+def check_every(every: int) -> None:
+    """Refuse an ``every`` that is not a whole number from 1 on."""
+    if not isinstance(every, int):
+        raise InterpError(f"every must be a whole number, got {every!r}")
+    require_range("every", every, 1)
 
 
 def open_step(subject: Subject, step: int) -> Snapshot:
@@ -93,7 +100,7 @@ def missing_steps(subject: Subject) -> list[str]:
     steps = subject.series.steps
     try:
         plan = RunDirectory.open(source).plan
-    except InterpError:  # another tool's run.json holds no plan of ours
+    except InterpError:  # another tool's run.json does not hold a plan
         return []
     planned = [s for s in plan.checkpoints.within(steps[-1]) if s not in set(steps)]
     if not planned:

@@ -7,19 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from torch import Tensor
 
 from interp import Examples, HookedMLP, InterpError, MLPConfig, Subject, capture
 from interp.activations.reducers import Mean
 from interp.errors import MissingCapability
-from interp.history.steps import kept_steps
 from interp.hooked import CPPNConfig, HookedCPPN, HookedModel
-from interp.series import CheckpointSeries, Entry
 from interp.snapshot import Snapshot, is_matrix, matrices
 from interp.subject import at_readout
 from interp.tasks import ModularArithmetic
@@ -235,35 +230,3 @@ def test_forgotten() -> None:
     gone = weakref.ref(next(iter(snapshot.hidden.values())))
     del snapshot
     assert gone() is None
-
-
-def of_steps(steps: list[int]) -> Subject:
-    series = CheckpointSeries(tuple(Entry(s, Path(f"{s}.pt")) for s in steps), lambda entry: make("deep"))
-    return Subject("steps", make("deep"), series=series, step=steps[-1])
-
-
-@given(st.sets(st.integers(0, 10**6), min_size=1, max_size=40), st.integers(1, 50), st.integers(1, 50))
-def test_kept_steps(chosen: set[int], every: int, most: int) -> None:
-    """The last is always there; every-th ones are that far apart; at most so many, evenly spread, the ends included."""
-    steps = sorted(chosen)
-    one = of_steps(steps)
-    kept = kept_steps(one, every)
-    places = [steps.index(s) for s in kept]
-    assert kept[-1] == steps[-1]
-    assert set(np.diff(places)) <= {every}
-    assert places[0] < every  # none is left out before the first
-    few = kept_steps(one, every, most)
-    assert few[-1] == steps[-1]
-    assert few == kept if len(kept) <= most else len(few) == most
-    gaps = np.diff([kept.index(s) for s in few])
-    assert (gaps >= 1).all()
-    if most > 1:
-        assert few[0] == kept[0]
-        assert len(gaps) == 0 or gaps.max() - gaps.min() <= 1
-
-
-def test_kept_steps_of_one_checkpoint() -> None:
-    """A subject without a series has its own step."""
-    assert kept_steps(replace(subject("plain"), step=7), 5, 1) == [7]
-    with pytest.raises(InterpError, match="every must be at least 1"):
-        kept_steps(subject("plain"), 0)

@@ -217,7 +217,8 @@ def test_two_processes_at_once(fresh: Path) -> None:
     """Both write all that they have, in many transactions."""
     script = (
         "import sys, types\n"  # without torch, whose import takes seconds
-        "sys.modules['interp.checkpoints'] = sys.modules['interp.checkpoints.formats.reading'] = types.SimpleNamespace(sha256=None)\n"
+        "stub = types.SimpleNamespace(sha256=None)\n"
+        "sys.modules['interp.checkpoints'] = sys.modules['interp.checkpoints.formats.reading'] = stub\n"
         "from interp.history.cache import MeasureCache\n"
         "for i in range(30): MeasureCache().put({f'{sys.argv[1]} {i}': i, 'shared': i})\n"
     )

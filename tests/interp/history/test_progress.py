@@ -14,11 +14,9 @@ import torch
 
 import interp
 from interp import InterpError
-from interp._util.progress_context import watched
 from interp.checkpoints import source
 from interp.errors import UnknownName, UnreadableFile
 from interp.history.progress import progress, track
-from interp.history.steps import missing_steps, walk
 from interp.plugins.measure import choose, measure, measures
 from interp.series import CheckpointSeries
 from tests.conftest import DEMO
@@ -196,6 +194,36 @@ def test_empty_results_have_columns_and_types(trained: Path) -> None:
         assert frame.dtypes.to_dict() == expected.dtypes.to_dict()
 
 
+@pytest.mark.parametrize(
+    ("source", "way"),
+    [(torch.nn.Linear(2, 2), r"interp\.wrap\(module"), (3, "a int"), (interp.Run, "the class Run"), (["a"], "a list")],
+)  # fmt: skip
+def test_sources_of_another_kind(source: Any, way: str) -> None:
+    """The message says what is wanted, and how to get there from what was given."""
+    for call in (progress, track):
+        with pytest.raises(InterpError, match=f"a Subject is needed, got.*{way}"):
+            call(source)
+
+
+def test_a_model_is_measured_by_its_weights() -> None:
+    """What needs a task says so."""
+    model = subject("plain").model
+    found = track(model, "weight_norm, loss")
+    assert "needs a task, and none is known" in found.skipped["loss"]
+    assert same(found.frame, progress(model, ["weight_norm"]))
+    assert table(found.frame)[0, 0, "weight_norm", "all"] == choose("weight_norm")["weight_norm"](model)["all"]
+
+
+def test_members_of_another_kind(trained: Path) -> None:
+    """A number is one member; where there is none to choose, that is said; none at all is nothing to measure."""
+    assert progress(trained, ["weight_norm"], members=1)["member"].unique().tolist() == [1]
+    for single in (subject("plain"), interp.Run(trained).series(0)):
+        with pytest.raises(InterpError, match="members chooses networks of a Run or a path"):
+            progress(single, ["weight_norm"], members=[0])
+    with pytest.raises(InterpError, match="members is empty"):
+        progress(trained, ["weight_norm"], members=[])
+
+
 def test_names_and_options_are_checked_first(trained: Path, opened: list[str]) -> None:
     """Before anything is opened; options of a measure that was not asked for, too."""
     one = interp.load(trained)
@@ -206,28 +234,6 @@ def test_names_and_options_are_checked_first(trained: Path, opened: list[str]) -
         with pytest.raises(UnknownName, match="did you mean"):
             track(one, names, options=options)
     assert opened == []
-
-
-def test_walk(run: Path) -> None:
-    """One snapshot at a time; a damaged file is a note, and the walk goes on; how far it is, is ticked."""
-    file = run / "checkpoints" / "step_00000010.safetensors"
-    file.write_bytes(file.read_bytes()[:100])
-    said, notes = list[str](), list[str]()
-    with watched(said.append):
-        seen = [snapshot.step for snapshot in walk(interp.load(run), STEPS, notes)]
-    assert seen == [0, 20, 30]
-    assert [note.split(":")[0] for note in notes] == ["Step 10 was left out"]
-    assert said == ["1 of 4 checkpoints", "3 of 4 checkpoints", "4 of 4 checkpoints"]
-
-
-def test_missing_steps(run: Path) -> None:
-    """A checkpoint that the plan names, and that is gone, is noted; one that is still to come is not."""
-    (run / "checkpoints" / "step_00000030.safetensors").unlink()
-    assert missing_steps(interp.load(run)) == []
-    (run / "checkpoints" / "step_00000010.safetensors").unlink()
-    frame = progress(run, ["loss"])
-    assert frame["step"].unique().tolist() == [0, 20]
-    assert frame.attrs["notes"] == ["1 planned checkpoint is missing: step 10. The curves have gaps there."]
 
 
 def test_a_repeated_step(trained: Path, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import torch
 from interp import InterpError, Subject, analyze
 from interp._util.registry import Plugin
 from interp.errors import UnknownName
-from interp.plugins.analysis import Analysis, Outcome, Outcomes, Result, analyses, analysis
+from interp.plugins.analysis import Analysis, Outcomes, Result, analyses, analysis
 from tests.models import make, subject
 
 
@@ -196,23 +196,6 @@ def test_subjects_of_another_kind(given: Any, way: str) -> None:
     for call in (analyze, probe, analyses()[0]["weights"]):
         with pytest.raises(InterpError, match=f"a Subject is needed, got.*{way}"):
             call(given)
-
-
-def test_parts_of_a_result_by_the_outcome() -> None:
-    """They are those of the result itself; without one, the error says why there is none."""
-    outcomes = analyze(Subject("no task", make("plain")), "weights,fourier")
-    good, result = outcomes["weights"], outcomes["weights"].result
-    assert result is not None
-    for part in ("metrics", "tables", "figures", "pictures", "notes", "headline"):
-        assert getattr(good, part) is getattr(result, part)
-        with pytest.raises(
-            InterpError, match=r"fourier has no result, it was skipped: needs a task, and none is known"
-        ):
-            getattr(outcomes["fourier"], part)
-    with pytest.raises(InterpError, match=r"bad has no result, it failed: ValueError: no cake"):
-        _ = Outcome("bad", "failed", error="ValueError: no cake").tables
-    assert outcomes["fourier"]._repr_html_() in outcomes._repr_html_()
-    assert "<h3>fourier</h3>\n<p>skipped: needs a task, and none is known" in outcomes["fourier"]._repr_html_()
 
 
 def test_unknown_names_stop_before_anything_runs(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,4 @@
 """The report's folder: ``result.json``, the tables, the page, and how they are put in place."""
-# ruff: noqa: F811  (fixtures of other files)
 
 from __future__ import annotations
 
@@ -7,7 +6,6 @@ import errno
 import hashlib
 import math
 import os
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,12 +18,9 @@ import torch
 import interp
 from interp.errors import OutputExists
 from interp.plugins.analysis import Outcome, Outcomes, Result, analysis
-from interp.plugins.result import check_result, format_metric, format_share
 from interp.report import write, write_comparison
-from interp.report.page import verdict
-from tests.conftest import DEMO, ROOT
+from tests.conftest import DEMO
 from tests.interp.cli.conftest import run  # noqa: F401
-from tests.interp.cli.console import Run
 from tests.interp.report.pages import read
 
 METRICS = (
@@ -105,14 +100,6 @@ def test_tables(demo_report: Path, demo_outcomes: Outcomes) -> None:
     assert set(listed) <= set(page.addresses)
 
 
-def test_tables_of_like_names() -> None:
-    """Two tables never share a file: a result that would have it so is refused."""
-    table = pd.DataFrame({"x": [1]})
-    check_result(Result(tables={"a b": table, "a-b": table}))
-    with pytest.raises(ValueError, match="'a b' and 'a_b' would share one file"):
-        check_result(Result(tables={"a b": table, "a_b": table}))
-
-
 def test_strict_json(small: interp.Subject, tmp_path: Path) -> None:
     """NaN and infinity are null, numpy's numbers are numbers, and what JSON has no form for is text."""
     metrics = {"nan": math.nan, "inf": [-math.inf, np.float32("nan")], "one": np.int64(1), "half": np.float32(0.5),
@@ -147,72 +134,6 @@ def test_the_verdict_is_on_the_page(demo_report: Path) -> None:
     sections = [a["id"] for tag, a in page.elements if tag == "section"]
     assert sections == [*(n for n in found["analyses"] if n not in OTHERS), "skipped", "provenance"]
     assert page.red == []
-
-
-def test_the_verdict_is_what_analyses_declare(small: interp.Subject, tmp_path: Path) -> None:
-    """In the order of the report, on the page and in the JSON; what two of them declare alike stands once."""
-    outcomes = Outcomes(
-        {name: Outcome(name, "ok", "", Result(verdict=lines, context=CONTEXT)) for name, lines in {
-            "one": [("colour", "blue"), ("size", "3")], "two": [("size", "3"), ("colour", "red")], "three": [],
-        }.items()} | {"four": Outcome("four", "failed", error="no cake")}
-    )  # fmt: skip
-    assert verdict(outcomes) == [("colour", "blue"), ("size", "3"), ("colour (two)", "red")]
-    page, found = read(write(small, outcomes, tmp_path / "out").parent)
-    cards = page.text.index("blue"), page.text.index("size"), page.text.index("colour (two)")
-    assert cards == tuple(sorted(cards))
-    assert cards[-1] < page.text.index("Provenance")
-    assert found["analyses"]["two"]["verdict"] == [["size", "3"], ["colour", "red"]]
-
-
-def test_a_strangers_verdict(
-    small: interp.Subject, tmp_path: Path, register: Callable[..., None], run: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A line that a stranger's analysis declares reaches the page and the terminal."""
-
-    @analysis("purring", summary="listens")
-    def purring(subject: interp.Subject) -> Result:
-        return Result(verdict=[("purrs at", "25 Hz")])
-
-    register(purring)
-    interp.save(small.model, tmp_path / "cat.safetensors", task=small.task)
-    monkeypatch.chdir(tmp_path)
-    ran = run("analyze", "cat.safetensors", "--only", "purring")
-    assert ran.code == 0, ran.err
-    assert any(line.split() == ["purrs", "at", "25", "Hz"] for line in ran.out.splitlines())
-    cards = [a for tag, a in read(tmp_path / "report")[0].elements if a.get("class") == "card"]
-    assert len(cards) == 1
-    assert "25 Hz" in read(tmp_path / "report")[0].text
-
-
-def test_the_host_knows_no_metric(demo_outcomes: Outcomes) -> None:
-    """No file of the report, of the plugin contract or of the terminal's summary names a metric of an analysis."""
-    metrics = {name for outcome in demo_outcomes.values() if outcome.result for name in outcome.metrics}
-    assert len(metrics) > 100
-    host = [p for room in ("report", "plugins") for p in (ROOT / "interp" / room).iterdir() if p.is_file()]
-    host.append(ROOT / "interp" / "cli" / "reporting.py")
-    quoted = {
-        (p.name, word) for p in host for word in re.findall(r"""["']([\w ]+)["']""", p.read_text(encoding="utf-8"))
-    }
-    assert {(file, word) for file, word in quoted if word in metrics} == set()
-    assert not hasattr(interp.report.page, "VERDICT")
-
-
-@pytest.mark.parametrize("value", [math.nan, np.float64("nan")])
-def test_nan_in_the_verdict(value: float) -> None:
-    """A number that is none is named in words, never shown as one; so is a share."""
-    assert format_metric(value) == format_share(value) == "not a number"
-    assert format_metric([1.0, value]) == "1, not a number"
-    assert (format_metric(math.inf), format_share(-math.inf)) == ("infinite", "-infinite")
-    assert (format_share(0.5), format_share(None), format_metric(0.25)) == ("50.0%", "n/a", "0.25")
-
-
-def test_the_verdict_of_a_network_of_nan(small: interp.Subject) -> None:
-    """Losses that are not numbers are named so in the first lines that a reader sees."""
-    with torch.no_grad():
-        small.model.get_parameter("layers.0.W").fill_(math.nan)
-    lines = dict(verdict(interp.analyze(small, "performance")))
-    assert lines["correct answers"] == "0 of 49"
-    assert {lines[name] for name in ("train loss", "test loss")} == {"not a number"}
 
 
 def test_skipped_analyses(small: interp.Subject, tmp_path: Path) -> None:
