@@ -1,15 +1,19 @@
-"""Basis: named orthonormal directions, what probes make and circuits remove, keep and sweep."""
+"""Basis: named orthonormal directions, which probes compute and circuits remove, keep and sweep."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from typing_extensions import override
 
 from interp.errors import InterpError, UnknownName, unknown
+from probes._tensors import as_tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,7 +22,7 @@ class Basis:
 
     Attributes:
         directions: rows of unit length, orthogonal to each other, ``[n, dim]``.
-        names: one per direction.
+        names: one per direction; ``0``, ``1``, ... if none are given.
 
     Raises:
         InterpError: rows that are not orthonormal, or names that do not match them.
@@ -31,10 +35,14 @@ class Basis:
     """
 
     directions: Float[Tensor, "n dim"]
-    names: tuple[str, ...]
+    names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        if self.directions.ndim != 2:
+            raise InterpError(f"directions need the shape [n, dim], got {list(self.directions.shape)}")
         n, dim = self.directions.shape
+        if not self.names:
+            object.__setattr__(self, "names", tuple(map(str, range(n))))
         if len(self.names) != n or len(set(self.names)) != n:
             raise InterpError(f"a basis of {n} directions needs {n} different names, got {len(set(self.names))}")
         if n > dim:
@@ -42,61 +50,80 @@ class Basis:
         gram = self.directions.double() @ self.directions.double().T
         error = (gram - torch.eye(n, dtype=gram.dtype, device=gram.device)).abs().max().item() if n else 0.0
         if not error < 1e-4:
-            raise InterpError(f"directions are not orthonormal (off by {error:.2g}); Basis.spanning makes them so")
+            raise InterpError(
+                f"directions are not orthonormal (off by {error:.2g}); torch.linalg.qr(directions.T).Q.T spans the same space "
+                "and is"
+            )
 
     @classmethod
     def neurons(cls, dim: int, units: Sequence[int] | None = None) -> Basis:
-        """Single units of a ``dim``-dimensional space: all, or those given."""
+        """The axes of single units.
+
+        Args:
+            dim: dimensions of the space.
+            units: which units; all by default.
+
+        Returns:
+            Rows of the identity matrix, named by unit.
+        """
         units = range(dim) if units is None else units
         return cls(torch.eye(dim, dtype=torch.float64)[list(units)], tuple(str(u) for u in units))
 
     @classmethod
     def random(cls, n: int, dim: int, seed: int) -> Basis:
-        """``n`` directions drawn uniformly: what any claim about ``n`` chosen directions is compared with."""
+        """Uniformly random orthonormal directions: the control for any claim about ``n`` chosen directions.
+
+        Args:
+            n: number of directions, at most ``dim``.
+            dim: dimensions of the space.
+            seed: of the draw.
+
+        Returns:
+            Directions in float64, named ``random 0``, ``random 1``, ...
+        """
         generator = torch.Generator().manual_seed(seed)
         noise = torch.randn(dim, n, generator=generator, dtype=torch.float64)
         q, r = torch.linalg.qr(noise)
         return cls((q * r.diagonal().sign()).T, tuple(f"random {i}" for i in range(n)))
-
-    @classmethod
-    def spanning(cls, vectors: Float[Tensor, "n dim"], names: Sequence[str]) -> Basis:
-        """Gram-Schmidt in the order given: direction i lies in the span of vectors 0..i.
-
-        Raises:
-            InterpError: vectors that are linearly dependent.
-        """
-        q, r = torch.linalg.qr(vectors.double().T)
-        pivots, norms = r.diagonal().abs(), vectors.double().norm(dim=1)
-        if len(pivots) < len(vectors) or bool((pivots <= 1e-10 * norms).any()):
-            raise InterpError("the vectors are linearly dependent: they span fewer directions than there are names")
-        return cls((q * r.diagonal().sign()).T, tuple(names))
 
     def __len__(self) -> int:
         return len(self.names)
 
     @property
     def dim(self) -> int:
+        """Dimensions of the space that the directions lie in."""
         return self.directions.shape[1]
 
     def select(self, names: Sequence[str]) -> Basis:
-        """The directions of those names, in that order."""
+        """The directions of these names, in their order.
+
+        Args:
+            names: of directions of this basis.
+
+        Returns:
+            A basis of these directions.
+
+        Raises:
+            UnknownName: a name that no direction has; the nearest are named.
+        """
         for name in names:
             if name not in self.names:
                 raise UnknownName(unknown("direction", name, self.names))
         return Basis(self.directions[[self.names.index(n) for n in names]], tuple(names))
 
     def coordinates(self, x: Float[Tensor, "... dim"]) -> Float[Tensor, "... n"]:
-        """How far ``x`` reaches along each direction."""
+        """Coordinates of ``x`` along the directions."""
         return x @ self.directions.to(x).T
 
     def keep(self, x: Float[Tensor, "... dim"]) -> Float[Tensor, "... dim"]:
-        """The part of ``x`` inside the span."""
+        """Projection of ``x`` onto the span of the directions."""
         return self.coordinates(x) @ self.directions.to(x)
 
     def remove(self, x: Float[Tensor, "... dim"]) -> Float[Tensor, "... dim"]:
-        """The part of ``x`` outside the span."""
+        """Projection of ``x`` onto the orthogonal complement of the span."""
         return x - self.keep(x)
 
+    @override
     def __eq__(self, other: object) -> bool:
         return (
             isinstance(other, Basis)
@@ -104,9 +131,39 @@ class Basis:
             and torch.equal(self.directions.cpu(), other.directions.cpu())
         )
 
+    @override
     def __hash__(self) -> int:
         return hash((self.names, self.dim))
 
+    @override
     def __repr__(self) -> str:
         shown = ", ".join(self.names[:6]) + (", ..." if len(self) > 6 else "")
         return f"Basis({len(self)} of {self.dim}: {shown})"
+
+
+def as_basis(given: Any) -> Basis:
+    """A Basis as it is, the basis of a `probes.spectra.Reduction`, or orthonormal rows as a Basis with numbered names.
+
+    Args:
+        given: a Basis, what `probes.spectra.pca` or `probes.spectra.svd` returns, or a tensor or array ``[n, dim]``.
+
+    Returns:
+        The basis.
+
+    Raises:
+        InterpError: anything else, or rows that are not orthonormal.
+
+    >>> as_basis(torch.eye(3)[:2])
+    Basis(2 of 3: 0, 1)
+    """
+    if isinstance(given, Basis):
+        return given
+    if not isinstance(given, type) and isinstance(own := getattr(given, "basis", None), Basis):
+        return own
+    if isinstance(given, (Tensor, np.ndarray, list, tuple)) and len(given):
+        return Basis(as_tensor(given, "directions"))
+    kind = f"the class {given.__name__}" if isinstance(given, type) else f"a {type(given).__name__}"
+    raise InterpError(
+        f"a Basis is needed, got {kind}: probes.spectra.pca(activations) and probes.fourier.basis(p) make one, and "
+        "probes.basis.Basis(directions, names) takes orthonormal rows [n, dim]"
+    )

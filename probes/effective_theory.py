@@ -1,4 +1,8 @@
-"""The effective theory of representation learning: a loss of the embeddings alone, its flow, its rates (Liu et al. 2022)."""
+"""The effective theory of representation learning: a loss of the embeddings only, its gradient flow, the grokking rate.
+
+Liu et al. 2022, Towards Understanding Grokking: An Effective Theory of Representation Learning,
+https://arxiv.org/abs/2205.10343.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +14,10 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from interp.errors import InterpError, MissingCapability, require_range
-from interp.plugins.measure import measure
-from interp.snapshot import Snapshot
+from interp.errors import InterpError, require_range
 from interp.tasks import ToyAddition
-from probes.parallelograms import Samples, equations, nullity, operation_of, samples_of
+from probes._tensors import as_tensor
+from probes.parallelograms import Samples, equations, nullity, samples_of
 
 MAX_SUBSETS = 200_000
 CHUNK = 2_000  # train sets at once
@@ -23,15 +26,24 @@ CHUNK = 2_000  # train sets at once
 def effective_loss(
     embeddings: Float[Tensor, "symbol dim"], samples: Samples, trained: Bool[Tensor, "sample"]
 ) -> Float[Tensor, ""]:
-    """``l0 / Z0``: l0 the mean of ``|E_i + E_j - E_m - E_n|^2`` over P0(D), Z0 the sum of ``|E_k|^2``; 0 where P0(D) is empty.
+    """Effective loss ``l0 / Z0``: l0 is the mean of ``|E_i + E_j - E_m - E_n|^2`` over P0(D), Z0 the sum of ``|E_k|^2``.
 
-    P0(D) are the parallelograms with both samples trained on (of matrix embeddings: of their products). In the embeddings'
-    dtype, and differentiable. Source: METHODS C.
+    P0(D) are the parallelograms with both samples in the train set (for matrix embeddings, of their products). Liu et al.
+    2022, https://arxiv.org/abs/2205.10343, section 3.2.
+
+    Args:
+        embeddings: one per symbol, ``[symbol, dim]``.
+        samples: of the operation, from `probes.parallelograms.samples_of`.
+        trained: the train set as a boolean mask ``[sample]``.
+
+    Returns:
+        A scalar in the embeddings' dtype, differentiable; 0 if P0(D) is empty.
 
     >>> samples, _ = samples_of(ToyAddition(3))  # one parallelogram: 0 + 2 = 1 + 1
     >>> effective_loss(torch.tensor([[0.0], [0.0], [1.0]]), samples, torch.ones(6, dtype=torch.bool)).item()
     1.0
     """
+    embeddings = as_tensor(embeddings, "embeddings")
     members, valid = (t.to(embeddings.device) for t in samples.classes)
     in_train = (trained.to(embeddings.device)[members] & valid).to(embeddings.dtype)
     counts = in_train.sum(1)
@@ -46,12 +58,20 @@ def effective_loss(
 def hessian(
     samples: Samples, trained: Bool[Tensor, "sample"], z0: float | None = None
 ) -> Float[Tensor, "symbol symbol"]:
-    """``H = 2 A^T A / (|P0(D)| Z0)``, the Hessian of ``l0 / Z0`` at constant Z0: ``l0 / Z0 = R^T H R / 2``.
+    """Hessian of the effective loss at constant Z0: ``H = 2 A^T A / (|P0(D)| Z0)``, so that ``l0 / Z0 = R^T H R / 2``.
+
+    Liu et al. 2022, https://arxiv.org/abs/2205.10343, equation 8.
 
     Args:
-        z0: the sum of ``|E_k|^2``; by default the number of symbols, that of normalised embeddings.
+        samples: of an operation on sums, from `probes.parallelograms.samples_of`.
+        trained: the train set as a boolean mask ``[sample]``.
+        z0: the sum of ``|E_k|^2``; by default the number of symbols, the value of normalised embeddings.
 
-    Source: METHODS C (Liu et al. 2022, equation 8). Zeros where P0(D) is empty.
+    Returns:
+        ``[symbol, symbol]`` in float64; zeros if P0(D) is empty.
+
+    Raises:
+        InterpError: a Z0 that is not above 0.
     """
     gram = equations(samples, trained)
     counts = trained.double() @ torch.nn.functional.one_hot(samples.labels.unique(return_inverse=True)[1]).double()
@@ -63,10 +83,18 @@ def hessian(
 
 
 def grokking_rate(samples: Samples, trained: Bool[Tensor, "sample"], z0: float | None = None) -> float:
-    """``lambda_3``, the third smallest eigenvalue of `hessian`; 0 where the train set does not force a line.
+    """Grokking rate ``lambda_3``: the third smallest eigenvalue of `hessian`, 0 if the train set does not force a line.
 
-    The slowest component of the flow that vanishes at all does so within ``1 / lambda_3``: in steps of gradient descent on the
-    embeddings at rate lr, ``n_h = 1 / (lambda_3 lr)``. Source: METHODS C.
+    It is the rate of the slowest component of the flow that vanishes at all: gradient descent on the embeddings at
+    learning rate lr takes ``n_h = 1 / (lambda_3 lr)`` steps. Liu et al. 2022, https://arxiv.org/abs/2205.10343, section 3.2.
+
+    Args:
+        samples: of an operation on sums, from `probes.parallelograms.samples_of`.
+        trained: the train set as a boolean mask ``[sample]``.
+        z0: as for `hessian`.
+
+    Returns:
+        The rate, per unit of time of the flow.
 
     >>> samples, _ = samples_of(ToyAddition(10))
     >>> round(grokking_rate(samples, torch.ones(55, dtype=torch.bool)), 6)  # 2 * 30 / (70 * 10)
@@ -84,16 +112,29 @@ def effective_flow(
     trained: Bool[Tensor, "sample"],
     times: Float[Tensor, "time"],
 ) -> Float[Tensor, "time symbol dim"]:
-    """The gradient flow ``dE/dt = - d(l0 / Z0) / dE`` from ``start``, in closed form and float64.
+    """Gradient flow of the effective loss, ``dE/dt = - d(l0 / Z0) / dE`` from ``start``, in closed form and float64.
 
-    Z0 is constant along it, so that ``E(t) = sqrt(Z0) exp(-H t) E(0) / |exp(-H t) E(0)|`` with H at that Z0. Centred embeddings
-    stay centred. (The source says that sum E_k is conserved in general; its proof drops the derivative of 1 / Z0, and
-    the sum in fact grows as ``2 l0 / Z0^2`` times itself unless it is 0.) Source: METHODS C (appendix F).
+    Z0 is constant along the flow, so ``E(t) = sqrt(Z0) exp(-H t) E(0) / |exp(-H t) E(0)|`` with H at that Z0. Centred
+    embeddings stay centred. (Liu et al. 2022, https://arxiv.org/abs/2205.10343, appendix F, state that sum E_k is conserved
+    in general; the proof drops the derivative of 1 / Z0, and the sum grows at a rate of ``2 l0 / Z0^2`` times itself.)
+
+    Args:
+        start: embeddings at time 0, ``[symbol, dim]``.
+        samples: of an operation on sums, from `probes.parallelograms.samples_of`.
+        trained: the train set as a boolean mask ``[sample]``.
+        times: ``[time]``; n steps of gradient descent at learning rate lr are a time of n lr.
+
+    Returns:
+        Embeddings at every time, ``[time, symbol, dim]``.
+
+    Raises:
+        InterpError: embeddings that are all 0.
     """
+    start, times = as_tensor(start, "start"), as_tensor(times, "times")
     start = start.detach().double()
     z0 = start.square().sum()
     if not z0 > 0:
-        raise InterpError("embeddings that are all 0 do not flow: Z0 is 0")
+        raise InterpError("embeddings that are all 0 do not flow, since Z0 is 0")
     values, vectors = torch.linalg.eigh(hessian(samples, trained, float(z0)))
     values = values.clamp_min(0)  # a Gram matrix; rounding goes below
     parts = vectors.T @ start
@@ -104,11 +145,12 @@ def effective_flow(
 
 @dataclass(frozen=True)
 class Probability:
-    """How often a train set forces the linear structure.
+    """The share of train sets that force the linear structure.
 
     Attributes:
-        forced, total: train sets that do, of so many.
-        exact: whether all train sets of that size were tried.
+        forced: number of train sets that force it.
+        total: number of train sets tried.
+        exact: whether these are all train sets of that size.
     """
 
     forced: int
@@ -117,11 +159,12 @@ class Probability:
 
     @property
     def value(self) -> float:
+        """The share, from 0 to 1."""
         return self.forced / self.total
 
     @property
     def interval(self) -> tuple[float, float]:
-        """Wilson's 95% interval; the value itself where it is exact.
+        """Wilson's 95% interval of the share; the share itself if it is exact.
 
         >>> tuple(round(end, 3) for end in Probability(50, 100, exact=False).interval)
         (0.404, 0.596)
@@ -135,10 +178,19 @@ class Probability:
 
 
 def linear_probability(p: int, n_train: int, draws: int = 10_000, seed: int = 0) -> Probability:
-    """How likely a random train set of ``n_train`` of the ``p (p + 1) / 2`` sums forces ``E_k = a + k b``: nullity 2.
+    """Probability that a random train set of ``n_train`` sums forces the linear structure ``E_k = a + k b`` (nullity 2).
 
-    All train sets are tried where there are at most 200,000, else ``draws`` random ones. No network is trained. Source: METHODS C
-    (Liu et al. 2022, figure 4a).
+    All train sets are tried if there are at most 200,000, otherwise ``draws`` random ones. No network is trained. Liu et al.
+    2022, https://arxiv.org/abs/2205.10343, figure 4a.
+
+    Args:
+        p: number of symbols; there are ``p (p + 1) / 2`` sums.
+        n_train: size of the train set.
+        draws: random train sets where there are too many to try all.
+        seed: of the draws.
+
+    Returns:
+        The share of train sets, with its interval.
 
     >>> linear_probability(4, 10), linear_probability(4, 3).forced
     (Probability(forced=1, total=1, exact=True), 0)
@@ -159,34 +211,3 @@ def linear_probability(p: int, n_train: int, draws: int = 10_000, seed: int = 0)
         trained = torch.zeros(len(part), n, dtype=torch.bool).scatter_(1, part, True)
         forced += int((nullity(equations(samples, trained)) == 2).sum())
     return Probability(forced, len(subsets), exact)
-
-
-@measure(
-    "effective_loss",
-    order=54,
-    needs=("weights", "task"),
-    summary="effective loss l0 / Z0 of the embeddings on the train set",
-    log=True,
-)
-def effective(snapshot: Snapshot) -> float:
-    """`effective_loss` of the embeddings as they are (not centred)."""
-    table, samples, trained = operation_of(snapshot)
-    return float(effective_loss(table.double(), samples, trained))
-
-
-@measure(
-    "lambda_3",
-    order=55,
-    needs=("weights", "task"),
-    summary="grokking rate of the train set, at Z0 of normalised embeddings and their own",
-)
-def lambda_3(snapshot: Snapshot) -> dict[str, float]:
-    """`grokking_rate` of the train set, with Z0 that of ``normalised`` embeddings, and of the embeddings' ``own``, centred."""
-    table, samples, trained = operation_of(snapshot)
-    if not isinstance(snapshot.task, ToyAddition):
-        raise MissingCapability(
-            f"the theory of linear structure is of addition that is not reduced, not of {snapshot.task.name}"
-        )
-    centred = table.double() - table.double().mean(0)
-    rate, z0 = grokking_rate(samples, trained), float(centred.square().sum())
-    return {"normalised": rate, "own": rate * samples.n_symbols / z0 if z0 else math.nan}

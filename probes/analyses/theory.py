@@ -22,7 +22,8 @@ from interp.subject import Subject
 from interp.tasks import ToyAddition
 from interp.training.run import Run
 from probes.effective_theory import effective_flow, grokking_rate, linear_probability
-from probes.parallelograms import equations, ideal, normalised, nullity, operation_of, parallelograms, samples_of
+from probes.measures.parallelograms import operation_of
+from probes.parallelograms import equations, ideal, normalised, nullity, parallelograms, samples_of
 
 FORCED = 0.95  # RQI from which the linear structure counts as learned, as in the source
 MAX_P = 24  # the probability is drawn for as many symbols; eigenvalues of thousands of larger matrices take minutes

@@ -1,4 +1,4 @@
-"""Fourier modes as measures over a run: the power of each, and how few hold everything."""
+"""Measures: the power of Fourier modes in logits and embeddings, and how concentrated it is."""
 
 from __future__ import annotations
 
@@ -27,21 +27,37 @@ def _shares(snapshot: Snapshot) -> Tensor:
 
 
 def checked(snapshot: Snapshot, frequencies: Frequencies) -> list[int]:
-    """Each frequency once, if it is one."""
+    """Frequencies of the task's group without repetitions.
+
+    Args:
+        snapshot: of a network on a task that is addition modulo n.
+        frequencies: 1 to n // 2.
+
+    Returns:
+        The frequencies in their order.
+    """
     chosen = list(dict.fromkeys(frequencies or []))
     fourier.check_frequencies(chosen, snapshot.subject.require_cyclic().order)
     return chosen
 
 
 def final_frequencies(last: Snapshot) -> dict[str, Any]:
-    """The key frequencies of the last checkpoint, which are followed through all of them.
+    """The key frequencies of the last checkpoint, which are followed through all checkpoints.
+
+    Args:
+        last: the network at the last step.
+
+    Returns:
+        The option ``frequencies``.
 
     Raises:
-        MissingCapability: it has none.
+        MissingCapability: the last checkpoint has no key frequency.
     """
     keys = fourier.logit_frequencies(_cube(last))
     if not keys:
-        raise MissingCapability("no frequency stands out in the last checkpoint's logits, so there is none to follow")
+        raise MissingCapability(
+            "no frequency stands out in the last checkpoint's logits; name those to follow, frequencies=(1, 2)"
+        )
     return {"frequencies": keys}
 
 
@@ -52,10 +68,14 @@ def final_frequencies(last: Snapshot) -> dict[str, Any]:
     summary="share of the logits' variance on cos/sin(w_k (a + b - c)), by frequency",
 )
 def mode_power(snapshot: Snapshot, *, frequencies: Frequencies = None) -> dict[str, float]:
-    """How far each mode is turned on: `probes.fourier.logit_shares`, and what all ``others`` have together.
+    """Power of each Fourier mode in the logits (`probes.fourier.logit_shares`), and of all ``others`` together.
 
     Args:
-        frequencies: one by one; the key frequencies of the last checkpoint by default.
+        snapshot: the network at one step.
+        frequencies: to report one by one; by default the key frequencies of the last checkpoint.
+
+    Returns:
+        Shares of the logits' variance, by frequency.
     """
     share, chosen = _shares(snapshot).tolist(), checked(snapshot, frequencies)
     return {**{f"frequency {k}": share[k] for k in chosen}, "others": sum(share[1:]) - sum(share[k] for k in chosen)}
@@ -68,14 +88,18 @@ def mode_power(snapshot: Snapshot, *, frequencies: Frequencies = None) -> dict[s
     summary="share of the embeddings' non-constant power, by frequency",
 )
 def embedding_power(snapshot: Snapshot, *, frequencies: Frequencies = None) -> dict[str, float]:
-    """`probes.fourier.shares` of embeddings and unembedding at some frequencies.
+    """Power of embeddings and unembedding at some frequencies (`probes.fourier.shares`).
 
     Args:
-        frequencies: one by one; the key frequencies of the last checkpoint by default.
+        snapshot: the network at one step.
+        frequencies: to report one by one; by default the key frequencies of the last checkpoint.
+
+    Returns:
+        Shares of each table's non-constant power, by table and frequency.
     """
     found, chosen = {}, checked(snapshot, frequencies)
-    for name, table in tables.embedding_tables(snapshot.subject).items():
-        share = fourier.shares(fourier.spectrum(table)).tolist()
+    for name, power in _spectra(snapshot).items():
+        share = fourier.shares(power).tolist()
         found |= {f"{name} frequency {k}": share[k] for k in chosen}
     return found
 
@@ -87,9 +111,15 @@ def embedding_power(snapshot: Snapshot, *, frequencies: Frequencies = None) -> d
     summary="Gini coefficient of the Fourier spectra of embeddings and logits",
 )
 def spectral_gini(snapshot: Snapshot) -> dict[str, float]:
-    """`probes.fourier.gini`: 0 when all frequencies have equal power, near 1 when few hold everything."""
-    spectra = {name: fourier.spectrum(table) for name, table in tables.embedding_tables(snapshot.subject).items()}
-    return {name: fourier.gini(power) for name, power in {**spectra, "logits": _shares(snapshot)}.items()}
+    """`probes.fourier.gini` of the spectra of embeddings, unembedding and logits: near 1 if few frequencies hold all power."""
+    spectra = {**_spectra(snapshot), "logits": _shares(snapshot)}
+    return {name: fourier.gini(power) for name, power in spectra.items()}
+
+
+def _spectra(snapshot: Snapshot) -> dict[str, Tensor]:
+    """Power by frequency of every embedding table and the unembedding."""
+    order, found = snapshot.subject.require_cyclic().order, tables.embedding_tables(snapshot.subject)
+    return {name: fourier.spectrum(table, order) for name, table in found.items()}
 
 
 for _one in (mode_power, embedding_power):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -9,7 +10,8 @@ from hypothesis import strategies as st
 
 from interp import InterpError
 from interp.errors import UnknownName
-from probes.basis import Basis
+from probes.basis import Basis, as_basis
+from probes.spectra import Reduction, pca, svd
 
 shapes = st.integers(2, 12).flatmap(lambda dim: st.tuples(st.integers(1, dim), st.just(dim), st.integers(0, 99)))
 
@@ -28,27 +30,33 @@ def test_keep_and_remove_are_projections(shape: tuple[int, int, int]) -> None:
 
 
 @given(shapes)
-def test_spanning_is_gram_schmidt(shape: tuple[int, int, int]) -> None:
-    """Each direction lies in the span of the vectors up to its own, on their side."""
+def test_what_the_refusal_advises_works(shape: tuple[int, int, int]) -> None:
+    """Directions that are not orthonormal are refused; made orthonormal as the message says, they span the same space."""
     n, dim, seed = shape
-    vectors = torch.randn(n, dim, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-    basis = Basis.spanning(vectors, [str(i) for i in range(n)])
+    vectors = 2 * torch.randn(n, dim, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    with pytest.raises(InterpError, match=r"torch.linalg.qr\(directions.T\).Q.T"):
+        Basis(vectors)
+    basis = Basis(torch.linalg.qr(vectors.T).Q.T)
+    assert basis.names == tuple(map(str, range(n)))
     torch.testing.assert_close(basis.keep(vectors), vectors, rtol=0, atol=1e-9)
-    coordinates = basis.coordinates(vectors)
-    assert coordinates.triu(1).abs().max() < 1e-9
-    assert (coordinates.diagonal() > 0).all()
 
 
 def test_refusals() -> None:
-    """Directions that are not orthonormal, dependent vectors, wrong names."""
-    with pytest.raises(InterpError, match=r"not orthonormal.*spanning"):
+    """Directions that are not orthonormal, wrong names, wrong shapes, and kinds that are not a basis."""
+    with pytest.raises(InterpError, match=r"not orthonormal.*torch.linalg.qr"):
         Basis(torch.tensor([[1.0, 0.1], [0.0, 1.0]]), ("a", "b"))
     with pytest.raises(InterpError, match="not orthonormal"):
         Basis(torch.full((1, 2), torch.nan), ("a",))
     with pytest.raises(InterpError, match="different names"):
         Basis(torch.eye(2), ("a", "a"))
-    with pytest.raises(InterpError, match="dependent"):
-        Basis.spanning(torch.tensor([[1.0, 2.0], [2.0, 4.0]]), ["a", "b"])
+    with pytest.raises(InterpError, match=r"\[n, dim\], got \[2\]"):
+        Basis(torch.ones(2))
+    for given_ in (None, "cos 1", Basis, Reduction, torch.nn.Linear(2, 2), [], {"directions": 1}):
+        with pytest.raises(InterpError, match="a Basis is needed, got .*pca"):
+            as_basis(given_)
+    for given_ in ([[1.0, 0.1], [0.0, 1.0]], np.full((2, 2), np.nan)):
+        with pytest.raises(InterpError, match="not orthonormal"):
+            as_basis(given_)
     with pytest.raises(InterpError, match="3 directions cannot be orthonormal in 2"):
         Basis(torch.zeros(3, 2), ("a", "b", "c"))
     with pytest.raises(UnknownName, match="did you mean 'cos 1'"):
@@ -61,3 +69,16 @@ def test_equality_is_by_content() -> None:
     assert Basis.random(2, 5, seed=1) != Basis.random(2, 5, seed=2)
     assert hash(Basis.neurons(4, [1, 2])) == hash(Basis.neurons(4, [1, 2]))
     assert repr(Basis.neurons(4, [1, 2])) == "Basis(2 of 4: 1, 2)"
+
+
+def test_what_counts_as_a_basis() -> None:
+    """Itself, the basis of a reduction, and orthonormal rows in any form."""
+    data = torch.randn(9, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    own, reduced, decomposed = Basis.random(2, 4, seed=0), pca(data), svd(data)
+    assert as_basis(own) is own
+    assert as_basis(reduced) is reduced.basis
+    assert as_basis(decomposed) is decomposed.basis
+    rows = own.directions
+    for form in (rows, rows.numpy(), rows.tolist(), list(rows)):
+        torch.testing.assert_close(as_basis(form).directions.double(), rows, rtol=0, atol=1e-6)
+        assert as_basis(form).names == ("0", "1")

@@ -8,9 +8,7 @@ import scipy.linalg
 import torch
 
 from interp import InterpError
-from interp.plugins.analysis import Result
 from probes import spectra as reduction
-from tests.models import subject
 
 
 def matrix(rows: int, columns: int, seed: int = 0) -> torch.Tensor:
@@ -65,26 +63,3 @@ def test_refusals() -> None:
         reduction.svd(torch.full((2, 2), torch.nan))
     with pytest.raises(InterpError, match="shape"):
         reduction.pca(torch.zeros(3))
-
-
-def test_the_analyses_leave_biases_and_broken_matrices_out() -> None:
-    """Biases are no matrices; a matrix with NaN is named, and the others are decomposed."""
-    one = subject("layer norm")
-    with torch.no_grad():
-        one.model.W_U[0, 0] = torch.nan
-    result: Result = reduction.svd_analysis(one)
-    matrices = list(result.tables["matrices"]["matrix"])
-    assert not any("b_" in name for name in matrices)
-    assert "unembed.W_U" not in matrices
-    assert any("unembed.W_U" in note for note in result.notes)
-
-
-def test_pca_analysis_by_numpy() -> None:
-    """The reported shares are those of the activations at the readout."""
-    one = subject("plain")
-    result = reduction.pca_analysis(one, site="blocks.0.mlp.hook_post")
-    _, cache = one.model.run_with_cache(one.require_task().inputs)
-    values = cache["blocks.0.mlp.hook_post"][:, -1].numpy()
-    s = np.linalg.svd(values - values.mean(0), compute_uv=False) ** 2
-    row = result.tables["components"].iloc[0]
-    assert [row["PC 0"], row["PC 1"]] == pytest.approx((s / s.sum())[:2].tolist())

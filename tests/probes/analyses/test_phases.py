@@ -234,9 +234,7 @@ def test_a_single_network_is_no_grid(made: Made) -> None:
     """The capability is missing, of a run of one and of what was made in memory; ten members have it."""
     one = made([{"seed": 0}], ["grokking"])
     for lone in (one, subject("plain")):
-        assert lone.lacks(["members"]) == [
-            "needs a run of several networks (train with --seeds or --grid)"
-        ]
+        assert lone.lacks(["members"]) == ["needs a run of several networks (train with --seeds or --grid)"]
         with pytest.raises((InterpError, MissingCapability), match="several networks"):
             phases(lone)
         assert interp.analyze(lone, ["phases"])["phases"].status == "skipped"

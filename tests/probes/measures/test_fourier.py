@@ -18,7 +18,7 @@ from probes.fourier import gini
 from probes.measures.fourier import embedding_power, final_frequencies, mode_power, spectral_gini
 from tests.circuits.cppns import dense as cppn
 from tests.models import P, make, subject
-from tests.probes.test_analyses import TASKS, written
+from tests.probes.by_hand import TASKS, written
 
 MEASURES = (mode_power, embedding_power)
 
@@ -210,7 +210,7 @@ def test_refusals(measure: object) -> None:
 
     toy, group, bits = mlp(9, d_vocab=5, d_embed=3), mlp(6, d_vocab=6, d_embed=3), mlp(1, d_in=6)
     for one, message in (
-        (Subject("cppn", cppn()), "no task"), (Subject("lstm", make("lstm")), "no task"),
+        (Subject("cppn", cppn()), "needs a task"), (Subject("lstm", make("lstm")), "needs a task"),
         (Subject("toy", toy, ToyAddition(5, loss="cross_entropy").fit(toy)), "not reduced"),
         (Subject("S_3", group, GroupComposition("S_3", 0.5).fit(group)), "not abelian"),
         (Subject("parity", bits, SparseParity(n=6, k=2, n_train=9, n_test=1)), "no Fourier basis"),

@@ -1,0 +1,154 @@
+"""Measures: representation quality index and predicted accuracy, of the embeddings and of the ideal model."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from interp.errors import MissingCapability
+from interp.hooked import HookedMLP, HookedModel
+from interp.plugins.measure import measure
+from interp.snapshot import Snapshot
+from probes.parallelograms import (
+    DELTA,
+    Found,
+    Samples,
+    equations,
+    ideal,
+    normalised,
+    nullity,
+    parallelograms,
+    samples_of,
+)
+
+
+@measure(
+    "rqi",
+    order=50,
+    needs=("weights", "task"),
+    summary="representation quality index: share of the operation's parallelograms",
+)
+def rqi(snapshot: Snapshot, *, delta: float = DELTA) -> float:
+    """Representation quality index (`probes.parallelograms.parallelograms`) of the embeddings.
+
+    Args:
+        snapshot: the network at one step.
+        delta: largest distance that counts as equal, after `representation_of`.
+
+    Returns:
+        A share from 0 to 1.
+    """
+    return _found(snapshot, delta).rqi
+
+
+@measure(
+    "predicted_accuracy",
+    order=51,
+    needs=("weights", "task"),
+    summary="accuracy over all samples that the parallelograms explain",
+)
+def predicted_accuracy(snapshot: Snapshot, *, delta: float = DELTA) -> float:
+    """Accuracy over all samples that the embeddings' parallelograms predict (`probes.parallelograms.parallelograms`).
+
+    Args:
+        snapshot: the network at one step.
+        delta: largest distance that counts as equal, after `representation_of`.
+
+    Returns:
+        A share from 0 to 1.
+    """
+    return _found(snapshot, delta).accuracy
+
+
+@measure("ideal_rqi", order=52, needs=("weights", "task"), summary="the largest RQI that the train set allows")
+def ideal_rqi(snapshot: Snapshot) -> float:
+    """RQI of the ideal model (`probes.parallelograms.ideal`); it depends on the train set only."""
+    return _ideal(snapshot).rqi
+
+
+@measure(
+    "ideal_accuracy",
+    order=53,
+    needs=("weights", "task"),
+    summary="the largest predicted accuracy that the train set allows",
+)
+def ideal_accuracy(snapshot: Snapshot) -> float:
+    """Accuracy of the ideal model (`probes.parallelograms.ideal`); it depends on the train set only."""
+    return _ideal(snapshot).accuracy
+
+
+def operation_of(snapshot: Snapshot) -> tuple[Float[Tensor, "symbol dim"], Samples, Bool[Tensor, "sample"]]:
+    """A network's embeddings of the operands, the samples of its operation, and the train mask.
+
+    Args:
+        snapshot: of a network with one embedding table, on an operation on two symbols.
+
+    Returns:
+        Embeddings ``[symbol, dim]``, samples, and ``[sample]``.
+
+    Raises:
+        MissingCapability: an embedding table per operand, or a task that is not such an operation.
+    """
+    tables = snapshot.embeddings
+    if len(tables) > 1:
+        raise MissingCapability("sums of embeddings need one table for both operands; its operands have one each")
+    task, table = snapshot.task, next(iter(tables.values()))
+    samples, trained = samples_of(task, _multiplies(snapshot.model))
+    return table, samples, trained
+
+
+def _multiplies(model: HookedModel) -> bool:
+    return isinstance(model, HookedMLP) and model.config.combine == "product"
+
+
+def representation_of(snapshot: Snapshot) -> Float[Tensor, "symbol dim"]:
+    """Embeddings in the scale in which parallelograms are counted: `normalised` vectors, matrices with ``mean |E|_F^2 = 1``.
+
+    Centring would destroy the structure of products; without a scale, small matrices would have every parallelogram.
+
+    Args:
+        snapshot: as for `operation_of`.
+
+    Returns:
+        ``[symbol, dim]`` in float64.
+    """
+    table, samples, _ = operation_of(snapshot)
+    if not samples.product:
+        return normalised(table)
+    scale = table.double().square().sum(1).mean().sqrt()
+    return table.double() / scale.where(scale > 0, torch.ones_like(scale))
+
+
+def _found(snapshot: Snapshot, delta: float) -> Found:
+    _, samples, trained = operation_of(snapshot)
+
+    def count() -> Found:
+        return parallelograms(representation_of(snapshot), samples, trained, delta)
+
+    return snapshot.share(f"parallelograms {delta}", count)
+
+
+def _ideal(snapshot: Snapshot) -> Found:
+    _, samples, trained = operation_of(snapshot)
+    if samples.product:
+        raise MissingCapability("the ideal model needs embeddings that are added; its matrices are multiplied")
+    if not _is_linear(samples):
+        raise MissingCapability(
+            "the ideal model needs an operation that a line E_k = a + k b solves, such as addition; here answers wrap around"
+        )
+    return _ideal_of(samples, trained)
+
+
+@lru_cache(maxsize=64)
+def _is_linear(samples: Samples) -> bool:
+    """Whether E_k = a + k b solves the operation, as it does for addition without a modulus."""
+    everything = torch.ones(len(samples.labels), dtype=torch.bool)
+    return int(nullity(equations(samples, everything))) >= 2
+
+
+@lru_cache(maxsize=64)
+def _ideal_of(samples: Samples, trained: Tensor) -> Found:
+    return ideal(samples, trained)

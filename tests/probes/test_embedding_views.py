@@ -1,0 +1,75 @@
+"""Embeddings on their components: alignment by a search, projections by numpy."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+import interp
+from interp.snapshot import Snapshot
+from probes.analyses.performance import measure
+from probes.embedding_views import aligned, embedding_table, projected
+from probes.spectra import pca
+from tests.models import P, make, subject
+
+ONE_TABLE = ["plain", "two layers", "layer norm", "shared concat", "shared sum", "product", "deep"]
+
+
+def draw(seed: int, *shape: int) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def table_of(model: interp.hooked.HookedModel) -> Tensor:
+    """The embeddings in the model, to be written to."""
+    return next(p for name, p in model.named_parameters() if name.endswith("W_E")).data
+
+
+@given(st.integers(0, 10**6), st.integers(1, 6))
+def test_alignment_laws(seed: int, d: int) -> None:
+    """Only signs of whole axes change; the result is the nearest of all; a second time changes nothing."""
+    points, to = draw(seed, 5, d), draw(seed + 1, 5, d)
+    found = aligned(points, to)
+    assert torch.equal(found.abs(), points.abs())
+    every = [points * torch.tensor(signs) for signs in np.array(np.meshgrid(*[[-1.0, 1.0]] * d)).reshape(d, -1).T]
+    assert (found - to).norm() == pytest.approx(min(float((e - to).norm()) for e in every))
+    assert torch.equal(aligned(found, to), found)
+    assert torch.equal(aligned(-points, to), found)
+
+
+@pytest.mark.parametrize("name", ONE_TABLE)
+def test_all_components_are_the_clean_network(name: str) -> None:
+    """Loss and accuracy to rounding."""
+    one, clean = subject(name), measure(subject(name))
+    snapshot = Snapshot(one)
+    reduction = pca(embedding_table(snapshot).rows)
+    before = {k: v.clone() for k, v in one.model.state_dict().items()}
+    (found,) = projected(snapshot, reduction, [len(reduction.singular_values)])
+    assert found.loss == pytest.approx(clean["loss"], abs=1e-9)
+    assert found.accuracy == clean["correct"] / clean["total"]
+    assert all(torch.equal(v, before[k]) for k, v in one.model.state_dict().items())
+
+
+@pytest.mark.parametrize("name", ["plain", "shared concat", "product"])
+def test_some_components_by_hand(name: str) -> None:
+    """Projected by numpy's SVD, written into a copy; on axes of other embeddings, too; ``=`` keeps its own."""
+    one, other = subject(name), make(name, 5)
+    losses = []
+    for axes_of in (one.model, other):
+        basis = table_of(axes_of)[:P].numpy()
+        directions = np.linalg.svd(basis - basis.mean(0))[2]
+        rows = table_of(one.model)[:P].numpy()
+        for found in projected(Snapshot(one), pca(torch.as_tensor(basis)), [0, 1, 3]):
+            kept = directions[: found.components]
+            changed = make(name)
+            table_of(changed)[:P] = torch.as_tensor(rows.mean(0) + (rows - rows.mean(0)) @ kept.T @ kept)
+            expected = measure(replace(one, model=changed))
+            assert found.loss == pytest.approx(expected["loss"], abs=1e-9)
+            assert found.accuracy == expected["correct"] / expected["total"]
+            losses.append(round(found.loss, 6))
+    assert len(set(losses)) == 5  # without components, axes say nothing; else each count and basis differ

@@ -1,0 +1,39 @@
+"""t-SNE on clusters that nobody can miss."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from interp import InterpError
+from probes.analyses.clouds import tsne
+from tests.probes.analyses.histories import draw
+
+
+def test_two_far_clusters_stay_apart() -> None:
+    """Whatever the map, a gap between them wider than either; the same for the same seed."""
+    points = torch.cat([draw(0, 25, 6), 40 + draw(1, 25, 6)])
+    placed = tsne(points, perplexity=10.0)
+    center = [part.mean(0) for part in placed.split(25)]
+    spread = max((part - c).norm(dim=1).median() for part, c in zip(placed.split(25), center, strict=True))
+    assert (center[0] - center[1]).norm() > 2 * spread
+    nearest = torch.cdist(placed, placed).fill_diagonal_(math.inf).argmin(1)
+    assert ((nearest < 25) == (torch.arange(50) < 25)).all()
+    assert torch.equal(tsne(points, perplexity=10.0), placed)
+    assert torch.equal(tsne(points.float(), perplexity=10.0).isfinite(), torch.ones(50, 2, dtype=torch.bool))
+
+
+def test_points_that_are_all_the_same() -> None:
+    """One place; a copy or two among others is no matter."""
+    assert torch.equal(tsne(torch.full((6, 3), 0.1), perplexity=2.0), torch.zeros(6, 2).double())
+    assert tsne(torch.cat([draw(0, 6, 3)] * 2), perplexity=3.0).isfinite().all()
+    assert tsne(torch.cat([torch.zeros(5, 3), torch.ones(1, 3)]), perplexity=3.0).isfinite().all()
+
+
+@pytest.mark.parametrize(("n", "perplexity"), [(4, 2.0), (6, 6.0), (6, 30.0), (6, 0.5), (6, math.nan), (0, 1.0)])
+def test_refusals_of_tsne(n: int, perplexity: float) -> None:
+    """In a sentence of ours, not in scikit-learn's."""
+    with pytest.raises(InterpError, match=r"t-SNE needs at least 5|perplexity must be at least 1"):
+        tsne(draw(0, n, 3), perplexity)
