@@ -1,4 +1,4 @@
-"""A block: as many members as train best together, stepping in one batched pass."""
+"""A block: as many members as train fastest together, updated in one batched pass."""
 
 from __future__ import annotations
 
@@ -23,19 +23,30 @@ EVALUATION_ROWS = 1 << 14  # examples times members of a forward pass that only 
 
 @dataclass(frozen=True)
 class Measured:
-    """Loss and accuracy per member ``[member]``; accuracy is None for a regression, both where there are no examples."""
+    """Loss and accuracy per member ``[member]``: accuracy is None for a regression, both are None without examples.
+
+    Attributes:
+        loss: mean over the examples.
+        accuracy: share of correct answers, 0 to 1.
+    """
 
     loss: Tensor | None
     accuracy: Tensor | None
 
 
 class Block:
-    """Parameters ``{name: [member, ...]}`` of some members, and all that their next step needs.
+    """Parameters ``{name: [member, ...]}`` of some members, and everything that their next step needs.
 
     Args:
+        plan: of the whole run.
+        model: the network; only its form matters.
+        task: of the run, in the form that the model takes.
         ids: which members of the run these are.
-        parameters, moments: stacked in the order of ``ids``; taken over, not copied.
+        parameters: stacked in the order of ``ids``; not copied.
+        moments: of the optimizer, by ``"<moment>.<parameter>"``, stacked likewise; None at the start.
         rates: by parameter, a (learning rate, weight decay) per member.
+        train: the examples to train on, of these members.
+        test: the examples to test on.
     """
 
     def __init__(
@@ -65,7 +76,7 @@ class Block:
         return torch.tensor(values, device=device, dtype=torch.float64) if any(values) else None
 
     def advance(self, start: int, stop: int) -> None:
-        """Make the updates ``start + 1`` to ``stop``."""
+        """Make the updates from ``start + 1`` to ``stop``, both included."""
         for step in range(start, stop):
             gradients = self.gradients(step)
             if self._l1 is not None:
@@ -80,7 +91,7 @@ class Block:
             self.optimizer.step(gradients, step + 1, warmup)
 
     def gradients(self, step: int) -> dict[str, Tensor]:
-        """The gradient of each member's own loss, on the batch of this step."""
+        """The gradient of each member's own loss on the batch of a step ``{name: [member, ...]}``."""
         noise = self._noise_keys + step if self._dropout else None
         if self.plan.batch_size is None or self.plan.batch_size >= len(self.train):
             outputs = self._call(self.parameters, self.train.inputs, noise)
@@ -94,7 +105,7 @@ class Block:
         return dict(zip(self.parameters, found, strict=True))
 
     def _batch(self, step: int) -> tuple[Tensor, Tensor]:
-        """The examples of a step ``[member, batch, ...]``: every epoch is a new shuffle, cut into batches."""
+        """The examples of a step ``[member, batch, ...]``; every epoch is a new shuffle, cut into batches."""
         size = self.plan.batch_size or len(self.train)
         epoch, place = divmod(step, -(-len(self.train) // size))
         if self._epoch is None or self._epoch[0] != epoch:
@@ -113,8 +124,8 @@ class Block:
         axis = 0 if found.shared else 1
         pieces = [call(self.parameters, piece, None) for piece in found.inputs.split(size, axis)]
         outputs = torch.cat(pieces, 1).double() if found.labels.device.type != "mps" else torch.cat(pieces, 1)
-        right = self.task.criterion.correct(outputs, found.labels)
-        accuracy = None if right is None else found.mean(right.to(outputs.dtype))
+        correct = self.task.criterion.correct(outputs, found.labels)
+        accuracy = None if correct is None else found.mean(correct.to(outputs.dtype))
         return Measured(found.mean(self.task.criterion(outputs, found.labels)), accuracy)
 
 
@@ -122,7 +133,7 @@ Call = Callable[[Mapping[str, Tensor], Tensor, Tensor | None], Tensor]
 
 
 def _own_model(model: HookedModel, parameters: Mapping[str, nn.Parameter]) -> HookedModel:
-    """A copy of the model that holds the stacked parameters themselves: nothing is put in place at every call."""
+    """A copy of the model that holds the stacked parameters, so that no call has to put them in place."""
     copied = copy.deepcopy(model)
     for name, parameter in parameters.items():
         module, _, leaf = name.rpartition(".")
@@ -131,10 +142,17 @@ def _own_model(model: HookedModel, parameters: Mapping[str, nn.Parameter]) -> Ho
 
 
 def _caller(model: HookedModel, task: Task, members: int, own: bool, shared: bool) -> Call:
-    """The outputs of every member ``[member, n, width]``, from stacked parameters and noise, and shared or stacked inputs.
+    """A function that computes the outputs of every member from stacked parameters, inputs and noise.
 
     Args:
+        model: the network.
+        task: decides which outputs are read.
+        members: number of them.
         own: the model holds the stacked parameters and takes them all at once.
+        shared: all members have the same inputs ``[n, ...]``; otherwise they are stacked.
+
+    Returns:
+        a function of parameters, inputs and noise; its outputs are ``[member, n, width]``.
     """
 
     def stacked(parameters: Mapping[str, Tensor], inputs: Tensor, noise: Tensor | None) -> Tensor:

@@ -1,4 +1,4 @@
-"""The examples of an ensemble: one set that all members share, or one per member, stacked."""
+"""The examples of an ensemble: one set that all members share, or one set per member, stacked."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ class Examples:
     """Inputs ``[(member,) n, ...]`` and labels ``[(member,) n, ...]``; the member axis is missing where all share them.
 
     Attributes:
+        inputs: as the model takes them.
+        labels: as the loss takes them.
         sizes: number of examples of each member; the rest of its row is padding.
+        shared: all members have the same examples.
         weights: ``[member, n]``, 1/size or 0, where sizes differ; None where they are equal.
     """
 
@@ -40,7 +43,7 @@ class Examples:
         return Examples(self.inputs[index], self.labels[index], sizes, False, weights)
 
     def rows(self, index: Tensor) -> Tensor:
-        """Where the examples ``index [member, n]`` stand when those of all members are one long table."""
+        """The rows of the examples ``index [member, n]`` where the examples of all members are one long table."""
         if self.shared:
             return index
         return index + torch.arange(len(index), device=index.device).unsqueeze(-1) * len(self)
@@ -63,6 +66,15 @@ class Examples:
 def examples(tasks: Sequence[Task], part: str, device: torch.device, dtype: torch.dtype) -> Examples:
     """The train or test examples of every member.
 
+    Args:
+        tasks: one per member.
+        part: ``"train"`` or ``"test"``.
+        device: where they go.
+        dtype: of inputs and labels that are not whole numbers.
+
+    Returns:
+        shared examples where all members have the same, else stacked ones.
+
     Raises:
         InterpError: members whose examples do not have the same shape.
     """
@@ -76,8 +88,8 @@ def examples(tasks: Sequence[Task], part: str, device: torch.device, dtype: torc
     for number, task in enumerate(tasks):
         if task.inputs.shape[1:] != shape:
             raise InterpError(
-                f"member {number}: its inputs are {list(task.inputs.shape[1:])}, those of member 0 {list(shape)}; members "
-                "of one run share their network, so their inputs must have one shape: train them as separate runs"
+                f"member {number}: its inputs have the shape {list(task.inputs.shape[1:])}, those of member 0 {list(shape)}; "
+                "members of one run share their architecture, so their inputs need the same shape: train them as separate runs"
             )
     longest = max(sizes)
     padded = [torch.cat([i, i.new_zeros(longest - len(i))]) for i in indices]
@@ -91,7 +103,7 @@ def examples(tasks: Sequence[Task], part: str, device: torch.device, dtype: torc
 
 
 def _same(task: Task, other: Task, index: Tensor, other_index: Tensor) -> bool:
-    """Whether two tasks have the same examples: equal tasks, or seeds that change nothing (data in a file's order)."""
+    """Whether two tasks have the same examples: equal tasks, or seeds without effect (data in a file's order)."""
     if task is other or task == other:
         return True
     same = task.inputs is other.inputs and task.labels is other.labels

@@ -1,12 +1,12 @@
-"""The run directory: what a run leaves on disk, written so that a kill at any moment loses minutes and nothing else.
+"""The run directory: what a run leaves on disk. A kill at any moment loses minutes of work and nothing else.
 
     run.json                             the plan and the versions, written once
     metrics.jsonl                        one object per line: step, member, losses, accuracies, weight norm
     checkpoints/step_00001000.safetensors   all members stacked ``[member, ...]``, readable one by one
     state/state.safetensors              weights, moments and counters to continue from
 
-A state is written after everything of its step, and names the length of ``metrics.jsonl`` then: what was written later
-is cut off on resumption and written again.
+A state is written after everything else of its step, and holds the length of ``metrics.jsonl`` at that moment: what was
+written later is cut off when the run is resumed, and written again.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ STATE_KEY = "interp_state"
 class RunDirectory:
     """A folder with a run in it.
 
-    Attributes:
+    Args:
         path: the folder.
-        plan: what ``run.json`` says.
+        plan: what ``run.json`` holds.
     """
 
     def __init__(self, path: Path, plan: Plan):
@@ -52,8 +52,16 @@ class RunDirectory:
     def create(cls, path: Path, plan: Plan) -> RunDirectory:
         """Start a run in a new or empty folder.
 
+        Args:
+            path: the folder.
+            plan: what will be trained.
+
+        Returns:
+            the directory, with ``run.json`` in it.
+
         Raises:
             OutputExists: something is there already.
+            InterpError: the folder cannot be written.
         """
         cls.check_new(path)
         run = cls(path, plan)
@@ -67,7 +75,7 @@ class RunDirectory:
 
     @staticmethod
     def check_new(path: Path) -> None:
-        """Refuse a folder that holds something.
+        """Refuse a folder that is not empty.
 
         Raises:
             OutputExists: a run, or anything else, is there already.
@@ -82,6 +90,7 @@ class RunDirectory:
             raise OutputExists(f"{path} holds something else; name a new folder for the run")
 
     def write_plan(self) -> None:
+        """Write ``run.json``: the plan, and the versions of what trains it."""
         versions = {"interp": __version__, "torch": torch.__version__, "python": platform.python_version()}
         run = {"format": RUN_FORMAT, "versions": versions, **self.plan.to_dict()}
         with atomic(self.path / "run.json") as temporary:
@@ -91,26 +100,34 @@ class RunDirectory:
     def open(cls, path: Path) -> RunDirectory:
         """The run in a folder.
 
+        Args:
+            path: the folder.
+
+        Returns:
+            the directory with its plan.
+
         Raises:
             UnreadableFile: no run there, or one of another version.
+            InterpError: a plan with values that do not fit.
         """
         file = path / "run.json"
         if not file.is_file():
-            raise UnreadableFile(f"{path} holds no run (there is no run.json in it); name the folder given to --out")
+            raise UnreadableFile(f"{path} holds no run (run.json is missing); name the folder that was given to --out")
         stored = read_json(file)
         if stored.get("format") != RUN_FORMAT:
             raise UnreadableFile(
-                f"{file} is of run format {stored.get('format')!r}, this version of interp continues format {RUN_FORMAT}; "
+                f"{file} is of run format {stored.get('format')!r}, this version of interp reads format {RUN_FORMAT}; "
                 f"use the version that wrote it ({(stored.get('versions') or {}).get('interp', 'unknown')})"
             )
         try:
             return cls(path, Plan.from_dict(stored))
         except InterpError as error:
-            raise naming(file, error) from None
+            named = naming(file, error)
+            raise named from None
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep a second process out for as long as this one trains; a kill releases it.
+        """Keep other processes out for as long as this one trains; a kill releases the lock.
 
         Raises:
             InterpError: another process trains here.
@@ -151,7 +168,7 @@ class RunDirectory:
         return path
 
     def save_state(self, ensemble: Ensemble) -> None:
-        """Write all that resuming needs; the state before stays until this one is complete."""
+        """Write everything that resuming needs; the previous state stays until this one is complete."""
         self._sync_metrics()
         ids, parameters, moments = ensemble.stacks()
         retired = sorted(ensemble.final)
@@ -170,7 +187,7 @@ class RunDirectory:
         self._write(self.state_path, tensors, {STATE_KEY: json.dumps(meta)})
 
     def _sync_metrics(self) -> None:
-        """The state will name their length, so their bytes go to the disk first."""
+        """Flush the metrics to the disk: the state, which holds their length, must not get there first."""
         if self.metrics_path.exists():
             with self.metrics_path.open("rb") as file:
                 os.fsync(file.fileno())
@@ -190,7 +207,7 @@ class RunDirectory:
         return {int(file.stem.removeprefix("step_")): file for file in files}
 
     def block_size(self) -> int | None:
-        """The members per block that the saved state was trained with; the same bits need the same blocks."""
+        """Members per block in the saved state: the same bits need the same blocks. None where nothing was saved yet."""
         meta = self.meta()
         return None if meta is None else int(meta["size"])
 
@@ -200,29 +217,35 @@ class RunDirectory:
         return meta is not None and (meta["step"] >= self.plan.steps or not meta["ids"])
 
     def restore(self, ensemble: Ensemble) -> bool:
-        """Put the saved state into an ensemble and cut off what was written behind it; False where there is none yet.
+        """Put the saved state into an ensemble, and cut off what was written after it.
+
+        Args:
+            ensemble: of this run's plan.
+
+        Returns:
+            whether there was a state; without one the run starts from step 0.
 
         Raises:
-            UnreadableFile: a damaged state.
+            UnreadableFile: the state is damaged or gone, or metrics are missing.
         """
         meta = self.meta()
         step, length = (-1, 0) if meta is None else (meta["step"], meta["metrics_bytes"])
         if meta is None and any(later > 0 for later in self.saved_steps()):
             raise UnreadableFile(
-                f"{self.state_path} is gone, so the run cannot go on; train it anew into another folder"
+                f"{self.state_path} is missing, so the run cannot be resumed; train again into another folder"
             )
         held = self.metrics_path.stat().st_size if self.metrics_path.exists() else 0
         if held < length:
             raise UnreadableFile(
-                f"{self.metrics_path} holds {held:,} bytes, and the saved state knows of {length:,}: rows are missing; put the "
-                "file back, or train anew into another folder"
+                f"{self.metrics_path} holds {held:,} bytes, fewer than the {length:,} of the saved state: rows are missing; "
+                "restore the file, or train again into another folder"
             )
         self._cut(step, length)
         if meta is None:
             return False
         try:
             with safe_open(self.state_path, "pt") as file:
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  it is no dict
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  not a dict
             parts = {
                 part: {n.removeprefix(f"{part}/"): t for n, t in tensors.items() if n.startswith(f"{part}/")}
                 for part in ("parameters", "moments", "final")
@@ -235,7 +258,7 @@ class RunDirectory:
         return True
 
     def meta(self) -> dict[str, Any] | None:
-        """What the saved state says of itself; None where none was saved yet."""
+        """The step, the members and the counters of the saved state; None where none was saved yet."""
         if not self.state_path.exists():
             return None
         try:

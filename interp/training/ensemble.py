@@ -1,4 +1,4 @@
-"""An ensemble: all members of a run, in blocks that train in lockstep, and what of them is over."""
+"""An ensemble: all members of a run, in blocks that train in lockstep, and those that have retired."""
 
 from __future__ import annotations
 
@@ -25,10 +25,11 @@ MEMORISED_ABOVE = 0.999  # train accuracy; source: sparse parity
 
 @dataclass
 class Status:
-    """Where one member stands.
+    """What one member has reached.
 
     Attributes:
-        train_at, test_at: first measured step whose accuracy reached the threshold of retirement; -1: not yet.
+        train_at: first measured step whose train accuracy reached the threshold of retirement; -1: not yet.
+        test_at: the same for test accuracy.
         late_since: step at which its weight decay became the late one; -1: not yet.
         retired_at: step at which it stopped; -1: it trains.
     """
@@ -40,23 +41,23 @@ class Status:
 
 
 class Ensemble:
-    """The members of a plan at a step, on a device.
+    """The members of a plan at a step, on a device; at first with newly drawn weights at step 0.
+
+    Args:
+        plan: what is trained.
+        device: where.
+        size: members per block; by default as many as are likely to train fastest.
 
     Attributes:
         step: number of updates made.
         blocks: the members that still train.
-        final: last weights of those that do not, by member.
+        final: last weights of those that have retired, by member.
+
+    Raises:
+        InterpError: members that do not fit the model, each other, or the memory.
     """
 
     def __init__(self, plan: Plan, device: torch.device, size: int | None = None):
-        """Draw the initial weights.
-
-        Args:
-            size: members per block; what trains fastest here by default.
-
-        Raises:
-            InterpError: members that do not fit the model, each other, or the memory.
-        """
         self.plan, self.device, self.step = plan, device, 0
         self.dtype = DTYPES[plan.dtype]
         if device.type == "mps" and self.dtype == torch.float64:
@@ -73,7 +74,9 @@ class Ensemble:
         self.train = examples(tasks, "train", device, self.dtype)
         self.test = examples(tasks, "test", device, self.dtype)
         if min(self.train.sizes) == 0:
-            raise InterpError(f"member {self.train.sizes.index(0)} has no training example; raise its train_fraction")
+            raise InterpError(
+                f"member {self.train.sizes.index(0)} has no example to train on; raise its train_fraction"
+            )
         batched = plan.batch_size is not None and plan.batch_size < len(self.train)
         if self.train.weights is not None and (batched or plan.task.loss == "effective"):
             raise InterpError(
@@ -92,7 +95,7 @@ class Ensemble:
             if not own or len(self.plan.members) == 1:
                 raise
             raise TaskMismatch(
-                f"member {member} {own}: {error}; members of one run share their network: train them as separate runs"
+                f"member {member} {own}: {error}; members of one run share their architecture: train them as separate runs"
             ) from None
 
     def _initial(self, template: HookedModel, ids: Sequence[int]) -> dict[str, Tensor]:
@@ -140,13 +143,13 @@ class Ensemble:
             )  # fmt: skip
 
     def advance(self, stop: int) -> None:
-        """Train every member that is not retired up to the step ``stop``."""
+        """Train every member that has not retired up to the step ``stop``."""
         for block in self.blocks:
             block.advance(self.step, stop)
         self.step = stop
 
     def measure(self) -> list[dict[str, float | int | None]]:
-        """One row per member that trains, in the order of the run; also notes who has reached what."""
+        """Measure every member that trains: a row each, in the order of the run. Also updates what members have reached."""
         rows = [row for block in self.blocks for row in self._measure(block)]
         rows.sort(key=lambda row: row["member"] or 0)
         late = [self._note(row) for row in rows]
@@ -170,7 +173,7 @@ class Ensemble:
         ]
 
     def _note(self, row: Mapping[str, float | int | None]) -> bool:
-        """Note what a member has reached; whether its weight decay becomes the late one."""
+        """Record what a member has reached; returns whether its weight decay becomes the late one now."""
         status, threshold = self.statuses[int(row["member"] or 0)], self.plan.retire
         train, test = row.get("train_accuracy"), row.get("test_accuracy")
         if threshold is not None:
@@ -196,7 +199,7 @@ class Ensemble:
             block.optimizer.set_rates({name: [r[name] for r in rates] for name in self.shapes})
 
     def retire(self) -> list[int]:
-        """Stop the members whose train and test accuracy have both reached the threshold; the others close ranks."""
+        """Stop the members whose train and test accuracy have both reached the threshold, and pack the others anew."""
         if self.plan.retire is None:
             return []
         decided = [i for i in self.alive if self.statuses[i].train_at >= 0 and self.statuses[i].test_at >= 0]
@@ -212,7 +215,7 @@ class Ensemble:
         return decided
 
     def stacks(self) -> tuple[list[int], dict[str, Tensor], dict[str, Tensor]]:
-        """Members that train in the blocks' order, their parameters and moments, stacked in that order."""
+        """The members that train, in the order of the blocks; their parameters and moments, stacked in that order."""
         ids = [i for block in self.blocks for i in block.ids]
         parameters = {
             n: torch.cat([b.parameters[n].detach() for b in self.blocks]) for n in self.shapes
@@ -224,7 +227,7 @@ class Ensemble:
         return ids, parameters, moments
 
     def weights(self) -> dict[str, Tensor]:
-        """Weights of all members ``[member, ...]`` in the order of the run, on the CPU; retired ones as they ended."""
+        """The weights of all members ``[member, ...]`` in the order of the run, on the CPU; those of retired ones are final."""
         stacks = {n: torch.empty(len(self.statuses), *s, dtype=self.dtype) for n, s in self.shapes.items()}
         ids, parameters, _ = self.stacks()
         for name, stack in stacks.items():

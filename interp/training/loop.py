@@ -22,18 +22,22 @@ PACE_SECONDS = 0.25  # how often a run looks at the clock and at Ctrl-C
 
 
 class RunInterrupted(KeyboardInterrupt):
-    """Ctrl-C, after the state was saved; the message says how to go on."""
+    """Ctrl-C: the state has been saved, and the message says how to resume."""
 
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a run stands.
+    """How far a run is.
 
     Attributes:
-        step, steps: updates made, and planned.
-        members, retired: number of them.
-        train_accuracy, test_accuracy: means over the members that train, at the last measurement.
-        train_loss, test_loss: the same.
+        step: updates made.
+        steps: updates planned.
+        members: number of members.
+        retired: number of members that have retired.
+        train_accuracy: mean over the members that train, at the last measurement; None where there is none.
+        test_accuracy: the same on the test examples.
+        train_loss: the same of the loss.
+        test_loss: the same of the loss on the test examples.
     """
 
     step: int
@@ -47,7 +51,10 @@ class Progress:
 
     @property
     def said(self) -> str:
-        """Accuracies, losses where there are none, and how many members are done.
+        """Accuracies, or losses where there are no accuracies, and how many members are done.
+
+        Returns:
+            one line.
 
         >>> Progress(5, 20, members=3, retired=1, train_accuracy=0.5, test_loss=0.25).said
         'train 50.0%, test loss 0.25, 1 of 3 members done'
@@ -68,7 +75,11 @@ Watcher = Callable[[Progress], None]
 
 
 def check_plan(plan: Plan) -> None:
-    """Build what a plan describes for its first member, so that mistakes show here and not in a worker."""
+    """Build what a plan describes for its first member, so that mistakes show here and not in a worker.
+
+    Raises:
+        InterpError: anything that does not fit.
+    """
     Ensemble(replace(plan, members=plan.members[:1]), resolve_device("cpu"))
     for index in range(len(plan.members)):
         plan.member_task(index)
@@ -76,6 +87,15 @@ def check_plan(plan: Plan) -> None:
 
 def start(plan: Plan, path: Path, device: str = "auto", progress: Watcher | None = None) -> RunDirectory:
     """Train a plan into a new folder.
+
+    Args:
+        plan: what to train.
+        path: the folder.
+        device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
+        progress: called with a `Progress` as the run advances.
+
+    Returns:
+        the folder of the finished run.
 
     Raises:
         OutputExists: the folder holds something already.
@@ -95,7 +115,13 @@ def proceed(
     """Train the run in a folder to its end.
 
     Args:
-        steps: a new, larger number of steps.
+        path: the folder.
+        steps: a new, larger number of steps; as planned by default.
+        device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
+        progress: called with a `Progress` as the run advances.
+
+    Returns:
+        the folder of the finished run.
 
     Raises:
         UnreadableFile: no run there, one of another version, a damaged state.
@@ -121,7 +147,7 @@ def _train(directory: RunDirectory, ensemble: Ensemble, progress: Watcher | None
     seen = _seen(ensemble, [])
     with Interrupts() as interrupts:
         while True:
-            if not resumed:  # the state was saved behind the events of its step
+            if not resumed:  # a saved state includes the events of its step
                 rows = _events(directory, ensemble)
                 seen = _seen(ensemble, rows) if rows else replace(seen, step=ensemble.step)
             resumed = False
@@ -142,14 +168,14 @@ def _train(directory: RunDirectory, ensemble: Ensemble, progress: Watcher | None
             stop = min(ensemble.step + pace, _next_event(plan, ensemble.step))
             made = stop - ensemble.step
             ensemble.advance(stop)
-            # how far the blocks run between two looks at the clock changes nothing in the numbers
+            # the number of updates between two looks at the clock does not change the results
             pace = _pace(pace, made, time.monotonic() - began)
             seen = replace(seen, step=ensemble.step)
     directory.save_state(ensemble)
 
 
 def _events(directory: RunDirectory, ensemble: Ensemble) -> list[dict[str, Any]]:
-    """Everything that happens at the ensemble's step before the next update."""
+    """Everything that happens at the ensemble's step before the next update; the rows that were measured."""
     plan, step = ensemble.plan, ensemble.step
     last, rows = step >= plan.steps, []
     if plan.late_weight_decay is not None and plan.late_at == step:

@@ -1,4 +1,4 @@
-"""How many members fit into memory, and how many train best together."""
+"""How many members fit into memory, and how many train fastest together."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ BACKWARD = 3  # activations live until the backward pass, which makes about as m
 
 
 def activation_numbers(model: HookedModel, task: Task) -> int:
-    """Numbers that pass through the hook points for one example."""
+    """How many numbers pass through the hook points for one example."""
     one = task.inputs[:1]
     with torch.no_grad():
         _, cache = model.run_with_cache(one.to(model.dtype) if one.is_floating_point() else one)
@@ -40,7 +40,7 @@ def activation_bytes(plan: Plan, task: Task, model: HookedModel) -> int:
 
 
 def block_size(plan: Plan, task: Task, model: HookedModel, device: torch.device) -> int:
-    """Members per block."""
+    """Members per block: on a CPU what stays near its last cache, on a GPU what fits beside the weights."""
     members = len(plan.members)
     if members == 1:
         return 1
@@ -51,7 +51,7 @@ def block_size(plan: Plan, task: Task, model: HookedModel, device: torch.device)
 
 
 def available_bytes(device: torch.device) -> int:
-    """Memory that is free now on a device."""
+    """Free memory on a device, in bytes."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
     info = Path("/proc/meminfo")
@@ -65,10 +65,17 @@ def available_bytes(device: torch.device) -> int:
 
 
 def check_memory(plan: Plan, task: Task, model: HookedModel, device: torch.device, size: int) -> None:
-    """Refuse an ensemble that would not fit, with the estimate and the largest that does.
+    """Refuse an ensemble that would not fit into memory.
+
+    Args:
+        plan: of the run.
+        task: of its first member.
+        model: the network.
+        device: where it trains.
+        size: members per block.
 
     Raises:
-        InterpError: too many members.
+        InterpError: too many members; the message has the estimate and the largest ensemble that fits.
     """
     examples = task.inputs[:1].numel() * len(task.labels) * 4
     own = examples if len({plan.setting(i, "data_seed") for i in range(len(plan.members))}) > 1 else 0

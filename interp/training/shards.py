@@ -1,6 +1,6 @@
-"""A run in shards: its members spread over workers, each shard a run of its own until all are merged.
+"""A run in shards: its members are spread over workers, and each shard is a run of its own until all are merged.
 
-A shard that was cut off goes on from its own state, wherever it is run again. All workers must see the run's folder.
+A shard that was interrupted continues from its own state, wherever it is run again. All workers must see the run's folder.
 """
 
 from __future__ import annotations
@@ -29,11 +29,16 @@ from interp.training.plan import Plan
 
 @dataclass(frozen=True)
 class Shard:
-    """Some members of a run: plain values, so that any worker can take them.
+    """Some members of a run, as plain values that can be sent to any worker.
 
     Attributes:
-        first, last: members ``first`` to ``last - 1``.
-        threads: for torch, in a process of its own; 0 leaves them.
+        path: the shard's own folder.
+        plan: of the whole run.
+        first: its first member.
+        last: the member after its last.
+        steps: number of updates.
+        device: where it trains.
+        threads: torch's number of threads in the worker; 0 leaves it as it is.
     """
 
     path: str
@@ -46,7 +51,7 @@ class Shard:
 
 
 def train_shard(shard: Shard) -> str:
-    """Train a shard from where it stands; safe to call again after a kill."""
+    """Train a shard to its end from wherever it is; safe to call again after a kill. Returns its folder."""
     if shard.threads:
         torch.set_num_threads(shard.threads)
     path = Path(shard.path)
@@ -54,7 +59,7 @@ def train_shard(shard: Shard) -> str:
         proceed(path, shard.steps, shard.device)
     else:
         if path.exists():
-            shutil.rmtree(path)  # a worker died before it had written the plan
+            shutil.rmtree(path)  # a worker died before it wrote the plan
         plan = Plan.from_dict(shard.plan)
         start(replace(plan, members=plan.members[shard.first : shard.last]), path, shard.device)
     return shard.path
@@ -69,7 +74,13 @@ def train_in_shards(
     """Train all shards of a run, in whatever state they are, and merge them.
 
     Args:
-        progress: called with the members done and all members.
+        directory: the run.
+        workers: who trains.
+        device: where.
+        progress: called with the number of members done and of all members.
+
+    Returns:
+        the run, finished.
     """
     plan, total = directory.plan, len(directory.plan.members)
     shards = _shards(directory, workers, device)
@@ -87,7 +98,7 @@ def train_in_shards(
 
 
 def _shards(directory: RunDirectory, workers: Workers, device: str) -> list[Shard]:
-    """The division into shards: the one that was begun, or one with two shards per worker, so that none waits long."""
+    """The division into shards: that of an earlier attempt, or two shards per worker, so that none is idle for long."""
     plan, folder = directory.plan, directory.path / "shards"
     division = folder / "division.json"
     if division.is_file():
@@ -105,7 +116,7 @@ def _shards(directory: RunDirectory, workers: Workers, device: str) -> list[Shar
 
 
 def merge(directory: RunDirectory, shards: Sequence[tuple[int, RunDirectory]]) -> None:
-    """Put the finished shards of a run together; its state, written last, says that this is done."""
+    """Put the finished shards of a run together; its state is written last, and shows that the merge is complete."""
     rows = []
     for first, shard in shards:
         for line in shard.metrics_path.read_text(encoding="utf-8").splitlines():
@@ -118,8 +129,8 @@ def merge(directory: RunDirectory, shards: Sequence[tuple[int, RunDirectory]]) -
     last = max(s for *_, steps in saved for s in steps)
     for step in sorted({s for *_, steps in saved for s in steps}):
         if step != last and step not in directory.plan.checkpoints:
-            continue  # a shard ended there, all its members retired; the others have no weights of that step
-        # a shard whose members were all retired has no later checkpoints: its weights stay what they were
+            continue  # a shard ended there because all its members retired; the others have no weights of that step
+        # a shard whose members have all retired has no later checkpoints: its last weights are final
         files = [steps[max(s for s in steps if s <= step)] for *_, steps in saved]
         parts = [load_file(file) for file in files]
         stacked = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}

@@ -9,11 +9,11 @@ import typer
 from typer.core import TyperGroup
 
 from interp.cli.failures import interruptible
-from interp.errors import InterpError, UnknownName, unknown
+from interp.errors import InterpError
 
 
 class TaskCommands(TyperGroup):
-    """One command per task, made when it is asked for: only then is torch imported."""
+    """One command per task, ours and those of other packages, made when it is asked for: only then is torch imported."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         """The names of all tasks."""
@@ -33,13 +33,12 @@ class TaskCommands(TyperGroup):
 
         Raises:
             UnknownName: no such task; the nearest are named.
+            InterpError: the task is registered, but cannot be loaded.
         """
         from interp.cli.train.command import make_command
         from interp.tasks import TASKS
 
-        if cmd_name not in TASKS:
-            raise UnknownName(unknown("task", cmd_name, TASKS))
-        return make_command(TASKS[cmd_name])
+        return make_command(TASKS.find(cmd_name))
 
 
 EXAMPLES = (

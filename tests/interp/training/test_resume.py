@@ -177,7 +177,7 @@ def test_a_damaged_state(tmp_path: Path, damage: str) -> None:
     ):
         interp.resume(folder, device="cpu")
     state.unlink()
-    with pytest.raises(UnreadableFile, match=r"state\.safetensors is gone"):
+    with pytest.raises(UnreadableFile, match=r"state\.safetensors is missing"):
         interp.resume(folder, device="cpu")
     shutil.rmtree(folder / "checkpoints")
     whole = interp.train(**TINY, steps=40, out=tmp_path / "whole")
@@ -187,7 +187,7 @@ def test_a_damaged_state(tmp_path: Path, damage: str) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"format": 99}, r"run\.json is of run format 99.*continues format 1"),
+        ({"format": 99}, r"run\.json is of run format 99.*reads format 1"),
         ({"format": None}, r"run\.json is of run format None"),
         ({"steps": "many"}, r"run\.json"),
         ({"members": []}, r"run\.json.*at least one member"),
