@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import importlib
+import itertools
+import json
 import os
 import shutil
 import subprocess
@@ -17,6 +19,7 @@ import torch
 
 import interp
 from interp._util.registry import load_group
+from interp.errors import UnknownName
 from interp.plugins.analysis import Result, analyses, analysis
 from interp.report import write
 from tests.conftest import DEMO, ROOT
@@ -68,6 +71,42 @@ def test_the_example_runs(installed: Path, tmp_path: Path) -> None:
     assert (part["status"], part["context"]["options"]) == ("ok", {"tolerance": 0.1})
     assert part["metrics"]["units"] == 192
     assert (tmp_path / "report" / "tables" / "dead_units.by_layer.csv").is_file()
+
+
+def test_the_example_task_is_trained_loaded_and_analysed(installed: Path, tmp_path: Path) -> None:
+    """From the command line by its own recipe; the run loads by the task's name, and the other two plugins run on it."""
+    assert "vote" in command(installed, "train", "--help", cwd=tmp_path)
+    command(installed, "train", "vote", "--n", "4", "--seed", "3", "--out", "run", cwd=tmp_path)
+    stored = json.loads((tmp_path / "run" / "run.json").read_text())["task"]
+    assert stored == {
+        "name": "vote", "n": 4, "train_fraction": 0.75, "seed": 3, "loss": "bce", "package": "interp-plugin-example",
+    }  # fmt: skip
+    only = ["--only", "dead_units,progress", "--set", "progress.measures=bias_norm,accuracy"]
+    command(installed, "analyze", "run", *only, cwd=tmp_path)
+    parts = read(tmp_path / "report")[1]["analyses"]
+    assert {name: part["status"] for name, part in parts.items()} == {"dead_units": "ok", "progress": "ok"}
+    assert parts["dead_units"]["metrics"]["units"] == 16
+
+
+def test_a_run_of_a_task_that_is_not_installed(installed: Path, tmp_path: Path) -> None:
+    """The message names the task, and the package that brings it; its own weights load with another task."""
+    command(installed, "train", "vote", "--n", "4", "--steps", "2", "--out", "run", cwd=tmp_path)
+    with pytest.raises(UnknownName, match=r"run.*unknown task 'vote'.*interp-plugin-example, which is not installed"):
+        interp.load(tmp_path / "run", device="cpu")
+    bits = interp.SparseParity(n=4, k=1, n_train=3, loss="bce")
+    assert interp.load(tmp_path / "run", task=bits, device="cpu").model.config.to_dict()["hidden"] == (16,)
+
+
+@pytest.mark.parametrize("n", [1, 3, 5])
+def test_the_example_task_is_what_it_says(monkeypatch: pytest.MonkeyPatch, n: int) -> None:
+    """All ballots, each once, counted by hand in Python; a tie does not pass."""
+    monkeypatch.syspath_prepend(str(EXAMPLE))
+    task = importlib.import_module("interp_plugin_example").WeightedVote(n=n)
+    ballots = list(itertools.product((-1, 1), repeat=n))
+    assert sorted(map(tuple, task.inputs.int().tolist())) == ballots
+    for ballot, label in zip(task.inputs.int().tolist(), task.labels.tolist(), strict=True):
+        assert label == int(sum((i + 1) * vote for i, vote in enumerate(ballot)) > 0)
+    assert sorted([*task.train_indices.tolist(), *task.test_indices.tolist()]) == list(range(2**n))
 
 
 @pytest.mark.parametrize(("tolerance", "dead"), [(0.0, 3), (0.01, 4)])
