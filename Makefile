@@ -7,9 +7,8 @@ ONE := OMP_NUM_THREADS=1
 PYTEST := $(ONE) $(BIN)/python -m pytest -n logical --maxprocesses 8 --dist worksteal
 QUICK := not slow and not bench
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
-# what `make check` runs: mathematics, interventions, vocabulary; no programs, trainings, notebooks or docs
-UNIT := $(wildcard tests/probes/test_*.py) tests/circuits/interventions tests/circuits/fourier $(wildcard tests/interp/test_*.py) \
-        tests/interp/_util tests/interp/activations tests/interp/plugins
+# what `make check` runs beside the doctests: mathematics, interventions, vocabulary; no programs, trainings or pages
+UNIT := $(wildcard tests/probes/test_*.py) $(wildcard tests/interp/test_*.py) tests/circuits/interventions tests/interp/activations
 
 .DEFAULT_GOAL := help
 .PHONY: help demo check test lint types slow bench notebooks docs lowest newest lock clean

@@ -7,14 +7,18 @@ import io
 import math
 import re
 import shlex
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from textwrap import dedent
+from types import ModuleType
 
 import pytest
 import typer
 from typer.core import TyperGroup
 
 from interp.cli.app import app
+from interp.tasks import TASKS
 from tests.conftest import ROOT
 
 MADE = {"index.md", "claims.md"}  # by docs/conf.py, from pages that are checked themselves
@@ -24,7 +28,7 @@ PAGES = [
     ROOT / "examples" / "README.md",
     *(p for p in sorted((ROOT / "docs").rglob("*.md")) if p.name not in MADE or p.parent.name != "docs"),
 ]
-BLOCK = re.compile(r"^```(\w+)([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"^ *```(\w+)([^\n]*)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)  # in a list, indented
 NUMBER = re.compile(r"-?\d[\d,]*\.?\d*(?:e[-+]?\d+)?")
 
 
@@ -45,7 +49,7 @@ def programs(page: Path) -> list[tuple[str, str | None]]:
         if match[1] != "python" or "notest" in match[2]:
             continue
         below = BLOCK.match(text, match.end() + 1)
-        found.append((match[3], below[3] if below and below[1] == "text" else None))
+        found.append((dedent(match[3]), below[3] if below and below[1] == "text" else None))
     return found
 
 
@@ -53,11 +57,13 @@ def programs(page: Path) -> list[tuple[str, str | None]]:
 def test_python_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One namespace per page, in a folder of its own."""
     monkeypatch.chdir(tmp_path)
-    names: dict[str, object] = {"__name__": "page"}
+    module = ModuleType("page")  # where dataclasses look for the names in their annotations
+    monkeypatch.setitem(sys.modules, "page", module)
+    monkeypatch.setattr(TASKS, "_added", dict(TASKS._added))  # what a page registers goes with it
     for number, (code, expected) in enumerate(programs(page), 1):
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed):
-            exec(compile(code, f"{name(page)}, block {number}", "exec"), names)
+            exec(compile(code, f"{name(page)}, block {number}", "exec"), vars(module))
         if expected is not None:
             assert alike(printed.getvalue(), expected), f"block {number} prints\n{printed.getvalue()}\nnot\n{expected}"
 
