@@ -1,4 +1,4 @@
-"""Findings: what every experiment returns, in one protocol of a tidy table, a summary, a figure and a file."""
+"""Findings: the protocol of every experiment's result: a tidy table, a summary, a figure and a file."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+from typing_extensions import override
 
 from interp.errors import InterpError
 from interp.report.data import jsonable
@@ -22,12 +23,14 @@ SHOWN = 12  # rows of a table in a notebook
 
 
 class Findings(ABC):
-    """What an experiment found.
+    """The result of an experiment.
 
     Attributes:
         table: tidy, a row per component and metric: ``component, site, index, metric, clean, changed, change``, and
             further columns of the experiment's own.
         summary: single numbers and texts: clean values, what the sign of a change means, scores of a circuit.
+
+    A finding shows itself in a notebook as its summary and the first rows of its table.
     """
 
     @property
@@ -37,7 +40,7 @@ class Findings(ABC):
 
     @property
     def rows(self) -> pd.DataFrame:
-        """The experiment's own table, in its own columns; the tidy one where it has no other."""
+        """The experiment's own table, in its own columns; the tidy one if it has no other."""
         return self.table
 
     @property
@@ -47,10 +50,10 @@ class Findings(ABC):
 
     @abstractmethod
     def figure(self) -> go.Figure:
-        """The findings as one plotly figure."""
+        """One plotly figure of the result."""
 
     def save(self, path: str | Path) -> Path:
-        """Write the findings to a file.
+        """Write the result to a file.
 
         Args:
             path: ending in ``.csv`` (the tidy table), ``.json`` (table and summary) or ``.html`` (figure and table, offline).
@@ -91,13 +94,14 @@ class Findings(ABC):
 
 
 class EffectTable(Findings, pd.DataFrame):
-    """A wide table of effects, as a pandas DataFrame that also follows the protocol of `Findings`.
+    """A wide table of effects: a pandas DataFrame that also follows the protocol of `Findings`.
 
     ``attrs["clean"]`` holds the unchanged network's value of every metric; a metric ``m`` has the columns ``m`` and
-    ``m_change``. Whatever pandas makes of it (a query, a copy) is an EffectTable too.
+    ``m_change``. A query, a sorted table or a copy of it is an EffectTable too.
     """
 
     @property
+    @override
     def _constructor(self) -> type[EffectTable]:
         return EffectTable
 
@@ -105,7 +109,7 @@ class EffectTable(Findings, pd.DataFrame):
     def of(
         cls, frame: pd.DataFrame, *, clean: Mapping[str, float], label: str = "component", **summary: Any
     ) -> EffectTable:
-        """A frame with what the protocol needs.
+        """A frame with what the protocol needs in addition.
 
         Args:
             frame: a row per component.
@@ -114,18 +118,20 @@ class EffectTable(Findings, pd.DataFrame):
             **summary: further single values, such as ``sign``.
 
         Returns:
-            the same rows and columns.
+            the same rows and columns, as an EffectTable.
         """
         made = cls(frame)
         made.attrs = {"clean": dict(clean), **summary, "label": label}
         return made
 
     @property
+    @override
     def rows(self) -> pd.DataFrame:
         """The same as a plain DataFrame."""
         return pd.DataFrame(self)
 
     @property
+    @override
     def table(self) -> pd.DataFrame:
         """A row per component and metric: ``component, site, index, metric, clean, changed, change``."""
         plain = self.rows
@@ -148,12 +154,14 @@ class EffectTable(Findings, pd.DataFrame):
         return tidy.reindex(columns=pd.Index([*COLUMNS, *extra]))
 
     @property
+    @override
     def summary(self) -> dict[str, Any]:
-        """Clean values by metric, and what else the experiment says in single values."""
+        """Clean values by metric, and the experiment's other single values."""
         return {str(name): value for name, value in self.attrs.items() if name != "label"}
 
+    @override
     def figure(self) -> go.Figure:
-        """The first metric's change by component, largest first; random directions of the same size in grey."""
+        """The first metric's change by component, largest first; grey lines are random directions of the same size."""
         from interp.report import figures
 
         metric = next(iter(self.attrs.get("clean", {})), "")
@@ -168,6 +176,7 @@ class EffectTable(Findings, pd.DataFrame):
             drawn.add_hline(y=value, line={"color": figures.GREY, "width": 0.5})
         return drawn
 
+    @override
     def _repr_html_(self) -> str:
         shown = pd.DataFrame(self)
         more = f"<p>{len(shown):,} rows</p>" if len(shown) > SHOWN else ""

@@ -1,75 +1,43 @@
 """Metrics: what the outputs of a changed network are judged by, each with the direction in which it is better.
 
-By name: ``loss``, ``accuracy``, ``logit_diff``, ``kl``; or a `Metric`; or any function of the model's outputs
-``[batch, ...]`` that returns a value per input ``[batch]`` or one number.
+By name: ``loss``, ``accuracy``, ``logit_diff``, ``kl``, and those that other packages register as entry points in the group
+``interp.metrics``; or a `Metric`; or any function of the model's outputs ``[batch, ...]`` that returns a value per input
+``[batch]`` or one number.
 """
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
+from typing_extensions import override
 
-from interp.errors import InterpError, MissingCapability, UnknownName, unknown
-from interp.tasks import Task
+from circuits.answers import Answers
+from interp._util.registry import Registered
+from interp.errors import InterpError
 
-
-@dataclass(frozen=True)
-class Answers:
-    """What a metric may know of the inputs that the network is run on.
-
-    Attributes:
-        right: the right answer's index per input ``[n]``; None where nothing says it.
-        wrong: the wrong answer that it is set against ``[n]``; None: the best of all others.
-        task: reads the answer's logits from the model's output; without one the last position is read.
-        outputs: gives the untouched network's outputs ``[n, ...]``.
-        labels: of the task's loss, where they are other than ``right``.
-    """
-
-    right: Tensor | None = None
-    wrong: Tensor | None = None
-    task: Task | None = None
-    outputs: Callable[[], Tensor] | None = None
-    labels: Tensor | None = None
-
-    def read(self, outputs: Tensor) -> Tensor:
-        """The answer's logits ``[k, n, width]`` of outputs ``[k, n, (pos,) out]``."""
-        flat = outputs.flatten(0, 1)
-        if self.task is not None:
-            read = self.task.read(flat)
-        else:
-            read = flat[:, -1] if flat.ndim == 3 else flat
-        if read.ndim != 2:
-            raise InterpError(
-                f"an output of shape {list(outputs.shape[1:])} holds no logits per input; give the metric as a function of it"
-            )
-        return read.unflatten(0, outputs.shape[:2])
-
-    def required(self, metric: str) -> Tensor:
-        """The right answers, or an error that says how to give them."""
-        if self.right is None:
-            raise MissingCapability(
-                f"the metric {metric!r} needs the right answers, and no task knows these inputs: give "
-                "metric=circuits.LogitDiff(right, wrong), or a function of the model's outputs"
-            )
-        return self.right
-
-    @cached_property
-    def clean(self) -> Tensor:
-        """The untouched network's log-probabilities ``[n, width]``, in float64."""
-        assert self.outputs is not None
-        return self.read(self.outputs().unsqueeze(0))[0].double().log_softmax(-1)
+# columns of the experiments' tables that no metric may be called
+RESERVED = frozenset({
+    "baseline", "change", "changed", "clean", "component", "correct", "corrupted", "effect", "head", "index", "operand",
+    "patched", "patched_recovered", "pos", "query", "recovered", "site", "unit",
+})  # fmt: skip
 
 
 class Metric(ABC):
     """A number per input, of outputs ``[k, n, ...]``; the leading axis is k changed networks.
 
+    Another package registers its own as an entry point in the group ``interp.metrics``: a Metric, or a subclass that is made
+    without arguments, under the metric's ``name``. Every experiment then takes it by that name.
+
     Attributes:
+        name: of the metric, and of its column in every table.
         higher_is_better: whether the network does better where it is higher; None where that has no meaning.
         whole: whether all inputs must be judged together.
     """
@@ -80,11 +48,24 @@ class Metric(ABC):
 
     @abstractmethod
     def values(self, outputs: Tensor, rows: slice, answers: Answers) -> Tensor:
-        """Float64 ``[k, n]``, of the inputs in ``rows``."""
+        """The metric's value per changed network and input.
+
+        Args:
+            outputs: of the inputs in ``rows``, ``[k, n, ...]``.
+            rows: which of the experiment's inputs these are; indexes the tensors of ``answers``.
+            answers: what is known about all inputs.
+
+        Returns:
+            float64 ``[k, n]``.
+
+        Raises:
+            MissingCapability: it needs correct answers that are not known.
+            InterpError: outputs that it cannot judge.
+        """
 
     @property
     def sign(self) -> str:
-        """What a change of it means, in words."""
+        """What the sign of its change means, in words."""
         if self.higher_is_better is None:
             return f"{self.name}_change = changed minus clean"
         meaning = "negative" if self.higher_is_better else "positive"
@@ -93,11 +74,12 @@ class Metric(ABC):
 
 @dataclass(frozen=True)
 class LossMetric(Metric):
-    """The task's loss."""
+    """The task's loss in its own unit; without a task the cross-entropy in nats."""
 
     name = "loss"
     higher_is_better = False
 
+    @override
     def values(self, outputs: Tensor, rows: slice, answers: Answers) -> Tensor:
         logits = answers.read(outputs)
         if answers.task is not None:
@@ -109,10 +91,11 @@ class LossMetric(Metric):
 
 @dataclass(frozen=True)
 class AccuracyMetric(Metric):
-    """Whether the answer is right: 1 or 0."""
+    """Whether the answer is correct: 1 or 0."""
 
     name = "accuracy"
 
+    @override
     def values(self, outputs: Tensor, rows: slice, answers: Answers) -> Tensor:
         logits = answers.read(outputs)
         if answers.task is not None:
@@ -123,17 +106,21 @@ class AccuracyMetric(Metric):
 
 @dataclass(frozen=True, eq=False)
 class LogitDiff(Metric):
-    """The right answer's logit minus a wrong one's, by default minus the largest of all others.
+    """Logit difference: the correct answer's logit minus a wrong one's, by default minus the largest of all others.
 
-    Attributes:
+    Args:
         right: indices of answers ``[n]``; by default the labels of the task.
-        wrong: indices of answers ``[n]``. In patching the corrupted inputs' labels by default.
+        wrong: indices of answers ``[n]``; in patching by default the corrupted inputs' labels.
+
+    Wang et al. 2022, Interpretability in the Wild (IOI), https://arxiv.org/abs/2211.00593; why it suits patching: Zhang and
+    Nanda 2023, https://arxiv.org/abs/2309.16042.
     """
 
     right: Tensor | None = None
     wrong: Tensor | None = None
     name = "logit_diff"
 
+    @override
     def values(self, outputs: Tensor, rows: slice, answers: Answers) -> Tensor:
         logits = answers.read(outputs)
         right = self._indices(self.right, answers.required(self.name) if self.right is None else None, logits, rows)
@@ -146,14 +133,17 @@ class LogitDiff(Metric):
     def _indices(self, given: Tensor | None, otherwise: Tensor | None, logits: Tensor, rows: slice) -> Tensor:
         indices = given if given is not None else otherwise
         assert indices is not None
+        if not isinstance(indices, Tensor):
+            raise InterpError(f"logit_diff takes a tensor of indices of answers [n], got a {type(indices).__name__}")
         if indices.ndim != 1 or len(indices[rows]) != logits.shape[1] or indices.is_floating_point():
             raise InterpError(
-                f"logit_diff takes an answer's index per input; got {indices.dtype} {list(indices.shape)}"
+                f"logit_diff takes an answer's index per input, got {indices.dtype} {list(indices.shape)}"
             )
         if int(indices.max()) >= logits.shape[-1] or int(indices.min()) < 0:
             raise InterpError(f"logit_diff: an answer of {int(indices.max())} among {logits.shape[-1]} outputs")
         return indices[rows].to(logits.device).expand(logits.shape[:2]).unsqueeze(-1)
 
+    @override
     def __repr__(self) -> str:
         given = [n for n in ("right", "wrong") if getattr(self, n) is not None]
         return f"LogitDiff({', '.join(f'{n}=answers of {len(getattr(self, n))} inputs' for n in given)})"
@@ -161,11 +151,12 @@ class LogitDiff(Metric):
 
 @dataclass(frozen=True)
 class KLMetric(Metric):
-    """KL(clean || changed) of the answers' probabilities: how far the network's behaviour has moved, right or wrong."""
+    """Kullback-Leibler divergence KL(clean || changed) of the answers' probabilities, in nats, whether correct or not."""
 
     name = "kl"
     higher_is_better = False
 
+    @override
     def values(self, outputs: Tensor, rows: slice, answers: Answers) -> Tensor:
         changed = answers.read(outputs).double().log_softmax(-1)
         clean = answers.clean[rows]
@@ -175,43 +166,129 @@ class KLMetric(Metric):
 
 @dataclass(frozen=True)
 class FunctionMetric(Metric):
-    """Any function of the model's outputs ``[n, ...]``; it returns ``[n]``, or one number for all of them."""
+    """Any function of the model's outputs ``[n, ...]`` that returns ``[n]``, or one number for all of them.
+
+    Its name is the function's; a lambda is called ``metric``, and a name that tables use for another column gets
+    ``_metric`` appended.
+
+    Args:
+        function: of the outputs.
+        whole: whether it must see all inputs together, as one that returns a single number must.
+        label: what it is called instead.
+    """
 
     function: Callable[[Tensor], Tensor]
-    whole: bool = True  # a function that returns one number cannot be given the inputs in parts
+    whole: bool = True
+    label: str | None = None
     higher_is_better = None
 
     @property
     def name(self) -> str:  # type: ignore[override]
-        return getattr(self.function, "__name__", type(self.function).__name__).strip("<>")
+        """The label, or the function's name."""
+        return self.label or _name_of(self.function)
 
+    @override
     def values(self, outputs: Tensor, rows: slice, answers: Answers) -> Tensor:
         n = outputs.shape[1]
         found = [torch.as_tensor(self.function(one)) for one in outputs]
         if found[0].shape not in ((), (n,)):
             raise InterpError(
-                f"the metric {self.name!r} returned shape {list(found[0].shape)} for {n} inputs; it returns a value "
+                f"the metric {self.name!r} returned shape {list(found[0].shape)} for {n} inputs; it must return a value "
                 f"per input, [{n}], or one number"
             )
         return torch.stack([f.double().expand(n) for f in found])
 
 
-METRICS: dict[str, Metric] = {m.name: m for m in (LossMetric(), AccuracyMetric(), LogitDiff(), KLMetric())}
+def _name_of(function: Callable[..., Any]) -> str:
+    while isinstance(function, partial):
+        function = function.func
+    name = getattr(function, "__name__", type(function).__name__)
+    if name == "<lambda>":
+        return "metric"
+    return f"{name}_metric" if name in RESERVED else name
+
+
+def _fault(name: str, value: Any) -> str | None:
+    """Why the value of an entry point cannot be used as a metric."""
+    if isinstance(value, type) and issubclass(value, Metric):
+        if inspect.isabstract(value):
+            return f"{value.__name__} does not implement {', '.join(sorted(value.__abstractmethods__))}"
+        try:
+            value = value()
+        except TypeError as error:
+            return f"{value.__name__} cannot be made without arguments ({error}); register an instance"
+    if not isinstance(value, Metric):
+        return f"a metric is a circuits.Metric or a subclass of it, this is {value!r}"
+    own = getattr(value, "name", None)
+    if own in RESERVED:
+        return f"{own!r} is a column of the tables; choose another name"
+    return None if own == name else f"{type(value).__name__}.name is {own!r}"
+
+
+METRICS: Registered[Metric | type[Metric]] = Registered("interp.metrics", "metric", _fault)
 MetricLike = str | Metric | Callable[[Tensor], Tensor]
 
 
 def make_metric(given: MetricLike) -> Metric:
     """A metric by name, as it is, or around a function.
 
+    Args:
+        given: the name of a metric, of the suite or of an installed package; a `Metric`; or a function of the model's outputs
+            ``[batch, ...]`` that returns ``[batch]`` or one number.
+
+    Returns:
+        the metric.
+
+    Raises:
+        UnknownName: no metric of that name; the nearest are named.
+        InterpError: a registered metric that cannot be loaded, a `Metric` class that needs arguments, or anything else.
+
     >>> make_metric("accuracy").sign
     'accuracy_change = changed minus clean: negative means that what was changed was needed'
+    >>> make_metric(lambda outputs: outputs.std(-1)).name
+    'metric'
     """
     if isinstance(given, Metric):
         return given
     if isinstance(given, str):
-        if given not in METRICS:
-            raise UnknownName(unknown("metric", given, METRICS))
-        return METRICS[given]
-    if not callable(given):
-        raise InterpError(f"a metric is a name, a Metric or a function of the model's outputs, got {given!r}")
+        found = METRICS.find(given)
+        return found() if isinstance(found, type) else found
+    if isinstance(given, type) and issubclass(given, Metric):
+        if (fault := _fault(getattr(given, "name", ""), given)) is not None:
+            raise InterpError(f"give an instance of the metric {given.__name__}: {fault}")
+        return given()
+    if not callable(given) or isinstance(given, (type, nn.Module)):
+        raise InterpError(
+            f"a metric is a name ({', '.join(METRICS)}), a Metric or a function of the model's outputs, got {given!r}"
+        )
     return FunctionMetric(given)
+
+
+def make_metrics(given: Sequence[MetricLike]) -> tuple[Metric, ...]:
+    """Several metrics, each of a name of its own: a function whose name another has taken gets a number.
+
+    Args:
+        given: what `make_metric` takes, at least one.
+
+    Returns:
+        the metrics.
+
+    Raises:
+        UnknownName: no metric of that name; the nearest are named.
+        InterpError: no metric at all, the same twice by name, or something else than a metric.
+
+    >>> [m.name for m in make_metrics(["loss", lambda out: out.mean(-1), lambda out: out.std(-1)])]
+    ['loss', 'metric', 'metric_2']
+    """
+    metrics: list[Metric] = []
+    for one in map(make_metric, given):
+        taken = {m.name for m in metrics}
+        if one.name in taken:
+            if not isinstance(one, FunctionMetric):
+                raise InterpError(f"two metrics are called {one.name!r}; measure them one after the other")
+            number = next(i for i in range(2, len(taken) + 3) if f"{one.name}_{i}" not in taken)
+            one = replace(one, label=f"{one.name}_{number}")
+        metrics.append(one)
+    if not metrics:
+        raise InterpError(f"no metric was given; give one or several, such as {', '.join(METRICS)}")
+    return tuple(metrics)

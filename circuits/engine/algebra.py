@@ -1,4 +1,4 @@
-"""Preparation of an ablation: what each component's removal adds, and where it arrives, computed once for all of them."""
+"""Preparation of an ablation: what removing each component adds, and where it arrives, computed once for all of them."""
 
 from __future__ import annotations
 
@@ -28,10 +28,11 @@ class Prepared:
     """Directions at a site, ready to be ablated in groups of equal size.
 
     Attributes:
-        stream: the site where the changes arrive, and ``clean`` its activation for all inputs.
+        stream: the site where the changes arrive.
+        clean: its activation for all inputs.
         moves: what an ablation adds to each coordinate.
-        rows: along what each coordinate writes into the stream.
-        groups: which directions go together.
+        rows: what a unit of each coordinate writes into the stream.
+        groups: which directions are ablated together.
     """
 
     stream: str
@@ -44,7 +45,16 @@ class Prepared:
 def prepare_ablation(
     evaluation: Evaluation, components: Components, value: Value, held: Sequence[Intervention] = ()
 ) -> Prepared:
-    """Capture a site for all inputs and prepare directions of it.
+    """Capture a site for all inputs and prepare its directions.
+
+    Args:
+        evaluation: network and inputs.
+        components: which directions of the site.
+        value: what replaces each of them.
+        held: interventions that are in place meanwhile.
+
+    Returns:
+        the directions, ready to be ablated.
 
     Raises:
         InterpError: the site's activation, or the value, does not fit.
@@ -85,7 +95,7 @@ def prepare_ablation(
 def _prepared_by_token(
     evaluation: Evaluation, components: Components, value: Value, stream: str, clean: Tensor, rows: Tensor
 ) -> Prepared:
-    """Of directions that are functions of the token: their coordinates are known from the inputs alone."""
+    """The same for directions that are functions of the token: their coordinates follow from the inputs."""
     axes = (*evaluation.model.axes_of(components.site.name)[:-1], "unit")
     coordinates = token_coordinates(evaluation.inputs, components, clean)
     value = value.bound(evaluation.task)
@@ -98,18 +108,27 @@ def _prepared_by_token(
 
 
 def check_value(value: Value) -> None:
-    """Refuse a value that averages over what components are told apart by."""
+    """Refuse a value that averages over the axes that distinguish components.
+
+    Args:
+        value: what replaces a component.
+
+    Raises:
+        InterpError: a mean over units or heads.
+    """
     averaged = {"unit", "head"} & set(getattr(value, "over", ()))
     if averaged:
-        raise InterpError(f"{value} averages over {', '.join(averaged)}, which components are told apart by")
+        raise InterpError(
+            f"{value} averages over {' and '.join(sorted(averaged))}, so it would be the same for every component"
+        )
 
 
 def settle(evaluation: Evaluation, value: Value, site: str, basis: Basis | None) -> Value:
-    """A value of a reference set as a constant; others as they are."""
+    """A value made of a reference set as a constant; other values as they are."""
     value = value.bound(evaluation.task)
     if value.inputs is None:
         return value
-    # a reference of another length is read at its own last position unless all are computed: it would seem to fit
+    # unless all positions are computed, a reference of another length is read at its own last one, and would seem to fit
     alike = value.inputs.shape[1:] == evaluation.inputs.shape[1:]
     model = evaluation.model if alike and not value.needs_all_positions else evaluation.whole
     with fitting(model, value.inputs, "the reference set"):
@@ -122,7 +141,14 @@ def settle(evaluation: Evaluation, value: Value, site: str, basis: Basis | None)
 
 
 def coordinates_of(features: Tensor, basis: Basis | None) -> Tensor:
-    """Features ``[..., feature]`` along the directions of a basis ``[..., direction]``; as they are without one.
+    """Coordinates of features along the directions of a basis.
+
+    Args:
+        features: ``[..., feature]``.
+        basis: of the feature space; None: the features themselves.
+
+    Returns:
+        ``[..., direction]``.
 
     Raises:
         InterpError: a basis of another dimension.

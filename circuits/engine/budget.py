@@ -1,4 +1,4 @@
-"""Budgets: how much memory the experiments take, and the pieces that their work is cut into."""
+"""Budgets: how much memory the experiments use, and the pieces that their work is cut into."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from circuits.engine.evaluation import Evaluation
 from interp.activations.capture import capture
 
-DEFAULT_BYTES = 512 << 20  # working memory besides the captured activations
+DEFAULT_BYTES = 512 << 20  # working memory in addition to the captured activations
 CACHE_ELEMENTS = 1 << 17  # elementwise work goes in pieces that stay in a core's cache (1 MiB of float64)
-CPU_PIECE = 20 << 20  # bytes of activations of a piece that runs again on a CPU: larger ones leave its caches
-BATCH = 4096  # inputs of a forward pass whose activations are captured
+CPU_PIECE = 20 << 20  # bytes of activations that run again at once on a CPU: larger pieces leave its caches
+BATCH = 4096  # inputs per forward pass while activations are captured
 
 
 def inputs_at_once(evaluation: Evaluation, max_bytes: int) -> int:

@@ -1,4 +1,4 @@
-"""Pairs of runs, clean and corrupted, on one network: what patching and attribution compare."""
+"""Pairs of runs, clean and corrupted, of one network: what patching and attribution compare."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from circuits.engine.evaluation import Evaluation, answers_of, outputs_of
-from circuits.metrics import Answers, MetricLike, make_metric
+from circuits.answers import Answers
+from circuits.engine.evaluation import Evaluation, answers_of, outputs_of, require_batch
+from circuits.metrics import MetricLike, make_metric
 from interp.activations.batches import fitting, placed
 from interp.activations.capture import Activations, capture
 from interp.errors import InterpError
@@ -20,13 +21,15 @@ from interp.subject import Subject
 
 @dataclass(frozen=True)
 class Pair:
-    """Two batches of inputs, aligned one by one, and the metric that tells their runs apart.
+    """Two batches of inputs, aligned one by one, and the metric that compares their runs.
 
     Attributes:
-        evaluation: the corrupted inputs, judged by the metric as answers to the clean ones.
+        evaluation: the corrupted inputs, judged as answers to the clean ones.
         clean: the clean inputs.
-        source, base: the clean and the corrupted run at the sites that were asked for, with their ``outputs``.
-        clean_value, corrupted_value: the metric's means in them.
+        source: the clean run at the sites asked for, with its ``outputs``.
+        base: the same of the corrupted run.
+        clean_value: the metric's mean in the clean run.
+        corrupted_value: its mean in the corrupted run.
     """
 
     evaluation: Evaluation
@@ -38,11 +41,12 @@ class Pair:
 
     @property
     def corrupted(self) -> Tensor:
+        """The corrupted inputs."""
         return self.evaluation.inputs
 
     @property
     def attrs(self) -> dict[str, object]:
-        """What a table of effects says of itself."""
+        """What a table of effects keeps in its ``attrs``: the metric, both runs' values and what the sign means."""
         metric = self.evaluation.metrics[0]
         return {
             "metric": metric.name, "clean": self.clean_value, "corrupted": self.corrupted_value,
@@ -51,7 +55,14 @@ class Pair:
         }  # fmt: skip
 
     def recovered(self, value: Tensor) -> Tensor:
-        """0 at the corrupted run's value, 1 at the clean run's; NaN where the two are the same."""
+        """The share of the difference that a value recovers: 0 for the corrupted run's value, 1 for the clean run's.
+
+        Args:
+            value: of the metric.
+
+        Returns:
+            the share, of the same shape; NaN where both runs have the same value.
+        """
         gap = self.clean_value - self.corrupted_value
         return (value - self.corrupted_value) / (gap if gap else torch.nan)
 
@@ -66,26 +77,33 @@ def make_pair(
     beside: Callable[[HookedModel], Sequence[str]] | None = None,
     dtype: torch.dtype | None = None,
 ) -> Pair:
-    """Check that two batches align, run both, and find what answers a metric may know of them.
+    """Check that two batches align, run both, and look up the answers that a metric may know.
+
+    Where the inputs are examples of the subject's task, the correct answers are the clean inputs' labels, and ``logit_diff``
+    compares them with the corrupted inputs' labels.
 
     Args:
-        sites: whose whole hook points are captured in both runs.
-        beside: what of the corrupted run is captured besides, given the model.
+        subject: the network, and its task if it has one.
+        clean: inputs ``[batch, ...]``.
+        corrupted: inputs aligned with the clean ones.
+        metric: what the runs are compared by.
+        sites: hook points that are captured whole in both runs.
+        beside: given the model, hook points that are captured in the corrupted run in addition.
+        dtype: the model runs in this, the subject's precision by default.
 
-    The right answers are the clean inputs' labels, and the wrong ones that ``logit_diff`` sets against them the corrupted
-    inputs', where both are examples of the subject's task.
+    Returns:
+        both runs.
 
     Raises:
         InterpError: inputs of different shapes or kinds, none, or the same twice; a metric whose value is not finite; hooks
-            that somebody left on the model.
+            left on the model.
     """
-    for name, given in (("clean", clean), ("corrupted", corrupted)):
-        if not isinstance(given, Tensor):
-            raise InterpError(f"{name} inputs must be a tensor [batch, ...], got {type(given).__name__}")
+    require_batch(clean, "clean inputs")
+    require_batch(corrupted, "corrupted inputs")
     if clean.shape != corrupted.shape or clean.is_floating_point() != corrupted.is_floating_point():
         raise InterpError(
             f"clean and corrupted inputs do not align: {list(clean.shape)} {clean.dtype} and {list(corrupted.shape)} "
-            f"{corrupted.dtype}; each corrupted input belongs to the clean one in its place"
+            f"{corrupted.dtype}; each clean input needs a corrupted one in the same row"
         )
     if len(clean) == 0:
         raise InterpError("no clean and corrupted inputs were given (the first axis has length 0)")
@@ -94,6 +112,8 @@ def make_pair(
     subject.refuse_hooks()
     subject, task, one = subject.cast(dtype), subject.task, make_metric(metric)
     model = subject.model
+    model.check_values(clean)
+    model.check_values(corrupted)
     clean, corrupted = placed(clean, model), placed(corrupted, model)
     labels = None if task is None else answers_of(task, clean)
     others = None if task is None else answers_of(task, corrupted)
@@ -115,6 +135,6 @@ def make_pair(
         values.append(float(evaluation.judge(run.outputs.unsqueeze(0)).mean()))
         if not abs(values[-1]) < torch.inf:
             raise InterpError(
-                f"{subject.name}: the {one.name} of the {name} run is {values[-1]}: look for NaN in the weights"
+                f"{subject.name}: the {one.name} of the {name} run is {values[-1]}; look for NaN in the weights"
             )
     return Pair(evaluation, clean, source, base, values[0], values[1])

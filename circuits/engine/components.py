@@ -1,4 +1,4 @@
-"""Components of a network: what an experiment ablates or keeps, by kind or by direction, and random ones beside them."""
+"""Components of a network: what an experiment ablates or keeps, by kind or by direction, and random ones for comparison."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ LETTERS = {"neurons": "N", "heads": "H"}
 
 @dataclass(frozen=True)
 class Components:
-    """What is ablated: groups of directions of one site, each group alone.
+    """What is ablated: groups of directions of one site, one group at a time.
 
     Attributes:
         site: a hook point, and the positions where it is ablated.
         basis: of the site's features (heads and units flattened); None means its single features.
-        groups: which directions go together.
+        groups: which directions are ablated together.
         labels: a name for every group.
     """
 
@@ -48,17 +48,27 @@ def find_components(
     site: str | Site | None = None,
     groups: Sequence[Sequence[int]] | None = None,
 ) -> list[Components]:
-    """Site, basis, groups and labels of everything that is to be ablated: of a kind, of a site, or of a basis.
+    """Everything that is to be ablated: of a kind, of a site, or of a basis.
+
+    Args:
+        evaluation: the network.
+        kind: of component; neurons by default.
+        basis: directions instead of a kind.
+        site: where the basis lies, whose features are ablated, or which hook points of the kind.
+        groups: indices that are ablated together; one by one by default.
+
+    Returns:
+        the components of each hook point, in the model's order.
 
     Raises:
-        UnknownName: no such kind.
-        UnknownSite: a site that the model has not.
-        InterpError: the network has no component of that kind, or groups that do not fit.
+        UnknownName: no such kind; the nearest are named.
+        UnknownSite: a site that the model does not have.
+        InterpError: the network has no component of that kind, groups do not fit, or a kind is given with a basis.
     """
     model = evaluation.model
     if basis is not None:
         if kind is not None or site is None:
-            raise InterpError("ablate takes a kind, or a basis with the site where its directions lie")
+            raise InterpError("give either a kind, or a basis and the site where its directions lie (site=...)")
         together = _groups(groups, len(basis), "directions")
         labels = [" + ".join(basis.names[i] for i in g) for g in together]
         return [Components(s, basis, together, labels) for s in resolve_sites(model, site)]
@@ -68,14 +78,14 @@ def find_components(
     if not names and (site is None or kind is not None):
         points = ", ".join(list(model.hook_dict)[:3])
         raise InterpError(
-            f"a {type(model).__name__} of this config has no {kind or 'neurons'} to ablate; leave the kind out and name hook "
-            f"points instead: site=..., whose units are ablated one by one ({points}, ...)"
+            f"a {type(model).__name__} of this config has no {kind or 'neurons'} to ablate; leave out the kind and name hook "
+            f"points with site=..., whose units are ablated one by one ({points}, ...)"
         )
     wanted = [Site(n) for n in names] if site is None else resolve_sites(model, site)
     if kind is not None:
         wanted = [s for s in wanted if s.name in names]
         if not wanted:
-            raise InterpError(f"{site!r} holds no {kind}; they are at {', '.join(names)}")
+            raise InterpError(f"there are no {kind} at {site!r}; they are at {', '.join(names)}")
     return [_of_site(evaluation, s, kind or "neurons", names, groups) for s in wanted]
 
 
@@ -83,7 +93,9 @@ def _of_site(
     evaluation: Evaluation, site: Site, kind: Kind, names: Sequence[str], groups: Sequence[Sequence[int]] | None
 ) -> Components:
     if site.unit is not None or site.head is not None or site.basis is not None:
-        raise InterpError(f"{site}: every component of the site is ablated; choose positions alone, or give groups")
+        raise InterpError(
+            f"{site}: every component of the site is ablated in turn; select only positions, or give groups"
+        )
     width, size = widths(evaluation, site.name, kind)
     whole = [list(range(i, i + size)) for i in range(0, width, size)]
     together = whole if groups is None else _groups(groups, width, "features")
@@ -105,15 +117,15 @@ def _groups(given: Sequence[Sequence[int]] | None, n: int, what: str) -> list[li
         return [[i] for i in range(n)]
     groups = [list(g) for g in given]
     if not groups or len({len(g) for g in groups}) > 1 or not groups[0]:
-        raise InterpError("groups are lists of indices, all of one length and not empty")
+        raise InterpError("groups must be lists of indices, all of the same length and not empty")
     outside = [i for g in groups for i in g if not 0 <= i < n]
     if outside:
-        raise InterpError(f"groups hold the index {outside[0]}, outside the {n} {what} that there are")
+        raise InterpError(f"groups contain the index {outside[0]}, but there are {n} {what}")
     return groups
 
 
 def widths(evaluation: Evaluation, site: str, kind: str) -> tuple[int, int]:
-    """A site's features, and how many of them one component of a kind has."""
+    """The number of a site's features, and of those of one component of a kind."""
     width = _known_width(evaluation, site)
     n_heads = getattr(evaluation.model.config, "n_heads", None)
     if width is None or (kind == "heads" and n_heads is None):
@@ -123,7 +135,7 @@ def widths(evaluation: Evaluation, site: str, kind: str) -> tuple[int, int]:
 
 
 def _known_width(evaluation: Evaluation, site: str) -> int | None:
-    """The number of features, where the weights that read the site say it."""
+    """The number of features, if the weights that read the site tell it."""
     arrival = evaluation.arrival(site)
     return None if arrival is None or arrival[1] is None else len(arrival[1])
 
@@ -139,9 +151,16 @@ def _measured_widths(evaluation: Evaluation, site: str, kind: str) -> tuple[int,
 
 
 def random_components(evaluation: Evaluation, like: Components, n: int, seed: int) -> Components | None:
-    """Random subspaces of the same size in the same space, orthogonal to each other: as many as fit, at most n.
+    """Random subspaces of the same size in the same space, orthogonal to each other.
 
-    None where a component is the whole space, such as the only head of a layer.
+    Args:
+        evaluation: the network.
+        like: the components to compare with.
+        n: how many at most; fewer if not so many fit.
+        seed: of the draw.
+
+    Returns:
+        the subspaces as components; None where a component is the whole space, such as the only head of a layer.
     """
     size = torch.as_tensor(like.groups).shape[1]
     dim, _ = widths(evaluation, like.site.name, "neurons")

@@ -3,10 +3,9 @@
 All components of one site are ablated in one call, by the cheapest of three routes. All give the numbers of one forward
 pass per component.
 
-1. **Algebra**: where everything behind the site is linear (a final LayerNorm may stand in between), the ablated outputs
-   are the clean ones plus what the component's change adds; nothing runs again.
-2. **Resumed**: the part of the network before the site runs once. The rest alone runs again, on the batch tiled by
-   components.
+1. **Algebra**: where everything behind the site is linear (except for a final LayerNorm), the ablated outputs are the
+   clean ones plus what the component's change adds; nothing runs again.
+2. **Resumed**: the network before the site runs once, and only the rest runs again, on the batch tiled by components.
 3. **Hooked**: a network that cannot be resumed at the site runs whole, on the batch tiled by components.
 """
 
@@ -51,13 +50,21 @@ class Effects:
     sizes: list[int]
 
     def mean(self, metric: int, part: int | None = None) -> list[float]:
-        """Means over one part or over everything (None); NaN where the part is empty."""
+        """Means per group of one metric.
+
+        Args:
+            metric: its index.
+            part: over this part of the inputs; None: over all.
+
+        Returns:
+            a number per group; NaN where the part is empty.
+        """
         sums = self.sums[:, :, metric].sum(1) if part is None else self.sums[:, part, metric]
         size = sum(self.sizes) if part is None else self.sizes[part]
         return (sums / size).tolist() if size else [math.nan] * len(sums)
 
     def count(self, metric: int) -> list[int]:
-        """Sums over everything as whole numbers, of a metric that counts."""
+        """Sums per group over all inputs as whole numbers, of a metric that counts."""
         return self.sums[:, :, metric].sum(1).round().long().tolist()
 
 
@@ -74,9 +81,15 @@ def measure(
     """The metrics after the ablation of each group of components.
 
     Args:
-        held: interventions that are in place all the while, of values that are the same for every input.
-        max_bytes: working memory besides the captured activations.
+        evaluation: network, inputs and metrics.
+        components: of one site.
+        value: what replaces each group.
+        held: interventions that stay in place, with values that are the same for every input.
+        max_bytes: working memory in addition to the captured activations.
         progress: called with (groups done, groups in all).
+
+    Returns:
+        the metrics, summed over the parts of the inputs.
     """
     n_groups = len(components.groups)
     sums = torch.zeros(
@@ -123,10 +136,13 @@ def _acts_behind(model: HookedModel, prepared: Prepared, held: Sequence[Interven
 
 
 def _losses(task: Task, evaluation: Evaluation, prepared: Prepared, rest: Tensor, max_bytes: int) -> Iterator[Piece]:
-    """Algebra, loss and accuracy alone: neither the logits nor their softmax are written out.
+    """Algebra for loss and accuracy only: neither the logits nor their softmax are written to memory.
 
-    Logits are taken relative to the right answer's, so that the loss is ``log sum exp`` of them, and an answer whose loss
-    is below ln 2 is right without a look at the others.
+    Logits are relative to the correct answer's, so that the loss is their ``log sum exp``, and an answer whose loss is below
+    ln 2 is correct whatever the other logits are.
+
+    Yields:
+        groups, inputs, and the metrics' values.
     """
     clean = task.read(evaluation.model.resume(prepared.stream, prepared.clean)).double()
     labels = (
@@ -135,10 +151,10 @@ def _losses(task: Task, evaluation: Evaluation, prepared: Prepared, rest: Tensor
         else evaluation.answers.labels.to(clean.device)
     )
     reach = (prepared.rows @ rest[:, : clean.shape[-1]]).double()  # [directions, outputs]
-    reach = reach - reach.mean(1, keepdim=True)  # what all outputs gain alike moves no loss, and would only overflow
+    reach = reach - reach.mean(1, keepdim=True)  # what all outputs gain alike changes no loss and could overflow
     relative = clean - clean.gather(1, labels[:, None])
     moves = prepared.moves.reshape(len(clean), -1).double()
-    shift = reach.T[labels]  # what the right answer's own logit gains, per unit of move [inputs, directions]
+    shift = reach.T[labels]  # what the correct answer's own logit gains, per unit of move [inputs, directions]
     spread = moves.abs().amax() * reach.abs().amax() * prepared.groups.shape[1]
     stable = not bool(relative.amax() + spread < SAFE_EXPONENT)
     for g, n in _parts(prepared, len(clean), clean.shape[-1], max_bytes):
@@ -159,10 +175,13 @@ def _losses(task: Task, evaluation: Evaluation, prepared: Prepared, rest: Tensor
 
 
 def _algebra(evaluation: Evaluation, prepared: Prepared, rest: Tensor | NormedRest, max_bytes: int) -> Iterator[Piece]:
-    """Algebra, any metric: the ablated outputs are the clean ones plus moves times ``rows @ rest``.
+    """Algebra for any metric: the ablated outputs are the clean ones plus moves times ``rows @ rest``.
 
-    With a LayerNorm in between they are ``(centred + moves * rows) @ rest / scale``, of which the scale alone is not linear
-    in the moves: its square is a quadratic form of them.
+    With a LayerNorm in between they are ``(centred + moves * rows) @ rest / scale``, where only the scale is not linear in
+    the moves: its square is a quadratic form of them.
+
+    Yields:
+        groups, inputs, and the metrics' values.
     """
     outputs = evaluation.model.resume(prepared.stream, prepared.clean)  # [inputs, ..., out]
     matrix = rest.matrix if isinstance(rest, NormedRest) else rest
@@ -181,7 +200,7 @@ def _algebra(evaluation: Evaluation, prepared: Prepared, rest: Tensor | NormedRe
 
 
 def _along_rows(move: Tensor, rows: Tensor) -> Tensor:
-    """``[groups, inputs, ..., d]``: what moves ``[groups, inputs, ..., size]`` add along rows ``[groups, size, d]``."""
+    """What moves ``[groups, inputs, ..., size]`` add along rows ``[groups, size, d]``: ``[groups, inputs, ..., d]``."""
     if rows.shape[1] == 1:
         return move * rows[:, 0].reshape(len(rows), *[1] * (move.ndim - 2), -1)
     return torch.einsum("gn...k,gkd->gn...d", move, rows)
@@ -190,8 +209,8 @@ def _along_rows(move: Tensor, rows: Tensor) -> Tensor:
 def _parts(
     prepared: Prepared, n_inputs: int, width: int, max_bytes: int, *, whole: bool = False
 ) -> Iterator[tuple[slice, slice]]:
-    """Which groups and inputs go in one piece of elementwise work, ``width`` numbers for each."""
-    # a CPU wants pieces that stay in its cache, a GPU pieces that fill it
+    """The groups and inputs of each piece of elementwise work, with ``width`` numbers per pair."""
+    # a CPU needs pieces that stay in its cache, a GPU pieces that fill it
     elements = CACHE_ELEMENTS if prepared.moves.device.type == "cpu" else max_bytes // 32
     pairs = max(1, elements // width)
     inputs = n_inputs if whole else min(n_inputs, pairs)

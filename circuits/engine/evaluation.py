@@ -1,4 +1,4 @@
-"""Trials: which network runs on which inputs, and what its outputs are judged by."""
+"""Evaluations: which network runs on which inputs, and what its outputs are judged by."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from circuits.metrics import AccuracyMetric, Answers, LossMetric, Metric, MetricLike, make_metric
+from circuits.answers import Answers
+from circuits.interventions.base import kind_of
+from circuits.metrics import AccuracyMetric, LossMetric, Metric, MetricLike, make_metrics
 from interp.activations.batches import batches, fitting, placed
 from interp.errors import InterpError, MissingCapability, UnknownSite
 from interp.hooked.base import HookedModel
@@ -20,7 +22,7 @@ Arrival = tuple[str, Tensor | None]  # a site that the model resumes at, and row
 
 
 def arrival(model: HookedModel, site: str) -> Arrival | None:
-    """Where a change at a site arrives, linearly, and along which rows (`HookedModel.writes`); None where nothing says so."""
+    """Where a change at a site arrives, linearly, and along which rows (`HookedModel.writes`); None where that is not known."""
     try:
         return model.writes(site)
     except UnknownSite:
@@ -32,12 +34,12 @@ class Evaluation:
     """A network, inputs and metrics, ready for changed runs.
 
     Attributes:
-        model: as it runs; where a task reads one position, its last block is computed there alone.
+        model: as it runs; where a task reads one position, its last block is computed only there.
         whole: the model with every position.
         inputs: ``[n, ...]``.
-        metrics: what outputs are judged by.
+        metrics: what outputs are judged by, each with a name of its own.
         answers: what the metrics may know.
-        parts: which inputs are counted in which part ``[n, part]``: all; with a task's whole table, train and test.
+        parts: which inputs count in which part ``[n, part]``: one part; with a task's whole table, train and test.
     """
 
     model: HookedModel
@@ -50,14 +52,24 @@ class Evaluation:
 
     @property
     def task(self) -> Task | None:
+        """The task that reads and judges the outputs, if there is one."""
         return self.answers.task
 
     @property
     def sizes(self) -> list[int]:
+        """The number of inputs in each part."""
         return self.parts.sum(0).long().tolist()
 
     def judge(self, outputs: Tensor, rows: slice = slice(None)) -> Float[Tensor, "k n metrics"]:
-        """Values of every metric, of outputs ``[k, n, ...]`` for the inputs in ``rows``."""
+        """Values of every metric.
+
+        Args:
+            outputs: of k changed networks for the inputs in ``rows``, ``[k, n, ...]``.
+            rows: which inputs; all by default.
+
+        Returns:
+            a float64 value per network, input and metric.
+        """
         return torch.stack([m.values(outputs, rows, self.answers) for m in self.metrics], -1)
 
     def arrival(self, site: str) -> Arrival | None:
@@ -68,7 +80,7 @@ class Evaluation:
 
     @torch.no_grad()
     def run(self) -> Float[Tensor, " metrics"]:
-        """The metrics' means in the network as it is, hooks that are installed included."""
+        """The metrics' means over all inputs in the network as it is, with any hooks that are installed."""
         return self.judge(outputs_of(self.model, self.inputs).unsqueeze(0)).mean((0, 1))
 
 
@@ -90,25 +102,31 @@ def make_evaluation(
     """The evaluation of a subject.
 
     Args:
+        subject: the network, and its task if it has one.
         metric: one or several; by default the task's loss, and accuracy where its answers are right or wrong.
-        inputs: run on these; by default all examples of the task. Right answers are known where the task has them.
-        wrong: the wrong answer that ``logit_diff`` sets against the right one ``[n]``.
+        inputs: run on these; by default all examples of the task. Correct answers are known for the task's examples.
+        wrong: the wrong answers ``[n]`` that ``logit_diff`` compares with the correct ones.
         dtype: the subject's precision (float64) by default.
 
+    Returns:
+        network, inputs and metrics, ready for changed runs.
+
     Raises:
-        MissingCapability: no inputs and no task, or a metric that needs answers that nobody knows.
-        InterpError: hooks are left on the model, or the network's outputs are not finite before anything is changed.
+        MissingCapability: neither inputs nor a task, or neither a metric nor a task.
+        InterpError: hooks are left on the model, or arguments of the wrong kind or shape.
     """
     if inputs is None:
         subject.require_task()
-    elif not isinstance(inputs, Tensor):
-        raise InterpError(f"inputs must be a tensor [batch, ...], got {type(inputs).__name__}")
-    elif len(inputs) == 0:
-        raise InterpError("no inputs were given (the first axis has length 0)")
+    else:
+        require_batch(inputs, "inputs")
+        if len(inputs) == 0:
+            raise InterpError("no inputs were given (the first axis has length 0)")
     subject.refuse_hooks()
     subject, task = subject.cast(dtype), subject.task
     metrics = _metrics(metric, task)
     whole = subject.model
+    if inputs is not None:
+        whole.check_values(inputs)
     labels = None if task is None else task.labels if inputs is None else answers_of(task, inputs)
     by_function = any(m.whole or m.higher_is_better is None for m in metrics)
     model = whole if task is None or by_function else at_readout(whole, task)
@@ -128,14 +146,31 @@ def make_evaluation(
 def _metrics(given: MetricLike | Sequence[MetricLike] | None, task: Task | None) -> tuple[Metric, ...]:
     if given is None:
         if task is None:
-            raise MissingCapability("no task is known, so give a metric: a function of the model's outputs")
+            raise MissingCapability("no task is known: give metric=, a function of the model's outputs")
         return (LossMetric(), AccuracyMetric()) if task.answerable else (LossMetric(),)
-    several = given if isinstance(given, Sequence) and not isinstance(given, str) else [given]
-    return tuple(make_metric(m) for m in several)
+    return make_metrics(given if isinstance(given, Sequence) and not isinstance(given, str) else [given])
+
+
+def require_batch(given: object, name: str) -> None:
+    """Refuse inputs that are not a batch.
+
+    Args:
+        given: what the user gave.
+        name: such as ``"clean inputs"``, for the message.
+
+    Raises:
+        InterpError: not a tensor, or one without axes.
+    """
+    if not isinstance(given, Tensor):
+        raise InterpError(
+            f"{name} must be a tensor [batch, ...], got {kind_of(given)}; torch.as_tensor makes one of numbers"
+        )
+    if given.ndim == 0:
+        raise InterpError(f"{name} must be a tensor [batch, ...], got a single number")
 
 
 def answers_of(task: Task, inputs: Tensor) -> Tensor | None:
-    """The labels that a task's examples give to these inputs; None where one is not among them."""
+    """The labels that a task's examples have for these inputs; None if any of them is not an example."""
     if inputs.shape[1:] != task.inputs.shape[1:]:
         return None
     both = torch.cat([task.inputs.cpu().to(inputs.dtype), inputs.cpu()]).flatten(1)

@@ -1,4 +1,4 @@
-"""Cells: the parts of sites that patching and attribution tell apart, such as every layer's every position."""
+"""Cells: the parts of sites that patching and attribution distinguish, such as every position of every layer."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from interp.errors import InterpError
+from interp.errors import InterpError, UnknownName, unknown
 from interp.sites import Site, find_axis
 
-SPLIT = ("pos", "operand", "head", "query")  # axes that are told apart unless the user says which
+SPLIT = ("pos", "operand", "head", "query")  # axes that are distinguished by default
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Cells:
     Attributes:
         site: the site; where it selects positions, heads or units, the cells are those within the selection.
         axes: the hook point's axes.
-        by: the axes that are told apart.
+        by: the axes that are distinguished.
         indices: a tuple of indices per cell, in the order of ``by``.
     """
 
@@ -32,7 +32,16 @@ class Cells:
     indices: tuple[tuple[int, ...], ...]
 
     def mask(self, cells: Sequence[int], shape: Sequence[int], device: torch.device) -> Tensor:
-        """True where a cell is, ``[k, ...]``, broadcastable over k activations of that shape."""
+        """Masks of k cells.
+
+        Args:
+            cells: which of them, by number.
+            shape: of the activation.
+            device: where to make the mask.
+
+        Returns:
+            True where a cell is, ``[k, ...]``; broadcasts over k activations of that shape.
+        """
         whole = self.site.mask(shape, self.axes, device)
         mask = torch.ones([1] * (len(shape) + 1), dtype=torch.bool, device=device)
         mask = mask if whole is None else mask & whole
@@ -44,7 +53,7 @@ class Cells:
         return mask if self.by else mask.expand(len(cells), *mask.shape[1:])
 
     def rows(self) -> list[dict[str, object]]:
-        """A dict per cell: the site, and an index for each axis that is told apart."""
+        """A dict per cell: the site, and an index for each axis of ``by``."""
         return [{"site": self.site.name, **dict(zip(self.by, index, strict=True))} for index in self.indices]
 
 
@@ -52,18 +61,30 @@ def make_cells(site: Site, axes: tuple[str, ...], shape: Sequence[int], by: Sequ
     """The cells of a site whose activation has this shape.
 
     Args:
-        by: axes to tell apart; None: positions, operands and heads, or units where it has none of these.
+        site: with the exact name of a hook point.
+        axes: the hook point's axes.
+        shape: of its activation.
+        by: axes to distinguish (one as a string); None: positions, operands and heads, or units if the site has none of
+            these.
+
+    Returns:
+        the cells.
 
     Raises:
-        InterpError: an axis that the site has not.
+        UnknownName: an axis that the site does not have; its axes are named.
+        InterpError: the batch axis, or something other than names of axes.
     """
+    by = [by] if isinstance(by, str) else by
+    if by is not None and not (isinstance(by, Sequence) and all(isinstance(axis, str) for axis in by)):
+        raise InterpError(f"by takes names of axes, such as by=('pos', 'head'), got {by!r}")
     if by is None:
         found = [a for a in axes if a in SPLIT]
         by = found or [a for a in axes if a == "unit"]
     for axis in by:
         if axis == "batch":
-            raise InterpError(f"{site.name}: inputs are patched together, so cells cannot be told apart by batch")
-        find_axis(axis, axes, site.name)
+            raise InterpError(f"{site.name}: all inputs are patched together, so by cannot contain 'batch'")
+        if axis not in axes and not (axis == "pos" and "query" in axes):
+            raise UnknownName(unknown(f"axis of {site.name}", axis, [a for a in axes if a != "batch"]))
     by = tuple(axes[find_axis(a, axes, site.name)] for a in by)
     ranges = []
     for axis in by:

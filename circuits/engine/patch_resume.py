@@ -1,4 +1,4 @@
-"""Patched cells whose changes arrive, linearly, where the model can be resumed: what lies before them never runs again."""
+"""Patching cells by resuming the model where their changes arrive, linearly: what lies before them never runs again."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from interp.hooked.transformer.staggered import Departures, departs
 
 CPU_PIECE = 8 << 20  # bytes that run again at once on a CPU: more leave its caches, and are mapped anew each time
 
-Found = tuple[list[int], Tensor]  # the numbers of cells, and the metric's means with each of them patched
+Found = tuple[list[int], Tensor]  # numbers of cells, and the metric's mean with each of them patched
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,10 @@ class Written:
     """The cells of a site, and what patching them changes in the stream behind it.
 
     Attributes:
-        numbers: the cells' places in the table.
-        stream: the site where changes arrive, and ``base [batch, ..., d]`` what it holds in the corrupted run.
+        cells: of the site.
+        numbers: their rows in the table.
+        stream: the site where changes arrive.
+        base: the stream in the corrupted run ``[batch, ..., d]``.
         shape: of the site's activation.
         change: clean minus corrupted, of the site's features ``[batch, ..., feature]``.
         rows: what a feature writes into the stream ``[feature, d]``; None where the site is the stream itself.
@@ -41,7 +43,14 @@ class Written:
     rows: Tensor | None
 
     def mask(self, part: Sequence[int]) -> Tensor:
-        """Which features cells take ``[k, batch, ..., feature]``; axes along which all are alike have size 1."""
+        """Which features some cells contain.
+
+        Args:
+            part: numbers of cells.
+
+        Returns:
+            ``[k, batch, ..., feature]``; axes along which a cell has all or nothing have length 1.
+        """
         axes = ("cell", *self.cells.axes)
         mask = self.cells.mask(part, self.shape, self.change.device)
         whole = (len(part), *self.shape)
@@ -63,7 +72,16 @@ class Written:
 
 
 def from_the_site(pair: Pair, one: Written, max_bytes: int) -> Iterator[Found]:
-    """The part of the network behind the site runs again, on the batch tiled by cells."""
+    """Patch cells by running the network again from their site on, on the batch tiled by cells.
+
+    Args:
+        pair: the two runs.
+        one: the cells of a site.
+        max_bytes: of activations at once.
+
+    Yields:
+        cells, and the metric with each of them patched.
+    """
     at_once = max(1, inputs_at_once(pair.evaluation, max_bytes) // len(pair.corrupted))
     for piece in slices(len(one.numbers), at_once):
         part = list(range(piece.start, piece.stop))
@@ -73,7 +91,17 @@ def from_the_site(pair: Pair, one: Written, max_bytes: int) -> Iterator[Found]:
 
 
 def from_the_position(pair: Pair, sites: Sequence[Written], run: Activations, max_bytes: int) -> Iterator[Found]:
-    """In a causal transformer, positions behind the patched one run again; cells of all sites at one position together."""
+    """Patch cells of a causal transformer by running only their position and later ones again, all sites together.
+
+    Args:
+        pair: the two runs.
+        sites: the cells of every site, each cell at one position.
+        run: the corrupted run, with its outputs.
+        max_bytes: of activations at once.
+
+    Yields:
+        cells, and the metric with each of them patched.
+    """
     model, outputs = pair.evaluation.model, run.outputs
     assert departs(model)
     assert outputs is not None
@@ -95,18 +123,18 @@ def from_the_position(pair: Pair, sites: Sequence[Written], run: Activations, ma
 
 
 def _at_one_position(one: Written, cells: list[int]) -> Tensor:
-    """Which features the cells of one position take there ``[k, 1, feature]``."""
+    """Which features the cells of one position contain there ``[k, 1, feature]``."""
     position = one.cells.indices[cells[0]][one.cells.by.index("pos")]
     return one.mask(cells)[:, :, position]
 
 
 @dataclass(frozen=True)
 class _Cost:
-    """Bytes that a run from a position on needs.
+    """Bytes that running again from a position on needs.
 
     Attributes:
         limit: bytes that all runs may use.
-        later: for each position that runs again: one block's activations.
+        later: one block's activations, per position that runs again.
         heads: queries, keys and values of all positions in one block.
         outputs: of all positions.
     """
@@ -124,9 +152,9 @@ class _Cost:
         return cls(max_bytes, n * sum(t.nbytes for t in block.values()) // n_pos, n * heads, outputs)
 
     def at_once(self, position: int, n_layers: int) -> int:
-        """How many runs from a position on fit."""
+        """How many runs from a position on fit at once."""
         later = self.later * (self.outputs.shape[1] - position)
         fit = self.limit // (later + self.heads * n_layers + 2 * self.outputs.nbytes)
-        if self.outputs.device.type == "cpu":  # whose caches want small pieces
+        if self.outputs.device.type == "cpu":  # small pieces stay in its caches
             fit = min(fit, CPU_PIECE // (later + self.heads))
         return max(1, fit)

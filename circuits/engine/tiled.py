@@ -22,10 +22,20 @@ Piece = tuple[slice, slice, Tensor]  # groups, inputs, values [groups, inputs, m
 def tiled(
     evaluation: Evaluation, components: Components, value: Value, held: Sequence[Intervention], n_groups: int
 ) -> Iterator[Piece]:
-    """Ablate ``n_groups`` groups at a time, all inputs at once, with a hook that knows which tile is whose.
+    """Ablate ``n_groups`` groups at a time, all inputs at once, with one hook that ablates in each tile its own group.
 
-    A point that fires several times is ablated every time, in what the earlier ablations have made of it. All inputs run
-    in one batch, since a value may be made of the whole batch.
+    A hook point that fires several times is ablated every time, after the earlier ablations. All inputs run in one batch,
+    since a value may be made of the whole batch.
+
+    Args:
+        evaluation: network, inputs and metrics.
+        components: of one site.
+        value: what replaces each group.
+        held: interventions that are in place meanwhile.
+        n_groups: how many groups run at once.
+
+    Yields:
+        groups, inputs, and the metrics' values.
     """
     check_value(value)
     model, name = evaluation.model, components.site.name
@@ -60,7 +70,7 @@ def tiled(
             tiles = output.movedim(batch, 0).unflatten(0, (len(part), n))
             width = basis.directions.shape[0] if basis is not None else features.last(output[:1]).shape[-1]
             chosen = torch.zeros(len(part), width, dtype=torch.bool, device=output.device).scatter_(1, part, True)
-            # vmap, since a value may be made of a network's whole batch; its permutation is every network's
+            # vmap, since a value may be made of one network's whole batch; a permutation is the same for all
             after = torch.vmap(ablated, randomness="same")(tiles, chosen)
             return after.flatten(0, 1).movedim(0, batch)
 

@@ -14,11 +14,19 @@ SITE = "hook_embed"
 
 
 def token_rows(evaluation: Evaluation, components: Components, width: int) -> Float[Tensor, "direction unit"] | None:
-    """What a unit of each direction writes into the embedding; None where the basis is not one of functions of the token.
+    """What a unit of each direction writes into the embedding, for directions that are functions of the token.
 
-    It is one at ``hook_embed``, where its dimension is not the embedding's width ``width``, and there are at least as many
-    tokens; further tokens (an "=") take part in no direction. The embedding of token t is
+    A basis consists of such functions if it is given at ``hook_embed``, its dimension differs from the embedding's width,
+    and there are at least as many tokens; further tokens (an "=") belong to no direction. The embedding of token t is
     ``sum over directions f of f(t) (f^T W_E) + the rest``.
+
+    Args:
+        evaluation: network and inputs.
+        components: directions of a site.
+        width: of the embedding.
+
+    Returns:
+        the rows ``f^T W_E``; None if the basis does not consist of functions of the token.
     """
     model, basis = evaluation.model, components.basis
     if basis is None or components.site.name != SITE or basis.dim == width:
@@ -34,7 +42,7 @@ def token_rows(evaluation: Evaluation, components: Components, width: int) -> Fl
 def token_coordinates(
     inputs: Int[Tensor, "..."], components: Components, like: Tensor
 ) -> Float[Tensor, "... direction"]:
-    """The value of every direction at each token, 0 at those beyond its dimension."""
+    """The value of every direction at each token; 0 at tokens beyond its dimension."""
     assert components.basis is not None
     functions = components.basis.directions.T.to(like)  # [token, direction]
     beyond = torch.zeros_like(functions[:1])

@@ -1,0 +1,6 @@
+"""Experiments: one function a question, each of a Subject, each returning `circuits.findings.Findings`.
+
+`ablation.ablate` (what is a component needed for?), `patching.patch` (activation patching: where is the answer carried?),
+`attribution.attribute` (the same from gradients), `path_patching.path_patch` (along which path?), `intervene.intervene` (any
+interventions together), and `record`, which keeps an experiment with its outcome in a file. Read `ablation` first.
+"""

@@ -1,4 +1,4 @@
-"""Ablation: the effect of every component of a kind, in one call."""
+"""Ablation: how much each component of a network is needed, measured in one call."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from circuits.engine.effects import Effects, Progress, measure
 from circuits.engine.evaluation import Evaluation, make_evaluation
 from circuits.findings import EffectTable
 from circuits.interventions.values import DEFAULT, ValueLike, as_value
-from circuits.metrics import MetricLike, make_metric
+from circuits.metrics import AccuracyMetric, LossMetric, MetricLike, make_metric
 from interp.errors import InterpError, UnknownName, require_range, unknown
 from interp.hooked.base import HookedModel
 from interp.sites import Site
@@ -31,7 +31,7 @@ R = TypeVar("R")
 
 
 def _former_baseline(function: Callable[P, R]) -> Callable[P, R]:
-    """``baseline="random", n_baseline=16`` is now ``n_random=16``; both work for a version, with a DeprecationWarning."""
+    """``baseline="random", n_baseline=16`` is now ``n_random=16``; the former works for one version, with a warning."""
 
     @wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -66,21 +66,22 @@ def ablate(
     """Ablate every component of a kind, one at a time, over the whole input table.
 
     Args:
-        subject: a Subject; a hooked model too, with ``inputs`` and a function as ``metric``.
+        subject: a Subject, or a hooked model together with ``inputs`` and a function as ``metric``.
         kind: ``"neurons"`` (the default), ``"heads"``, ``"attention"`` or ``"mlp"`` (whole layers' outputs).
-        value: what replaces the component: `Mean` (also of a reference set), `Zero`, `Resample`, `Fixed`, or a name:
-            ``"mean"``, ``"zero"``, ``"resample"``.
+        value: what replaces the component: `Mean` (the default; also of a reference set), `Zero`, `Resample`, `Fixed`, or a
+            name: ``"mean"``, ``"zero"``, ``"resample"``.
         basis: ablate the directions of a Basis (or of a PCA or SVD) at ``site`` instead of a kind.
-        site: the hook point of ``basis``, or whose single features are ablated; with a kind, restricts it to hook points of
-            that name or glob. A `Site` with ``pos`` ablates at those positions only.
+        site: the hook point where ``basis`` lies, or whose features are ablated one by one; with a kind, only its hook
+            points of that name or glob. A `Site` with ``pos`` ablates only at those positions.
         groups: indices of directions or features that are ablated together (all groups of one size); one by one by default.
-        metric: measured in addition to the task's loss and accuracy: ``"logit_diff"``, ``"kl"``, a `Metric`, or a function
-            of the model's outputs ``[batch, ...]`` that returns ``[batch]`` or one number.
+        metric: measured in addition to the task's loss and accuracy: ``"logit_diff"``, ``"kl"``, a registered name, a
+            `Metric`, or a function of the model's outputs ``[batch, ...]`` that returns ``[batch]`` or one number. Its
+            columns have its name; a lambda's are ``metric`` and ``metric_change``.
         inputs: run on these ``[batch, ...]`` instead of the task's examples; with a function as metric no task is needed.
-        n_random: random directions (for heads: random subspaces of a head's size) of the same space, ablated in the same
-            way for comparison. Where a component is the whole space there are none, and ``attrs["notes"]`` says so.
+        n_random: also ablate this many random directions (for heads: random subspaces of a head's size) of the same space,
+            for comparison. If a component is the whole space there are none, and ``attrs["notes"]`` says so.
         seed: of the random directions.
-        dtype: the model is computed in this, the subject's precision (float64) by default; losses are float64 always.
+        dtype: the model is computed in this, the subject's precision (float64) by default; losses are always float64.
         max_bytes: working memory in addition to the captured activations.
         progress: called with (groups done, groups in all) of the current site.
 
@@ -97,8 +98,9 @@ def ablate(
         InterpError: the network has no component of that kind, hooks are left on the model, or an argument is of the wrong
             kind.
 
-    The same numbers as one forward pass per component. Misleads where components back each other up: each is ablated
-    alone, so two that do the same work both look idle.
+    The numbers are those of one forward pass per component. Misleads where components back each other up: each is ablated
+    by itself, so two that do the same work both look idle. How to choose the value: Zhang and Nanda 2023, Towards Best
+    Practices of Activation Patching, https://arxiv.org/abs/2309.16042.
     """
     subject, value = as_subject(subject), as_value(value)
     directions = None if basis is None else as_basis(basis)
@@ -108,7 +110,7 @@ def ablate(
     for one, number in zip(evaluation.metrics, clean.tolist(), strict=True):
         if not math.isfinite(number):
             raise InterpError(
-                f"{subject.name}: the {one.name} is {number} before anything is ablated: look for NaN in the weights"
+                f"{subject.name}: the {one.name} is {number} before anything is ablated; look for NaN in the weights"
             )
     frames, notes = [], []
     for components in find_components(evaluation, kind, basis=directions, site=site, groups=groups):
@@ -134,14 +136,14 @@ def ablate(
 
 
 def _metrics(subject: Subject, metric: MetricLike | None, inputs: Tensor | None) -> list[MetricLike] | None:
-    """The task's own metrics and the one asked for; None where the evaluation's default serves."""
+    """The task's own metrics and the one asked for; None for the evaluation's default."""
     if metric is None:
         return None
     extra = make_metric(metric)
     usual: list[MetricLike] = []
     if inputs is None and subject.task is not None:
         usual = ["loss"] if subject.lacks(["answers"]) else ["loss", "accuracy"]
-    return usual if extra.name in usual else [*usual, extra]
+    return usual if extra in [make_metric(name) for name in usual] else [*usual, extra]
 
 
 def _frame(
@@ -151,16 +153,16 @@ def _frame(
     frame = pd.DataFrame({"component": labels, "site": site, "index": range(len(labels)), "baseline": baseline})
     split = len(effects.sizes) == 2
     for i, metric in enumerate(evaluation.metrics):
-        if metric.name == "accuracy":
+        if isinstance(metric, AccuracyMetric):
             frame["correct"] = effects.count(i)
-            # two roundings of whole numbers, so that an answer more or less is exactly that
+            # differences of whole numbers, so that one answer more or less is exactly that
             frame["accuracy"] = frame["correct"] / sum(effects.sizes)
             frame["accuracy_change"] = frame["accuracy"] - round(float(clean[i]) * sum(effects.sizes)) / sum(
                 effects.sizes
             )
             continue
         frame[metric.name] = effects.mean(i)
-        if split and metric.name == "loss":
+        if split and isinstance(metric, LossMetric):
             frame["train_loss"], frame["test_loss"] = effects.mean(i, 0), effects.mean(i, 1)
         frame[f"{metric.name}_change"] = frame[metric.name] - float(clean[i])
     return frame

@@ -1,4 +1,4 @@
-"""Attribution: the effect of every patch at once, to first order, from gradients."""
+"""Attribution patching: the effect of every patch at once, to first order, from gradients."""
 
 from __future__ import annotations
 
@@ -37,17 +37,17 @@ def attribute(
         effect(cell) ~ sum over the cell's entries of  dm/da (corrupted) * (a_clean - a_corrupted)
 
     Args:
-        subject: a Subject; a hooked model too, with a metric that needs no task.
+        subject: a Subject, or a hooked model together with a metric that needs no task.
         clean: inputs ``[batch, ...]``.
-        corrupted: inputs that differ in what is asked, aligned with the clean ones.
-        sites: hook points, by name or glob; by default all heads and neurons, or every hook point of a network that names
-            none.
+        corrupted: inputs with another answer, each aligned with the clean one in the same row.
+        sites: hook points, by name or glob; by default all heads and neurons, or every hook point of a network without
+            named ones.
         metric: by name, a `Metric`, or a differentiable function of the model's outputs, as in `patch`.
-        by: axes whose entries are told apart, as in `patch`.
-        integrated: points of a Gauss-Legendre rule along the straight line between the two activations of a site; the
-            gradient is averaged over them (integrated gradients). 0 takes the gradient in the corrupted run only. One
-            forward and backward pass per site and point, where 0 needs one in all.
-        verify: also patch every cell: columns ``patched`` and ``patched_recovered`` stand beside the estimate.
+        by: axes whose entries are distinguished, as in `patch`.
+        integrated: average the gradient over this many Gauss-Legendre points on the straight line between the site's two
+            activations (integrated gradients). 0 takes it only in the corrupted run. Needs a forward and backward pass per
+            site and point, where 0 needs one in all.
+        verify: also patch every cell, and add the columns ``patched`` and ``patched_recovered``.
         dtype: the model runs in this, the subject's precision by default.
 
     Returns:
@@ -58,8 +58,8 @@ def attribute(
         InterpError: inputs that do not align; a metric without a gradient, such as accuracy; arguments of the wrong kind.
 
     Exact where the metric is linear in the site; otherwise the error grows with the square of the difference. With
-    ``integrated`` points the effects of a site's cells sum to that of patching the whole site, up to the rule's error (it is
-    exact for polynomials of degree 2 n); a single cell's still misses what it does together with others.
+    ``integrated`` points the effects of a site's cells sum to that of patching the whole site, up to the rule's error (none
+    for polynomials of degree 2 n); a single cell's effect still misses its interactions with others.
 
     Syed et al. 2023, Attribution Patching Outperforms Automated Circuit Discovery, https://arxiv.org/abs/2310.10348;
     Sundararajan et al. 2017, Axiomatic Attribution for Deep Networks, https://arxiv.org/abs/1703.01365.

@@ -1,4 +1,4 @@
-"""Heat maps of effects: sites (and heads or units) down, positions across."""
+"""Heat maps of effects: sites (and heads or units) from top to bottom, positions from left to right."""
 
 from __future__ import annotations
 
@@ -11,10 +11,15 @@ ACROSS = ("pos", "operand", "query", "unit", "head")  # the first of them that a
 
 
 def heat_map(effects: pd.DataFrame, column: str, title: str | None = None) -> go.Figure:
-    """One column of a table of cells as a picture.
+    """One column of a table of cells as a heat map.
 
     Args:
-        effects: with ``site``, and a column for each axis that is told apart, as `patch` and `attribute` return.
+        effects: with ``site`` and a column per distinguished axis, as `patch` and `attribute` return.
+        column: what is drawn.
+        title: says what is drawn by default.
+
+    Returns:
+        a plotly figure.
     """
     across = next((a for a in ACROSS if a in effects), None)
     down = [a for a in ("head", "unit", "query", "operand") if a in effects and a != across]

@@ -1,4 +1,4 @@
-"""Patching: what of a clean run, put into a corrupted one, brings the clean answer back."""
+"""Activation patching: which activations of a clean run restore the clean answer in a corrupted run."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from circuits.engine.budget import DEFAULT_BYTES, inputs_at_once, slices
 from circuits.engine.clean_corrupted import Pair, make_pair
@@ -31,26 +32,28 @@ from interp.subject import Subject, as_subject
 
 @dataclass(frozen=True)
 class Patching(Findings):
-    """The effect of every patched cell, and its picture.
+    """The effect of every patched cell, and its heat map.
 
     Attributes:
-        effects: a row per cell: ``site``, an index for each axis told apart, the metric's value and ``recovered``: 0 where it
-            is the corrupted run's, 1 where it is the clean run's. ``attrs`` holds both values and the sign.
+        effects: a row per cell: ``site``, an index per distinguished axis, the metric's value and ``recovered``, 0 for the
+            corrupted run's value and 1 for the clean run's. ``attrs`` holds both values and what the sign means.
     """
 
     effects: pd.DataFrame
 
     @property
+    @override
     def rows(self) -> pd.DataFrame:
         """`effects`."""
         return self.effects
 
     @property
+    @override
     def table(self) -> pd.DataFrame:
-        """A row per cell: ``component, site, index, metric, clean, changed, change`` and what `effects` has.
+        """A row per cell: ``component, site, index, metric, clean, changed, change`` and the columns of `effects`.
 
-        ``changed`` is the metric with the cell patched (attribution: estimated), ``clean`` that of the clean run, and
-        ``change`` what the patch does to the corrupted run's.
+        ``clean`` is the metric in the clean run, ``changed`` with the cell patched (attribution: estimated), and ``change``
+        the difference between ``changed`` and the corrupted run's value.
         """
         attrs, own = self.effects.attrs, self.effects
         named = [_name(row) for row in own.to_dict("records")]
@@ -63,12 +66,14 @@ class Patching(Findings):
         return pd.DataFrame({**first, **rest})
 
     @property
+    @override
     def summary(self) -> dict[str, Any]:
         """The metric, its value in the clean and the corrupted run, and what the signs mean."""
         return {str(k): v for k, v in self.effects.attrs.items()}
 
+    @override
     def figure(self) -> go.Figure:
-        """A heat map of what was recovered: sites (and heads) down, positions across."""
+        """A heat map of ``recovered``: sites (and heads) from top to bottom, positions from left to right."""
         return heat_map(self.effects, "recovered")
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
@@ -76,7 +81,7 @@ class Patching(Findings):
 
 
 def _name(row: Mapping[Hashable, Any]) -> str:
-    """A cell's site with the indices that it has."""
+    """A cell's site and indices."""
     indices = [f"{a}={int(row[a])}" for a in ACROSS if a in row and row[a] == row[a]]  # NaN: the site lacks the axis
     return " ".join([str(row["site"]), *indices])
 
@@ -97,13 +102,14 @@ def patch(
     """Activation patching (causal tracing): put every part of a clean run, one at a time, into the corrupted run.
 
     Args:
-        subject: a Subject; a hooked model too, with a metric that needs no task.
+        subject: a Subject, or a hooked model together with a metric that needs no task.
         clean: inputs ``[batch, ...]``.
-        corrupted: inputs that differ in what is asked, aligned with the clean ones.
-        sites: hook points, by name or glob; a `Site` with ``pos``, ``head`` or ``unit`` patches within that selection only.
+        corrupted: inputs with another answer, each aligned with the clean one in the same row.
+        sites: hook points, by name or glob; a `Site` with ``pos``, ``head`` or ``unit`` patches only within that selection.
         metric: ``"logit_diff"`` (the clean answer's logit minus the corrupted one's), ``"loss"``, ``"accuracy"``, ``"kl"``,
-            a `Metric`, or a function of the model's outputs ``[batch, ...]`` that returns ``[batch]`` or one number.
-        by: axes whose entries are patched one by one; by default ``pos`` (or ``operand``) and ``head`` where a site has them,
+            a registered name, a `Metric`, or a function of the model's outputs ``[batch, ...]`` that returns ``[batch]`` or
+            one number. Its column has its name; a lambda's is ``metric``.
+        by: axes whose entries are patched one by one; by default ``pos`` (or ``operand``) and ``head`` if a site has them,
             else ``unit``. ``()`` patches each site whole.
         dtype: the model runs in this, the subject's precision by default.
         max_bytes: working memory in addition to the captured activations.
@@ -116,9 +122,9 @@ def patch(
         UnknownSite: a site that the model does not have.
         InterpError: inputs that do not align; hooks left on the model; arguments of the wrong kind.
 
-    The same numbers as one forward pass per cell. What lies before a site runs once, and in a causal transformer nothing
-    before a patched position runs again. Misleads where a corrupted run is one that the network never meets: then what is
-    restored may be that it works at all.
+    The numbers are those of one forward pass per cell. What lies before a site runs once, and in a causal transformer
+    nothing before a patched position runs again. Misleads if the corrupted inputs are unlike any that the network was
+    trained on: a patch may then restore normal operation rather than the answer.
 
     Meng et al. 2022, Locating and Editing Factual Associations in GPT, https://arxiv.org/abs/2202.05262; Zhang and Nanda
     2023, Towards Best Practices of Activation Patching, https://arxiv.org/abs/2309.16042.
@@ -143,7 +149,7 @@ def patch(
 
 
 def _beside(model: HookedModel, sites: SitePattern) -> list[str]:
-    """What the cells need of the corrupted run besides the sites: where changes arrive, and what later positions look back at."""
+    """What else the cells need of the corrupted run: where changes arrive, and what later positions attend to."""
     arrivals = [arrival(model, site.name) for site in resolve_sites(model, sites)]
     streams = [one[0] for one in arrivals if one is not None]
     return streams + ([s.name for s in resolve_sites(model, POINTS)] if departs(model) else [])
@@ -154,15 +160,17 @@ def _cells(pair: Pair, sites: SitePattern, by: Sequence[str] | None) -> list[Cel
     for site in resolve_sites(model, sites):
         shape, axes = pair.base[site.name].shape, model.axes_of(site.name)
         if pair.source[site.name].shape != shape:
-            raise InterpError(f"{site.name}: the clean and the corrupted run do not align there")
+            raise InterpError(f"{site.name} has different shapes in the clean and the corrupted run")
         if len(shape) > len(axes):
-            raise InterpError(f"{site.name} fires several times in a forward pass; patch it with circuits.Patch")
+            raise InterpError(
+                f"{site.name} fires several times in a forward pass; patch it with circuits.Patch"
+            )
         found.append(make_cells(site, axes, shape, by))
     return found
 
 
 def _measured(pair: Pair, cells: Sequence[Cells], max_bytes: int) -> Iterator[Found]:
-    """Every cell by the route that runs least: from its position on, from its site on, or whole."""
+    """Every cell by the cheapest route: from its position on, from its site on, or the whole network."""
     model, source, base, first, together = pair.evaluation.model, pair.source, pair.base, 0, []
     for own in cells:
         name, numbers = own.site.name, range(first, first + len(own.indices))
@@ -184,7 +192,7 @@ def _measured(pair: Pair, cells: Sequence[Cells], max_bytes: int) -> Iterator[Fo
 
 
 def _whole(pair: Pair, cells: Cells, numbers: range, source: Tensor, max_bytes: int) -> Iterator[Found]:
-    """A network that cannot be resumed at the site runs whole, on the batch tiled by cells."""
+    """For a network that cannot be resumed at the site: the whole network, on the batch tiled by cells."""
     at_once = max(1, inputs_at_once(pair.evaluation, max_bytes) // len(pair.corrupted))
     for piece in slices(len(numbers), at_once):
         part = list(range(piece.start, piece.stop))

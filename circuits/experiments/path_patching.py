@@ -1,14 +1,15 @@
-"""Path patching: the effect of one component on others along direct paths, with everything in between frozen."""
+"""Path patching: the effect of one component through chosen receivers, with the components in between frozen."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from circuits.engine.clean_corrupted import make_pair
 from circuits.findings import Findings
@@ -29,8 +30,13 @@ class PathEffect(Findings):
     """The effect of one sender through some receivers.
 
     Attributes:
-        value: the metric with the path patched; ``clean`` and ``corrupted`` are the two runs' own.
-        recovered: 0 where the value is the corrupted run's, 1 where it is the clean run's.
+        sender: the site whose clean activation is sent.
+        receivers: the sites that receive it.
+        metric: its name.
+        value: the metric with the path patched.
+        clean: the metric in the clean run.
+        corrupted: the metric in the corrupted run.
+        recovered: 0 for the corrupted run's value, 1 for the clean run's.
         moved: how far each receiver moved, as a share of the norm of its whole hook point.
     """
 
@@ -44,11 +50,13 @@ class PathEffect(Findings):
     moved: dict[str, float]
 
     @property
+    @override
     def rows(self) -> pd.DataFrame:
         """``receiver, moved``, a row per receiver."""
         return pd.DataFrame({"receiver": list(self.moved), "moved": list(self.moved.values())})
 
     @property
+    @override
     def table(self) -> pd.DataFrame:
         """One row: ``component, site, index, metric, clean, changed, change, corrupted, recovered``."""
         row = {
@@ -59,11 +67,13 @@ class PathEffect(Findings):
         return pd.DataFrame([row])
 
     @property
+    @override
     def summary(self) -> dict[str, Any]:
-        """Every single value, and sender and receivers by name."""
+        """Sender, receivers and metric by name, and every value."""
         names = ("sender", "receivers", "metric", "value", "clean", "corrupted", "recovered")
         return {name: getattr(self, name) for name in names}
 
+    @override
     def figure(self) -> go.Figure:
         """How far each receiver moved."""
         from interp.report import figures
@@ -86,20 +96,20 @@ def path_patch(
     through: str | Sequence[str] = (),
     dtype: torch.dtype | None = None,
 ) -> PathEffect:
-    """Path patching: let one component of the clean run reach some receivers in the corrupted run, directly and only them.
+    """Path patching: the effect of one component of the clean run on the corrupted run, only along paths to some receivers.
 
-    1. The corrupted run with the sender as in the clean run, and all other components (heads, neurons) frozen at their
-       activations in the corrupted run: what changes at the receivers came along the residual stream only.
-    2. The corrupted run with the receivers as they were in 1, and nothing else changed: its metric.
+    1. Run on the corrupted inputs with the sender as in the clean run, and all other components (heads, neurons) frozen at
+       their activations in the corrupted run. What changes at the receivers came along the residual stream.
+    2. Run on the corrupted inputs with the receivers as in 1 and nothing else changed, and measure.
 
     Args:
-        subject: a Subject; a hooked model too, with a metric that needs no task.
+        subject: a Subject, or a hooked model together with a metric that needs no task.
         clean: inputs ``[batch, ...]``.
-        corrupted: inputs that differ in what is asked, aligned with the clean ones.
+        corrupted: inputs with another answer, each aligned with the clean one in the same row.
         sender: such as ``Site("blocks.0.attn.hook_z", head=2)``.
         receivers: one or several, such as ``Site("blocks.1.attn.hook_q", head=0)`` or ``"hook_logits"``.
         metric: by name, a `Metric`, or a function of the model's outputs, as in `patch`.
-        through: hook points, by name or glob, that are not frozen: paths through them count too.
+        through: hook points, by name or glob, that are not frozen, so that paths through them count too.
         dtype: the model runs in this, the subject's precision by default.
 
     Returns:
@@ -110,13 +120,15 @@ def path_patch(
         NoEffect: the sender is the same in both runs, or nothing of it arrives at any receiver.
         InterpError: inputs that do not align; arguments of the wrong kind.
 
-    Wang et al. 2022, Interpretability in the Wild (IOI), https://arxiv.org/abs/2211.00593, with the roles of `patch`: clean
-    into corrupted; Goldowsky-Dill et al. 2023, Localizing Model Behavior with Path Patching,
+    Wang et al. 2022, Interpretability in the Wild (IOI), https://arxiv.org/abs/2211.00593, here with clean activations
+    patched into the corrupted run, as in `patch`; Goldowsky-Dill et al. 2023, Localizing Model Behavior with Path Patching,
     https://arxiv.org/abs/2304.05969.
     """
     subject = as_subject(subject)
-    receivers = [receivers] if isinstance(receivers, str | Site) else list(receivers)
-    through = [through] if isinstance(through, str) else list(through)
+    receivers = (
+        [receivers] if isinstance(receivers, (str, Site)) or not isinstance(receivers, Iterable) else list(receivers)
+    )
+    through = [through] if isinstance(through, (str, Site)) or not isinstance(through, Iterable) else list(through)
     model = subject.model
     senders, wanted = resolve_sites(model, sender), resolve_sites(model, receivers)
     open_points = {s.name for pattern in through for s in resolve_sites(model, pattern)}
@@ -136,8 +148,8 @@ def path_patch(
         value = pair.evaluation.run()
     if not any(entry.change for entry in record.entries):
         raise NoEffect(
-            f"nothing of {sender} arrives at {', '.join(map(str, receivers))}: they do not lie behind it, or only beyond "
-            "components that are frozen; name those in through=[...] to let paths through them count"
+            f"nothing of {sender} arrives at {', '.join(map(str, receivers))}: every path to them passes frozen components, or "
+            "there is none; name components in through=[...] to count paths through them"
         )
     return PathEffect(
         str(sender), tuple(str(r) for r in receivers), pair.evaluation.metrics[0].name, float(value), pair.clean_value,
@@ -147,7 +159,7 @@ def path_patch(
 
 
 def _frozen(model: HookedModel, name: str, run: Tensor, receivers: Sequence[Site]) -> list[Freeze]:
-    """Freezes of a hook point, but for what receivers read of it."""
+    """Freezes of a hook point, except for the heads or units that are receivers."""
     own = [r for r in receivers if r.name == name]
     if not own:
         return [Freeze(Site(name), run)]

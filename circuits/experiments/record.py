@@ -1,4 +1,4 @@
-"""Experiments as data: what was done, to which network, and what came out; kept in one file, and run again from it."""
+"""Experiments as data: what was done to which network and what came out, stored in one file and run again from it."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ import pandas as pd
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
+from typing_extensions import override
 
+from circuits.interventions.base import kind_of
 from circuits.interventions.storage import decode, encode
 from interp._util.versions import versions
 from interp.checkpoints.saving import write_tensors
 from interp.errors import InterpError, UnknownName, UnreadableFile, unknown
-from interp.subject import Subject
+from interp.subject import Subject, as_subject
 
 KEY, FORMAT = "interp_experiment", 1
 WHAT = {
@@ -31,7 +33,7 @@ WHAT = {
 
 @dataclass(frozen=True, eq=False, init=False)
 class Experiment:
-    """What is done to a network, as data.
+    """An experiment as data: which function, with which arguments.
 
     >>> import torch, interp, tempfile
     >>> from circuits.interventions.values import Zero
@@ -49,7 +51,7 @@ class Experiment:
         arguments: its keyword arguments (of ``patch`` also ``clean``, ``corrupted`` and ``sites``).
 
     Raises:
-        UnknownName: there is no such experiment.
+        UnknownName: no such experiment; the nearest are named.
         InterpError: an argument that cannot be stored, such as a function as metric.
     """
 
@@ -59,16 +61,25 @@ class Experiment:
     def __init__(self, what: str, **arguments: Any):
         if what not in WHAT:
             raise UnknownName(unknown("experiment", what, WHAT))
-        encode(list(arguments.values()), {})  # refuses what could not be stored
+        encode(list(arguments.values()), {})  # refuses what cannot be stored
         object.__setattr__(self, "what", what)
         object.__setattr__(self, "arguments", arguments)
 
     def run(self, subject: Subject, *, progress: Callable[[int, int], None] | None = None) -> Outcome:
-        """Do it.
+        """Run the experiment.
+
+        Args:
+            subject: what it is done to; a hooked model too, if the arguments replace the task.
+            progress: as in the experiment's function.
+
+        Returns:
+            what came out, with what is needed to check it: arguments, network and versions.
 
         Raises:
             InterpError: arguments that the experiment does not take, and whatever it raises itself.
+            TypeError: a bug in a metric that is a function.
         """
+        subject = as_subject(subject)
         function = getattr(import_module(WHAT[self.what]), self.what)
         shown = {"progress": progress} if progress is not None else {}
         try:
@@ -80,6 +91,7 @@ class Experiment:
         about = {"name": subject.name, "step": subject.step, "sha256": subject.provenance.sha256}
         return Outcome(self, found.rows, found.summary, about, versions())
 
+    @override
     def __repr__(self) -> str:
         given = "".join(
             f", {k}={f'tensor{list(v.shape)}' if isinstance(v, Tensor) else repr(v)}" for k, v in self.arguments.items()
@@ -89,13 +101,14 @@ class Experiment:
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """What came of an experiment.
+    """What came out of an experiment.
 
     Attributes:
+        experiment: what was done.
         table: a row per component, cell, element or metric.
         summary: single numbers and texts: clean values, signs, a circuit's scores.
         subject: ``name, step, sha256`` of the network that it was done to.
-        versions: of the libraries that it was done with.
+        versions: of the libraries that were used.
     """
 
     experiment: Experiment
@@ -105,7 +118,13 @@ class Outcome:
     versions: dict[str, str]
 
     def save(self, path: str | Path) -> Path:
-        """Keep it in one safetensors file; numbers bit for bit.
+        """Write it to one safetensors file; numbers are kept bit for bit.
+
+        Args:
+            path: of the file.
+
+        Returns:
+            the path.
 
         Raises:
             InterpError: the file cannot be written.
@@ -131,8 +150,14 @@ class Outcome:
     def load(cls, path: str | Path) -> Outcome:
         """Read what `save` wrote. Nothing in the file is run.
 
+        Args:
+            path: of the file.
+
+        Returns:
+            the outcome.
+
         Raises:
-            UnreadableFile: no such file, or one that is damaged or holds something else.
+            UnreadableFile: there is no such file, or it is damaged or holds something else.
         """
         path = Path(path)
         try:
@@ -160,14 +185,22 @@ class Outcome:
             raise UnreadableFile(f"{path}: damaged, or not written by Outcome.save ({error})") from None
 
     def difference(self, other: Outcome) -> float:
-        """The largest difference of the two tables' numbers, relative to the column's largest; 0 where all are the same.
+        """The largest difference between the two tables' numbers, relative to the largest of its column.
+
+        Args:
+            other: an outcome of the same experiment.
+
+        Returns:
+            the difference; 0 if all numbers are the same.
 
         Raises:
-            InterpError: tables of other rows or columns.
+            InterpError: the tables have different rows, columns or texts.
         """
+        if not isinstance(other, Outcome):
+            raise InterpError(f"an outcome is compared with an Outcome, got {kind_of(other)}")
         if list(self.table.columns) != list(other.table.columns) or len(self.table) != len(other.table):
             raise InterpError(
-                f"the outcomes have other rows or columns: {len(self.table)} by {list(self.table.columns)}, and "
+                f"the outcomes have different rows or columns: {len(self.table)} by {list(self.table.columns)}, and "
                 f"{len(other.table)} by {list(other.table.columns)}"
             )
         largest = 0.0
@@ -183,5 +216,6 @@ class Outcome:
             largest = max(largest, float(apart.max(initial=0.0)) / (size or 1.0))
         return largest
 
+    @override
     def __repr__(self) -> str:
         return f"{self.experiment!r} on {self.subject['name']} (step {self.subject['step']}): {len(self.table)} rows"

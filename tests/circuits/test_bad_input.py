@@ -42,7 +42,7 @@ EVERY = [(kind, name) for name in ("ablate", *PAIRED) for kind in KINDS] + [(kin
 def run(name: str, one: Subject, site: str, metric: Callable[[Tensor], Tensor] = score, **options: Any) -> Any:
     """An experiment, at a place of the network where it takes one."""
     if name == "discover":
-        return discover(one, metric=metric, keep=0.5, n_random=2, **options)
+        return discover(one, metric=metric, faithfulness=0.5, n_random=2, **options)
     if name == "ablate":
         return ablate(one, site=site, metric=metric, **options)
     return PAIRED[name](one, *pair(one), site, metric=metric, **options)

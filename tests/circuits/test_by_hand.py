@@ -235,6 +235,17 @@ def test_paths_through_heads() -> None:
         assert (found.value, found.clean, found.corrupted) == (value, 8, 12)
 
 
+def test_what_is_beside_a_receiver_stays_frozen() -> None:
+    """A in B, heard by unit 0 and by the logits: unit 1 stays at B's 4, so that h = (1, 4), m = -3 + 8 = 5; not A's (1, 2).
+
+    "0 0" in "1 0", heard by head 0 and by the logits: z = (1, 3), of which the first logit is 1 + 1 + 9 = 11, not A's 8.
+    """
+    receivers = [Site(HIDDEN, unit=0), "hook_logits"]
+    assert path_patch(mlp(), A, B, sender="hook_input", receivers=receivers).value == 5
+    receivers = [Site(Z, head=0), "hook_logits"]
+    assert path_patch(transformer(), ONE, OTHER, sender="hook_embed", receivers=receivers, metric=zeroth).value == 11
+
+
 @pytest.mark.parametrize("order", ["effects", "attribution"])
 def test_discovered_nodes(order: Literal["effects", "attribution"]) -> None:
     """The mean lead is 3 of unit 0, -2 of unit 1: unit 1 goes, since without it the lead is 3, and without both 0.
@@ -268,9 +279,9 @@ def test_discovered_heads_and_edges() -> None:
     logits, the queries and keys (which are 0) fall away, and the rest, 9, stays, needed by at least 1.5.
     """
     inputs = torch.cat([ONE, OTHER])
-    heads = discover(transformer(), kinds=("heads",), metric=zeroth, inputs=inputs, value=Zero(), keep=0.8)
+    heads = discover(transformer(), kinds=("heads",), metric=zeroth, inputs=inputs, value=Zero(), faithfulness=0.8)
     assert (heads.components, heads.clean, heads.empty, heads.score) == (["L0H1"], 10, 1, 8.5)
     assert heads.completeness == pytest.approx(1.5 / 9)
-    edges = discover(transformer(), of="edges", metric=zeroth, inputs=inputs, value=Zero(), keep=0.89)
+    edges = discover(transformer(), of="edges", metric=zeroth, inputs=inputs, value=Zero(), faithfulness=0.89)
     assert edges.components == ["embed > L0H0 values", "embed > L0H1 values", "L0H0 > logits", "L0H1 > logits"]
     assert (edges.clean, edges.empty, edges.score, edges.minimality) == (10, 0, 9, pytest.approx(0.15))

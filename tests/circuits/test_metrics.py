@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from functools import partial
+from importlib.metadata import EntryPoint
 
 import numpy as np
 import pytest
@@ -10,10 +13,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from circuits import LogitDiff, Zero, ablate
+from circuits import Ablate, LogitDiff, Metric, Zero, ablate, intervene, patch
+from circuits.answers import Answers
 from circuits.engine.evaluation import make_evaluation
-from circuits.metrics import METRICS, make_metric
+from circuits.metrics import METRICS, RESERVED, LossMetric, make_metric, make_metrics
 from interp import Examples, HookedMLP, InterpError, MLPConfig, Subject
+from interp._util import registry
 from interp.errors import MissingCapability, UnknownName
 
 INPUTS = torch.randn(6, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
@@ -123,5 +128,129 @@ def test_what_is_no_metric_is_refused(metric: object, message: str) -> None:
 def test_names_are_strict() -> None:
     with pytest.raises(UnknownName, match="did you mean 'logit_diff'"):
         make_metric("logit_dif")
-    with pytest.raises(MissingCapability, match="'loss' needs the right answers"):
+    with pytest.raises(MissingCapability, match="'loss' needs the correct answers"):
         ablate(network(task=False), value=Zero(), metric="loss", inputs=INPUTS)
+
+
+def test_a_lambda_is_called_metric() -> None:
+    """Its columns too; a partial is called what its function is called, and two of a name are numbered."""
+
+    def spread(out: Tensor, by: float = 1.0) -> Tensor:
+        return by * out.std(-1)
+
+    found = ablate(network(), value=Zero(), metric=lambda out: out.std(-1))
+    named = ablate(network(), value=Zero(), metric=partial(spread, by=2.0))
+    assert {"metric", "metric_change"} < set(found)
+    np.testing.assert_allclose(named["spread"], 2 * found["metric"])
+    several = intervene(
+        network(),
+        Ablate("layers.0.hook_post", Zero()),
+        metric=["kl", lambda out: out.mean(-1), lambda out: out.std(-1), spread],
+    )
+    assert several["metric"].tolist() == ["kl", "metric", "metric_2", "spread"]
+    assert several["clean"].tolist()[2] == several["clean"].tolist()[3] != several["clean"].tolist()[1]
+
+
+def test_a_function_never_takes_the_place_of_another_column() -> None:
+    """Neither of a metric of the task nor of a table: both are there."""
+
+    def loss(out: Tensor) -> Tensor:
+        return out.std(-1)
+
+    def accuracy(out: Tensor) -> Tensor:
+        return 0.3 + 0 * out[:, 0]
+
+    def site(out: Tensor) -> Tensor:
+        return out.std(-1)
+
+    found = ablate(network(), value=Zero(), metric=loss)
+    plain = ablate(network(), value=Zero())
+    np.testing.assert_array_equal(found["loss"], plain["loss"])
+    np.testing.assert_allclose(found["loss_2"], [outputs(unit).std(-1).mean().item() for unit in range(5)])
+    own = ablate(network(task=False), inputs=INPUTS, value=Zero(), metric=accuracy)
+    np.testing.assert_allclose(own["accuracy"], 0.3)  # not counted in whole answers
+    assert "site" in RESERVED
+    by_site = ablate(network(), value=Zero(), metric=site)
+    assert set(by_site["site"]) == {"layers.0.hook_post"}
+    np.testing.assert_array_equal(by_site["site_metric"], found["loss_2"])
+    patched = patch(network(), INPUTS[:3], INPUTS[3:], "layers.0.hook_post", metric=site)
+    assert set(patched.effects["site"]) == {"layers.0.hook_post"}
+    assert patched.summary["metric"] == "site_metric"
+
+
+class Margin(Metric):
+    """A stranger's metric: the largest output."""
+
+    name = "margin"
+
+    def values(self, outputs: Tensor, rows: slice, answers: Answers) -> Tensor:
+        return outputs.amax(-1).double()
+
+
+class Sharpness(Margin):
+    name = "sharpness"
+
+    def __init__(self, power: int) -> None:
+        self.power = power
+
+
+MARGIN, NOT_A_METRIC = Margin(), 7
+
+
+@pytest.fixture
+def strangers(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Entry points of another package: two good ones, and one for every way to be wrong."""
+    here = __name__
+    theirs = [
+        EntryPoint(name, value, "interp.metrics")
+        for name, value in {
+            "margin": f"{here}:Margin", "absent": "no_such_module:metric", "seven": f"{here}:NOT_A_METRIC",
+            "edge": f"{here}:MARGIN", "sharpness": f"{here}:Sharpness", "kl": f"{here}:Margin", "abstract": "circuits:Metric",
+        }.items()
+    ]  # fmt: skip
+    real = registry.entry_points
+
+    def both(group: str) -> list[EntryPoint]:
+        return [*real(group=group), *(theirs if group == "interp.metrics" else [])]
+
+    monkeypatch.setattr(registry, "entry_points", both)
+    registry.load_group.cache_clear()
+    yield
+    registry.load_group.cache_clear()
+
+
+@pytest.mark.usefixtures("strangers")
+def test_a_strangers_metric_is_found_by_its_name() -> None:
+    """As a class or an instance, beside ours; everywhere."""
+    found = ablate(network(), value=Zero(), metric="margin")
+    np.testing.assert_allclose(found["margin"], [outputs(unit).amax(-1).mean().item() for unit in range(5)])
+    np.testing.assert_allclose(found["loss"], ablate(network(), value=Zero())["loss"])
+    assert {"margin", "loss", "accuracy", "logit_diff"} == set(METRICS)  # kl is registered twice
+
+
+@pytest.mark.usefixtures("strangers")
+@pytest.mark.parametrize(("name", "message"), [
+    ("absent", "no_such_module:metric failed to import: ModuleNotFoundError"), ("seven", "a metric is a circuits.Metric"),
+    ("edge", "Margin.name is 'margin'"), ("sharpness", "cannot be made without arguments"),
+    ("kl", "registered 2 times"), ("abstract", "Metric does not implement values"),
+])  # fmt: skip
+def test_broken_metrics_are_reported_when_asked_for(name: str, message: str) -> None:
+    """And only then: the others work."""
+    with pytest.raises(InterpError, match=message):
+        make_metric(name)
+    assert make_metric("loss") == LossMetric()
+    assert name in METRICS.broken()
+
+
+def test_wrong_kinds_of_metric_are_refused() -> None:
+    """A class where an instance is meant is made if it needs nothing."""
+    assert make_metric(LossMetric) == LossMetric()  # type: ignore[arg-type]
+    with pytest.raises(InterpError, match="give an instance of the metric Sharpness: .*without arguments"):
+        make_metric(Sharpness)  # type: ignore[arg-type]
+    for wrong in (7, None, ["loss"], torch.nn.ReLU(), Subject):
+        with pytest.raises(InterpError, match="a metric is a name .*accuracy, kl, logit_diff, loss"):
+            make_metric(wrong)  # type: ignore[arg-type]
+    with pytest.raises(InterpError, match="two metrics are called 'kl'"):
+        make_metrics(["kl", "kl"])
+    with pytest.raises(InterpError, match="no metric was given"):
+        make_metrics([])

@@ -244,7 +244,7 @@ def test_refusals() -> None:
         ablate(subject("plain"), "head")  # type: ignore[arg-type]
     with pytest.raises(InterpError, match="no heads to ablate"):
         ablate(subject("deep"), "heads")
-    with pytest.raises(InterpError, match="a basis with the site"):
+    with pytest.raises(InterpError, match="a basis and the site"):
         ablate(subject("plain"), basis=Basis.random(1, 10, 0))
 
 
@@ -297,5 +297,5 @@ def test_layers_keep_their_numbers_when_one_is_asked_for() -> None:
     """The labels name the network's layers; a site without such components is an error."""
     frame = ablate(subject("two layers"), "neurons", site="blocks.1.mlp.hook_post")
     assert frame["component"].tolist()[:2] == ["L1N0", "L1N1"]
-    with pytest.raises(InterpError, match="holds no neurons"):
+    with pytest.raises(InterpError, match="there are no neurons at"):
         ablate(subject("two layers"), "neurons", site="hook_embed")

@@ -151,7 +151,7 @@ def test_hand_made() -> None:
     found = patch(
         Subject("by hand", model), clean, corrupted, "layers.0.hook_post", metric=lambda out: out[:, 0] - 2 * out[:, 1]
     ).effects
-    assert found["lambda"].tolist() == [-7.0, -1.0]
+    assert found["metric"].tolist() == [-7.0, -1.0]
     assert found["recovered"].tolist() == [-1.0, 2.0]  # (v + 5) / 2
     assert (found.attrs["clean"], found.attrs["corrupted"]) == (-3.0, -5.0)
 
@@ -183,7 +183,7 @@ def test_refusals_of_patch() -> None:
         patch(one, clean, clean, "*hook_z", metric=score)
     with pytest.raises(UnknownSite, match="hook_zz"):
         patch(one, clean, corrupted, "hook_zz", metric=score)
-    with pytest.raises(InterpError, match="right answers"):
+    with pytest.raises(InterpError, match="correct answers"):
         patch(one, clean, corrupted, "*hook_z")
     with pytest.raises(InterpError, match="no axis 'row'"):
         patch(one, clean, corrupted, "*hook_z", metric=score, by=("row",))

@@ -49,7 +49,7 @@ EXPERIMENTS = [
         "path_patch", clean=RUNS[0], corrupted=RUNS[1], sender=Site("blocks.0.attn.hook_z", head=1),
         receivers=[Site("blocks.1.attn.hook_q", head=slice(0, 2))],
     ),
-    Experiment("discover", metric="loss", keep=0.8, n_random=2),
+    Experiment("discover", metric="loss", faithfulness=0.8, n_random=2),
     Experiment("intervene", interventions=[
         Remove("blocks.0.hook_resid_pre", BASIS, Mean()), Scale(Site("blocks.1.mlp.hook_post", unit=[0, 3]), 0.5),
         Add("blocks.1.hook_resid_pre", torch.ones(12), 2.0),
@@ -98,12 +98,12 @@ def test_intervene_is_a_plain_run() -> None:
 def test_refusals() -> None:
     with pytest.raises(UnknownName, match="ablate"):
         Experiment("ablat", kind="heads")
-    with pytest.raises(InterpError, match="no data"):
+    with pytest.raises(InterpError, match="cannot store"):
         Experiment("ablate", metric=lambda out: out[:, 0])
     with pytest.raises(InterpError, match="unexpected keyword argument 'kid'"):
         Experiment("ablate", kid="heads").run(ONE)
     outcome = EXPERIMENTS[0].run(ONE)
-    with pytest.raises(InterpError, match="other rows or columns"):
+    with pytest.raises(InterpError, match="different rows or columns"):
         outcome.difference(EXPERIMENTS[1].run(ONE))
 
 
