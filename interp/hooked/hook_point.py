@@ -87,4 +87,5 @@ class _SameShape:
 def hooks_on(module: nn.Module) -> list[Any]:
     """All forward and backward hooks and pre-hooks installed on a module."""
     kinds = (module._forward_hooks, module._forward_pre_hooks, module._backward_hooks, module._backward_pre_hooks)
-    return [hook for hooks in kinds for hook in hooks.values()]
+    # list() copies at once, where a loop would notice that another thread adds or removes a hook
+    return [hook for hooks in kinds for hook in list(hooks.values())]

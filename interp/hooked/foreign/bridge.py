@@ -18,7 +18,7 @@ from typing_extensions import override
 
 from interp.errors import InterpError
 from interp.hooked.foreign.axes import in_evaluation_mode
-from interp.hooked.foreign.guest import Guest
+from interp.hooked.foreign.guest import Guest, in_this_thread
 
 PLAIN, HEADS, SQUARE = ("batch", "pos", "unit"), ("batch", "pos", "head", "unit"), ("batch", "head", "query", "key")
 CLASSIC = {
@@ -83,7 +83,8 @@ class WrappedBridge(Guest):
             layer, _, point = name.rpartition(".")
             waits = point == "hook_resid_post" and f"{layer}.hook_resid_mid" in watched
             if name in watched or waits:
-                yield partial(targets[name].register_forward_hook, partial(self._pass, name, skipped))
+                change = in_this_thread(partial(self._pass, name, skipped))
+                yield partial(targets[name].register_forward_hook, change)
 
     def _pass(self, name: str, skipped: dict[str, Tensor], module: nn.Module, _args: Any, activation: Tensor) -> Tensor:
         layer, _, point = name.rpartition(".")

@@ -22,7 +22,7 @@ from interp.hooked.foreign.structures import main_output
 from interp.hooked.hook_point import HookPoint, hooks_on
 
 OWN = ("torch.nn.utils", "transformer_lens.model_bridge")  # packages whose hooks are part of a module's computation
-_INSTALLED = threading.RLock()  # held while hooks stand on a foreign module: those of two threads would fire points twice
+_INSTALLED = threading.RLock()  # held while hooks stand on a foreign module, so that no other thread copies them
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Guest(HookedModel):
         points: axis names by hook point.
         output_axes: axis names of the output.
         name: what to call it; the class by default.
-        notes: what a reader must know of how the module was unwrapped.
+        notes: notes on how the module was unwrapped.
 
     Attributes:
         module: the module itself, neither copied nor changed.
@@ -161,7 +161,7 @@ class Guest(HookedModel):
         return tensor if point is None or not hooks_on(point) else point(tensor).clone()
 
     def foreign_hooks(self) -> list[str]:
-        """Names of submodules that have hooks of somebody else's.
+        """Names of submodules that have hooks that were not installed through hook points.
 
         Hooks that are part of the module's computation don't count: those of torch's weight norm and pruning
         (``torch.nn.utils``) and of TransformerLens's bridges.
@@ -175,6 +175,19 @@ class Guest(HookedModel):
     @override
     def watched_sites(self) -> list[str]:
         return super().watched_sites() + self.foreign_hooks()
+
+
+def in_this_thread(hook: Callable[..., Any]) -> Callable[..., Any]:
+    """A hook for torch that leaves forward passes of other threads unchanged.
+
+    Args:
+        hook: called as torch calls it.
+
+    Returns:
+        the hook; it gives None in any thread but the one that made it.
+    """
+    owner = threading.get_ident()
+    return lambda *args, **kwargs: hook(*args, **kwargs) if threading.get_ident() == owner else None
 
 
 def _is_foreign(hook: Any) -> bool:

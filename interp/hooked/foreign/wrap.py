@@ -15,7 +15,7 @@ from interp.errors import InterpError, UnknownSite
 from interp.hooked.base import HookedModel
 from interp.hooked.foreign.axes import first_tensor, learn_points
 from interp.hooked.foreign.bridge import WrappedBridge, is_bridge
-from interp.hooked.foreign.guest import Guest
+from interp.hooked.foreign.guest import Guest, in_this_thread
 from interp.hooked.foreign.structures import main_output, mapped
 from interp.sites import resolve_sites
 
@@ -164,9 +164,10 @@ class Wrapped(Guest):
         for name, module in self.module.named_modules():
             prefix = f"{name}." if name else ""
             if prefix in entered:
-                yield partial(module.register_forward_pre_hook, partial(self._enter, prefix), with_kwargs=True)
+                enter = in_this_thread(partial(self._enter, prefix))
+                yield partial(module.register_forward_pre_hook, enter, with_kwargs=True)
             if prefix in left:
-                yield partial(module.register_forward_hook, partial(self._leave, prefix))
+                yield partial(module.register_forward_hook, in_this_thread(partial(self._leave, prefix)))
 
     def _enter(self, prefix: str, _module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         given = first_tensor(args, kwargs)
