@@ -14,7 +14,6 @@ from interp.plugins.analysis import Analysis, analyses, analyze, asked_for
 from interp.plugins.outcome import Outcomes
 from interp.plugins.result import Result, check_result, format_metric
 from interp.report.sources import Network, as_subjects
-from interp.report.sources import expand as expand
 from interp.subject import Subject
 
 

@@ -243,7 +243,7 @@ def test_an_option_that_cannot_be_is_the_users_error() -> None:
 
 
 @pytest.mark.parametrize(
-    "option", ["svd.top=0", "pca.components=0", "fourier.top=-1", "ablation.baseline=-1", "neurons.tuned=2"]
+    "option", ["svd.top=0", "pca.components=0", "fourier.top=-1", "ablation.n_random=-1", "neurons.tuned=2"]
 )
 def test_options_out_of_range(option: str) -> None:
     """Numbers that mean nothing are refused with the range."""

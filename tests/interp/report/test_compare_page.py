@@ -27,7 +27,7 @@ UNITS = ("active_units", "distinct_units", "copy_units", "total_units", "symmetr
 SWEEPS = tuple(
     f"{kind}_{name}" for kind in ("single", "random") for name in ("antisymmetric_share", "change_rank_share")
 )
-OPTIONS = {"feature_maps": {"size": 8}, "sweeps": {"n": 10, "directions": 12, "nulls": 0, "size": 16}}
+OPTIONS = {"feature_maps": {"size": 8}, "sweeps": {"n": 10, "directions": 12, "n_random": 0, "size": 16}}
 
 
 def cppn(name: str, seed: int = 0, scale: float = 2.0) -> Subject:

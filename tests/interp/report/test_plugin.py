@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import plotly.graph_objects as go
@@ -52,12 +53,38 @@ def command(site: Path, *argv: str, cwd: Path) -> str:
     return done.stdout
 
 
-def test_the_example_is_listed(installed: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+@contextmanager
+def plugged(site: Path) -> Iterator[None]:
+    """A folder of packages on this process's path; after the block they are not installed any more."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(site))
+        load_group.cache_clear()
+        try:
+            yield
+        finally:
+            load_group.cache_clear()
+
+
+Here = Callable[..., str]
+
+
+@pytest.fixture
+def here(installed: Path, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Here:
+    """`command` with the example installed, in this process: that saves the imports."""
+    monkeypatch.chdir(tmp_path)
+
+    def in_process(*argv: str) -> str:
+        with plugged(installed):
+            ran = run(*argv)
+        assert (ran.code, ran.err) == (0, "")
+        return ran.out
+
+    return in_process
+
+
+def test_the_example_is_listed(here: Here) -> None:
     """With its summary, needs and option, beside the suite's own."""
-    monkeypatch.syspath_prepend(str(installed))
-    load_group.cache_clear()
-    rows = {line.split()[0]: line for line in run("analyses").out.splitlines() if line.strip()}
-    load_group.cache_clear()
+    rows = {line.split()[0]: line for line in here("analyses").splitlines() if line.strip()}
     assert {"dead_units", "fourier", "weights"} <= set(rows)
     for part in ("Hidden units that never fire", "activations, input_table", "tolerance: float = 0.0"):
         assert part in rows["dead_units"]
@@ -73,24 +100,24 @@ def test_the_example_runs(installed: Path, tmp_path: Path) -> None:
     assert (tmp_path / "report" / "tables" / "dead_units.by_layer.csv").is_file()
 
 
-def test_the_example_task_is_trained_loaded_and_analysed(installed: Path, tmp_path: Path) -> None:
+def test_the_example_task_is_trained_loaded_and_analysed(here: Here, tmp_path: Path) -> None:
     """From the command line by its own recipe; the run loads by the task's name, and the other two plugins run on it."""
-    assert "vote" in command(installed, "train", "--help", cwd=tmp_path)
-    command(installed, "train", "vote", "--n", "4", "--seed", "3", "--out", "run", cwd=tmp_path)
+    assert "vote" in here("train", "--help")
+    here("train", "vote", "--n", "4", "--seed", "3", "--out", "run")
     stored = json.loads((tmp_path / "run" / "run.json").read_text())["task"]
     assert stored == {
         "name": "vote", "n": 4, "train_fraction": 0.75, "seed": 3, "loss": "bce", "package": "interp-plugin-example",
     }  # fmt: skip
     only = ["--only", "dead_units,progress", "--set", "progress.measures=bias_norm,accuracy"]
-    command(installed, "analyze", "run", *only, cwd=tmp_path)
+    here("analyze", "run", *only)
     parts = read(tmp_path / "report")[1]["analyses"]
     assert {name: part["status"] for name, part in parts.items()} == {"dead_units": "ok", "progress": "ok"}
     assert parts["dead_units"]["metrics"]["units"] == 16
 
 
-def test_a_run_of_a_task_that_is_not_installed(installed: Path, tmp_path: Path) -> None:
+def test_a_run_of_a_task_that_is_not_installed(here: Here, tmp_path: Path) -> None:
     """The message names the task, and the package that brings it; its own weights load with another task."""
-    command(installed, "train", "vote", "--n", "4", "--steps", "2", "--out", "run", cwd=tmp_path)
+    here("train", "vote", "--n", "4", "--steps", "2", "--out", "run")
     with pytest.raises(UnknownName, match=r"run.*unknown task 'vote'.*interp-plugin-example, which is not installed"):
         interp.load(tmp_path / "run", device="cpu")
     bits = interp.SparseParity(n=4, k=1, n_train=3, loss="bce")
