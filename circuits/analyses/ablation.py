@@ -10,16 +10,14 @@ import plotly.graph_objects as go
 
 from circuits.engine.components import KINDS
 from circuits.experiments.ablation import ablate
-from circuits.interventions.values import Mean, Resample, Value, Zero
 from circuits.metrics import make_metric
 from interp.errors import require_range
 from interp.plugins.analysis import Result, analysis
 from interp.report import figures
+from interp.scores import score
 from interp.subject import Subject
-from probes.analyses import performance
 
 SIGN = make_metric("loss").sign
-VALUES: dict[str, Value] = {"mean": Mean(), "zero": Zero(), "resample": Resample()}
 
 
 @analysis(
@@ -27,39 +25,37 @@ VALUES: dict[str, Value] = {"mean": Mean(), "zero": Zero(), "resample": Resample
     needs=("answers", "activations"),
     summary="The effect of every neuron, head and layer",
     order=55,
+    renamed={"baseline": "n_random"},
 )
 def ablation(
     subject: Subject,
     *,
     value: Literal["mean", "zero", "resample"] = "mean",
-    baseline: int = 16,
+    n_random: int = 16,
     top: int = 15,
 ) -> Result:
-    """Ablate every neuron, head and layer output on its own, beside random directions of the same size.
+    """Ablate every neuron, head and layer output, one at a time, beside random directions of the same size.
 
     Args:
-        value: what takes a component's place.
-        baseline: random directions (and subspaces of a head's size) per site; 0 leaves them out.
-        top: components listed in the table of the strongest.
+        subject: with a task whose answers are right or wrong.
+        value: what replaces the component.
+        n_random: random directions (and subspaces of a head's size) per site, for comparison; 0 leaves them out.
+        top: number of components in the table of the strongest.
+
+    Returns:
+        loss and accuracy without each component, by kind.
     """
-    require_range("baseline", baseline, 0)
+    require_range("n_random", n_random, 0)
     require_range("top", top, 1)
-    result, clean = Result(), performance.measure(subject)
-    total = int(clean["total"] or 1)
-    frames = {}
+    result, clean = Result(), score(subject.require_task(), subject.logits())
+    frames: dict[str, pd.DataFrame] = {}
     for kind in KINDS:
-        if not subject.model.component_sites(kind):
-            continue
-        compared = kind in ("neurons", "heads")
-        frames[kind] = ablate(
-            subject,
-            kind,
-            value=value,
-            n_random=baseline if compared else 0,
-        )
+        if subject.model.component_sites(kind):
+            compared = kind in ("neurons", "heads")
+            frames[kind] = ablate(subject, kind, value=value, n_random=n_random if compared else 0).rows
     if not frames:
         result.headline = (
-            "no heads or neurons have names here; circuits.ablate(subject, site=...) ablates units of any site"
+            "The network has no named heads or neurons: circuits.ablate(subject, site=...) ablates units of any site"
         )
         return result
     for kind, frame in frames.items():
@@ -68,22 +64,33 @@ def ablation(
         result.metrics[f"{kind}"] = len(own)
         result.metrics[f"{kind}_largest_loss_change"] = float(worst["loss_change"])
         result.metrics[f"{kind}_largest_component"] = str(worst["component"])
-        result.metrics[f"{kind}_lowest_correct"] = int(own["correct"].min())
+        result.metrics[f"{kind}_lowest_correct"] = min(own["correct"].to_list())
         if len(random):
-            result.metrics[f"{kind}_random_median_loss_change"] = float(random["loss_change"].median())
-            result.metrics[f"{kind}_random_lowest_correct"] = int(random["correct"].min())
+            result.metrics[f"{kind}_random_median_loss_change"] = float(np.median(random["loss_change"].to_numpy()))
+            result.metrics[f"{kind}_random_lowest_correct"] = min(random["correct"].to_list())
         result.tables[kind] = frame
         if len(own) > 1:
-            result.figures[kind] = _figure(frame, kind, float(clean["loss"] or 0))
+            result.figures[kind] = _figure(frame, kind, clean.loss)
     every = pd.concat([f.query("not baseline") for f in frames.values()], ignore_index=True)
     result.tables = {"strongest": every.nlargest(top, "loss_change"), **result.tables}
-    result.notes = [f"{SIGN}. Every component is ablated alone ({value} ablation), over all {total:,} inputs."]
+    total = clean.all.total
+    result.notes = [f"{SIGN}. Components are ablated one at a time ({value} ablation), over all {total:,} inputs."]
     strongest = every.loc[every["loss_change"].idxmax()]
     result.headline = (
-        f"{strongest['component']} matters most: without it {strongest['correct']:,} of {total:,} are right, and the loss is "
-        f"{strongest['loss']:.3g} (clean {clean['loss']:.3g})"
+        f"{strongest['component']} matters most: ablating it raises the loss from {clean.loss:.3g} to {strongest['loss']:.3g} "
+        f"and leaves {strongest['correct']:,} of {total:,} answers correct (clean {clean.correct:,}"
+        f"{_random_in_words(frames, strongest['component'])})"
     )
     return result
+
+
+def _random_in_words(frames: dict[str, pd.DataFrame], component: str) -> str:
+    """The worst random direction of the component's kind, where there are any."""
+    for frame in frames.values():
+        random = frame.query("baseline")
+        if component in frame["component"].to_list() and len(random):
+            return f"; loss {random['loss'].max():.3g} at most without one of {len(random)} random directions"
+    return ""
 
 
 def _figure(frame: pd.DataFrame, kind: str, clean: float) -> go.Figure:
@@ -95,7 +102,7 @@ def _figure(frame: pd.DataFrame, kind: str, clean: float) -> go.Figure:
         curves, title=f"Loss without each of the {len(own)} {kind}", x_title="" if few else "rank", y_title="loss",
         log_y=True, markers=few,
     )  # fmt: skip
-    random = sorted(frame.query("baseline")["loss"], reverse=True)
+    random = sorted(frame.query("baseline")["loss"].to_list(), reverse=True)
     if random:
         at = np.linspace(0, len(own) - 1, len(random)).round().astype(int)
         figure.add_scatter(

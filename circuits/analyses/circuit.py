@@ -1,27 +1,21 @@
-"""The analysis ``circuit``: the smallest part of the network that does the task, and when its parts became necessary."""
+"""The analysis ``circuit``: the smallest circuit that does the task, and when its components became necessary."""
 
 from __future__ import annotations
 
 from typing import Any, Literal
 
-import pandas as pd
-import plotly.graph_objects as go
 import torch
 from torch import Tensor
 
 from circuits.discovery.discover import Circuit, NothingToDo, discover
 from circuits.discovery.over_training import necessary_from, necessity
-from circuits.interventions.values import Mean, Value, Zero
 from interp.errors import require_range
 from interp.hooked import HookedMLP, HookedTransformer
 from interp.plugins.analysis import Result, analysis
-from interp.report import figures
 from interp.subject import Subject
 
-VALUES: dict[str, Value] = {"mean": Mean(), "zero": Zero()}
 CHECKPOINTS = 6  # of a series, at which the circuit is followed
 EDGE_INPUTS = 2048
-CURVES = 8  # components whose curves are drawn
 
 
 @analysis(
@@ -29,45 +23,53 @@ CURVES = 8  # components whose curves are drawn
     needs=("answers", "activations"),
     summary="The smallest circuit that does the task, against random ones of its size",
     order=56,
+    renamed={"keep": "faithfulness", "random": "n_random"},
 )
 def circuit(
     subject: Subject,
     *,
-    keep: float = 0.99,
+    faithfulness: float = 0.99,
     value: Literal["mean", "zero"] = "mean",
     edges: bool = True,
-    random: int = 10,
+    n_random: int = 10,
     checkpoints: int = CHECKPOINTS,
     dtype: Literal["float32", "float64"] = "float32",
 ) -> Result:
-    """Search the smallest set of heads and neurons, and (of a transformer) of edges, that keeps the accuracy.
+    """Circuit discovery: the smallest set of heads and neurons (and, in a transformer, of edges) that keeps the accuracy.
 
     Args:
-        keep: faithfulness: the share of the way from everything held to the whole network that the circuit keeps.
-        value: what is outside the circuit is held at.
-        edges: search the edges of a transformer, too.
-        random: random circuits of the same size beside it.
+        subject: with a task whose answers are right or wrong.
+        faithfulness: that the circuit must reach: its share of the way from the network with everything ablated to the
+            whole network.
+        value: what replaces everything outside the circuit.
+        edges: search the edges of a transformer as well.
+        n_random: random circuits of the same size, for comparison.
         checkpoints: of a series, at how many the circuit is followed; 0 leaves that out.
         dtype: the network runs in this; scores are averaged in float64.
+
+    Returns:
+        the circuits of nodes and edges, random ones of their size, and for a series when each component became necessary.
     """
     for name, number, low, high in (
-        ("keep", keep, 0, 1),
-        ("random", random, 0, 1000),
+        ("faithfulness", faithfulness, 0, 1),
+        ("n_random", n_random, 0, 1000),
         ("checkpoints", checkpoints, 0, 10_000),
     ):
         require_range(name, number, low, high)
     result, model = Result(), subject.model
     if not any(model.component_sites(kind) for kind in ("heads", "neurons")):
-        result.headline = "the network has no heads or neurons among which a circuit could be found"
+        result.headline = "The network has no named heads or neurons, so there are no nodes to search a circuit among"
         return result
-    how: dict[str, Any] = {"value": VALUES[value], "dtype": getattr(torch, dtype)}
+    how: dict[str, Any] = {"value": value, "dtype": getattr(torch, dtype)}
     try:
-        found = {"nodes": discover(subject, keep=keep, n_random=random, **how)}
+        found = {"nodes": discover(subject, faithfulness=faithfulness, n_random=n_random, **how)}
     except NothingToDo as error:
         result.headline = str(error)
         return result
     if edges and isinstance(model, HookedTransformer) and model.config.n_layers:
-        found["edges"] = discover(subject, keep=keep, n_random=random, of="edges", inputs=_sample(subject), **how)
+        found["edges"] = discover(
+            subject, faithfulness=faithfulness, n_random=n_random, of="edges", inputs=_sample(subject), **how
+        )
     for of, one in found.items():
         _add(result, of, one)
     nodes = found["nodes"]
@@ -75,13 +77,13 @@ def circuit(
     result.headline = _headline(nodes)
     what = "its mean over the inputs, at each position its own" if value == "mean" else "zero"
     result.notes.append(
-        f"What is outside a circuit is held at {what}. Faithfulness: the circuit's share of the way from everything held to the "
-        "whole network. Completeness: the same share of everything but the circuit. Minimality: the least faithfulness that is "
-        "lost with any one element. Random circuits have as many elements at every place. The search is greedy: another circuit "
-        "may do as well."
-    )  # fmt: skip
+        f"Everything outside a circuit is replaced by {what}. Faithfulness: the circuit's share of the way from the network with "
+        "everything ablated to the whole network. Completeness: the same share for everything but the circuit. Minimality: the "
+        "least faithfulness that is lost with any one element. Random circuits have as many elements at every place. The search "
+        "is greedy: another circuit may do as well."
+    )
     if "edges" in found and len(subject.require_task().inputs) > EDGE_INPUTS:
-        result.notes.append(f"Edges are searched, and judged, on {EDGE_INPUTS:,} inputs drawn at random.")
+        result.notes.append(f"Edges are searched and scored on {EDGE_INPUTS:,} inputs drawn at random.")
     if isinstance(model, HookedMLP) and edges:
         result.notes.append(
             "Edges of an MLP are its single weights: circuits.discover(subject, of='edges') searches them."
@@ -92,7 +94,7 @@ def circuit(
 
 
 def _sample(subject: Subject) -> Tensor:
-    """The inputs that edges are searched on: every element costs a run of the whole network."""
+    """The inputs on which edges are searched: every element costs a run of the whole network."""
     inputs = subject.require_task().inputs
     order = torch.randperm(len(inputs), generator=torch.Generator().manual_seed(0))
     return inputs[order[:EDGE_INPUTS].to(inputs.device)]
@@ -114,13 +116,12 @@ def _headline(one: Circuit) -> str:
     by_site = one.elements.query("kept").groupby("site", sort=False).size()
     parts = ", ".join(f"{n} at {site}" for site, n in by_site.items())
     text = (
-        f"{len(one)} of {len(one.elements)} heads and neurons reach {one.metric} {one.score:.4f} (network {one.clean:.4f}): "
-        f"{parts or 'none'}"
+        f"{len(one)} of {len(one.elements)} heads and neurons ({parts or 'none'}) reach {one.metric} {one.score:.4f} "
+        f"(whole network {one.clean:.4f}"
     )
     if len(one.random):
-        best = max(one.random["score"].to_list())
-        text += f"; the best of {len(one.random)} random circuits of that size reaches {best:.4f}"
-    return text
+        text += f", best of {len(one.random)} random circuits of that size {max(one.random['score'].to_list()):.4f}"
+    return f"{text})"
 
 
 def _follow(result: Result, subject: Subject, nodes: Circuit, checkpoints: int, how: dict[str, Any]) -> None:
@@ -128,26 +129,14 @@ def _follow(result: Result, subject: Subject, nodes: Circuit, checkpoints: int, 
     every = -(-len(subject.series) // checkpoints)
     table = necessity(subject, nodes, every=every, **how)
     since = necessary_from(table)
-    result.tables |= {"worth over the run": table, "necessary from": since.sort_values("step", ignore_index=True)}
-    result.figures["worth over the run"] = _curves(table, since, nodes.metric)
+    result.tables |= {
+        "worth over the run": table.rows,
+        "necessary from": since.rows.sort_values("step", ignore_index=True),
+    }
+    result.figures["worth over the run"] = table.figure()
     if known := since["step"].dropna().to_list():
         result.metrics |= {"first_necessary_step": min(known), "last_necessary_step": max(known)}
     result.notes.append(
-        "Worth over the run: how much worse the last checkpoint's circuit gets without a component, at each checkpoint. It "
-        "counts as necessary from the first checkpoint on at which it is worth at least half of what it is worth at the end."
-    )
-
-
-def _curves(table: pd.DataFrame, since: pd.DataFrame, metric: str) -> go.Figure:
-    first = table.drop_duplicates("step")
-    curves = {name: (first["step"], first[name]) for name in ("network", "circuit")}
-    for component in since.nlargest(CURVES, "worth")["component"]:
-        own = table[table["component"] == component]
-        curves[f"worth of {component}"] = (own["step"], own["worth"])
-    return figures.lines(
-        curves,
-        title=f"The circuit of the last checkpoint over the run: {metric}",
-        x_title="step",
-        y_title=metric,
-        markers=True,
+        "Worth over the run: how much worse the last checkpoint's circuit gets without a component, at each checkpoint. A "
+        "component counts as necessary from the first checkpoint from which on it is worth at least half of its worth at the end."
     )

@@ -1,4 +1,8 @@
-"""The analysis ``sweeps``: what an image network's picture does when its weights move, against null models."""
+"""The analysis ``sweeps``: how an image network's picture changes when its weights move, against null models.
+
+It tells a fractured entangled representation (FER) from a unified factored representation (UFR): Kumar et al. 2025,
+https://arxiv.org/abs/2505.11581.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from circuits.weight_sweeps.directions import Direction, random_directions, single_entries
+from circuits.weight_sweeps.image_network import as_cppn
 from circuits.weight_sweeps.image_sweep import SIZE, STEPS, Score, Sweep, film, matched_steps, sweep
 from circuits.weight_sweeps.null_models import random_network, shuffled
 from circuits.weight_sweeps.render import Renderer
@@ -19,28 +24,41 @@ from interp.pictures import Picture, sheet
 from interp.plugins.analysis import Result, analysis
 from interp.report import figures
 from interp.subject import Subject
-from probes.analyses.feature_maps import require_cppn
 
 KINDS = ("single", "random")
 SHOWN = ("antisymmetric_share", "change_rank_share", "roughness", "extent", "colour_share")
 RANKS = (0.25, 0.5, 0.75, 1.0)  # of effect, at which films are shown
-FEW = 10  # changes, below which a null says nothing
-EFFECT = 0.1  # root mean square of a change, at which networks are compared besides
+FEW = 10  # changes, below which a null model is not compared
+EFFECT = 0.1  # root mean square of a change, at which networks are compared as well
 
 
-@analysis("sweeps", needs=("image",), summary="What the picture does when weights move, against null models", order=6)
-def sweeps(subject: Subject, *, n: int = 150, directions: int = 200, nulls: int = 2, size: int = SIZE) -> Result:
-    """Sweeps along single entries and random columns, one step back and forth, and at matched effect; with nulls.
+@analysis(
+    "sweeps",
+    needs=("image",),
+    summary="How the picture changes when weights move (FER or UFR), against null models",
+    order=6,
+    renamed={"nulls": "n_random"},
+)
+def sweeps(subject: Subject, *, n: int = 150, directions: int = 200, n_random: int = 2, size: int = SIZE) -> Result:
+    """Weight sweeps: move single weights and random columns, and measure how symmetric and how diverse the changes are.
+
+    In a unified factored representation (UFR) a weight moves both sides of a symmetric picture alike; in a fractured entangled
+    one (FER) each side by itself (Kumar et al. 2025, https://arxiv.org/abs/2505.11581).
 
     Args:
-        n: changes whose measures are taken (of whole directions); equal numbers compare.
-        directions: drawn of each kind, of which those that change nothing are left out.
-        nulls: shuffled, and random, networks of the same architecture.
+        subject: of an image network.
+        n: number of changes that are measured (of whole directions); only equal numbers compare.
+        directions: number of directions of each kind; those that change nothing are left out.
+        n_random: null models of each kind: the network with its weights shuffled, and random networks of its architecture.
         size: pixels along each edge.
+
+    Returns:
+        scores of the changes with intervals, for one step and at matched effect, and those of the null models; films.
     """
-    for name, value, low in (("n", n, 10), ("directions", directions, 5), ("nulls", nulls, 0), ("size", size, 16)):
+    ranges = (("n", n, 10), ("directions", directions, 5), ("n_random", n_random, 0), ("size", size, 16))
+    for name, value, low in ranges:
         require_range(name, value, low, 100_000)
-    model = require_cppn(subject)
+    model = as_cppn(subject)
     found = {kind: _sweep(model, kind, directions, size) for kind in KINDS}
     scores = {kind: s.scores(n) if s else {} for kind, s in found.items()}
     rows = [_row(subject.name, "", kind, "one step", s, n, scores[kind]) for kind, s in found.items()]
@@ -49,7 +67,7 @@ def sweeps(subject: Subject, *, n: int = 150, directions: int = 200, nulls: int 
         if chosen:
             rows.append(_row(subject.name, "", kind, f"matched effect {EFFECT}", sweep(model, chosen, steps, size), n))
     for name, make in (("shuffled", shuffled), ("random network", random_network)):
-        for seed in range(nulls):
+        for seed in range(n_random):
             null = make(model, seed)
             rows += [
                 _row(subject.name, f"{name} {seed}", kind, "one step", _sweep(null, kind, directions, size), n)
@@ -65,12 +83,13 @@ def sweeps(subject: Subject, *, n: int = 150, directions: int = 200, nulls: int 
     result.figures["antisymmetric share"] = _scatter(found)
     result.headline = _headline(result.metrics, rows)
     result.notes.append(
-        f"A sweep moves a weight (single: entries that are not 0) or a column along a random unit vector (random) by "
+        f"A sweep moves one weight (single: entries that are not 0) or a column along a random unit vector (random) by "
         f"{STEPS[0]:+g} and {STEPS[1]:+g}. Changes of mean square under 1e-4 are left out; medians over at most {n} changes "
-        "of whole directions. Antisymmetric: share of the change that the left-right mirror turns round. Change rank: "
-        "effective rank of the normalised changes as a share of their number. Intervals are of 95%: bootstrap over "
-        "directions for medians, delete-a-tenth jackknife for the rank. Nulls: each matrix's entries shuffled, and a "
-        "random network of the same architecture. Films: steps grow to the right; rows are directions by rank of effect."
+        "of whole directions. Antisymmetric share: of the change of the picture, the part that changes sign under the left-right "
+        "mirror (0: fully symmetric; 0.5: unrelated halves). Change rank: effective rank of the normalised changes as a share of "
+        "their number. Intervals (95%): bootstrap over directions for medians, delete-a-tenth jackknife for the rank. Null "
+        "models: each matrix's entries shuffled, and a random network of the same architecture. Films: steps grow to the right; "
+        "rows are directions by rank of effect."
     )
     return result
 
@@ -87,7 +106,7 @@ def _sweep(model: HookedCPPN, kind: str, n: int, size: int) -> Sweep | None:
 def _row(
     network: str, null: str, kind: str, at: str, found: Sweep | None, n: int, scores: Mapping[str, Score] | None = None
 ) -> dict[str, Any]:
-    """A line of the table of scores; they are taken here where none are given."""
+    """A row of the table of scores; they are computed where none are given."""
     if scores is None:
         scores = found.scores(n) if found else {}
     row: dict[str, Any] = {
@@ -116,7 +135,16 @@ def _metrics(found: dict[str, Sweep | None], scores: dict[str, dict[str, Score]]
 
 
 def films(model: HookedCPPN, found: dict[str, Sweep | None], size: int = 96) -> Picture:
-    """Directions of both kinds at the same ranks of effect, a film in each row."""
+    """Films of directions of both kinds at the same ranks of effect, one per row.
+
+    Args:
+        model: the image network.
+        found: sweeps by kind.
+        size: pixels along each edge of a picture.
+
+    Returns:
+        one sheet; the picture itself where nothing changes.
+    """
     rows, tiles = [], []
     renderer = Renderer(model, size)
     for kind, one in found.items():
@@ -131,7 +159,7 @@ def films(model: HookedCPPN, found: dict[str, Sweep | None], size: int = 96) -> 
 
 
 def _scatter(found: dict[str, Sweep | None]) -> go.Figure:
-    figure = figures.lines({}, title="Every change: its size, and the share that the mirror turns round",
+    figure = figures.lines({}, title="Every change: its size and its antisymmetric share",
                            x_title="root mean square of the change", y_title="antisymmetric share")  # fmt: skip
     for kind, one in found.items():
         if one is not None:
@@ -144,25 +172,34 @@ def _scatter(found: dict[str, Sweep | None]) -> go.Figure:
 
 
 def _headline(metrics: dict[str, Any], rows: Sequence[dict[str, Any]]) -> str:
+    names = {"single": "single weights", "random": "random directions"}
     parts = []
     for kind in KINDS:
         value = metrics[f"{kind}_antisymmetric_share"]
         if value is not None:
             shuffled_rows = [r for r in rows if r["null"].startswith("shuffled") and r["kind"] == kind]
             null = [r["antisymmetric_share"] for r in shuffled_rows if r["changes"] >= FEW]
-            against = f" (shuffled weights {np.median(null):.2f})" if null else ""
+            against = f", shuffled weights {np.median(null):.2f}" if null else ""
             if shuffled_rows and not null:
-                against = " (with its weights shuffled, hardly any change the picture)"
+                against = ", with shuffled weights hardly any change"
             low, high = metrics[f"{kind}_antisymmetric_share_interval"]
-            parts.append(f"{kind} {value:.2f} [{low:.2f}, {high:.2f}]{against}")
+            parts.append(f"{names[kind]} {value:.2f} [{low:.2f}, {high:.2f}]{against}")
     if not parts:
-        return "no weight changes the picture"
-    return "the mirror turns round a share of a change of (median): " + "; ".join(parts)
+        return "No weight changes the picture"
+    listed = "; ".join(parts)
+    return f"Median antisymmetric share of output change: {listed} (0: fully symmetric; 0.5: unrelated halves)"
 
 
 @sweeps.compares
 def compared(results: Mapping[str, Result]) -> Result:
-    """The scores of several networks with their intervals; a difference is one whose intervals do not overlap."""
+    """The scores of several networks with their intervals; networks differ where the intervals do not overlap.
+
+    Args:
+        results: of the analysis, by network.
+
+    Returns:
+        tables and figures of all networks, and in words how each differs from the first.
+    """
     rows = []
     for name, result in results.items():
         for kind in KINDS:
@@ -176,13 +213,14 @@ def compared(results: Mapping[str, Result]) -> Result:
     verdicts = [_verdict(name, m, first, base) for name, m in others]
     return Result(
         tables={"scores": pd.DataFrame(rows), "scores with nulls": _legible(all_scores)},
-        figures={"antisymmetric share": _intervals(results, "antisymmetric_share", "Share that the mirror turns round"),
+        figures={"antisymmetric share": _intervals(results, "antisymmetric_share", "Antisymmetric share of the changes"),
                  "change rank": _intervals(results, "change_rank_share", "Rank of the changes, as a share of their number")},
         headline="; ".join(verdicts),
         notes=[
-            "higher, lower: the 95% intervals do not overlap; otherwise the two are not told apart. A low antisymmetric share: "
-            "both sides of the picture move alike. A low change rank: many weights do the same few things. Networks differ in "
-            "how far one step moves them (median effect): compare the rows at matched effect in 'scores with nulls'."
+            "Higher, lower: the 95% intervals do not overlap; otherwise the two cannot be distinguished. A low antisymmetric "
+            "share: both sides of the picture move alike, as in a unified factored representation (UFR). A low change rank: many "
+            "weights do the same few things. Networks differ in how far one step moves them (median effect): compare the rows at "
+            "matched effect in 'scores with nulls'."
         ],
     )  # fmt: skip
 
@@ -206,18 +244,18 @@ def _with_interval(metrics: Mapping[str, Any], name: str) -> str:
 
 
 def _verdict(name: str, own: Mapping[str, Any], first: str, base: Mapping[str, Any]) -> str:
-    """In words, what the intervals support."""
-    said = []
+    """What the intervals support, in words."""
+    words_of = []
     for score, words in (("antisymmetric_share", "antisymmetric share"), ("change_rank_share", "change rank")):
         for kind in KINDS:
             key = f"{kind}_{score}"
             if own[key] is None or base[key] is None:
-                said.append(f"{kind} {words} cannot be compared")
+                words_of.append(f"{kind} {words} cannot be compared")
                 continue
             (low, high), (base_low, base_high) = own[f"{key}_interval"], base[f"{key}_interval"]
-            relation = "higher" if low > base_high else "lower" if high < base_low else "not told apart"
-            said.append(f"{kind} {words} {relation} ({own[key]:.2f} to {base[key]:.2f})")
-    return f"{name} against {first}: " + ", ".join(said)
+            relation = "higher" if low > base_high else "lower" if high < base_low else "not distinguishable"
+            words_of.append(f"{kind} {words} {relation} ({own[key]:.2f} to {base[key]:.2f})")
+    return f"{name} against {first}: " + ", ".join(words_of)
 
 
 def _intervals(results: Mapping[str, Result], score: str, title: str) -> go.Figure:

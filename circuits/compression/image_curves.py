@@ -1,4 +1,4 @@
-"""Reduction of image networks: fewer units, principal components or ranks, scored by the picture that is left."""
+"""Image networks (CPPNs) with fewer units, principal components or ranks, against the error of the picture."""
 
 from __future__ import annotations
 
@@ -8,33 +8,33 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from circuits.compression.spectra import Spectra
 from interp.errors import require_range
 from interp.hooked import HookedCPPN
 from interp.hooked.cppn.activation_functions import activate
 from interp.hooked.cppn.colour import rgb
 from interp.hooked.cppn.plane import coordinates
-from probes.spectra import pca, svd
+from probes.spectra import pca
 
 SIZE = 64
 
 
-def svd_truncated(cppn: HookedCPPN, rank: int) -> HookedCPPN:
-    """The network with every matrix at its best approximation of ``rank`` (Eckart and Young)."""
-    require_range("rank", rank, 1)
-    weights = {}
-    for name, W in cppn.named_parameters():
-        found = svd(W.detach())
-        assert found.left is not None  # of a matrix
-        kept = (found.left.directions[:rank].T * found.singular_values[:rank]) @ found.basis.directions[:rank]
-        weights[name] = kept.to(W)
-    return HookedCPPN.from_weights(cppn.config, weights).to(cppn.device)
-
-
 @torch.no_grad()
 def components_kept(cppn: HookedCPPN, n: int, size: int = SIZE) -> Tensor:
-    """The picture ``[pixel, 3]`` where every layer passes on only its first ``n`` principal components, and its mean.
+    """The picture where every layer passes on only its mean and its first principal components.
 
-    The components are those of the untouched network's feature maps, so that errors of one layer reach the next.
+    The components are those of the unchanged network's feature maps, so that errors of one layer reach the next.
+
+    Args:
+        cppn: an image network.
+        n: number of components of each layer.
+        size: pixels along each edge.
+
+    Returns:
+        the picture ``[pixel, 3]``.
+
+    Raises:
+        InterpError: a negative ``n``.
     """
     require_range("n", n, 0)
 
@@ -48,7 +48,15 @@ def components_kept(cppn: HookedCPPN, n: int, size: int = SIZE) -> Tensor:
 
 @torch.no_grad()
 def unit_effects(cppn: HookedCPPN, size: int = SIZE) -> Tensor:
-    """Mean squared change of the picture ``[layer, slot]`` where one unit is held at its mean; a layer's units in one pass."""
+    """Mean squared change of the picture when one unit is held at its mean over the picture.
+
+    Args:
+        cppn: an image network.
+        size: pixels along each edge.
+
+    Returns:
+        ``[layer, slot]``; the units of a layer are computed in one pass.
+    """
     points = coordinates(size, size, dtype=cppn.dtype).to(cppn.device)
     picture = cppn(points)
     found, x = [], points.T
@@ -67,17 +75,31 @@ def unit_effects(cppn: HookedCPPN, size: int = SIZE) -> Tensor:
 
 @torch.no_grad()
 def units_kept(cppn: HookedCPPN, kept: Tensor, size: int = SIZE) -> Tensor:
-    """The picture ``[pixel, 3]`` with every unit outside ``kept [layer, slot]`` held at its mean in the untouched network."""
+    """The picture with some units only; every other unit is held at its mean in the unchanged network.
+
+    Args:
+        cppn: an image network.
+        kept: units that stay ``[layer, slot]``.
+        size: pixels along each edge.
+
+    Returns:
+        the picture ``[pixel, 3]``.
+    """
     return _carried(
         cppn, size, lambda i, reduced, whole: torch.where(kept[i].unsqueeze(1), reduced, whole.mean(1, keepdim=True))
     )
 
 
 def _carried(cppn: HookedCPPN, size: int, keep: Callable[[int, Tensor, Tensor], Tensor]) -> Tensor:
-    """The picture ``[pixel, 3]`` where every layer passes on what ``keep`` leaves of it.
+    """The picture where every layer passes on what ``keep`` leaves of it.
 
     Args:
-        keep: given the layer, its reduced and its untouched values ``[slot, pixel]``.
+        cppn: an image network.
+        size: pixels along each edge.
+        keep: given the layer, its reduced and its unchanged values ``[slot, pixel]``.
+
+    Returns:
+        the picture ``[pixel, 3]``.
     """
     whole = reduced = coordinates(size, size, dtype=cppn.dtype).to(cppn.device).T
     for i, W in enumerate(cppn.matrices[:-1]):
@@ -90,14 +112,19 @@ AMOUNTS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 
 
 def curve(cppn: HookedCPPN, size: int = SIZE, amounts: Iterable[float] = AMOUNTS) -> pd.DataFrame:
-    """Image error against what is left, one row per method and amount.
+    """Image error against the size of the network, by three routes.
 
-    Methods: ``units`` (the most important by `unit_effects`, others at their mean), ``components`` (of every layer),
-    ``rank`` (of every matrix). Columns: ``method``, ``left`` (units; components or rank per layer), ``parameters``,
-    ``mean_square`` and ``largest`` difference of the picture.
+    Args:
+        cppn: an image network.
+        size: pixels along each edge at which the error is measured.
+        amounts: shares of the units, of a layer's width or of the rank that are kept.
 
-    Parameters are the weights that are not 0 between units that are left; ``r (in + out)`` for a rank, where that is less
-    than the matrix has; for n components the matrices between them.
+    Returns:
+        A row per method and amount: ``method`` (``units``: the most important by `unit_effects`, others at their mean;
+        ``components``: of every layer; ``rank``: of every matrix), ``left`` (units; components or rank per layer),
+        ``parameters``, ``mean_square`` and ``largest`` difference of the picture. Parameters are the weights that are not 0
+        between the units that are left; ``r (in + out)`` for a rank, where that is less than the matrix has; for n components
+        the matrices between them.
     """
     base = cppn.draw(size).pixels.reshape(-1, 3)
     width, rows = cppn.config.width, []
@@ -115,18 +142,18 @@ def curve(cppn: HookedCPPN, size: int = SIZE, amounts: Iterable[float] = AMOUNTS
         kept[order[:n]] = True
         kept = kept.reshape(effects.shape)
         add("units", n, _weights_between(cppn, kept), units_kept(cppn, kept, size))
-    shapes = [W.shape for W in cppn.matrices]
+    shapes, spectra = [W.shape for W in cppn.matrices], Spectra.of(cppn)
     for n in sorted({max(1, round(a * width)) for a in amounts}):
         sizes = [min(r, n) for r, _ in shapes]
         parameters = sum(a * b for a, b in zip(sizes, [*sizes[1:], 3], strict=True))
         add("components", n, parameters, components_kept(cppn, n, size))
         truncated = sum(min(n * (r + c), r * c) for r, c in shapes)
-        add("rank", n, truncated, svd_truncated(cppn, n).draw(size).pixels.reshape(-1, 3))
+        add("rank", n, truncated, spectra.truncated(cppn, spectra.same(n)).draw(size).pixels.reshape(-1, 3))
     return pd.DataFrame(rows)
 
 
 def _weights_between(cppn: HookedCPPN, kept: Tensor) -> int:
-    """Weights that are not 0 between units that are left."""
+    """Number of weights that are not 0 between the units that are left."""
     first, last = torch.ones(4, dtype=torch.bool), torch.ones(3, dtype=torch.bool)
     masks = [first, *kept.cpu(), last]
     pairs = zip(cppn.matrices, masks, masks[1:], strict=False)

@@ -8,7 +8,7 @@ from circuits.compression.prune_by_task import Compacted, compacted
 from circuits.compression.prune_image import Pruned, without_unused
 from interp.errors import InterpError
 from interp.hooked import HookedCPPN
-from interp.subject import Subject
+from interp.subject import Subject, as_model
 
 
 @overload
@@ -20,17 +20,21 @@ def prune(
 ) -> Pruned | Compacted:
     """Remove what a network does not need, with the proof that it still does what it did.
 
-    Of an image network: units and links that the picture does not depend on, and the slots that this leaves empty. A unit
-    goes where its value is 0 at every pixel, or where no path of links that are not 0 leads from it to the picture.
-    Of an MLP or a transformer: units and heads that its task does not need (`compacted`).
+    From an image network: units and links on which the picture does not depend, and the slots that this leaves empty. A unit
+    is removed where its value is 0 at every pixel, or where no path of links that are not 0 leads from it to the picture.
+    From an MLP or a transformer: units and heads that its task does not need
+    (`circuits.compression.prune_by_task.compacted`).
 
     Args:
-        network: an image network, or the `Subject` of any network that can be pruned.
-        size: of an image network: pixels along each edge of the pictures that are compared; 256 by default.
-        keep_accuracy: of an MLP or a transformer: go on as long as this accuracy is left.
+        network: an image network, or the `Subject` of an image network, an MLP or a transformer.
+        size: for an image network: pixels along each edge of the pictures that are compared; 256 by default.
+        keep_accuracy: for an MLP or a transformer: remove further parts as long as this accuracy over all examples is left.
+
+    Returns:
+        `Pruned` for an image network, `Compacted` for others: the smaller network and its size beside the whole one's.
 
     Raises:
-        InterpError: another kind of network, or an option of the other kind; as `compacted`.
+        InterpError: another kind of network, an option that does not apply, or a network that cannot be pruned.
         MissingCapability: an MLP or a transformer without a task.
 
     >>> import interp
@@ -40,18 +44,19 @@ def prune(
     >>> found.units_before, found.units, found.difference < 1e-12
     (8, 5, True)
     """
-    model = network.model if isinstance(network, Subject) else network
-    if not isinstance(model, HookedCPPN):
-        if not isinstance(network, Subject):
+    model = as_model(network, "a Subject or an image network")
+    if isinstance(model, HookedCPPN):
+        if keep_accuracy is not None:
             raise InterpError(
-                f"prune takes a Subject, or an image network alone; got a {type(model).__name__}. What a network needs "
-                "depends on its task: interp.Subject(name, model, task)"
+                "keep_accuracy needs a network with answers; circuits.drop_links(network, max_error=) removes links of an image "
+                "network"
             )
-        if size is not None:
-            raise InterpError(f"size is of pictures; {network.name} is a {type(model).__name__}, which draws none")
-        return compacted(network, keep_accuracy)
-    if keep_accuracy is not None:
+        return without_unused(model, 256 if size is None else size)
+    if not isinstance(network, Subject):
         raise InterpError(
-            "keep_accuracy is of networks that answer; links of image networks go with circuits.drop_links"
+            f"prune takes a Subject, or an image network; got a {type(model).__name__}. What a network needs depends on its "
+            "task: give interp.Subject(name, model, task)"
         )
-    return without_unused(model, 256 if size is None else size)
+    if size is not None:
+        raise InterpError(f"size applies to image networks only; {network.name} is a {type(model).__name__}")
+    return compacted(network, keep_accuracy)

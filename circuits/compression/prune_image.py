@@ -4,26 +4,38 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TYPE_CHECKING, Any
 
+import pandas as pd
 import torch
 from torch import Tensor
 
 from circuits.bisection import largest
+from circuits.compression.proof import before_and_after, shares_left, sizes_in_words
+from circuits.findings import Findings
 from circuits.weight_sweeps.directions import single_entries
+from circuits.weight_sweeps.image_network import as_cppn
 from circuits.weight_sweeps.render import Renderer
+from interp._util.renamed import renamed
 from interp.errors import InterpError, require_range
 from interp.hooked import CPPNConfig, HookedCPPN
 from interp.hooked.cppn.config import format_arch
+from interp.subject import Subject
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
 
 
 @dataclass(frozen=True)
-class Pruned:
-    """A smaller network, and the proof that it draws the same picture.
+class Pruned(Findings):
+    """A smaller image network, and the proof that it draws the same picture.
 
     Attributes:
         cppn: the smaller network.
-        units, units_before: slots that are used, of all layers; copies among them.
-        links, links_before: weights that are not 0.
+        units: slots in use, of all layers; copies among them.
+        units_before: of the whole network.
+        links: weights that are not 0.
+        links_before: of the whole network.
         difference: the largest difference of the two pictures, over pixels and colours, from 0 to 1.
         mean_square: their mean squared difference.
     """
@@ -36,8 +48,33 @@ class Pruned:
     difference: float
     mean_square: float
 
+    @property
+    def table(self) -> pd.DataFrame:
+        """A row per number: ``component, site, index, metric, clean, changed, change``."""
+        return before_and_after(
+            {"units": self.units_before, "links": self.links_before}, {"units": self.units, "links": self.links}
+        )
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """Sizes and the difference of the pictures."""
+        return sizes_in_words(self.table) | {"difference": self.difference, "mean_square": self.mean_square}
+
+    def figure(self) -> go.Figure:
+        """What is left of units and links, as shares."""
+        return shares_left(self.table, ("units", "links"))
+
 
 def without_unused(cppn: HookedCPPN, size: int) -> Pruned:
+    """An image network without the units and links that its picture does not depend on.
+
+    Args:
+        cppn: an image network.
+        size: pixels along each edge at which units count as unused, and pictures are compared.
+
+    Returns:
+        the smaller network and its difference from the whole one.
+    """
     weights = [W.detach().clone() for W in cppn.matrices]
     zero = [(values == 0).all(1) for values in Renderer(cppn, size).values]  # of the inputs and every layer
     for W, nothing in zip(weights, zero, strict=True):
@@ -49,19 +86,36 @@ def without_unused(cppn: HookedCPPN, size: int) -> Pruned:
     return _proved(cppn, compact(cppn.config, weights), size)
 
 
-def drop_links(cppn: HookedCPPN, tolerance: float = 1e-4, size: int = 256) -> Pruned:
-    """Remove, besides, as many links as the picture can do without, those that change it least first.
+@renamed(tolerance="max_error")
+def drop_links(cppn: HookedCPPN | Subject, max_error: float = 1e-4, size: int = 256) -> Pruned:
+    """Remove as many links of an image network as its picture can do without, those that change it least first.
 
-    Links are ordered by the mean squared change that the picture makes without each one alone; how many of them can go
-    together is found by bisection, which supposes that the error grows with their number.
+    Links are ordered by the mean squared change of the picture without each of them; how many can go together is found by
+    bisection, which assumes that the error grows with their number. Units and links without an effect are removed as well, as
+    by `circuits.prune`.
 
     Args:
-        tolerance: mean squared difference that the smaller network's picture may have.
+        cppn: an image network, or a Subject of one.
+        max_error: largest mean squared error of the smaller network's picture, with colours from 0 to 1.
+        size: pixels along each edge at which the error is measured.
+
+    Returns:
+        `Pruned`: the smaller network, its size, and the difference of the pictures.
+
+    Raises:
+        InterpError: another kind of network, an error outside 0 to 1, or a network without links.
+
+    >>> import interp
+    >>> cppn = interp.HookedCPPN(interp.CPPNConfig("1;sin:3")).init_weights(seed=0)
+    >>> found = drop_links(cppn, max_error=0.01, size=32)
+    >>> found.links < found.links_before, found.mean_square <= 0.01
+    (True, True)
     """
-    require_range("tolerance", tolerance, 0, 1)
+    cppn = as_cppn(cppn)
+    require_range("max_error", max_error, 0, 1)
     entries = single_entries(cppn)
     if not entries:
-        raise InterpError("the network has no link, so there is none to remove")
+        raise InterpError("the network has no link (all weights are 0), so there is none to remove")
     weights = dict(cppn.named_parameters())
     values = torch.stack([weights[e.parameter or ""].detach()[e.row, e.column] for e in entries])
     renderer = Renderer(cppn, 64)
@@ -81,14 +135,22 @@ def drop_links(cppn: HookedCPPN, tolerance: float = 1e-4, size: int = 256) -> Pr
 
     def enough(n: int) -> bool:
         error, _ = _difference(cppn, _network(cppn.config, without(n)), size)
-        return error <= tolerance
+        return error <= max_error
 
     smaller = without_unused(_network(cppn.config, without(largest(len(entries), enough))), size).cppn
     return _proved(cppn, smaller, size)
 
 
 def compact(config: CPPNConfig, weights: list[Tensor]) -> HookedCPPN:
-    """The same function without the slots that nothing reads or that read nothing of use: as few as the fullest layer needs."""
+    """The same function without unused slots: as few of each activation function as the fullest layer needs.
+
+    Args:
+        config: of the network.
+        weights: its matrices, first to last; a slot that no weight reads from is unused.
+
+    Returns:
+        the smaller network.
+    """
     used = [(W != 0).any(1).cpu() for W in weights[1:]]  # of every layer: read by something
     groups, places = [], [{} for _ in used]
     first = offset = 0
@@ -101,7 +163,7 @@ def compact(config: CPPNConfig, weights: list[Tensor]) -> HookedCPPN:
         groups.append((kind, max(counts)))
         first, offset = first + n, offset + max(counts)
     if not offset:
-        groups, offset = [(config.groups[0][0], 1)], 1  # a network of no unit draws black; keep one slot
+        groups, offset = [(config.groups[0][0], 1)], 1  # a network without units draws black; keep one slot
     smaller = CPPNConfig(format_arch(config.n_layers, groups))
     made = []
     for i, W in enumerate(weights):
@@ -135,7 +197,7 @@ def _difference(before: HookedCPPN, after: HookedCPPN, size: int) -> tuple[float
 
 
 def _units(cppn: HookedCPPN) -> int:
-    """Slots that something reads, or that read something."""
+    """Number of slots with a weight that is not 0, in or out."""
     return int(sum(((W != 0).any(0) | (after != 0).any(1)).sum() for W, after in pairwise(cppn.matrices)))
 
 

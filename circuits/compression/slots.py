@@ -1,4 +1,4 @@
-"""Slots: a layer's units or heads, what each holds over the task, and the same network with fewer of them."""
+"""Slots: a layer's units or heads, what each writes over the task, and the same network with fewer of them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from interp.hooked import HookedMLP, HookedTransformer
 from interp.hooked.base import HookedModel
 from interp.subject import Subject, at_readout
 
-ROUNDING = 16  # units of rounding within which a value counts as the same everywhere
+ROUNDING = 16  # units of rounding within which a value counts as constant
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,10 +24,11 @@ class Slots:
     """The units, or the heads, of one layer.
 
     Attributes:
+        kind: ``"neurons"`` or ``"heads"``.
         site: their hook point.
         writes: the mean of what each writes, over inputs and positions that count ``[slot, out]``.
-        needless: what can go with nothing changed.
-        axes: by parameter the axis that counts the slots; the last is that of the outgoing weights.
+        needless: which can be removed without changing anything.
+        axes: by parameter the axis that counts the slots; the outgoing weights come last.
         bias: the parameter that takes constants; None where there is none.
     """
 
@@ -40,11 +41,18 @@ class Slots:
 
     @property
     def foldable(self) -> bool:
+        """Whether a bias takes the mean of what is removed."""
         return self.bias is not None
 
 
 def find_slots(subject: Subject) -> list[Slots]:
     """All layers' units and heads, first to last.
+
+    Args:
+        subject: with a task.
+
+    Returns:
+        one `Slots` for the units, and one for the heads, of each layer.
 
     Raises:
         InterpError: the model is neither an MLP nor a transformer.
@@ -56,7 +64,7 @@ def find_slots(subject: Subject) -> list[Slots]:
         described = _of_transformer(model)
     else:
         raise InterpError(
-            f"prune takes image networks, MLPs and transformers; {subject.name} is a {type(model).__name__}"
+            f"prune needs an image network, an MLP or a transformer; {subject.name} is a {type(model).__name__}"
         )
     if not described:
         return []
@@ -70,7 +78,7 @@ def find_slots(subject: Subject) -> list[Slots]:
         outgoing = weights[list(axes)[-1]]
         outgoing = outgoing.unsqueeze(1) if kind == "neurons" else outgoing  # [slot, d, out]
         if ahead is not None and isinstance(model, HookedMLP):
-            outgoing = outgoing * ~ahead.needless  # what leads only to units that go
+            outgoing = outgoing * ~ahead.needless  # weights that lead only to units that are removed
         constant = _constant(acts).all(-1)
         writes = torch.einsum("sd,sdo->so", acts.mean(0), outgoing)
         silent = (outgoing == 0).all(-1).all(-1) | (constant & (acts[0] == 0).all(-1))
@@ -117,6 +125,14 @@ def without(model: HookedModel, slots: Sequence[Slots], kept: Sequence[Tensor]) 
     """The model with only the slots that are kept; what the others write on average goes into the next bias.
 
     A transformer's layers have one width: those that keep fewer are padded with weights of 0. No layer is left empty.
+
+    Args:
+        model: an MLP or a transformer.
+        slots: of all its layers.
+        kept: masks, one for each.
+
+    Returns:
+        the smaller model.
     """
     weights = {name: w.clone() for name, w in model.state_dict().items()}
     sizes = {s.site: max(1, int(m.sum())) for s, m in zip(slots, kept, strict=True)}
@@ -127,7 +143,7 @@ def without(model: HookedModel, slots: Sequence[Slots], kept: Sequence[Tensor]) 
         sizes = {s.site: widest[s.kind] for s in slots}
     for s, mask in zip(slots, kept, strict=True):
         if s.bias is not None:
-            # a unit that goes because nothing needs it may write anything to units that go too
+            # a needless unit may write anything to units that are removed as well
             weights[s.bias] += s.writes[~mask].sum(0)
         for name, axis in s.axes.items():
             weights[name] = _resized(weights[name], axis, mask, sizes[s.site])

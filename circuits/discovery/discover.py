@@ -1,13 +1,13 @@
-"""Discovery: the smallest set of components that does the task, and how it does against random ones of its size."""
+"""Circuit discovery: the smallest set of heads, neurons or edges that does the task, against random circuits of its size."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import pandas as pd
-import plotly.graph_objects as go
 import torch
 from torch import Tensor
 
@@ -16,38 +16,47 @@ from circuits.discovery.graph import Graph, judges
 from circuits.discovery.nodes import NodeGraph, node_graph
 from circuits.discovery.search import Order, shrink
 from circuits.engine.budget import DEFAULT_BYTES
-from circuits.engine.components import Kind
+from circuits.engine.components import KINDS, Kind
 from circuits.engine.evaluation import make_evaluation
 from circuits.findings import Findings
 from circuits.interventions.kinds import Intervention
-from circuits.interventions.values import Mean, Value
+from circuits.interventions.values import DEFAULT, ValueLike, as_value
 from circuits.metrics import MetricLike, make_metric
-from interp.errors import InterpError, require_range
-from interp.subject import Subject
+from interp._util.renamed import renamed
+from interp.errors import InterpError, UnknownName, require_range, unknown
+from interp.hooked.base import HookedModel
+from interp.subject import Subject, as_subject
 
-RANDOM_EFFECTS = 3  # random circuits whose every element is taken out, for `minimality`
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+
+RANDOM_EFFECTS = 3  # random circuits whose every element is ablated, for `minimality`
+OF = ("nodes", "edges")
 
 
 class NothingToDo(InterpError):
-    """Holding everything at its constant changes nothing of the metric, so no circuit could do anything."""
+    """Ablating everything does not change the metric, so there is nothing that a circuit could do."""
 
 
 @dataclass(frozen=True, eq=False)
 class Circuit(Findings):
-    """A part of a network that does its task.
+    """A circuit: a part of a network that does its task.
 
     Attributes:
-        elements: ``component, site, kept``, and of those kept ``score`` (of the circuit without it) and ``faithfulness_lost``.
-        metric: what judged; ``clean`` is the whole network's, ``empty`` that with everything held at its constant, ``score``
-            the circuit's.
-        keep: the faithfulness that was asked for.
+        elements: ``component, site, kept``, and for those kept ``score`` (of the circuit without it) and ``faithfulness_lost``.
+        metric: the name of the metric that scores it.
+        clean: the metric of the whole network.
+        empty: the metric of the network with everything ablated.
+        score: the metric of the circuit.
+        target: the faithfulness that was asked for.
         faithfulness: ``(score - empty) / (clean - empty)``: the share of the network's performance that the circuit has.
-        completeness: the same of everything but the circuit: 0 where nothing outside it does the task, too.
-        minimality: the least faithfulness that is lost with any one element of the circuit; below that no element is idle.
+        completeness: the same for everything but the circuit: 0 where nothing outside it does the task as well.
+        minimality: the least faithfulness that is lost with any one element of the circuit: no element costs less.
         random: ``score, faithfulness, completeness`` and (of the first few) ``minimality`` of random circuits with as many
             elements at every place; a row each.
-        interventions: what turns the network into the circuit, for `circuits.applied`; empty for a circuit of edges.
-        value: what is outside it is held at this.
+        interventions: turn the network into the circuit, for `circuits.applied`; empty for a circuit of edges.
+        value: what replaces everything outside the circuit.
         kinds: of its nodes; empty for a circuit of edges.
     """
 
@@ -56,7 +65,7 @@ class Circuit(Findings):
     clean: float
     empty: float
     score: float
-    keep: float
+    target: float
     faithfulness: float
     completeness: float
     minimality: float
@@ -66,8 +75,14 @@ class Circuit(Findings):
     kinds: tuple[Kind, ...]
 
     @property
+    def keep(self) -> float:
+        """Deprecated: `target`."""
+        warnings.warn("Circuit.keep is now Circuit.target", DeprecationWarning, stacklevel=2)
+        return self.target
+
+    @property
     def components(self) -> list[str]:
-        """Names of what is in the circuit."""
+        """Names of the elements in the circuit."""
         return self.elements.query("kept")["component"].to_list()
 
     @property
@@ -91,7 +106,7 @@ class Circuit(Findings):
     @property
     def summary(self) -> dict[str, Any]:
         """Scores of the circuit, of the whole network and of none of it."""
-        names = ("metric", "clean", "empty", "score", "keep", "faithfulness", "completeness", "minimality", "value")
+        names = ("metric", "clean", "empty", "score", "target", "faithfulness", "completeness", "minimality", "value")
         return {name: getattr(self, name) for name in names}
 
     def figure(self) -> go.Figure:
@@ -108,20 +123,22 @@ class Circuit(Findings):
     def __repr__(self) -> str:
         best = self.random["faithfulness"].max() if len(self.random) else float("nan")
         return (
-            f"Circuit of {len(self)} of {len(self.elements)} elements: {self.metric} {self.score:.4g} (network {self.clean:.4g}, "
-            f"nothing {self.empty:.4g}); faithfulness {self.faithfulness:.4f} (best of {len(self.random)} random ones "
-            f"{best:.4f}), completeness {self.completeness:.4f}, minimality {self.minimality:.4f}"
+            f"Circuit of {len(self)} of {len(self.elements)} elements: {self.metric} {self.score:.4g} (whole network "
+            f"{self.clean:.4g}, everything ablated {self.empty:.4g}); faithfulness {self.faithfulness:.4f} (best of "
+            f"{len(self.random)} random circuits {best:.4f}), completeness {self.completeness:.4f}, minimality "
+            f"{self.minimality:.4f}"
         )
 
 
+@renamed(keep="faithfulness")
 def discover(
-    subject: Subject,
+    subject: Subject | HookedModel,
     *,
     metric: MetricLike = "accuracy",
-    keep: float = 0.99,
+    faithfulness: float = 0.99,
     of: Literal["nodes", "edges"] = "nodes",
-    kinds: Sequence[Kind] = ("heads", "neurons"),
-    value: Value = Mean(),
+    kinds: Kind | Sequence[Kind] = ("heads", "neurons"),
+    value: ValueLike = DEFAULT,
     order: Order = "effects",
     n_random: int = 20,
     seed: int = 0,
@@ -130,36 +147,56 @@ def discover(
     max_bytes: int = DEFAULT_BYTES,
     progress: Callable[[int, int], None] | None = None,
 ) -> Circuit:
-    """The smallest circuit that a greedy search finds: what is needed least goes first, judged by the true score.
+    """Circuit discovery: a small circuit that does the task, by a greedy search in which the true score decides.
+
+    The elements that are needed least are ablated first, as many together as leave the circuit faithful. With
+    ``order="attribution"`` they are ranked by attribution patching (Syed et al. 2023, https://arxiv.org/abs/2310.10348), as
+    long as that finds any. Edges and the pruning of what is not needed go back to ACDC (Conmy et al. 2023,
+    https://arxiv.org/abs/2304.14997), faithfulness, completeness and minimality to Wang et al. 2022 (IOI,
+    https://arxiv.org/abs/2211.00593).
+
+    Misleads where the replacement values are far from what the network ever sees, and where parts back each other up: the
+    search keeps one of them.
 
     Args:
-        metric: what judges: by name, a `Metric`, or a function of the model's outputs. The circuit must do as
-            the network does, be that better or worse than nothing.
-        keep: the faithfulness that the circuit must have: the share of the way from everything held to the whole network.
+        subject: a Subject with a task; a hooked model too, with ``inputs`` and a function as ``metric``.
+        metric: scores the circuit: a name, a `Metric`, or a function of the model's outputs. The circuit must do as the
+            network does, be that better or worse than everything ablated.
+        faithfulness: that the circuit must reach: the share of the way from the network with everything ablated to the whole
+            network.
         of: ``"nodes"``: heads and neurons. ``"edges"`` of transformers (from the embedding, every head and MLP to every
             head's queries, keys and values, every MLP and the logits) and of MLPs (the single weights).
         kinds: of nodes: ``"neurons"``, ``"heads"``, or whole layers' ``"attention"`` and ``"mlp"``.
-        value: what the rest is held at: its mean over the inputs, at each position its own, or `Zero` or `Fixed`.
-        order: ``"effects"``: by the true effect of each. ``"attribution"``: by gradients first, which takes one run a round
-            where effects take one (of the rest of the network) per element, and by effects at the end.
-        n_random: random circuits of the same size beside it.
+        value: what replaces everything outside the circuit: its mean over the inputs, at each position its own (the
+            default), `Zero` or `Fixed`, or a name: ``"mean"``, ``"zero"``.
+        order: ``"effects"``: by the true effect of each element. ``"attribution"``: by gradients first, at one run a round
+            instead of one (of the rest of the network) per element, and by effects at the end.
+        n_random: random circuits of the same size, for comparison.
+        seed: of the random circuits.
         inputs: run on these instead of the task's examples.
         dtype: the model is computed in this, the subject's precision by default.
-        max_bytes: working memory besides the captured activations.
-        progress: called with (elements that are out, elements in all).
+        max_bytes: working memory in addition to the captured activations.
+        progress: called with (elements ablated, elements in all).
 
     Returns:
-        a circuit of which no single node can be taken out any more (`search.shrink`). It need not be the only one.
+        `Circuit`. No single node can be removed from it any more; another circuit may do as well.
 
     Raises:
-        MissingCapability: no task is known, and no inputs with a metric take its place.
-        NothingToDo: a metric that holding everything does not change.
+        MissingCapability: no task is known, and no inputs with a metric replace it.
+        NothingToDo: a metric that ablating everything does not change.
+        UnknownName: an unknown metric, value, kind, order or ``of``; the nearest are named.
         InterpError: a network without such elements, or a value that differs between inputs.
 
-    Misleads where the held values are far from what the network ever sees, and where parts back each other up: the search
-    keeps one of them. Source: Conmy et al. 2023 (ACDC); Marks et al. 2024 (faithfulness and completeness); Wang et al. 2022.
+    >>> import interp
+    >>> model = interp.HookedMLP(interp.MLPConfig((8,), 5, d_vocab=5, d_embed=4)).init_weights(seed=0)
+    >>> circuit = discover(interp.Subject("mlp", model, interp.ModularArithmetic(5).fit(model)), metric="loss", n_random=0)
+    >>> circuit.faithfulness >= 0.99
+    True
     """
-    require_range("keep", keep, 0, 1)
+    subject, value, kinds = as_subject(subject), as_value(value), _known_kinds(kinds)
+    require_range("faithfulness", faithfulness, 0, 1)
+    _check_name("kind of element", of, OF)
+    _check_name("order", order, get_args(Order))
     require_range("n_random", n_random, 0)
     evaluation = make_evaluation(subject, judges(make_metric(metric), subject.task), inputs, dtype=dtype)
     if of == "edges":
@@ -169,16 +206,29 @@ def discover(
     clean, empty = graph.scores(torch.stack([graph.whole, ~graph.whole]))[:, 0].tolist()
     if not abs(clean - empty) > 1e-9 * max(abs(clean), abs(empty)):
         raise NothingToDo(
-            f"{subject.name}: {evaluation.metrics[0].name} is {empty:g} with all {len(graph)} elements held at {value}, and {clean:g} "
-            "with none: there is nothing that a circuit could do"
+            f"{subject.name}: the {evaluation.metrics[0].name} is {clean:g} in the whole network and {empty:g} with all "
+            f"{len(graph)} elements replaced by {value}: there is nothing that a circuit could do"
         )
-    kept = shrink(graph, empty + keep * (clean - empty), 1 if clean > empty else -1, order, progress)
-    about = {"keep": keep, "value": repr(value), "kinds": tuple(kinds) if of == "nodes" else ()}
+    kept = shrink(graph, empty + faithfulness * (clean - empty), 1 if clean > empty else -1, order, progress)
+    about = {"target": faithfulness, "value": repr(value), "kinds": kinds if of == "nodes" else ()}
     return _judged(graph, kept, (clean, empty), graph.random(kept, n_random, seed), about)
 
 
+def _known_kinds(kinds: Kind | Sequence[Kind]) -> tuple[Kind, ...]:
+    """The kinds of nodes, one or several."""
+    found: tuple[Any, ...] = (kinds,) if isinstance(kinds, str) else tuple(kinds)
+    for kind in found:
+        _check_name("kind of component", kind, KINDS)
+    return found
+
+
+def _check_name(what: str, given: object, known: Sequence[str]) -> None:
+    if given not in known:
+        raise UnknownName(unknown(what, given, known))
+
+
 def _judged(graph: Graph, kept: Tensor, ends: tuple[float, float], random: Tensor, about: Mapping[str, Any]) -> Circuit:
-    """The circuit, beside random ones ``[n, elements]``."""
+    """The circuit with its scores, and those of random ones ``[n, elements]``."""
     (clean, empty), graph = ends, graph.judging_alone()
 
     def faithfulness(scores: Tensor) -> Tensor:
@@ -212,6 +262,6 @@ def _judged(graph: Graph, kept: Tensor, ends: tuple[float, float], random: Tenso
 
 
 def _least(lost: Tensor) -> float:
-    """The smallest of the elements that are in."""
+    """The smallest number over the elements of the circuit."""
     known = lost[~lost.isnan()]
     return float(known.min()) if len(known) else float("nan")

@@ -1,4 +1,4 @@
-"""Edges as elements: which component a transformer's component hears, or an MLP's unit its weight, each by a constant."""
+"""The graph of edges of a network: what each component of a transformer reads, or the single weights of an MLP."""
 
 from __future__ import annotations
 
@@ -14,17 +14,25 @@ from interp.hooked import HookedMLP, HookedTransformer
 def edge_graph(evaluation: Evaluation, value: Value, max_bytes: int) -> Graph:
     """The graph of all edges of a transformer or an MLP.
 
+    Args:
+        evaluation: the network, the inputs and the metrics.
+        value: what an ablated edge carries: the mean over the inputs, or zero.
+        max_bytes: working memory in addition to the captured activations.
+
+    Returns:
+        the graph.
+
     Raises:
         InterpError: another kind of network; a value that is neither the mean over the inputs nor zero.
     """
     if not isinstance(value, Mean | Zero) or (isinstance(value, Mean) and "unit" in value.over):
-        raise InterpError(f"an edge that is out carries its sender's Mean or Zero, not {value}")
+        raise InterpError(f"an ablated edge carries its sender's Mean or Zero, not {value}")
     if isinstance(value, Mean):
         value = value.bound(evaluation.task)
     reference = evaluation.inputs if value.inputs is None else value.inputs.to(evaluation.inputs.device)
     if reference.shape[1:] != evaluation.inputs.shape[1:]:
         raise InterpError(
-            f"{value}: the reference set is of another shape: {list(reference.shape[1:])} for each input, the inputs have "
+            f"{value}: an example of the reference set has shape {list(reference.shape[1:])}, an input has "
             f"{list(evaluation.inputs.shape[1:])}"
         )
     if isinstance(evaluation.model, HookedTransformer):
@@ -32,5 +40,5 @@ def edge_graph(evaluation: Evaluation, value: Value, max_bytes: int) -> Graph:
     if isinstance(evaluation.model, HookedMLP):
         return MLPEdges(evaluation, evaluation.model, value, reference, max_bytes)
     raise InterpError(
-        f"edges are known of transformers and MLPs, not of a {type(evaluation.model).__name__}; search its nodes (of='nodes')"
+        f"edges are defined for transformers and MLPs, not for a {type(evaluation.model).__name__}; search its nodes (of='nodes')"
     )

@@ -1,4 +1,4 @@
-"""A circuit as a picture: components by layer, from the inputs below to the outputs above."""
+"""A circuit as a figure: components by layer, from the inputs below to the outputs above."""
 
 from __future__ import annotations
 
@@ -13,14 +13,22 @@ from interp.report import figures
 
 STAGES = {"in": -1.0, "embed": -1.0, "out": 1e6, "logits": 1e6}
 PART = re.compile(r"L(\d+)(?:(H)(\d+)|(N)(\d+)| (\w+))")
-LINES = 3000  # edges that are drawn; of more, those whose loss costs most
+LINES = 3000  # edges that are drawn; of more, those that matter most
 WIDTH = 60  # nodes in one row; a layer of more neurons wraps
 NAMED = 16  # nodes of a layer up to which each is named
 INTO = {"queries": (figures.BLUE, -0.02), "keys": (figures.GREEN, 0.0), "values": (figures.ORANGE, 0.02)}  # of a head
 
 
 def draw(elements: pd.DataFrame, title: str) -> go.Figure:
-    """The graph of a circuit's table (`Circuit.elements`): nodes coloured by what is lost without them, edges as lines."""
+    """The graph of a circuit.
+
+    Args:
+        elements: `circuits.Circuit.elements`.
+        title: of the figure.
+
+    Returns:
+        nodes coloured by the faithfulness that is lost without them, or edges as lines.
+    """
     edges = elements["component"].str.contains(" > ").any()
     return _edges(elements, title) if edges else _nodes(elements, title)
 
@@ -43,15 +51,15 @@ def _nodes(elements: pd.DataFrame, title: str) -> go.Figure:
         figure.add_scatter(
             x=x[~kept], y=y[~kept], mode="markers", text=named[~kept], showlegend=False,
             marker={"size": 6, "color": figures.GREY, "opacity": 0.35},
-            hovertemplate="%{text}: held at its constant<extra></extra>",
+            hovertemplate="%{text}: ablated<extra></extra>",
         )  # fmt: skip
         figure.add_scatter(
             x=x[kept], y=y[kept], mode="markers+text" if few else "markers", text=named[kept], textposition="top center",
             customdata=lost[kept], showlegend=False,
             marker={"size": 20 if few else 11, "color": lost[kept], "coloraxis": "coloraxis"},
-            hovertemplate="%{text}: without it %{customdata:.4f} of the faithfulness is lost<extra></extra>",
+            hovertemplate="%{text}: ablating it loses %{customdata:.4f} of the faithfulness<extra></extra>",
         )  # fmt: skip
-    figures.style(figure, f"{title}. Grey: held at its constant", "", "", height=max(340, round(70 * height)))
+    figures.style(figure, f"{title}. Grey: ablated", "", "", height=max(340, round(70 * height)))
     figure.update_layout(
         coloraxis={"colorscale": [[0, "#cfe0f3"], [1, figures.BLUE]], "cmin": 0,
                    "colorbar": {"title": "faithfulness<br>lost without it", "thickness": 12}}
@@ -64,7 +72,7 @@ def _edges(elements: pd.DataFrame, title: str) -> go.Figure:
     kept = elements.query("kept")
     if len(kept) > LINES:
         kept = kept.nlargest(LINES, "faithfulness_lost")
-        title += f" (drawn are the {LINES} edges that cost most)"
+        title += f" (the {LINES} edges that matter most)"
     pairs = [name.split(" > ") for name in kept["component"]]
     every = dict.fromkeys(_component(end) for name in elements["component"] for end in name.split(" > "))
     used = {_component(end) for pair in pairs for end in pair}
@@ -76,7 +84,7 @@ def _edges(elements: pd.DataFrame, title: str) -> go.Figure:
         color, shift = INTO.get(into, (figures.GREY, 0.0))
         (x0, y0), (x1, y1) = places[_component(sender)], places[_component(receiver)]
         share = 0.0 if np.isnan(lost) else max(float(lost), 0.0) / largest
-        cost = "" if np.isnan(lost) else f": without it {lost:.4f} of the faithfulness is lost"
+        cost = "" if np.isnan(lost) else f": ablating it loses {lost:.4f} of the faithfulness"
         middle = ((x0 + x1 + shift) / 2, (y0 + y1) / 2)  # where the pointer finds the edge
         figure.add_scatter(
             x=[x0, middle[0], x1 + shift], y=[y0, middle[1], y1], mode="lines", name=f"into {into or 'mlp and logits'}",

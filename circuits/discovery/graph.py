@@ -1,4 +1,4 @@
-"""Graphs: what a circuit is a part of. Elements (nodes or edges) that can be taken out, singly or together."""
+"""Graphs: a network as elements (nodes or edges), of which a circuit keeps some and replaces the others by constants."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from circuits.engine.evaluation import Evaluation
 from circuits.metrics import AccuracyMetric, LogitDiff, LossMetric, Metric
 from interp.tasks import Task
 
-EFFECTS = 2048  # elements whose true effect is measured at once, each by a run of its own
+EFFECTS = 2048  # largest number of elements whose true effect is measured, each by a run of its own
 
 
 class Graph(ABC):
@@ -27,6 +27,7 @@ class Graph(ABC):
         evaluation: the network, the inputs, and the metrics (`judges`).
         labels: a name for every element.
         places: where each belongs (a site, a layer); random circuits have as many elements at each place.
+        max_bytes: working memory in addition to the captured activations.
     """
 
     evaluation: Evaluation
@@ -36,14 +37,22 @@ class Graph(ABC):
 
     @abstractmethod
     def outputs(self, kept: Float[Tensor, "k elements"], rows: slice) -> Tensor:
-        """Outputs ``[k, n, ...]`` of k networks for some inputs, differentiable in ``kept``: 1 as it is, 0 its constant."""
+        """Outputs of k networks for some inputs, differentiable in ``kept``.
+
+        Args:
+            kept: 1 for an element that stays, 0 for one that is replaced by its constant.
+            rows: of the inputs.
+
+        Returns:
+            ``[k, n, ...]``.
+        """
 
     def __len__(self) -> int:
         return len(self.labels)
 
     @torch.no_grad()
     def scores(self, kept: Bool[Tensor, "k elements"]) -> Float[Tensor, "k metrics"]:
-        """Means of the metrics over all inputs, in k networks with only these elements."""
+        """Means of the metrics over all inputs, of k networks with only these elements."""
         n, budget = len(self.evaluation.inputs), self.at_once
         size = n if any(m.whole for m in self.evaluation.metrics) else min(n, budget)
         if not len(kept):
@@ -57,9 +66,14 @@ class Graph(ABC):
         return torch.cat(found)
 
     def effects(self, kept: Bool[Tensor, " elements"]) -> Float[Tensor, "elements metrics"]:
-        """The metrics with each kept element taken out of this circuit besides; NaN for those that are out already.
+        """The metrics of this circuit without each of its elements.
 
-        Of more than `EFFECTS` elements those alone that attribution ranks lowest; NaN for the others.
+        Args:
+            kept: the circuit.
+
+        Returns:
+            ``[elements, metrics]``; NaN for elements outside the circuit, and, of more than `EFFECTS` elements in it, for all
+            but those that attribution ranks lowest.
         """
         inside = kept.nonzero().flatten()
         if len(inside) > EFFECTS:
@@ -72,10 +86,17 @@ class Graph(ABC):
         return table
 
     def attributions(self, kept: Bool[Tensor, " elements"], points: int = 1) -> Float[Tensor, " elements"]:
-        """How much lower the judging metric would be without each element, from slopes along the mask.
+        """How much lower the metric would be without each element, estimated from gradients (attribution patching).
 
-        Averaged over ``points`` of the straight way from everything out to this circuit: at its end alone a loss may be so
-        small that its slope says nothing.
+        Syed et al. 2023, https://arxiv.org/abs/2310.10348.
+
+        Args:
+            kept: the circuit.
+            points: of the straight path from everything ablated to this circuit, over which gradients are averaged: at its
+                end a loss may be so small that its gradient vanishes.
+
+        Returns:
+            one estimate per element.
         """
         metric, n = self.evaluation.metrics[-1], len(self.evaluation.inputs)
         size = n if metric.whole else min(n, self.at_once)
@@ -90,14 +111,14 @@ class Graph(ABC):
         return total
 
     def judging_alone(self) -> Graph:
-        """The same graph, whose scores and effects are of the judging metric alone."""
+        """The same graph, with scores and effects of the first metric only."""
         other = copy.copy(self)
         other.evaluation = replace(self.evaluation, metrics=self.evaluation.metrics[:1])
         return other
 
     @cached_property
     def at_once(self) -> int:
-        """How many inputs may run at once."""
+        """Number of inputs that may run at once."""
         return inputs_at_once(self.evaluation, self.max_bytes)
 
     @cached_property
@@ -106,7 +127,16 @@ class Graph(ABC):
         return torch.ones(len(self), dtype=torch.bool, device=self.evaluation.inputs.device)
 
     def random(self, like: Bool[Tensor, " elements"], n: int, seed: int) -> Bool[Tensor, "n elements"]:
-        """Random circuits with as many elements at every place as one has, other than it: n, or fewer if there are no more."""
+        """Random circuits with as many elements at every place as a given one.
+
+        Args:
+            like: the given circuit, which is not drawn itself.
+            n: number of circuits.
+            seed: of the draw.
+
+        Returns:
+            ``[n, elements]``; fewer rows where there are no more such circuits.
+        """
         generator = torch.Generator().manual_seed(seed)
         places = {p: torch.tensor([i for i, q in enumerate(self.places) if q == p]) for p in dict.fromkeys(self.places)}
         own, found = like.cpu(), {}
@@ -128,15 +158,22 @@ def _one_less(kept: Tensor, elements: Tensor) -> Tensor:
 
 
 def better(metric: Metric) -> int:
-    """1 where higher values of the metric are better (or nothing is said), -1 where lower ones are."""
+    """1 where higher values of the metric are better (or it does not say), -1 where lower ones are."""
     return -1 if metric.higher_is_better is False else 1
 
 
 def judges(judge: Metric, task: Task | None) -> tuple[Metric, ...]:
-    """The metric that judges, and the one that has a gradient and decides where the first sees no difference.
+    """The metric that scores circuits, and one with a gradient that decides where the first is tied.
 
-    For accuracy the right answer's lead; of outputs that are no scores of answers, the loss. Where scores are to be had the loss
-    would mislead: where a network is sure of its answers, its slope says nothing of what they hang on.
+    For accuracy that is the logit difference of the correct answer; where outputs are not one score per answer, the loss. Rank by
+    logit difference, not loss: cross-entropy gradients vanish once the network is confident.
+
+    Args:
+        judge: the metric that was asked for.
+        task: None where none is known.
+
+    Returns:
+        one metric, or for accuracy two.
     """
     if not isinstance(judge, AccuracyMetric):
         return (judge,)

@@ -7,6 +7,7 @@ from itertools import accumulate, pairwise
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from typing_extensions import override
 
 from circuits.discovery.graph import Graph
 from circuits.engine.evaluation import Evaluation
@@ -16,7 +17,7 @@ from interp.hooked import HookedMLP
 
 
 class MLPEdges(Graph):
-    """Every weight carries its unit's activation to one unit of the next layer; one that is out carries the unit's constant.
+    """Every weight carries its unit's activation to one unit of the next layer; an ablated one carries the unit's constant.
 
     Attributes:
         sites: whose units the weights of each layer read, first to last.
@@ -50,6 +51,7 @@ class MLPEdges(Graph):
         last = self.model.unembed
         return [*((x.W, x.b if x.bias else None) for x in layers), (last.W_U, last.b_U if last.bias else None)]
 
+    @override
     def outputs(self, kept: Float[Tensor, "k elements"], rows: slice) -> Tensor:
         weights = self.weights
         ends = [0, *accumulate(W.numel() for W, _ in weights)]

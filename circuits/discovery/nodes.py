@@ -10,6 +10,7 @@ from itertools import pairwise
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
+from typing_extensions import override
 
 from circuits.discovery.graph import Graph
 from circuits.engine.algebra import check_value, settle
@@ -28,7 +29,7 @@ from interp.sites import Site
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Constant(Settled):
-    """What takes a node's place: one value for all inputs, already of the site's shape."""
+    """What replaces a node: one value for all inputs, already in the site's shape."""
 
     needs_all_positions = False
 
@@ -39,7 +40,7 @@ class Nodes:
 
     Attributes:
         groups: of the site's features, which belong to each node ``[node, size]``.
-        constant: what takes their place; ``laid_out`` is the same as `Features.last` has it ``[1, ..., feature]``.
+        constant: what replaces them; ``laid_out`` is the same with features last ``[1, ..., feature]``.
         elements: their places among all elements of the graph.
     """
 
@@ -52,7 +53,7 @@ class Nodes:
     component: Components
 
     def masked(self, activation: Tensor, kept: Float[Tensor, "k nodes"]) -> Tensor:
-        """The activation of k tiles, those nodes held at their constant that are not kept."""
+        """The activation of k tiles, with the nodes that are not kept replaced by their constant."""
         flat = self.features.last(activation).unflatten(0, (len(kept), -1))  # [k, n, ..., feature]
         size = flat.shape[-1]
         mask = kept.new_zeros(len(kept), size).index_copy(
@@ -63,7 +64,7 @@ class Nodes:
         return self.features.back(held.flatten(0, 1), activation.shape)
 
     def without(self, kept: Bool[Tensor, " nodes"]) -> list[Ablate]:
-        """The intervention that holds the nodes that are not kept; none where all are."""
+        """The intervention that ablates the nodes that are not kept; none where all are."""
         gone = (~kept).nonzero().flatten().tolist()
         if not gone:
             return []
@@ -87,6 +88,7 @@ class NodeGraph(Graph):
         self.labels = [label for n in self.nodes for label in n.component.labels]
         self.places = [n.site for n in self.nodes for _ in n.component.labels]
 
+    @override
     def outputs(self, kept: Float[Tensor, "k elements"], rows: slice) -> Tensor:
         model, inputs = self.evaluation.model, self.evaluation.inputs[rows]
         masks = [(n.site, partial(n.masked, kept=kept[:, n.elements])) for n in self.nodes]
@@ -95,11 +97,12 @@ class NodeGraph(Graph):
         return outputs.unflatten(0, (len(kept), len(inputs)))
 
     def interventions(self, kept: Bool[Tensor, " elements"]) -> list[Ablate]:
-        """What turns the network into the circuit, for `applied`."""
+        """Interventions that turn the network into the circuit, for `circuits.applied`."""
         return [i for nodes in self.nodes for i in nodes.without(kept[nodes.elements])]
 
+    @override
     def effects(self, kept: Bool[Tensor, " elements"]) -> Float[Tensor, "elements metrics"]:
-        """By the engine of `ablate`, with everything that is out held while each node is ablated."""
+        """The metrics without each node of the circuit, by the engine of `circuits.ablate`."""
         held, sizes = self.interventions(kept), sum(self.evaluation.sizes)
         table = torch.full(
             (len(self), len(self.evaluation.metrics)), torch.nan, dtype=torch.float64, device=kept.device
@@ -119,7 +122,16 @@ class NodeGraph(Graph):
 def node_graph(
     evaluation: Evaluation, kinds: Sequence[Kind], value: Value, max_bytes: int = DEFAULT_BYTES
 ) -> NodeGraph:
-    """The graph of all components of some kinds, those that the network has.
+    """The graph of all components of some kinds that the network has.
+
+    Args:
+        evaluation: the network, the inputs and the metrics.
+        kinds: of components.
+        value: what replaces an ablated node; one constant for all inputs.
+        max_bytes: working memory in addition to the captured activations.
+
+    Returns:
+        the graph.
 
     Raises:
         InterpError: the network has none; a value that is not one constant for all inputs; a site that fires several times.
@@ -129,9 +141,7 @@ def node_graph(
         value = replace(value, reference=evaluation.inputs)
     present: list[Kind] = [kind for kind in kinds if evaluation.model.component_sites(kind)]
     if not present:
-        raise InterpError(
-            f"a {type(evaluation.model).__name__} of this config has no {' or '.join(kinds)} to choose among"
-        )
+        raise InterpError(f"a {type(evaluation.model).__name__} of this config has no {' or '.join(kinds)} to search")
     components = [c for kind in present for c in find_components(evaluation, kind)]
     order = list(evaluation.model.hook_dict)
     components.sort(key=lambda c: order.index(c.site.name))
@@ -146,12 +156,14 @@ def node_graph(
         name = component.site.name
         axes = evaluation.model.axes_of(name)
         if acts[name].ndim > len(axes):
-            raise InterpError(f"{name} fires several times in a forward pass, so it has no node to take out")
+            raise InterpError(
+                f"{name} fires several times in a forward pass, so its nodes cannot be ablated one at a time"
+            )
         settled = settle(evaluation, value, name, None).of(acts[name], axes)
         batch = axes.index("batch")
         if settled.ndim == len(axes) and settled.shape[batch] != 1:
             raise InterpError(
-                f"{value} differs between inputs; what is outside a circuit is held at Mean, Zero or Fixed"
+                f"{value} differs between inputs; everything outside a circuit is replaced by Mean, Zero or Fixed"
             )
         one = settled.expand_as(acts[name].narrow(batch, 0, 1))
         groups = torch.as_tensor(component.groups, device=evaluation.inputs.device)

@@ -1,4 +1,4 @@
-"""The search for the smallest circuit: what is needed least goes first, as many together as the score allows."""
+"""The greedy search for a small circuit: elements needed least are ablated first, as many together as the score allows."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import Tensor
 from circuits.bisection import largest
 from circuits.discovery.graph import Graph, better
 
-TRIES = 12  # elements tried one by one in a round: each costs one run, a round one for every element
+TRIES = 12  # elements tried one by one in a round: each costs one run, where a round costs one per element
 
 Order = Literal["effects", "attribution"]
 
@@ -21,21 +21,26 @@ Order = Literal["effects", "attribution"]
 def shrink(
     graph: Graph, floor: float, direction: int, order: Order, progress: Callable[[int, int], None] | None = None
 ) -> Bool[Tensor, " elements"]:
-    """The elements that are left when no further one can go.
+    """The elements that are left when no further one can be ablated.
 
-    In rounds: the elements of the circuit are ordered by how little each one alone is needed in it, and as many of the
-    first of them go together as leave the score at ``floor``. How many is found by bisection, judged by the true score; the
-    next few are tried one by one, since the one that could not go may have stood in their way. The circuit shrinks until not
-    even the first one can go.
+    In rounds: the elements of the circuit are ordered by how little each is needed in it, and as many of the first of them are
+    ablated together as leave the score at ``floor``. How many is found by bisection, decided by the true score; the next few
+    are tried one by one, since the one that could not be ablated may have stood in their way. The circuit shrinks until not
+    even the first one can be ablated.
+
+    With ``"effects"``, and in the end always, no single element can be removed from what is found: it is minimal, though not
+    always the smallest.
 
     Args:
-        floor: what the judging metric must keep.
-        direction: 1 where the network has a higher metric than nothing has, -1 where it has a lower one.
-        order: ``"effects"``: by the true score without each. ``"attribution"``: by gradients while they find something to
-            take out, and by true effects after that.
-        progress: called with (elements that are out, elements in all) after each round.
+        graph: the network's elements.
+        floor: what the metric must keep.
+        direction: 1 where the whole network has a higher metric than the empty one, -1 where it has a lower one.
+        order: ``"effects"``: by the true score without each. ``"attribution"``: by gradients as long as they find something to
+            ablate, and by true effects after that.
+        progress: called with (elements ablated, elements in all) after each round.
 
-    With ``"effects"`` last, no single element can leave what is found: it is minimal, though not always the smallest.
+    Returns:
+        which elements are kept.
     """
     kept, goal = graph.whole, Goal(graph, floor, direction)
     for ranked in (_by_attribution, _by_effects) if order == "attribution" else (_by_effects,):
@@ -48,31 +53,37 @@ def shrink(
 
 @dataclass(frozen=True)
 class Goal:
-    """What a circuit must reach."""
+    """What a circuit must reach.
+
+    Attributes:
+        graph: the network's elements.
+        floor: what the metric must keep.
+        direction: 1 where higher is better, -1 where lower is.
+    """
 
     graph: Graph
     floor: float
     direction: int
 
     def reached(self, scores: Float[Tensor, "k metrics"]) -> Bool[Tensor, " k"]:
-        """Whether the judging metric is at the floor or beyond; NaN is not."""
+        """Whether the metric is at the floor or better; NaN is not."""
         return self.direction * scores[:, 0] >= self.direction * self.floor
 
 
 def _by_effects(goal: Goal, kept: Tensor) -> Tensor:
-    """Elements that can go alone, those that leave the best score first."""
+    """Elements that can be ablated by themselves, those that leave the best score first."""
     table = goal.graph.effects(kept)
     judge, *others = goal.graph.evaluation.metrics
     keys = [goal.direction * better(judge) * better(m) * table[:, i + 1] for i, m in enumerate(others)]
     order = torch.arange(len(goal.graph), device=kept.device)
-    for key in [*keys, goal.direction * table[:, 0]]:  # the judging metric last, so that it counts most
+    for key in [*keys, goal.direction * table[:, 0]]:  # the metric that decides last, so that it counts most
         order = order[(-key[order]).argsort(stable=True)]
     can_go = kept & goal.reached(table)
     return order[can_go[order]]
 
 
 def _by_attribution(goal: Goal, kept: Tensor) -> Tensor:
-    """All elements of the circuit, those first whose slope is smallest: of either sign, since both kinds are in use."""
+    """All elements of the circuit, those with the smallest slope first, of either sign: both kinds are in use."""
     order = goal.graph.attributions(kept).abs().argsort(stable=True)
     return order[kept[order]]
 
@@ -92,7 +103,7 @@ def _few_more(goal: Goal, kept: Tensor, candidates: Tensor) -> Tensor:
 
 
 def _most(goal: Goal, kept: Tensor, candidates: Tensor) -> int:
-    """How many of the first candidates can go together: the bisection supposes that the score falls with their number."""
+    """How many of the first candidates can be ablated together: bisection assumes that the score falls with their number."""
 
     def enough(n: int) -> bool:
         return bool(goal.reached(goal.graph.scores(_without(kept, candidates, n).unsqueeze(0))))

@@ -1,4 +1,4 @@
-"""The edges of a transformer: from the embedding, every head and every MLP to whatever reads the stream behind it."""
+"""The edges of a transformer: from the embedding, every head and every MLP to all later readers of the residual stream."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from itertools import accumulate, pairwise
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from typing_extensions import override
 
 from circuits.discovery.graph import Graph
 from circuits.engine.budget import slices
@@ -22,13 +23,13 @@ Record = Callable[[int, Tensor], None]
 class TransformerEdges(Graph):
     """Every receiver (a head's queries, keys or values, an MLP, the logits) reads its own sum of what senders write.
 
-    A sender that it does not hear is replaced by its constant: in that sum alone. What the sum is made of is exact: the
+    An ablated edge replaces the sender's output by its mean, for this receiver only. The terms of the sum are exact: the
     embedding (positions included), each head's own part of ``W_O`` and each MLP with its bias; the attention's bias is in
-    every sum.
+    every sum. Such edges are those of ACDC (Conmy et al. 2023, https://arxiv.org/abs/2304.14997).
 
     Attributes:
         senders: in the order in which they write.
-        blocks: of elements that belong together: name of the receivers, how many there are, how many senders each may hear.
+        blocks: groups of edges: name of the receivers, how many there are, how many senders each may read.
     """
 
     def __init__(
@@ -37,7 +38,7 @@ class TransformerEdges(Graph):
         self.evaluation, self.model, self.max_bytes = evaluation, model, max_bytes
         config = model.config
         if not config.n_layers:
-            raise InterpError("a transformer without layers has no edges to choose among")
+            raise InterpError("a transformer without layers has no edges to search")
         self.senders, self.blocks = ["embed"], []
         for i in range(config.n_layers):
             self.blocks += [(f"L{i} {x}", config.n_heads, len(self.senders)) for x in ("queries", "keys", "values")]
@@ -58,12 +59,13 @@ class TransformerEdges(Graph):
         layer, _, what = name.partition(" ")
         return name if n == 1 and what in ("", "mlp") else f"{layer}H{r} {what}"
 
+    @override
     def outputs(self, kept: Float[Tensor, "k elements"], rows: slice) -> Tensor:
         return self._run(self.evaluation.inputs[rows], kept, self.constants, None, self.model)
 
     @torch.no_grad()
     def _constants(self, value: Value, reference: Tensor) -> list[Tensor]:
-        """What stands for each sender where it is not heard ``[pos, d_model]``; of the last block, where it is read."""
+        """What replaces each sender on an ablated edge ``[pos, d_model]``; in the last block, at the readout position."""
         nothing = [reference.new_zeros((), dtype=self.model.dtype)] * len(self.senders)
         if not isinstance(value, Mean):
             return nothing
@@ -115,7 +117,7 @@ class TransformerEdges(Graph):
         return model.unembed(model.ln_final(stream.heard(masks["logits"]).squeeze(1)))
 
     def _masks(self, kept: Tensor) -> dict[str, Tensor]:
-        """Which senders each receiver hears, ``[k, receiver, sender]``."""
+        """Which senders each receiver reads, ``[k, receiver, sender]``."""
         ends = [0, *accumulate(n * hears for _, n, hears in self.blocks)]
         return {
             name: kept[:, start:stop].unflatten(1, (n, hears))
@@ -139,13 +141,13 @@ class _Stream:
         self.deviations.append(written - self.constants[sender])
 
     def heard(self, mask: Tensor) -> Tensor:
-        """The stream as each receiver hears it ``[k, receiver, n, pos, d_model]``."""
+        """The stream as each receiver reads it ``[k, receiver, n, pos, d_model]``."""
         k = len(mask)
         stacked = torch.stack([d.expand(k, *d.shape[1:]) for d in self.deviations])
         return torch.einsum("krs,sknpd->krnpd", mask, stacked) + self.base
 
     def narrowed(self, first: int, n: int) -> _Stream:
-        """At some positions alone."""
+        """The stream at some positions only."""
         if n == self.deviations[0].shape[-2]:
             return self
         new = _Stream(self.constants, self.record)

@@ -9,9 +9,9 @@ import torch
 
 import interp
 from circuits.analyses.components import components_analysis, main_sites
+from circuits.compression.derived import scores_of
 from circuits.compression.low_rank import rank_curve
 from circuits.compression.projection import component_curve
-from circuits.scores import scores
 from interp import HookedMLP, InterpError, MLPConfig, ModularArithmetic, Subject
 from interp.errors import UnknownSite
 from interp.plugins.result import check_result
@@ -36,7 +36,7 @@ def adder() -> Subject:
 def test_its_numbers_are_those_of_the_curves() -> None:
     """The fewest components and the lowest rank that are enough, searched over all; centred one-hots of 5 span 4 of 8."""
     one = adder()
-    result = components_analysis(one, keep=0.99, dtype="float64")
+    result = components_analysis(one, accuracy=0.99, dtype="float64")
     check_result(result)
     for site, dim in (("hook_embed", 8), ("layers.0.hook_post", 25)):
         every = component_curve(one, site, amounts=range(dim + 1))
@@ -71,7 +71,7 @@ def test_any_network(name: str) -> None:
     sites = main_sites(one.model)
     assert sites[0] == "hook_embed"
     assert set(result.tables["components"]["site"]) == set(sites)
-    assert result.metrics["accuracy"] == pytest.approx(scores(one).accuracy)
+    assert result.metrics["accuracy"] == pytest.approx(scores_of(one).accuracy)
 
 
 def test_main_sites() -> None:
@@ -87,7 +87,7 @@ def test_a_regression_is_judged_by_its_loss() -> None:
     model = HookedMLP(MLPConfig((), 2, d_in=3)).double().init_weights(0)
     targets = model(inputs).detach()
     one = Subject("fit", model, Examples(inputs, targets, loss="regression"))
-    result = components_analysis(one, keep=0.9, dtype="float64")
+    result = components_analysis(one, accuracy=0.9, dtype="float64")
     check_result(result)
     curve = component_curve(one, "hook_input")
     nothing = curve["loss"].iloc[0]
@@ -123,7 +123,7 @@ def test_the_start_of_a_run(tmp_path: Path) -> None:
     row = table.iloc[0]
     assert (row["end_explained"], row["own_explained"]) == pytest.approx((by_end["explained"], by_own["explained"]))
     assert (row["end_accuracy"], row["own_accuracy"]) == (by_end["accuracy"], by_own["accuracy"])
-    assert row["whole_accuracy"] == scores(first).accuracy
+    assert row["whole_accuracy"] == scores_of(first).accuracy
     assert table.iloc[-1]["end_accuracy"] == table.iloc[-1]["own_accuracy"] == 1.0
     assert result.metrics["start_variance_in_hook_embed"] == pytest.approx(by_end["explained"])
     assert (
@@ -139,13 +139,20 @@ def test_sites_and_bad_input() -> None:
     assert list(chosen.tables["components"]["site"].unique()) == ["blocks.0.mlp.hook_post", "blocks.1.mlp.hook_post"]
     with pytest.raises(UnknownSite):
         components_analysis(one, sites="nowhere")
-    with pytest.raises(InterpError, match="features alone"):
+    with pytest.raises(InterpError, match="feature axis"):
         components_analysis(one, sites="blocks.0.attn.hook_z")
-    with pytest.raises(InterpError, match="keep must be"):
-        components_analysis(one, keep=1.5)
-    with pytest.raises(InterpError, match="no task"):
+    with pytest.raises(InterpError, match="accuracy must be"):
+        components_analysis(one, accuracy=1.5)
+    with pytest.raises(InterpError, match="needs a task"):
         components_analysis(Subject("alone", make("plain")))
     broken = subject("plain")
     broken.model.W_U.data[0, 0] = float("inf")  # type: ignore[union-attr]
     with pytest.raises(InterpError, match="NaN or infinity"):
         components_analysis(broken)
+
+
+def test_the_former_option() -> None:
+    """keep is accuracy."""
+    with pytest.warns(DeprecationWarning, match=r"components\.keep is now components\.accuracy"):
+        former = components_analysis(adder(), keep=0.5)
+    assert former.metrics == components_analysis(adder(), accuracy=0.5).metrics

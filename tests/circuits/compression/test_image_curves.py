@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from circuits.analyses.reduction import reduction
-from circuits.compression.image_curves import components_kept, curve, svd_truncated, unit_effects, units_kept
+from circuits.compression.image_curves import components_kept, curve, unit_effects, units_kept
+from circuits.compression.spectra import Spectra
 from interp.errors import InterpError
 from interp.hooked import HookedCPPN
 from interp.subject import Subject
@@ -24,6 +25,13 @@ def flat(picture: Tensor) -> Tensor:
 
 def base(model: HookedCPPN) -> Tensor:
     return flat(naive_picture(model, model.matrices, SIZE))
+
+
+def truncated(model: HookedCPPN, rank: int) -> HookedCPPN:
+    spectra = Spectra.of(model)
+    found = spectra.truncated(model, spectra.same(rank))
+    assert isinstance(found, HookedCPPN)
+    return found
 
 
 def naive_run(model: HookedCPPN, change: object) -> tuple[list[np.ndarray], Tensor]:
@@ -109,11 +117,11 @@ def test_svd_truncation() -> None:
     """Full rank: exact; less: NumPy's best approximation, of that rank, in the same arch, and the network as it was."""
     model = dense(ALL)
     before = [W.detach().clone() for W in model.matrices]
-    full = svd_truncated(model, 12)
+    full = truncated(model, 12)
     for W, own in zip(full.matrices, model.matrices, strict=True):
         torch.testing.assert_close(W, own, rtol=0, atol=1e-12)
     for rank in (1, 2):
-        smaller = svd_truncated(model, rank)
+        smaller = truncated(model, rank)
         assert (smaller.config, smaller.dtype) == (model.config, model.dtype)
         for W, own in zip(smaller.matrices, before, strict=True):
             u, s, vh = np.linalg.svd(own.numpy(), full_matrices=False)
@@ -122,7 +130,7 @@ def test_svd_truncation() -> None:
             assert int(torch.linalg.matrix_rank(W)) == rank
     assert all(torch.equal(a, b) for a, b in zip(before, model.matrices, strict=True))
     with pytest.raises(InterpError):
-        svd_truncated(model, 0)
+        truncated(model, 0)
 
 
 def test_curve() -> None:
@@ -138,7 +146,7 @@ def test_curve() -> None:
     assert (ends["mean_square"] < 1e-16).all()
     rank = table.query("method == 'rank'").set_index("left")
     for n in (1, 3):
-        change = base(svd_truncated(model, n)) - base(model)
+        change = base(truncated(model, n)) - base(model)
         assert rank.loc[n, "mean_square"] == pytest.approx(float(change.square().mean()), rel=1e-8)
         assert rank.loc[n, "largest"] == pytest.approx(float(change.abs().max()), rel=1e-8)
     assert rank["parameters"].tolist() == [9 + 10 + 10 + 8, 20 + 25 + 25 + 15, 20 + 25 + 25 + 15]
@@ -155,7 +163,7 @@ def test_curve() -> None:
 def test_analysis() -> None:
     """What it counts is what the functions give, and the smallest of each method is the first within the error."""
     model = sparse(SMALL, 1, 0.5)
-    result = reduction(Subject("sparse", model), within=1e-3, size=SIZE)
+    result = reduction(Subject("sparse", model), max_error=1e-3, size=SIZE)
     m = result.metrics
     assert m["links_before"] == sum(int((W != 0).sum()) for W in model.matrices)
     assert m["fewest_links"] <= m["links_after_pruning"] <= m["links_before"]
@@ -166,6 +174,6 @@ def test_analysis() -> None:
         within = table[(table["method"] == method) & (table["mean_square"] <= 1e-3)]["left"]
         assert m[f"smallest_{method}"] == within.min()
     assert f"{m['fewest_links']} links" in result.headline
-    for wrong in ({"within": -1.0}, {"size": 4}):
+    for wrong in ({"max_error": -1.0}, {"size": 4}):
         with pytest.raises(InterpError):
             reduction(Subject("sparse", model), **wrong)

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from circuits.compression.derived import score_columns, scores_of
 from circuits.compression.low_rank import rank_curve, reduce
-from circuits.scores import scores
 from interp import HookedMLP, InterpError, MLPConfig, Subject
 from interp.errors import MissingCapability
 from interp.snapshot import matrices
@@ -60,7 +60,7 @@ def test_full_rank_is_the_network(name: str) -> None:
     for found in (reduce(one, rank=1000), reduce(one, error=0.0)):
         torch.testing.assert_close(found.subject.logits(), one.logits(), rtol=1e-9, atol=1e-9)
         assert (found.table["rank"] == found.table["full_rank"]).all()
-        assert vars(found.scores) == pytest.approx(vars(found.scores_before))
+        assert score_columns(found.scores) == pytest.approx(score_columns(found.scores_before))
     assert (reduce(one, rank=1).subject.logits() - one.logits()).abs().max() > 1e-3
 
 
@@ -116,12 +116,12 @@ def test_the_curve_is_reduce_at_each_size(name: str) -> None:
         for size, row in zip([1, 3] if sizes == "rank" else [0.6, 0.2], found.to_dict("records"), strict=True):
             twin = reduce(one, **{sizes: size})  # type: ignore[arg-type]
             assert twin.scores is not None
-            assert {k: row[k] for k in vars(twin.scores)} == pytest.approx(vars(twin.scores))
+            assert {k: row[k] for k in score_columns(twin.scores)} == pytest.approx(score_columns(twin.scores))
             assert row["parameters"] == twin.parameters
             assert (row["rank"], row["error"]) == (twin.table["rank"].max(), twin.table["error"].max())
     by_default = rank_curve(one)
     assert by_default["rank"].tolist()[:3] == [1, 2, 4]
-    assert by_default.iloc[-1]["loss"] == pytest.approx(scores(one).loss)
+    assert by_default.iloc[-1]["loss"] == pytest.approx(scores_of(one).loss)
 
 
 def test_refusals() -> None:
@@ -136,7 +136,7 @@ def test_refusals() -> None:
             reduce(one, error=error)
     with pytest.raises(InterpError, match="either ranks="):
         rank_curve(one, ranks=[1], errors=[0.1])
-    with pytest.raises(MissingCapability, match="no task"):
+    with pytest.raises(MissingCapability, match="needs a task"):
         rank_curve(Subject("alone", make("plain")))
     broken = subject("plain")
     broken.model.W_U.data[0, 0] = float("nan")  # type: ignore[union-attr]

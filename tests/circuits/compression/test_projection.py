@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,11 +9,13 @@ import torch
 from torch import Tensor
 
 from circuits import Keep, applied
-from circuits.compression.projection import component_curve, components, project
+from circuits.compression.derived import score_columns, scores_of
+from circuits.compression.held import principal_components
+from circuits.compression.projection import component_curve, project
 from circuits.interventions.values import Mean, Zero
-from circuits.scores import Scores, scores
 from interp import HookedMLP, InterpError, MLPConfig, ModularArithmetic, Site, Subject, capture
 from interp.errors import MissingCapability, UnknownSite
+from interp.scores import Scores
 from interp.tasks import Examples
 from probes.basis import Basis
 from tests.models import P, make, subject
@@ -49,7 +49,7 @@ def judged(one: Subject, logits: Tensor) -> dict[str, float | int]:
 
 
 def assert_scores(found: Scores | dict, expected: dict) -> None:
-    given = asdict(found) if isinstance(found, Scores) else found
+    given = score_columns(found) if isinstance(found, Scores) else found
     for name, number in expected.items():
         assert given[name] == pytest.approx(number, rel=1e-8), name
 
@@ -68,10 +68,10 @@ def test_project_equals_the_plain_pass(name: str, site: str) -> None:
     dim = capture(one.model, one.require_task().inputs, site)[site].shape[-1]
     basis = Basis.random(dim, dim, 1)
     for n in (0, 2, dim):
-        found = project(one, basis, keep=n, site=site)
+        found = project(one, basis, n_directions=n, site=site)
         assert_scores(found, judged(one, naive(one, site, basis.directions[:n])))
-    assert_scores(found, asdict(scores(one)))
-    zero = project(one, basis, keep=2, site=site, value=Zero())
+    assert_scores(found, score_columns(scores_of(one)))
+    zero = project(one, basis, n_directions=2, site=site, value=Zero())
     assert_scores(zero, judged(one, naive(one, site, basis.directions[:2], Zero())))
 
 
@@ -84,24 +84,24 @@ def test_the_curve_equals_project_and_numpy(name: str, site: str) -> None:
     assert curve["components"].tolist()[:4] == [0, 1, 2, 3]
     data = vectors(one, site)
     if name != "plain" or site == "hook_embed":  # a reader holds the position that is read alone in the last block
-        reduction = components(one, site)
+        reduction = principal_components(one, site)
         assert reduction.basis.dim == dim
-    basis = components(one, site).basis
+    basis = principal_components(one, site).basis
     for n in (0, 1, 3, dim):
         row = curve.set_index("components").loc[n].to_dict()
-        assert_scores(row, asdict(project(one, basis, keep=n, site=site)))
+        assert_scores(row, score_columns(project(one, basis, n_directions=n, site=site)))
     if not site.endswith(("resid_mid", "mlp.hook_post", "resid_post")):
         s = np.linalg.svd(data, compute_uv=False) ** 2
         explained = np.concatenate([[0.0], s.cumsum() / s.sum()]) if s.sum() > 1e-20 else np.ones(dim + 1)  # a constant
         np.testing.assert_allclose(curve["explained"], explained[curve["components"]], atol=1e-7)
-    assert_scores(curve.iloc[-1].to_dict(), asdict(scores(one)))
+    assert_scores(curve.iloc[-1].to_dict(), score_columns(scores_of(one)))
 
 
 def test_components_are_numpys() -> None:
     """Up to the sign, where singular values differ."""
     one = subject("deep")
     _, s, vh = np.linalg.svd(vectors(one, "layers.0.hook_post"), full_matrices=False)
-    found = components(one, "layers.0.hook_post")
+    found = principal_components(one, "layers.0.hook_post")
     np.testing.assert_allclose(found.singular_values, s, rtol=1e-6)
     overlap = np.abs((found.basis.directions.numpy() * vh).sum(-1))
     np.testing.assert_allclose(overlap[:5], 1, atol=1e-6)
@@ -128,7 +128,7 @@ def test_by_hand() -> None:
     curve = component_curve(planted(), "hook_embed", amounts=[0, 1, 6])
     assert curve["correct"].tolist() == [2, 4, 4]
     assert curve["explained"].tolist() == pytest.approx([0.0, 1.0, 1.0])
-    direction = components(planted(), "hook_embed").basis.directions[0]
+    direction = principal_components(planted(), "hook_embed").basis.directions[0]
     torch.testing.assert_close(direction.abs(), torch.eye(6, dtype=torch.float64)[0], rtol=0, atol=1e-9)
 
 
@@ -136,7 +136,7 @@ def test_by_hand() -> None:
 def test_the_components_of_another_subject(name: str, site: str) -> None:
     """The directions are the other's, the means its own."""
     one, other = subject(name, 0), subject(name, 5)
-    basis = components(other, site).basis
+    basis = principal_components(other, site).basis
     curve = component_curve(one, site, basis_from=other, amounts=[1, 3])
     for row, n in zip(curve.to_dict("records"), (1, 3), strict=True):
         assert_scores(row, judged(one, naive(one, site, basis.directions[:n])))
@@ -156,7 +156,7 @@ def test_a_regression_has_losses_alone() -> None:
     one = Subject("fit", model, Examples(inputs, inputs[:, :2] * 2, loss="regression"))
     curve = component_curve(one, "hook_input")
     assert curve["accuracy"].isna().all()
-    assert curve["loss"].iloc[-1] == pytest.approx(scores(one).loss)
+    assert curve["loss"].iloc[-1] == pytest.approx(scores_of(one).loss)
 
 
 def test_an_activation_that_never_varies() -> None:
@@ -164,37 +164,37 @@ def test_an_activation_that_never_varies() -> None:
     one = subject("plain")
     curve = component_curve(one, "hook_pos_embed", amounts=[0, 3])
     assert curve["explained"].tolist() == [1.0, 1.0]
-    assert curve["loss"].tolist() == pytest.approx([scores(one).loss] * 2)
+    assert curve["loss"].tolist() == pytest.approx([scores_of(one).loss] * 2)
 
 
 def test_a_part_of_a_site() -> None:
     one, site = subject("plain"), Site("hook_embed", pos=0)
     basis = Basis.random(12, 12, 0)
-    found = project(one, basis, keep=1, site=site)
+    found = project(one, basis, n_directions=1, site=site)
     assert_scores(found, judged(one, naive(one, site, basis.directions[:1])))
 
 
 def test_refusals() -> None:
     one, basis = subject("plain"), Basis.neurons(12)
     with pytest.raises(InterpError, match="5 dimensions"):
-        project(one, Basis.neurons(5), keep=2, site="hook_embed")
-    for keep in (-1, 13):
-        with pytest.raises(InterpError, match="keep must be between 0 and 12"):
-            project(one, basis, keep=keep, site="hook_embed")
+        project(one, Basis.neurons(5), n_directions=2, site="hook_embed")
+    for n in (-1, 13):
+        with pytest.raises(InterpError, match="n_directions must be between 0 and 12"):
+            project(one, basis, n_directions=n, site="hook_embed")
     with pytest.raises(UnknownSite, match="hook_embed"):
-        project(one, basis, keep=1, site="hook_embbed")
+        project(one, basis, n_directions=1, site="hook_embbed")
     with pytest.raises(InterpError, match="hook points"):
-        project(subject("two layers"), basis, keep=1, site="blocks.*.hook_resid_post")
+        project(subject("two layers"), basis, n_directions=1, site="blocks.*.hook_resid_post")
     alone = Subject("alone", make("plain"))
     for call in (
-        lambda: project(alone, basis, keep=1, site="hook_embed"),
+        lambda: project(alone, basis, n_directions=1, site="hook_embed"),
         lambda: component_curve(alone, "hook_embed"),
     ):
-        with pytest.raises(MissingCapability, match="no task"):
+        with pytest.raises(MissingCapability, match="needs a task"):
             call()
     with pytest.raises(InterpError, match="amounts must be between 0 and 12"):
         component_curve(one, "hook_embed", amounts=[13])
-    with pytest.raises(InterpError, match="components are taken of sites with features alone"):
+    with pytest.raises(InterpError, match="principal components need a site with a feature axis"):
         component_curve(one, "blocks.0.attn.hook_z")
     with pytest.raises(InterpError, match="5 dimensions, hook_embed of plain has 12"):
         component_curve(one, "hook_embed", basis_from=subject("shared sum"))
@@ -203,7 +203,10 @@ def test_refusals() -> None:
     with pytest.raises(InterpError, match="NaN or infinity"):
         component_curve(broken, "hook_embed")
     handle = one.model.hook_dict["hook_embed"].register_forward_hook(lambda *_: None)
-    for call in (lambda: project(one, basis, keep=1, site="hook_embed"), lambda: component_curve(one, "hook_embed")):
+    for call in (
+        lambda: project(one, basis, n_directions=1, site="hook_embed"),
+        lambda: component_curve(one, "hook_embed"),
+    ):
         with pytest.raises(InterpError, match="hooks are installed"):
             call()
     handle.remove()
@@ -214,8 +217,8 @@ def test_the_site_by_default() -> None:
     """The first hook point of the basis's dimension."""
     one = subject("two layers")
     basis = Basis.random(4, 12, seed=0)
-    assert project(one, basis, keep=3) == project(one, basis, keep=3, site="hook_embed")
+    assert project(one, basis, n_directions=3) == project(one, basis, n_directions=3, site="hook_embed")
     neurons = Basis.random(4, 10, seed=0)
-    assert project(one, neurons, keep=3) == project(one, neurons, keep=3, site="blocks.0.mlp.hook_pre")
+    assert project(one, neurons, n_directions=3) == project(one, neurons, n_directions=3, site="blocks.0.mlp.hook_pre")
     with pytest.raises(InterpError, match="no hook point has 9 features"):
-        project(one, Basis.random(4, 9, seed=0), keep=3)
+        project(one, Basis.random(4, 9, seed=0), n_directions=3)

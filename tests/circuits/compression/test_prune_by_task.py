@@ -9,12 +9,13 @@ import torch
 from torch import Tensor
 
 from circuits import Ablate, Mean, ablate, applied
+from circuits.compression.derived import scores_of
 from circuits.compression.prune import prune
 from circuits.compression.prune_by_task import Compacted, compacted
 from circuits.compression.prune_image import Pruned
-from circuits.scores import scores
 from interp import HookedMLP, HookedTransformer, InterpError, MLPConfig, ModularArithmetic, Site, Subject
 from interp.errors import MissingCapability
+from interp.scores import score
 from interp.subject import table_logits
 from interp.tasks import Examples
 from tests.circuits.cppns import sparse
@@ -105,7 +106,7 @@ def test_a_random_network_keeps_what_it_does(name: str) -> None:
     one = subject(name)
     found = compacted(one)
     torch.testing.assert_close(logits(found.subject), logits(one), rtol=1e-11, atol=1e-11)
-    assert found.scores.accuracy == found.scores_before.accuracy == scores(one).accuracy
+    assert found.scores.accuracy == found.scores_before.accuracy == scores_of(one).accuracy
     assert found.heads == found.heads_before
 
 
@@ -183,7 +184,7 @@ def trained_like() -> Subject:
 def test_keep_accuracy(keep: float) -> None:
     """Its accuracy is at least that asked for, one more in the order of effects is too many, and the mean takes their place."""
     one = trained_like()
-    assert scores(one).accuracy == 1.0
+    assert scores_of(one).accuracy == 1.0
     found = compacted(one, keep_accuracy=keep)
     assert (found.scores.accuracy or 0) >= keep
     assert found.units <= (25 if keep == 1.0 else 22)
@@ -197,7 +198,7 @@ def test_keep_accuracy(keep: float) -> None:
             return table_logits(one.model, task)
 
     torch.testing.assert_close(logits(found.subject), held(gone), rtol=0, atol=1e-12)
-    assert (scores(one, held(gone + 1)).accuracy or 0) < keep
+    assert (score(one.require_task(), held(gone + 1)).accuracy or 0) < keep
 
 
 @pytest.mark.parametrize("name", ["layer norm", "two layers", "bidirectional", "no mlp"])
@@ -231,13 +232,13 @@ def test_one_function_for_all() -> None:
 
 def test_refusals() -> None:
     one, cppn = subject("plain"), sparse("1;sin:3", 0, 0.5)
-    with pytest.raises(InterpError, match="size is of pictures"):
+    with pytest.raises(InterpError, match="size applies to image networks only"):
         prune(one, 64)
     with pytest.raises(InterpError, match="drop_links"):
         prune(Subject("picture", cppn), keep_accuracy=0.5)
     with pytest.raises(InterpError, match="takes a Subject"):
         prune(one.model)  # type: ignore[call-overload]
-    with pytest.raises(MissingCapability, match="no task"):
+    with pytest.raises(MissingCapability, match="needs a task"):
         prune(Subject("alone", one.model))
     with pytest.raises(InterpError, match="HookedLSTM"):
         compacted(Subject("lstm", make("lstm")))

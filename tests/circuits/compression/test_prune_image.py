@@ -101,19 +101,19 @@ def test_what_shows_between_the_pixels_of_a_coarse_grid_stays() -> None:
     assert prune(model, 257).difference < 1e-12
 
 
-@pytest.mark.parametrize("tolerance", [0.0, 1e-4, 1e-2])
-def test_drop_links_stays_within_the_tolerance(tolerance: float) -> None:
+@pytest.mark.parametrize("max_error", [0.0, 1e-4, 1e-2])
+def test_drop_links_stays_within_the_max_error(max_error: float) -> None:
     for seed in range(2):
         model = sparse("2;cache:1,gaussian:2,sin:2", seed, 0.5)
-        found = drop_links(model, tolerance, 32)
+        found = drop_links(model, max_error, 32)
         error = float((picture(found.cppn, 32) - picture(model, 32)).square().mean())
-        assert error <= tolerance + 1e-20
+        assert error <= max_error + 1e-20
         assert found.mean_square == pytest.approx(error, abs=1e-15)
         assert found.links == links(found.cppn) <= prune(model, 32).links <= found.links_before
 
 
 def test_drop_links_removes_the_weakest() -> None:
-    """Worked by hand: three sines of sizes 1, 0.1 and 0.01; which of them go, by the tolerance."""
+    """Worked by hand: three sines of sizes 1, 0.1 and 0.01; which of them go, by the max_error."""
     first = torch.zeros(4, 3, dtype=torch.float64)
     first[1] = torch.tensor([1.0, 3.0, 5.0])
     last = torch.zeros(3, 3, dtype=torch.float64)
@@ -128,7 +128,7 @@ def test_drop_links_removes_the_weakest() -> None:
 
 
 def test_drop_links_keeps_what_a_coarse_grid_does_not_see() -> None:
-    """The tolerance holds at the size that was asked for, for what is removed as unused too."""
+    """The max_error holds at the size that was asked for, for what is removed as unused too."""
     model = narrow(0.06)
     assert model.draw(16).pixels.max() == 0
     found = drop_links(model, 1e-6, 64)

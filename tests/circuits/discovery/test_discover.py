@@ -10,12 +10,12 @@ import pytest
 import torch
 
 import interp
-from circuits import Zero, applied, discover
+from circuits import Zero, ablate, applied, discover
 from circuits.analyses.circuit import circuit
 from circuits.discovery.discover import Circuit
 from circuits.discovery.over_training import necessary_from, necessity
 from interp import HookedMLP, InterpError, MLPConfig, ModularArithmetic, Subject
-from interp.errors import MissingCapability
+from interp.errors import MissingCapability, UnknownName
 from tests.models import subject
 
 NEEDED = [2, 5]
@@ -46,7 +46,7 @@ def planted(scale: float = 1.0) -> Subject:
 @pytest.mark.parametrize("order", ["effects", "attribution"])
 def test_a_planted_circuit_is_found(order: Literal["effects", "attribution"], metric: str) -> None:
     """By every metric, in either order."""
-    found = discover(planted(), metric=metric, keep=0.95, order=order, value=Zero())
+    found = discover(planted(), metric=metric, faithfulness=0.95, order=order, value=Zero())
     assert found.components == [f"L0N{i}" for i in NEEDED]
     assert found.faithfulness >= 0.95
     assert found.completeness < 0.05 < found.minimality
@@ -65,7 +65,7 @@ def test_planted_weights_are_found() -> None:
 @pytest.mark.parametrize("of", ["nodes", "edges"])
 def test_what_is_found_is_minimal(name: str, of: Literal["nodes", "edges"]) -> None:
     """On a random network: at least the faithfulness asked for, and less without any one element."""
-    found = discover(subject(name), metric="loss", keep=0.9, of=of, n_random=4)
+    found = discover(subject(name), metric="loss", faithfulness=0.9, of=of, n_random=4)
     assert found.faithfulness >= 0.9
     kept = found.elements.query("kept")
     assert 0 < len(kept) < len(found.elements)
@@ -94,7 +94,7 @@ def test_a_metric_of_the_users_own() -> None:
         """The smallest margin of a right answer."""
         return ((outputs[:, 1] - outputs[:, 0]) * torch.tensor([-1.0, 1.0, 1.0, -1.0])).min()
 
-    found = discover(one, metric=parity, inputs=inputs, keep=0.95)
+    found = discover(one, metric=parity, inputs=inputs, faithfulness=0.95)
     assert found.components == [f"L0N{i}" for i in NEEDED]
     assert (found.metric, found.clean) == ("parity", pytest.approx(2.0, abs=0.2))
 
@@ -102,12 +102,41 @@ def test_a_metric_of_the_users_own() -> None:
 def test_refusals() -> None:
     with pytest.raises(InterpError, match="nothing that a circuit could do"):
         discover(planted(), metric=lambda outputs: outputs[:, 0] * 0)
-    with pytest.raises(InterpError, match="keep"):
-        discover(planted(), keep=1.5)
+    with pytest.raises(InterpError, match="faithfulness"):
+        discover(planted(), faithfulness=1.5)
     with pytest.raises(MissingCapability):
         discover(Subject("no task", planted().model))
-    with pytest.raises(InterpError, match="no heads to choose among"):
+    with pytest.raises(InterpError, match="no heads to search"):
         discover(planted(), kinds=("heads",))
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [({"of": "edge"}, "did you mean 'edges'"), ({"order": "efects"}, "did you mean 'effects'"),
+     ({"kinds": "neuron"}, "did you mean 'neurons'"), ({"kinds": ["head"]}, "did you mean 'heads'"),
+     ({"value": "men"}, "did you mean 'mean'"), ({"metric": "acuracy"}, "did you mean 'accuracy'")],
+)  # fmt: skip
+def test_names_that_do_not_exist(given: dict, message: str) -> None:
+    """Refused with the nearest."""
+    with pytest.raises(UnknownName, match=message):
+        discover(planted(), **given)
+
+
+def test_names_and_former_names() -> None:
+    """A value by its name, one kind by itself, and the former name of the faithfulness."""
+    by_name = discover(planted(), value="zero", kinds="neurons")
+    assert by_name.components == discover(planted(), value=Zero()).components
+    with pytest.warns(DeprecationWarning, match="faithfulness"):
+        former = discover(planted(), keep=0.95, value="zero")
+    assert former.target == 0.95
+    with pytest.warns(DeprecationWarning, match="target"):
+        assert former.keep == 0.95
+    with pytest.raises(InterpError, match="interp.load"):
+        discover("a/path")  # type: ignore[arg-type]
+    with pytest.raises(InterpError, match="needs a Circuit"):
+        necessity(planted(), planted())  # type: ignore[arg-type]
+    with pytest.raises(InterpError, match="table that"):
+        necessary_from(planted())  # type: ignore[arg-type]
 
 
 def series(folder: Path) -> Subject:
@@ -129,10 +158,41 @@ def test_when_each_component_became_necessary(tmp_path: Path) -> None:
     assert table.query("component == 'L0N5'")["worth"].tolist() == [0.0, 0.0, 0.25, 0.25]
     assert necessary_from(table).set_index("component")["step"].to_dict() == {"L0N2": 0, "L0N5": 20}
     assert necessity(one, found, every=3, value=Zero())["step"].unique().tolist() == [0, 30]
-    with pytest.raises(MissingCapability, match="single checkpoint"):
+    with pytest.raises(MissingCapability, match="checkpoint"):
         necessity(planted(), found)
     with pytest.raises(InterpError, match="8 elements are not those"):
         necessity(one, Circuit(**{**vars(found), "elements": found.elements.assign(component="other")}))
+
+
+def backed_up() -> Subject:
+    """The planted network with unit 3 a copy of unit 2, twice as strong together: either does without the other."""
+    one = planted()
+    with torch.no_grad():
+        first, last = one.model.layer(0), one.model.unembed  # type: ignore[attr-defined]
+        first.W[:, 3], first.b[3], last.W_U[3] = first.W[:, 2], first.b[2], last.W_U[2]
+        last.W_U[5] *= 2
+    return one
+
+
+def test_worth_is_that_in_the_circuit(tmp_path: Path) -> None:
+    """Unit 2 is backed up by its copy in the whole network, and by nothing in the circuit, where half of the answers go."""
+    end = backed_up()
+    for step in (0, 10):
+        interp.save(end.model, tmp_path / f"step_{step}.safetensors", step=step, task=end.task)
+    one = interp.load(tmp_path)
+    whole = ablate(one, "neurons", value=Zero()).set_index("component")["accuracy_change"]
+    assert whole[["L0N2", "L0N3"]].tolist() == [0.0, 0.0]
+    found = discover(one, value="zero")
+    (copy,) = {"L0N2", "L0N3"} & {*found.components}
+    assert found.components == sorted([copy, "L0N5"])
+    worth = necessity(one, found, value="zero")
+    assert worth.query(f"component == '{copy}'")["worth"].tolist() == [0.5, 0.5]
+    assert worth["circuit"].tolist() == worth["network"].tolist() == [1.0] * 4
+    tidy = worth.table
+    assert tidy["changed"].tolist() == (worth["circuit"] - worth["worth"]).tolist()
+    assert set(tidy["site"]) == {"layers.0.hook_post"}
+    assert len(worth.figure().data) == 4
+    assert necessary_from(worth).table["changed"].tolist() == [0.0, 0.0]
 
 
 def test_a_component_that_is_worth_nothing_at_the_end() -> None:
@@ -142,16 +202,16 @@ def test_a_component_that_is_worth_nothing_at_the_end() -> None:
 
 def test_the_analysis(tmp_path: Path) -> None:
     """Tables, figures and a headline that says what was found."""
-    result = circuit(series(tmp_path), value="zero", random=3)
+    result = circuit(series(tmp_path), value="zero", n_random=3)
     assert (result.metrics["nodes"], result.metrics["nodes_accuracy"]) == (2, 1.0)
     assert (result.metrics["first_necessary_step"], result.metrics["last_necessary_step"]) == (0, 20)
     assert result.headline.startswith(
-        "2 of 8 heads and neurons reach accuracy 1.0000 (network 1.0000): 2 at layers.0.hook_post"
+        "2 of 8 heads and neurons (2 at layers.0.hook_post) reach accuracy 1.0000 (whole network 1.0000, best of 3 random"
     )
     assert len(result.tables["nodes"]) == 8
     figure = result.figures["circuit of nodes"]
     assert [len(trace.x) for trace in figure.data] == [6, 2]
-    two = circuit(subject("two layers"), keep=0.5, random=2)
+    two = circuit(subject("two layers"), faithfulness=0.5, n_random=2)
     assert two.metrics["edges_in_all"] == 75
     drawn = [t for t in two.figures["circuit of edges"].data if t.mode == "lines"]
     assert len(drawn) == two.metrics["edges"] > 0

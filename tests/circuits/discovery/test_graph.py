@@ -207,7 +207,7 @@ def test_refusals_of_graphs() -> None:
         nodes(one, Resample())
     with pytest.raises(InterpError, match="Mean or Zero"):
         edges(one, Fixed(torch.tensor(1.0)))
-    with pytest.raises(InterpError, match="edges are known of transformers and MLPs"):
+    with pytest.raises(InterpError, match="edges are defined for transformers and MLPs"):
         edge_graph(
             make_evaluation(Subject("lstm", make("lstm")), lambda out: out[:, -1, 0], torch.ones(3, 4).long()),
             Mean(),

@@ -202,7 +202,7 @@ def test_analysis() -> None:
     results = {}
     for name, seed in (("first", 0), ("second", 1)):
         subject = Subject(name, dense("2;cache:1,gaussian:2,sin:2", seed))
-        result = results[name] = sweeps(subject, n=20, directions=15, nulls=1, size=16)
+        result = results[name] = sweeps(subject, n=20, directions=15, n_random=1, size=16)
         expected = {f"{k}_{s}{end}" for k in KINDS for s in SHOWN for end in ("", "_interval")}
         expected |= {f"{k}_{s}" for k in KINDS for s in ("changes", "median_effect")}
         assert set(result.metrics) == expected
