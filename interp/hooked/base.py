@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar, Self
+from numbers import Integral
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor
@@ -27,6 +28,9 @@ class HookedModel(Resumable, NamedHooks):
 
     Args:
         config: what the model is built from; kept as ``config``.
+
+    Raises:
+        InterpError: a config of another kind of model.
     """
 
     config_class: ClassVar[type[Config]]
@@ -35,6 +39,12 @@ class HookedModel(Resumable, NamedHooks):
 
     def __init__(self, config: Config):
         super().__init__()
+        wanted = getattr(self, "config_class", Config)
+        if not isinstance(config, wanted):
+            raise InterpError(
+                f"a {type(self).__name__} is built from a {wanted.__name__}, got {type(config).__name__}"
+                + ("; interp.hooked.config_from_dict makes a config of a dict" if isinstance(config, Mapping) else "")
+            )
         self.config = config
 
     @classmethod
@@ -52,6 +62,8 @@ class HookedModel(Resumable, NamedHooks):
         Raises:
             InterpError: a parameter is missing, unexpected, or of another shape.
         """
+        if not isinstance(weights, Mapping):
+            raise InterpError(f"weights are a dict of tensors by parameter name, got {type(weights).__name__}")
         try:
             with torch.device("meta"):
                 model = cls(config)
@@ -90,13 +102,36 @@ class HookedModel(Resumable, NamedHooks):
 
         Returns:
             the model itself if nothing changes, otherwise a copy.
+
+        Raises:
+            InterpError: not a floating-point dtype, or not the name of a device.
         """
-        dtype, device = dtype or self.dtype, torch.device(device or self.device)
-        if device.type == self.device.type and device.index is None:
-            device = self.device  # "cuda" is the device that the model is on already
+        dtype, device = self.target(dtype, device)
         if dtype == self.dtype and device == self.device:
             return self
         return type(self).from_weights(self.config, self.state_dict(), dtype).to(device)
+
+    def target(self, dtype: Any, device: Any) -> tuple[torch.dtype, torch.device]:
+        """The dtype and device that `cast` is asked for.
+
+        Args:
+            dtype: a dtype, or None for the model's own.
+            device: a device or its name, or None for the model's own.
+
+        Returns:
+            both; a device without an index is the model's own if that is of the same type.
+
+        Raises:
+            InterpError: not a floating-point dtype, or not the name of a device.
+        """
+        if dtype is not None and dtype not in FLOATS:
+            raise InterpError(f"dtype must be one of {', '.join(map(str, FLOATS))}, got {dtype!r}")
+        try:
+            place = torch.device(device or self.device)
+        except (RuntimeError, TypeError):
+            raise InterpError(f"device must be cpu, cuda, cuda:1, mps or the like, got {device!r}") from None
+        same = place.type == self.device.type and place.index is None
+        return dtype or self.dtype, self.device if same else place
 
     def init_weights(self, seed: int, scale: float = 1.0, scheme: str = "normal") -> Self:
         """Draw every parameter anew, on the CPU and in order, so that a seed gives the same weights on every device.
@@ -114,10 +149,13 @@ class HookedModel(Resumable, NamedHooks):
 
         Raises:
             UnknownName: no such scheme.
+            InterpError: a seed that is not a whole number.
         """
+        if not isinstance(seed, Integral):
+            raise InterpError(f"seed must be a whole number, got {seed!r}")
         if scheme not in SCHEMES:
             raise UnknownName(unknown("initialisation scheme", scheme, SCHEMES))
-        SCHEMES[scheme](self, torch.Generator().manual_seed(seed), scale)
+        SCHEMES[scheme](self, torch.Generator().manual_seed(int(seed)), scale)
         return self
 
     def init_std(self, name: str, parameter: Tensor) -> float | None:

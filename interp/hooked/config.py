@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from numbers import Integral
 from typing import Any, ClassVar
+
+from interp.errors import InterpError
 
 
 @dataclass(frozen=True)
@@ -19,3 +23,21 @@ class Config:
     def to_dict(self) -> dict[str, Any]:
         """Plain values, including the model's kind, as stored in a checkpoint's header."""
         return {"kind": self.kind, **asdict(self)}
+
+    def require_counts(self, names: Iterable[str], low: int = 1) -> None:
+        """Refuse fields that are not whole numbers of at least ``low``.
+
+        Args:
+            names: of the fields; a tuple's elements are all checked.
+            low: the smallest number allowed.
+
+        Raises:
+            InterpError: a field that is something else; the message names it.
+        """
+        for name in names:
+            value = getattr(self, name)
+            for n in value if isinstance(value, tuple) else (value,):
+                if not isinstance(n, Integral) or isinstance(n, bool) or n < low:
+                    raise InterpError(
+                        f"{type(self).__name__}.{name} must be a whole number of at least {low}, got {value!r}"
+                    )

@@ -14,7 +14,7 @@ TOKEN_DTYPES = (torch.int64, torch.int32)
 
 
 def inside_transform() -> bool:
-    """Whether a `torch.func` transform (``vmap``, ``grad``) is at work, under which values cannot be read."""
+    """Whether a `torch.func` transform (``vmap``, ``grad``) is at work."""
     return peek_interpreter_stack() is not None
 
 
@@ -22,7 +22,7 @@ def require_tensor(inputs: Any, form: str) -> None:
     """Refuse inputs that are not a tensor.
 
     Args:
-        inputs: what somebody gave to a model.
+        inputs: what was given to a model.
         form: the tensor wanted, for the message.
 
     Raises:
@@ -44,7 +44,7 @@ def require_tokens(tokens: Any, axes: str, stacked: bool = False) -> None:
     """Refuse inputs that are not tokens with two axes. Reads no values, so a GPU need not be waited for.
 
     Args:
-        tokens: what somebody gave to a model.
+        tokens: what was given to a model.
         axes: the axes wanted, for the message, such as ``[batch, pos]``.
         stacked: whether axes may precede these, one for the members of a stack.
 
@@ -64,7 +64,7 @@ def require_vectors(inputs: Any, width: int) -> None:
     """Refuse inputs that are not vectors of a width ``[..., batch, width]``. Reads no values.
 
     Args:
-        inputs: what somebody gave to a model.
+        inputs: what was given to a model.
         width: number of features.
 
     Raises:
@@ -82,7 +82,9 @@ def require_vectors(inputs: Any, width: int) -> None:
 
 
 def require_vocabulary(tokens: Tensor, d_vocab: int) -> None:
-    """Refuse tokens outside a vocabulary. Reads the values, so it waits for a GPU; does nothing inside `torch.func`.
+    """Refuse tokens outside a vocabulary. Reads the values, so it waits for a GPU.
+
+    Tensors whose values cannot be read (inside ``vmap``, on the meta device, fake ones) pass.
 
     Args:
         tokens: whole numbers of any shape.
@@ -95,9 +97,12 @@ def require_vocabulary(tokens: Tensor, d_vocab: int) -> None:
     Traceback (most recent call last):
     interp.errors.InterpError: token 200 is outside the model's vocabulary of 114 tokens (0 to 113)
     """
-    if tokens.numel() == 0 or inside_transform():
+    if tokens.numel() == 0:
         return
-    low, high = (int(x) for x in torch.aminmax(tokens))
+    try:
+        low, high = (int(x) for x in torch.aminmax(tokens))
+    except RuntimeError:
+        return
     if low < 0 or high >= d_vocab:
         token = low if low < 0 else high
         raise InterpError(f"token {token} is outside the model's vocabulary of {d_vocab} tokens (0 to {d_vocab - 1})")

@@ -150,6 +150,6 @@ def build(config: Config) -> HookedModel:
     """
     if not isinstance(config, Config):
         raise InterpError(
-            f"a model is built from its config, got {type(config).__name__}; interp.config_from_dict reads one"
+            f"a model is built from its config, got {type(config).__name__}; interp.hooked.config_from_dict makes one of a dict"
         )
     return model_class(getattr(config, "kind", None))(config)

@@ -29,9 +29,16 @@ def plane(size: Size, x: Span, y: Span, dtype: torch.dtype) -> tuple[Tensor, int
     Raises:
         InterpError: a size out of range, or a rectangle without extent.
     """
-    rows, columns = (size, size) if isinstance(size, int) else size
-    if not all(isinstance(n, int) and 1 <= n <= LONGEST_EDGE for n in (rows, columns)):
-        raise InterpError(f"a picture has 1 to {LONGEST_EDGE} pixels along each edge, got {rows} x {columns}")
+    edges = (size, size) if isinstance(size, int) else size
+    pair = isinstance(edges, (tuple, list)) and len(edges) == 2 and all(isinstance(n, int) for n in edges)
+    if not pair or not all(1 <= n <= LONGEST_EDGE for n in edges):
+        raise InterpError(
+            f"a picture has 1 to {LONGEST_EDGE} pixels along each edge; size is their number or (rows, columns), got {size!r}"
+        )
+    rows, columns = edges
+    for name, span in (("x", x), ("y", y)):
+        if not isinstance(span, (tuple, list)) or len(span) != 2 or not all(isinstance(n, (int, float)) for n in span):
+            raise InterpError(f"{name} is a pair of numbers, such as (-1, 1), got {span!r}")
     if not all(math.isfinite(a) and math.isfinite(b) and a != b for a, b in (x, y)):
         raise InterpError(f"the rectangle x {x}, y {y} has no extent; give two different numbers for each")
     return coordinates(rows, columns, x, y, dtype), rows, columns

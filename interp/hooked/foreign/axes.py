@@ -55,9 +55,10 @@ def learn_points(module: nn.Module, example: Tensor) -> tuple[dict[str, tuple[st
     Raises:
         InterpError: fewer than two examples, or a module that cannot run on them.
     """
-    if not isinstance(example, Tensor) or example.ndim == 0 or len(example) < 2:
+    if example.ndim == 0 or len(example) < 2:
         raise InterpError(
-            f"an example is a tensor of at least 2 inputs [batch, ...], to show which axis is the batch; got {_kind(example)}"
+            f"the example must be a tensor of at least 2 inputs [batch, ...], which show which axis is the batch; "
+            f"got {list(example.shape)}"
         )
     firings, output = _run(module, example)
     fewer, smaller = _run(module, example[:-1])
@@ -70,10 +71,6 @@ def learn_points(module: nn.Module, example: Tensor) -> tuple[dict[str, tuple[st
     path, tensor = main_output(output)
     last = Firing("", tensor, module, path)
     return points, names.of(last, _batch_axis(tensor.shape, main_output(smaller)[1].shape))
-
-
-def _kind(example: Any) -> str:
-    return str(list(example.shape)) if isinstance(example, Tensor) else type(example).__name__
 
 
 def _batch_axis(shape: torch.Size, smaller: torch.Size | None) -> int | None:

@@ -118,9 +118,7 @@ class Guest(HookedModel):
 
     @override
     def cast(self, dtype: torch.dtype | None = None, device: torch.device | str | None = None) -> Self:
-        dtype, device = dtype or self.dtype, torch.device(device or self.device)
-        if device.type == self.device.type and device.index is None:
-            device = self.device
+        dtype, device = self.target(dtype, device)
         if dtype == self.dtype and device == self.device:
             return self
         with _INSTALLED:  # another thread's hooks would be copied too

@@ -35,8 +35,8 @@ def wrap(
     submodule that is called twice fires twice.
 
     Args:
-        module: any module. Compiled modules and those in DataParallel are unwrapped, with a warning. A hooked model is
-            returned as it is. TransformerLens's bridges need no example (`WrappedBridge`).
+        module: any module. Compiled modules and those in DataParallel are unwrapped, with a warning. A hooked model (or
+            a Subject's) is returned as it is. TransformerLens's bridges need no example (`WrappedBridge`).
         example: at least two inputs ``[batch, ...]``, run once all together and once without the last, in evaluation
             mode, to find the hook points and which of their axes is the batch.
         axes: axis names by hook point (or glob), if the names found are not right. Found names are
@@ -62,6 +62,8 @@ def wrap(
     >>> capture(model, torch.ones(4, 1, 3, 3), "1.hook_out")["1.hook_out"].shape
     torch.Size([4, 3, 2, 2])
     """
+    if isinstance(held := getattr(module, "model", None), HookedModel):
+        return held
     if not isinstance(module, nn.Module):
         raise InterpError(_not_a_module(module))
     module, notes = _unwrapped(module)
@@ -77,15 +79,16 @@ def wrap(
             f"wrap needs example inputs for a {type(module).__name__}: wrap(module, example), with a tensor [batch, ...] of "
             "two inputs or more, to find its hook points and which axis is the batch"
         )
+    if not isinstance(example, Tensor):
+        raise InterpError(
+            f"the example must be a tensor [batch, ...] of at least two inputs, got {type(example).__name__}"
+        )
     points, output_axes = learn_points(module, _placed(example, module))
     model = Wrapped(module, points, output_axes, name=name, notes=notes)
     return model.renamed(axes) if axes else model
 
 
 def _not_a_module(given: Any) -> str:
-    held = getattr(given, "model", None)
-    if isinstance(held, HookedModel):
-        return f"wrap takes an nn.Module, got {type(given).__name__}; its .model has hook points already"
     if isinstance(given, type):
         return f"wrap takes an nn.Module, got the class {given.__name__}; make an instance of it"
     return f"wrap takes an nn.Module, got {type(given).__name__}; interp.load(path) reads a model from a checkpoint"

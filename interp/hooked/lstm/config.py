@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from interp.errors import InterpError
 from interp.hooked.config import Config
 from interp.hooked.dropout import check_rate
 
@@ -39,7 +38,5 @@ class LSTMConfig(Config):
     dropout: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("d_vocab", "d_embed", "d_hidden", "n_layers", "d_out", "n_ctx"):
-            if getattr(self, name) < 1:
-                raise InterpError(f"LSTMConfig.{name} must be at least 1, got {getattr(self, name)}")
+        self.require_counts(("d_vocab", "d_embed", "d_hidden", "n_layers", "d_out", "n_ctx"))
         check_rate(self.dropout)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -56,10 +57,15 @@ class MLPConfig(Config):
     dropout: float = 0.0
 
     def __post_init__(self) -> None:
+        if isinstance(self.hidden, (str, bytes)) or not isinstance(self.hidden, Iterable):
+            raise InterpError(f"MLPConfig.hidden is a tuple of widths, such as (48,), got {self.hidden!r}")
+        object.__setattr__(self, "hidden", tuple(self.hidden))
         if (self.d_vocab is None) == (self.d_in is None):
             raise InterpError("an MLPConfig takes either d_vocab (tokens in) or d_in (vectors in), not both")
         if self.d_vocab is not None and self.d_embed is None:
             raise InterpError("an MLPConfig with d_vocab also needs d_embed")
+        inputs = ("d_in",) if self.d_vocab is None else ("d_vocab", "d_embed", "n_operands")
+        self.require_counts(("hidden", "d_out", *inputs))
         if self.embedding not in ("shared", "per_operand") or self.combine not in ("concat", "sum", "product"):
             raise InterpError(
                 "MLPConfig.embedding is 'shared' or 'per_operand' and combine is 'concat', 'sum' or 'product'; "
@@ -70,8 +76,6 @@ class MLPConfig(Config):
                 "combine 'product' multiplies the operands' embeddings as m x m matrices, so MLPConfig.d_embed must be "
                 f"a square number, got {self.d_embed}"
             )
-        if min((self.d_out, *self.hidden)) < 1:
-            raise InterpError(f"widths must be at least 1, got hidden {self.hidden} and d_out {self.d_out}")
         check_rate(self.dropout)
         make_activation(self.act_fn)
 

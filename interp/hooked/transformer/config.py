@@ -63,9 +63,9 @@ class TransformerConfig(Config):
     dropout: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("n_layers", "d_model", "n_heads", "d_head", "d_vocab", "d_vocab_out", "n_ctx"):
-            if getattr(self, name) < 1:
-                raise InterpError(f"TransformerConfig.{name} must be at least 1, got {getattr(self, name)}")
+        self.require_counts(("n_layers", "d_model", "n_heads", "d_head", "d_vocab", "d_vocab_out", "n_ctx"))
+        if self.d_mlp is not None:
+            self.require_counts(["d_mlp"], low=0)
         if self.normalization not in (None, "LN", "LNPre"):
             raise InterpError(f"normalization must be None, 'LN' or 'LNPre', got {self.normalization!r}")
         if self.readout is not None and not -self.n_ctx <= self.readout < self.n_ctx:

@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torch._subclasses import FakeTensorMode
 from torch.func import functional_call, stack_module_state, vmap
 
 import interp
-from interp import CPPNConfig, HookedCPPN, HookedMLP, InterpError, MLPConfig, capture
+from interp import CPPNConfig, HookedCPPN, HookedMLP, HookedTransformer, InterpError, MLPConfig, capture
 from interp.activations.gradients import gradients
 from interp.hooked import HookedModel
-from tests.models import CONFIGS, LSTMS, P, make
+from tests.models import CONFIGS, LSTMS, TRANSFORMERS, P, make
 
 TOKEN_MODELS = ["plain", "layer norm", "shared concat", "shared sum", "per operand", "product", "lstm"]
 DOORS: dict[str, Callable[[HookedModel, Any], object]] = {
@@ -134,7 +135,9 @@ def test_forward_reads_no_values() -> None:
     """Meta tensors have none: a forward pass that looked at a token would fail, as it would wait on a GPU."""
     for name in TOKEN_MODELS:
         model = make(name).to("meta")
-        assert model(tokens_for(make(name)).to("meta")).is_meta
+        tokens = tokens_for(make(name)).to("meta")
+        assert model(tokens).is_meta
+        assert model.run_with_cache(tokens)[0].is_meta  # which would read them, if they had any
 
 
 def test_numbers_that_look_like_tokens() -> None:
@@ -142,3 +145,10 @@ def test_numbers_that_look_like_tokens() -> None:
     model = make("plain")
     array = np.array([[1, 2, P], [0, 6, P]])
     assert torch.equal(model(torch.tensor(array)), model(torch.tensor([[1, 2, P], [0, 6, P]])))
+
+
+def test_fake_tensors_pass() -> None:
+    """As a test without a GPU uses them in its place."""
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        model = HookedTransformer(TRANSFORMERS["plain"])
+        assert capture(model, torch.zeros(2, 3, dtype=torch.long), "hook_logits")["hook_logits"].shape == (2, 3, P)

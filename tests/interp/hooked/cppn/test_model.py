@@ -191,7 +191,7 @@ def test_rows_go_with_x() -> None:
 
 
 def test_pictures_that_are_none() -> None:
-    for size in (0, -1, (3, 0), 8193, (2, 2.0)):
+    for size in (0, -1, (3, 0), 8193, (2, 2.0), "big", 3.5, (1, 2, 3)):
         with pytest.raises(InterpError, match="1 to 8192 pixels"):
             make().draw(size)  # type: ignore[arg-type]
     for edge in ((1.0, 1.0), (float("nan"), 1.0), (0.0, float("inf"))):

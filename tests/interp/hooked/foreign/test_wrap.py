@@ -222,3 +222,15 @@ def test_nothing_is_left_behind_by_errors(error: type[BaseException]) -> None:
     handle.remove()
     nn.utils.parametrizations.weight_norm(net[0])
     assert model.foreign_hooks() == []
+
+
+def test_what_wrap_takes() -> None:
+    """A Subject gives its model; a class, a path and an example that is not a tensor are refused."""
+    model = interp.wrap(nn.Linear(4, 3), VECTORS)
+    assert interp.wrap(Subject("linear", model)) is model  # type: ignore[arg-type]
+    with pytest.raises(InterpError, match="wrap takes an nn.Module, got the class Linear; make an instance"):
+        interp.wrap(nn.Linear)  # type: ignore[arg-type]
+    with pytest.raises(InterpError, match=r"wrap takes an nn.Module, got str; interp.load\(path\)"):
+        interp.wrap("model.pth")  # type: ignore[arg-type]
+    with pytest.raises(InterpError, match="must be a tensor .* of at least two inputs, got list"):
+        interp.wrap(nn.Linear(4, 3), VECTORS.tolist())  # type: ignore[arg-type]

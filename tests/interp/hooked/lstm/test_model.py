@@ -275,7 +275,7 @@ def test_refusals() -> None:
     for config in CONFIGS.values():
         assert config_from_dict(config.to_dict()) == config
     for field in ("d_vocab", "d_embed", "d_hidden", "n_layers", "d_out", "n_ctx"):
-        with pytest.raises(InterpError, match=f"LSTMConfig.{field} must be at least 1"):
+        with pytest.raises(InterpError, match=f"LSTMConfig.{field} must be a whole number of at least 1"):
             LSTMConfig(**{"d_vocab": 2, "d_embed": 2, "d_hidden": 2, "n_layers": 1, "d_out": 1, "n_ctx": 2, field: 0})
     for n_pos in (0, 5):
         with pytest.raises(InterpError, match=f"{n_pos} positions given; the model's context is 1 to 4"):
