@@ -6,6 +6,7 @@ import html
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -64,7 +65,7 @@ class Findings(ABC):
         Raises:
             InterpError: another ending, or a folder that cannot be written to.
         """
-        path = Path(path)
+        path = as_path(path)
         writers = {".csv": self._csv, ".json": self._json, ".html": self._html}
         if path.suffix not in writers:
             raise InterpError(
@@ -181,6 +182,23 @@ class EffectTable(Findings, pd.DataFrame):
         shown = pd.DataFrame(self)
         more = f"<p>{len(shown):,} rows</p>" if len(shown) > SHOWN else ""
         return summary_html(self.summary) + shown.head(SHOWN).to_html(index=False, border=0) + more
+
+
+def as_path(given: str | Path) -> Path:
+    """The path of a file.
+
+    Args:
+        given: a text or a path.
+
+    Returns:
+        the path.
+
+    Raises:
+        InterpError: something else.
+    """
+    if not isinstance(given, (str, PathLike)):
+        raise InterpError(f"the path of a file is needed, got {given!r}")
+    return Path(given)
 
 
 def summary_html(summary: Mapping[str, Any]) -> str:

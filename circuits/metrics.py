@@ -1,8 +1,7 @@
 """Metrics: what the outputs of a changed network are judged by, each with the direction in which it is better.
 
-By name: ``loss``, ``accuracy``, ``logit_diff``, ``kl``, and those that other packages register as entry points in the group
-``interp.metrics``; or a `Metric`; or any function of the model's outputs ``[batch, ...]`` that returns a value per input
-``[batch]`` or one number.
+By name (``loss``, ``accuracy``, ``logit_diff``, ``kl``, and entry points of other packages in the group ``interp.metrics``),
+as a `Metric`, or as a function of the model's outputs ``[batch, ...]`` that returns ``[batch]`` or one number.
 """
 
 from __future__ import annotations
@@ -12,8 +11,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from numbers import Real
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -21,7 +22,7 @@ from typing_extensions import override
 
 from circuits.answers import Answers
 from interp._util.registry import Registered
-from interp.errors import InterpError
+from interp.errors import InterpError, kind_of
 
 # columns of the experiments' tables that no metric may be called
 RESERVED = frozenset({
@@ -38,7 +39,7 @@ class Metric(ABC):
 
     Attributes:
         name: of the metric, and of its column in every table.
-        higher_is_better: whether the network does better where it is higher; None where that has no meaning.
+        higher_is_better: whether a higher value is better; None if neither is.
         whole: whether all inputs must be judged together.
     """
 
@@ -134,7 +135,7 @@ class LogitDiff(Metric):
         indices = given if given is not None else otherwise
         assert indices is not None
         if not isinstance(indices, Tensor):
-            raise InterpError(f"logit_diff takes a tensor of indices of answers [n], got a {type(indices).__name__}")
+            raise InterpError(f"logit_diff takes a tensor of indices of answers [n], got {kind_of(indices)}")
         if indices.ndim != 1 or len(indices[rows]) != logits.shape[1] or indices.is_floating_point():
             raise InterpError(
                 f"logit_diff takes an answer's index per input, got {indices.dtype} {list(indices.shape)}"
@@ -168,8 +169,7 @@ class KLMetric(Metric):
 class FunctionMetric(Metric):
     """Any function of the model's outputs ``[n, ...]`` that returns ``[n]``, or one number for all of them.
 
-    Its name is the function's; a lambda is called ``metric``, and a name that tables use for another column gets
-    ``_metric`` appended.
+    Its name is the function's; a lambda is called ``metric``, and a name of another column (`RESERVED`) gets ``_metric``.
 
     Args:
         function: of the outputs.
@@ -190,13 +190,18 @@ class FunctionMetric(Metric):
     @override
     def values(self, outputs: Tensor, rows: slice, answers: Answers) -> Tensor:
         n = outputs.shape[1]
-        found = [torch.as_tensor(self.function(one)) for one in outputs]
+        found = [self._number(self.function(one)) for one in outputs]
         if found[0].shape not in ((), (n,)):
             raise InterpError(
                 f"the metric {self.name!r} returned shape {list(found[0].shape)} for {n} inputs; it must return a value "
                 f"per input, [{n}], or one number"
             )
         return torch.stack([f.double().expand(n) for f in found])
+
+    def _number(self, found: Any) -> Tensor:
+        if not isinstance(found, (Tensor, Real, np.ndarray, np.generic)):
+            raise InterpError(f"the metric {self.name!r} returned {found!r}; it must return numbers, [batch] or one")
+        return torch.as_tensor(found)
 
 
 def _name_of(function: Callable[..., Any]) -> str:
@@ -265,7 +270,7 @@ def make_metric(given: MetricLike) -> Metric:
 
 
 def make_metrics(given: Sequence[MetricLike]) -> tuple[Metric, ...]:
-    """Several metrics, each of a name of its own: a function whose name another has taken gets a number.
+    """Several metrics, each with a name of its own: a function whose name is taken gets a number.
 
     Args:
         given: what `make_metric` takes, at least one.
@@ -275,7 +280,7 @@ def make_metrics(given: Sequence[MetricLike]) -> tuple[Metric, ...]:
 
     Raises:
         UnknownName: no metric of that name; the nearest are named.
-        InterpError: no metric at all, the same twice by name, or something else than a metric.
+        InterpError: no metric at all, two of one name, or something that is not a metric.
 
     >>> [m.name for m in make_metrics(["loss", lambda out: out.mean(-1), lambda out: out.std(-1)])]
     ['loss', 'metric', 'metric_2']

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from circuits.answers import Answers
-from circuits.engine.evaluation import Evaluation, answers_of, outputs_of, require_batch
+from circuits.engine.arguments import require_batch
+from circuits.engine.evaluation import Evaluation, answers_of, outputs_of
 from circuits.metrics import MetricLike, make_metric
 from interp.activations.batches import fitting, placed
 from interp.activations.capture import Activations, capture

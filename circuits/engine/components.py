@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from operator import index
 from typing import Literal, get_args
 
 import torch
@@ -115,7 +116,10 @@ def _of_site(
 def _groups(given: Sequence[Sequence[int]] | None, n: int, what: str) -> list[list[int]]:
     if given is None:
         return [[i] for i in range(n)]
-    groups = [list(g) for g in given]
+    try:
+        groups = [[index(i) for i in g] for g in given]
+    except TypeError:
+        raise InterpError(f"groups must be lists of indices, such as [[0, 1], [2, 3]], got {given!r}") from None
     if not groups or len({len(g) for g in groups}) > 1 or not groups[0]:
         raise InterpError("groups must be lists of indices, all of the same length and not empty")
     outside = [i for g in groups for i in g if not 0 <= i < n]

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from circuits.answers import Answers
-from circuits.interventions.base import kind_of
+from circuits.engine.arguments import require_batch
 from circuits.metrics import AccuracyMetric, LossMetric, Metric, MetricLike, make_metrics
 from interp.activations.batches import batches, fitting, placed
 from interp.errors import InterpError, MissingCapability, UnknownSite
@@ -149,24 +149,6 @@ def _metrics(given: MetricLike | Sequence[MetricLike] | None, task: Task | None)
             raise MissingCapability("no task is known: give metric=, a function of the model's outputs")
         return (LossMetric(), AccuracyMetric()) if task.answerable else (LossMetric(),)
     return make_metrics(given if isinstance(given, Sequence) and not isinstance(given, str) else [given])
-
-
-def require_batch(given: object, name: str) -> None:
-    """Refuse inputs that are not a batch.
-
-    Args:
-        given: what the user gave.
-        name: such as ``"clean inputs"``, for the message.
-
-    Raises:
-        InterpError: not a tensor, or one without axes.
-    """
-    if not isinstance(given, Tensor):
-        raise InterpError(
-            f"{name} must be a tensor [batch, ...], got {kind_of(given)}; torch.as_tensor makes one of numbers"
-        )
-    if given.ndim == 0:
-        raise InterpError(f"{name} must be a tensor [batch, ...], got a single number")
 
 
 def answers_of(task: Task, inputs: Tensor) -> Tensor | None:

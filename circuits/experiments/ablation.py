@@ -12,6 +12,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from circuits.engine.arguments import require_progress, require_whole
 from circuits.engine.budget import DEFAULT_BYTES
 from circuits.engine.components import Components, Kind, find_components, random_components
 from circuits.engine.effects import Effects, Progress, measure
@@ -19,7 +20,7 @@ from circuits.engine.evaluation import Evaluation, make_evaluation
 from circuits.findings import EffectTable
 from circuits.interventions.values import DEFAULT, ValueLike, as_value
 from circuits.metrics import AccuracyMetric, LossMetric, MetricLike, make_metric
-from interp.errors import InterpError, UnknownName, require_range, unknown
+from interp.errors import InterpError, UnknownName, unknown
 from interp.hooked.base import HookedModel
 from interp.sites import Site
 from interp.subject import Subject, as_subject
@@ -104,7 +105,10 @@ def ablate(
     """
     subject, value = as_subject(subject), as_value(value)
     directions = None if basis is None else as_basis(basis)
-    require_range("n_random", n_random, 0)
+    require_whole("n_random", n_random, 0)
+    require_whole("seed", seed, 0)
+    require_whole("max_bytes", max_bytes, 1)
+    require_progress(progress)
     evaluation = make_evaluation(subject, _metrics(subject, metric, inputs), inputs, dtype=dtype)
     clean = evaluation.run()
     for one, number in zip(evaluation.metrics, clean.tolist(), strict=True):

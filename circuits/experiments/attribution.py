@@ -9,12 +9,12 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from circuits.engine.arguments import require_whole
 from circuits.engine.clean_corrupted import Pair, make_pair
 from circuits.engine.patch_cells import Cells, make_cells
 from circuits.experiments.patching import Patching, patch
 from circuits.metrics import MetricLike
 from interp.activations.gradients import gradients
-from interp.errors import require_range
 from interp.hooked.base import HookedModel
 from interp.sites import Site, SitePattern, resolve_sites
 from interp.subject import Subject, as_subject
@@ -65,7 +65,7 @@ def attribute(
     Sundararajan et al. 2017, Axiomatic Attribution for Deep Networks, https://arxiv.org/abs/1703.01365.
     """
     subject = as_subject(subject)
-    require_range("integrated", integrated, 0, 1000)
+    require_whole("integrated", integrated, 0, 1000)
     if sites is None:
         sites = [n for kind in ("heads", "neurons") for n in subject.model.component_sites(kind)] or "*"
     pair = make_pair(subject, clean, corrupted, metric, sites=sites, dtype=dtype)

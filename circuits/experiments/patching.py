@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
+from circuits.engine.arguments import require_progress, require_whole
 from circuits.engine.budget import DEFAULT_BYTES, inputs_at_once, slices
 from circuits.engine.clean_corrupted import Pair, make_pair
 from circuits.engine.effects import Progress
@@ -130,6 +131,8 @@ def patch(
     2023, Towards Best Practices of Activation Patching, https://arxiv.org/abs/2309.16042.
     """
     subject = as_subject(subject)
+    require_whole("max_bytes", max_bytes, 1)
+    require_progress(progress)
     pair = make_pair(subject, clean, corrupted, metric, sites=sites, beside=lambda m: _beside(m, sites), dtype=dtype)
     cells = _cells(pair, sites, by)
     numbers, values, done = [], [], 0
@@ -162,9 +165,7 @@ def _cells(pair: Pair, sites: SitePattern, by: Sequence[str] | None) -> list[Cel
         if pair.source[site.name].shape != shape:
             raise InterpError(f"{site.name} has different shapes in the clean and the corrupted run")
         if len(shape) > len(axes):
-            raise InterpError(
-                f"{site.name} fires several times in a forward pass; patch it with circuits.Patch"
-            )
+            raise InterpError(f"{site.name} fires several times in a forward pass; patch it with circuits.Patch")
         found.append(make_cells(site, axes, shape, by))
     return found
 

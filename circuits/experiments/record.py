@@ -16,11 +16,11 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from typing_extensions import override
 
-from circuits.interventions.base import kind_of
+from circuits.findings import as_path
 from circuits.interventions.storage import decode, encode
 from interp._util.versions import versions
 from interp.checkpoints.saving import write_tensors
-from interp.errors import InterpError, UnknownName, UnreadableFile, unknown
+from interp.errors import InterpError, UnknownName, UnreadableFile, kind_of, unknown
 from interp.subject import Subject, as_subject
 
 KEY, FORMAT = "interp_experiment", 1
@@ -142,7 +142,7 @@ class Outcome:
             "format": FORMAT, "what": self.experiment.what, "arguments": arguments, "columns": columns,
             "summary": encode(self.summary, tensors), "subject": self.subject, "versions": self.versions,
         }  # fmt: skip
-        path = Path(path)
+        path = as_path(path)
         write_tensors(path, tensors, {KEY: json.dumps(header)})
         return path
 
@@ -159,7 +159,7 @@ class Outcome:
         Raises:
             UnreadableFile: there is no such file, or it is damaged or holds something else.
         """
-        path = Path(path)
+        path = as_path(path)
         try:
             with safe_open(str(path), "pt") as file:
                 text = (file.metadata() or {}).get(KEY)

@@ -22,7 +22,7 @@ from circuits.interventions.kinds import Freeze
 from interp.activations.batches import fitting
 from interp.activations.capture import capture
 from interp.activations.transform import transform_at
-from interp.errors import InterpError
+from interp.errors import InterpError, kind_of
 from interp.hooked.base import HookedModel
 from interp.sites import Site, SitePattern, resolve_sites
 from interp.subject import Subject, as_model
@@ -162,7 +162,7 @@ def _check_kinds(given: Sequence[object]) -> None:
         if isinstance(one, type) and issubclass(one, Intervention):
             raise InterpError(f"{one.__name__} is a class: give an instance, such as {one.__name__}(site, ...)")
         if not isinstance(one, Intervention):
-            raise InterpError(f"an intervention is needed, such as circuits.Ablate(site), got a {type(one).__name__}")
+            raise InterpError(f"an intervention is needed, such as circuits.Ablate(site), got {kind_of(one)}")
 
 
 def settled(
@@ -227,8 +227,7 @@ def freeze(model: HookedModel | Subject, inputs: Tensor, sites: SitePattern) -> 
     """
     network = as_model(model)
     found = resolve_sites(network, sites)
-    with fitting(network, inputs):
-        acts = capture(network, inputs, {site.name for site in found})
+    acts = capture(network, inputs, {site.name for site in found})
     for site in found:
         if acts[site.name].ndim > len(network.axes_of(site.name)):
             raise InterpError(f"{site.name} fires several times in a forward pass, so no one activation freezes it")

@@ -14,7 +14,7 @@ from typing_extensions import override
 from circuits.interventions.comparable import Comparable
 from circuits.interventions.directions import basis_of, check_dim, units_last
 from circuits.interventions.values import Value, ValueLike, as_value
-from interp.errors import InterpError
+from interp.errors import InterpError, kind_of
 from interp.sites import Site
 from probes.basis import Basis, as_basis
 
@@ -102,8 +102,7 @@ class Projecting(Replacing):
 def require_tensor(given: object, what: str, hint: str) -> None:
     """Refuse what is not a tensor, naming the argument and how to get one."""
     if not isinstance(given, Tensor):
-        kind = f"the class {given.__name__}" if isinstance(given, type) else f"a {type(given).__name__}"
-        raise InterpError(f"{what} must be a tensor, got {kind}: {hint}")
+        raise InterpError(f"{what} must be a tensor, got {kind_of(given)}: {hint}")
 
 
 def require_number(given: object, what: str) -> None:

@@ -56,7 +56,7 @@ def check_dim(basis: Basis, activation: Tensor, axes: Sequence[str], site: Site)
         raise InterpError(f"{basis} has {basis.dim} dimensions, the site's feature axis has {width}")
     if site.unit is not None:
         raise InterpError(f"{site}: a site takes units or the directions of a basis, not both")
-    if site.basis is not None and site.basis != basis:
+    if site.basis is not None and basis_of(site) != basis:
         raise InterpError(f"{site}: the intervention has a basis of its own; leave it out of the site")
 
 

@@ -171,6 +171,10 @@ class Resample(Value):
 
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.seed, int):
+            raise InterpError(f"the seed of Resample must be a whole number, got {self.seed!r}")
+
     @override
     def of(self, activation: Tensor, axes: Sequence[str], mask: Tensor | None = None) -> Tensor:
         dim = find_axis("batch", axes, "the site")

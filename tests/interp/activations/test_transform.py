@@ -152,7 +152,9 @@ def under(model: HookedModel, inputs: Tensor, *changes: Ablate | Scale) -> Tenso
 def test_threads_change_one_model_each_for_itself(kind: str) -> None:
     """Two with different interventions and one without any: each has the numbers that it has on its own."""
     one = subject(kind)
-    model, inputs, place = one.model, one.require_task().inputs[:3], KINDS[kind].places[0]
+    # in a bridge the stream between attention and MLP, whose change is carried on past the MLP
+    place = "blocks.0.hook_resid_mid" if kind == "bridge" else KINDS[kind].places[0]
+    model, inputs = one.model, one.require_task().inputs[:3]
     changes = ([Ablate(place, Zero())], [Scale(place, 2.0), Scale(Site(place, unit=0), 3.0)], [])
     expected = [under(model, inputs, *change) for change in changes]
     assert not torch.allclose(expected[0], expected[1])
@@ -185,3 +187,22 @@ def test_threads_capture_from_one_model_each_its_own(kind: str) -> None:
             torch.testing.assert_close(a, right, rtol=1e-9, atol=1e-9)
     for outputs in ablated:
         torch.testing.assert_close(outputs, zero, rtol=1e-9, atol=1e-9)
+
+
+@torch.no_grad()
+def test_a_copy_has_no_hooks_of_another_threads_forward_pass() -> None:
+    """While hooks stand on a foreign module, `cast` waits to copy it."""
+    one, copies = KINDS["conv"].build(), []
+    other = threading.Thread(target=lambda: copies.append(one.model.cast(torch.float32)))
+
+    def start(activation: Tensor) -> Tensor:
+        other.start()
+        other.join(0.2)
+        assert copies == []
+        return activation
+
+    with transform_at(one.model, {"0.hook_out": start}):
+        one.model(one.require_task().inputs)
+    other.join()
+    assert copies[0].dtype == torch.float32
+    assert installed(copies[0]) == 0

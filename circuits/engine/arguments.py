@@ -1,0 +1,55 @@
+"""Arguments at the door of an experiment: of the wrong kind, they are refused with the kind that is needed."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from interp.errors import InterpError, kind_of, require_range
+
+
+def require_batch(given: object, name: str) -> None:
+    """Refuse inputs that are not a batch.
+
+    Args:
+        given: what the user gave.
+        name: such as ``"clean inputs"``, for the message.
+
+    Raises:
+        InterpError: not a tensor, or one without axes.
+    """
+    if not isinstance(given, Tensor):
+        raise InterpError(
+            f"{name} must be a tensor [batch, ...], got {kind_of(given)}; torch.as_tensor makes one of numbers"
+        )
+    if given.ndim == 0:
+        raise InterpError(f"{name} must be a tensor [batch, ...], got a single number")
+
+
+def require_whole(name: str, value: object, low: int, high: float = float("inf")) -> None:
+    """Refuse what is not a whole number in a range.
+
+    Args:
+        name: of the argument, for the message.
+        value: what the user gave.
+        low: the smallest value allowed.
+        high: the largest value allowed.
+
+    Raises:
+        InterpError: not a whole number, or one outside the range.
+    """
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise InterpError(f"{name} must be a whole number, got {value!r}")
+    require_range(name, value, low, high)
+
+
+def require_progress(given: object) -> None:
+    """Refuse a ``progress`` that is not a function.
+
+    Args:
+        given: what the user gave; None for no report.
+
+    Raises:
+        InterpError: it cannot be called.
+    """
+    if given is not None and not callable(given):
+        raise InterpError(f"progress must be a function of (done, total), such as print, got {given!r}")
