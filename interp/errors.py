@@ -72,6 +72,24 @@ def in_file(path: object) -> Iterator[None]:
         raise naming(path, error) from None
 
 
+def kind_of(value: object) -> str:
+    """What a value is, for a message about a wrong kind.
+
+    Args:
+        value: what was given.
+
+    Returns:
+        The name of its class with an article, or the class that it is.
+
+    >>> kind_of(3), kind_of([]), kind_of(dict)
+    ('an int', 'a list', 'the class dict')
+    """
+    if isinstance(value, type):
+        return f"the class {value.__name__}"
+    name = type(value).__name__
+    return f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}"
+
+
 def nearest(name: str, known: Iterable[str], n: int = 3) -> list[str]:
     """Up to ``n`` known names that look most like ``name``, best first.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from interp.errors import InterpError, UnknownName, unknown
+from interp.errors import InterpError, UnknownName, kind_of, unknown
 
 DTYPES = {
     "float64": torch.float64,
@@ -54,7 +54,7 @@ def resolve_device(device: str | torch.device) -> torch.device:
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if not isinstance(device, (str, torch.device)):
-        raise InterpError(f"device must be a name such as auto, cpu or cuda, got a {type(device).__name__}")
+        raise InterpError(f"device must be a name such as auto, cpu or cuda, got {kind_of(device)}")
     name, colon, index = str(device).lower().partition(":")
     if name in MEANT:
         raise UnknownName(f"unknown device {device!r}; did you mean {MEANT[name] + colon + index!r}?")

@@ -1,7 +1,7 @@
 """One grammar for what a user types: ``name:key=value,key=value``.
 
-Tasks (``modular:p=113,operation=add``) and layouts (``linear_chain:act_fn=tanh``) are both named this way, and a
-spec printed by the suite can be typed back.
+Tasks (``modular:p=113,operation=add``), networks (``mlp:hidden=48``) and layouts (``linear_chain:act_fn=tanh``) are written
+this way, and a spec that the suite prints can be typed back.
 """
 
 from __future__ import annotations
@@ -13,7 +13,13 @@ from interp.errors import InterpError
 
 
 def parse_value(text: str) -> Any:
-    """A Python literal where the text is one (numbers, booleans, None, tuples), the text itself otherwise.
+    """A Python literal if the text is one (numbers, booleans, None, tuples), otherwise the text itself.
+
+    Args:
+        text: what was typed.
+
+    Returns:
+        The value.
 
     >>> parse_value("0.3"), parse_value("add"), parse_value("true"), parse_value("(1, 2)")
     (0.3, 'add', True, (1, 2))
@@ -31,6 +37,12 @@ def parse_value(text: str) -> Any:
 
 def parse_spec(text: str) -> tuple[str, dict[str, Any]]:
     """Split ``name:key=value,...`` into its name and its options.
+
+    Args:
+        text: the spec.
+
+    Returns:
+        The name, and the values by key.
 
     Raises:
         InterpError: a part that is not ``key=value``, or a key given twice.
@@ -52,6 +64,13 @@ def parse_spec(text: str) -> tuple[str, dict[str, Any]]:
 
 def format_spec(name: str, options: dict[str, Any]) -> str:
     """The text that `parse_spec` reads back.
+
+    Args:
+        name: before the colon.
+        options: values by key.
+
+    Returns:
+        The spec.
 
     >>> format_spec("modular", {"p": 113, "operation": "add"})
     'modular:p=113,operation=add'

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from interp._util.files import atomic
 from interp.checkpoints.formats.header import HEADER, header_text
-from interp.errors import InterpError
+from interp.errors import InterpError, kind_of
 from interp.hooked import HookedModel
 from interp.subject import Subject, as_model
 from interp.tasks import Task, make_task
@@ -44,7 +44,7 @@ def save(
     subject = model if isinstance(model, Subject) else None
     model = as_model(model)
     if not isinstance(path, (str, Path)):
-        raise InterpError(f"save needs the path of a file, got a {type(path).__name__}: interp.save(model, path)")
+        raise InterpError(f"save needs the path of a file, got {kind_of(path)}: interp.save(model, path)")
     given = subject.task if task is None and subject is not None else task
     if step is None and subject is not None:
         step = subject.step

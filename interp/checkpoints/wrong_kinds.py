@@ -7,7 +7,7 @@ from pathlib import Path
 
 from torch import nn
 
-from interp.errors import InterpError
+from interp.errors import InterpError, kind_of
 from interp.hooked import HookedModel
 from interp.subject import Subject
 
@@ -27,8 +27,7 @@ def require_path(given: object, function: str) -> Path:
     """
     if isinstance(given, (str, Path)):
         return Path(given)
-    kind = f"the class {given.__name__}" if isinstance(given, type) else f"a {type(given).__name__}"
-    raise InterpError(f"{function} takes the path of a checkpoint, got {kind}: {_way_on(given)}")
+    raise InterpError(f"{function} takes the path of a checkpoint, got {kind_of(given)}: {_way_on(given)}")
 
 
 def _way_on(given: object) -> str:

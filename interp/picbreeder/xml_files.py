@@ -12,7 +12,7 @@ from xml.etree.ElementTree import Element, ParseError
 import defusedxml.ElementTree as SafeTree
 from defusedxml import DefusedXmlException
 
-from interp.errors import InterpError, UnreadableFile, in_file
+from interp.errors import InterpError, UnreadableFile, in_file, kind_of
 from interp.picbreeder.genome import Genome
 from interp.picbreeder.graph import Link, Node
 
@@ -38,7 +38,7 @@ def read(path: str | Path) -> Genome:
         InterpError: a genome that draws no picture; see `Graph`. ``path`` is not a path.
     """
     if not isinstance(path, (str, Path)):
-        raise InterpError(f"picbreeder.read takes the path of a Picbreeder file, got a {type(path).__name__}")
+        raise InterpError(f"picbreeder.read takes the path of a Picbreeder file, got {kind_of(path)}")
     path = Path(path)
     try:
         with in_file(path):

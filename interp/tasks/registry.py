@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from interp._util.registry import OURS, Registered
 from interp._util.specs import parse_spec
-from interp.errors import InterpError, UnknownName, unknown
+from interp.errors import InterpError, UnknownName, kind_of, unknown
 from interp.tasks.base import Task
 from interp.tasks.losses import LOSSES
 
@@ -77,7 +77,7 @@ def make_task(spec: str | Task) -> Task:
     if isinstance(spec, type) and issubclass(spec, Task):
         raise InterpError(f"a task is needed, got the class {spec.__name__}: make one, {spec.__name__}(...)")
     if not isinstance(spec, str):
-        raise InterpError(f"a task is a text such as 'modular:p=113', or a Task; got a {type(spec).__name__}")
+        raise InterpError(f"a task is a text such as 'modular:p=113', or a Task; got {kind_of(spec)}")
     return build_task(*parse_spec(spec))
 
 
@@ -146,7 +146,7 @@ def task_from_dict(stored: Mapping[str, Any]) -> Task:
         InterpError: fields that do not fit it.
     """
     if not isinstance(stored, Mapping):
-        raise InterpError(f"a stored task is a dict of its fields, this is a {type(stored).__name__}")
+        raise InterpError(f"a stored task is a dict of its fields, this is {kind_of(stored)}")
     options = dict(stored)
     name, package = options.pop("name", None), options.pop("package", None)
     cls = TASKS.find(str(name), None if package is None else str(package))

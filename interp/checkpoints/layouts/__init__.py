@@ -12,7 +12,7 @@ from typing import Any
 from interp._util.registry import Registered
 from interp._util.specs import parse_spec
 from interp.checkpoints.layouts.base import Converted, FileInfo, Fit, Layout, Weights
-from interp.errors import AmbiguousLayout, UnknownLayout, UnknownName, unknown
+from interp.errors import AmbiguousLayout, UnknownLayout, UnknownName, kind_of, unknown
 from interp.tasks import Task
 
 GROUP = "interp.layouts"
@@ -20,7 +20,7 @@ GROUP = "interp.layouts"
 
 def _fault(name: str, value: Any) -> str | None:
     if not isinstance(value, Layout):
-        return f"a layout is an instance of interp.checkpoints.layouts.Layout, this is a {type(value).__name__}"
+        return f"a layout is an instance of interp.checkpoints.layouts.Layout, this is {kind_of(value)}"
     return None if value.name == name else f"its name is {value.name!r}"
 
 

@@ -125,7 +125,8 @@ def test_a_name_is_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     [
         ("S_7", "order between 2 and 720"), ("C_721", "order between 2"), ("D_361", "2 n elements"), ("C_1", "between 2"),
         ("S_0xC_2", "between 2"), ("S_999999999", "between 2"), ("C_9xC_99", "between 2"),
-        ("Q_8", "no table at Q_8, and 'Q_8' is not the name of a group .*S_3"), ("S_3x", "not the name of a group"), ("", "not the name of a group"),
+        ("Q_8", "no table at Q_8, and 'Q_8' is not the name of a group .*S_3"), ("S_3x", "not the name"),
+        ("", "not the name of a group"),
         (3, "square"), (None, "whole numbers"), ([], "square|whole"), ("a\0b", "no table"),
     ],
 )  # fmt: skip
