@@ -7,10 +7,9 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from interp._util.specs import parse_spec
-from interp.errors import InterpError, UnknownName, unknown
-from interp.hooked import MODELS, Config, CPPNConfig, model_class
-from interp.tasks import Task
-from interp.tasks.binary import BinaryOperation
+from interp.errors import InterpError, TaskMismatch, UnknownName, unknown
+from interp.hooked import MODELS, Config, model_class
+from interp.tasks import Task, require_registered
 from interp.training.members import as_members
 from interp.training.optimizers import Optimizer
 from interp.training.plan import Plan, require_whole
@@ -104,27 +103,74 @@ RECIPES: dict[tuple[str, str], Recipe] = {
         epochs=100,
     ),
 }  # fmt: skip
+GENERAL = Recipe(  # of a task without any
+    "a general recipe, since the task has none: one hidden layer of 64 ReLU units, full batch",
+    {"kind": "mlp", "d_embed": 16, "hidden": (64,)},
+    {"name": "adamw", "lr": 1e-3, "weight_decay": 0.0},
+    {"steps": 2_000, "init": "torch"},
+)
 
 
 def recipe_kinds(task: Task | type[Task]) -> list[str]:
     """The kinds of model that have a recipe for the task, the usual one first."""
-    return [kind for name, kind in RECIPES if name == task.name]
+    return [*task.recipes, *(kind for name, kind in RECIPES if name == task.name and kind not in task.recipes)]
 
 
 def recipe_for(task: Task | type[Task], kind: str | None = None) -> Recipe:
     """The recipe of a task, for its usual kind of network or another.
 
-    A pair without a recipe of its own takes modular arithmetic's for that kind.
+    Recipes that the task's class brings (`Task.recipes`) come first. A pair without a recipe of its own takes modular
+    arithmetic's for that kind; a task without any recipe, the general one.
+
+    Args:
+        task: or its class.
+        kind: of network; by default the task's usual one.
+
+    Returns:
+        where a run starts from.
+
+    Raises:
+        UnknownName: a kind that does not exist.
+        InterpError: a kind without any recipe.
     """
-    own = [r for (name, k), r in RECIPES.items() if name == task.name and kind in (None, k)]
+    own = [_brought(task, k) for k in task.recipes if kind in (None, k)]
+    own += [r for (name, k), r in RECIPES.items() if name == task.name and kind in (None, k)]
     if own:
         return own[0]
+    kind = kind or _fitting_kind(task)
+    if kind == "mlp" and not recipe_kinds(task):
+        return GENERAL
     if kind not in MODELS:
         raise UnknownName(unknown("kind of model", kind, MODELS))
     borrowed = [r for (name, k), r in RECIPES.items() if k == kind]
     if not borrowed:
         raise InterpError(f"there is no recipe for a {kind} on the task {task.name}; give its config as a whole")
     return borrowed[0]
+
+
+def _brought(task: Task | type[Task], kind: str) -> Recipe:
+    """A recipe of the task's class."""
+    parts = task.recipes[kind]
+    return Recipe(
+        parts.get("source", f"the recipe of the task {task.name}"),
+        {"kind": kind, **parts.get("model", {})},
+        {"name": "adamw", **parts.get("optimizer", {})},
+        parts.get("plan", {}),
+        parts.get("epochs"),
+    )
+
+
+def _fitting_kind(task: Task | type[Task]) -> str:
+    """The first kind of network that takes the inputs of a task without a recipe."""
+    if isinstance(task, type):  # nothing is known of its inputs
+        return "mlp"
+    for kind in ("mlp", "transformer", "lstm"):
+        try:
+            task.shape(kind)
+        except TaskMismatch:
+            continue
+        return kind
+    return "mlp"
 
 
 def make_model(task: Task, model: str | Config | None) -> Config:
@@ -158,8 +204,11 @@ def make_model(task: Task, model: str | Config | None) -> Config:
             raise UnknownName(unknown(f"field of a {kind}", name, known))
     if "hidden" in given:
         given["hidden"] = _widths(given["hidden"])
+    shape = task.shape(kind)
+    if "d_in" in shape:
+        base.pop("d_embed", None)  # of a recipe for tokens
     try:
-        return cls(**{**base, **_shape(task, kind), **given})
+        return cls(**{**base, **shape, **given})
     except TypeError as error:
         raise InterpError(f"cannot make a {kind} of {model!r}: {error}") from None
 
@@ -169,23 +218,6 @@ def _widths(value: Any) -> tuple[int, ...]:
         return tuple(int(w) for w in str(value).strip("()[] ").replace(",", "x").split("x") if w.strip())
     except ValueError:
         raise InterpError(f"cannot read the widths {value!r}: write hidden=200x200") from None
-
-
-def _shape(task: Task, kind: str) -> dict[str, Any]:
-    """What the task says of a network's inputs and outputs."""
-    if isinstance(task, BinaryOperation):
-        if kind == "transformer":
-            return {"d_vocab": task.n_symbols + 1, "d_vocab_out": task.width, "n_ctx": 3}
-        if kind == "mlp":
-            return {"d_vocab": task.n_symbols, "d_out": task.width}
-    elif kind == "cppn" and task.inputs.is_floating_point() and task.inputs.shape[-1] == CPPNConfig.d_in:
-        return {}
-    elif kind == "mlp" and task.inputs.is_floating_point():
-        return {"d_in": task.inputs.shape[-1], "d_out": task.width}
-    elif kind == "lstm" and not task.inputs.is_floating_point():
-        return {"d_vocab": int(getattr(task, "n_tokens", 0)), "n_ctx": task.inputs.shape[-1], "d_out": task.width}
-    kinds = ", ".join(recipe_kinds(task)) or "none"
-    raise InterpError(f"a {kind} cannot take the inputs of the task {task.name}; kinds with a recipe for it: {kinds}")
 
 
 def make_plan(task: Task, model: str | Config | None = None, epochs: int | None = None, **settings: Any) -> Plan:
@@ -204,6 +236,7 @@ def make_plan(task: Task, model: str | Config | None = None, epochs: int | None 
         UnknownName: a setting that does not exist.
         InterpError: values out of range, or that do not fit together.
     """
+    require_registered(task)
     refuse_unknown([name for name in settings if name not in SETTINGS], task)
     settings = {k: v for k, v in settings.items() if v is not None}
     task = task.located()
