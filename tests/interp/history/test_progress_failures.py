@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 import interp
@@ -81,7 +82,7 @@ def test_a_strangers_run_json(tmp_path: Path) -> None:
 
 def spoil(path: Path, whole: bool) -> None:
     """NaN in one weight, or in all."""
-    with interp.checkpoints.formats.reading.safe_open(path, "pt") as opened:
+    with safe_open(path, "pt") as opened:
         header = opened.metadata()
     weights = load_file(path)
     for tensor in weights.values() if whole else [weights["unembed.W_U"].view(-1)[:1]]:
