@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from interp.activations.batches import batches, placed
 from interp.errors import InterpError, MissingCapability
-from interp.hooked import HookedCPPN, HookedModel, HookedTransformer
+from interp.hooked import HookedCPPN, HookedModel, HookedTransformer, as_model
 from interp.runs import RunLike, open_run
 from interp.tasks import CyclicStructure, Task
 
@@ -257,42 +257,6 @@ def as_subject(given: Subject | HookedModel) -> Subject:
     if isinstance(given, Subject):
         return given
     return Subject(type(given).__name__, as_model(given, "a Subject"))
-
-
-def as_model(given: HookedModel | Subject, wanted: str = "a hooked model or a Subject") -> HookedModel:
-    """A hooked model as it is, or a Subject's.
-
-    Args:
-        given: a hooked model or a Subject.
-        wanted: what the caller takes, for the message.
-
-    Returns:
-        the model.
-
-    Raises:
-        InterpError: anything else; the message says how to get a model from it.
-    """
-    if isinstance(given, HookedModel):
-        return given
-    if isinstance(given, Subject):
-        return given.model
-    raise InterpError(f"{wanted} is needed, got {_kind_of(given)}: {_way_to_a_subject(given)}")
-
-
-def _kind_of(given: object) -> str:
-    return f"the class {given.__name__}" if isinstance(given, type) else f"a {type(given).__name__}"
-
-
-def _way_to_a_subject(given: object) -> str:
-    if isinstance(given, nn.Module):
-        return "give it hook points with interp.wrap(module, example), then interp.Subject(name, model, task)"
-    if isinstance(given, (str, Path)):
-        return f"load it first, interp.load({str(given)!r})"
-    if isinstance(given, Mapping):
-        return "load weights into their module, then interp.wrap(module, example); or save them and interp.load(path)"
-    if hasattr(given, "subject"):
-        return "take one network of the run, run.subject(member=0)"
-    return "interp.load(path) reads one from a file, interp.Subject(name, model, task) makes one of a model"
 
 
 def at_readout(model: HookedModel, task: Task) -> HookedModel:

@@ -8,7 +8,8 @@ from circuits.compression.prune_by_task import Compacted, compacted
 from circuits.compression.prune_image import Pruned, without_unused
 from interp.errors import InterpError
 from interp.hooked import HookedCPPN
-from interp.subject import Subject, as_model
+from interp.hooked.coerce import as_model
+from interp.subject import Subject
 
 
 @overload

@@ -24,8 +24,9 @@ from interp.activations.capture import capture
 from interp.activations.transform import transform_at
 from interp.errors import InterpError, kind_of
 from interp.hooked.base import HookedModel
+from interp.hooked.coerce import as_model
 from interp.sites import Site, SitePattern, resolve_sites
-from interp.subject import Subject, as_model
+from interp.subject import Subject
 from interp.tasks import Task
 
 

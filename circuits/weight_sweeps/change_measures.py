@@ -1,4 +1,4 @@
-"""What a change of weights does to a picture: pure functions of the changes.
+"""Measures of how a picture changes when weights move: pure functions of the changes.
 
 A change is the picture after a step minus the picture before it, ``[..., 3, row, col]``.
 """
@@ -13,18 +13,22 @@ from torch import Tensor
 
 from probes.spectra import effective_rank
 
-SMALL = 1e-4  # mean square of a change below which it is left out (METHODS A)
+SMALL = 1e-4  # mean square of a change below which it is left out
 
 
 def mean_square(change: Float[Tensor, "*n 3 row col"]) -> Float[Tensor, "*n"]:
-    """Mean over pixels and channels of the squared change."""
+    """Mean squared change over pixels and channels."""
     return change.square().mean((-3, -2, -1))
 
 
 def antisymmetric_share(change: Float[Tensor, "*n 3 row col"]) -> Float[Tensor, "*n"]:
     """Share of the change that is antisymmetric under the left-right mirror: \\|(D - mirror D) / 2\\|^2 / \\|D\\|^2.
 
-    0: what moves, moves alike on both sides; 1/2: the two sides have nothing to do with each other.
+    Args:
+        change: of the picture.
+
+    Returns:
+        0: fully symmetric, both sides move alike; 1/2: unrelated halves; 1: the sides move in opposite directions.
 
     >>> even, odd = torch.tensor([1.0, 1.0]), torch.tensor([1.0, -1.0])
     >>> antisymmetric_share(torch.stack([even, odd]).reshape(2, 1, 1, 2).expand(2, 3, 1, 2)).tolist()
@@ -37,7 +41,11 @@ def antisymmetric_share(change: Float[Tensor, "*n 3 row col"]) -> Float[Tensor, 
 def roughness(change: Float[Tensor, "*n 3 row col"]) -> Float[Tensor, "*n"]:
     """Squared gradient over squared size, with coordinates from -1 to 1: large where the change has fine detail.
 
-    A wave of k periods across the picture has about (pi k)^2.
+    Args:
+        change: of the picture.
+
+    Returns:
+        about (pi k)^2 for a wave of k periods across the picture.
     """
     rows, columns = change.shape[-2:]
     down = change.diff(dim=-2).square().sum((-3, -2, -1)) * ((rows - 1) / 2) ** 2
@@ -46,7 +54,13 @@ def roughness(change: Float[Tensor, "*n 3 row col"]) -> Float[Tensor, "*n"]:
 
 
 def extent(change: Float[Tensor, "*n 3 row col"]) -> Float[Tensor, "*n"]:
-    """How much of the picture changes: (sum e)^2 / (pixels * sum e^2) of the squared change e per pixel; 1 everywhere alike.
+    """How much of the picture changes: (sum e)^2 / (pixels * sum e^2) of the squared change e per pixel.
+
+    Args:
+        change: of the picture.
+
+    Returns:
+        1 where all pixels change equally, 1 / pixels where one does.
 
     >>> extent(torch.eye(2).expand(3, 2, 2)).item()
     0.5
@@ -57,7 +71,7 @@ def extent(change: Float[Tensor, "*n 3 row col"]) -> Float[Tensor, "*n"]:
 
 
 def colour_share(change: Float[Tensor, "*n 3 row col"]) -> Float[Tensor, "*n"]:
-    """Share of the change that is colour: what differs between red, green and blue. 0: brightness (so shape) alone moves."""
+    """Share of the change that differs between red, green and blue; 0 where only brightness (and so shape) changes."""
     colour = change - change.mean(-3, keepdim=True)
     return _share(colour.square().sum((-3, -2, -1)), change)
 
@@ -66,6 +80,13 @@ def change_rank(changes: Float[Tensor, "n features"]) -> float:
     """Effective rank of changes, each normalised to length 1, as a share of their number.
 
     Small where all directions do the same few things. It falls with the number of changes, so only equal numbers compare.
+    Effective rank: Roy and Vetterli 2007, https://ieeexplore.ieee.org/document/7098875.
+
+    Args:
+        changes: flattened.
+
+    Returns:
+        a share, from 1 / n to 1.
     """
     return rank_of(gram(changes))
 
@@ -93,11 +114,17 @@ MEASURES: dict[str, Callable[[Tensor], Tensor]] = {
 def bootstrap_median(
     values: Float[Tensor, "n"], groups: Tensor, seed: int = 0, draws: int = 1000, level: float = 0.95
 ) -> tuple[float, float]:
-    """Interval of a median, by drawing whole groups (the changes of one direction belong together) with replacement.
+    """Bootstrap interval of a median, drawing whole groups (the changes of one direction) with replacement.
 
     Args:
         values: one per change.
         groups: ``[n]``, to which direction each belongs.
+        seed: of the draws.
+        draws: number of bootstrap samples.
+        level: of confidence.
+
+    Returns:
+        the ends of the interval.
     """
     _, index = groups.unique(return_inverse=True)
     order = index.argsort(stable=True)
@@ -115,14 +142,18 @@ def bootstrap_median(
 
 
 def jackknife_rank(inner: Float[Tensor, "n n"], groups: Tensor, parts: int = 10) -> tuple[float, float]:
-    """95% interval of the rank's share, by leaving out a tenth of the directions at a time.
+    """95% interval of the rank's share by the delete-d jackknife, leaving out a tenth of the directions at a time.
 
-    A bootstrap would draw changes twice, and a change twice has no rank of its own; leaving out does not.
-    Source: Shao and Wu 1989, the delete-d jackknife.
+    A bootstrap would draw changes twice, which adds nothing to the rank. Shao and Wu 1989, A general theory for jackknife
+    variance estimation, https://doi.org/10.1214/aos/1176347263.
 
     Args:
         inner: `gram` of the changes.
         groups: ``[n]``, to which direction each belongs.
+        parts: in how many parts the directions are left out.
+
+    Returns:
+        the ends of the interval; NaN for fewer than two directions.
     """
     ids, index = groups.unique(return_inverse=True)
     parts = min(parts, len(ids))

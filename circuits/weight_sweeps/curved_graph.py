@@ -1,6 +1,6 @@
-"""A CPPN as a graph of its curved units: what a change of one unit does, without the linear slots between.
+"""A CPPN as a graph of its curved units: how a change of one unit spreads, without the linear slots between.
 
-Slots of kind ``cache`` and ``identity`` add nothing but a matrix product, so that every curved unit is a function of all
+Slots of kind ``cache`` and ``identity`` only add a matrix product, so that every curved unit is a function of all
 earlier ones: with T the transfer through linear slots alone, z' = z + T^T (h' - h). Only curved units that a change reaches,
 and that the picture depends on, have to be computed again.
 """
@@ -80,11 +80,14 @@ class Path:
     settled: bool
 
     def rest(self, base: Tensor, sums: Sequence[Tensor]) -> Tensor:
-        """What the rows but the first read from anything else than the path's rows ``[row, pixel]``, whatever the change.
+        """What all rows but the first read from units outside the path, whatever the change.
 
         Args:
-            base: the path's rows but the outputs, in the unchanged network.
+            base: the path's rows without the outputs, in the unchanged network.
             sums: of every layer, what its units read in the unchanged network.
+
+        Returns:
+            ``[row, pixel]``.
         """
         rest = torch.cat([sums[stage.layer][list(stage.slots)] for stage in self.stages])
         arriving = base.new_zeros(len(rest), len(base))
@@ -124,7 +127,15 @@ class Unfolded:
         return self._from[layer][slot] * CURVES[self.kinds[slot]][1]
 
     def path(self, layer: int, slot: int) -> Path:
-        """What a change of one unit's value makes necessary."""
+        """Which units are computed again when one unit's value changes.
+
+        Args:
+            layer: of the changed unit.
+            slot: its place in the layer.
+
+        Returns:
+            the units, stage by stage.
+        """
         n, own = len(self.units), self._row(layer, slot)
         reached: list[int] = []
         hit = own[:n].ne(0) & self.reaches

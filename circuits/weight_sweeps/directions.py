@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
 from interp.errors import InterpError, UnknownName, require_range, unknown
 from interp.hooked import HookedModel
+from interp.hooked.coerce import as_model
+from interp.subject import Subject
 
 Span = Literal["column", "layer", "network"]
 
@@ -23,10 +25,10 @@ class Direction:
     ``W [in, out]`` a column is what one unit reads.
 
     Attributes:
-        parameter: the matrix that it lies in; None for the whole network.
-        column: the column that it lies in; None for more than one.
+        parameter: the matrix in which it lies; None for the whole network.
+        column: the column in which it lies; None for more than one.
         vector: ``[rows]`` in a column, ``[rows, columns]`` in a matrix, and all matrices flattened for the network.
-        row: of a single entry.
+        row: of a single entry; None for all others.
     """
 
     parameter: str | None
@@ -51,7 +53,14 @@ class Direction:
         return self.parameter or "all weights"
 
     def changes(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """What a step of 1 adds to each parameter that moves, in the parameters' shapes."""
+        """What a step of 1 adds to each parameter that moves.
+
+        Args:
+            weights: of the network, by name.
+
+        Returns:
+            by name, in the parameters' shapes.
+        """
         if self.parameter is not None:
             weight = weights[self.parameter]
             change = torch.zeros(rows(weight), weight.shape[-1], dtype=weight.dtype, device=weight.device)
@@ -71,12 +80,37 @@ def matrices(weights: Mapping[str, Tensor]) -> list[str]:
 
 
 def rows(weight: Tensor) -> int:
-    """Rows of a matrix: all axes but the last together."""
+    """Number of rows of a matrix: all axes but the last together."""
     return weight.numel() // weight.shape[-1] if weight.shape[-1] else 0
 
 
+def as_steps(steps: Sequence[float] | Tensor, n: int) -> Tensor:
+    """How far the weights move along each of n directions.
+
+    Args:
+        steps: for all directions ``[step]``, or for each ``[n, step]``.
+        n: number of directions.
+
+    Returns:
+        ``[n, step]`` in float64.
+
+    Raises:
+        InterpError: no directions, or steps of another shape.
+
+    >>> as_steps([-1, 1], 2).tolist()
+    [[-1.0, 1.0], [-1.0, 1.0]]
+    """
+    if not n:
+        raise InterpError("a sweep needs at least one direction: circuits.random_directions(subject)")
+    given = torch.as_tensor(steps, dtype=torch.float64)
+    given = given.expand(n, -1) if given.ndim == 1 else given
+    if given.ndim != 2 or len(given) != n:
+        raise InterpError(f"steps are [step] or [direction, step], got {list(given.shape)} for {n} directions")
+    return given
+
+
 def single_entries(
-    model: HookedModel,
+    model: HookedModel | Subject,
     which: Literal["nonzero", "all"] = "nonzero",
     parameters: str | Iterable[str] | None = None,
     n: int | None = None,
@@ -85,13 +119,23 @@ def single_entries(
     """A direction for every entry of the model's matrices, in their order.
 
     Args:
-        which: entries that are not 0, or all.
-        parameters: of these matrices alone.
+        model: a hooked model or a Subject.
+        which: ``"nonzero"`` entries or ``"all"``.
+        parameters: only of these matrices.
         n: a random choice of this many, where there are more.
         seed: of that choice.
 
+    Returns:
+        one `Direction` per entry.
+
     Raises:
-        UnknownName: a parameter that the model has not.
+        UnknownName: a parameter that the model does not have, or another ``which``; the nearest are named.
+        InterpError: not a model, no matrices, or ``n`` below 1.
+
+    >>> import interp
+    >>> cppn = interp.HookedCPPN(interp.CPPNConfig("1;sin:2")).init_weights(seed=0)
+    >>> len(single_entries(cppn)), str(single_entries(cppn)[0])
+    (14, 'layers.0.W[0, 0]')
     """
     weights = _chosen(model, parameters)
     if n is not None:
@@ -111,33 +155,39 @@ def single_entries(
 
 
 def random_directions(
-    model: HookedModel,
+    model: HookedModel | Subject,
     n: int = 200,
     seed: int = 0,
     span: Span = "column",
     parameters: str | Iterable[str] | None = None,
 ) -> list[Direction]:
-    """Directions of length 1, drawn uniformly.
+    """Random directions of length 1, drawn uniformly.
 
     Args:
-        n: how many.
-        seed: of a generator of their own.
+        model: a hooked model or a Subject.
+        n: number of directions.
+        seed: of the draw, which has a generator of its own.
         span: ``"column"``: a random matrix, a random column of it, and a unit vector in that column, whose distribution
-            does not change under an orthonormal change of the layer's input basis (METHODS A). ``"layer"``: a random
-            matrix and a direction in all of it. ``"network"``: a direction in all matrices together.
-        parameters: of these matrices alone.
+            does not change under an orthonormal change of the layer's input basis. ``"layer"``: a random matrix and a
+            direction in all of it. ``"network"``: a direction in all matrices together.
+        parameters: only of these matrices.
+
+    Returns:
+        the directions, in the order of the draw.
 
     Raises:
-        InterpError: no such number or span.
-        UnknownName: a parameter that the model has not.
+        InterpError: not a model, no matrices, ``n`` below 1, or parameters with the span ``"network"``.
+        UnknownName: a parameter that the model does not have, or another span; the nearest are named.
     """
+    if span not in get_args(Span):
+        raise UnknownName(unknown("span", span, get_args(Span)))
     require_range("n", n, 1)
     weights = _chosen(model, parameters)
-    generator = torch.Generator().manual_seed(seed)
+    dtype, generator = as_model(model).dtype, torch.Generator().manual_seed(seed)
 
     def unit(*shape: int) -> Tensor:
         drawn = torch.randn(*shape, generator=generator, dtype=torch.float64)
-        return (drawn / drawn.norm()).to(model.dtype)
+        return (drawn / drawn.norm()).to(dtype)
 
     def below(stop: int) -> int:
         return int(torch.randint(stop, (), generator=generator))
@@ -146,7 +196,7 @@ def random_directions(
     for _ in range(n):
         if span == "network":
             if parameters is not None:
-                raise InterpError("a direction in the whole network has no parameters of its own; leave them out")
+                raise InterpError("a direction in the whole network moves all matrices; leave out parameters=")
             found.append(Direction(None, None, unit(sum(w.numel() for w in weights.values()))))
             continue
         name = list(weights)[below(len(weights))]
@@ -154,15 +204,13 @@ def random_directions(
         if span == "column":
             column = below(weight.shape[-1])
             found.append(Direction(name, column, unit(rows(weight))))
-        elif span == "layer":
-            found.append(Direction(name, None, unit(rows(weight), weight.shape[-1])))
         else:
-            raise UnknownName(unknown("span", span, ("column", "layer", "network")))
+            found.append(Direction(name, None, unit(rows(weight), weight.shape[-1])))
     return found
 
 
-def _chosen(model: HookedModel, parameters: str | Iterable[str] | None) -> dict[str, Tensor]:
-    weights = {n: p.detach() for n, p in model.named_parameters()}
+def _chosen(model: HookedModel | Subject, parameters: str | Iterable[str] | None) -> dict[str, Tensor]:
+    weights = {n: p.detach() for n, p in as_model(model).named_parameters()}
     known = matrices(weights)
     if parameters is None:
         wanted: Sequence[str] = known
@@ -172,5 +220,5 @@ def _chosen(model: HookedModel, parameters: str | Iterable[str] | None) -> dict[
         if name not in known:
             raise UnknownName(unknown("matrix", name, known))
     if not wanted:
-        raise InterpError("the model has no matrices, so there is no direction to move along")
+        raise InterpError("the model has no matrices, so there is no direction to move its weights along")
     return {name: weights[name] for name in wanted}

@@ -5,7 +5,8 @@ from __future__ import annotations
 from interp.errors import InterpError
 from interp.hooked import HookedCPPN
 from interp.hooked.base import HookedModel
-from interp.subject import Subject, as_model
+from interp.hooked.coerce import as_model
+from interp.subject import Subject
 
 
 def as_cppn(given: HookedModel | Subject) -> HookedCPPN:

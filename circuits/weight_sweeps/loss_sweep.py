@@ -1,60 +1,91 @@
-"""Sweeps of networks that draw no image: loss and accuracy along the same directions."""
+"""Weight sweeps of any network with a task: loss and accuracy along single entries and random directions."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Literal
 
 import pandas as pd
 import torch
 from torch import Tensor
 from torch.func import functional_call
 
-from circuits.weight_sweeps.directions import Direction
+from circuits.findings import EffectTable
+from circuits.weight_sweeps.directions import Direction, as_steps
 from interp.activations.batches import placed
-from interp.errors import InterpError
-from interp.subject import Subject, at_readout
+from interp.errors import InterpError, UnknownName, unknown
+from interp.hooked.base import HookedModel
+from interp.subject import Subject, as_subject, at_readout
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
 
 OUTPUT_BYTES = 256 << 20  # of the outputs of the networks that are run at once
 
 
+class LossSweep(EffectTable):
+    """Loss and accuracy along each direction, as a DataFrame that follows `circuits.findings.Findings`."""
+
+    @property
+    def _constructor(self) -> type[LossSweep]:
+        return LossSweep
+
+    def figure(self) -> go.Figure:
+        """Change of the loss by step, a line for each direction."""
+        from interp.report import figures
+
+        drawn = figures.lines(
+            {}, title="Loss along each direction", x_title="step", y_title="loss, changed minus clean"
+        )
+        for name, own in self.rows.sort_values(["direction", "step"]).groupby("direction", sort=False):
+            drawn.add_scatter(
+                x=own["step"], y=own["loss_change"], mode="lines+markers", line={"width": 0.7, "color": figures.GREY},
+                text=own["name"], name=str(name), showlegend=False,
+            )  # fmt: skip
+        return drawn
+
+
 @torch.no_grad()
 def loss_sweep(
-    subject: Subject,
+    subject: Subject | HookedModel,
     directions: Sequence[Direction],
     steps: Sequence[float] | Tensor = (-1.0, 1.0),
-    part: str = "all",
-    progress: Callable[[int], None] | None = None,
-) -> pd.DataFrame:
-    """Loss and accuracy of a network whose weights are moved along each direction.
+    part: Literal["train", "test", "all"] = "all",
+    progress: Callable[[int, int], None] | None = None,
+) -> LossSweep:
+    """Weight sweep: loss and accuracy of a network whose weights are moved along each direction.
 
-    What lies before the changed weights is computed once for all directions in the same matrix.
+    What precedes the changed weights is computed once for all directions in the same matrix.
 
     Args:
         subject: with a task.
-        directions: `single_entries`, `random_directions` of its model.
-        steps: how far, for all, or ``[direction, step]``.
+        directions: `circuits.single_entries` or `circuits.random_directions` of its model.
+        steps: how far, for all directions ``[step]``, or for each ``[direction, step]``.
         part: of the examples: ``"train"``, ``"test"`` or ``"all"``.
-        progress: called with the number of directions that are done.
+        progress: called with (directions done, directions in all).
 
     Returns:
-        one row per direction and step: ``direction``, ``name``, ``step``, ``loss`` (mean, in float64), ``accuracy`` (NaN for
-        a regression), and their difference to the unchanged network's, ``loss_change`` and ``accuracy_change``.
+        A DataFrame with a row per direction and step: ``direction``, ``name``, ``step``, ``loss`` (mean, in float64),
+        ``accuracy`` (NaN for a regression), and their difference from the unchanged network's, ``loss_change`` and
+        ``accuracy_change``. It follows `circuits.findings.Findings`.
 
     Raises:
         MissingCapability: no task is known.
-        InterpError: no directions, an unknown part or one without examples.
+        UnknownName: another part.
+        InterpError: no directions, steps of another shape, or a part without examples.
     """
-    task = subject.require_task()
-    if not directions:
-        raise InterpError("a sweep needs at least one direction")
+    subject, directions = as_subject(subject), list(directions)
+    task, given = subject.require_task(), as_steps(steps, len(directions))
     parts = {"train": task.train_indices, "test": task.test_indices, "all": torch.arange(len(task.labels))}
-    if part not in parts or not len(parts[part]):
-        raise InterpError(f"part must be one of {', '.join(n for n, i in parts.items() if len(i))}, got {part!r}")
+    if part not in parts:
+        raise UnknownName(unknown("part", part, parts))
+    if not len(parts[part]):
+        raise InterpError(
+            f"{task.name} has no {part} examples; choose part={' or '.join(n for n in parts if len(parts[n]))!r}"
+        )
     model = at_readout(subject.model.cast(subject.precision), task)
     inputs, labels = placed(task.inputs[parts[part]], model), task.labels[parts[part]]
     weights = {n: p.detach() for n, p in model.named_parameters()}
-    given = torch.as_tensor(steps, dtype=torch.float64)
-    given = given.expand(len(directions), -1) if given.ndim == 1 else given
     first = task.read(model(inputs[:1]))
     judged = task.criterion.correct(first.double(), labels[:1].to(model.device)) is not None
 
@@ -83,10 +114,10 @@ def loss_sweep(
             found[ids] = measure(outputs).unflatten(0, (len(ids), -1))
             done += len(ids)
             if progress is not None:
-                progress(done)
+                progress(done, len(directions))
     k = given.shape[1]
     flat = found.flatten(0, 1)
-    return pd.DataFrame(
+    frame = pd.DataFrame(
         {
             "direction": [i for i in range(len(directions)) for _ in range(k)],
             "name": [str(d) for d in directions for _ in range(k)],
@@ -95,6 +126,10 @@ def loss_sweep(
             "loss_change": (flat[:, 0] - base[0]).numpy(), "accuracy_change": (flat[:, 1] - base[1]).numpy(),
         }
     )  # fmt: skip
+    clean = {"loss": float(base[0])} | ({"accuracy": float(base[1])} if judged else {})
+    made = LossSweep(frame)
+    made.attrs = {"clean": clean, "label": "name", "part": part}
+    return made
 
 
 def _moved(weights: dict[str, Tensor], directions: Sequence[Direction], steps: Tensor) -> dict[str, Tensor]:

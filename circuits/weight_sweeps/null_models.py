@@ -1,14 +1,25 @@
-"""What a sweep is compared with: the same network with its weights shuffled, and a random one of the same architecture."""
+"""Null models of a weight sweep: the network with its weights shuffled, and a random one of the same architecture."""
 
 from __future__ import annotations
 
 import torch
 
+from circuits.weight_sweeps.image_network import as_cppn
 from interp.hooked import HookedCPPN
+from interp.subject import Subject
 
 
-def shuffled(cppn: HookedCPPN, seed: int = 0) -> HookedCPPN:
-    """The same weights at other places: every matrix's entries in random order, zeros among them."""
+def shuffled(cppn: HookedCPPN | Subject, seed: int = 0) -> HookedCPPN:
+    """The network with every matrix's entries in random order, zeros among them.
+
+    Args:
+        cppn: an image network, or a Subject of one.
+        seed: of the order.
+
+    Returns:
+        another network.
+    """
+    cppn = as_cppn(cppn)
     generator = torch.Generator().manual_seed(seed)
     weights = {}
     for name, W in cppn.named_parameters():
@@ -17,6 +28,15 @@ def shuffled(cppn: HookedCPPN, seed: int = 0) -> HookedCPPN:
     return HookedCPPN.from_weights(cppn.config, weights)
 
 
-def random_network(cppn: HookedCPPN, seed: int = 0) -> HookedCPPN:
-    """A network of the same architecture with the weights that training begins from (variance 1/fan-in, cut at two)."""
+def random_network(cppn: HookedCPPN | Subject, seed: int = 0) -> HookedCPPN:
+    """A network of the same architecture with weights as at the start of training.
+
+    Args:
+        cppn: an image network, or a Subject of one.
+        seed: of the weights.
+
+    Returns:
+        another network; weights are normal with variance 1/fan-in, truncated at two standard deviations.
+    """
+    cppn = as_cppn(cppn)
     return HookedCPPN(cppn.config).to(cppn.device, cppn.dtype).init_weights(seed, scheme="truncated")

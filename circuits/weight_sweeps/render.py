@@ -1,8 +1,8 @@
-"""Many pictures of one CPPN with changed weights, at the cost of what lies behind each change.
+"""Many pictures of one CPPN with changed weights, computing only what follows each change.
 
 Changes of what one unit reads are taken unit by unit: what lies before the unit is computed once for all of them, and behind
 it only curved units that it reaches (`circuits.weight_sweeps.curved_graph`). A change that reaches nothing, or that feeds on nothing, is
-settled without rendering. Pixels are taken in pieces that stay in the cache, and pictures in blocks, so that no more than a
+settled without rendering. Pixels are computed in pieces that stay in the cache, and pictures in blocks, so that no more than a
 block is ever held.
 """
 
@@ -51,7 +51,7 @@ class Renderer:
 
     Attributes:
         base: the picture of the unchanged network ``[3, row, col]``.
-        settled: number of directions of the last call of `pictures` that were settled without rendering.
+        settled: number of directions of the last call of `pictures` that needed no rendering.
 
     Raises:
         InterpError: the activations of the unchanged network would take more than `BASE_BYTES`.
@@ -91,6 +91,9 @@ class Renderer:
             directions: of this network.
             steps: how far the weights move, ``[step]`` for all, or ``[direction, step]``.
 
+        Yields:
+            pictures of some directions each.
+
         Raises:
             InterpError: a direction of another network, or steps that are not one row per direction.
         """
@@ -109,14 +112,18 @@ class Renderer:
                 yield from self._column(layer, column, directions, own, steps)
 
     def _layer(self, direction: Direction) -> int:
-        """The layer that a direction starts in; -1 for the whole network."""
+        """The layer in which a direction starts; -1 for the whole network."""
         if direction.parameter is None:
             total = sum(W.numel() for W in self.weights)
             if direction.vector.shape != (total,):
-                raise InterpError(f"a direction of {len(direction.vector)} weights is none of a network of {total:,}")
+                raise InterpError(
+                    f"a direction of {len(direction.vector)} weights does not fit a network of {total:,} weights"
+                )
             return -1
         if direction.parameter not in self.names:
-            raise InterpError(f"the direction {direction} is none of this network")
+            raise InterpError(
+                f"the direction {direction} does not belong to this network, whose matrices are {', '.join(self.names)}"
+            )
         layer = self.names.index(direction.parameter)
         shape = tuple(self.weights[layer].shape)
         expected = shape if direction.column is None else shape[:1]

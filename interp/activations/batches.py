@@ -11,7 +11,7 @@ from torch import Tensor
 
 from interp.errors import InterpError
 from interp.hooked.base import HookedModel
-from interp.hooked.coerce import as_hooked
+from interp.hooked.coerce import as_model
 from interp.hooked.foreign.guest import Guest
 from interp.hooked.inputs import require_tensor
 
@@ -29,7 +29,7 @@ def model_for(given: Any, inputs: Any) -> HookedModel:
     Raises:
         InterpError: something without a hooked model, or inputs of a kind, shape or vocabulary that do not fit.
     """
-    model = as_hooked(given)
+    model = as_model(given)
     model.check_values(inputs)
     require_tensor(inputs, "tensor [batch, ...]")
     if inputs.ndim == 0 or len(inputs) == 0:

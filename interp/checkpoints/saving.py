@@ -13,7 +13,8 @@ from interp._util.files import atomic
 from interp.checkpoints.formats.header import HEADER, header_text
 from interp.errors import InterpError, kind_of
 from interp.hooked import HookedModel
-from interp.subject import Subject, as_model
+from interp.hooked.coerce import as_model
+from interp.subject import Subject
 from interp.tasks import Task, make_task
 
 

@@ -5,7 +5,7 @@ and beside them what they share: `base`, `config`, `hook_point`, `initial`, `dro
 """
 
 from interp.hooked.base import HookedModel
-from interp.hooked.coerce import as_hooked
+from interp.hooked.coerce import as_model
 from interp.hooked.config import Config
 from interp.hooked.cppn.config import CPPNConfig
 from interp.hooked.cppn.model import HookedCPPN
@@ -21,6 +21,6 @@ from interp.hooked.transformer.model import HookedTransformer
 
 __all__ = [
     "MODELS", "CPPNConfig", "Config", "HookPoint", "HookedCPPN", "HookedLSTM", "HookedMLP", "HookedModel",
-    "HookedTransformer", "LSTMConfig", "MLPConfig", "TransformerConfig", "as_hooked", "build", "config_from_dict",
+    "HookedTransformer", "LSTMConfig", "MLPConfig", "TransformerConfig", "as_model", "build", "config_from_dict",
     "model_class", "model_kinds", "wrap",
 ]  # fmt: skip

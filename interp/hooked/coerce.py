@@ -2,36 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from torch import nn
 
-from interp.errors import InterpError
+from interp.errors import InterpError, kind_of
 from interp.hooked.base import HookedModel
 
 
-def as_hooked(given: Any) -> HookedModel:
+def as_model(given: Any, wanted: str = "a hooked model or a Subject") -> HookedModel:
     """A hooked model as it is, or the ``.model`` of what holds one, such as a Subject.
 
     Args:
         given: a `HookedModel`, or an object whose ``model`` is one.
+        wanted: what the caller takes, for the message.
 
     Returns:
-        the model itself, not a copy.
+        The model itself, not a copy.
 
     Raises:
         InterpError: anything else; the message says how to get a hooked model from it.
     """
     if isinstance(given, HookedModel):
         return given
-    held = getattr(given, "model", None)
+    held = None if isinstance(given, type) else getattr(given, "model", None)
     if isinstance(held, HookedModel):
         return held
-    kind = f"the class {given.__name__}" if isinstance(given, type) else f"a {type(given).__name__}"
+    raise InterpError(f"{wanted} is needed, got {kind_of(given)}: {_way_on(given)}")
+
+
+def _way_on(given: object) -> str:
     if isinstance(given, type):
-        way = "make an instance of it from a config"
-    elif isinstance(given, nn.Module):
-        way = "interp.wrap(module, example) gives a module hook points"
-    else:
-        way = "interp.load(path) reads one from a checkpoint, interp.wrap(module, example) makes one of a module"
-    raise InterpError(f"a hooked model or a Subject is needed, got {kind}: {way}")
+        return "make an instance of it first"
+    if isinstance(given, nn.Module):
+        return "give it hook points with interp.wrap(module, example), then interp.Subject(name, model, task)"
+    if isinstance(given, (str, Path)):
+        return f"load it first, interp.load({str(given)!r})"
+    if isinstance(given, Mapping):
+        return "load weights into their module, then interp.wrap(module, example); or save them and interp.load(path)"
+    if callable(getattr(given, "subject", None)):
+        return "take one network of the run, run.subject(member=0)"
+    return "interp.load(path) reads one from a file, interp.Subject(name, model, task) makes one of a model"

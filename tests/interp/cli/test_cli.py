@@ -17,6 +17,7 @@ from torch.nn.functional import linear
 import interp
 from tests.conftest import DEMO, Once
 from tests.interp.cli.console import Refused, Run, make_chain, make_mlp, snapshot
+from tests.interp.demo_run import run_demo
 
 IMAGE = ("genome", "feature_maps", "sweeps", "reduction")
 ANALYSES = (
@@ -28,15 +29,9 @@ PAIRS = [(a, b) for a in range(7) for b in range(7)]
 
 
 @pytest.fixture(scope="session")
-def demo_run(shell: Run, once: Once) -> tuple[str, Path]:
+def demo_run(once: Once) -> tuple[str, Path]:
     """What ``interp demo`` prints, and the folder that it writes."""
-
-    def make(folder: Path) -> None:
-        ran = shell("demo", cwd=folder)
-        assert ran.code == 0, ran.err
-        (folder / "out").write_text(ran.out)
-
-    folder = once("demo", make)
+    folder = once("demo", run_demo)
     return (folder / "out").read_text(), folder / "report"
 
 
@@ -54,12 +49,15 @@ def test_help_does_not_wait_for_torch(argv: list[str]) -> None:
     assert done.stdout.splitlines()[-1] == "HEAVY []", done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("command", ["", "inspect", "analyze", "convert", "analyses", "demo"])
+COMMANDS = ["inspect", "analyze", "compare", "draw", "demo", "convert", "analyses", "measures", "train"]
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS])
 def test_help_exists(run: Run, command: str) -> None:
-    """Every command explains itself, with an example; the root lists the commands."""
+    """Every command explains itself, with an example; the root lists the commands and what their exit codes mean."""
     ran = run(*filter(None, [command, "--help"]))
     assert (ran.code, ran.err) == (0, "")
-    expected = [f"Example: interp {command}"] if command else ["inspect", "analyze", "convert", "analyses", "demo"]
+    expected = [f"Example: interp {command}"] if command else [*COMMANDS, "Exit codes: 0 "]
     assert all(words in ran.out for words in expected), ran.out
 
 

@@ -317,14 +317,14 @@ def test_ctrl_c(work: Path) -> None:
     """Exit code 130, one message that says how to go on, no traceback."""
     command = [str(Path(sys.executable).with_name("interp")), "train"]
     environment = {k: v for k, v in os.environ.items() if k != "FORCE_COLOR"} | WIDE | FRUGAL
-    argv = ["addition", "--p", "4", "--model", "mlp:hidden=6", "--steps", "10000000", "--metrics", "0", "--out", "long"]
+    argv = ["addition", "--p", "4", "--model", "mlp:hidden=6", "--steps", "10000000", "--metrics", "0,1", "--out", "long"]
     pipe = subprocess.PIPE
     process = subprocess.Popen([*command, *argv], cwd=work, env=environment, stdout=pipe, stderr=pipe, text=True)
-    for _ in range(900):
-        if (work / "long" / "metrics.jsonl").exists() or process.poll() is not None:
+    metrics = work / "long" / "metrics.jsonl"
+    for _ in range(900):  # until it has measured step 1
+        if (metrics.exists() and metrics.read_text().count("\n") == 2) or process.poll() is not None:
             break
         time.sleep(0.1)
-    time.sleep(0.5)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (130, "")

@@ -8,7 +8,7 @@ from torch import nn
 
 from interp import HookedMLP, InterpError, capture
 from interp.activations.gradients import gradients
-from interp.hooked import as_hooked
+from interp.hooked import as_model
 from tests.models import P, make, subject
 
 POST, TOKENS = "blocks.0.mlp.hook_post", torch.tensor([[1, 2, P], [3, 4, P]])
@@ -17,7 +17,7 @@ POST, TOKENS = "blocks.0.mlp.hook_post", torch.tensor([[1, 2, P], [3, 4, P]])
 def test_a_model_and_what_holds_one() -> None:
     """The model itself, not a copy."""
     one = subject("plain")
-    assert as_hooked(one) is as_hooked(one.model) is one.model
+    assert as_model(one) is as_model(one.model) is one.model
 
 
 def test_capture_and_gradients_take_a_subject() -> None:
@@ -39,9 +39,9 @@ def test_capture_and_gradients_take_a_subject() -> None:
     ],
 )
 def test_other_kinds_are_refused_with_a_way(given: object, message: str) -> None:
-    """By `as_hooked` and by what uses it."""
+    """By `as_model` and by what uses it."""
     with pytest.raises(InterpError, match=message):
-        as_hooked(given)
+        as_model(given)
     with pytest.raises(InterpError, match=message):
         capture(given, TOKENS, POST)  # type: ignore[arg-type]
     with pytest.raises(InterpError, match=message):

@@ -13,17 +13,14 @@ from interp._util.registry import Plugin
 from interp.plugins.analysis import Analysis, Outcomes
 from interp.report import write
 from tests.conftest import Once
+from tests.interp.demo_run import run_demo
 from tests.models import subject
 
 
 @pytest.fixture(scope="session")
-def demo_outcomes(demo: interp.Subject, once: Once) -> Outcomes:
+def demo_outcomes(once: Once) -> Outcomes:
     """Every analysis of the demo run."""
-
-    def make(folder: Path) -> None:
-        (folder / "outcomes").write_bytes(pickle.dumps(interp.analyze(demo)))
-
-    return pickle.loads((once("demo_outcomes", make) / "outcomes").read_bytes())
+    return pickle.loads((once("demo", run_demo) / "outcomes").read_bytes())
 
 
 @pytest.fixture(scope="session")

@@ -37,3 +37,10 @@ def test_a_watcher_of_ones_own_takes_its_place(capsys: pytest.CaptureFixture[str
 def test_silence_elsewhere(capsys: pytest.CaptureFixture[str]) -> None:
     interp.train("addition:p=4", steps=20)
     assert capsys.readouterr().err == ""
+
+
+def test_the_former_name_of_the_summary() -> None:
+    """Works, with a warning."""
+    seen = Progress(5, 20, members=3, retired=1, train_accuracy=0.5)
+    with pytest.warns(DeprecationWarning, match=r"Progress\.said is now Progress\.summary"):
+        assert seen.said == seen.summary

@@ -6,6 +6,7 @@ import inspect
 import re
 import types
 import typing
+from collections.abc import Callable
 from typing import Any, Never
 
 import pytest
@@ -110,6 +111,26 @@ def test_resume_changes_the_number_of_steps_only(tmp_path: Any) -> None:
     run = interp.train("addition:p=4", "mlp:hidden=4", steps=2, device="cpu", out=tmp_path / "run")
     with pytest.raises(UnknownName, match="unknown argument of resume 'lr'.*only steps can be raised"):
         interp.resume(run.path, lr=1)  # type: ignore[arg-type]
+
+
+def test_a_run_is_resumed_as_well_as_its_folder(tmp_path: Any) -> None:
+    run = interp.train("addition:p=4", "mlp:hidden=4", steps=2, device="cpu", out=tmp_path / "run")
+    assert interp.resume(run, steps=4, device="cpu").metrics["step"].max() == 4
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: interp.every("5"), "whole number of at least 1 step, got '5'"),  # type: ignore[arg-type]
+        (lambda: interp.every(0), "at least 1 step, got 0"),
+        (lambda: interp.log_spaced(60, 2e4), "two whole numbers"),  # type: ignore[arg-type]
+        (lambda: interp.seeds([0, 1]), r"seeds\(5\), got \[0, 1\]"),  # type: ignore[arg-type]
+        (lambda: interp.grid({"lr": 0.1}), r"lr needs a list of values, such as \[0\.1, 0\.01\], got 0\.1"),  # type: ignore[arg-type]
+    ],
+)
+def test_helpers_refuse_wrong_kinds(make: Callable[[], object], message: str) -> None:
+    with pytest.raises(InterpError, match=message):
+        make()
 
 
 def test_a_number_of_members() -> None:
