@@ -1,4 +1,4 @@
-"""A subject's numbers arranged over the input table, in the order in which the task is addition modulo n.
+"""A subject's logits, embeddings and activations in the order in which its task is addition modulo n.
 
 Everything that has a Fourier basis goes through here, so that addition, subtraction, multiplication and cyclic
 groups with shuffled names are one case.
@@ -11,17 +11,28 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from interp.activations.capture import capture
+from interp.errors import MissingCapability
 from interp.hooked import HookedMLP, HookedTransformer
 from interp.sites import Site
-from interp.subject import Subject
-from interp.tasks import BinaryOperation, Task
+from interp.subject import Subject, as_subject
+from interp.tasks import BinaryOperation, CyclicStructure, Task
 
 
 def rows(task: Task) -> Int[Tensor, "n n"]:
-    """Which input pair has exponents (i, j): ``rows[i, j]`` indexes ``task.pairs``."""
-    structure = task.cyclic()
-    assert not isinstance(structure, str)  # callers ask Subject.require_cyclic first
-    assert isinstance(task, BinaryOperation)
+    """Which input pair has exponents (i, j).
+
+    Args:
+        task: addition modulo n, perhaps in disguise.
+
+    Returns:
+        ``[n, n]``; entry (i, j) indexes ``task.pairs``.
+
+    Raises:
+        MissingCapability: a task that is not cyclic.
+    """
+    structure = _structure(task)
+    if not isinstance(task, BinaryOperation):
+        raise MissingCapability(f"{task.name}: an input table needs an operation on two symbols")
     a, b = task.pairs.T
     i, j = structure.left[a], structure.right[b]
     inside = (i >= 0) & (j >= 0)
@@ -31,10 +42,16 @@ def rows(task: Task) -> Int[Tensor, "n n"]:
 
 
 def columns(task: Task) -> Int[Tensor, "n"]:
-    """Which answer has exponent k: ``columns[k]`` indexes the logits."""
-    structure = task.cyclic()
-    assert not isinstance(structure, str)
+    """Which answer has exponent k, as an index of the logits: ``[n]``."""
+    structure = _structure(task)
     return _inverse(structure.out, structure.order)
+
+
+def _structure(task: Task) -> CyclicStructure:
+    structure = task.cyclic()
+    if isinstance(structure, str):
+        raise MissingCapability(structure)
+    return structure
 
 
 def _inverse(exponents: Int[Tensor, "symbols"], n: int) -> Int[Tensor, "n"]:
@@ -45,7 +62,15 @@ def _inverse(exponents: Int[Tensor, "symbols"], n: int) -> Int[Tensor, "n"]:
 
 
 def logit_table(subject: Subject) -> Float[Tensor, "n n n"]:
-    """Logits ``[a, b, c]`` in the order of the exponents, in float64; answers outside the structure are left out."""
+    """Logits over the input table, in the order of the exponents.
+
+    Args:
+        subject: a network on a task that is addition modulo n.
+
+    Returns:
+        ``[a, b, c]`` in the subject's precision; answers outside the cyclic structure are left out.
+    """
+    subject = as_subject(subject)
     subject.require_cyclic()
     task = subject.require_task()
     logits = subject.logits()
@@ -53,7 +78,16 @@ def logit_table(subject: Subject) -> Float[Tensor, "n n n"]:
 
 
 def embedding_tables(subject: Subject) -> dict[str, Float[Tensor, "n d"]]:
-    """The embeddings of the operands (one table where they share it) and the unembedding, in exponent order."""
+    """Embeddings of the operands and the unembedding, in the order of the exponents.
+
+    Args:
+        subject: a network on a task that is addition modulo n.
+
+    Returns:
+        ``[n, d]`` in float64 by name: ``W_E`` (``W_E left`` and ``W_E right`` if each operand has its own), ``W_U``
+        (transposed); empty for other architectures.
+    """
+    subject = as_subject(subject)
     structure, model = subject.require_cyclic(), subject.model
     left, right = _inverse(structure.left, structure.order), _inverse(structure.right, structure.order)
     tables: dict[str, Tensor] = {}
@@ -68,7 +102,16 @@ def embedding_tables(subject: Subject) -> dict[str, Float[Tensor, "n d"]]:
 
 
 def neuron_table(subject: Subject, site: str) -> Float[Tensor, "n n units"]:
-    """Activations of a hidden layer over the input table, at the position that is read, in exponent order."""
+    """Activations of a hidden layer over the input table, at the readout position, in the order of the exponents.
+
+    Args:
+        subject: a network on a task that is addition modulo n.
+        site: hook point of the layer.
+
+    Returns:
+        ``[n, n, units]`` in float64.
+    """
+    subject = as_subject(subject)
     subject.require_cyclic()
     task = subject.require_task()
     pos = task.readout if "pos" in subject.model.axes_of(site) else None

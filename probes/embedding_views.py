@@ -1,4 +1,4 @@
-"""Embeddings along training: on their principal components, and what the network does with the first of them alone."""
+"""Embeddings on their principal components, and the network's loss with only the first of them."""
 
 from __future__ import annotations
 
@@ -10,8 +10,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from interp.errors import MissingCapability
+from interp.scores import score
 from interp.snapshot import Snapshot
 from interp.subject import table_logits
+from probes._tensors import as_tensor
+from probes.basis import Basis, as_basis
 from probes.spectra import Reduction
 
 
@@ -21,7 +24,7 @@ class Table:
 
     Attributes:
         name: of the parameter.
-        rows: ``[symbol, d]``; other tokens, such as ``=``, are left out.
+        rows: ``[symbol, d]`` in float64; other tokens, such as ``=``, are left out.
     """
 
     name: str
@@ -29,34 +32,49 @@ class Table:
 
 
 def embedding_table(snapshot: Snapshot) -> Table:
-    """The one table of symbols that a network has.
+    """The embedding table of a network that has a single one.
+
+    Args:
+        snapshot: the network at one step.
+
+    Returns:
+        The table.
 
     Raises:
-        MissingCapability: it takes no symbols, or has a table per operand.
+        MissingCapability: a network without embeddings, or with one table per operand.
     """
     tables = snapshot.embeddings
     if len(tables) > 1:
-        raise MissingCapability("its operands have embeddings of their own, and one table is drawn")
+        raise MissingCapability("needs one embedding table for both operands; its operands have one each")
     name, rows = next(iter(tables.items()))
     return Table(name, rows.double())
 
 
 def aligned(points: Float[Tensor, "n d"], to: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
-    """Points with the sign of each axis chosen so that they lie closest to others: components have no sign of their own.
+    """Points with the sign of each axis chosen so that they lie closest to other points: the sign of a PC is arbitrary.
+
+    Args:
+        points: ``[n, d]``.
+        to: the other points, ``[n, d]``.
+
+    Returns:
+        ``[n, d]``.
 
     >>> aligned(torch.tensor([[1.0, -1.0]]), torch.tensor([[2.0, 3.0]])).tolist()
     [[1.0, 1.0]]
     """
+    points, to = as_tensor(points, "points"), as_tensor(to, "to")
     return points * torch.where((points * to).sum(0) < 0, -1.0, 1.0).to(points)
 
 
 @dataclass(frozen=True)
 class Projected:
-    """A network with its embeddings on the first ``components`` principal axes alone.
+    """The score of a network whose embeddings are projected onto the first principal axes.
 
     Attributes:
+        components: number of axes kept.
         loss: mean over all examples.
-        accuracy: over all examples; None for a regression.
+        accuracy: share of correct answers over all examples; None for a regression.
     """
 
     components: int
@@ -64,25 +82,30 @@ class Projected:
     accuracy: float | None
 
 
-def projected(snapshot: Snapshot, axes: Reduction, counts: Sequence[int]) -> list[Projected]:
-    """What the network does when its embeddings keep their mean and the first n principal components alone.
+def projected(snapshot: Snapshot, axes: Reduction | Basis, counts: Sequence[int]) -> list[Projected]:
+    """Loss and accuracy with the embeddings projected onto their mean and the first n principal axes.
 
-    The source's lottery-ticket view: with the axes of the end of training, how much of what generalises was there at the
-    start. Source: METHODS C (Liu et al. 2022, appendix K).
+    The lottery-ticket view of Liu et al. 2022, Towards Understanding Grokking: An Effective Theory of Representation
+    Learning, https://arxiv.org/abs/2205.10343, appendix K: with the axes of the end of training, how much of the
+    generalising representation was present at the start.
 
     Args:
-        axes: of the embeddings at this step, or at another.
-        counts: how many components are kept, one result each.
+        snapshot: the network at one step.
+        axes: principal components of the embeddings at this step or another; a Basis will do.
+        counts: numbers of axes to keep.
+
+    Returns:
+        One score per count.
     """
     table, task, found = embedding_table(snapshot), snapshot.task, []
     model = snapshot.model
+    directions = as_basis(axes).directions
     mean, whole = table.rows.mean(0), snapshot.weights[table.name]
     for n in counts:
-        kept = axes.basis.directions[:n].to(table.rows)
+        kept = directions[:n].to(table.rows)
         changed = whole.clone()
         changed[: len(table.rows)] = (mean + (table.rows - mean) @ kept.T @ kept).to(whole.dtype)
         other = type(model).from_weights(model.config, {**snapshot.weights, table.name: changed}).to(model.device)
-        logits = table_logits(other, task)
-        right = None if snapshot.subject.lacks(["answers"]) else float(task.correct(logits).double().mean())
-        found.append(Projected(n, float(task.losses(logits).mean()), right))
+        scores = score(task, table_logits(other, task))
+        found.append(Projected(n, scores.loss, scores.accuracy))
     return found

@@ -1,12 +1,12 @@
-"""The analysis `clouds`: t-SNE of hidden activations at chosen steps."""
+"""The analysis `clouds`: t-SNE of hidden activations at several steps."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import pandas as pd
+import plotly.graph_objects as go
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from interp.errors import InterpError, MissingCapability, require_range
@@ -17,32 +17,8 @@ from interp.sites import hidden_sites
 from interp.snapshot import Snapshot
 from interp.subject import Subject
 from interp.tasks import SparseParity
-from probes.analyses.curves import first_step_above
-
-FEWEST = 5  # points; t-SNE's perplexity must be below their number
-
-
-def tsne(points: Float[Tensor, "n dim"], perplexity: float = 30.0, seed: int = 0) -> Float[Tensor, "n 2"]:
-    """t-SNE in two dimensions, started from PCA (scikit-learn's; van der Maaten and Hinton 2008).
-
-    Neighbourhoods are kept; distances between clusters and their sizes mean nothing.
-
-    Raises:
-        InterpError: fewer than five points, or a perplexity that is not below their number.
-    """
-    from sklearn.manifold import TSNE
-
-    if len(points) < FEWEST:
-        raise InterpError(f"t-SNE needs at least {FEWEST} points, got {len(points)}")
-    if not 1 <= perplexity < len(points):
-        raise InterpError(
-            f"perplexity must be at least 1 and below the number of points, {len(points)}; got {perplexity}"
-        )
-    values = points.detach().double().cpu()
-    if not bool((values != values[0]).any()):
-        return torch.zeros(len(points), 2, dtype=torch.float64)
-    found = TSNE(perplexity=perplexity, init="pca", random_state=seed).fit_transform(values.numpy())
-    return torch.as_tensor(found).double()
+from probes.change_points import first_step_above
+from probes.tsne import FEWEST, tsne
 
 
 @analysis("clouds", needs=("activations", "series"), order=36, summary="t-SNE of hidden activations at chosen steps")
@@ -50,18 +26,27 @@ def clouds(
     subject: Subject, *, steps: tuple[int, ...] | None = None, points: int = 250, site: str | None = None,
     perplexity: float = 30.0, seed: int = 0,
 ) -> Result:  # fmt: skip
-    """t-SNE of a hidden layer's activations, coloured by the label (parity: by the bits that decide it).
+    """t-SNE of a hidden layer's activations, coloured by label (for parity, by the relevant bits).
 
     Args:
+        subject: a run with a task and hidden units.
         steps: which checkpoints; by default the first, those at which train and test accuracy reach 0.9, and the last.
-        points: at most so many examples, evenly spread over all.
+        points: at most this many examples, evenly spaced over all of them.
         site: the hidden layer; the last by default.
-        perplexity, seed: of t-SNE.
+        perplexity: of t-SNE; at most a third of the points is used.
+        seed: of t-SNE.
+
+    Returns:
+        A figure per step, and all points as a table.
+
+    Raises:
+        InterpError: a site that is not a hidden layer, or a step without a checkpoint.
+        MissingCapability: a network without hidden units.
     """
     require_range("points", points, FEWEST)
     sites = hidden_sites(subject.model)
     if not sites:
-        raise MissingCapability("the network has no hidden units behind an activation function")
+        raise MissingCapability("needs hidden units after an activation function; the network has none")
     if site is not None and site not in sites:
         raise InterpError(f"clouds.site must be one of {', '.join(sites)}; got {site!r}")
     chosen, task = _steps(subject, steps), subject.require_task()
@@ -78,12 +63,14 @@ def clouds(
         result.figures[f"step {snapshot.step}"] = _draw(placed, names, f"Step {snapshot.step:,}: {site or sites[-1]}")
     result.tables["points"] = pd.DataFrame(rows, columns=pd.Index(["step", "example", "group", "x", "y"]))
     result.metrics = {"points": len(index), "steps": [int(s) for s in chosen]}
-    result.headline = f"{len(index)} examples at steps {', '.join(f'{s:,}' for s in chosen)}"
+    result.headline = f"t-SNE of {len(index)} examples at steps {', '.join(f'{s:,}' for s in chosen)}"
     if perplexity > (len(index) - 1) / 3:
         result.notes.append(
-            f"The perplexity is {(len(index) - 1) / 3:.3g}, a third of the points, in place of {perplexity:g}."
+            f"The perplexity is {(len(index) - 1) / 3:.3g}, a third of the points, instead of {perplexity:g}."
         )
-    result.notes.append("t-SNE keeps neighbourhoods; distances between clusters, and their sizes, mean nothing.")
+    result.notes.append(
+        "t-SNE preserves neighbourhoods; distances between clusters and their sizes carry no information."
+    )
     return result
 
 
@@ -96,7 +83,7 @@ def _steps(subject: Subject, asked: Sequence[int] | None) -> list[int]:
     missing = [s for s in asked if s not in known]
     if missing:
         raise InterpError(
-            f"clouds.steps: no checkpoint at {missing[0]}; there are {len(known)}, from {known[0]} to {known[-1]}"
+            f"clouds.steps: no checkpoint at {missing[0]}; the run has {len(known)}, from {known[0]} to {known[-1]}"
         )
     return sorted(set(asked))
 
@@ -106,7 +93,7 @@ def _activations(snapshot: Snapshot, site: str, index: Tensor) -> Tensor:
 
 
 def _names(subject: Subject, index: Tensor) -> list[str]:
-    """The group of every example: its deciding bits in parity, else its label."""
+    """The group of every example: for parity its relevant bits, otherwise its label."""
     task = subject.require_task()
     if isinstance(task, SparseParity):
         return ["".join("+" if bit > 0 else "-" for bit in row) for row in task.inputs[index, : task.k].tolist()]
@@ -114,7 +101,7 @@ def _names(subject: Subject, index: Tensor) -> list[str]:
     return [str(int(v)) for v in labels] if labels.ndim == 1 else ["" for _ in labels]
 
 
-def _draw(placed: Tensor, names: Sequence[str], title: str):
+def _draw(placed: Tensor, names: Sequence[str], title: str) -> go.Figure:
     groups = sorted(set(names), key=lambda n: (len(n), n))
     if len(groups) > len(figures.PALETTE) + 2:
         numbers = [groups.index(n) for n in names]

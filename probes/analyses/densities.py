@@ -1,11 +1,10 @@
-"""The analysis `densities`: how the weights are distributed, through the run."""
+"""The analysis `densities`: the distribution of the weights over the run."""
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from interp.errors import require_range
@@ -14,32 +13,26 @@ from interp.plugins.analysis import Result, analysis
 from interp.report import figures
 from interp.snapshot import is_matrix
 from interp.subject import Subject
+from probes.density import density
 
 CURVES = 6  # steps drawn as curves
 SHOWN = 12  # parameters drawn
-
-
-def density(values: Float[Tensor, "..."], edges: Float[Tensor, "bin1"]) -> Float[Tensor, "bin"]:
-    """Share of the values per bin and unit of width: what lies outside the edges counts in the whole, not in a bin.
-
-    >>> density(torch.tensor([0.25, 0.75, 0.75, 5.0]), torch.tensor([0.0, 0.5, 1.0])).tolist()
-    [0.5, 1.0]
-    """
-    flat, edges = values.detach().double().flatten(), edges.double().to(values.device)
-    counts = torch.histogram(flat.cpu(), edges.cpu()).hist
-    return counts / max(len(flat), 1) / edges.cpu().diff()
 
 
 @analysis(
     "densities", needs=("weights", "series"), order=34, summary="Densities of every weight matrix through the run"
 )
 def densities(subject: Subject, *, every: int = 1, bins: int = 80, steps: int = 40) -> Result:
-    """Density of the entries of every weight matrix against the steps.
+    """Density of the entries of every weight matrix over the steps.
 
     Args:
-        every: take every n-th checkpoint, counted back from the last.
+        subject: a run with several checkpoints.
+        every: use every n-th checkpoint only, counting from the last.
         bins: of the histogram, over the range that holds 99.8% of the entries of the first, middle and last step.
-        steps: at most so many checkpoints.
+        steps: at most this many checkpoints.
+
+    Returns:
+        For every matrix a heatmap over the steps and curves at some of them; all densities as a table.
     """
     require_range("bins", bins, 2)
     require_range("steps", steps, 2)
@@ -66,9 +59,9 @@ def densities(subject: Subject, *, every: int = 1, bins: int = 80, steps: int = 
             rows += [(step, name, w, d) for w, d in zip(middle, column, strict=True)]
     result.tables["densities"] = pd.DataFrame(rows, columns=pd.Index(["step", "parameter", "weight", "density"]))
     result.metrics = {"checkpoints": len(seen), "matrices": len(found)}
-    result.headline = f"{len(found)} weight matrices at {len(seen)} steps"
+    result.headline = f"densities of {len(found)} weight matrices at {len(seen)} steps"
     if len(found) > SHOWN:
-        result.notes.append(f"The first {SHOWN} of {len(found)} matrices are drawn, and in the table.")
+        result.notes.append(f"Figures and table show the first {SHOWN} of {len(found)} matrices.")
     return result
 
 

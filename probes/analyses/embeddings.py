@@ -1,4 +1,4 @@
-"""The analysis `embeddings`: a run's embeddings on their principal components, step by step."""
+"""The analysis `embeddings`: embeddings on their principal components over a run."""
 
 from __future__ import annotations
 
@@ -27,12 +27,20 @@ SCORED = 4  # steps at which the network is scored on its first components
     "embeddings", needs=("weights",), order=32, summary="Embeddings on their principal components, through the run"
 )
 def embeddings(subject: Subject, *, every: int = 1, frames: int = 40, project: bool = True) -> Result:
-    """Embeddings on their first two principal components at every step, and at the start on the axes of the end.
+    """Embeddings on their first two principal components at every step, and those of the first step on the final axes.
+
+    Liu et al. 2022, Towards Understanding Grokking: An Effective Theory of Representation Learning,
+    https://arxiv.org/abs/2205.10343, figures 1 and 7, appendix K.
 
     Args:
-        every: take every n-th checkpoint, counted back from the last.
-        frames: at most so many steps on the slider.
-        project: also score the network with its embeddings on their first components alone, of each step and of the end.
+        subject: a network with one embedding table; with several checkpoints, all of them are drawn.
+        every: use every n-th checkpoint only, counting from the last.
+        frames: at most this many steps on the slider.
+        project: also score the network with its embeddings projected onto their first components, at each step's own axes
+            and at the final ones.
+
+    Returns:
+        Effective dimension and explained variance by step; loss and accuracy by number of components.
     """
     require_range("frames", frames, 2)
     result, steps = Result(), kept_steps(subject, every, frames)
@@ -61,7 +69,7 @@ def embeddings(subject: Subject, *, every: int = 1, frames: int = 40, project: b
                 scores += [
                     {"step": snapshot.step, "axes of": label, **asdict(p)} for p in projected(snapshot, axes, counts)
                 ]
-    assert first is not None  # one checkpoint at least could be read
+    assert first is not None  # at least one checkpoint could be read
     result.tables["dimensions"] = pd.DataFrame(rows)
     _draw_clouds(result, clouds, first, end)
     if scores:
@@ -74,17 +82,21 @@ def embeddings(subject: Subject, *, every: int = 1, frames: int = 40, project: b
     }  # fmt: skip
     result.headline = (
         f"effective dimension {begin['effective dimension']:.1f} at step {begin['step']:,}, "
-        f"{last['effective dimension']:.1f} at step {last['step']:,}; two components hold "
-        f"{last['share of PC 0 and 1']:.0%} at the end"
+        f"{last['effective dimension']:.1f} at step {last['step']:,}; at the end two components explain "
+        f"{last['share of PC 0 and 1']:.0%} of the variance"
     )
     return result
 
 
 def _last_table(subject: Subject, steps: Sequence[int]) -> Table:
-    """The embeddings of the last checkpoint whose are finite.
+    """The embeddings of the last checkpoint that has finite ones.
+
+    Returns:
+        The table.
 
     Raises:
-        InterpError: there is none.
+        InterpError: no checkpoint has any.
+        MissingCapability: the network does not have a single embedding table.
     """
     for step in reversed(steps):
         try:
@@ -92,7 +104,7 @@ def _last_table(subject: Subject, steps: Sequence[int]) -> Table:
         except MissingCapability:
             raise
         except (InterpError, OSError):
-            continue  # told when its turn comes
+            continue  # noted when the checkpoints are walked
         if bool(table.rows.isfinite().all()):
             return table
     raise InterpError("no checkpoint has embeddings that are all finite")
@@ -115,7 +127,15 @@ def _draw_clouds(result: Result, clouds: dict[int, Tensor], first: tuple[int, Ta
 
 
 def slider(clouds: dict[int, Tensor], *, title: str) -> go.Figure:
-    """Points ``[n, 1 or 2]`` by step, with a slider over the steps; the last step is shown first, each on its own scale."""
+    """Points by step with a slider over the steps; every step has its own scale, and the last is shown first.
+
+    Args:
+        clouds: points ``[n, 1 or 2]`` by step.
+        title: of the figure.
+
+    Returns:
+        A figure with one frame per step.
+    """
     last = max(clouds)
 
     def trace(points: Tensor) -> go.Scatter:
@@ -165,6 +185,6 @@ def _draw_scores(result: Result, scores: pd.DataFrame) -> None:
                 continue
             curves[f"step {step:,}, axes of {axes}"] = (part["components"], part[column])
     result.figures["on the first components"] = figures.lines(
-        curves, title=f"{column.capitalize()} with the embeddings on their first components alone", x_title="components kept",
-        y_title=column, markers=True, log_x=False,
+        curves, title=f"{column.capitalize()} with the embeddings projected onto their first components",
+        x_title="components kept", y_title=column, markers=True, log_x=False,
     )  # fmt: skip

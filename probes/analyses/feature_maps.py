@@ -1,4 +1,4 @@
-"""The analysis ``feature_maps``: an image network's units, counted, and drawn layer by layer."""
+"""The analysis `feature_maps`: the images that the units of an image network draw, and how many units are distinct."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ import pandas as pd
 import plotly.graph_objects as go
 import torch
 
-from interp.errors import InterpError
-from interp.hooked import HookedCPPN
 from interp.pictures import Picture, from_signed, sheet
 from interp.plugins.analysis import Result, analysis
 from interp.report import figures
@@ -21,27 +19,22 @@ COMPONENTS = 8
 
 @analysis("feature_maps", needs=("image",), summary="What every unit draws, and how many of them differ", order=5)
 def feature_maps(subject: Subject, *, size: int = fm.SIZE, tolerance: float = fm.ACTIVE) -> Result:
-    """Active, distinct and symmetric units, effective rank, copies apart; all maps as one picture.
+    """Numbers of active, distinct and symmetric units, effective rank of their maps, and all maps as one picture.
+
+    Kumar et al. 2025, Questioning Representational Optimism in Deep Learning: The Fractured Entangled Representation
+    Hypothesis, https://arxiv.org/abs/2505.11581.
 
     Args:
+        subject: an image network (HookedCPPN).
         size: pixels along each edge of a map.
-        tolerance: a unit is active where its standard deviation over the image is above this.
+        tolerance: standard deviation over the image above which a unit is active.
+
+    Returns:
+        Counts over the network, with copies (padding of the layered form) counted separately; tables of units and layers.
     """
-    model = require_cppn(subject)
+    model = fm.require_cppn(subject)
     found = fm.of(model, size, tolerance)
-    active, own = found.active, found.own
-    symmetric = found.symmetric & own
-    counted = fm.distinct(found.maps[own].flatten(1)) if bool(own.any()) else own[own]
-    result = Result(lead="picture")
-    result.metrics = {
-        "active_units": int(active.sum()), "distinct_units": int(found.distinct.sum()),
-        "copy_units": int(found.copies.sum()), "total_units": active.numel(),
-        "active_copies": int((active & found.copies).sum()), "active_own_units": int(own.sum()),
-        "distinct_own_units": int(counted.sum()),
-        "symmetric_share": float(symmetric.sum() / own.sum()) if bool(own.any()) else None,
-        "effective_rank": found.rank(), "effective_rank_with_copies": found.rank(active),
-    }  # fmt: skip
-    result.tables = {"units": _units(found), "layers": _layers(found)}
+    result = Result(_metrics(found), {"units": _units(found), "layers": _layers(found)}, lead="picture")
     result.pictures = {
         "picture": model.draw(256),
         "feature maps": found.sheet(),
@@ -52,24 +45,31 @@ def feature_maps(subject: Subject, *, size: int = fm.SIZE, tolerance: float = fm
     m = result.metrics
     share = "none" if m["symmetric_share"] is None else f"{m['symmetric_share']:.0%}"
     result.headline = (
-        f"{m['active_units']} of {m['total_units']} units are active, {m['distinct_units']} of them distinct; "
-        f"{m['active_copies']} only carry an earlier value on; of the other {m['active_own_units']}, {share} are symmetric, "
-        f"and their maps have an effective rank of {m['effective_rank']:.1f}"
+        f"{m['active_units']} of {m['total_units']} units are active, {m['distinct_units']} of them distinct; without the "
+        f"{m['active_copies']} that only carry an earlier value, {m['active_own_units']} are active, {share} of them "
+        f"symmetric, with an effective rank of {m['effective_rank']:.1f}"
     )
     result.notes.append(
-        f"Active: standard deviation over the image above {tolerance}. Distinct: greedily in layer order, |correlation| with "
-        f"every unit kept below {fm.DISTINCT}. Symmetric: the left-right or the up-down reflection correlates above "
-        f"{fm.SYMMETRIC}. Copies (a cache slot that reads one value, times 1) are padding of the layered form: active and "
-        "distinct count them, symmetry and rank do not. A sheet's rows are layers; = marks a copy, - an inactive unit."
+        f"Active: standard deviation over the image above {tolerance}. Distinct: chosen greedily in layer order, |correlation| "
+        f"below {fm.DISTINCT} with every unit chosen before. Symmetric: correlation above {fm.SYMMETRIC} with the left-right or "
+        "the up-down reflection. Copies (a cache slot that reads one value, times 1) are padding of the layered form: active "
+        "and distinct count them, symmetry and rank do not. Rows of a sheet are layers; = marks a copy, - an inactive unit."
     )
     return result
 
 
-def require_cppn(subject: Subject) -> HookedCPPN:
-    """The subject's model, for analyses that need ``image``."""
-    if not isinstance(subject.model, HookedCPPN):
-        raise InterpError(f"{subject.name}: is a {type(subject.model).__name__}, and draws no image")
-    return subject.model
+def _metrics(found: fm.FeatureMaps) -> dict[str, int | float | None]:
+    active, own = found.active, found.own
+    symmetric = found.symmetric & own
+    counted = fm.distinct(found.maps[own].flatten(1)) if bool(own.any()) else own[own]
+    return {
+        "active_units": int(active.sum()), "distinct_units": int(found.distinct.sum()),
+        "copy_units": int(found.copies.sum()), "total_units": active.numel(),
+        "active_copies": int((active & found.copies).sum()), "active_own_units": int(own.sum()),
+        "distinct_own_units": int(counted.sum()),
+        "symmetric_share": float(symmetric.sum() / own.sum()) if bool(own.any()) else None,
+        "effective_rank": found.rank(), "effective_rank_with_copies": found.rank(active),
+    }  # fmt: skip
 
 
 def _units(found: fm.FeatureMaps) -> pd.DataFrame:
@@ -106,7 +106,7 @@ def _by_layer(layers: pd.DataFrame) -> go.Figure:
     curves = {name: (layers["layer"], layers[name]) for name in ("active", "own", "new", "effective rank")}
     return figures.lines(
         curves,
-        title="Units by layer: active, no copies, new over the network",
+        title="Units by layer: active, of these not copies (own), not in an earlier layer (new)",
         x_title="layer",
         y_title="units",
         markers=True,
@@ -124,7 +124,7 @@ def _component_sheet(found: fm.FeatureMaps) -> Picture:
 
 
 def _interactive(found: fm.FeatureMaps) -> go.Figure:
-    """All maps as one image, with what is known of each under the pointer."""
+    """All maps as one image, with each unit's numbers on hover."""
     step = max(1, found.maps.shape[-1] // 32)
     colours = from_signed(found.maps[..., ::step, ::step])
     layers, slots = found.copies.shape
@@ -141,9 +141,7 @@ def _interactive(found: fm.FeatureMaps) -> go.Figure:
     figure = go.Figure(
         go.Scatter(x=x, y=y, mode="markers", marker={"size": 22, "opacity": 0}, text=texts, hoverinfo="text")
     )
-    figures.style(
-        figure, "Feature maps, with what is known of each under the pointer", "slot", "layer", 90 + 44 * layers
-    )
+    figures.style(figure, "Feature maps (hover for each unit's numbers)", "slot", "layer", 90 + 44 * layers)
     figure.add_layout_image(
         source=board.data_uri(),
         xref="x",
@@ -161,7 +159,14 @@ def _interactive(found: fm.FeatureMaps) -> go.Figure:
 
 @feature_maps.compares
 def compared(results: Mapping[str, Result]) -> Result:
-    """Counts, symmetry and rank of several networks, and how the others stand to the first."""
+    """Counts, symmetry and rank of several networks, each compared with the first.
+
+    Args:
+        results: of the analysis, by network.
+
+    Returns:
+        A row per network.
+    """
     columns = (
         "active_units", "distinct_units", "copy_units", "total_units", "active_own_units", "distinct_own_units",
         "symmetric_share", "effective_rank",
@@ -169,18 +174,18 @@ def compared(results: Mapping[str, Result]) -> Result:
     table = pd.DataFrame([{"network": n, **{c: r.metrics[c] for c in columns}} for n, r in results.items()])
     (first, base), *others = [(n, r.metrics) for n, r in results.items()]
     parts = [
-        f"{name} has {m['distinct_units']} distinct units to {base['distinct_units']} of {first}, maps of effective rank "
-        f"{m['effective_rank']:.1f} to {base['effective_rank']:.1f}, and {_percent(m['symmetric_share'])} symmetric units to "
-        f"{_percent(base['symmetric_share'])}"
+        f"{name} has {m['distinct_units']} distinct units ({first}: {base['distinct_units']}), maps of effective rank "
+        f"{m['effective_rank']:.1f} ({base['effective_rank']:.1f}), and {_percent(m['symmetric_share'])} symmetric units "
+        f"({_percent(base['symmetric_share'])})"
         for name, m in others
     ]
     return Result(
         tables={"units": table},
         headline="; ".join(parts),
         notes=[
-            "active_units and distinct_units count every slot, copies among them; active_own_units, distinct_own_units, "
-            "symmetric_share and effective_rank leave copies out, which only the layered form of an evolved network has. "
-            "These are exact counts of one network each: they carry no interval, and say nothing of other training seeds."
+            "active_units and distinct_units count every slot, copies included; active_own_units, distinct_own_units, "
+            "symmetric_share and effective_rank exclude copies, which only the layered form of an evolved network has. "
+            "These are exact counts of one network each: they have no interval, and say nothing about other training seeds."
         ],
     )
 

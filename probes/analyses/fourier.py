@@ -1,6 +1,8 @@
-"""The analysis `fourier`: which frequencies a network that adds modulo n computes with."""
+"""The analysis `fourier`: the frequencies that a network computes modular addition with."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import pandas as pd
 import torch
@@ -16,53 +18,38 @@ from probes import fourier as modes
 
 @analysis("fourier", needs=("weights", "cyclic"), summary="Which frequencies the network computes with", order=40)
 def fourier(subject: Subject, *, top: int = 8) -> Result:
-    """Spectra of embeddings and logits, and the key frequencies.
+    """Fourier spectra of embeddings and logits, and the key frequencies.
+
+    Nanda et al. 2023, Progress measures for grokking via mechanistic interpretability, https://arxiv.org/abs/2301.05217.
 
     Args:
-        top: frequencies listed beside the key ones, strongest in the logits first.
+        subject: a network on a task that is addition modulo n.
+        top: number of frequencies in the table of the strongest, which always includes the key frequencies.
+
+    Returns:
+        The key frequencies, the logits' variance that functions of a + b explain, and all shares by frequency.
     """
     require_range("top", top, 0)
     logits = tables.logit_table(subject)
     n = logits.shape[0]
     keys = modes.logit_frequencies(logits)
-    in_sum, in_all, total = modes.logit_shares(logits)
-    embeddings = {name: modes.spectrum(table) for name, table in tables.embedding_tables(subject).items()}
-
-    frame = pd.DataFrame({"frequency": range(1, n // 2 + 1)})
-    for name, power in embeddings.items():
-        frame[f"{name} share"] = modes.shares(power)[1:].cpu().numpy()
-    frame["logits on (a + b)"] = in_sum[1:].cpu().numpy()
-    frame["logits on (a + b - c)"] = in_all[1:].cpu().numpy()
-    frame["key"] = frame["frequency"].isin(keys)
-
+    shares = modes.logit_shares(logits)
+    embeddings = {name: modes.spectrum(table, n) for name, table in tables.embedding_tables(subject).items()}
+    frame = _frame(shares, embeddings, keys)
     metrics = {
         "key_frequencies": keys,
-        "logit_variance_explained": float(in_sum.sum()),
-        "logit_variance_explained_by_key": float(in_sum[keys].sum()),
-        "logit_variance_on_a_plus_b_minus_c": float(in_all[1:].sum()),
+        "logit_variance_explained": float(shares.on_sum.sum()),
+        "logit_variance_explained_by_key": float(shares.on_sum[keys].sum()),
+        "logit_variance_on_a_plus_b_minus_c": float(shares.on_difference[1:].sum()),
         "modulus": n,
     }
-    notes = [
-        "A frequency is key when its share of the logits' variance on cos/sin(w_k (a + b - c)) is at least 20 times what "
-        f"white-noise logits would show (here {modes.logit_threshold(n):.2g}). Logit variance is taken over "
-        "inputs, the mean per output removed; 'explained' is the share on functions of a + b.",
-    ]
     for name, power in embeddings.items():
         label = name.replace(" ", "_")
         metrics[f"frequencies_in_{label}"] = modes.key_frequencies(power)
         metrics[f"gini_{label}"] = modes.gini(power)
-        extra = sorted(set(metrics[f"frequencies_in_{label}"]) - set(keys))
-        faint = sorted(set(keys) - set(metrics[f"frequencies_in_{label}"]))
-        if extra:
-            notes.append(f"{name} also carries {extra} strongly, which do not reach the logits.")
-        if faint and metrics[f"frequencies_in_{label}"]:
-            notes.append(f"In {name} the key frequencies {faint} lie below the gap of its spectrum.")
-    if total == 0 or not keys:
-        notes.append(
-            "No frequency stands out of the noise in the logits: the network does not (yet) compute with Fourier modes."
-        )
     order = frame.sort_values("logits on (a + b - c)", ascending=False)
-    result = Result(metrics, {"frequencies": frame, "strongest": order.head(max(top, len(keys)))}, notes=notes)
+    result = Result(metrics, {"frequencies": frame, "strongest": order.head(max(top, len(keys)))})
+    result.notes = _notes(metrics, list(embeddings), keys, n)
     _draw(result, frame, embeddings, logits - logits.mean((0, 1)), keys)
     result.lead = next(iter(result.figures))
     share = metrics["logit_variance_explained"]
@@ -72,17 +59,44 @@ def fourier(subject: Subject, *, top: int = 8) -> Result:
     return result
 
 
+def _frame(shares: modes.LogitShares, embeddings: dict[str, torch.Tensor], keys: list[int]) -> pd.DataFrame:
+    """One row per frequency: its shares in embeddings and logits, and whether it is key."""
+    frame = pd.DataFrame({"frequency": range(1, len(shares.on_sum))})
+    for name, power in embeddings.items():
+        frame[f"{name} share"] = modes.shares(power)[1:].cpu().numpy()
+    frame["logits on (a + b)"] = shares.on_sum[1:].cpu().numpy()
+    frame["logits on (a + b - c)"] = shares.on_difference[1:].cpu().numpy()
+    frame["key"] = frame["frequency"].isin(keys)
+    return frame
+
+
+def _notes(metrics: dict[str, Any], embeddings: list[str], keys: list[int], n: int) -> list[str]:
+    notes = [
+        "A frequency is key if its share of the logits' variance on cos/sin(w_k (a + b - c)) is at least 20 times that of "
+        f"white-noise logits (here {modes.logit_threshold(n):.2g}). Logit variance is taken over inputs, with the mean per "
+        "output removed; 'explained' is the share on functions of a + b."
+    ]
+    for name in embeddings:
+        own = metrics[f"frequencies_in_{name.replace(' ', '_')}"]
+        extra, faint = sorted(set(own) - set(keys)), sorted(set(keys) - set(own))
+        if extra:
+            notes.append(f"{name} also carries {extra} strongly, which do not reach the logits.")
+        if faint and own:
+            notes.append(f"In {name} the key frequencies {faint} lie below the gap of its spectrum.")
+    if not keys:
+        notes.append(
+            "No frequency stands out of the noise in the logits: the network does not (yet) compute with Fourier modes."
+        )
+    return notes
+
+
 def _draw(
-    result: Result,
-    frame: pd.DataFrame,
-    embeddings: dict[str, torch.Tensor],
-    centred: torch.Tensor,
-    keys: list[int],
+    result: Result, frame: pd.DataFrame, embeddings: dict[str, torch.Tensor], centred: torch.Tensor, keys: list[int]
 ) -> None:
     frequencies = list(frame["frequency"])
     for name in embeddings:
         result.figures[f"spectrum {name}"] = figures.bars(
-            frequencies, frame[f"{name} share"], highlight=keys, title=f"Power of {name} by frequency (key ones orange)",
+            frequencies, frame[f"{name} share"], highlight=keys, title=f"Power of {name} by frequency (key frequencies orange)",
             x_title="frequency", y_title="share of non-constant power",
         )  # fmt: skip
     result.figures["logit spectrum"] = figures.bars(

@@ -1,10 +1,9 @@
-"""The analysis `phases`: the phase diagram of a run of many networks."""
+"""The analysis `phases`: the phase diagram of learning over a run of many networks."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -16,10 +15,9 @@ from interp.report import figures
 from interp.subject import Subject
 from interp.training.members import varying
 from interp.training.phases import PHASES
-from interp.training.run import Run
 
 COLORS = dict(zip(PHASES, (figures.GREEN, figures.ORANGE, figures.BLUE, figures.GREY), strict=True))
-COMMON = "the run's"  # value of a setting that a member does not have for its own
+COMMON = "the run's"  # value of a setting that a member shares with the run
 REPEATS = ("seed", "data_seed")  # what makes members repetitions of one another
 
 
@@ -38,18 +36,33 @@ def phases(
     limit: int = 100_000,
     gap: int = 1_000,
 ) -> Result:
-    """The phase of every network of the run, over two of the settings in which they differ.
+    """The learning phase of every network of a run, over two of the settings in which the networks differ.
+
+    Comprehension, grokking, memorization and confusion as in Liu et al. 2022, Towards Understanding Grokking: An Effective
+    Theory of Representation Learning, https://arxiv.org/abs/2205.10343, section 4.
 
     Args:
-        x, y: settings along the axes; by default the first two that differ (seeds apart).
-        threshold: accuracy that counts as reached; 0.9, and 0.6 for the validation of MNIST in the source.
+        subject: a network of a run with several members.
+        x: setting along the horizontal axis; by default the first that differs, seeds last.
+        y: setting along the vertical axis; by default the next that differs, never a seed.
+        threshold: accuracy that counts as reached; the paper takes 0.9, and 0.6 for the validation accuracy on MNIST.
         limit: steps within which it must be reached.
-        gap: test accuracy within fewer steps of train accuracy is comprehension, later is grokking.
+        gap: comprehension if test accuracy follows train accuracy within fewer steps, otherwise grokking.
+
+    Returns:
+        The phase diagram, the median steps to memorise and to generalise, and a row per network.
+
+    Raises:
+        MissingCapability: not a run of several networks, or one that recorded no accuracies.
     """
     require_range("threshold", threshold, 0, 1)
-    run = Run(Path(subject.origin["source"]))
+    run = subject.run
+    if run is None:
+        raise MissingCapability("phases need a run of several networks; train one with interp train --seeds or --grid")
     if "train_accuracy" not in run.metrics:
-        raise MissingCapability("the run recorded no accuracies, so its networks have no phases")
+        raise MissingCapability(
+            "phases need a run that recorded accuracies; train on a task whose answers can be right or wrong"
+        )
     table = run.phases(threshold, limit=limit, gap=gap)
     across, down = axes(table, varying(run.plan.members), x, y)
     counts = Counter(table["phase"].tolist())
@@ -65,20 +78,27 @@ def phases(
     reached = max(run.metrics["step"].tolist())
     if reached < limit and counts["memorization"] + counts["confusion"]:
         result.notes.append(
-            f"The networks were trained for {reached:,} steps at most, the definition looks at {limit:,}: what is memorization "
-            "or confusion here may still generalise later."
+            f"The networks were trained for at most {reached:,} steps, the definition allows {limit:,}: networks in memorization "
+            "or confusion may still generalise later."
         )
     others = [s for s in varying(run.plan.members) if s not in (across, down)]
     if others:
-        result.notes.append(
-            f"A cell shows the commonest phase of the networks in it, which differ in {', '.join(others)}."
-        )
+        result.notes.append(f"A cell shows the most common phase of its networks, which differ in {', '.join(others)}.")
     result.headline = f"{len(table)} networks: " + ", ".join(f"{counts[p]} {p}" for p in PHASES)
     return result
 
 
 def axes(table: pd.DataFrame, differing: Sequence[str], x: str | None, y: str | None) -> tuple[str | None, str | None]:
-    """The settings along the axes: those asked for, else the first that differ, repetitions last.
+    """The settings along the axes: those asked for, otherwise the first that differ, repetitions (seeds) last.
+
+    Args:
+        table: a row per network.
+        differing: settings in which the networks differ.
+        x: asked for along the horizontal axis.
+        y: asked for along the vertical axis.
+
+    Returns:
+        The settings across and down; None if there is none left.
 
     Raises:
         UnknownName: a setting in which the networks do not differ.
@@ -93,10 +113,15 @@ def axes(table: pd.DataFrame, differing: Sequence[str], x: str | None, y: str | 
 
 
 def diagram(table: pd.DataFrame, across: str | None, down: str | None) -> go.Figure:
-    """A cell per pair of settings, in its phase's colour; the steps behind it on hover, lines between phases.
+    """Phase diagram: a cell per pair of settings in its phase's colour, with the steps on hover and lines between phases.
 
     Args:
         table: ``train_at, test_at, phase`` and the settings, a row per network.
+        across: setting along the horizontal axis; None for the network's number.
+        down: setting along the vertical axis; None for a single row.
+
+    Returns:
+        The figure.
     """
     if across is None:
         table, across = table.assign(network=table.index), "network"
@@ -120,7 +145,7 @@ def diagram(table: pd.DataFrame, across: str | None, down: str | None) -> go.Fig
     figure.update_yaxes(
         tickvals=list(range(len(ys))), ticktext=[_short(v) for v in ys] if down else [""], showgrid=False
     )
-    for phase in PHASES:  # the legend: squares without points
+    for phase in PHASES:  # the legend: squares without data
         figure.add_scatter(
             x=[None],
             y=[None],
@@ -140,7 +165,7 @@ def _cells(table: pd.DataFrame, across: str, down: str | None) -> dict[tuple, pd
 
 
 def _values(table: pd.DataFrame, setting: str | None) -> list:
-    """A setting's values; a network that has none of its own has the run's."""
+    """A setting's values; a network without a value of its own has the run's."""
     if setting is None:
         return [0] * len(table)
     return [COMMON if pd.isna(value) else value for value in table[setting].tolist()]
@@ -164,7 +189,7 @@ def _boundaries(code: np.ndarray) -> list[dict]:
     """Lines between neighbouring cells of different phases."""
     line = {"color": "#222", "width": 2}
     rows, columns = code.shape
-    code = np.nan_to_num(code, nan=-1)  # cells without a network are alike
+    code = np.nan_to_num(code, nan=-1)  # all cells without a network count as one phase
     shapes = [
         {"type": "line", "x0": j + 0.5, "x1": j + 0.5, "y0": i - 0.5, "y1": i + 0.5, "line": line}
         for i in range(rows) for j in range(columns - 1) if code[i, j] != code[i, j + 1]
@@ -181,7 +206,7 @@ def _short(value: object) -> str:
 
 
 def _steps(table: pd.DataFrame, column: str, across: str, down: str | None, title: str) -> go.Figure:
-    """Median steps per cell, in their logarithm; blank where none reached the threshold."""
+    """Median steps per cell on a logarithmic scale; blank if no network reached the threshold."""
     cells = _cells(table, across, down)
     xs, ys = (_ordered({place[side] for place in cells}) for side in (0, 1))
     grid = np.full((len(ys), len(xs)), np.nan)

@@ -1,4 +1,4 @@
-"""The analysis `progress`: every measure over the checkpoints of a run, and which of them moves first."""
+"""The analysis `progress`: progress measures over the checkpoints of a run, and which of them leads test accuracy."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ LEAD_COLUMNS = (
 
 CHANGE_NOTE = (
     "A change is the best single step between two levels, by least squares over the checkpoints; its 95% interval is that of the "
-    "profile likelihood, too narrow where neighbouring checkpoints are alike."
+    "profile likelihood, which is too narrow if neighbouring checkpoints are correlated."
 )
 
 
@@ -44,15 +44,22 @@ def progress_analysis(
     cache: bool = True,
     threshold: float = 0.9,
 ) -> Result:
-    """All measures that apply, over all checkpoints, in one pass; results are kept for the next call.
+    """All measures that apply, over all checkpoints in one pass; results are cached for the next call.
+
+    Progress measures as in Nanda et al. 2023, https://arxiv.org/abs/2301.05217, and Golechha 2024,
+    https://arxiv.org/abs/2405.12755.
 
     Args:
-        measures: names, with commas; all that apply by default (see ``interp measures``).
+        subject: a network; with several checkpoints, all of them are measured.
+        measures: names separated by commas; by default all that apply (see ``interp measures``).
         settings: options of measures: ``local_complexity.masks=8;restricted_loss.definition=logit``.
-        every: take every n-th checkpoint, counted back from the last.
-        executor: ``process:4`` or ``dask:ADDRESS`` spreads the checkpoints over workers.
-        cache: take what was measured before from the cache, and keep what is new in it.
-        threshold: accuracy from which on the train part counts as memorised, the test part as generalised.
+        every: use every n-th checkpoint only, counting from the last.
+        executor: ``process:4`` or ``dask:ADDRESS`` distributes the checkpoints over workers.
+        cache: reuse and store results in the cache.
+        threshold: train accuracy that counts as memorised, test accuracy that counts as generalised.
+
+    Returns:
+        All values, the last of each, and for each measure the step of its change with an interval.
     """
     require_range("threshold", threshold, 0, 1)
     parts = [part for part in (settings or "").split(";") if part.strip()]
@@ -66,7 +73,7 @@ def progress_analysis(
         **_last_metrics(found.frame),
     }
     if len(steps) < 2:
-        result.headline = f"{found.frame['measure'].nunique()} measures of one checkpoint"
+        result.headline = f"{found.frame['measure'].nunique()} measures at one checkpoint"
         return result
     result.tables["measures"] = found.frame
     curves = accuracy_curves(subject, found.frame)
@@ -82,13 +89,13 @@ def progress_analysis(
 
 
 def by_curve(frame: pd.DataFrame) -> Iterator[tuple[str, str, pd.DataFrame]]:
-    """The rows of every curve: measure, where, rows in the order of the steps."""
+    """The curves of a table of measures: (measure, where, rows in the order of the steps)."""
     for (name, where), rows in frame.groupby(["measure", "where"], sort=False):  # pyright: ignore[reportGeneralTypeIssues]
         yield str(name), str(where), rows
 
 
 def is_companion(where: str) -> bool:
-    """Whether a value only accompanies another of its measure: its spread, its mean per example, its square."""
+    """Whether a value only accompanies another value of its measure: its spread, its mean per example, its square."""
     return where.startswith(("std of ", "mean of ")) or where.endswith(" squared")
 
 
@@ -99,7 +106,7 @@ def last_values(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _last_metrics(frame: pd.DataFrame) -> dict[str, float | None]:
-    """The values at the end that stand for a measure, by ``measure_where``; per-layer ones are in the table."""
+    """The final value of the curve that represents each measure, by ``measure_where``; values per layer are in the table."""
     found = {}
     for row in last_values(frame).to_dict("records"):
         if row["where"] in MAIN or row["where"].startswith("frequency "):
@@ -109,7 +116,7 @@ def _last_metrics(frame: pd.DataFrame) -> dict[str, float | None]:
 
 
 def accuracy_curves(subject: Subject, frame: pd.DataFrame) -> dict[str, list[tuple[int, float]]]:
-    """Train and test accuracy: as recorded during training where they were, else as measured at the checkpoints."""
+    """Train and test accuracy by step: as recorded during training if available, otherwise as measured at the checkpoints."""
     curves = {}
     for part in ("train", "test"):
         recorded = subject.curves.get(f"{part}_accuracy", [])
@@ -122,10 +129,17 @@ def accuracy_curves(subject: Subject, frame: pd.DataFrame) -> dict[str, list[tup
 
 
 def lead_table(frame: pd.DataFrame, memorised: int | None, generalised: int | None) -> pd.DataFrame:
-    """For every curve the step of its change (`change_point`), over the whole run and behind memorisation.
+    """The change of every curve (`probes.change_points.change_point`), over the whole run and after memorisation.
 
-    ``after_memorisation`` and ``before_generalisation`` are steps from and to those events. ``leads_test_accuracy`` says
-    whether the change's whole interval lies before that of test accuracy, in the same window: yes, no, or (overlapping) open.
+    Args:
+        frame: all values, with columns measure, where, step, value.
+        memorised: step of memorisation, or None.
+        generalised: step of generalisation, or None.
+
+    Returns:
+        A row per curve and window. ``after_memorisation`` and ``before_generalisation`` are steps since and until these
+        events; ``leads_test_accuracy`` is yes if the change's whole interval lies before that of test accuracy in the same
+        window, no if it lies after it, and open if they overlap.
     """
     rows = []
     for window, begin in (("whole run", None), ("after memorisation", memorised)):
@@ -156,23 +170,23 @@ def _leads(change: Change, reference: Change | None) -> str:
 
 
 def main_curves(leads: pd.DataFrame) -> pd.DataFrame:
-    """One row per measure and window: that of the curve which stands for it, or whose change explains most."""
+    """One row per measure and window: the curve that represents it, or the one whose change explains most."""
     rank = [MAIN.index(where) if where in MAIN else len(MAIN) for where in leads["where"]]
     ordered = leads.assign(rank=rank).sort_values(["rank", "explained"], ascending=[True, False])
     return ordered.drop_duplicates(["window", "measure"]).sort_values("changes_at").drop(columns="rank")
 
 
 def last_window(leads: pd.DataFrame) -> str:
-    """The window that is looked at: behind memorisation, where the run has come so far."""
+    """The window to report: after memorisation if the run has memorised, otherwise the whole run."""
     return "after memorisation" if "after memorisation" in set(leads["window"]) else "whole run"
 
 
 def _headline(leads: pd.DataFrame, n: int, memorised: int | None, generalised: int | None, threshold: float) -> str:
-    said = [
+    when = [
         f"{what} {'never' if step is None else f'by step {step:,}'}"
         for what, step in (("memorised", memorised), ("generalised", generalised))
     ]
-    start = f"{n} checkpoints: {', '.join(said)} (accuracy of {threshold:g} for good)"
+    start = f"{n} checkpoints: {', '.join(when)} (accuracy stays at or above {threshold:g})"
     window = last_window(leads)
     test = leads.query(f"window == {window!r} and measure == 'accuracy' and where == 'test'")
     if test.empty:
@@ -184,9 +198,15 @@ def _headline(leads: pd.DataFrame, n: int, memorised: int | None, generalised: i
 
 
 def leading(leads: pd.DataFrame, window: str) -> list[str]:
-    """The measures that lead test accuracy by a change that explains half of their variance or more, the earliest first.
+    """The measures that lead test accuracy with a change that explains at least half of their variance, earliest first.
 
-    A measure leads by the curve that stands for it; one that has numbers per layer alone, by any of them, which is named.
+    Args:
+        leads: from `lead_table`.
+        window: ``whole run`` or ``after memorisation``.
+
+    Returns:
+        Names of measures. A measure leads if the curve that represents it does; for a measure with values per layer only,
+        any layer counts and is named.
     """
     leads = leads.query(f"window == {window!r}")
     main = main_curves(leads).to_dict("records")
@@ -222,7 +242,7 @@ def _draw(
         )  # fmt: skip
         if len(curves) > figures.LEGEND:
             result.notes.append(
-                f"{name}: the first {figures.LEGEND} of its {len(curves)} curves are drawn; the table has all."
+                f"{name}: the figure shows the first {figures.LEGEND} of {len(curves)} curves; the table has all."
             )
     result.lead = "accuracy" if "accuracy" in result.figures else "which leads"
 
@@ -254,8 +274,8 @@ def _slingshots(result: Result, subject: Subject, frame: pd.DataFrame) -> None:
         if jumps:
             named = ", ".join(f"{s:,}" for s in jumps[:12]) + (" ..." if len(jumps) > 12 else "")
             result.notes.append(
-                f"The train loss jumps tenfold above its lowest {len(jumps)} times, at steps {named}: slingshots, as "
-                "adaptive optimizers show them late in training, or what a large learning rate does."
+                f"The train loss spikes to ten times its lowest value {len(jumps)} times, at steps {named}: slingshots, as "
+                "with adaptive optimizers late in training, or the effect of a large learning rate."
             )
 
 

@@ -1,4 +1,4 @@
-"""The analysis `theory`: what the effective theory of representation learning predicts, beside what was trained."""
+"""The analysis `theory`: predictions of the effective theory of representation learning beside trained networks."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from interp.history.progress import progress
 from interp.history.steps import kept_steps, left_out, walk
 from interp.plugins.analysis import Result, analysis
 from interp.report import figures
+from interp.scores import score
 from interp.snapshot import Snapshot
 from interp.subject import Subject
 from interp.tasks import ToyAddition
@@ -25,8 +26,8 @@ from probes.effective_theory import effective_flow, grokking_rate, linear_probab
 from probes.measures.parallelograms import operation_of
 from probes.parallelograms import equations, ideal, normalised, nullity, parallelograms, samples_of
 
-FORCED = 0.95  # RQI from which the linear structure counts as learned, as in the source
-MAX_P = 24  # the probability is drawn for as many symbols; eigenvalues of thousands of larger matrices take minutes
+FORCED = 0.95  # RQI from which the linear structure counts as learned, as in Liu et al. 2022
+MAX_P = 24  # symbols up to which the probability is drawn; eigenvalues of thousands of larger matrices take minutes
 MEASURES = ("rqi", "predicted_accuracy", "ideal_rqi", "ideal_accuracy", "lambda_3", "accuracy")
 
 
@@ -39,30 +40,41 @@ MEASURES = ("rqi", "predicted_accuracy", "ideal_rqi", "ideal_accuracy", "lambda_
 def theory(
     subject: Subject, *, every: int = 1, draws: int = 2_000, delta: float = 0.01, executor: str | None = None
 ) -> Result:
-    """The train set's grokking rate and ideal structure, the flow beside the trained embeddings, and all members of a run.
+    """Grokking rate and ideal structure of the train set, effective flow beside trained embeddings, all members of a run.
 
-    For addition that is not reduced (`addition`): elsewhere no representation on a line solves the task.
+    Liu et al. 2022, Towards Understanding Grokking: An Effective Theory of Representation Learning,
+    https://arxiv.org/abs/2205.10343. For addition without a modulus (task `addition`), which a representation on a line
+    solves.
 
     Args:
-        every: take every n-th checkpoint, counted back from the last.
+        subject: a network trained on addition.
+        every: use every n-th checkpoint only, counting from the last.
         draws: random train sets per size, for the probability that one forces the linear structure.
-        delta: parallelograms within this distance count.
-        executor: spreads the checkpoints of the members over workers.
+        delta: largest distance that counts as a parallelogram.
+        executor: distributes the checkpoints of the members over workers (``process:4``, ``dask:ADDRESS``).
+
+    Returns:
+        Predicted and measured structure, accuracy and steps; for a run, a row per member.
+
+    Raises:
+        MissingCapability: any other task.
     """
     require_range("draws", draws, 1)
     task = subject.require_task()
     if not isinstance(task, ToyAddition):
-        raise MissingCapability(f"the effective theory is of addition that is not reduced, not of {task.name}")
+        raise MissingCapability(
+            f"the effective theory needs addition that is not reduced modulo p (task addition), not {task.name}"
+        )
     table, samples, trained = operation_of(Snapshot(subject))
     rate, free = grokking_rate(samples, trained), int(nullity(equations(samples, trained)))
     found, best = parallelograms(normalised(table), samples, trained, delta), ideal(samples, trained)
     lr = embedding_rate(subject)
-    right = float(task.correct(subject.logits()).double().mean())
+    accuracy = score(task, subject.logits()).accuracy or 0.0
     result = Result(
         {
             "nullity": free, "linear_structure_forced": free == 2, "lambda_3": rate,
             "predicted_grokking_steps": 1 / (rate * lr) if rate and lr else None, "embedding_lr": lr,
-            "rqi": found.rqi, "ideal_rqi": best.rqi, "accuracy": right, "predicted_accuracy": found.accuracy,
+            "rqi": found.rqi, "ideal_rqi": best.rqi, "accuracy": accuracy, "predicted_accuracy": found.accuracy,
             "ideal_accuracy": best.accuracy, "train_samples": int(trained.sum()), "samples": len(trained),
         }
     )  # fmt: skip
@@ -74,24 +86,25 @@ def theory(
         _members(result, subject, every, delta, executor)
     forced = "forces" if free == 2 else f"does not force (nullity {free})"
     result.headline = (
-        f"the train set {forced} the linear structure; RQI {found.rqi:.2f} of at most {best.rqi:.2f}, accuracy {right:.2f}, "
-        f"predicted {found.accuracy:.2f}, at most {best.accuracy:.2f}"
+        f"the train set {forced} the linear structure; RQI {found.rqi:.2f} (ideal {best.rqi:.2f}), accuracy {accuracy:.2f} "
+        f"(predicted {found.accuracy:.2f}, ideal {best.accuracy:.2f})"
     )
     result.notes.append(
-        "lambda_3 is taken at Z0 of embeddings of mean 0 and variance 1; steps are 1 / (lambda_3 x the embeddings' learning "
-        "rate), of gradient descent on the effective loss: an Adam step is another unit, so the trend counts, not the number."
+        "lambda_3 is computed at Z0 of embeddings with mean 0 and variance 1; predicted steps are 1 / (lambda_3 x learning rate "
+        "of the embeddings), for gradient descent on the effective loss. Adam steps are another unit: compare trends, not "
+        "numbers."
     )
     return result
 
 
 def embedding_rate(subject: Subject) -> float | None:
-    """The learning rate of the embeddings of the run that the subject is from; None where there is no run."""
+    """The learning rate of the embeddings in the subject's run; None if it does not come from a run."""
     source = Path(subject.origin.get("source", ""))
     if not (source / "run.json").is_file():
         return None
     try:
         plan = Run(source).plan
-    except InterpError:  # a stranger's run.json
+    except InterpError:  # another program's run.json
         return None
     own: dict[str, Any] = {**plan.optimizer.to_dict(), **plan.members[int(subject.origin.get("member", 0))]}
     rate = own.get("embedding_lr")
@@ -119,7 +132,7 @@ def _probability(result: Result, p: int, own: int, draws: int) -> None:
 
 
 def _trajectories(result: Result, subject: Subject, steps: list[int], lr: float) -> None:
-    """Normalised embeddings on the principal axis of the end, trained and by the effective flow from the first step."""
+    """Normalised embeddings on the final principal axis: trained, and by the effective flow from the first step."""
     clouds: dict[int, Tensor] = {}
     for snapshot in walk(subject, steps, result.notes):
         table, samples, trained = operation_of(snapshot)
@@ -129,7 +142,7 @@ def _trajectories(result: Result, subject: Subject, steps: list[int], lr: float)
             result.notes.append(left_out(snapshot.step, "the embeddings hold NaN or infinity"))
     seen = list(clouds)
     if len(seen) < 2 or not bool(clouds[seen[0]].any()):
-        result.notes.append("No trajectories: they need two steps with finite embeddings, the first not all the same.")
+        result.notes.append("Trajectories need two steps with finite embeddings, which differ at the first step.")
         return
     axis = torch.linalg.svd(clouds[seen[-1]], full_matrices=False).Vh[0]
     samples, trained = samples_of(subject.require_task())
@@ -162,10 +175,23 @@ def member_table(
     device: str = "auto",
     dtype: torch.dtype = torch.float64,
 ) -> pd.DataFrame:
-    """One row per member: train samples, lambda_3, predicted and measured steps to the linear structure, RQI and accuracies.
+    """Predictions of the effective theory and what was measured, for every member of a run.
 
-    ``grokked_at`` is the first checkpoint with an RQI above 0.95 (NaN: none), ``predicted_steps`` is ``1 / (lambda_3 lr)``
-    (infinite where the train set forces no line).
+    Args:
+        run: of networks trained on addition.
+        every: use every n-th checkpoint only, counting from the last.
+        delta: largest distance that counts as a parallelogram.
+        executor: distributes the checkpoints over workers.
+        device: to measure on.
+        dtype: to measure in.
+
+    Returns:
+        One row per member: lambda_3, RQI and accuracies at the last checkpoint, their ideals, the share of samples in the
+        train set. ``grokked_at`` is the first checkpoint with an RQI above 0.95 (NaN if there is none), ``predicted_steps``
+        is ``1 / (lambda_3 lr)`` (infinite if the train set does not force a line).
+
+    Raises:
+        InterpError: no checkpoint could be measured.
     """
     options = {"rqi": {"delta": delta}, "predicted_accuracy": {"delta": delta}}
     frame = progress(run, MEASURES, options=options, every=every, executor=executor, device=device, dtype=dtype)
@@ -224,5 +250,5 @@ def _members(result: Result, subject: Subject, every: int, delta: float, executo
     over = table.query("rqi > ideal_rqi + 1e-9")
     if len(over):
         result.notes.append(
-            f"{len(over)} of {len(table)} members have more parallelograms than their train set explains."
+            f"{len(over)} of {len(table)} members have more parallelograms than the ideal model of their train set."
         )

@@ -1,10 +1,13 @@
-"""The parameters themselves: shapes, norms, spread."""
+"""The analysis `weights`: shape, norm and spread of every parameter."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
+from torch import Tensor
 
 from interp.plugins.analysis import Result, analysis
 from interp.report import figures
@@ -18,21 +21,15 @@ from interp.subject import Subject
     order=90,
 )
 def weights(subject: Subject) -> Result:
-    """Norms and spread of every parameter tensor, in float64."""
-    rows = []
-    for name, parameter in subject.model.named_parameters():
-        values = parameter.detach().double()
-        finite = values[values.isfinite()]
-        statistics = (
-            torch.stack([values.norm(), finite.mean(), finite.std(correction=0), finite.abs().amax()])
-            if len(finite)
-            else torch.full((4,), torch.nan, dtype=torch.float64)
-        )
-        norm, mean, std, largest = statistics.tolist()
-        rows.append(
-            {"parameter": name, "shape": "x".join(map(str, values.shape)), "norm": norm, "mean": mean, "std": std,
-             "max |w|": largest, "zeros": int((values == 0).sum()), "not finite": values.numel() - len(finite)}
-        )  # fmt: skip
+    """Norms and spread of every parameter, in float64.
+
+    Args:
+        subject: any network.
+
+    Returns:
+        A table with a row per parameter, and the norms as a figure.
+    """
+    rows = [_row(name, parameter.detach().double()) for name, parameter in subject.model.named_parameters()]
     table = pd.DataFrame(rows)
     total = sum(p.numel() for p in subject.model.parameters())
     norm = float(np.linalg.norm(table["norm"].to_numpy()))
@@ -49,3 +46,17 @@ def weights(subject: Subject) -> Result:
         {"parameters": total, "weight_norm": norm, "not_finite": bad}, {"parameters": table}, {"norms": figure},
         headline=headline,
     )  # fmt: skip
+
+
+def _row(name: str, values: Tensor) -> dict[str, Any]:
+    finite = values[values.isfinite()]
+    statistics = (
+        torch.stack([values.norm(), finite.mean(), finite.std(correction=0), finite.abs().amax()])
+        if len(finite)
+        else torch.full((4,), torch.nan, dtype=torch.float64)
+    )
+    norm, mean, std, largest = statistics.tolist()
+    return {
+        "parameter": name, "shape": "x".join(map(str, values.shape)), "norm": norm, "mean": mean, "std": std,
+        "max |w|": largest, "zeros": int((values == 0).sum()), "not finite": values.numel() - len(finite),
+    }  # fmt: skip

@@ -14,6 +14,12 @@ from probes.basis import Basis
 def n_frequencies(p: int) -> int:
     """Number of non-constant frequencies of Z_p: 1 to p // 2; for even p the last is the alternating one.
 
+    Args:
+        p: the modulus.
+
+    Returns:
+        ``p // 2``.
+
     >>> n_frequencies(113), n_frequencies(8)
     (56, 4)
     """

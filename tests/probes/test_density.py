@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from probes.analyses.densities import density
+from probes.density import density
 from tests.probes.analyses.histories import draw
 
 

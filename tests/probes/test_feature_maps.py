@@ -149,7 +149,7 @@ def test_components_are_orthogonal_and_reproduce() -> None:
         back = centred @ np.linalg.pinv(basis) @ basis
         np.testing.assert_allclose(back, centred, rtol=0, atol=1e-8 * np.abs(centred).max())
     assert found.components(0, 2)[0].shape == (2, 12, 12)
-    with pytest.raises(InterpError, match="layer 3 is none of the 3"):
+    with pytest.raises(InterpError, match="layer must be 0 to 2, got 3"):
         found.components(3)
 
 

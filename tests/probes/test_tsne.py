@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from interp import InterpError
-from probes.analyses.clouds import tsne
+from probes.tsne import tsne
 from tests.probes.analyses.histories import draw
 
 

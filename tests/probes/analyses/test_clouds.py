@@ -13,7 +13,8 @@ import torch
 import interp
 from interp import InterpError, Subject
 from interp.errors import MissingCapability
-from probes.analyses.clouds import _names, clouds, tsne
+from probes.analyses.clouds import _names, clouds
+from probes.tsne import tsne
 from tests.models import subject
 from tests.probes.analyses.histories import filled, history
 
@@ -83,7 +84,7 @@ def test_refusals_of_clouds(demo: Subject, parity: Subject) -> None:
         with pytest.raises(InterpError, match=match):
             clouds(demo, **options)
     model = interp.HookedMLP(interp.MLPConfig((), 1, d_in=8)).double().init_weights(0)
-    with pytest.raises(MissingCapability, match="no hidden units"):
+    with pytest.raises(MissingCapability, match="needs hidden units"):
         clouds(history(replace(parity, model=model), {0: model, 5: model}))
 
 

@@ -50,7 +50,7 @@ def test_a_circle_has_two_dimensions(frequency: int) -> None:
 @pytest.mark.parametrize("name", ["per operand", "product of tables"])
 def test_refusals_of_tables_per_operand(name: str) -> None:
     """One table is drawn; the host skips what has two, and what has none."""
-    with pytest.raises(MissingCapability, match="embeddings of their own"):
+    with pytest.raises(MissingCapability, match="one embedding table for both"):
         embeddings(subject(name))
     assert interp.analyze(subject(name), ["embeddings"])["embeddings"].status == "skipped"
 

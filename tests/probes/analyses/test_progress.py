@@ -119,7 +119,9 @@ def test_headlines() -> None:
     """Names of what leads, and words for nothing, of empty tables, too."""
     table = lead_table(framed(CURVES), 60, 120)
     said = module._headline(table, 20, 60, 120, 0.9)
-    assert said.startswith("20 checkpoints: memorised by step 60, generalised by step 120 (accuracy of 0.9 for good); ")
+    assert said.startswith(
+        "20 checkpoints: memorised by step 60, generalised by step 120 (accuracy stays at or above 0.9); "
+    )
     assert said.endswith("just before changes before test accuracy (step 115)")
     table = lead_table(framed({("accuracy", "test"): step_at(120)}), 60, 120)
     assert module._headline(table, 20, 60, 120, 0.9).endswith("; no measure changes before test accuracy (step 115)")
@@ -196,7 +198,7 @@ def test_one_checkpoint_gives_values_alone() -> None:
     assert norm == pytest.approx(
         found.tables["last"].query("measure == 'weight_norm' and where == 'all'")["value"].item()
     )
-    assert found.headline == "2 measures of one checkpoint"
+    assert found.headline == "2 measures at one checkpoint"
 
 
 def test_slingshots_are_told(demo: Subject) -> None:
@@ -246,6 +248,6 @@ def test_a_regression_has_no_accuracy(tmp_path: Path) -> None:
     run = interp.train(task, interp.CPPNConfig("2;gaussian:2,sin:1"), steps=40, checkpoints="every:10", device="cpu")
     found = module.progress_analysis(run.subject(), measures="loss,accuracy,weight_norm")
     assert (found.metrics["memorised_at_step"], found.metrics["generalised_at_step"]) == (None, None)
-    assert found.headline == "5 checkpoints: memorised never, generalised never (accuracy of 0.9 for good)"
+    assert found.headline == "5 checkpoints: memorised never, generalised never (accuracy stays at or above 0.9)"
     assert not any(t.yaxis == "y2" for t in found.figures["loss"].data)
     assert any("accuracy" in note and "judge" in note for note in found.notes)

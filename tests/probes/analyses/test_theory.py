@@ -235,7 +235,7 @@ def test_the_members_in_the_result(run: Run, found: Result) -> None:
 
 def test_refusals() -> None:
     """Other tasks are told so, and skipped; draws must be at least one."""
-    with pytest.raises(MissingCapability, match="not of modular"):
+    with pytest.raises(MissingCapability, match="not modular"):
         theory(subject("shared sum"))
     assert interp.analyze(subject("plain"), ["theory"])["theory"].status == "skipped"
     with pytest.raises(InterpError, match="draws"):

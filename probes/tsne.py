@@ -1,0 +1,45 @@
+"""t-SNE of a cloud of points."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from interp.errors import InterpError
+from probes._tensors import as_tensor
+
+FEWEST = 5  # points; t-SNE's perplexity must be below their number
+
+
+def tsne(points: Float[Tensor, "n dim"], perplexity: float = 30.0, seed: int = 0) -> Float[Tensor, "n 2"]:
+    """t-SNE in two dimensions by scikit-learn, initialised with PCA.
+
+    van der Maaten and Hinton 2008, Visualizing Data using t-SNE, https://jmlr.org/papers/v9/vandermaaten08a.html. It
+    preserves neighbourhoods; distances between clusters and their sizes carry no information.
+
+    Args:
+        points: ``[n, dim]``.
+        perplexity: effective number of neighbours, at least 1 and below the number of points.
+        seed: of scikit-learn's random state.
+
+    Returns:
+        ``[n, 2]`` in float64, on the CPU; zeros if all points coincide.
+
+    Raises:
+        InterpError: fewer than five points, or a perplexity out of range.
+    """
+    from sklearn.manifold import TSNE
+
+    points = as_tensor(points, "points")
+    if len(points) < FEWEST:
+        raise InterpError(f"t-SNE needs at least {FEWEST} points, got {len(points)}")
+    if not 1 <= perplexity < len(points):
+        raise InterpError(
+            f"perplexity must be at least 1 and below the number of points, {len(points)}; got {perplexity}"
+        )
+    values = points.detach().double().cpu()
+    if not bool((values != values[0]).any()):
+        return torch.zeros(len(points), 2, dtype=torch.float64)
+    found = TSNE(perplexity=perplexity, init="pca", random_state=seed).fit_transform(values.numpy())
+    return torch.as_tensor(found).double()
