@@ -41,6 +41,8 @@ COMMANDS: tuple[tuple[Callable[..., None], tuple[str, ...]], ...] = (
 app = typer.Typer(
     name="interp", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich",
     context_settings=HELP,
+    epilog="Exit codes: 0 all that was asked for; 1 the report is written, and an analysis in it failed; 2 the input was "
+    "refused and nothing was written; 130 Ctrl-C.",
 )  # fmt: skip
 for command, examples in COMMANDS:
     app.command(epilog="\n\n".join(f"Example: {line}" for line in examples))(interruptible(command))

@@ -1,4 +1,4 @@
-"""Progress on the terminal: a bar for training, a line for everything else. Nothing is shown where there is no terminal."""
+"""Progress on the terminal: a bar for training, a line for everything else; nothing where output goes to a file."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Bar:
             self._line = self._bar.add_task("steps", total=seen.steps, completed=seen.step, rate="", seen="")
         speed = self._bar.tasks[self._line].finished_speed or self._bar.tasks[self._line].speed
         rate = f"{speed:,.0f} steps/s" if speed else ""
-        self._bar.update(self._line, completed=seen.step, rate=rate, seen=seen.said)
+        self._bar.update(self._line, completed=seen.step, rate=rate, seen=seen.summary)
 
     def shards(self, finished: int, total: int) -> None:
         """Show how many members are finished, where they train in other processes."""

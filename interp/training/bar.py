@@ -27,7 +27,7 @@ def shown(watcher: Watcher | None) -> Iterator[Watcher | None]:
 
         def update(seen: Progress) -> None:
             bar.total, bar.n = seen.steps, seen.step
-            bar.set_postfix_str(seen.said, refresh=False)
+            bar.set_postfix_str(seen.summary, refresh=False)
             bar.refresh()
 
         yield update

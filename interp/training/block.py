@@ -162,7 +162,7 @@ def _caller(model: HookedModel, task: Task, members: int, own: bool, shared: boo
         extra = {} if noise is None else {"noise": noise}
         return task.read(functional_call(model, dict(parameters), (inputs,), extra))
 
-    def alone(parameters: Mapping[str, Tensor], inputs: Tensor, noise: Tensor | None) -> Tensor:
+    def single(parameters: Mapping[str, Tensor], inputs: Tensor, noise: Tensor | None) -> Tensor:
         flat = {name: p.squeeze(0) for name, p in parameters.items()}
         outputs = one(flat, inputs if shared else inputs.squeeze(0), None if noise is None else noise[0])
         return outputs.unsqueeze(0)
@@ -173,4 +173,4 @@ def _caller(model: HookedModel, task: Task, members: int, own: bool, shared: boo
 
     if own:
         return stacked
-    return alone if members == 1 else together
+    return single if members == 1 else together

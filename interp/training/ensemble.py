@@ -20,7 +20,7 @@ from interp.training.optimizers import BatchedOptimizer
 from interp.training.penalties import norms
 from interp.training.plan import DTYPES, MEMORISED, Plan
 
-MEMORISED_ABOVE = 0.999  # train accuracy; source: sparse parity
+MEMORISED_ABOVE = 0.999  # train accuracy, as in Fuangkawinsombut 2024
 
 
 @dataclass

@@ -69,7 +69,7 @@ def train(
 ) -> Run:
     """Train one network or many at once, by the recipe of the task where a setting is left out.
 
-    A setting that is None is the recipe's; where the recipe has none, it is the default given below.
+    None means the recipe's value of a setting, or the default named below where the recipe does not set it.
     ``interp train TASK --help`` shows the recipe of a task.
 
     Args:
@@ -154,7 +154,7 @@ def train(
 
 
 def resume(
-    path: str | Path,
+    path: str | Path | Run,
     *,
     steps: int | None = None,
     device: str = "auto",
@@ -168,7 +168,7 @@ def resume(
     Everything else stays as it was planned.
 
     Args:
-        path: the run's folder.
+        path: the run's folder, or the run.
         steps: number of updates in all, not fewer than planned; as planned by default.
         device: ``"auto"`` (CUDA where there is one), ``"cpu"``, ``"cuda"``, ``"cuda:1"`` or ``"mps"``.
         executor: for a run that was begun with one: ``"process:4"`` or ``"dask:ADDRESS"``.
@@ -189,7 +189,7 @@ def resume(
         raise UnknownName(
             f"{unknown('argument of resume', other, known)}; a run keeps its settings, only steps can be raised"
         )
-    path = Path(path)
+    path = path.path if isinstance(path, Run) else Path(path)
     if (path / "shards").is_dir():
         if steps is not None:
             raise InterpError(f"{path} is not finished: resume it as it was planned first, then raise its steps")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -50,13 +51,13 @@ class Progress:
     test_loss: float | None = None
 
     @property
-    def said(self) -> str:
+    def summary(self) -> str:
         """Accuracies, or losses where there are no accuracies, and how many members are done.
 
         Returns:
             one line.
 
-        >>> Progress(5, 20, members=3, retired=1, train_accuracy=0.5, test_loss=0.25).said
+        >>> Progress(5, 20, members=3, retired=1, train_accuracy=0.5, test_loss=0.25).summary
         'train 50.0%, test loss 0.25, 1 of 3 members done'
         """
         parts = [
@@ -69,6 +70,12 @@ class Progress:
         if self.members > 1:
             parts.append(f"{self.retired} of {self.members} members done")
         return ", ".join(parts)
+
+    @property
+    def said(self) -> str:
+        """The former name of `summary`."""
+        warnings.warn("Progress.said is now Progress.summary", DeprecationWarning, stacklevel=2)
+        return self.summary
 
 
 Watcher = Callable[[Progress], None]

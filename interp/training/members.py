@@ -118,9 +118,14 @@ def seeds(n: int, first: int = 0) -> list[dict[str, int]]:
     Returns:
         a mapping per member, with ``seed`` and ``data_seed``.
 
+    Raises:
+        InterpError: not whole numbers.
+
     >>> seeds(2)
     [{'seed': 0, 'data_seed': 0}, {'seed': 1, 'data_seed': 1}]
     """
+    if not isinstance(n, int) or not isinstance(first, int):
+        raise InterpError(f"seeds takes whole numbers, such as seeds(5), got {n!r} and {first!r}")
     return [{"seed": first + i, "data_seed": first + i} for i in range(n)]
 
 

@@ -258,6 +258,7 @@ def make_plan(task: Task, model: str | Config | None = None, epochs: int | None 
         if "steps" in settings:
             raise InterpError("give steps or epochs, not both")
         chosen["steps"] = epochs * per_epoch
+    require_whole("steps", chosen["steps"])
     for name, usual in (("metrics", _metrics(chosen["steps"])), ("checkpoints", CHECKPOINTS)):
         text = chosen.get(name, usual)
         chosen[name] = parse_schedule(f"every:{per_epoch}" if text == "epoch" else text, chosen["steps"])

@@ -25,8 +25,10 @@ class Schedule:
     steps: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.interval is not None and self.interval < 1:
-            raise InterpError(f"a schedule's interval must be at least 1 step, got {self.interval}")
+        if self.interval is not None and not (isinstance(self.interval, int) and self.interval >= 1):
+            raise InterpError(f"a schedule's interval must be a whole number of at least 1 step, got {self.interval!r}")
+        if not all(isinstance(s, int) for s in self.steps):
+            raise InterpError(f"a schedule's steps must be whole numbers, got {self.steps!r}")
         if any(s < 0 for s in self.steps):
             raise InterpError(f"a schedule's steps must be 0 or more, got {min(self.steps)}")
         object.__setattr__(self, "steps", tuple(sorted(set(self.steps))))
@@ -71,11 +73,15 @@ def log_spaced(n: int, total: int) -> Schedule:
         the steps, always with 0 and ``total``.
 
     Raises:
-        InterpError: fewer than 2.
+        InterpError: fewer than 2, or not whole numbers.
 
     >>> log_spaced(5, 1000).steps
     (0, 1, 10, 100, 1000)
     """
+    if not isinstance(n, int) or not isinstance(total, int):
+        raise InterpError(
+            f"log_spaced takes two whole numbers, such as log_spaced(60, 20_000), got {n!r} and {total!r}"
+        )
     if n < 2:
         raise InterpError(f"log_spaced needs at least 2 checkpoints, got {n}")
     positive = (round(max(total, 1) ** (i / max(n - 2, 1))) for i in range(n - 1))
