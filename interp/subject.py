@@ -6,20 +6,27 @@ import html
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
 
+from interp._util.devices import resolve_dtype
 from interp.activations.batches import batches, placed
-from interp.errors import InterpError, MissingCapability
+from interp.errors import InterpError, MissingCapability, kind_of
 from interp.hooked import HookedCPPN, HookedModel, HookedTransformer, as_model
 from interp.runs import RunLike, open_run
-from interp.tasks import CyclicStructure, Task
+from interp.series import CheckpointSeries
+from interp.tasks import CyclicStructure, Task, make_task
 
 if TYPE_CHECKING:
     from interp.picbreeder import Genome
-    from interp.series import CheckpointSeries
+
+
+Capability = Literal[
+    "weights", "activations", "gradients", "task", "answers", "input_table", "cyclic", "image", "genome", "series", "members",
+    "curves",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -46,7 +53,7 @@ class Subject:
     """A model, the task it was trained on, the series of its checkpoints, and where they came from.
 
     Attributes:
-        task: None where it is not known; analyses that need one say so.
+        task: what the network was trained on, or its spec; None if it is not known: analyses that need one say so.
         step: the training step of ``model``.
         curves: recorded curves, each a list of (step, value) points.
         warnings: what a reader must know before believing anything, such as NaN in the weights.
@@ -72,7 +79,7 @@ class Subject:
     trained_in: RunLike | Path | None = field(default=None, repr=False, compare=False)
     _logits: tuple[Any, Tensor] | None = field(default=None, init=False, repr=False, compare=False)
 
-    CAPABILITIES: ClassVar[dict[str, str]] = {
+    CAPABILITIES: ClassVar[dict[Capability, str]] = {
         "weights": "the model's parameters",
         "activations": "inputs to run the model on",
         "gradients": "a task whose loss can be differentiated",
@@ -88,10 +95,23 @@ class Subject:
     }
 
     def __post_init__(self) -> None:
+        if not isinstance(self.name, str):
+            raise InterpError(
+                f"a Subject's name is a text, got {kind_of(self.name)}: interp.Subject(name, model, task)"
+            )
         if not isinstance(self.model, HookedModel):
             raise InterpError(
-                f"{self.name}: a {type(self.model).__name__} has no hook points; interp.wrap(module, example) gives it some"
+                f"{self.name}: {kind_of(self.model)} has no hook points; interp.wrap(module, example) gives a module some, "
+                "interp.load(path) reads a model"
             )
+        self.task = None if self.task is None else make_task(self.task)
+        if self.series is not None and not isinstance(self.series, CheckpointSeries):
+            raise InterpError(
+                f"{self.name}: series must be a CheckpointSeries (interp.load makes one), got {kind_of(self.series)}"
+            )
+        if not isinstance(self.step, int) or isinstance(self.step, bool):
+            raise InterpError(f"{self.name}: step must be a whole number, got {self.step!r}")
+        self.precision = resolve_dtype(self.precision) or torch.float64
 
     @property
     def run(self) -> RunLike | None:
@@ -107,7 +127,7 @@ class Subject:
             self.trained_in = open_run(self.trained_in)
         return self.trained_in
 
-    def lacks(self, needs: Iterable[str]) -> list[str]:
+    def lacks(self, needs: Iterable[Capability]) -> list[str]:
         """Why the subject cannot serve an analysis with these needs.
 
         Args:
@@ -121,7 +141,7 @@ class Subject:
         """
         return [reason for need in needs if (reason := self._lacks(need)) is not None]
 
-    def _lacks(self, need: str) -> str | None:
+    def _lacks(self, need: Capability) -> str | None:
         if need not in self.CAPABILITIES:
             raise MissingCapability(f"{need!r} is not a capability; known are {', '.join(self.CAPABILITIES)}")
         if need in ("activations", "gradients", "task", "answers", "input_table", "cyclic") and self.task is None:

@@ -22,7 +22,7 @@ from interp.hooked import HookedModel
 from interp.plugins.options import Option, as_names, keyword_options, parse_options
 from interp.plugins.outcome import Outcome, Outcomes
 from interp.plugins.result import Result, check_result
-from interp.subject import Subject, as_subject
+from interp.subject import Capability, Subject, as_subject
 
 GROUP = "interp.analyses"
 Compared = Callable[[Mapping[str, Result]], Result]
@@ -45,7 +45,7 @@ class Analysis:
 
     name: str
     function: Callable[..., Result]
-    needs: tuple[str, ...]
+    needs: tuple[Capability, ...]
     summary: str
     options: tuple[Option, ...]
     order: int
@@ -95,7 +95,7 @@ class Analysis:
 def analysis(
     name: str,
     *,
-    needs: Iterable[str] = (),
+    needs: Iterable[Capability] = (),
     summary: str,
     order: int = 100,
     renamed: Mapping[str, str] | None = None,

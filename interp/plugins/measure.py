@@ -19,7 +19,7 @@ from interp.hooked import HookedModel
 from interp.plugins.fingerprint import fingerprint
 from interp.plugins.options import Option, as_names, keyword_options, parse_options
 from interp.snapshot import Snapshot
-from interp.subject import Subject, as_subject
+from interp.subject import Capability, Subject, as_subject
 
 GROUP = "interp.measures"
 Value = float | int
@@ -45,7 +45,7 @@ class Measure:
 
     name: str
     function: Callable[..., Values]
-    needs: tuple[str, ...]
+    needs: tuple[Capability, ...]
     summary: str
     options: tuple[Option, ...]
     every: int = 1
@@ -106,7 +106,7 @@ class Measure:
 def measure(
     name: str,
     *,
-    needs: Iterable[str] = ("weights",),
+    needs: Iterable[Capability] = ("weights",),
     summary: str,
     every: int = 1,
     log: bool = False,
