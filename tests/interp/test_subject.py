@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 from circuits import Ablate, Zero, applied
-from interp import InterpError, Subject
+from interp import InterpError, ModularArithmetic, Subject
 from probes.analyses import performance
 from tests.models import make, subject
 
@@ -55,3 +57,35 @@ def test_measures_are_float64_whatever_was_loaded() -> None:
     narrow = Subject("narrow", one.model.cast(torch.float32), one.task)
     assert narrow.logits().dtype == torch.float64
     assert narrow.cast(torch.bfloat16).logits().dtype == torch.bfloat16
+
+
+# a field of another kind: what is given, and what the message says
+KINDS: dict[str, tuple[dict[str, Any], str]] = {
+    "the model first": (
+        {"name": make("deep")},
+        r"name is a text, got a HookedMLP: interp\.Subject\(name, model, task\)",
+    ),
+    "a module": ({"model": nn.Linear(2, 3)}, r"x: a Linear has no hook points; interp\.wrap\(module, example\)"),
+    "a class": ({"model": nn.Linear}, "x: the class Linear has no hook points"),
+    "a path": ({"model": "a.pt"}, r"x: a str has no hook points; .*interp\.load\(path\)"),
+    "a task's class": ({"task": ModularArithmetic}, r"make one, ModularArithmetic\(\.\.\.\)"),
+    "an unknown task": ({"task": "modul:p=7"}, "unknown task 'modul'; did you mean 'modular'"),
+    "a list of models": ({"series": [make("deep")]}, "x: series must be a CheckpointSeries .*, got a list"),
+    "a step that is a text": ({"step": "5"}, "x: step must be a whole number, got '5'"),
+    "an integer precision": ({"precision": torch.int64}, "unknown dtype 'torch.int64'"),
+}
+
+
+@pytest.mark.parametrize("row", KINDS)
+def test_fields_of_another_kind(row: str) -> None:
+    """None passes in silence, to fail in the middle of an analysis."""
+    changes, message = KINDS[row]
+    with pytest.raises(InterpError, match=message):
+        Subject(**{"name": "x", "model": make("deep"), **changes})
+
+
+def test_a_task_and_a_precision_by_name() -> None:
+    """A spec is the task that it names, a dtype's name the dtype."""
+    one = Subject("x", make("deep"), "modular:p=7", precision="float32")  # type: ignore[arg-type]
+    assert one.task == ModularArithmetic(7)
+    assert one.precision is torch.float32
