@@ -78,7 +78,7 @@ def points(curves: Mapping[str, list[float]], step: int) -> Points:
 
     Args:
         curves: the values by name.
-        step: of the values that stand alone.
+        step: of the curves with a single value.
 
     Returns:
         (step, value) points by name.

@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 import interp
+from interp._util.registry import Plugin, load_group
 from interp.checkpoints.formats.header import HEADER
 from interp.checkpoints.formats.tensors import TensorRef
 from interp.checkpoints.layouts import FileInfo, choose, layouts, task_from_config
@@ -374,3 +375,19 @@ def test_real_networks_have_the_loss_that_their_authors_report(name: str, data: 
     reported = json.loads((data / "groups" / name / "summary_metrics.json").read_text())["all_loss"]
     assert subject.provenance.layout == REAL[name]
     assert subject.require_task().losses(subject.logits()).mean().item() == pytest.approx(reported, rel=1e-6)
+
+
+def test_a_layout_that_cannot_be_loaded_is_named(monkeypatch: pytest.MonkeyPatch, saved: Callable) -> None:
+    """A stranger's broken layout stops none of ours, and is named where no layout fits: it may be the missing one."""
+    known = load_group("interp.layouts")
+    strangers = {"odd": Plugin("odd", "odd-package", value=3), "sad": Plugin("sad", "sad-package", error="no module x")}
+    monkeypatch.setattr("interp._util.registry.load_group", lambda _: {**known, **strangers})
+    assert interp.load(saved(foreign()["grokking"]), device="cpu").provenance.layout == "grokking"
+    with pytest.raises(UnknownLayout) as caught:
+        interp.load(saved({"a": torch.ones(2, 3, 4)}), device="cpu")
+    assert "The layout odd cannot be loaded: odd-package registers it, but a layout is an instance of" in str(
+        caught.value
+    )
+    assert "The layout sad cannot be loaded: no module x." in str(caught.value)
+    with pytest.raises(InterpError, match="the layout 'sad' of sad-package cannot be used: no module x"):
+        interp.load(saved(foreign()["grokking"]), layout="sad", device="cpu")
