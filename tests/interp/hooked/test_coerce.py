@@ -35,7 +35,7 @@ def test_capture_and_gradients_take_a_subject() -> None:
         (nn.ModuleDict({"model": nn.Linear(2, 3)}), "got a ModuleDict: interp.wrap"),
         (HookedMLP, "got the class HookedMLP: make an instance"),
         ("model.pth", r"got a str: interp.load\(path\)"),
-        (make("plain").state_dict(), "got a OrderedDict: interp.load"),
+        (make("plain").state_dict(), "got an OrderedDict: interp.load"),
     ],
 )
 def test_other_kinds_are_refused_with_a_way(given: object, message: str) -> None:

@@ -188,7 +188,7 @@ def test_a_model_is_a_subject_without_a_task() -> None:
 @pytest.mark.parametrize(
     ("given", "way"),
     [(torch.nn.Linear(2, 2), r"interp\.wrap\(module"), ("model.pt", r"interp\.load\('model\.pt'\)"),
-     (Path("a.pt"), r"interp\.load\('a\.pt'\)"), (Subject, "the class Subject"), (3, "a int"),
+     (Path("a.pt"), r"interp\.load\('a\.pt'\)"), (Subject, "the class Subject"), (3, "an int"),
      ({"W": torch.ones(2)}, "load weights into their module")],
 )  # fmt: skip
 def test_subjects_of_another_kind(given: Any, way: str) -> None:
