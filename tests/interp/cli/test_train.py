@@ -317,7 +317,9 @@ def test_ctrl_c(work: Path) -> None:
     """Exit code 130, one message that says how to go on, no traceback."""
     command = [str(Path(sys.executable).with_name("interp")), "train"]
     environment = {k: v for k, v in os.environ.items() if k != "FORCE_COLOR"} | WIDE | FRUGAL
-    argv = "addition --p 4 --model mlp:hidden=6 --steps 10000000 --metrics 0,1 --out long".split()
+    argv = [
+        "addition", "--p", "4", "--model", "mlp:hidden=6", "--steps", "10000000", "--metrics", "0,1", "--out", "long"
+    ]  # fmt: skip
     pipe = subprocess.PIPE
     process = subprocess.Popen([*command, *argv], cwd=work, env=environment, stdout=pipe, stderr=pipe, text=True)
     metrics = work / "long" / "metrics.jsonl"
