@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from interp.errors import InterpError, UnknownSite, nearest
+from interp.errors import InterpError, UnknownSite, kind_of, nearest
 
 Index = int | Sequence[int] | slice
 
@@ -170,9 +170,8 @@ def _hook_points(given: Any) -> Mapping[str, Any]:
         points = getattr(candidate, "hook_dict", None)
         if isinstance(points, Mapping):
             return points
-    kind = f"the class {given.__name__}" if isinstance(given, type) else f"a {type(given).__name__}"
     raise InterpError(
-        f"sites belong to a hooked model or a Subject, got {kind}; interp.load(path) reads one from a checkpoint, "
+        f"sites belong to a hooked model or a Subject, got {kind_of(given)}; interp.load(path) reads one from a checkpoint, "
         "interp.wrap(module, example) gives a module hook points"
     )
 

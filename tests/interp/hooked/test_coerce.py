@@ -31,11 +31,11 @@ def test_capture_and_gradients_take_a_subject() -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        (nn.Linear(2, 3), r"got a Linear: interp.wrap\(module, example\)"),
-        (nn.ModuleDict({"model": nn.Linear(2, 3)}), "got a ModuleDict: interp.wrap"),
+        (nn.Linear(2, 3), r"got a Linear: give it hook points with interp.wrap\(module, example\)"),
+        (nn.ModuleDict({"model": nn.Linear(2, 3)}), "got a ModuleDict: give it hook points with interp.wrap"),
         (HookedMLP, "got the class HookedMLP: make an instance"),
-        ("model.pth", r"got a str: interp.load\(path\)"),
-        (make("plain").state_dict(), "got an OrderedDict: interp.load"),
+        ("model.pth", r"got a str: load it first, interp.load\('model.pth'\)"),
+        (make("plain").state_dict(), "got an OrderedDict: load weights into their module, then interp.wrap"),
     ],
 )
 def test_other_kinds_are_refused_with_a_way(given: object, message: str) -> None:
