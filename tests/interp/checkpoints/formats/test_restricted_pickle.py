@@ -54,7 +54,7 @@ class Toucher:
 # what an attacker would call; each leaves a file at the path
 PAYLOADS: dict[str, Callable[[str], Payload]] = {
     "posix.system": lambda path: Payload(os.system, f"touch {path}"),
-    "builtins.eval": lambda path: Payload(eval, f"open({path!r}, 'w').close()"),
+    "builtins.eval": lambda path: Payload(eval, f"open({path!r}, 'w').close()"),  # noqa: S307  a reader must not call it
     "builtins.exec": lambda path: Payload(exec, f"open({path!r}, 'w').close()"),
     "subprocess.call": lambda path: Payload(subprocess.call, ["touch", path]),
     "pathlib.Path.touch": lambda path: Payload(Path.touch, Path(path)),
