@@ -70,7 +70,7 @@ class Metric(ABC):
         if self.higher_is_better is None:
             return f"{self.name}_change = changed minus clean"
         meaning = "negative" if self.higher_is_better else "positive"
-        return f"{self.name}_change = changed minus clean: {meaning} means that what was changed was needed"
+        return f"{self.name}_change = changed minus clean: {meaning} means that the changed part was needed"
 
 
 @dataclass(frozen=True)
@@ -249,7 +249,7 @@ def make_metric(given: MetricLike) -> Metric:
         InterpError: a registered metric that cannot be loaded, a `Metric` class that needs arguments, or anything else.
 
     >>> make_metric("accuracy").sign
-    'accuracy_change = changed minus clean: negative means that what was changed was needed'
+    'accuracy_change = changed minus clean: negative means that the changed part was needed'
     >>> make_metric(lambda outputs: outputs.std(-1)).name
     'metric'
     """

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from interp.activations import reducers as reducers
     from interp.activations.capture import Activations as Activations
     from interp.activations.capture import capture as capture
+    from interp.activations.gradients import gradients as gradients
     from interp.checkpoints import inspect as inspect
     from interp.checkpoints import load as load
     from interp.checkpoints import save as save
@@ -67,6 +68,8 @@ if TYPE_CHECKING:
     from interp.tasks import Task as Task
     from interp.tasks import ToyAddition as ToyAddition
     from interp.tasks import make_task as make_task
+    from interp.tasks.losses import register_loss as register_loss
+    from interp.tasks.registry import register_task as register_task
     from interp.training import Optimizer as Optimizer
     from interp.training import Run as Run
     from interp.training import RunInterrupted as RunInterrupted

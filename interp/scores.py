@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from interp.errors import InterpError
+from interp.errors import InterpError, kind_of
 from interp.tasks import Task
 
 
@@ -104,13 +104,18 @@ def score(task: Task, logits: Tensor) -> Scores:
         `Scores` over the train, the test and all examples; losses in float64, correct answers counted as integers.
 
     Raises:
-        InterpError: another number of logits than the task has examples.
+        InterpError: arguments of another kind, or another number of logits than the task has examples.
 
     >>> import torch, interp
     >>> task = interp.ModularArithmetic(5, train_fraction=0.4)
     >>> score(task, torch.nn.functional.one_hot(task.labels, 5) * 20.0).all.accuracy
     1.0
     """
+    if not isinstance(task, Task) or not isinstance(logits, Tensor):
+        raise InterpError(
+            f"score takes a task and logits [n, width], score(subject.require_task(), subject.logits()), got {kind_of(task)} "
+            f"and {kind_of(logits)}"
+        )
     if len(logits) != len(task.labels):
         raise InterpError(f"{len(logits)} rows of logits were given for the {len(task.labels)} examples of {task.name}")
     correct = task.correct(logits) if task.criterion.answers else None

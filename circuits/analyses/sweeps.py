@@ -15,9 +15,10 @@ import plotly.graph_objects as go
 
 from circuits.weight_sweeps.directions import Direction, random_directions, single_entries
 from circuits.weight_sweeps.image_network import as_cppn
-from circuits.weight_sweeps.image_sweep import SIZE, STEPS, Score, Sweep, film, matched_steps, sweep
+from circuits.weight_sweeps.image_sweep import SIZE, STEPS, matched_steps, sweep
 from circuits.weight_sweeps.null_models import random_network, shuffled
 from circuits.weight_sweeps.render import Renderer
+from circuits.weight_sweeps.sweep_result import Score, Sweep, film
 from interp.errors import require_range
 from interp.hooked import HookedCPPN
 from interp.pictures import Picture, sheet
@@ -77,7 +78,7 @@ def sweeps(subject: Subject, *, n: int = 150, directions: int = 200, n_random: i
     result.metrics = _metrics(found, scores)
     result.tables = {
         "scores": pd.DataFrame(rows),
-        **{f"{kind} changes": s.table for kind, s in found.items() if s is not None},
+        **{f"{kind} changes": s.rows for kind, s in found.items() if s is not None},
     }
     result.pictures = {"films": films(model, found)}
     result.figures["antisymmetric share"] = _scatter(found)

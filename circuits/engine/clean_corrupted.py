@@ -75,7 +75,7 @@ def make_pair(
     metric: MetricLike,
     *,
     sites: SitePattern,
-    beside: Callable[[HookedModel], Sequence[str]] | None = None,
+    corrupted_only: Callable[[HookedModel], Sequence[str]] | None = None,
     dtype: torch.dtype | None = None,
 ) -> Pair:
     """Check that two batches align, run both, and look up the answers that a metric may know.
@@ -89,7 +89,7 @@ def make_pair(
         corrupted: inputs aligned with the clean ones.
         metric: what the runs are compared by.
         sites: hook points that are captured whole in both runs.
-        beside: given the model, hook points that are captured in the corrupted run in addition.
+        corrupted_only: given the model, hook points that are captured in the corrupted run in addition.
         dtype: the model runs in this, the subject's precision by default.
 
     Returns:
@@ -125,7 +125,7 @@ def make_pair(
     parts = torch.ones(len(clean), 1, dtype=torch.float64, device=model.device)
     evaluation = Evaluation(model, model, corrupted, (one,), answers, parts)
     points = {s.name for s in resolve_sites(model, sites)}
-    wanted = [] if beside is None else list(beside(model))
+    wanted = [] if corrupted_only is None else list(corrupted_only(model))
     more = {s.name for s in resolve_sites(model, wanted)} if wanted else set()
     with fitting(model, clean):
         source = capture(model, clean, points, outputs=lambda outputs: outputs)

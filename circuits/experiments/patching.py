@@ -133,7 +133,9 @@ def patch(
     subject = as_subject(subject)
     require_whole("max_bytes", max_bytes, 1)
     require_progress(progress)
-    pair = make_pair(subject, clean, corrupted, metric, sites=sites, beside=lambda m: _beside(m, sites), dtype=dtype)
+    pair = make_pair(
+        subject, clean, corrupted, metric, sites=sites, corrupted_only=lambda m: _corrupted_only(m, sites), dtype=dtype
+    )
     cells = _cells(pair, sites, by)
     numbers, values, done = [], [], 0
     for own, found in _measured(pair, cells, max_bytes):
@@ -151,7 +153,7 @@ def patch(
     return Patching(effects)
 
 
-def _beside(model: HookedModel, sites: SitePattern) -> list[str]:
+def _corrupted_only(model: HookedModel, sites: SitePattern) -> list[str]:
     """What else the cells need of the corrupted run: where changes arrive, and what later positions attend to."""
     arrivals = [arrival(model, site.name) for site in resolve_sites(model, sites)]
     streams = [one[0] for one in arrivals if one is not None]

@@ -135,7 +135,7 @@ def path_patch(
     components = [n for kind in ("heads", "neurons") for n in model.component_sites(kind)]
     frozen = [n for n in dict.fromkeys(components) if n not in open_points]
     points = [*frozen, *(s.name for s in wanted)]
-    pair = make_pair(subject, clean, corrupted, metric, sites=senders, beside=lambda _: points, dtype=dtype)
+    pair = make_pair(subject, clean, corrupted, metric, sites=senders, corrupted_only=lambda _: points, dtype=dtype)
     model, base, source = pair.evaluation.model, pair.base, pair.source
     held: list[Intervention] = [f for n in frozen for f in _frozen(model, n, base[n], wanted)]
     sent = [Patch(s, source[s.name]) for s in senders]

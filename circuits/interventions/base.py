@@ -60,7 +60,7 @@ class Replacing(Intervention):
 
     @property
     def replacement(self) -> Value:
-        """The value that replaces what was there."""
+        """The value, as a `Value`."""
         assert isinstance(self.value, Value)
         return self.value
 

@@ -2,7 +2,7 @@
 
 An intervention is data. It prints, compares, goes into a result and can be run again; `applied` is the only code that
 installs it. The site says where (a hook point and, optionally, positions, heads, units or directions of a Basis); a
-value says what replaces what was there. Several at one hook point act in the order given, each on what the one before
+value says what replaces the activation there. Several at one hook point act in the order given, each on what the one before
 has left.
 """
 

@@ -22,7 +22,7 @@ def mean_square(change: Float[Tensor, "*n 3 row col"]) -> Float[Tensor, "*n"]:
 
 
 def antisymmetric_share(change: Float[Tensor, "*n 3 row col"]) -> Float[Tensor, "*n"]:
-    """Share of the change that is antisymmetric under the left-right mirror: \\|(D - mirror D) / 2\\|^2 / \\|D\\|^2.
+    """Share of the change that is antisymmetric under the left-right mirror: ``|(D - mirror D) / 2|^2 / |D|^2``.
 
     Args:
         change: of the picture.

@@ -12,6 +12,12 @@ from interp.subject import Subject
 def as_cppn(given: HookedModel | Subject) -> HookedCPPN:
     """An image network as it is, or that of a Subject.
 
+    Args:
+        given: an image network, or a Subject of one.
+
+    Returns:
+        the image network.
+
     Raises:
         InterpError: anything else, such as a network that does not draw an image.
 

@@ -81,7 +81,7 @@ def loss_sweep(
         raise UnknownName(unknown("part", part, parts))
     if not len(parts[part]):
         raise InterpError(
-            f"{task.name} has no {part} examples; choose part={' or '.join(n for n in parts if len(parts[n]))!r}"
+            f"{task.name} has no {part} examples; choose part={' or '.join(repr(n) for n in parts if len(parts[n]))}"
         )
     model = at_readout(subject.model.cast(subject.precision), task)
     inputs, labels = placed(task.inputs[parts[part]], model), task.labels[parts[part]]

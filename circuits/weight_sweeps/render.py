@@ -1,8 +1,8 @@
 """Many pictures of one CPPN with changed weights, computing only what follows each change.
 
-Changes of what one unit reads are taken unit by unit: what lies before the unit is computed once for all of them, and behind
-it only curved units that it reaches (`circuits.weight_sweeps.curved_graph`). A change that reaches nothing, or that feeds on nothing, is
-settled without rendering. Pixels are computed in pieces that stay in the cache, and pictures in blocks, so that no more than a
+Changes of what one unit reads are grouped by unit: what precedes the unit is computed once for all of them, and after it only
+curved units that it reaches (`circuits.weight_sweeps.curved_graph`). A change that reaches nothing, or whose inputs are all 0,
+needs no rendering. Pixels are computed in pieces that stay in the cache, and pictures in blocks, so that no more than a
 block is ever held.
 """
 
@@ -122,7 +122,7 @@ class Renderer:
             return -1
         if direction.parameter not in self.names:
             raise InterpError(
-                f"the direction {direction} does not belong to this network, whose matrices are {', '.join(self.names)}"
+                f"the direction {direction} does not belong to this network (matrices: {', '.join(self.names)})"
             )
         layer = self.names.index(direction.parameter)
         shape = tuple(self.weights[layer].shape)
@@ -162,10 +162,14 @@ class Renderer:
             yield Block(tuple(ids), out)
 
     def _pieces(self, steps: Tensor, hsv: Callable[[Tensor, slice], Tensor]) -> Tensor:
-        """Pictures ``[direction, step, 3, row, col]`` from their hue, saturation and value in pieces of the plane.
+        """Pictures from their hue, saturation and value in pieces of the plane.
 
         Args:
+            steps: ``[direction, step]``.
             hsv: given steps and a piece of the plane. It is not asked for steps of 0, where the picture is the base.
+
+        Returns:
+            ``[direction, step, 3, row, col]``.
         """
         pixels = self.size**2
         out = self.base.new_empty(*steps.shape, 3, pixels)

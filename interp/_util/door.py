@@ -23,6 +23,9 @@ def lazy_exports(
         package: its name; called from its ``__init__``.
         moved: former sub-modules and where they are now; the former name still works, with a DeprecationWarning.
 
+    Returns:
+        ``__getattr__``, ``__dir__`` and ``__all__``.
+
     Raises:
         ImportError: the package has no source to read, or a line of another form.
     """

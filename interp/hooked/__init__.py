@@ -15,7 +15,7 @@ from interp.hooked.lstm.config import LSTMConfig
 from interp.hooked.lstm.model import HookedLSTM
 from interp.hooked.mlp.config import MLPConfig
 from interp.hooked.mlp.model import HookedMLP
-from interp.hooked.registry import MODELS, build, config_from_dict, model_class, model_kinds
+from interp.hooked.registry.kinds import MODELS, build, config_from_dict, model_class, model_kinds
 from interp.hooked.transformer.config import TransformerConfig
 from interp.hooked.transformer.model import HookedTransformer
 

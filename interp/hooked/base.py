@@ -24,7 +24,7 @@ class HookedModel(Resumable, NamedHooks):
 
     Subclasses set ``config`` and build their modules, then call `setup`. `torch.func.functional_call` and `vmap`
     work on every subclass. A subclass whose config has a ``kind`` of its own becomes a kind of model that
-    `interp.load` and `interp.train` know by an entry point; see `interp.hooked.registry.model_kinds`.
+    `interp.load` and `interp.train` know by an entry point; see `interp.hooked.registry.kinds.model_kinds`.
 
     Args:
         config: what the model is built from; kept as ``config``.

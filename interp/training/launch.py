@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, Never
 
 from interp._util.parallel import parse_executor
-from interp.errors import InterpError, UnknownName, unknown
+from interp.errors import InterpError, UnknownName, kind_of, unknown
 from interp.hooked import Config
 from interp.tasks import Task, make_task
 from interp.training.bar import shown
@@ -189,6 +189,8 @@ def resume(
         raise UnknownName(
             f"{unknown('argument of resume', other, known)}; a run keeps its settings, only steps can be raised"
         )
+    if not isinstance(path, (str, Path, Run)):
+        raise InterpError(f"resume takes the folder of a run, or a Run, got {kind_of(path)}")
     path = path.path if isinstance(path, Run) else Path(path)
     if (path / "shards").is_dir():
         if steps is not None:

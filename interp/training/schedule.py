@@ -58,7 +58,19 @@ class Schedule:
 
 
 def every(n: int) -> Schedule:
-    """Steps 0, n, 2n, ..."""
+    """Steps 0, n, 2n, ...
+
+    Args:
+        n: the interval, in updates.
+
+    Returns:
+        the schedule; the last step of a run belongs to it too.
+
+    Raises:
+        InterpError: not a whole number of at least 1.
+    """
+    if not isinstance(n, int):
+        raise InterpError(f"every takes a whole number, such as every(1000), got {n!r}")
     return Schedule(interval=n)
 
 

@@ -214,7 +214,9 @@ def test_modules_that_hooks_do_not_reach() -> None:
     """A compiled part, and TorchScript: each names what to wrap instead."""
     net, inputs = nn.Sequential(nn.Linear(4, 5), nn.ReLU()), torch.randn(6, 4)
     part = nn.Sequential(torch.compile(nn.Linear(4, 4), backend="eager"), nn.ReLU())
-    with pytest.raises(InterpError, match="0 is compiled, and hooks do not reach inside; wrap the module before compiling it"):
+    with pytest.raises(
+        InterpError, match="0 is compiled, and hooks do not reach inside; wrap the module before compiling it"
+    ):
         interp.wrap(part, inputs)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch says that TorchScript is going away

@@ -67,7 +67,7 @@ def test_every_metric_is_torchs(name: str) -> None:
 )
 def test_the_result_says_its_sign(name: str, worse: str) -> None:
     sign = ablate(network(), value=Zero(), metric=name).attrs["sign"]
-    assert f"{name}_change = changed minus clean: {worse} means that what was changed was needed" in sign
+    assert f"{name}_change = changed minus clean: {worse} means that the changed part was needed" in sign
 
 
 def test_a_function_has_no_better_or_worse() -> None:

@@ -17,7 +17,7 @@ import pytest
 import typer
 from typer.core import TyperGroup
 
-from interp.cli.app import app
+from interp.cli.commands.app import app
 from interp.tasks import TASKS
 from tests.conftest import ROOT
 

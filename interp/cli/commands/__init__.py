@@ -1,1 +1,1 @@
-"""The commands of ``interp``, one a module; `interp.cli.app` puts them together."""
+"""The commands of ``interp``, one a module; `interp.cli.commands.app` puts them together."""

@@ -184,7 +184,7 @@ def test_random_baselines_are_of_the_same_size() -> None:
     ("heads", {"n_heads": 1, "d_head": 4}), ("neurons", {"d_mlp": 1}), ("neurons", {"d_model": 1}),
 ])  # fmt: skip
 def test_components_that_are_the_whole_space(kind: str, config: dict[str, int]) -> None:
-    """The only head, the single neuron and d_model = 1 are ablated as others are; their random baseline is left out, with a note."""
+    """The only head, the single neuron and d_model = 1 are ablated as others are, without a random baseline and with a note."""
     sizes = {
         "n_layers": 1,
         "d_model": 6,
@@ -232,7 +232,7 @@ def test_former_names_of_the_random_baseline() -> None:
     with pytest.warns(DeprecationWarning, match="n_random"):
         former = ablate(one, "heads", baseline="random", n_baseline=2)  # type: ignore[call-arg]
     assert_equal(former, ablate(one, "heads", n_random=2))
-    with pytest.warns(DeprecationWarning), pytest.raises(UnknownName, match="random"):
+    with pytest.warns(DeprecationWarning, match="n_random"), pytest.raises(UnknownName, match="random"):
         ablate(one, "heads", baseline="randon")  # type: ignore[call-arg]
 
 
@@ -251,7 +251,7 @@ def test_refusals() -> None:
 def test_the_frame_says_its_sign_and_its_value() -> None:
     """What a number means stands in the table itself."""
     frame = ablate(subject("plain"), "neurons", value=Resample(5))
-    assert "positive means that what was changed was needed" in frame.attrs["sign"]
+    assert "positive means that the changed part was needed" in frame.attrs["sign"]
     assert frame.attrs["value"] == "Resample(seed=5)"
     seen: list[tuple[int, int]] = []
     ablate(subject("plain"), "neurons", progress=lambda done, of: seen.append((done, of)))

@@ -12,6 +12,7 @@ from torch import Tensor
 
 import interp
 from circuits.analyses.sweeps import KINDS, SHOWN, sweeps
+from circuits.compression.prune_image import drop_links
 from circuits.weight_sweeps import image_sweep as sweeps_module
 from circuits.weight_sweeps.change_measures import MEASURES
 from circuits.weight_sweeps.directions import Direction, random_directions, single_entries
@@ -21,6 +22,7 @@ from interp.errors import InterpError
 from interp.hooked import HookedCPPN
 from interp.pictures import Picture
 from interp.subject import Subject
+from tests import models
 from tests.circuits.cppns import dense, naive, naive_picture, of_weights, sparse
 
 STEPS = (-1.0, 0.0, 0.5)
@@ -37,8 +39,8 @@ def naive_changes(model: HookedCPPN, directions: list[Direction], steps: Tensor,
 @pytest.mark.parametrize("make", [dense, sparse])
 def test_table_equals_the_loop(make: type) -> None:
     model = make()
-    directions, done = directions_of(model), []
-    found = sweep(model, directions, STEPS, 8, done.append)
+    directions, done, seen = directions_of(model), [], set()
+    found = sweep(model, directions, STEPS, 8, lambda n, of: (done.append(n), seen.add(of)))
     changes = naive_changes(model, directions, torch.tensor(STEPS), 8).flatten(0, 1)
     table = found.table
     np.testing.assert_allclose(table["mean_square"], changes.square().mean((1, 2, 3)), rtol=1e-9, atol=1e-20)
@@ -53,6 +55,7 @@ def test_table_equals_the_loop(make: type) -> None:
     names = [None, *(n for n, _ in model.named_parameters())]
     assert table["layer"].tolist() == [names.index(d.parameter) - 1 for d in directions for _ in STEPS]
     assert (done, done[-1]) == (sorted(done), len(directions))
+    assert seen == {len(directions)}
 
 
 def rank_share(changes: Tensor) -> float:
@@ -206,7 +209,10 @@ def test_analysis() -> None:
         expected = {f"{k}_{s}{end}" for k in KINDS for s in SHOWN for end in ("", "_interval")}
         expected |= {f"{k}_{s}" for k in KINDS for s in ("changes", "median_effect")}
         assert set(result.metrics) == expected
-        assert all(text in result.headline for text in ("single 0.", "random 0.", "shuffled weights"))
+        assert all(
+            text in result.headline for text in ("single weights 0.", "random directions 0.", "shuffled weights 0.")
+        )
+        assert result.headline.startswith("Median antisymmetric share of output change: ")
         scores = result.tables["scores"]
         assert set(scores["null"]) == {"", "shuffled 0", "random network 0"}
         own = scores.query("null == '' and kind == 'random' and at == 'one step'")["antisymmetric_share"].item()
@@ -219,7 +225,41 @@ def test_analysis() -> None:
     assert headline.count("antisymmetric share") == 2
 
 
-# medians of single entries and random columns: antisymmetric share, then effective rank share (METHODS A)
+def test_a_subject_does_and_other_networks_do_not() -> None:
+    """Every door takes the Subject of an image network, and says what it needs instead of another one."""
+    model = sparse("1;sin:3", 0, 0.5)
+    one, other = Subject("picture", model), models.subject("plain")
+    drawn = single_entries(one)
+    assert [str(d) for d in drawn] == [str(d) for d in single_entries(model)]
+    assert all(
+        torch.equal(a.vector, b.vector)
+        for a, b in zip(random_directions(one, 3), random_directions(model, 3), strict=True)
+    )
+    assert sweep(one, drawn, size=8).rows.equals(sweep(model, drawn, size=8).rows)
+    assert torch.equal(matched_steps(one, drawn, size=8)[1], matched_steps(model, drawn, size=8)[1])
+    for null in (shuffled, random_network):
+        assert all(torch.equal(a, b) for a, b in zip(null(one).matrices, null(model).matrices, strict=True))
+    for call in (lambda x: sweep(x, drawn), lambda x: matched_steps(x, drawn), drop_links, shuffled, random_network):
+        for wrong in (other, other.model):
+            with pytest.raises(InterpError, match="image network .HookedCPPN. is needed, got a HookedTransformer"):
+                call(wrong)
+        with pytest.raises(InterpError, match="interp.load"):
+            call("a/path")
+    with pytest.raises(InterpError, match="interp.wrap"):
+        random_directions(torch.nn.Linear(2, 2))  # type: ignore[arg-type]
+
+
+def test_the_protocol_of_a_sweep(tmp_path: Path) -> None:
+    """A tidy table that has the measures too, a summary with every score, a figure, and a file."""
+    found = sweep(dense("1;sin:3"), single_entries(dense("1;sin:3")), size=8)
+    assert found.table["changed"].equals(found.rows["mean_square"].rename("changed"))
+    assert set(found.table["site"]) == {"layers.0.W", "unembed.W_U"}
+    assert {"antisymmetric_share", "change_rank_share", "counted"} <= set(found.summary)
+    assert len(found.figure().data[0].x) == len(found.counted())
+    assert found.save(tmp_path / "sweep.csv").read_text().startswith("component,site,index,metric,clean,changed,change")
+
+
+# medians of single entries and random columns: antisymmetric share, then effective rank share
 PUBLISHED = {
     "skull": {"picbreeder": ((0.16, 0.23), (0.11, 0.17)), "sgd": ((0.40, 0.39), (0.51, 0.49))},
     "butterfly": {"picbreeder": ((0.16, 0.24), (0.17, 0.24)), "sgd": ((0.43, 0.43), (0.54, 0.52))},

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 
 import circuits
 from circuits.weight_sweeps.directions import Direction
-from interp import InterpError, MLPConfig, SparseParity, Subject
+from interp import InterpError, MLPConfig, ModularArithmetic, SparseParity, Subject
 from interp.activations.batches import placed
+from interp.errors import UnknownName
 from interp.hooked import HookedModel, build
 from tests import models
 
@@ -87,11 +90,31 @@ def test_vectors_in() -> None:
     assert found["accuracy"][2] == accuracy
 
 
+def test_the_protocol(tmp_path: Path) -> None:
+    """A tidy table of loss and accuracy, a line for each direction, a file; progress counts all directions."""
+    subject, seen = models.subject("plain"), []
+    drawn = circuits.random_directions(subject, 3)
+    found = circuits.loss_sweep(subject, drawn, progress=lambda *x: seen.append(x))
+    assert seen[-1] == (3, 3)
+    tidy = found.table
+    assert tidy["metric"].tolist() == ["loss"] * 6 + ["accuracy"] * 6
+    assert (tidy["changed"] - tidy["clean"]).tolist() == tidy["change"].tolist()
+    assert tidy["changed"][:6].tolist() == found["loss"].tolist()
+    assert len(found.figure().data) == 3
+    assert found.save(tmp_path / "sweep.json").stat().st_size > 100
+
+
 def test_refusals() -> None:
     subject = models.subject("plain")
     with pytest.raises(InterpError, match="at least one direction"):
         circuits.loss_sweep(subject, [])
-    with pytest.raises(InterpError, match="train, test, all"):
-        circuits.loss_sweep(subject, circuits.random_directions(subject.model, 1), part="both")
-    with pytest.raises(InterpError, match="no task"):
+    drawn = circuits.random_directions(subject, 1)
+    with pytest.raises(UnknownName, match="did you mean 'train'"):
+        circuits.loss_sweep(subject, drawn, part="trian")  # type: ignore[arg-type]
+    with pytest.raises(InterpError, match=r"steps are \[step\] or \[direction, step\]"):
+        circuits.loss_sweep(subject, drawn, torch.zeros(2, 3))
+    everything = replace(subject, task=ModularArithmetic(models.P, "add", 1.0).fit(subject.model))
+    with pytest.raises(InterpError, match="no test examples; choose part='train' or 'all'"):
+        circuits.loss_sweep(everything, drawn, part="test")
+    with pytest.raises(InterpError, match="needs a task"):
         circuits.loss_sweep(Subject("x", subject.model), circuits.random_directions(subject.model, 1))

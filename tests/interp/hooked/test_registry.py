@@ -15,7 +15,7 @@ from interp import HookedMLP, InterpError, MLPConfig
 from interp._util.registry import Plugin
 from interp.errors import UnknownName
 from interp.hooked import MODELS, Config, HookedModel, HookPoint, build, config_from_dict, model_class, model_kinds
-from interp.hooked.registry import GROUP, OURS
+from interp.hooked.registry.kinds import GROUP, OURS
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Nameless(HookedMixer):
 def entry_points(monkeypatch: pytest.MonkeyPatch) -> dict[str, Plugin]:
     """The group of entry points, to be filled by the test."""
     group = {name: Plugin(name, "interp-suite", value=cls) for name, cls in OURS.items()}
-    monkeypatch.setattr("interp.hooked.registry.load_group", lambda name: group if name == GROUP else {})
+    monkeypatch.setattr("interp.hooked.registry.kinds.load_group", lambda name: group if name == GROUP else {})
     return group
 
 

@@ -92,7 +92,7 @@ def train(
 
 def train_on_a_full_disk(told: Connection, folder: Path, size: int, save_seconds: float) -> None:
     """``interp train`` where, from step 20 on, no file can grow beyond ``size`` bytes; sends what it wrote to stderr."""
-    from interp.cli.app import main
+    from interp.cli.commands.app import main
 
     torch.set_num_threads(1)
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
