@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from interp.plugins.analysis import analyze as analyze
     from interp.plugins.measure import measure as measure
     from interp.plugins.result import Result as Result
+    from interp.report import figures as figures
     from interp.report.comparison import compare as compare
     from interp.scores import Scores as Scores
     from interp.scores import score as score

@@ -173,7 +173,7 @@ def test_five_digit_addition_loads_whole(data: Path) -> None:
         "svd",
         "weights",
     }
-    assert all("no task is known" in outcomes[n].reason for n in ("performance", "fourier", "ablation"))
+    assert all("needs a task, and none is known" in outcomes[n].reason for n in ("performance", "fourier", "ablation"))
 
 
 @pytest.mark.parametrize("name", ["C113_T_seed1", "C113_MLP_seed1"])

@@ -185,7 +185,7 @@ def test_refusals_of_patch() -> None:
         patch(one, clean, corrupted, "hook_zz", metric=score)
     with pytest.raises(InterpError, match="correct answers"):
         patch(one, clean, corrupted, "*hook_z")
-    with pytest.raises(InterpError, match="no axis 'row'"):
+    with pytest.raises(InterpError, match="unknown axis of blocks.0.attn.hook_z 'row'"):
         patch(one, clean, corrupted, "*hook_z", metric=score, by=("row",))
     handle = model.hook_dict["hook_embed"].register_forward_hook(lambda *_: None)
     with pytest.raises(InterpError, match="hook"):

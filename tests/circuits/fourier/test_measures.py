@@ -239,7 +239,7 @@ def test_refusals(measure: object) -> None:
     toy = HookedMLP(MLPConfig((5,), 9, d_vocab=5, d_embed=3)).double().init_weights(0)
     group = HookedMLP(MLPConfig((5,), 6, d_vocab=6, d_embed=3)).double().init_weights(0)
     for one, message in (
-        (Subject("cppn", cppn()), "needs a task"), (Subject("lstm", make("lstm")), "no task"),
+        (Subject("cppn", cppn()), "needs a task"), (Subject("lstm", make("lstm")), "needs a task, and none is known"),
         (Subject("toy", toy, ToyAddition(5, loss="cross_entropy").fit(toy)), "not reduced"),
         (Subject("S_3", group, GroupComposition("S_3", 0.5).fit(group)), "not abelian"),
     ):  # fmt: skip

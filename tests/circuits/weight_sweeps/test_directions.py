@@ -134,7 +134,7 @@ def test_refusals_suggest_the_nearest() -> None:
         single_entries(model, "nonzeros")  # type: ignore[arg-type]
     with pytest.raises(UnknownName, match="did you mean 'column'"):
         random_directions(model, span="columns")  # type: ignore[arg-type]
-    with pytest.raises(InterpError, match="no parameters of its own"):
+    with pytest.raises(InterpError, match="moves all matrices; leave out parameters="):
         random_directions(model, span="network", parameters="layers.1.W")
     with pytest.raises(InterpError, match="n"):
         random_directions(model, 0)

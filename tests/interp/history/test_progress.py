@@ -196,7 +196,7 @@ def test_empty_results_have_columns_and_types(trained: Path) -> None:
 
 @pytest.mark.parametrize(
     ("source", "way"),
-    [(torch.nn.Linear(2, 2), r"interp\.wrap\(module"), (3, "a int"), (interp.Run, "the class Run"), (["a"], "a list")],
+    [(torch.nn.Linear(2, 2), r"interp\.wrap\(module"), (3, "an int"), (interp.Run, "the class Run"), (["a"], "a list")],
 )  # fmt: skip
 def test_sources_of_another_kind(source: Any, way: str) -> None:
     """The message says what is wanted, and how to get there from what was given."""
