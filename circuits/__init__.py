@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from interp._util.door import lazy_exports
 
 if TYPE_CHECKING:
+    from circuits import analyses as analyses
     from circuits import bisection as bisection
     from circuits import compression as compression
     from circuits import discovery as discovery

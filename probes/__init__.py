@@ -8,6 +8,7 @@ from interp._util.door import lazy_exports
 
 if TYPE_CHECKING:
     from interp.history.progress import progress as progress
+    from probes import analyses as analyses
     from probes import basis as basis
     from probes import change_points as change_points
     from probes import complexity as complexity
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from probes import feature_maps as feature_maps
     from probes import fourier as fourier
     from probes import genome_graph as genome_graph
+    from probes import measures as measures
     from probes import neurons as neurons
     from probes import norms as norms
     from probes import parallelograms as parallelograms

@@ -4,3 +4,7 @@
 `attribution.attribute` (the same from gradients), `path_patching.path_patch` (along which path?), `intervene.intervene` (any
 interventions together), and `record`, which keeps an experiment with its outcome in a file. Read `ablation` first.
 """
+
+from interp._util.door import lazy_modules
+
+__getattr__, __dir__ = lazy_modules(__name__)

@@ -2,3 +2,7 @@
 
 The changes tell a fractured entangled representation (FER) from a unified factored representation (UFR).
 """
+
+from interp._util.door import lazy_modules
+
+__getattr__, __dir__ = lazy_modules(__name__)

@@ -68,3 +68,26 @@ def _listed(package: str) -> dict[str, str]:
             raise ImportError(f"{package}/__init__.py: cannot read the export {line.strip()!r}")
         exports[words[3]] = words[1]
     return exports
+
+
+def lazy_modules(room: str) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+    """A room's ``__getattr__`` and ``__dir__``: its modules are imported when they are first asked for.
+
+    Args:
+        room: its name; called from its ``__init__``.
+
+    Returns:
+        ``__getattr__`` and ``__dir__``.
+    """
+
+    def names() -> list[str]:
+        from pkgutil import iter_modules
+
+        return sorted(module.name for module in iter_modules(sys.modules[room].__path__))
+
+    def find(name: str) -> Any:
+        if name.startswith("_") or name not in names():
+            raise AttributeError(f"module {room!r} has no attribute {name!r}")
+        return import_module(f"{room}.{name}")
+
+    return find, names
