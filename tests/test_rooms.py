@@ -89,21 +89,22 @@ ARROWS: dict[str, str] = {
         "interp.tasks"
     ),
     "probes.analyses": (
-        "interp.activations, interp.errors, interp.history, interp.hooked (door), interp.picbreeder, "
-        "interp.pictures, interp.plugins, interp.report, interp.scores, interp.sites, interp.snapshot, "
-        "interp.subject, interp.tasks, interp.training, probes.*, probes.fourier, probes.measures"
+        "interp._util, interp.activations, interp.errors, interp.history, interp.hooked (door), "
+        "interp.picbreeder, interp.pictures, interp.plugins, interp.report, interp.scores, interp.sites, "
+        "interp.snapshot, interp.subject, interp.tasks, interp.training, probes.*, probes.fourier, "
+        "probes.measures"
     ),
     "probes.fourier": "interp.errors, probes.*",
     "probes.measures": (
-        "interp.activations, interp.errors, interp.hooked (door), interp.plugins, interp.scores, "
-        "interp.snapshot, interp.subject, interp.tasks, probes.*, probes.fourier"
+        "interp._util, interp.activations, interp.errors, interp.hooked (door), interp.plugins, "
+        "interp.scores, interp.snapshot, interp.subject, interp.tasks, probes.*, probes.fourier"
     ),
     "circuits.*": "interp._util, interp.errors, interp.report, interp.tasks",
     "circuits.analyses": (
         "circuits.*, circuits.compression, circuits.discovery, circuits.engine, circuits.experiments, "
-        "circuits.fourier, circuits.weight_sweeps, interp.errors, interp.hooked (door), interp.hooked.*, "
-        "interp.hooked.foreign, interp.pictures, interp.plugins, interp.report, interp.scores, interp.sites, "
-        "interp.subject"
+        "circuits.fourier, circuits.weight_sweeps, interp._util, interp.errors, interp.hooked (door), "
+        "interp.hooked.*, interp.hooked.foreign, interp.pictures, interp.plugins, interp.report, "
+        "interp.scores, interp.sites, interp.subject"
     ),
     "circuits.compression": (
         "circuits.*, circuits.experiments, circuits.interventions, circuits.weight_sweeps, interp._util, "
@@ -125,15 +126,16 @@ ARROWS: dict[str, str] = {
         "interp.sites, interp.subject, probes.*"
     ),
     "circuits.fourier": (
-        "interp.activations, interp.errors, interp.hooked.*, interp.plugins, interp.scores, interp.sites, "
-        "interp.snapshot, interp.subject, interp.tasks, probes.*, probes.fourier, probes.measures"
+        "interp._util, interp.activations, interp.errors, interp.hooked.*, interp.plugins, interp.scores, "
+        "interp.sites, interp.snapshot, interp.subject, interp.tasks, probes.*, probes.fourier, "
+        "probes.measures"
     ),
     "circuits.interventions": (
-        "circuits.*, interp.activations, interp.errors, interp.hooked.*, interp.sites, interp.subject, "
-        "interp.tasks, probes.*"
+        "circuits.*, interp._util, interp.activations, interp.errors, interp.hooked.*, interp.sites, "
+        "interp.subject, interp.tasks, probes.*"
     ),
     "circuits.weight_sweeps": (
-        "circuits.*, interp.activations, interp.errors, interp.hooked (door), interp.hooked.*, "
+        "circuits.*, interp._util, interp.activations, interp.errors, interp.hooked (door), interp.hooked.*, "
         "interp.hooked.cppn, interp.pictures, interp.report, interp.subject, probes.*"
     ),
 }
