@@ -25,7 +25,7 @@ def require_batch(given: object, name: str) -> None:
         raise InterpError(f"{name} must be a tensor [batch, ...], got a single number")
 
 
-def require_whole(name: str, value: object, low: int, high: float = float("inf")) -> None:
+def require_whole(name: str, value: object, low: int, high: int | float = float("inf")) -> None:
     """Refuse what is not a whole number in a range.
 
     Args:

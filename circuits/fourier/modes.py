@@ -98,7 +98,7 @@ class Modes:
         return self.logits.mean((0, 1))
 
     @property
-    def _all_labels(self) -> Int[Tensor, " sum*pair"]:
+    def _all_labels(self) -> Int[Tensor, " labels"]:
         return self.labels[:, None].expand(self.logits.shape[:2]).flatten()
 
     def _kept(self) -> Float[Tensor, "sets sum"]:
