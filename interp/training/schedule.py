@@ -70,7 +70,7 @@ def every(n: int) -> Schedule:
         InterpError: not a whole number of at least 1.
     """
     if not isinstance(n, int):
-        raise InterpError(f"every takes a whole number, such as every(1000), got {n!r}")
+        raise InterpError(f"every takes a whole number of at least 1 step, got {n!r}")
     return Schedule(interval=n)
 
 
