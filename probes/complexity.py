@@ -6,6 +6,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from interp.errors import require_range
+from probes._tensors import as_tensor
+
 
 def kl_divergence(clean: Float[Tensor, "... n width"], changed: Float[Tensor, "... n width"]) -> Float[Tensor, "... n"]:
     """``KL(p || p') = sum_y p(y) (ln p(y) - ln p'(y))`` between the softmax of two sets of logits, in float64.
@@ -20,7 +23,9 @@ def kl_divergence(clean: Float[Tensor, "... n width"], changed: Float[Tensor, ".
     >>> kl_divergence(torch.tensor([[0.0, 0.0]]), torch.tensor([[0.0, 0.0]])).tolist()
     [0.0]
     """
-    log_p, log_q = (_pair(z.double()).log_softmax(-1) for z in (clean, changed))
+    log_p, log_q = (
+        _pair(as_tensor(z, name).double()).log_softmax(-1) for z, name in ((clean, "clean"), (changed, "changed"))
+    )
     return (log_p.exp() * (log_p - log_q)).sum(-1).clamp_min(0)  # rounding goes below
 
 
@@ -43,6 +48,7 @@ def random_masks(numel: int, share: float, n: int, seed: int) -> Bool[Tensor, "n
     >>> random_masks(10, 0.1, 3, seed=0).sum(1).tolist()
     [1, 1, 1]
     """
+    require_range("share", share, 0, 1)
     generator = torch.Generator().manual_seed(seed)
     order = torch.rand(n, numel, generator=generator, dtype=torch.float64).argsort(1)
     return order < round(share * numel)

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from interp.errors import InterpError
+from probes._tensors import as_tensor
 
 
 def weight_entropy(weights: Float[Tensor, "..."]) -> Float[Tensor, ""]:
@@ -26,7 +27,7 @@ def weight_entropy(weights: Float[Tensor, "..."]) -> Float[Tensor, ""]:
     >>> round(weight_entropy(torch.tensor([1.0, 0.0, math.exp(-1)])).item(), 6)  # 0 + 0 + 1/e
     0.367879
     """
-    return torch.special.entr(weights.detach().double().abs()).sum()
+    return torch.special.entr(as_tensor(weights, "weights").detach().double().abs()).sum()
 
 
 def uniform_entropy(rows: int, columns: int, a: float) -> float:

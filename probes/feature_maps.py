@@ -75,6 +75,7 @@ def distinct(maps: Float[Tensor, "n pixels"], threshold: float = DISTINCT) -> Bo
     >>> distinct(torch.stack([ramp, -2 * ramp, bump])).tolist()
     [True, False, True]
     """
+    maps = as_tensor(maps, "maps")
     unit = standardised(maps)
     similar = (unit @ unit.T).abs() >= threshold
     kept = torch.zeros(len(maps), dtype=torch.bool)

@@ -6,6 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from probes._tensors import as_tensor
+
 
 def activation_sparsity(
     activations: Float[Tensor, "inputs units"], tau: float, *, absolute: bool = False
@@ -29,5 +31,6 @@ def activation_sparsity(
     >>> activation_sparsity(torch.tensor([[0.0, 2.0], [-3.0, 1.0]]), 0.5, absolute=True).item()
     0.25
     """
+    activations = as_tensor(activations, "activations")
     off = (activations.abs() if absolute else activations) < tau
     return off.double().where(~activations.isnan(), torch.nan).mean()

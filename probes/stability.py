@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from probes._tensors import as_tensor
+
 
 def softmax_collapse(logits: Float[Tensor, "n width"], labels: Int[Tensor, "n"]) -> Float[Tensor, ""]:
     """Softmax collapse: the share of examples whose float32 cross-entropy is exactly 0, so that their gradient vanishes.
@@ -25,6 +27,7 @@ def softmax_collapse(logits: Float[Tensor, "n width"], labels: Int[Tensor, "n"])
     >>> softmax_collapse(torch.tensor([[0.0, 30.0], [0.0, 1.0]]), torch.tensor([1, 1])).item()
     0.5
     """
+    logits, labels = as_tensor(logits, "logits"), as_tensor(labels, "labels")
     log_p = logits.detach().float().log_softmax(-1)
     return (log_p.gather(-1, labels[:, None])[:, 0] == 0).double().mean()
 

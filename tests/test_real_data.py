@@ -14,9 +14,9 @@ import interp
 from circuits import ablate, excluded_loss, restricted_loss
 from circuits.fourier.table import Table
 from interp.plugins.analysis import Outcomes
+from interp.scores import score
 from probes import cyclic_tables as tables
 from probes import fourier
-from probes.analyses import performance
 from tests.conftest import Once
 
 pytestmark = pytest.mark.real_data
@@ -180,7 +180,7 @@ def test_five_digit_addition_loads_whole(data: Path) -> None:
 def test_cyclic_groups_equal_their_authors(data: Path, name: str) -> None:
     """Losses and accuracies to four digits, key frequencies exactly, restricted and excluded loss in their definition."""
     one, theirs = interp.load(data / "groups" / name / "model.pt", dtype="float64", device="cpu"), summary(data, name)
-    found = performance.measure(one)
+    found = score(one.require_task(), one.logits()).to_dict()
     for ours, key in (("train_loss", "train_loss"), ("test_loss", "test_loss"), ("loss", "all_loss")):
         assert found[ours] == pytest.approx(theirs[key], rel=1e-4)
     assert (found["correct"], found["total"]) == (12_769, 12_769)
@@ -201,7 +201,7 @@ def test_the_symmetric_group(data: Path) -> None:
     spec = f"group:table={data / 'groups/S5_table.csv'},train_fraction=0.4,seed=1,split=torch"
     name = "S5_MLP_hidden_dim_32_seed1"
     one, theirs = interp.load(data / "groups" / name, task=spec, dtype="float64", device="cpu"), summary(data, name)
-    found = performance.measure(one)
+    found = score(one.require_task(), one.logits()).to_dict()
     assert (found["correct"], found["total"]) == (11_593, 14_400)
     for ours, key in (("train_loss", "train_loss"), ("test_loss", "test_loss"), ("loss", "all_loss")):
         assert found[ours] == pytest.approx(theirs[key], rel=1e-4)

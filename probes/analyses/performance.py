@@ -15,11 +15,6 @@ from interp.subject import Subject
 PARTS = ("train", "test")
 
 
-def measure(subject: Subject) -> dict[str, float | int | None]:
-    """The flat numbers of `interp.scores.score` for a subject."""
-    return score(subject.require_task(), subject.logits()).to_dict()
-
-
 @analysis("performance", needs=("task",), summary="Loss and accuracy on all examples", order=10)
 def performance(subject: Subject) -> Result:
     """Correct answers and losses in float64 over train, test and all examples, compared with the recorded losses.

@@ -11,7 +11,7 @@ from torch import nn
 
 from circuits import Ablate, Zero, applied
 from interp import InterpError, ModularArithmetic, Subject
-from probes.analyses import performance
+from interp.scores import score
 from tests.models import make, subject
 
 
@@ -31,7 +31,11 @@ def test_a_copy_with_another_model_or_task_shares_nothing() -> None:
     one = subject("deep")
     one.logits()
     other = replace(one, model=make("deep", seed=1))
-    assert performance.measure(other)["loss"] == performance.measure(subject_of(other))["loss"]
+    assert loss_of(other) == loss_of(subject_of(other))
+
+
+def loss_of(one: Subject) -> float:
+    return score(one.require_task(), one.logits()).loss
 
 
 def subject_of(other: Subject) -> Subject:
@@ -48,7 +52,7 @@ def test_logits_under_hooks_are_refused(name: str) -> None:
         pytest.raises(InterpError, match="hooks are installed"),
     ):
         one.logits()
-    assert performance.measure(one)["loss"] == performance.measure(subject(name))["loss"]
+    assert loss_of(one) == loss_of(subject(name))
 
 
 def test_measures_are_float64_whatever_was_loaded() -> None:

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from probes.change_points import LIMIT, Change, change_point
+from interp import InterpError
+from probes.change_points import LIMIT, Change, change_point, first_step_above
 
 seeds = st.integers(0, 10**6)
 EXTREMES = {
@@ -217,3 +218,17 @@ def test_order_laws(values: list[float]) -> None:
     tolerance = 1e-9 * max(map(abs, values))
     assert min(values) - tolerance <= min(change.before, change.after)
     assert max(change.before, change.after) <= max(values) + tolerance
+
+
+def test_refusals() -> None:
+    """Steps and values of different lengths are not a curve."""
+    with pytest.raises(InterpError, match="5 steps and 4 values"):
+        change_point(range(5), [0.0, 0.0, 1.0, 1.0])
+
+
+@given(st.lists(st.one_of(st.floats(0, 1), st.just(math.nan)), max_size=12), st.floats(0, 1))
+def test_threshold_laws(values: list[float], threshold: float) -> None:
+    """The earliest step after which no value is below the threshold, by trying all; NaN is below."""
+    points = [(10 * i, v) for i, v in enumerate(values)]
+    reached = [s for i, (s, _) in enumerate(points) if all(v >= threshold for _, v in points[i:])]
+    assert first_step_above(points, threshold) == (reached[0] if reached else None)

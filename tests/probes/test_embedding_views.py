@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 import interp
+from interp.scores import Scores, score
 from interp.snapshot import Snapshot
-from probes.analyses.performance import measure
 from probes.embedding_views import aligned, embedding_table, projected
 from probes.spectra import pca
 from tests.models import P, make, subject
@@ -42,16 +42,20 @@ def test_alignment_laws(seed: int, d: int) -> None:
     assert torch.equal(aligned(-points, to), found)
 
 
+def scored(one: Subject) -> Scores:
+    return score(one.require_task(), one.logits())
+
+
 @pytest.mark.parametrize("name", ONE_TABLE)
 def test_all_components_are_the_clean_network(name: str) -> None:
     """Loss and accuracy to rounding."""
-    one, clean = subject(name), measure(subject(name))
+    one, clean = subject(name), scored(subject(name))
     snapshot = Snapshot(one)
     reduction = pca(embedding_table(snapshot).rows)
     before = {k: v.clone() for k, v in one.model.state_dict().items()}
     (found,) = projected(snapshot, reduction, [len(reduction.singular_values)])
-    assert found.loss == pytest.approx(clean["loss"], abs=1e-9)
-    assert found.accuracy == clean["correct"] / clean["total"]
+    assert found.loss == pytest.approx(clean.loss, abs=1e-9)
+    assert found.accuracy == clean.accuracy
     assert all(torch.equal(v, before[k]) for k, v in one.model.state_dict().items())
 
 
@@ -68,8 +72,8 @@ def test_some_components_by_hand(name: str) -> None:
             kept = directions[: found.components]
             changed = make(name)
             table_of(changed)[:P] = torch.as_tensor(rows.mean(0) + (rows - rows.mean(0)) @ kept.T @ kept)
-            expected = measure(replace(one, model=changed))
-            assert found.loss == pytest.approx(expected["loss"], abs=1e-9)
-            assert found.accuracy == expected["correct"] / expected["total"]
+            expected = scored(replace(one, model=changed))
+            assert found.loss == pytest.approx(expected.loss, abs=1e-9)
+            assert found.accuracy == expected.accuracy
             losses.append(round(found.loss, 6))
     assert len(set(losses)) == 5  # without components, axes say nothing; else each count and basis differ

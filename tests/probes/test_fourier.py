@@ -167,8 +167,25 @@ def test_gini_and_shares_at_their_ends() -> None:
     assert fourier.shares(torch.tensor([7.0, 0.0, 0.0])).tolist() == [0.0, 0.0, 0.0]
 
 
+@given(moduli, st.integers(0, 99))
+def test_the_modulus_is_checked_where_it_is_known(p: int, seed: int) -> None:
+    """The row of ``=`` and a transposed table are refused, not read with another period; the right rows are not."""
+    table = noise(p + 1, p + 2, seed=seed)
+    for wrong in (table, table.T, table[:1]):
+        with pytest.raises(InterpError, match=rf"Z_{p} needs values with {p} rows.*values\[:{p}\].*transpose"):
+            fourier.spectrum(wrong, p)
+    assert torch.equal(fourier.spectrum(table[:p], p), fourier.spectrum(table[:p]))
+    assert len(fourier.spectrum(table)) == (p + 1) // 2 + 1  # without p, the rows are the period
+
+
 def test_refusals() -> None:
-    """Shapes that are no table are named."""
+    """Shapes that are not a table are named."""
+    with pytest.raises(InterpError, match="at least 2 rows"):
+        fourier.spectrum(torch.tensor(1.0))
+    with pytest.raises(InterpError, match="whole number"):
+        fourier.basis(7.0)  # type: ignore[arg-type]
+    with pytest.raises(InterpError, match="1 to 3; got .4"):
+        fourier.frequency_basis(7, [4])
     with pytest.raises(InterpError, match="at least 2"):
         fourier.basis(1)
     with pytest.raises(InterpError, match=r"\[p, p, \.\.\.\]"):

@@ -10,14 +10,15 @@ from interp import Subject
 from probes import cyclic_tables as tables
 from probes import fourier, progress
 from probes.analyses import curves
+from probes.change_points import first_step_above
 
 
 def test_steps_of_memorising_and_generalising() -> None:
     """The first step from which the curve stays above the threshold."""
     points = [(0, 0.0), (10, 1.0), (20, 0.9), (30, 1.0), (40, 1.0)]
-    assert curves.first_step_above(points, 0.999) == 30
-    assert curves.first_step_above(points[:3], 0.999) is None
-    assert curves.first_step_above([], 0.999) is None
+    assert first_step_above(points, 0.999) == 30
+    assert first_step_above(points[:3], 0.999) is None
+    assert first_step_above([], 0.999) is None
     x, y = curves.thin([(i, float(i)) for i in range(10_000)], 100)
     assert (x[0], x[-1], len(x) <= 100) == (0, 9_999, True)
     assert (x == y).all()
@@ -43,4 +44,4 @@ def test_the_shipped_run(demo: Subject) -> None:
 
 def test_nan_is_above_no_threshold() -> None:
     """A curve that ends in NaN has not been memorised."""
-    assert curves.first_step_above([(0, 1.0), (10, math.nan)], 0.999) is None
+    assert first_step_above([(0, 1.0), (10, math.nan)], 0.999) is None
