@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,11 +21,13 @@ class Entry:
         step: the training step.
         path: of the file.
         key: the path of keys inside a file that holds many steps.
+        known: whether the step is known; if it is not, 0 stands for it.
     """
 
     step: int
     path: Path
     key: str | None = None
+    known: bool = True
 
 
 @dataclass(frozen=True)
@@ -115,25 +116,3 @@ def weights_digest(model: HookedModel) -> str:
         digest.update(f"{name} {tuple(parameter.shape)} {parameter.dtype};".encode())
         digest.update(data.view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
-
-
-def steps_of(paths: Sequence[Path]) -> dict[Path, int] | None:
-    """The step in each file's name (``step_00100.pt``, ``ckpt-100.pth``); None if a name has no number.
-
-    The number after step, iteration or checkpoint, else after epoch, else the last one: others may be values of a metric.
-
-    Args:
-        paths: of the files.
-
-    Returns:
-        The step by path, or None.
-    """
-    steps: dict[Path, int] = {}
-    for path in paths:
-        kinds = "step|iter|iteration|ckpt|checkpoint", "epoch"
-        named = (re.findall(rf"(?:{kind})[-_=]?(\d+)", path.name, re.IGNORECASE) for kind in kinds)
-        numbers = next(filter(None, named), None) or re.findall(r"\d+", path.name.split(".")[0])
-        if not numbers:
-            return None
-        steps[path] = int(numbers[-1])
-    return steps

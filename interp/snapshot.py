@@ -54,8 +54,8 @@ class Snapshot:
 
     @property
     def step(self) -> int:
-        """The training step."""
-        return self.subject.step
+        """The training step; 0 where it is not known."""
+        return self.subject.step or 0
 
     @cached_property
     def weights(self) -> dict[str, Tensor]:

@@ -54,7 +54,7 @@ class Subject:
 
     Attributes:
         task: what the network was trained on, or its spec; None if it is not known: analyses that need one say so.
-        step: the training step of ``model``.
+        step: the training step of ``model``; None if it is not known.
         curves: recorded curves, each a list of (step, value) points.
         warnings: what a reader must know before believing anything, such as NaN in the weights.
         precision: the dtype in which measures run the model, whatever it was loaded in.
@@ -69,7 +69,7 @@ class Subject:
     task: Task | None = None
     series: CheckpointSeries | None = None
     provenance: Provenance = field(default_factory=Provenance)
-    step: int = 0
+    step: int | None = None
     curves: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     precision: torch.dtype = torch.float64
@@ -109,7 +109,7 @@ class Subject:
             raise InterpError(
                 f"{self.name}: series must be a CheckpointSeries (interp.load makes one), got {kind_of(self.series)}"
             )
-        if not isinstance(self.step, int) or isinstance(self.step, bool):
+        if self.step is not None and (not isinstance(self.step, int) or isinstance(self.step, bool)):
             raise InterpError(f"{self.name}: step must be a whole number, got {self.step!r}")
         self.precision = resolve_dtype(self.precision) or torch.float64
 
@@ -238,7 +238,7 @@ class Subject:
             ),
             ("config", config),
             ("task", str(self.task) if self.task else "not known"),
-            ("step", f"{self.step:,}"),
+            ("step", "unknown" if self.step is None else f"{self.step:,}"),
         ]
         if self.series is not None and len(self.series) > 1:
             rows.append(

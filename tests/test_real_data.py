@@ -38,7 +38,8 @@ def report(data: Path, once: Once) -> dict[str, object]:
     )
 
     def make(folder: Path) -> None:
-        words = ["analyze", str(data / GROKKING), "--out", str(folder / "report"), "--device", "cpu"]
+        only = "performance,fourier,frequencies,neurons,ablation,circuit,components,progress,weights"
+        words = ["analyze", str(data / GROKKING), "--out", str(folder / "report"), "--device", "cpu", "--only", only]
         done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, done.stderr
         (folder / "peak_kib").write_text(done.stdout.split("PEAK")[1])

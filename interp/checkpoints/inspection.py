@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from interp.checkpoints.layouts import choose
 from interp.checkpoints.source import Opened, open_source
 from interp.checkpoints.wrong_kinds import require_path
 from interp.errors import InterpError
+from interp.series import Entry
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,6 @@ def inspect(source: str | Path, *, key: str | None = None) -> Inspection:
     found = open_source(require_path(source, "inspect"), key)
     opened = found.open(found.entries[-1])
     weights, path, contents = opened.found.weights, opened.entry.path, opened.contents
-    steps = [e.step for e in found.entries]
     layout = _layout(opened)
     facts = {
         "file": str(path),
@@ -54,7 +55,7 @@ def inspect(source: str | Path, *, key: str | None = None) -> Inspection:
         "size": f"{path.stat().st_size:,} bytes",
         "sha256": sha256(path),
         "weights at": opened.found.where or "top",
-        "step": f"{steps[-1]:,}" if len(steps) == 1 else f"{len(steps)} checkpoints, {steps[0]:,} to {steps[-1]:,}",
+        "step": _steps(found.entries),
         "layout": layout,
         "parameters": f"{sum(t.numel for t in weights.values()):,} numbers in {len(weights)} tensors",
         "config": _short(opened.header.get("config") or opened.info.config),
@@ -73,6 +74,12 @@ def _layout(opened: Opened) -> str:
         return str(error).split(" The tensors are:")[0]
     question = chosen.matches(opened.found.weights, opened.info).question
     return chosen.name + (f", but {question}" if question else "")
+
+
+def _steps(entries: Sequence[Entry]) -> str:
+    if len(entries) > 1:
+        return f"{len(entries)} checkpoints, {entries[0].step:,} to {entries[-1].step:,}"
+    return f"{entries[0].step:,}" if entries[0].known else "unknown"
 
 
 def _short(config: Any) -> str:

@@ -77,7 +77,7 @@ def load(
         model=found.model,
         task=chosen,
         series=series,
-        step=found.opened.entry.step,
+        step=found.opened.entry.step if found.opened.entry.known else None,
         provenance=_provenance(found, tuple(notes)),
         curves=opener.curves,
         genome=found.opened.contents.genome,

@@ -7,15 +7,18 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from interp.checkpoints.folders import steps_of_files
 from interp.checkpoints.formats.contents import Contents
 from interp.checkpoints.formats.find import Findings, Found, find
 from interp.checkpoints.formats.header import read_header
 from interp.checkpoints.formats.reading import SUFFIXES, read
 from interp.checkpoints.formats.safetensors_files import INDEX_SUFFIX
+from interp.checkpoints.formats.steps import step_in_name
+from interp.checkpoints.formats.tensors import TensorRef
 from interp.checkpoints.layouts import FileInfo, config_beside, weights_file
 from interp.checkpoints.run_files import points, read_curves, read_json
 from interp.errors import InterpError, UnreadableFile, in_file
-from interp.series import Entry, steps_of
+from interp.series import Entry
 
 CONFIG_FILES = ("cfg.json", "config.json")
 
@@ -132,12 +135,13 @@ def _open_file(path: Path, key: str | None, member: int) -> Source:
     if findings.steps[1:]:
         entries = sorted((Entry(s.step or 0, path, s.where) for s in findings.steps), key=lambda e: e.step)
     else:
-        named = (steps_of([path]) or {}).get(path) if "step" in path.name or "epoch" in path.name else None
-        stated = (s for s in (_header(contents).get("step"), findings.steps[0].step, named) if s is not None)
-        entries = [Entry(next(stated, 0), path, findings.steps[0].where or None)]
+        named = step_in_name(path.name)
+        stated = (_header(contents).get("step"), findings.steps[0].step, named.step if named and named.said else None)
+        step = next((s for s in stated if s is not None), None)
+        entries = [Entry(step or 0, path, findings.steps[0].where or None, known=step is not None)]
     curves = points(findings.curves, entries[-1].step)
     opened = {path: (contents, findings)}
-    return Source(path, tuple(entries), config, curves=curves, member=member, key=key, _file=opened)
+    return Source(path, tuple(entries), config, {}, curves, findings.notes, member, key, opened)
 
 
 def _open_directory(path: Path, key: str | None, member: int) -> Source:
@@ -159,26 +163,15 @@ def _open_directory(path: Path, key: str | None, member: int) -> Source:
         )
     if len(files) == 1:
         return _open_file(files[0], key, member)
-    steps = steps_of(files)
-    if steps is None:
-        raise UnreadableFile(
-            f"{path} holds several checkpoints, but not all names carry a step: {', '.join(f.name for f in files[:8])}; "
-            "name one of the files"
-        )
-    entries, notes = _once([Entry(step, file) for file, step in steps.items()])
+    entries, notes = steps_of_files(files, lambda file: _inside(file, key))
     return Source(path, entries, _sibling_config(path), notes=notes, member=member, key=key)
 
 
-def _once(entries: list[Entry]) -> tuple[tuple[Entry, ...], tuple[str, ...]]:
-    """Entries in the order of their steps; if a step occurs twice, its first file by name, and a note on the others."""
-    kept: dict[int, Entry] = {}
-    notes = []
-    for entry in sorted(entries, key=lambda e: (e.step, e.path.name)):
-        if entry.step in kept:
-            first = kept[entry.step].path.name
-            notes.append(f"step {entry.step} occurs more than once: {first} is used, {entry.path.name} is left out")
-        kept.setdefault(entry.step, entry)
-    return tuple(kept.values()), tuple(notes)
+def _inside(path: Path, key: str | None) -> tuple[int | None, Mapping[str, TensorRef]]:
+    """The step that a file states, and its weights."""
+    contents = read(path)
+    found = find(contents, key).steps[-1]
+    return _header(contents).get("step", found.step), found.weights
 
 
 def _header(contents: Contents) -> dict[str, Any]:

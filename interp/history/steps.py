@@ -22,13 +22,13 @@ def kept_steps(subject: Subject, every: int = 1, most: int | None = None) -> lis
         most: an upper limit; more than that are thinned out evenly, keeping the first and the last.
 
     Returns:
-        Steps in ascending order; the subject's own step where it has no series.
+        Steps in ascending order; the subject's own step where it has no series, 0 where that is not known.
 
     Raises:
         InterpError: ``every`` is not a whole number from 1 on.
     """
     check_every(every)
-    steps = [subject.step] if subject.series is None else subject.series.steps[::-1][::every][::-1]
+    steps = [subject.step or 0] if subject.series is None else subject.series.steps[::-1][::every][::-1]
     if most is None or len(steps) <= most:
         return steps
     if most == 1:
@@ -62,7 +62,7 @@ def open_step(subject: Subject, step: int) -> Snapshot:
     if model.config != subject.model.config:
         own, rest = model.config.to_dict(), subject.model.config.to_dict()
         differ = ", ".join(f"{n}={own.get(n)}, not {rest.get(n)}" for n in {**rest, **own} if own.get(n) != rest.get(n))
-        raise InterpError(f"its network differs from the one at step {subject.step:,}: {differ}")
+        raise InterpError(f"its network differs from the one at step {subject.step or 0:,}: {differ}")
     return Snapshot(replace(subject, model=model, step=step))
 
 

@@ -35,8 +35,13 @@ def test_all_are_there() -> None:
     assert set(NAMES) == EXPECTED
 
 
+# two run at every change, the others nightly
+EVERY_TIME = {"own_model", "progress_measures"}
+RUNS = [pytest.param(name, marks=[] if name in EVERY_TIME else [pytest.mark.slow]) for name in NAMES]
+
+
 @pytest.mark.notebook
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", RUNS)
 def test_runs_in_quick_mode(name: str, tmp_path: Path) -> None:
     """Without a single file of others, on what ships."""
     ran = execute.run(name, "quick", data=tmp_path / "nowhere", timeout=300)
@@ -49,6 +54,7 @@ def test_runs_in_quick_mode(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.notebook
+@pytest.mark.slow
 @pytest.mark.real_data
 @pytest.mark.parametrize("name", ["modular_addition", "picbreeder_vs_sgd"])
 def test_runs_in_quick_mode_on_files_of_others(name: str) -> None:

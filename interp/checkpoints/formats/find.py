@@ -6,24 +6,24 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
+from interp.checkpoints.formats.bundles import PREFERRED, Candidate, same_shapes, several, stated_step
 from interp.checkpoints.formats.contents import Contents
+from interp.checkpoints.formats.nested import layers_of
 from interp.checkpoints.formats.pickled_values import Stub
 from interp.checkpoints.formats.tensors import TensorRef
 from interp.errors import InterpError, UnreadableFile, unknown
 
-# where the weights of a model usually lie, best first
-PREFERRED = ("model", "model_state_dict", "state_dict", "net", "network", "module", "params", "weights")
 # keys of the training state, which is not part of the model
 TRAINING = re.compile(
     r"(.*_)?(optim(izer)?s?|opt|(lr_)?sched(uler)?s?|(grad_)?scaler|rng|callbacks|loops|loss(es)?|metrics|grads?|gradients?)(_states?|_state_dict)?",
     re.IGNORECASE,
 )
-SERIES = ("state_dicts", "checkpoints", "models", "snapshots")
-STEP = ("step", "global_step", "steps", "iteration", "iter", "epoch", "num_updates", "update")
 CONFIG = ("config", "cfg", "args", "hparams", "hyper_parameters", "hyperparameters", "options")
+NO_CURVE = re.compile(
+    r"(^|_)(steps?|epochs?|iterations?|indices|idx|seeds?|shape|sizes?)$"
+)  # lists of numbers that are no values
 ANYWHERE = ("_orig_mod.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module.")
 LEADING = ("module.", "model.", "net.", "network.", "ema_model.", "averaged_model.")
 
@@ -57,11 +57,13 @@ class Findings:
         steps: the weights, of one step or of many.
         config: the training config.
         curves: recorded curves by name.
+        notes: how the sets of weights were read, where a file holds several.
     """
 
     steps: tuple[Found, ...]
     config: dict[str, Any] = field(default_factory=dict)
     curves: dict[str, list[float]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 def find(contents: Contents, key: str | None = None) -> Findings:
@@ -78,7 +80,7 @@ def find(contents: Contents, key: str | None = None) -> Findings:
         UnreadableFile: the file holds no named tensors.
         InterpError: there are several candidates, or none under ``key``; the message lists them.
     """
-    containers = contents.tree if isinstance(contents.tree, (Mapping, list, Stub)) else {}
+    containers = contents.tree if isinstance(contents.tree, (Mapping, list, tuple, Stub)) else {}
     if (
         isinstance(contents.tree, TensorRef) and contents.format == "pickle"
     ):  # a pickled array, as JAX's users keep them
@@ -96,25 +98,12 @@ def find(contents: Contents, key: str | None = None) -> Findings:
             f"{contents.path} ({contents.format}) holds no named tensors; it holds: {held}{stubs}; save the model's state_dict()"
         )
     top = contents.tree if isinstance(contents.tree, Mapping) else {}
-    chosen, bundled = _choose(contents.path, candidates, key)
-    steps = _bundled_steps(contents.tree, chosen) if bundled else [_step(top)]
-    found = [_strip(c.where, c.weights, step) for c, step in zip(chosen, steps, strict=True)]
-    return Findings(tuple(found), _config(top), _curves(top))
+    chosen, notes = _choose(contents, candidates, key)
+    found = [_strip(c.where, c.weights, step) for c, step in chosen]
+    return Findings(tuple(found), _config(top), _curves(top), notes)
 
 
-@dataclass(frozen=True)
-class _Candidate:
-    """A mapping from names to tensors, and the keys that lead to it (their types kept: 3 is a step, "3" a name)."""
-
-    keys: tuple[Any, ...]
-    weights: Weights
-
-    @property
-    def where(self) -> str:
-        return "/".join(map(str, self.keys))
-
-
-def _candidates(tree: Any, keys: tuple[Any, ...], visits: Counter[int]) -> Iterator[_Candidate]:
+def _candidates(tree: Any, keys: tuple[Any, ...], visits: Counter[int]) -> Iterator[Candidate]:
     """Yield all mappings from names to tensors, except those of the training state.
 
     A container that occurs at many places is entered at only a few of them, so that a small file cannot make this take
@@ -123,18 +112,21 @@ def _candidates(tree: Any, keys: tuple[Any, ...], visits: Counter[int]) -> Itera
     if isinstance(tree, Stub):  # a whole pickled module
         weights = dict(_module_weights(tree, "", set()))
         if weights:
-            yield _Candidate(keys, weights)
+            yield Candidate(keys, weights)
+        return
+    if layers := layers_of(tree):
+        yield Candidate(keys, layers)
         return
     if isinstance(tree, Mapping):
         tensors = {str(k): v for k, v in tree.items() if isinstance(v, TensorRef)}
         if any(t.ndim for t in tensors.values()):
-            yield _Candidate(keys, tensors)
+            yield Candidate(keys, tensors)
     visits[id(tree)] += 1
     if len(keys) > 6 or visits[id(tree)] > MAX_VISITS:
         return
     items = tree.items() if isinstance(tree, Mapping) else enumerate(tree)
     for name, item in items:
-        if isinstance(item, (Mapping, list, Stub)) and not TRAINING.fullmatch(str(name)):
+        if isinstance(item, (Mapping, list, tuple, Stub)) and not TRAINING.fullmatch(str(name)):
             yield from _candidates(item, (*keys, name), visits)
 
 
@@ -157,81 +149,62 @@ def _module_weights(module: Stub, prefix: str, seen: set[int]) -> Iterator[tuple
             yield from _module_weights(inner, f"{prefix}{name}.", seen)
 
 
-def _choose(path: Path, candidates: Mapping[str, _Candidate], key: str | None) -> tuple[list[_Candidate], bool]:
-    """The state dict to use, or the steps of a bundle (and whether it is one)."""
-    if key is not None:
-        under = {w: c for w, c in candidates.items() if w == key or w.startswith(f"{key}/")}
+def _choose(
+    contents: Contents, candidates: Mapping[str, Candidate], key: str | None
+) -> tuple[list[tuple[Candidate, int | None]], tuple[str, ...]]:
+    """The state dict to use, or the steps of a run with their numbers; and notes."""
+    path, tree = contents.path, contents.tree
+    everything = key is not None and (key == "*" or key.endswith("/*"))
+    if key is not None and key != "*":
+        stem = key.removesuffix("/*")
+        under = {w: c for w, c in candidates.items() if w == stem or w.startswith(f"{stem}/")}
         if not under:
             raise InterpError(f"{path}: " + unknown("key", key, candidates))
-        candidates = {key: under[key]} if key in under else under
+        candidates = {stem: under[stem]} if stem in under else under
+    own = stated_step(tree)
     if len(candidates) == 1:
-        return list(candidates.values()), False
-    for name in PREFERRED:
-        if name in candidates:
-            return [candidates[name]], False
-    bundle = _bundle(list(candidates.values()))
-    if bundle:
-        return bundle, True
-    listing = ", ".join(f"{w or '(top)'} ({len(c.weights)} tensors)" for w, c in list(candidates.items())[:10])
-    raise InterpError(f"{path} holds several sets of weights: {listing}; choose one with --key NAME (key= in Python)")
+        return [(next(iter(candidates.values())), own)], ()
+    preferred = next((candidates[name] for name in PREFERRED if name in candidates), None)
+    found = several(list(candidates.values()))
+    if found is not None and (steps := found.steps(tree, path, own, everything)) is not None:
+        line = list(zip(found.items, steps, strict=True))
+        if preferred is None or preferred in found.items:
+            return line, ()
+        if same_shapes(preferred, found.items[-1]):
+            return _ended(tree, line, preferred, own)
+    if preferred is not None:
+        return [(preferred, own)], ()
+    raise InterpError(f"{path} holds several sets of weights: " + (found.question() if found else _listing(candidates)))
 
 
-def _bundle(candidates: list[_Candidate]) -> list[_Candidate]:
-    """One candidate per step if the candidates are the steps of a run: items of a list, or under numbers as keys."""
-    for depth in range(3):
-        by_step: dict[int, list[_Candidate]] = {}
-        for c in candidates:
-            number = _number(c.keys, depth)
-            if number is not None:
-                by_step.setdefault(number, []).append(c)
-        steps = [_of_step(group, depth + 1) for _, group in sorted(by_step.items())]
-        if len(steps) > 1 and all(s is not None for s in steps):
-            return [s for s in steps if s is not None]
-    return []
+def _ended(
+    tree: Mapping[Any, Any], line: list[tuple[Candidate, int | None]], model: Candidate, own: int | None
+) -> tuple[list[tuple[Candidate, int | None]], tuple[str, ...]]:
+    """Checkpoints of a run with the final model beside them, which comes last where its step is known."""
+    last = max((s for _, s in line if s is not None), default=0)
+    stated = {"its step": own, "recorded losses": _recorded(tree)}
+    end = next(((what, s) for what, s in stated.items() if s is not None and s > last), None)
+    where = model.where
+    if end is None:
+        return line, (
+            f"{where!r} is left out of the series: nothing in the file says at which step it was saved (--key {where})",
+        )
+    note = f"{where!r} is the last of the series, at step {end[1]:,}: " + (
+        "the step that the file states" if end[0] == "its step" else "as many losses are recorded"
+    )
+    return [*line, (model, end[1])], (note,)
 
 
-def _number(keys: tuple[Any, ...], depth: int) -> int | None:
-    """The step that a key stands for: a whole number, ``step_100``, or digits under a name such as ``checkpoints``."""
-    if len(keys) <= depth:
-        return None
-    key = keys[depth]
-    if isinstance(key, int) and not isinstance(key, bool):
-        return key
-    named = re.fullmatch(r"(?:step|epoch|iter|iteration|ckpt|checkpoint)[-_]?(\d+)", str(key))
-    if named:
-        return int(named.group(1))
-    return int(str(key)) if depth > 0 and keys[depth - 1] in SERIES and str(key).isdigit() else None
+def _recorded(tree: Mapping[Any, Any]) -> int | None:
+    """The number of training losses in the file: one a step."""
+    return next(
+        (len(v) for k, v in tree.items() if re.fullmatch(r"train_?loss(es)?", str(k)) and isinstance(v, list)), None
+    )
 
 
-def _of_step(group: list[_Candidate], depth: int) -> _Candidate | None:
-    """The model's weights among those of one step."""
-    by_name = {"/".join(map(str, c.keys[depth:])): c for c in group}
-    names = ["", *PREFERRED]
-    return group[0] if len(group) == 1 else next((by_name[n] for n in names if n in by_name), None)
-
-
-def _bundled_steps(tree: Any, chosen: list[_Candidate]) -> list[int | None]:
-    """Steps of a bundle: the step stated in each, numbers in a list of the same length beside it, or its keys."""
-    place = next(i for i in range(len(chosen[0].keys)) if len({c.keys[i] for c in chosen}) > 1)
-    items = [_follow(tree, c.keys[: place + 1]) for c in chosen]
-    own = [_step(item) if isinstance(item, Mapping) else None for item in items]
-    if all(step is not None for step in own):
-        return own
-    listed = isinstance(
-        _follow(tree, chosen[0].keys[:place]), list
-    )  # where the keys are not steps, a list beside may hold them
-    beside = _follow(tree, chosen[0].keys[: max(0, place - 1)])
-    for name, values in beside.items() if listed and isinstance(beside, Mapping) else ():
-        numbers = isinstance(values, list) and len(values) == len(chosen) and all(isinstance(v, int) for v in values)
-        if numbers and re.search(r"step|epoch|iter", str(name)):
-            return list(values)
-    return [_number(c.keys, place) for c in chosen]
-
-
-def _follow(tree: Any, keys: tuple[Any, ...]) -> Any:
-    for name in keys:
-        tree = tree[name]
-    return tree
+def _listing(candidates: Mapping[str, Candidate]) -> str:
+    named = ", ".join(f"{w or '(top)'} ({len(c.weights)} tensors)" for w, c in list(candidates.items())[:10])
+    return f"{named}; choose one with --key NAME (key= in Python)"
 
 
 def _strip(where: str, weights: Weights, step: int | None) -> Found:
@@ -252,14 +225,6 @@ def _strip(where: str, weights: Weights, step: int | None) -> Found:
     return Found(where, {names[k]: v for k, v in weights.items()}, tuple(stripped), step)
 
 
-def _step(top: Mapping[Any, Any]) -> int | None:
-    for name in STEP:
-        value = top.get(name)
-        if isinstance(value, int) and not isinstance(value, bool):
-            return value
-    return None
-
-
 def _config(top: Mapping[Any, Any]) -> dict[str, Any]:
     own = {"arch": top["arch"]} if isinstance(top.get("arch"), str) else {}
     for name in CONFIG:
@@ -276,6 +241,8 @@ def _curves(top: Mapping[Any, Any]) -> dict[str, list[float]]:
     curves = {}
     for name, value in top.items():
         if isinstance(value, list) and len(value) > 1 and all(_is_measurement(v) for v in value):
+            if NO_CURVE.search(str(name)):
+                continue
             curves[str(name)] = [float(v) for v in value]
         elif isinstance(value, TensorRef) and value.shape == () and "loss" in str(name):
             curves[str(name)] = [float(value.load())]

@@ -24,6 +24,16 @@ except InterpError as error:
     print("InterpError:", error)
 """
 
+# the same refusal without the import of torch, which is the slow part of a process
+REFUSED = """
+from interp._util.registry import load_group
+from interp.errors import InterpError
+try:
+    print("loaded", len(load_group("interp.analyses")))
+except InterpError as error:
+    print("InterpError:", error)
+"""
+
 # what stands in the working directory: a way to make it, and the place that is named
 HIDING: dict[str, tuple[Callable[[Path], None], str]] = {
     "probes": (lambda folder: package(folder / "probes"), "probes"),
@@ -52,7 +62,7 @@ def test_what_hides_a_package_of_ours_is_named(tmp_path: Path, row: str) -> None
     """One sentence instead of two dozen broken analyses: what hides what, and what to do."""
     make, place = HIDING[row]
     make(tmp_path)
-    assert listed(tmp_path) == (
+    assert listed(tmp_path, "-c", REFUSED) == (
         f"InterpError: {tmp_path.resolve() / place} hides the suite's package '{row.removesuffix('.py')}', so its analyses "
         "cannot be loaded: rename it, or start from another folder"
     )

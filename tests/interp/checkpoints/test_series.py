@@ -198,10 +198,82 @@ def test_folders_without_checkpoints(tmp_path: Path) -> None:
         interp.load(tmp_path)
 
 
-def test_a_name_without_a_step_among_others_is_an_error(tmp_path: Path) -> None:
-    """``best.safetensors`` could stand anywhere; the message lists the files."""
-    with pytest.raises(UnreadableFile, match=r"not all names carry a step: best\.safetensors, step_1\.safetensors"):
-        interp.load(write_steps(tmp_path, ["best.safetensors", "step_1.safetensors"]))
+@pytest.mark.parametrize(
+    ("names", "steps"),
+    [
+        (["ckpt_1e3.safetensors", "ckpt_5e3.safetensors", "ckpt_2e4.safetensors"], [1000, 5000, 20000]),
+        (["step-2.5k.safetensors", "step-10k.safetensors", "step-1M.safetensors"], [2500, 10_000, 1_000_000]),
+        (["epoch=0-step=157.safetensors", "epoch=10-step=1727.safetensors"], [157, 1727]),
+        (["seed3_step100.safetensors", "seed3_step20.safetensors"], [20, 100]),
+    ],
+)
+def test_steps_as_people_write_them(names: list[str], steps: list[int], tmp_path: Path) -> None:
+    """Powers of ten, thousands and millions, and the word beside the number."""
+    assert interp.load(write_steps(tmp_path, names), device="cpu").series.steps == steps
+
+
+def test_bare_numbers_are_steps_with_a_note(tmp_path: Path) -> None:
+    """``net_100`` only looks like a step."""
+    subject = interp.load(write_steps(tmp_path, ["net_100.safetensors", "net_20.safetensors"]), device="cpu")
+    assert subject.series.steps == [20, 100]
+    assert any("are read as steps" in note for note in subject.provenance.notes)
+
+
+@pytest.mark.parametrize(
+    "names", [["seed0.pt", "seed1.pt"], ["width_8.pt", "width_16.pt"], ["a.pt", "b.pt"], ["v1.pt", "v2.pt"]]
+)
+def test_numbers_of_something_else_are_no_steps(names: list[str], tmp_path: Path) -> None:
+    """Networks of other seeds are not one run."""
+    for name in names:
+        torch.save({"0.weight": torch.ones(2, 3)}, tmp_path / name)
+    with pytest.raises(UnreadableFile, match="neither their names nor the files say at which steps"):
+        interp.load(tmp_path)
+
+
+def states(step: int | None, seed: int) -> dict[str, Any]:
+    weights = {"0.weight": torch.randn(2, 3, generator=torch.Generator().manual_seed(seed)), "0.bias": torch.ones(2)}
+    return {"state_dict": weights, **({} if step is None else {"global_step": step})}
+
+
+@pytest.mark.parametrize(
+    ("step", "seed", "note", "steps"),
+    [
+        (None, 1, "last.ckpt is left out: it is a copy of step_20.ckpt", [10, 20]),
+        (None, 0, "last.ckpt is left out: it is a copy of step_10.ckpt", [10, 20]),
+        (20, 1, "last.ckpt is left out: it is a copy of step_20.ckpt", [10, 20]),
+        (20, 5, "last.ckpt is left out: it says step 20, as step_20.ckpt does, with other weights", [10, 20]),
+        (15, 5, "last.ckpt is step 15, as it states itself", [10, 15, 20]),
+        (None, 5, "last.ckpt is left out of the series: neither its name nor the file says", [10, 20]),
+    ],
+)
+def test_a_file_without_a_number_beside_numbered_ones(
+    step: int | None, seed: int, note: str, steps: list[int], tmp_path: Path
+) -> None:
+    """Its step from inside, or it is a copy, or it is left out; the note says which."""
+    torch.save(states(None, 0), tmp_path / "step_10.ckpt")
+    torch.save(states(None, 1), tmp_path / "step_20.ckpt")
+    torch.save(states(step, seed), tmp_path / "last.ckpt")
+    subject = interp.load(tmp_path, device="cpu")
+    assert subject.series.steps == steps
+    assert any(n.startswith(note) for n in subject.provenance.notes), subject.provenance.notes
+
+
+def test_names_without_numbers_take_their_steps_from_inside(tmp_path: Path) -> None:
+    """All of them state one."""
+    for name, step in (("best.ckpt", 7), ("last.ckpt", 9)):
+        torch.save(states(step, step), tmp_path / name)
+    assert interp.load(tmp_path, device="cpu").series.steps == [7, 9]
+
+
+def test_an_unknown_step_is_not_0(saved: Callable) -> None:
+    """Neither in the Subject nor in what `inspect` says."""
+    layer = {"0.weight": torch.ones(2, 3), "0.bias": torch.ones(2)}
+    path = saved(layer)
+    subject = interp.load(path, device="cpu")
+    assert subject.step is None
+    assert ("step", "unknown") in subject.rows()
+    assert interp.inspect(path).facts["step"] == "unknown"
+    assert interp.load(saved({"model": layer, "step": 0}), device="cpu").step == 0
 
 
 def test_a_half_written_file_is_no_step(tmp_path: Path) -> None:

@@ -137,7 +137,9 @@ STEPS: dict[str, Any] = {
     "a dict by step": {"checkpoints": {100: weights(0), 250: weights(1)}},
     "a dict by step, unordered": {"checkpoints": {250: weights(1), 100: weights(0)}},
     "a dict by step under a model": {"model": {100: weights(0), 250: weights(1)}, "epoch": 250},
-    "a dict by step at the top": {250: weights(1), 100: weights(0)},
+    "a dict by step, the last of them stated": {250: weights(1), 100: weights(0), "step": 250},
+    "a dict by step as people write them": {"checkpoints": {"2.5e2": weights(1), "1e2": weights(0)}},
+    "tuples": {"history": (weights(0), weights(1)), "steps": (100, 250)},
     "names with steps": {"snapshots": {"step_250": weights(1), "step_100": weights(0)}},
     "optimizers beside": {"models": [weights(0), weights(1)], "optimizers": [weights(5)] * 2, "epochs": [100, 250]},
 }
@@ -152,11 +154,54 @@ def test_bundles_of_many_steps(tree: Any, found: Finder) -> None:
     assert same(steps[250], weights(1))
 
 
-def test_a_list_without_steps_is_counted(found: Finder) -> None:
-    """Twelve state dicts in a list are steps 0 to 11, in their order and not in that of the alphabet."""
-    findings = found([weights(i) for i in range(12)])
+SETS: dict[str, tuple[Any, str]] = {
+    "a list": ([weights(i) for i in range(12)], "11"),
+    "a dict by number": ({250: weights(1), 100: weights(0)}, "250"),
+    "attempts": ({"attempts": [weights(i) for i in range(3)], "losses": [0.3, 0.1, 0.2]}, "attempts/2"),
+    "seeds": ({"models": {"seed_1": weights(0), "seed_2": weights(1)}}, "models/seed_2"),
+    "models": ({"models": [weights(0), weights(1)], "accuracy": [1, 2]}, "models/1"),
+}
+
+
+@pytest.mark.parametrize(("tree", "one"), SETS.values(), ids=SETS)
+def test_networks_in_a_row_are_no_time_line(tree: Any, one: str, found: Finder) -> None:
+    """Nothing says that they are steps of one run: the user chooses one."""
+    with pytest.raises(InterpError, match="choose one with --key "):
+        found(tree)
+    assert len(found(tree, one).steps) == 1
+
+
+def test_the_user_may_say_that_a_row_is_a_time_line(found: Finder) -> None:
+    """With a star for the key; twelve in a list keep their order, which is not that of the alphabet."""
+    findings = found([weights(i) for i in range(12)], "*")
     assert [s.step for s in findings.steps] == list(range(12))
     assert all(same(s.weights, weights(i)) for i, s in enumerate(findings.steps))
+    assert [s.step for s in found({"attempts": [weights(0), weights(1)]}, "attempts/*").steps] == [0, 1]
+
+
+def test_the_name_of_the_file_may_say_that_a_row_is_a_time_line(saved: Callable) -> None:
+    """As the name of a key may."""
+    chain = [{"0.weight": torch.ones(2, 3) * i, "0.bias": torch.ones(2)} for i in range(3)]
+    assert interp.load(saved(chain, "all_checkpoints.pt"), device="cpu").series.steps == [0, 1, 2]
+    with pytest.raises(InterpError, match="--key 2"):
+        interp.load(saved(chain, "three.pt"), device="cpu")
+
+
+def test_the_final_model_beside_its_checkpoints_is_the_last_step(found: Finder) -> None:
+    """As the grokking demo of TransformerLens writes it: as many steps as there are losses."""
+    tree = {
+        "model": weights(2),
+        "checkpoints": [weights(0), weights(1)],
+        "checkpoint_epochs": [4, 9],
+        "train_losses": [0.0] * 12,
+    }
+    findings = found(tree)
+    assert [s.step for s in findings.steps] == [4, 9, 12]
+    assert same(findings.steps[2].weights, weights(2))
+    assert "'model' is the last of the series, at step 12" in findings.notes[0]
+    del tree["train_losses"]
+    assert [s.step for s in found(tree).steps] == [4, 9]
+    assert "left out of the series" in found(tree).notes[0]
 
 
 def test_a_step_that_repeats_another_is_still_a_step(found: Finder) -> None:
