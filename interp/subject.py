@@ -144,6 +144,8 @@ class Subject:
     def _lacks(self, need: Capability) -> str | None:
         if need not in self.CAPABILITIES:
             raise MissingCapability(f"{need!r} is not a capability; known are {', '.join(self.CAPABILITIES)}")
+        if not self.model.runs and need not in ("weights", "series", "members", "curves", "genome"):
+            return "needs a network that can be run; the layout of these tensors is unknown"
         if need in ("activations", "gradients", "task", "answers", "input_table", "cyclic") and self.task is None:
             return "needs a task, and none is known: give one, such as --task modular:p=113,operation=add,seed=1"
         if need == "input_table" and self.task is not None and not self.task.complete:

@@ -28,8 +28,8 @@ ARROWS: dict[str, str] = {
     "interp.cli (door)": "interp.cli.commands",
     "interp.cli.*": ("interp._util, interp.errors, interp.plugins, interp.report, interp.subject, interp.training"),
     "interp.cli.commands": (
-        "interp._util, interp.checkpoints (door), interp.checkpoints.*, interp.cli.*, interp.cli.train, "
-        "interp.errors, interp.hooked (door), interp.plugins, interp.report, interp.subject"
+        "interp._util, interp.checkpoints (door), interp.checkpoints.*, interp.checkpoints.layouts, interp.cli.*, "
+        "interp.cli.train, interp.errors, interp.hooked (door), interp.plugins, interp.report, interp.subject"
     ),
     "interp.cli.train": (
         "interp.checkpoints (door), interp.cli.*, interp.errors, interp.hooked (door), interp.hooked.cppn, "

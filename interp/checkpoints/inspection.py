@@ -31,12 +31,13 @@ class Inspection:
     layout: str
 
 
-def inspect(source: str | Path, *, key: str | None = None) -> Inspection:
+def inspect(source: str | Path, *, key: str | None = None, layout: str | None = None) -> Inspection:
     """Describe a checkpoint: tensors, shapes, dtypes, devices, step, config, layout, size and hash.
 
     Args:
         source: the path of a file, a run directory or a folder of steps; the last step is described.
         key: where the weights are inside the file, if it holds several.
+        layout: read the tensors so, as `load` would, and say what comes of it.
 
     Returns:
         The facts. An unknown layout is one of them, not an error.
@@ -48,7 +49,7 @@ def inspect(source: str | Path, *, key: str | None = None) -> Inspection:
     found = open_source(require_path(source, "inspect"), key)
     opened = found.open(found.entries[-1])
     weights, path, contents = opened.found.weights, opened.entry.path, opened.contents
-    layout = _layout(opened)
+    read_as, reading, ways = _layout(opened, layout)
     facts = {
         "file": str(path),
         "format": contents.format,
@@ -56,24 +57,34 @@ def inspect(source: str | Path, *, key: str | None = None) -> Inspection:
         "sha256": sha256(path),
         "weights at": opened.found.where or "top",
         "step": _steps(found.entries),
-        "layout": layout,
+        "layout": read_as,
+        "reading": reading,
+        "ways on": ways,
         "parameters": f"{sum(t.numel for t in weights.values()):,} numbers in {len(weights)} tensors",
         "config": _short(opened.header.get("config") or opened.info.config),
         "recorded curves": ", ".join(f"{n} ({len(p):,})" for n, p in found.curves.items()),
         "stripped prefixes": " ".join(opened.found.stripped),
         "classes not read": ", ".join(contents.stubs),
+        "notes": "\n".join([*found.notes, *opened.notes]),
     }
     tensors = tuple((n, t.shape, str(t.dtype).removeprefix("torch."), t.device) for n, t in weights.items())
-    return Inspection({k: v for k, v in facts.items() if v}, tensors, layout)
+    return Inspection({k: v for k, v in facts.items() if v}, tensors, read_as)
 
 
-def _layout(opened: Opened) -> str:
+def _layout(opened: Opened, spec: str | None) -> tuple[str, str, str]:
+    """The layout's name or why there is none, how it reads the tensors, and the ways on where there is none."""
+    weights, info = opened.found.weights, opened.info
     try:
-        chosen = choose(opened.found.weights, opened.info)[0]
+        chosen, options = choose(weights, info, spec)
+        if spec is not None:
+            converted = chosen.convert(weights, info, options)
+            config = ", ".join(f"{k}={v}" for k, v in converted.config.to_dict().items() if v is not None)
+            return chosen.name, "\n".join([config, *converted.notes, *converted.warnings]), ""
     except InterpError as error:
-        return str(error).split(" The tensors are:")[0]
-    question = chosen.matches(opened.found.weights, opened.info).question
-    return chosen.name + (f", but {question}" if question else "")
+        reason, _, rest = str(error).partition("\nWhat you can do:\n")
+        return reason.partition(" The tensors are:")[0], "", rest.partition("\nThe tensors are:")[0]
+    fit = chosen.matches(weights, info)
+    return chosen.name + (f", but {fit.question}" if fit.question else ""), fit.reading, ""
 
 
 def _steps(entries: Sequence[Entry]) -> str:

@@ -64,6 +64,8 @@ def load(
     chosen, note = _task(opener, found, task)
     if note is not None:
         notes.append(note)
+    if chosen is not None and not found.model.runs:
+        raise InterpError(f"{path}: a task needs a network that can be run; the layout 'tensors' reads weights alone")
     if chosen is not None:
         try:
             chosen = chosen.fit(found.model)
@@ -174,7 +176,7 @@ def _nonfinite(model: HookedModel) -> list[str]:
 def _notes(found: _Loaded) -> list[str]:
     """What was assumed, and what was not read."""
     contents = found.opened.contents
-    notes = [*found.converted.notes, *(contents.genome.notes if contents.genome else ())]
+    notes = [*found.opened.notes, *found.converted.notes, *(contents.genome.notes if contents.genome else ())]
     if contents.stubs:
         notes.append(
             f"classes that the file names were not read, and nothing of theirs was run: {', '.join(contents.stubs)}"

@@ -16,6 +16,7 @@ from interp.checkpoints.formats.safetensors_files import INDEX_SUFFIX
 from interp.checkpoints.formats.steps import step_in_name
 from interp.checkpoints.formats.tensors import TensorRef
 from interp.checkpoints.layouts import FileInfo, config_beside, weights_file
+from interp.checkpoints.reparametrised import resolve
 from interp.checkpoints.run_files import points, read_curves, read_json
 from interp.errors import InterpError, UnreadableFile, in_file
 from interp.series import Entry
@@ -30,9 +31,10 @@ class Opened:
     Attributes:
         entry: which step, in which file.
         contents: of the file.
-        found: the weights of the entry.
+        found: the weights of the entry, each in one piece.
         info: what stands beside them: the format's header and the training config.
         header: the suite's own entry in the format's header; empty in other files.
+        notes: what was put together of parts.
     """
 
     entry: Entry
@@ -40,6 +42,7 @@ class Opened:
     found: Found
     info: FileInfo
     header: Mapping[str, Any]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -89,10 +92,14 @@ class Source:
         contents, findings = self._file[entry.path]
         header = _header(contents)
         ordered = not contents.format.startswith("safetensors")  # which sorts its names
-        info = FileInfo(contents.metadata, {**self.config, **findings.config}, ordered)
+        config = {**self.config, **findings.config}
         if entry.key is not None and findings.steps[1:]:
-            return Opened(entry, contents, next(f for f in findings.steps if f.where == entry.key), info, header)
-        return Opened(entry, contents, self._one_member(entry, findings.steps[0], header.get("members")), info, header)
+            found = next(f for f in findings.steps if f.where == entry.key)
+        else:
+            found = self._one_member(entry, findings.steps[0], header.get("members"))
+        weights, notes = (found.weights, []) if header else resolve(found.weights, config)
+        info = FileInfo(contents.metadata, config, ordered, entry.path, tuple(notes))
+        return Opened(entry, contents, replace(found, weights=weights), info, header, tuple(notes))
 
     def _one_member(self, entry: Entry, found: Found, members: int | None) -> Found:
         """The weights of the chosen member, if a file holds those of many networks stacked."""

@@ -34,6 +34,7 @@ class HookedModel(Resumable, NamedHooks):
     """
 
     config_class: ClassVar[type[Config]]
+    runs: ClassVar[bool] = True  # whether there is a network to run; tensors of an unknown one have none
     stacks: ClassVar[bool] = False  # whether `forward` takes stacked parameters, which is faster than vmap over them
     config: Config
 

@@ -12,6 +12,8 @@ from typing import Any
 from interp._util.registry import Registered
 from interp._util.specs import parse_spec
 from interp.checkpoints.layouts.base import Converted, FileInfo, Fit, Layout, Weights
+from interp.checkpoints.layouts.name_map import mapped
+from interp.checkpoints.layouts.ways_on import ways_on
 from interp.errors import AmbiguousLayout, UnknownLayout, UnknownName, kind_of, unknown
 from interp.tasks import Task
 
@@ -38,7 +40,7 @@ def choose(weights: Weights, info: FileInfo, spec: str | None = None) -> tuple[L
     Args:
         weights: the tensors by name, not read.
         info: the header and the config beside them.
-        spec: ``name`` or ``name:option=value,...`` to settle it by hand.
+        spec: ``name`` or ``name:option=value,...`` to settle it by hand, or the path of a name map that ends in ``.toml``.
 
     Returns:
         The layout, and its options.
@@ -51,8 +53,10 @@ def choose(weights: Weights, info: FileInfo, spec: str | None = None) -> tuple[L
     known = layouts()
     if spec is not None:
         return _chosen_by_hand(weights, info, spec)
-    fits = {name: layout.matches(weights, info) for name, layout in known.items()}
-    fitting = [n for n, f in fits.items() if f.certain] or [n for n, f in fits.items() if f.ok]
+    fits = {name: layout.matches(weights, info) for name, layout in known.items() if not layout.by_hand}
+    # what looks more like another layout that lacks something is not read as one that happens to fit
+    highest = max((f.score for f in fits.values() if not f.ok), default=0)
+    fitting = [n for n, f in fits.items() if f.certain] or [n for n, f in fits.items() if f.ok and f.score >= highest]
     if len(fitting) == 1:
         return known[fitting[0]], {}
     if fitting:
@@ -60,20 +64,25 @@ def choose(weights: Weights, info: FileInfo, spec: str | None = None) -> tuple[L
     best = max(fits, key=lambda n: fits[n].score, default=None)
     hint = f"nearest is {best!r}: {fits[best].reason}" if best and fits[best].score > 0 else "no layout is near"
     broken = "".join(f" The layout {n} cannot be loaded: {why}." for n, why in _LAYOUTS.broken().items())
+    remarks = "".join(f" {remark}." for remark in info.remarks)
     raise UnknownLayout(
-        f"unknown layout; {hint}. Known layouts: {', '.join(sorted(known))}.{broken} The tensors are:\n{describe(weights)}"
+        f"unknown layout; {hint}. Known layouts: {', '.join(sorted(known))}.{broken}{remarks}\n{ways_on(weights, info)}\n"
+        f"The tensors are:\n{describe(weights)}"
     )
 
 
 def _chosen_by_hand(weights: Weights, info: FileInfo, spec: str) -> tuple[Layout, dict[str, Any]]:
-    name, options = parse_spec(spec)
-    layout = _LAYOUTS.find(name)
+    if spec.endswith(".toml"):
+        layout, options = mapped(Path(spec), layouts()), {}
+    else:
+        name, options = parse_spec(spec)
+        layout = _LAYOUTS.find(name)
     for option in options:
         if option not in layout.options:
-            raise UnknownName(unknown(f"option of layout {name}", option, layout.options))
-    fit = layout.matches(weights, info)
+            raise UnknownName(unknown(f"option of layout {layout.name}", option, layout.options))
+    fit = layout.fits_by_hand(weights, info, options)
     if not fit.ok:
-        raise UnknownLayout(f"the tensors do not fit layout {name}: {fit.reason}\n{describe(weights)}")
+        raise UnknownLayout(f"the tensors do not fit layout {layout.name}: {fit.reason}\n{describe(weights)}")
     return layout, options
 
 

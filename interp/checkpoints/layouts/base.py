@@ -28,6 +28,7 @@ class Fit:
         reason: why they do not fit, in a few words.
         certain: the file itself names this layout, so no other is considered.
         question: what the user must settle, because two readings fit.
+        reading: how the tensors would be read, where that is inferred; a sentence.
     """
 
     ok: bool
@@ -35,6 +36,7 @@ class Fit:
     reason: str = ""
     certain: bool = False
     question: str = ""
+    reading: str = ""
 
 
 @dataclass(frozen=True)
@@ -66,11 +68,15 @@ class FileInfo:
         metadata: the format's header.
         config: the training config, from the file or from one beside it.
         ordered: whether the tensors come in the order in which the network registered them.
+        path: of the file, for messages; None for tensors in memory.
+        remarks: what could not be put together or read, to be said where no layout fits.
     """
 
     metadata: Mapping[str, str] = field(default_factory=dict)
     config: Mapping[str, Any] = field(default_factory=dict)
     ordered: bool = True
+    path: Path | None = None
+    remarks: tuple[str, ...] = ()
 
 
 class Layout(ABC):
@@ -83,11 +89,13 @@ class Layout(ABC):
         name: as on the command line, and the name of the entry point.
         summary: one line.
         options: what a user may settle: name and meaning.
+        by_hand: whether it is taken only where the user names it.
     """
 
     name: ClassVar[str]
     summary: ClassVar[str]
     options: ClassVar[Mapping[str, str]] = {}
+    by_hand: ClassVar[bool] = False
 
     @abstractmethod
     def matches(self, weights: Weights, info: FileInfo) -> Fit:
@@ -96,6 +104,10 @@ class Layout(ABC):
     @abstractmethod
     def convert(self, weights: Weights, info: FileInfo, options: Mapping[str, Any]) -> Converted:
         """Read the tensors and rename, reshape, transpose them."""
+
+    def fits_by_hand(self, weights: Weights, info: FileInfo, options: Mapping[str, Any]) -> Fit:
+        """Whether they fit with the options that a user gives; as `matches` unless options say how to read them."""
+        return self.matches(weights, info)
 
     def weights_file(self, folder: Path) -> Path | None:
         """The file with the weights in a folder that this layout recognises by its file names; None for any other."""

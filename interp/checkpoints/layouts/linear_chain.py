@@ -1,108 +1,131 @@
-"""Chains of Linear layers, from an nn.Sequential or from named modules, possibly behind one nn.Embedding."""
+"""Chains of Linear layers, from an nn.Sequential, named modules or bare matrices, possibly behind one embedding."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import count, islice, pairwise
 from typing import Any, ClassVar
 
 import torch
+from torch import Tensor
 from typing_extensions import override
 
 from interp.checkpoints.layouts.base import Converted, FileInfo, Fit, Layout, Weights, option_value
-from interp.errors import AmbiguousLayout, InterpError, UnknownLayout
+from interp.checkpoints.layouts.chain_words import has_a_place, speaks_against
+from interp.checkpoints.layouts.linear_modules import Linear, length, linear_modules, load_bias, unused
+from interp.errors import AmbiguousLayout, InterpError, UnknownLayout, UnknownName, unknown
 from interp.hooked.mlp.config import MLPConfig
 
-Chain = tuple[str, ...]  # module names, first to last
+Chain = tuple[Linear, ...]  # first to last
 MAX_TRIES = 20_000  # partial orders to look at: many equal matrices have more orders than there is time for
 ORIENTATIONS = ("out_in", "in_out")
 EMBEDDING = re.compile(r"emb|wte", re.IGNORECASE)
 
 
+@dataclass(frozen=True)
+class Reading:
+    """An order and an orientation in which the matrices chain."""
+
+    chain: Chain
+    orientation: str
+
+    def text(self, act_fn: str) -> str:
+        """The reading as a sentence for the user."""
+        order = " > ".join(m.name for m in self.chain)
+        axes = "[out, in], as nn.Linear keeps them" if self.orientation == "out_in" else "[in, out]"
+        between = f", {act_fn} between the layers" if len(self.chain) > 1 else ""
+        return f"read as a chain of linear layers: {order}; matrices {axes}{between}"
+
+
 class LinearChainLayout(Layout):
-    """MLPs written with torch.nn.Linear."""
+    """MLPs written with torch.nn.Linear, or as bare matrices."""
 
     name = "linear_chain"
-    summary = "Linear layers in a row: NAME.weight [out, in] and NAME.bias, behind an nn.Embedding or not"
+    summary = (
+        "Linear layers in a row: NAME.weight [out, in] and NAME.bias, or W1, b1, W2, b2; behind an embedding or not"
+    )
     options: ClassVar[Mapping[str, str]] = {
         "orientation": "out_in (as in nn.Linear) or in_out, if both fit",
         "order": "the layers first to last, as first>second>third, if names and shapes do not determine it",
         "act_fn": "the activation between the layers, which a state dict does not state (relu)",
+        "weights": "a name map: the matrices first to last, as W1>W2; other tensors are left out",
+        "biases": "the biases of these matrices, as b1>b2; 'none' for a layer without one",
     }
 
     @override
     def matches(self, weights: Weights, info: FileInfo) -> Fit:
-        modules = _modules(weights)
+        modules = linear_modules(weights)
         if not modules:
-            return Fit(False, 0.0, "it needs matrices named NAME.weight")
-        odd = [n for n in weights if n not in _used(weights)]
-        if odd:
-            return Fit(False, 0.5, f"tensors that are not part of a chain: {', '.join(odd[:4])}")
-        readings = _readings(weights, info.ordered)
+            return Fit(False, 0.0, "it needs matrices, such as NAME.weight or W1")
+        if against := speaks_against([m.name for m in modules]):
+            return Fit(False, 0.2, f"{against}, so the layers are not read as a chain (order=A>B takes those you name)")
+        bare = [m.name for m in modules if m.name == m.weight and not has_a_place(m.name)]
+        if bare and len(modules) > 1:
+            return Fit(False, 0.3, f"nothing says where in a chain {bare[0]} stands (weights=A>B,biases=a>b says it)")
+        if odd := unused(weights, modules):
+            share = 1 - len(odd) / len(weights)
+            return Fit(False, 0.5 * share**2, f"tensors that are not part of a chain: {', '.join(odd[:4])}")
+        readings = _readings(weights, modules, info.ordered)
         if not readings:
-            shapes = ", ".join(f"{m}.weight {list(weights[f'{m}.weight'].shape)}" for m in modules[:6])
+            shapes = ", ".join(f"{m.weight} {list(weights[m.weight].shape)}" for m in modules[:6])
             return Fit(False, 0.3, f"the matrices do not chain in either orientation: {shapes}")
-        return Fit(True, 0.7, question="orientation or order must be given" if len(readings) > 1 else "")
+        asks = len(readings) > 1 or _unplaced(weights, readings[0].chain) is not None
+        reading = "" if asks else readings[0].text(_act_fn(info, {}) or "ReLU (assumed)")
+        return Fit(True, 0.7, question="orientation or order must be given" if asks else "", reading=reading)
+
+    @override
+    def fits_by_hand(self, weights: Weights, info: FileInfo, options: Mapping[str, Any]) -> Fit:
+        return Fit(True, 1.0) if {"order", "weights"} & set(options) else self.matches(weights, info)
 
     @override
     def convert(self, weights: Weights, info: FileInfo, options: Mapping[str, Any]) -> Converted:
-        chain, orientation = self._settle(weights, info, options)
-        embedding, linear = _split(chain)
-        matrices = [weights[f"{m}.weight"].load() for m in linear]
-        if orientation == "out_in":
+        reading = self._settle(weights, info, options)
+        embedding, linear = _split(reading.chain)
+        matrices = [weights[m.weight].load() for m in linear]
+        if reading.orientation == "out_in":
             matrices = [m.T for m in matrices]
-        biased = [f"{m}.bias" in weights for m in linear]
-        widths, d_in = tuple(m.shape[1] for m in matrices[:-1]), matrices[0].shape[0]
-        act_fn = options.get("act_fn", info.config.get("act_fn"))
-        notes = []
-        if widths and act_fn is None:
-            notes.append(
-                "activation assumed to be ReLU, which a state dict does not state (--layout linear_chain:act_fn=...)"
-            )
+        act_fn, extra = _act_fn(info, options), tuple(unused(weights, reading.chain))
+        assumed = act_fn is None and len(linear) > 1
+        said = reading.text(act_fn or "ReLU (assumed)")
+        if assumed:
+            said += "; a state dict does not state the activation (--layout linear_chain:act_fn=...)"
+        notes, warnings = ([], [said]) if assumed else ([said], [])
+        biased = [m.bias is not None for m in linear]
         common = {
-            "hidden": widths, "d_out": matrices[-1].shape[1], "act_fn": act_fn or "relu", "bias": any(biased[:-1]),
-            "unembed_bias": biased[-1],
+            "hidden": tuple(m.shape[1] for m in matrices[:-1]), "d_out": matrices[-1].shape[1], "act_fn": act_fn or "relu",
+            "bias": any(biased[:-1]), "unembed_bias": biased[-1],
         }  # fmt: skip
+        converted: dict[str, Tensor] = {}
         if embedding is None:
-            config = MLPConfig(d_in=d_in, **common)
-            converted = {}
+            config = MLPConfig(d_in=matrices[0].shape[0], **common)
         else:
-            table = weights[f"{embedding}.weight"].load()
-            operands = d_in // table.shape[1]
+            table = converted["embed.W_E"] = weights[embedding.weight].load()
+            operands = matrices[0].shape[0] // table.shape[1]
             config = MLPConfig(
                 d_vocab=table.shape[0], d_embed=table.shape[1], n_operands=max(operands, 2),
                 combine="concat" if operands > 1 else "sum", **common,
             )  # fmt: skip
             if operands == 1:
                 notes.append("the first layer is as wide as one embedding, so the operands' embeddings are summed")
-            converted = {"embed.W_E": table}
-        for i, (module, matrix) in enumerate(zip(linear, matrices, strict=True)):
-            last = i == len(matrices) - 1
-            converted["unembed.W_U" if last else f"layers.{i}.W"] = matrix
-            if config.unembed_bias if last else config.bias:
-                bias = weights.get(f"{module}.bias")
-                converted["unembed.b_U" if last else f"layers.{i}.b"] = (
-                    bias.load() if bias else torch.zeros(matrix.shape[1], dtype=matrix.dtype)
-                )
-        return Converted(config, converted, (), tuple(notes))
+        converted |= _named(weights, linear, matrices, config)
+        warnings += [f"{name} was left out of the chain" for name in extra]
+        return Converted(config, converted, extra, tuple(notes), warnings=tuple(warnings))
 
-    def _settle(self, weights: Weights, info: FileInfo, options: Mapping[str, Any]) -> tuple[Chain, str]:
+    def _settle(self, weights: Weights, info: FileInfo, options: Mapping[str, Any]) -> Reading:
         orientation = option_value(self, options, "orientation", ORIENTATIONS)
-        order = tuple(str(options["order"]).split(">")) if "order" in options else None
-        if order is not None and sorted(order) != sorted(_modules(weights)):
-            raise InterpError(
-                f"linear_chain: order must name all of {', '.join(_modules(weights))}, got {options['order']!r}"
-            )
-        if order is None:
-            readings = _readings(weights, info.ordered)
+        modules = linear_modules(weights)
+        chain = _by_hand(weights, modules, options)
+        if chain is None:
+            readings = _readings(weights, modules, info.ordered)
         else:
-            readings = [(order, o) for o in ORIENTATIONS if _chains(weights, order, o)]
-        readings = [r for r in readings if orientation in (None, r[1])]
+            readings = [Reading(chain, o) for o in ORIENTATIONS if _chains(weights, chain, o)]
+        readings = [r for r in readings if orientation in (None, r.orientation)]
         if not readings:
             how = f"with orientation={orientation}" if orientation else "in that order"
             raise UnknownLayout(f"linear_chain: the matrices do not chain {how}")
-        if len({o for _, o in readings}) > 1:
+        if len({r.orientation for r in readings}) > 1:
             raise AmbiguousLayout(
                 "linear_chain: the matrices chain as [out, in] and as [in, out]; choose with "
                 "--layout linear_chain:orientation=out_in (as in nn.Linear) or in_out"
@@ -110,31 +133,87 @@ class LinearChainLayout(Layout):
         if len(readings) > 1:
             raise AmbiguousLayout(
                 "linear_chain: the file does not keep the order of the layers, and several fit, such as "
-                f"{'>'.join(readings[0][0])} and {'>'.join(readings[1][0])}; choose with --layout linear_chain:order=A>B>C"
+                f"{_order(readings[0])} and {_order(readings[1])}; choose with --layout linear_chain:order=A>B>C"
+            )
+        if chain is None and (lost := _unplaced(weights, readings[0].chain)) is not None:
+            rows, columns = weights[lost.weight].shape
+            raise AmbiguousLayout(
+                f"linear_chain: {lost.name} ({rows} x {columns}) could be a layer of a chain, recurrent, or beside the others, "
+                f"and its name does not say; if it is a chain: --layout 'linear_chain:order={_order(readings[0])}'"
             )
         return readings[0]
 
 
-def _modules(weights: Weights) -> list[str]:
-    return [n.removesuffix(".weight") for n, t in weights.items() if n.endswith(".weight") and t.ndim == 2]
+def _act_fn(info: FileInfo, options: Mapping[str, Any]) -> str | None:
+    return options.get("act_fn", info.config.get("act_fn"))
 
 
-def _used(weights: Weights) -> set[str]:
-    return {f"{m}.{part}" for m in _modules(weights) for part in ("weight", "bias")}
+def _order(reading: Reading) -> str:
+    return ">".join(m.name for m in reading.chain)
 
 
-def _split(chain: Chain) -> tuple[str | None, Chain]:
+def _named(weights: Weights, linear: Chain, matrices: Sequence[Tensor], config: MLPConfig) -> dict[str, Tensor]:
+    """The layers' tensors under our names; a hidden layer without a bias among layers with one has zeros."""
+    found: dict[str, Tensor] = {}
+    for i, (module, matrix) in enumerate(zip(linear, matrices, strict=True)):
+        last = i == len(matrices) - 1
+        found["unembed.W_U" if last else f"layers.{i}.W"] = matrix
+        if config.unembed_bias if last else config.bias:
+            found["unembed.b_U" if last else f"layers.{i}.b"] = (
+                torch.zeros(matrix.shape[1], dtype=matrix.dtype) if module.bias is None else load_bias(weights, module)
+            )
+    return found
+
+
+def _by_hand(weights: Weights, modules: Sequence[Linear], options: Mapping[str, Any]) -> Chain | None:
+    """The layers that the user names, by a name map or by their order; None if he names none."""
+    if "weights" in options:
+        names = [_known(weights, n) for n in str(options["weights"]).split(">")]
+        given = str(options["biases"]).split(">") if "biases" in options else ["none"] * len(names)
+        if len(given) != len(names):
+            raise InterpError(
+                f"linear_chain: {len(names)} weights, but {len(given)} biases; write 'none' for a layer without one"
+            )
+        biases = [None if b.lower() == "none" else _known(weights, b) for b in given]
+        return tuple(Linear(n, n, b) for n, b in zip(names, biases, strict=True))
+    if "biases" in options:
+        raise InterpError("linear_chain: biases are given without their weights=W1>W2")
+    if "order" not in options:
+        return None
+    known = {m.name: m for m in modules}
+    order = str(options["order"]).split(">")
+    for name in order:
+        if name not in known:
+            raise UnknownName("linear_chain: " + unknown("layer", name, known))
+    if len(set(order)) < len(order):
+        raise InterpError(f"linear_chain: a layer occurs twice in order={options['order']}")
+    return tuple(known[name] for name in order)
+
+
+def _known(weights: Weights, name: str) -> str:
+    if name.strip() not in weights:
+        raise UnknownName("linear_chain: " + unknown("tensor", name.strip(), weights))
+    return name.strip()
+
+
+def _split(chain: Chain) -> tuple[Linear | None, Chain]:
     """The embedding, recognised by its name, and the linear layers behind it."""
-    if chain and EMBEDDING.search(chain[0]):
+    if len(chain) > 1 and EMBEDDING.search(chain[0].weight) and not re.search(r"unemb", chain[0].weight, re.IGNORECASE):
         return chain[0], chain[1:]
     return None, chain
 
 
-def _readings(weights: Weights, ordered: bool) -> list[tuple[Chain, str]]:
+def _unplaced(weights: Weights, chain: Chain) -> Linear | None:
+    """A square matrix between others whose name gives it no place in a chain: it could be recurrent, or parallel."""
+    square = (m for m in chain if len(set(weights[m.weight].shape)) == 1)
+    return next((m for m in square if len(chain) > 1 and not has_a_place(m.name)), None)
+
+
+def _readings(weights: Weights, modules: Sequence[Linear], ordered: bool) -> list[Reading]:
     """Orders and orientations in which the matrices chain: the file's own order if it is kept and fits, otherwise all."""
-    modules = tuple(_modules(weights))
-    kept = [(modules, o) for o in ORIENTATIONS if ordered and modules and _chains(weights, modules, o)]
-    return kept or [(chain, o) for o in ORIENTATIONS for chain in _orders(weights, modules, o)]
+    chain = tuple(modules)
+    kept = [Reading(chain, o) for o in ORIENTATIONS if ordered and _chains(weights, chain, o)]
+    return kept or [Reading(c, o) for o in ORIENTATIONS for c in _orders(weights, chain, o)]
 
 
 def _orders(weights: Weights, modules: Chain, orientation: str) -> list[Chain]:
@@ -142,16 +221,16 @@ def _orders(weights: Weights, modules: Chain, orientation: str) -> list[Chain]:
 
     Args:
         weights: the tensors by name.
-        modules: names of the linear modules.
+        modules: the matrices with their biases.
         orientation: one of `ORIENTATIONS`.
 
     Returns:
         The orders; none if there are too many to look at, since then no order is known to be the only one.
     """
-    stems: dict[str, list[str]] = {}
-    for module in sorted(modules, key=lambda m: [int(n) for n in re.findall(r"\d+", m)]):
-        stems.setdefault(re.sub(r"\d+", "#", module), []).append(module)
-    embeddings = [m for m in modules if EMBEDDING.search(m)]
+    stems: dict[str, list[Linear]] = {}
+    for module in sorted(modules, key=lambda m: [int(n) for n in re.findall(r"\d+", m.name)]):
+        stems.setdefault(re.sub(r"\d+", "#", module.name), []).append(module)
+    embeddings = [m for m in modules if EMBEDDING.search(m.weight)]
     tries = count()
 
     def extend(chain: Chain) -> Iterator[Chain]:
@@ -173,18 +252,17 @@ def _orders(weights: Weights, modules: Chain, orientation: str) -> list[Chain]:
 
 def _chains(weights: Weights, chain: Chain, orientation: str) -> bool:
     embedding, linear = _split(chain)
-    if not linear:
-        return True
-    shapes = [weights[f"{m}.weight"].shape for m in linear]
+    shapes = [weights[m.weight].shape for m in linear]
+    if any(len(s) != 2 for s in shapes):
+        return False
     if orientation == "out_in":
         shapes = [s[::-1] for s in shapes]
-    biases_fit = all(
-        f"{m}.bias" not in weights or weights[f"{m}.bias"].shape == (s[1],) for m, s in zip(linear, shapes, strict=True)
-    )
+    biases_fit = all(m.bias is None or length(weights[m.bias]) == s[1] for m, s in zip(linear, shapes, strict=True))
     links = all(a[1] == b[0] for a, b in pairwise(shapes))
     if embedding is None:
         return biases_fit and links
-    return biases_fit and links and shapes[0][0] % weights[f"{embedding}.weight"].shape[1] == 0
+    table = weights[embedding.weight].shape
+    return biases_fit and links and len(table) == 2 and table[1] > 0 and shapes[0][0] % table[1] == 0
 
 
 LAYOUT = LinearChainLayout()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -28,6 +28,11 @@ from interp.cli.options import (
     shared_options,
 )  # fmt: skip
 from interp.cli.reporting import Request, report, require_applicable
+from interp.cli.terminal import errors, escape
+from interp.errors import UnknownLayout
+
+if TYPE_CHECKING:
+    from interp.subject import Subject
 
 
 def analyze(
@@ -52,6 +57,7 @@ def analyze(
 ) -> None:
     """Run every analysis that applies and write a report: OUT/index.html, OUT/result.json, OUT/tables.
 
+    Where the layout is unknown, and neither --layout nor --task is given, the weights alone are analysed.
     Exit code 1: the report is written, and an analysis failed. 2: nothing is written; the message says why.
     """
     from interp.report import check_output
@@ -64,6 +70,21 @@ def analyze(
     from interp.checkpoints.loading import resolve_dtype
 
     request = Request(out, names, options, resolve_dtype(dtype), seed, force, shared)
-    subject = load(source, task=task, layout=layout, key=key, step=step, member=member, device=device)
+
+    how = {"key": key, "step": step, "member": member, "device": device}
+    guess = layout is None and task is None
+    subject = _weights_at_least(source, how) if guess else load(source, task=task, layout=layout, **how)
     require_applicable(subject, names)
     report(subject, request)
+
+
+def _weights_at_least(source: Path, how: dict[str, Any]) -> Subject:
+    """The network; where its layout is unknown its tensors, after a word on the ways on."""
+    from interp.checkpoints import load
+
+    try:
+        return load(source, **how)
+    except UnknownLayout as error:
+        subject = load(source, layout="tensors", **how)
+        errors().print(escape(str(error).partition("\nThe tensors are:")[0]))
+        return subject

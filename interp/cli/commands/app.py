@@ -14,6 +14,7 @@ from interp.cli.commands.convert import convert
 from interp.cli.commands.demo import demo
 from interp.cli.commands.draw import draw
 from interp.cli.commands.inspect import inspect
+from interp.cli.commands.layout import app as layout
 from interp.cli.commands.listing import analyses, measures
 from interp.cli.failures import REFUSED, fail, interruptible
 from interp.cli.train import app as train
@@ -21,7 +22,7 @@ from interp.errors import InterpError
 
 HELP = {"help_option_names": ["-h", "--help"]}
 COMMANDS: tuple[tuple[Callable[..., None], tuple[str, ...]], ...] = (
-    (inspect, ("interp inspect model.pth",)),
+    (inspect, ("interp inspect model.pth", "interp inspect model.pth --layout linear_chain:act_fn=tanh")),
     (
         analyze,
         (
@@ -47,6 +48,7 @@ app = typer.Typer(
 for command, examples in COMMANDS:
     app.command(epilog="\n\n".join(f"Example: {line}" for line in examples))(interruptible(command))
 app.add_typer(train, name="train")
+app.add_typer(layout, name="layout")
 
 
 def main() -> None:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from interp.cli.options import Key, Source
+from interp.cli.options import Key, LayoutOption, Source
 from interp.cli.terminal import escape, output
 
 
-def inspect(source: Source, key: Key = None) -> None:
-    """Show what is in a checkpoint: tensors, shapes, dtypes, devices, step, config, layout, size, hash."""
+def inspect(source: Source, key: Key = None, layout: LayoutOption = None) -> None:
+    """Show what is in a checkpoint: tensors, shapes, dtypes, devices, step, config, layout, size, hash.
+
+    With --layout it shows what analyze would read.
+    """
     from rich.table import Table
 
     from interp.checkpoints import inspect as look
 
-    found = look(source, key=key)
+    found = look(source, key=key, layout=layout)
     facts = Table(box=None, show_header=False, pad_edge=False)
     facts.add_column(style="bold", no_wrap=True)
     facts.add_column(overflow="fold")

@@ -65,14 +65,18 @@ def test_a_chain_is_recognised(biases: list[bool], saved: Callable) -> None:
     network = sequential([3, 6, 5, 2], biases)
     subject = assert_same_network(saved(network.state_dict()), network, torch.randn(9, 3, dtype=torch.float64))
     assert subject.provenance.layout == "linear_chain"
-    assert any("ReLU" in note for note in subject.provenance.notes)
+    assert any("ReLU (assumed)" in warning for warning in subject.warnings)
 
 
 def test_a_config_that_names_the_activation_is_heard(saved: Callable) -> None:
-    """Nothing is assumed then, and nothing noted."""
+    """Nothing is assumed then; the reading is still said."""
     network = sequential([3, 6, 2], [True, True], "tanh")
     path = saved({"model": network.state_dict(), "config": {"act_fn": "tanh"}})
-    assert assert_same_network(path, network, torch.randn(9, 3, dtype=torch.float64)).provenance.notes == ()
+    subject = assert_same_network(path, network, torch.randn(9, 3, dtype=torch.float64))
+    assert subject.provenance.notes == (
+        "read as a chain of linear layers: 0 > 2; matrices [out, in], as nn.Linear keeps them, tanh between the layers",
+    )
+    assert subject.warnings == []
 
 
 def test_matrices_stored_in_out(saved: Callable) -> None:

@@ -22,7 +22,8 @@ from tests.interp.demo_run import run_demo
 IMAGE = ("genome", "feature_maps", "sweeps", "reduction")
 ANALYSES = (
     *IMAGE, "phases", "performance", "curves", "progress", "theory", "embeddings", "densities", "clouds",
-    "fourier", "frequencies", "ablation", "circuit", "neurons", "components", "svd", "pca", "weights",
+    "fourier", "frequencies", "ablation", "circuit", "neurons", "components", "svd", "axis_spectrum", "pca",
+    "weights",
 )  # fmt: skip
 SINGLE = "no: needs several checkpoints of a run; this is a single one"
 PAIRS = [(a, b) for a in range(7) for b in range(7)]
@@ -121,6 +122,7 @@ def test_analyze_everything_that_applies(run: Run, work: Path) -> None:
         "theory",
         "densities",
         "clouds",
+        "axis_spectrum",
         *IMAGE,
     }
     assert "skipped densities: needs several checkpoints of a run; this is a single one" in ran.out
@@ -148,7 +150,7 @@ def test_convert_and_reload(run: Run, work: Path) -> None:
     """A stranger's file becomes ours: read without being told anything, it computes the same, task included."""
     ran = run("convert", "chain.pt", "ours.safetensors", "--task", "modular:p=7,seed=4")
     assert ran.code == 0, ran.err
-    assert "activation assumed to be ReLU" in ran.err
+    assert "ReLU (assumed) between the layers" in ran.err
     ours, chain = interp.load(work / "ours.safetensors", device="cpu"), make_chain(seed=1)
     assert ours.task == interp.ModularArithmetic(7, seed=4).fit(ours.model)
     assert torch.equal(ours.model.W_U, chain["out.weight"].T)

@@ -1,0 +1,46 @@
+"""What to do with a file that fits no layout: its weights alone, a name map, the user's class, or a layout of one's own."""
+
+from __future__ import annotations
+
+import shlex
+
+from interp.checkpoints.layouts.base import FileInfo, Weights
+from interp.checkpoints.layouts.chain_words import speaks_against
+from interp.checkpoints.layouts.linear_modules import linear_modules, unused
+
+FEW = 12  # tensors of a map that is written on the command line
+
+
+def ways_on(weights: Weights, info: FileInfo) -> str:
+    """The ways on, each with a command for this file.
+
+    Args:
+        weights: the tensors by name.
+        info: where they are from.
+
+    Returns:
+        One way a line.
+    """
+    file = shlex.quote(str(info.path)) if info.path else "FILE"
+    return "\n".join([
+        "What you can do:",
+        f"  its weights alone   interp analyze {file} --layout tensors",
+        f"  a name map          {_name_map(weights, file)}",
+        "  your PyTorch class  interp.wrap(module, example), then interp.Subject(name, model, task)",
+        f"  a layout            interp layout new my_layout --like {file}",
+    ])  # fmt: skip
+
+
+def _name_map(weights: Weights, file: str) -> str:
+    modules = linear_modules(weights)
+    chain = (
+        modules
+        and len(modules) <= FEW
+        and len(unused(weights, modules)) <= 2
+        and not speaks_against([m.name for m in modules])
+    )
+    if not chain or any(set(",>") & set(n) for n in weights):
+        return f"interp layout map {file} > map.toml; fill it in; interp analyze {file} --layout map.toml"
+    spec = "linear_chain:weights=" + ">".join(m.weight for m in modules)
+    spec += ",biases=" + ">".join(m.bias or "none" for m in modules) if any(m.bias for m in modules) else ""
+    return f"interp analyze {file} --layout {shlex.quote(spec)}   (the layers that you want, first to last)"
