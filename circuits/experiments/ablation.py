@@ -22,6 +22,7 @@ from circuits.interventions.values import DEFAULT, ValueLike, as_value
 from circuits.metrics import AccuracyMetric, LossMetric, MetricLike, make_metric
 from interp.errors import InterpError, UnknownName, unknown
 from interp.hooked.base import HookedModel
+from interp.hooked.foreign.several import Inputs
 from interp.sites import Site
 from interp.subject import Subject, as_subject
 from probes.basis import Basis, as_basis
@@ -57,7 +58,7 @@ def ablate(
     site: str | Site | None = None,
     groups: Sequence[Sequence[int]] | None = None,
     metric: MetricLike | None = None,
-    inputs: Tensor | None = None,
+    inputs: Tensor | Inputs | None = None,
     n_random: int = 0,
     seed: int = 0,
     dtype: torch.dtype | None = None,
@@ -78,7 +79,8 @@ def ablate(
         metric: measured in addition to the task's loss and accuracy: ``"logit_diff"``, ``"kl"``, a registered name, a
             `Metric`, or a function of the model's outputs ``[batch, ...]`` that returns ``[batch]`` or one number. Its
             columns have its name; a lambda's are ``metric`` and ``metric_change``.
-        inputs: run on these ``[batch, ...]`` instead of the task's examples; with a function as metric no task is needed.
+        inputs: run on these ``[batch, ...]`` instead of the task's examples; with a function as metric no task is needed. For
+            a wrapped module that takes several tensors, a tuple or dict of them.
         n_random: also ablate this many random directions (for heads: random subspaces of a head's size) of the same space,
             for comparison. If a component is the whole space there are none, and ``attrs["notes"]`` says so.
         seed: of the random directions.
@@ -116,7 +118,7 @@ def ablate(
             raise InterpError(
                 f"{subject.name}: the {one.name} is {number} before anything is ablated; look for NaN in the weights"
             )
-    frames, notes = [], []
+    frames, notes = [], [*evaluation.notes]
     for components in find_components(evaluation, kind, basis=directions, site=site, groups=groups):
         effects = measure(evaluation, components, value, max_bytes=max_bytes, progress=progress)
         frames.append(_frame(evaluation, effects, clean, components, baseline=False))

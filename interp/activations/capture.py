@@ -14,6 +14,7 @@ from interp.activations.batches import batches, model_for, placed, translated
 from interp.activations.reducers import Reducer
 from interp.errors import InterpError
 from interp.hooked.base import HookedModel
+from interp.hooked.foreign.several import Inputs, as_inputs
 from interp.sites import HasModel, Site, SitePattern, find_axis, resolve_sites
 
 DEFAULT_BUDGET = 4 << 30  # bytes
@@ -54,7 +55,7 @@ class Activations(Mapping[str, Any]):
 @torch.no_grad()
 def capture(
     model: HookedModel | HasModel,
-    inputs: Tensor,
+    inputs: Tensor | Inputs,
     sites: SitePattern,
     *,
     batch_size: int | None = None,
@@ -67,7 +68,7 @@ def capture(
 
     Args:
         model: any hooked model, or a Subject.
-        inputs: ``[batch, ...]``.
+        inputs: ``[batch, ...]``; for a wrapped module that takes several, `interp.Inputs` or a tuple or dict of tensors.
         sites: names, globs, or `Site`s; a site with ``pos``, ``head`` or ``unit`` keeps only that part, and one with a
             basis keeps the coordinates along it.
         batch_size: inputs per forward pass; all at once by default.
@@ -101,6 +102,7 @@ def capture(
     >>> stats["layers.0.hook_post"].covariance.shape, stats["layers.0.hook_post"].samples
     (torch.Size([4, 4]), 5)
     """
+    inputs = as_inputs(inputs)
     model = model_for(model, inputs)
     if outputs is not None and not callable(outputs):
         raise InterpError(f"outputs must be a function of the model's output, got {type(outputs).__name__}")
