@@ -123,7 +123,7 @@ ARROWS: dict[str, str] = {
     "circuits.experiments": (
         "circuits.*, circuits.engine, circuits.interventions, interp._util, interp.activations, "
         "interp.checkpoints.*, interp.errors, interp.hooked.*, interp.hooked.foreign, "
-        "interp.hooked.transformer, interp.report, interp.sites, interp.subject, probes.*"
+        "interp.hooked.transformer, interp.report, interp.sites, interp.subject, interp.tasks, probes.*"
     ),
     "circuits.fourier": (
         "interp._util, interp.activations, interp.errors, interp.hooked.*, interp.plugins, interp.scores, "
