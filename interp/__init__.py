@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from interp.hooked import HookedMLP as HookedMLP
     from interp.hooked import HookedModel as HookedModel
     from interp.hooked import HookedTransformer as HookedTransformer
+    from interp.hooked import Inputs as Inputs
     from interp.hooked import LSTMConfig as LSTMConfig
     from interp.hooked import MLPConfig as MLPConfig
     from interp.hooked import TransformerConfig as TransformerConfig

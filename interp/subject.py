@@ -218,7 +218,8 @@ class Subject:
         self._logits = self._state(self.require_task()), logits
 
     def _state(self, task: Task) -> tuple[Any, ...]:
-        versions = tuple(p._version for p in self.model.parameters())  # torch counts edits in place
+        weights = (*self.model.parameters(), *self.model.buffers())
+        versions = tuple(t._version for t in weights)  # torch counts edits in place
         return id(self.model), id(task), self.precision, self.model.device, versions
 
     def cast(self, dtype: torch.dtype | None = None, device: torch.device | str | None = None) -> Subject:
@@ -253,7 +254,7 @@ class Subject:
             source = f"{self.provenance.path} ({self.provenance.format}, layout {self.provenance.layout})"
             rows.append(("source", source))
         rows += [("extra tensors", ", ".join(self.provenance.extra_tensors))] if self.provenance.extra_tensors else []
-        rows += [("note", note) for note in self.provenance.notes]
+        rows += [("note", note) for note in (*self.provenance.notes, *getattr(self.model, "notes", ()))]
         return rows + [("WARNING", warning) for warning in self.warnings]
 
     def __repr__(self) -> str:

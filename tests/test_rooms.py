@@ -76,8 +76,8 @@ ARROWS: dict[str, str] = {
         "interp.runs, interp.series, interp.tasks"
     ),
     "interp.tasks": (
-        "interp._util, interp.errors, interp.hooked (door), interp.hooked.cppn, interp.hooked.mlp, "
-        "interp.hooked.transformer"
+        "interp._util, interp.errors, interp.hooked (door), interp.hooked.cppn, interp.hooked.foreign, "
+        "interp.hooked.mlp, interp.hooked.transformer"
     ),
     "interp.training": (
         "interp._util, interp.checkpoints.*, interp.checkpoints.formats, interp.errors, interp.hooked (door), "
@@ -113,17 +113,17 @@ ARROWS: dict[str, str] = {
     ),
     "circuits.discovery": (
         "circuits.*, circuits.engine, circuits.interventions, interp._util, interp.activations, "
-        "interp.errors, interp.hooked (door), interp.hooked.*, interp.report, interp.sites, interp.subject, "
-        "interp.tasks"
+        "interp.errors, interp.hooked (door), interp.hooked.*, interp.hooked.foreign, interp.report, "
+        "interp.sites, interp.subject, interp.tasks"
     ),
     "circuits.engine": (
         "circuits.*, circuits.interventions, interp.activations, interp.errors, interp.hooked (door), "
-        "interp.hooked.*, interp.hooked.transformer, interp.sites, interp.subject, interp.tasks, probes.*"
+        "interp.hooked.*, interp.hooked.foreign, interp.hooked.transformer, interp.sites, interp.subject, interp.tasks, probes.*"
     ),
     "circuits.experiments": (
         "circuits.*, circuits.engine, circuits.interventions, interp._util, interp.activations, "
-        "interp.checkpoints.*, interp.errors, interp.hooked.*, interp.hooked.transformer, interp.report, "
-        "interp.sites, interp.subject, probes.*"
+        "interp.checkpoints.*, interp.errors, interp.hooked.*, interp.hooked.foreign, "
+        "interp.hooked.transformer, interp.report, interp.sites, interp.subject, interp.tasks, probes.*"
     ),
     "circuits.fourier": (
         "interp._util, interp.activations, interp.errors, interp.hooked.*, interp.plugins, interp.scores, "

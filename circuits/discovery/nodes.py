@@ -24,6 +24,7 @@ from circuits.interventions.values import Mean, Settled, Value
 from interp.activations.capture import capture
 from interp.activations.transform import transform_at
 from interp.errors import InterpError
+from interp.hooked.foreign.several import tiled_inputs
 from interp.sites import Site
 
 
@@ -93,7 +94,7 @@ class NodeGraph(Graph):
         model, inputs = self.evaluation.model, self.evaluation.inputs[rows]
         masks = [(n.site, partial(n.masked, kept=kept[:, n.elements])) for n in self.nodes]
         with transform_at(model, masks):
-            outputs = model(inputs.repeat(len(kept), *[1] * (inputs.ndim - 1)))
+            outputs = model(tiled_inputs(inputs, len(kept)))
         return outputs.unflatten(0, (len(kept), len(inputs)))
 
     def interventions(self, kept: Bool[Tensor, " elements"]) -> list[Ablate]:

@@ -20,6 +20,7 @@ from circuits.interventions.values import Value
 from interp.activations.batches import fitting
 from interp.activations.capture import capture
 from interp.errors import InterpError
+from interp.hooked.foreign.several import form_of
 from probes.basis import Basis
 
 
@@ -129,7 +130,7 @@ def settle(evaluation: Evaluation, value: Value, site: str, basis: Basis | None)
     if value.inputs is None:
         return value
     # unless all positions are computed, a reference of another length is read at its own last one, and would seem to fit
-    alike = value.inputs.shape[1:] == evaluation.inputs.shape[1:]
+    alike = form_of(value.inputs) == form_of(evaluation.inputs)
     model = evaluation.model if alike and not value.needs_all_positions else evaluation.whole
     with fitting(model, value.inputs, "the reference set"):
         reference = capture(model, value.inputs, site, batch_size=BATCH)[site]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from interp.errors import InterpError, kind_of, require_range
+from interp.hooked.foreign.several import Inputs
 
 
 def require_batch(given: object, name: str) -> None:
@@ -17,6 +18,8 @@ def require_batch(given: object, name: str) -> None:
     Raises:
         InterpError: not a tensor, or one without axes.
     """
+    if isinstance(given, Inputs):
+        return
     if not isinstance(given, Tensor):
         raise InterpError(
             f"{name} must be a tensor [batch, ...], got {kind_of(given)}; torch.as_tensor makes one of numbers"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,10 +13,11 @@ from circuits.answers import Answers
 from circuits.engine.arguments import require_batch
 from circuits.engine.evaluation import Evaluation, answers_of, outputs_of
 from circuits.metrics import MetricLike, make_metric
-from interp.activations.batches import fitting, placed
+from interp.activations.batches import fitting, placed, require_several
 from interp.activations.capture import Activations, capture
 from interp.errors import InterpError
 from interp.hooked.base import HookedModel
+from interp.hooked.foreign.several import Inputs, as_inputs, form_of, same_inputs, shown_inputs
 from interp.sites import SitePattern, resolve_sites
 from interp.subject import Subject
 
@@ -34,25 +36,26 @@ class Pair:
     """
 
     evaluation: Evaluation
-    clean: Tensor
+    clean: Any
     source: Activations
     base: Activations
     clean_value: float
     corrupted_value: float
 
     @property
-    def corrupted(self) -> Tensor:
+    def corrupted(self) -> Any:
         """The corrupted inputs."""
         return self.evaluation.inputs
 
     @property
     def attrs(self) -> dict[str, object]:
         """What a table of effects keeps in its ``attrs``: the metric, both runs' values and what the sign means."""
-        metric = self.evaluation.metrics[0]
+        metric, notes = self.evaluation.metrics[0], list(self.evaluation.notes)
         return {
             "metric": metric.name, "clean": self.clean_value, "corrupted": self.corrupted_value,
             "sign": f"{metric.name} with the clean run's activation patched into the corrupted run; recovered is 0 at the "
                     "corrupted run's value and 1 at the clean run's",
+            **({"notes": notes} if notes else {}),
         }  # fmt: skip
 
     def recovered(self, value: Tensor) -> Tensor:
@@ -70,8 +73,8 @@ class Pair:
 
 def make_pair(
     subject: Subject,
-    clean: Tensor,
-    corrupted: Tensor,
+    clean: Tensor | Inputs,
+    corrupted: Tensor | Inputs,
     metric: MetricLike,
     *,
     sites: SitePattern,
@@ -99,22 +102,26 @@ def make_pair(
         InterpError: inputs of different shapes or kinds, none, or the same twice; a metric whose value is not finite; hooks
             left on the model.
     """
+    clean, corrupted = as_inputs(clean), as_inputs(corrupted)
     require_batch(clean, "clean inputs")
     require_batch(corrupted, "corrupted inputs")
-    if clean.shape != corrupted.shape or clean.is_floating_point() != corrupted.is_floating_point():
+    if len(clean) != len(corrupted) or form_of(clean) != form_of(corrupted):
         raise InterpError(
-            f"clean and corrupted inputs do not align: {list(clean.shape)} {clean.dtype} and {list(corrupted.shape)} "
-            f"{corrupted.dtype}; each clean input needs a corrupted one in the same row"
+            f"clean and corrupted inputs do not align: {shown_inputs(clean)} and {shown_inputs(corrupted)}; each "
+            "clean input needs a corrupted one in the same row"
         )
     if len(clean) == 0:
         raise InterpError("no clean and corrupted inputs were given (the first axis has length 0)")
-    if torch.equal(clean.cpu(), corrupted.cpu()):
+    if same_inputs(clean, corrupted):
         raise InterpError("clean and corrupted inputs are the same, so there is nothing to patch")
     subject.refuse_hooks()
     subject, task, one = subject.cast(dtype), subject.task, make_metric(metric)
     model = subject.model
-    model.check_values(clean)
-    model.check_values(corrupted)
+    for given in (clean, corrupted):
+        if isinstance(given, Inputs):
+            require_several(model, given)
+        else:
+            model.check_values(given)
     clean, corrupted = placed(clean, model), placed(corrupted, model)
     labels = None if task is None else answers_of(task, clean)
     others = None if task is None else answers_of(task, corrupted)

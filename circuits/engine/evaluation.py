@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -12,9 +13,10 @@ from torch import Tensor
 from circuits.answers import Answers
 from circuits.engine.arguments import require_batch
 from circuits.metrics import AccuracyMetric, LossMetric, Metric, MetricLike, make_metrics
-from interp.activations.batches import batches, fitting, placed
+from interp.activations.batches import batches, fitting, placed, require_several
 from interp.errors import InterpError, MissingCapability, UnknownSite
 from interp.hooked.base import HookedModel
+from interp.hooked.foreign.several import Inputs, as_inputs, rows_of, shapes_of_example
 from interp.subject import Subject, at_readout
 from interp.tasks import Task
 
@@ -36,7 +38,7 @@ class Evaluation:
     Attributes:
         model: as it runs; where a task reads one position, its last block is computed only there.
         whole: the model with every position.
-        inputs: ``[n, ...]``.
+        inputs: ``[n, ...]``, a tensor; for a wrapped module that takes several, `Inputs`.
         metrics: what outputs are judged by, each with a name of its own.
         answers: what the metrics may know.
         parts: which inputs count in which part ``[n, part]``: one part; with a task's whole table, train and test.
@@ -44,7 +46,7 @@ class Evaluation:
 
     model: HookedModel
     whole: HookedModel
-    inputs: Tensor
+    inputs: Any
     metrics: tuple[Metric, ...]
     answers: Answers
     parts: Float[Tensor, "inputs parts"]
@@ -59,6 +61,11 @@ class Evaluation:
     def sizes(self) -> list[int]:
         """The number of inputs in each part."""
         return self.parts.sum(0).long().tolist()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of the numbers must know of the network, such as in which mode a wrapped module was measured."""
+        return tuple(getattr(self.whole, "notes", ()))
 
     def judge(self, outputs: Tensor, rows: slice = slice(None)) -> Float[Tensor, "k n metrics"]:
         """Values of every metric.
@@ -85,7 +92,7 @@ class Evaluation:
 
 
 @torch.no_grad()
-def outputs_of(model: HookedModel, inputs: Tensor, batch_size: int = 4096) -> Tensor:
+def outputs_of(model: HookedModel, inputs: Tensor | Inputs, batch_size: int = 4096) -> Tensor:
     """Outputs for all inputs, in batches."""
     with fitting(model, inputs):
         return torch.cat([model(placed(part, model)) for part in batches(inputs, batch_size)])
@@ -94,7 +101,7 @@ def outputs_of(model: HookedModel, inputs: Tensor, batch_size: int = 4096) -> Te
 def make_evaluation(
     subject: Subject,
     metric: MetricLike | Sequence[MetricLike] | None = None,
-    inputs: Tensor | None = None,
+    inputs: Tensor | Inputs | None = None,
     *,
     wrong: Tensor | None = None,
     dtype: torch.dtype | None = None,
@@ -115,6 +122,7 @@ def make_evaluation(
         MissingCapability: neither inputs nor a task, or neither a metric nor a task.
         InterpError: hooks are left on the model, or arguments of the wrong kind or shape.
     """
+    inputs = as_inputs(inputs)
     if inputs is None:
         subject.require_task()
     else:
@@ -125,7 +133,9 @@ def make_evaluation(
     subject, task = subject.cast(dtype), subject.task
     metrics = _metrics(metric, task)
     whole = subject.model
-    if inputs is not None:
+    if isinstance(inputs, Inputs):
+        require_several(whole, inputs)
+    elif inputs is not None:
         whole.check_values(inputs)
     labels = None if task is None else task.labels if inputs is None else answers_of(task, inputs)
     by_function = any(m.whole or m.higher_is_better is None for m in metrics)
@@ -151,11 +161,12 @@ def _metrics(given: MetricLike | Sequence[MetricLike] | None, task: Task | None)
     return make_metrics(given if isinstance(given, Sequence) and not isinstance(given, str) else [given])
 
 
-def answers_of(task: Task, inputs: Tensor) -> Tensor | None:
+def answers_of(task: Task, inputs: Tensor | Inputs) -> Tensor | None:
     """The labels that a task's examples have for these inputs; None if any of them is not an example."""
-    if inputs.shape[1:] != task.inputs.shape[1:]:
+    examples: Tensor | Inputs = task.inputs
+    if shapes_of_example(inputs) != shapes_of_example(examples):
         return None
-    both = torch.cat([task.inputs.cpu().to(inputs.dtype), inputs.cpu()]).flatten(1)
+    both = torch.cat([rows_of(examples, inputs), rows_of(inputs)])
     _, place = both.unique(dim=0, return_inverse=True)
     first = torch.full((int(place.max()) + 1,), -1)
     first[place[: len(task.inputs)]] = torch.arange(len(task.inputs))

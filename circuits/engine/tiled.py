@@ -15,6 +15,7 @@ from circuits.interventions.kinds import Intervention
 from circuits.interventions.layout import Features
 from circuits.interventions.values import Value
 from interp.activations.transform import transform_at
+from interp.hooked.foreign.several import tiled_inputs
 
 Piece = tuple[slice, slice, Tensor]  # groups, inputs, values [groups, inputs, metrics]
 
@@ -74,7 +75,7 @@ def tiled(
             after = torch.vmap(ablated, randomness="same")(tiles, chosen)
             return after.flatten(0, 1).movedim(0, batch)
 
-        copies = evaluation.inputs.repeat(len(part), *[1] * (evaluation.inputs.ndim - 1))
+        copies = tiled_inputs(evaluation.inputs, len(part))
         with applied(model, held, strict=False, measured=False), transform_at(model, {name: change}):
             outputs = model(copies)
         rows = slice(start, start + len(part))

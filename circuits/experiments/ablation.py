@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
@@ -17,11 +17,14 @@ from circuits.engine.budget import DEFAULT_BYTES
 from circuits.engine.components import Components, Kind, find_components, random_components
 from circuits.engine.effects import Effects, Progress, measure
 from circuits.engine.evaluation import Evaluation, make_evaluation
+from circuits.experiments.streamed import Stream, first_pass, settled_over, streamed_effects
 from circuits.findings import EffectTable
 from circuits.interventions.values import DEFAULT, ValueLike, as_value
-from circuits.metrics import AccuracyMetric, LossMetric, MetricLike, make_metric
+from circuits.metrics import AccuracyMetric, LossMetric, Metric, MetricLike, make_metric
+from interp.activations.loaders import Labels, Loader, is_loader
 from interp.errors import InterpError, UnknownName, unknown
 from interp.hooked.base import HookedModel
+from interp.hooked.foreign.several import Inputs
 from interp.sites import Site
 from interp.subject import Subject, as_subject
 from probes.basis import Basis, as_basis
@@ -57,7 +60,8 @@ def ablate(
     site: str | Site | None = None,
     groups: Sequence[Sequence[int]] | None = None,
     metric: MetricLike | None = None,
-    inputs: Tensor | None = None,
+    inputs: Tensor | Inputs | Iterable[Any] | None = None,
+    labels: Labels = None,
     n_random: int = 0,
     seed: int = 0,
     dtype: torch.dtype | None = None,
@@ -78,7 +82,11 @@ def ablate(
         metric: measured in addition to the task's loss and accuracy: ``"logit_diff"``, ``"kl"``, a registered name, a
             `Metric`, or a function of the model's outputs ``[batch, ...]`` that returns ``[batch]`` or one number. Its
             columns have its name; a lambda's are ``metric`` and ``metric_change``.
-        inputs: run on these ``[batch, ...]`` instead of the task's examples; with a function as metric no task is needed.
+        inputs: run on these ``[batch, ...]`` instead of the task's examples; with a function as metric no task is needed. For
+            a wrapped module that takes several tensors, a tuple or dict of them. Or a DataLoader, or another iterable of
+            batches ``(inputs, targets)`` that can be read repeatedly: each batch is judged by its targets and none is kept.
+        labels: of a loader: which item of a batch is its targets, an index or a key; by default the last of several, or what
+            is called ``labels``, ``targets`` or ``y``; False: batches are inputs only.
         n_random: also ablate this many random directions (for heads: random subspaces of a head's size) of the same space,
             for comparison. If a component is the whole space there are none, and ``attrs["notes"]`` says so.
         seed: of the random directions.
@@ -109,32 +117,36 @@ def ablate(
     require_whole("seed", seed, 0)
     require_whole("max_bytes", max_bytes, 1)
     require_progress(progress)
-    evaluation = make_evaluation(subject, _metrics(subject, metric, inputs), inputs, dtype=dtype)
-    clean = evaluation.run()
-    for one, number in zip(evaluation.metrics, clean.tolist(), strict=True):
+    stream = Stream(subject, Loader(inputs, labels), metric, dtype) if is_loader(inputs) else None
+    if stream is not None:
+        metrics, clean, evaluation = first_pass(stream)
+    else:
+        if labels is not None:
+            raise InterpError("labels says where a loader's batches have their targets; a task knows those of a tensor")
+        given: Any = inputs
+        evaluation = make_evaluation(subject, _metrics(subject, metric, given), given, dtype=dtype)
+        metrics, clean = evaluation.metrics, evaluation.run()
+    for one, number in zip(metrics, clean.tolist(), strict=True):
         if not math.isfinite(number):
             raise InterpError(
                 f"{subject.name}: the {one.name} is {number} before anything is ablated; look for NaN in the weights"
             )
-    frames, notes = [], []
-    for components in find_components(evaluation, kind, basis=directions, site=site, groups=groups):
-        effects = measure(evaluation, components, value, max_bytes=max_bytes, progress=progress)
-        frames.append(_frame(evaluation, effects, clean, components, baseline=False))
-        if not n_random:
-            continue
-        random = random_components(evaluation, components, n_random, seed)
-        if random is None:
-            size = torch.as_tensor(components.groups).shape[1]
-            notes.append(
-                f"{components.site.name}: no random baseline, since {size} random "
-                f"direction{'s' if size > 1 else ''} would be the whole space"
-            )
-            continue
-        effects = measure(evaluation, random, value, max_bytes=max_bytes)
-        frames.append(_frame(evaluation, effects, clean, random, baseline=True))
+    notes = [*evaluation.notes]
+    own = find_components(evaluation, kind, basis=directions, site=site, groups=groups)
+    every = [(c, False) for c in own] if not n_random else _with_random(evaluation, own, n_random, seed, notes)
+    if stream is not None:
+        values = settled_over(stream, evaluation, [c for c, _ in every], value)
+        pairs = [(c, v) for (c, _), v in zip(every, values, strict=True)]
+        found = streamed_effects(stream, pairs, max_bytes=max_bytes, progress=progress)
+    else:
+        found = [
+            measure(evaluation, c, value, max_bytes=max_bytes, progress=None if random else progress)
+            for c, random in every
+        ]
+    frames = [_frame(metrics, e, clean, c, baseline=random) for e, (c, random) in zip(found, every, strict=True)]
     frame = pd.concat(frames, ignore_index=True)
-    names = {m.name: float(v) for m, v in zip(evaluation.metrics, clean, strict=True)}
-    signs = "; ".join(m.sign for m in evaluation.metrics)
+    names = {m.name: float(v) for m, v in zip(metrics, clean, strict=True)}
+    signs = "; ".join(m.sign for m in metrics)
     about: dict[str, Any] = {"value": repr(value), "sign": signs, **({"notes": notes} if notes else {})}
     return EffectTable.of(frame, clean=names, **about)
 
@@ -150,13 +162,32 @@ def _metrics(subject: Subject, metric: MetricLike | None, inputs: Tensor | None)
     return usual if extra in [make_metric(name) for name in usual] else [*usual, extra]
 
 
+def _with_random(
+    evaluation: Evaluation, own: Sequence[Components], n: int, seed: int, notes: list[str]
+) -> list[tuple[Components, bool]]:
+    """Components, each site's followed by random ones of their size where there are any; notes say where not."""
+    every: list[tuple[Components, bool]] = []
+    for components in own:
+        every.append((components, False))
+        random = random_components(evaluation, components, n, seed)
+        if random is not None:
+            every.append((random, True))
+            continue
+        size = torch.as_tensor(components.groups).shape[1]
+        notes.append(
+            f"{components.site.name}: no random baseline, since {size} random "
+            f"direction{'s' if size > 1 else ''} would be the whole space"
+        )
+    return every
+
+
 def _frame(
-    evaluation: Evaluation, effects: Effects, clean: Tensor, components: Components, *, baseline: bool
+    metrics: Sequence[Metric], effects: Effects, clean: Tensor, components: Components, *, baseline: bool
 ) -> pd.DataFrame:
     labels, site = components.labels, components.site.name
     frame = pd.DataFrame({"component": labels, "site": site, "index": range(len(labels)), "baseline": baseline})
     split = len(effects.sizes) == 2
-    for i, metric in enumerate(evaluation.metrics):
+    for i, metric in enumerate(metrics):
         if isinstance(metric, AccuracyMetric):
             frame["correct"] = effects.count(i)
             # differences of whole numbers, so that one answer more or less is exactly that

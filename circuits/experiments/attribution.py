@@ -16,6 +16,7 @@ from circuits.experiments.patching import Patching, patch
 from circuits.metrics import MetricLike
 from interp.activations.gradients import gradients
 from interp.hooked.base import HookedModel
+from interp.hooked.foreign.several import tiled_inputs
 from interp.sites import Site, SitePattern, resolve_sites
 from interp.subject import Subject, as_subject
 
@@ -106,7 +107,7 @@ def _integrated(pair: Pair, name: str, base: Tensor, source: Tensor, n: int) -> 
     nodes, weights = np.polynomial.legendre.leggauss(n)
     batch = pair.evaluation.model.axes_of(name).index("batch")
     points = [base + (source - base) * float(x) for x in (nodes + 1) / 2]
-    tiled = pair.corrupted.repeat(n, *[1] * (pair.corrupted.ndim - 1))
+    tiled = tiled_inputs(pair.corrupted, n)
     _, found = gradients(
         pair.evaluation.model,
         tiled,

@@ -26,6 +26,7 @@ from circuits.metrics import MetricLike
 from interp.activations.transform import transform_at
 from interp.errors import InterpError
 from interp.hooked.base import HookedModel
+from interp.hooked.foreign.several import tiled_inputs
 from interp.hooked.transformer.staggered import POINTS, departs
 from interp.sites import SitePattern, resolve_sites
 from interp.subject import Subject, as_subject
@@ -213,7 +214,7 @@ def _tiled(pair: Pair, cells: Cells, part: list[int], source: Tensor) -> Tensor:
         return torch.where(mask, source, tiles).movedim(0, batch).flatten(batch, batch + 1)
 
     model = pair.evaluation.model
-    copies = pair.corrupted.repeat(len(part), *[1] * (pair.corrupted.ndim - 1))
+    copies = tiled_inputs(pair.corrupted, len(part))
     with transform_at(model, {cells.site.name: put}):
         outputs = model(copies)
     return pair.evaluation.judge(outputs.unflatten(0, (len(part), n))).mean((1, 2))

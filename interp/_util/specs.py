@@ -7,9 +7,12 @@ this way, and a spec that the suite prints can be typed back.
 from __future__ import annotations
 
 import ast
+import re
 from typing import Any
 
 from interp.errors import InterpError
+
+_SEPARATOR = re.compile(r",(?![^(\[]*[)\]])")  # a comma, unless brackets around it close behind it
 
 
 def parse_value(text: str) -> Any:
@@ -49,10 +52,12 @@ def parse_spec(text: str) -> tuple[str, dict[str, Any]]:
 
     >>> parse_spec("modular:p=113,operation=x^2+y^2,train_fraction=0.3")
     ('modular', {'p': 113, 'operation': 'x^2+y^2', 'train_fraction': 0.3})
+    >>> parse_spec("digits:mean=(0.5, 0.4),std=0.25")
+    ('digits', {'mean': (0.5, 0.4), 'std': 0.25})
     """
     name, _, rest = text.partition(":")
     options: dict[str, Any] = {}
-    for part in filter(None, (p.strip() for p in rest.split(","))):
+    for part in filter(None, (p.strip() for p in _SEPARATOR.split(rest))):
         key, equals, value = part.partition("=")
         if not equals or not key.strip():
             raise InterpError(f"cannot read {part!r} in {text!r}: write name:key=value,key=value")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any
+from typing import Any, overload
 
 import torch
 from torch import Tensor
@@ -13,6 +13,7 @@ from interp.errors import InterpError
 from interp.hooked.base import HookedModel
 from interp.hooked.coerce import as_model
 from interp.hooked.foreign.guest import Guest
+from interp.hooked.foreign.several import Inputs, shown_inputs
 from interp.hooked.inputs import require_tensor
 
 
@@ -30,6 +31,9 @@ def model_for(given: Any, inputs: Any) -> HookedModel:
         InterpError: something without a hooked model, or inputs of a kind, shape or vocabulary that do not fit.
     """
     model = as_model(given)
+    if isinstance(inputs, Inputs):
+        require_several(model, inputs)
+        return model
     model.check_values(inputs)
     require_tensor(inputs, "tensor [batch, ...]")
     if inputs.ndim == 0 or len(inputs) == 0:
@@ -37,17 +41,45 @@ def model_for(given: Any, inputs: Any) -> HookedModel:
     return model
 
 
-def translated(model: HookedModel, inputs: Tensor) -> AbstractContextManager[None]:
+def require_several(model: HookedModel, inputs: Inputs) -> None:
+    """Refuse several inputs for a model that takes one tensor.
+
+    Args:
+        model: any hooked model.
+        inputs: what it is to run on.
+
+    Raises:
+        InterpError: one of our models, or no examples.
+    """
+    if not isinstance(model, Guest):
+        raise InterpError(f"a {type(model).__name__} takes one tensor, got {inputs}; several are for wrapped modules")
+    if len(inputs) == 0:
+        raise InterpError(f"no inputs were given: {inputs}")
+
+
+def translated(model: HookedModel, inputs: Tensor | Inputs) -> AbstractContextManager[None]:
     """`fitting` for foreign modules; our models have checked their inputs themselves, so that their errors are bugs."""
     return fitting(model, inputs) if isinstance(model, Guest) else nullcontext()
 
 
-def placed(inputs: Tensor, model: HookedModel) -> Tensor:
+@overload
+def placed(inputs: Tensor, model: HookedModel) -> Tensor: ...
+@overload
+def placed(inputs: Inputs, model: HookedModel) -> Inputs: ...
+@overload
+def placed(inputs: Tensor | Inputs, model: HookedModel) -> Tensor | Inputs: ...
+def placed(inputs: Tensor | Inputs, model: HookedModel) -> Tensor | Inputs:
     """Inputs on the model's device; vectors (not tokens) also in its dtype."""
+    if isinstance(inputs, Inputs):
+        return inputs.to(model.device, model.dtype)
     return inputs.to(model.device, model.dtype if inputs.is_floating_point() else inputs.dtype)
 
 
-def batches(inputs: Tensor, batch_size: int) -> Iterator[Tensor]:
+@overload
+def batches(inputs: Tensor, batch_size: int) -> Iterator[Tensor]: ...
+@overload
+def batches(inputs: Tensor | Inputs, batch_size: int) -> Iterator[Tensor | Inputs]: ...
+def batches(inputs: Tensor | Inputs, batch_size: int) -> Iterator[Tensor | Inputs]:
     """Consecutive slices along the first axis.
 
     Args:
@@ -81,7 +113,7 @@ def fitting(model: HookedModel, inputs: Any, what: str = "inputs") -> Iterator[N
         InterpError: inputs that are not a tensor, or that the model cannot run on.
         OutOfMemoryError: as torch raises it.
     """
-    if not isinstance(inputs, Tensor):
+    if not isinstance(inputs, Tensor | Inputs):
         raise InterpError(f"{what} must be a tensor [batch, ...], got {type(inputs).__name__}")
     try:
         yield
@@ -92,6 +124,7 @@ def fitting(model: HookedModel, inputs: Any, what: str = "inputs") -> Iterator[N
             raise
         raise type(error)(f"{what}: {error}") from error
     except (RuntimeError, IndexError, TypeError) as error:
-        kind, dtype = type(model).__name__, str(inputs.dtype).removeprefix("torch.")
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise InterpError(f"the {kind} cannot run on {what} {list(inputs.shape)} of {dtype}: {reason}") from error
+        raise InterpError(
+            f"the {type(model).__name__} cannot run on {what} {shown_inputs(inputs)}: {reason}"
+        ) from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,9 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from interp.activations.batches import batches, model_for, placed, translated
+from interp.activations.loaders import Loader, is_loader
 from interp.activations.reducers import Reducer
 from interp.errors import InterpError
 from interp.hooked.base import HookedModel
+from interp.hooked.coerce import as_model
+from interp.hooked.foreign.several import Inputs, as_inputs
 from interp.sites import HasModel, Site, SitePattern, find_axis, resolve_sites
 
 DEFAULT_BUDGET = 4 << 30  # bytes
@@ -54,7 +57,7 @@ class Activations(Mapping[str, Any]):
 @torch.no_grad()
 def capture(
     model: HookedModel | HasModel,
-    inputs: Tensor,
+    inputs: Tensor | Inputs | Iterable[Any],
     sites: SitePattern,
     *,
     batch_size: int | None = None,
@@ -67,7 +70,8 @@ def capture(
 
     Args:
         model: any hooked model, or a Subject.
-        inputs: ``[batch, ...]``.
+        inputs: ``[batch, ...]``; for a wrapped module that takes several, `interp.Inputs` or a tuple or dict of tensors. Or
+            a loader of batches ``inputs`` or ``(inputs, targets)``, which are read one by one and not kept.
         sites: names, globs, or `Site`s; a site with ``pos``, ``head`` or ``unit`` keeps only that part, and one with a
             basis keeps the coordinates along it.
         batch_size: inputs per forward pass; all at once by default.
@@ -101,7 +105,9 @@ def capture(
     >>> stats["layers.0.hook_post"].covariance.shape, stats["layers.0.hook_post"].samples
     (torch.Size([4, 4]), 5)
     """
-    model = model_for(model, inputs)
+    inputs = inputs if is_loader(inputs) else as_inputs(inputs)
+    loader = Loader(inputs) if is_loader(inputs) else None
+    model = as_model(model) if loader is not None else model_for(model, inputs)
     if outputs is not None and not callable(outputs):
         raise InterpError(f"outputs must be a function of the model's output, got {type(outputs).__name__}")
     reduce = _as_reducer(reduce)
@@ -115,7 +121,7 @@ def capture(
     chunks: dict[str, list[list[Tensor]]] = {str(s): [] for s in resolved}
     read: list[Tensor] = []
     seen = kept = 0
-    for part in batches(inputs, batch_size or len(inputs)):
+    for part in batches(inputs, batch_size or len(inputs)) if loader is None else _read(loader, model, batch_size):
         with _recording(model, resolved, device) as calls, translated(model, part):
             output = model(placed(part, model))
         if outputs is not None:
@@ -129,11 +135,18 @@ def capture(
             if not reduce:
                 chunks[name].append(tensors)
                 kept += sum(t.nbytes for t in tensors)
-        _check_budget(kept * len(inputs) / seen, max_bytes)
+        _check_budget(kept * len(inputs) / seen if loader is None else kept, max_bytes)
     kept_outputs = torch.cat(read) if read else None
     if reduce:
         return Activations({name: state.result() for name, state in states.items()}, axes, kept_outputs)
     return Activations({name: _join(name, parts, axes[name]) for name, parts in chunks.items()}, axes, kept_outputs)
+
+
+def _read(loader: Loader, model: HookedModel, batch_size: int | None) -> Iterator[Any]:
+    """The inputs of a loader's batches, which may be cut further."""
+    for batch in loader:
+        model_for(model, batch.inputs)
+        yield from batches(batch.inputs, batch_size or len(batch.inputs))
 
 
 def _as_reducer(reduce: Any) -> Reducer | None:

@@ -11,12 +11,13 @@ from interp.activations.batches import model_for, placed, translated
 from interp.activations.transform import transform_at
 from interp.errors import InterpError
 from interp.hooked.base import HookedModel
+from interp.hooked.foreign.several import Inputs, as_inputs
 from interp.sites import HasModel, Site, SitePattern, resolve_sites
 
 
 def gradients(
     model: HookedModel | HasModel,
-    inputs: Tensor,
+    inputs: Tensor | Inputs,
     score: Callable[[Tensor], Tensor],
     sites: SitePattern,
     *,
@@ -26,7 +27,7 @@ def gradients(
 
     Args:
         model: any hooked model, or a Subject.
-        inputs: ``[batch, ...]``, all in one pass.
+        inputs: ``[batch, ...]``, all in one pass; several tensors as `capture` takes them.
         score: a function of the model's outputs; its sum is differentiated, so with one value per input each input gets
             its own gradient.
         sites: whole hook points, by name or glob, without a selection.
@@ -47,6 +48,7 @@ def gradients(
     >>> bool(torch.allclose(found["layers.0.hook_post"], model.W_U[:, 0].expand(5, 4)))
     True
     """
+    inputs = as_inputs(inputs)
     model = model_for(model, inputs)
     if not callable(score):
         raise InterpError(f"score must be a function of the model's outputs, got {type(score).__name__}")

@@ -9,6 +9,7 @@ from interp.hooked.coerce import as_model
 from interp.hooked.config import Config
 from interp.hooked.cppn.config import CPPNConfig
 from interp.hooked.cppn.model import HookedCPPN
+from interp.hooked.foreign.several import Inputs
 from interp.hooked.foreign.wrap import wrap
 from interp.hooked.hook_point import HookPoint
 from interp.hooked.lstm.config import LSTMConfig
@@ -21,6 +22,6 @@ from interp.hooked.transformer.model import HookedTransformer
 
 __all__ = [
     "MODELS", "CPPNConfig", "Config", "HookPoint", "HookedCPPN", "HookedLSTM", "HookedMLP", "HookedModel",
-    "HookedTransformer", "LSTMConfig", "MLPConfig", "TransformerConfig", "as_model", "build", "config_from_dict",
+    "HookedTransformer", "Inputs", "LSTMConfig", "MLPConfig", "TransformerConfig", "as_model", "build", "config_from_dict",
     "model_class", "model_kinds", "wrap",
 ]  # fmt: skip

@@ -36,6 +36,9 @@ class ToyAddition(BinaryOperation):
         split: how the pairs are shuffled, see `BinaryOperation`.
         equals_token: whether the inputs end in ``=``.
         loss: one of `LOSSES`; ``vectors`` asks for a fixed random vector per sum.
+        form: what stands where, see `BinaryOperation`.
+        encoding: tokens or vectors, see `BinaryOperation`.
+        n_train: number of pairs that are trained on, instead of ``train_fraction``.
 
     Raises:
         InterpError: fewer than 2 numbers, or an empty split.
@@ -52,6 +55,9 @@ class ToyAddition(BinaryOperation):
     split: str = "python"
     equals_token: bool = True
     loss: str = "vectors"
+    form: str = ""
+    encoding: str = "tokens"
+    n_train: int | None = None
 
     def __post_init__(self) -> None:
         require_count(self, "p", 2)

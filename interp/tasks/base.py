@@ -176,7 +176,7 @@ class Task(ABC):
 
     def read(self, output: Tensor) -> Tensor:
         """The outputs that the loss reads ``[batch, width]``, of a model's output ``[batch, (pos,) d_out]``."""
-        if self.readout is not None:
+        if self.readout is not None and output.ndim > 2:  # a wrapped module may answer without positions
             output = output[:, self.readout]
         return output[..., : self.width]
 

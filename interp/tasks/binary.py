@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import random
 from abc import abstractmethod
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
 from typing import Any, ClassVar, Self
 
+import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 from typing_extensions import override
 
 from interp.errors import InterpError, TaskMismatch
@@ -18,8 +19,23 @@ from interp.hooked import HookedModel
 from interp.hooked.mlp.config import MLPConfig
 from interp.hooked.transformer.config import TransformerConfig
 from interp.tasks.base import Task
-from interp.tasks.checks import check_common
-from interp.tasks.splits import shuffled
+from interp.tasks.checks import check_common, require_count
+from interp.tasks.forms import as_tokens, as_vectors, check_form, items_of, token_of
+
+
+def _by_python(n: int, seed: int) -> Tensor:
+    order = list(range(n))
+    random.Random(seed).shuffle(order)
+    return torch.tensor(order)
+
+
+ORDERS: dict[str, Callable[[int, int], Tensor]] = {
+    "python": _by_python,
+    "torch": lambda n, seed: torch.randperm(n, generator=torch.Generator().manual_seed(seed)),
+    "numpy": lambda n, seed: torch.from_numpy(np.random.RandomState(seed).permutation(n)).long(),
+    "first": lambda n, _seed: torch.arange(n),
+}
+USUAL = {"form": "", "encoding": "tokens", "n_train": None}
 
 
 class BinaryOperation(Task):
@@ -32,9 +48,16 @@ class BinaryOperation(Task):
     Attributes:
         train_fraction: share of the pairs that are trained on; the first ``int(train_fraction * n)`` after shuffling.
         seed: of the shuffle.
-        split: ``"python"`` (``random.seed(seed); random.shuffle``) or ``"torch"`` (``torch.manual_seed(seed);
-            torch.randperm``), over the row-major pairs.
+        split: ``"python"`` (``random.seed(seed); random.shuffle``), ``"torch"`` (``torch.manual_seed(seed);
+            torch.randperm``) or ``"numpy"`` (``np.random.seed(seed); np.random.permutation``), over the row-major pairs;
+            ``"first"``: the first rows train.
         equals_token: whether the inputs end in ``=``. `fit` sets it to what the model takes.
+        form: what stands where: ``a`` and ``b``, ``=`` (the token after the last symbol), ``op`` (the one after that) and
+            numbers of other tokens, such as ``"a op b ="`` or ``"b a"``. By default ``"a b ="`` for a transformer and
+            ``"a b"`` for an MLP.
+        encoding: ``"tokens"``; for networks that take vectors ``"one_hot"``, both operands side by side, or ``"sum"``, their
+            one-hot vectors added. `fit` sets it to what the width of the model's vectors tells.
+        n_train: number of pairs that are trained on, instead of ``train_fraction``.
     """
 
     LOSSES: ClassVar[tuple[str, ...]] = ("cross_entropy", "mse", "vectors")
@@ -44,13 +67,19 @@ class BinaryOperation(Task):
         **Task.HELP,
         "train_fraction": "share of the pairs that are trained on",
         "seed": "seed of the split into train and test",
-        "split": "how the pairs are shuffled: python (random.shuffle) or torch (torch.randperm)",
+        "split": "how the pairs are shuffled: python (random.shuffle), torch (torch.randperm), numpy; first: not",
+        "form": "what stands where, such as 'a op b =' or 'b a'; by default 'a b =', for MLPs 'a b'",
+        "encoding": "inputs as tokens, one_hot (side by side) or sum (one-hot, added); set by the model",
+        "n_train": "pairs that are trained on, instead of a share",
         "equals_token": "whether the inputs end in the token =; set by the model",
     }
 
     train_fraction: float
     split: str
     equals_token: bool
+    form: str = ""
+    encoding: str = "tokens"
+    n_train: int | None = None
 
     @property
     @abstractmethod
@@ -74,39 +103,52 @@ class BinaryOperation(Task):
 
     @override
     def make_inputs(self) -> Tensor:
-        """The whole input table ``[n, 3]`` or, without ``=``, ``[n, 2]``."""
-        if not self.equals_token:
-            return self.pairs
-        return F.pad(self.pairs, (0, 1), value=self.n_symbols)
+        """The whole input table: tokens ``[n, 3]`` or, without ``=``, ``[n, 2]``, or as ``form`` and ``encoding`` say."""
+        if self.encoding == "tokens":
+            return as_tokens(self.pairs, self.items, self.n_symbols)
+        return as_vectors(self.pairs, self.items, self.n_symbols, self.encoding)
+
+    @property
+    def items(self) -> list[str]:
+        """What stands where in an input, such as ``["a", "b", "="]``."""
+        return items_of(self.form, self.equals_token and self.encoding == "tokens")
 
     @property
     def readout(self) -> int | None:  # pyright: ignore[reportIncompatibleVariableOverride]
         """The position that is read, or None for a model without positions."""
-        return -1 if self.equals_token else None
+        return -1 if self.equals_token and self.encoding == "tokens" else None
 
     @override
     def make_split(self) -> tuple[Tensor, Tensor]:
         n = len(self.labels)
-        if self.split == "torch":
-            return shuffled(n, self.train_fraction, self.seed)
-        order = list(range(n))
-        random.Random(self.seed).shuffle(order)
-        cut = int(self.train_fraction * n)
-        return torch.tensor(order[:cut]), torch.tensor(order[cut:], dtype=torch.long)
+        order = ORDERS[self.split](n, self.seed)
+        cut = int(self.train_fraction * n) if self.n_train is None else self.n_train
+        return order[:cut], order[cut:]
 
     @override
     def _shapes(self) -> dict[str, dict[str, Any]]:
+        if self.encoding != "tokens":
+            return {"mlp": {"d_in": self.inputs.shape[1], "d_out": self.width}}
+        sequence = items_of(self.form, True)
         return {
-            "transformer": {"d_vocab": self.n_symbols + 1, "d_vocab_out": self.width, "n_ctx": 3},
-            "mlp": {"d_vocab": self.n_symbols, "d_out": self.width},
+            "transformer": {
+                "d_vocab": self._vocabulary(sequence, 1),
+                "d_vocab_out": self.width,
+                "n_ctx": len(sequence),
+            },
+            "mlp": {"d_vocab": self._vocabulary(items_of(self.form, False), 0), "d_out": self.width},
         }
+
+    def _vocabulary(self, items: list[str], spare: int) -> int:
+        """How many tokens inputs of these items need, at least the symbols and some spare ones."""
+        return max([self.n_symbols + spare, *(t + 1 for i in items if (t := token_of(i, self.n_symbols)) is not None)])
 
     @override
     def fit(self, model: HookedModel) -> Self:
-        """The task in the form that ``model`` takes: with ``=`` for a transformer, without for an MLP.
+        """The task in the form that ``model`` takes: with ``=`` for a transformer, without for an MLP, as vectors for one.
 
         Args:
-            model: a transformer or an MLP.
+            model: a transformer or an MLP; a wrapped module shows only when it runs whether it takes the inputs.
 
         Returns:
             The task.
@@ -115,22 +157,30 @@ class BinaryOperation(Task):
             TaskMismatch: the model has too few tokens, positions or outputs.
         """
         config, problems = model.config, []
+        if config.kind == "wrapped":
+            return self
         if isinstance(config, TransformerConfig):
-            task, needed = self._with_equals(True), self.n_symbols + 1
-            if config.n_ctx != 3:
-                problems.append(f"the model's context is {config.n_ctx} positions, the task has 3 (a, b, =)")
+            task = self._with(equals_token=True)
+            needed, has = self._vocabulary(task.items, 1), ", ".join(task.items)
+            if config.n_ctx != len(task.items):
+                problems.append(
+                    f"the model's context is {config.n_ctx} positions, the task has {len(task.items)} ({has})"
+                )
             vocabulary, outputs = config.d_vocab, config.d_vocab_out
         elif isinstance(config, MLPConfig):
-            task, needed = self._with_equals(False), self.n_symbols
             if config.d_vocab is None:
-                raise TaskMismatch(f"{self}: the model takes vectors of {config.d_in}, the task gives tokens")
-            if config.n_operands != 2:
-                problems.append(f"the model takes {config.n_operands} operands, the task has 2")
+                return self._as_vectors(model, config.d_in or 0)
+            task = self._with(equals_token=False)
+            needed = self._vocabulary(task.items, 0)
+            if config.n_operands != len(task.items):
+                problems.append(f"the model takes {config.n_operands} operands, the task has {len(task.items)}")
             vocabulary, outputs = config.d_vocab, config.d_out
         else:
             raise TaskMismatch(f"{self}: cannot be given to a model of kind {config.kind!r}")
         # one spare token is common ("=" in an unused row); anything else means another modulus
-        if not needed <= vocabulary <= self.n_symbols + 1:
+        if task.encoding != "tokens":
+            problems.append(f"the model takes tokens, the task gives vectors (encoding={task.encoding})")
+        if not needed <= vocabulary <= max(needed, self.n_symbols + 1):
             problems.append(f"the model embeds {vocabulary} tokens, the task has {needed}")
         spare = 1 if self.criterion.logits else 0
         if not self.width <= outputs <= self.width + spare:
@@ -139,8 +189,22 @@ class BinaryOperation(Task):
         self._mismatch(problems)
         return task
 
-    def _with_equals(self, present: bool) -> Self:
-        return replace(self, equals_token=present)  # pyright: ignore[reportArgumentType] every subclass is a dataclass
+    def _with(self, **changed: Any) -> Self:
+        return replace(self, **changed)  # pyright: ignore[reportArgumentType] every subclass is a dataclass
+
+    def _as_vectors(self, model: HookedModel, width: int) -> Self:
+        """The task for an MLP that takes vectors, whose width tells how the operands are encoded."""
+        n = self.n_symbols
+        told = {2 * n: "one_hot", n: "sum"}.get(width)
+        if self.encoding == "tokens" and told is None:
+            raise TaskMismatch(
+                f"{self}: the model takes vectors of {width}, the task gives tokens, or vectors of {2 * n} (encoding=one_hot) "
+                f"or {n} (encoding=sum)"
+            )
+        changed = {"encoding": told} if self.encoding == "tokens" else {}
+        task = self._with(equals_token=False, **changed)
+        task._fit_vectors(model, task.inputs.shape[1])
+        return task
 
     @classmethod
     @override
@@ -150,9 +214,8 @@ class BinaryOperation(Task):
     @override
     def spec_options(self) -> dict[str, Any]:
         options = super().spec_options()
-        if self.loss == self.LOSSES[0]:
-            del options["loss"]  # written only if it is not the default
-        return options
+        usual = {"loss": self.LOSSES[0], **USUAL}  # written only if they are not the default
+        return {name: value for name, value in options.items() if name not in usual or value != usual[name]}
 
     def _no_logits(self) -> str | None:
         """Why the outputs have no Fourier modes over the answers, if that is due to the loss."""
@@ -172,13 +235,18 @@ def check_split(task: BinaryOperation) -> None:
     """
     fraction, split = task.train_fraction, task.split
     check_common(task)
-    if split not in ("python", "torch"):
-        raise InterpError(f"{task.name}: split must be 'python' or 'torch', got {split!r}")
+    if not isinstance(split, str) or split not in ORDERS:
+        raise InterpError(f"{task.name}: split must be {' or '.join(map(repr, ORDERS))}, got {split!r}")
+    check_form(task.name, task.form, task.encoding)
+    if task.n_train is not None:
+        require_count(task, "n_train")
+        if task.n_train > len(task.labels):
+            raise InterpError(f"{task.name}: n_train={task.n_train}, but there are {len(task.labels)} pairs")
     if not isinstance(task.equals_token, bool):
         raise InterpError(f"{task.name}: equals_token must be true or false, got {task.equals_token!r}")
     if not isinstance(fraction, (int, float)) or isinstance(fraction, bool) or not 0 < fraction <= 1:
         raise InterpError(f"{task.name}: train_fraction must lie in (0, 1], got {fraction!r}")
-    if int(fraction * len(task.labels)) == 0:
+    if task.n_train is None and int(fraction * len(task.labels)) == 0:
         raise InterpError(
             f"{task.name}: train_fraction {fraction} leaves no training example of {len(task.labels)} pairs"
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any, ClassVar, Self
@@ -17,6 +18,7 @@ from interp.tasks.base import Task
 from interp.tasks.checks import check_common, require_count, text_field
 from interp.tasks.digit_files import digit_keys, read_digits
 from interp.tasks.files import FileKey
+from interp.tasks.scaling import Scale, scale_field, scaled
 from interp.tasks.splits import ranges
 
 ORDERS = ("first", "random")
@@ -24,7 +26,7 @@ ORDERS = ("first", "random")
 
 @dataclass(frozen=True)
 class Digits(Task):
-    """Which digit an image shows; the inputs are its pixels, from 0 to 1, row by row.
+    """Which digit an image shows; the inputs are its pixels, from 0 to 1 or scaled as the network knew them, row by row.
 
     >>> task = Digits(n_train=100)
     >>> task.d_in, task.image_shape, len(task.train_indices), len(task.test_indices)
@@ -37,6 +39,10 @@ class Digits(Task):
         n_train: examples that are trained on.
         n_test: examples that are tested on, the first of the test set; all of it by default. If the data has no test
             set of its own, these are the examples that are not trained on.
+        mean: what the network was trained on is ``(pixel - mean) / std`` of pixels from 0 to 1: one number, or one per
+            channel. MNIST networks often have ``mean=0.1307, std=0.3081``. 0 by default.
+        std: see ``mean``; 1 by default. ``std=0.0039215686`` (1/255) gives pixels from 0 to 255.
+        images: whether inputs are images ``[n, channel, row, column]``, as convolutions take them, not rows of pixels.
         order: ``"first"`` trains on the first ``n_train`` examples, as published runs on MNIST do; ``"random"`` draws
             them (``torch.randperm``), and if the data has no test set, the test examples too.
         seed: of the random order.
@@ -55,6 +61,9 @@ class Digits(Task):
         "path": "folder of MNIST's IDX files, or an .npz file; scikit-learn's 8x8 digits by default",
         "n_train": "examples that are trained on",
         "n_test": "examples that are tested on; all the rest by default",
+        "mean": "inputs are (pixel - mean) / std, of pixels from 0 to 1: a number, or (r, g, b); MNIST's is 0.1307",
+        "std": "see mean; MNIST's is 0.3081",
+        "images": "inputs are images [channel, row, column], as convolutions take them, not rows of pixels",
         "order": "which examples are trained on: first, or random ones",
         "seed": "seed of the random order",
     }
@@ -65,6 +74,9 @@ class Digits(Task):
     order: str = "first"
     seed: int = 0
     loss: str = "mse"
+    mean: Scale = None
+    std: Scale = None
+    images: bool = False
 
     def __post_init__(self) -> None:
         if self.path is None:
@@ -76,7 +88,12 @@ class Digits(Task):
         if self.order not in ORDERS:
             raise UnknownName(unknown("order for digits", self.order, ORDERS))
         check_common(self)
+        if not isinstance(self.images, bool):
+            raise InterpError(f"digits: images must be true or false, got {self.images!r}")
         self._check_numbers()
+        mean, std = scale_field(self, "mean"), scale_field(self, "std")
+        if isinstance(mean, tuple) or isinstance(std, tuple):
+            scaled(torch.zeros(1, *self.image_shape), mean, std)  # refuses what fits no axis
 
     def _check_numbers(self) -> None:
         files = read_digits(self._keys)
@@ -92,11 +109,15 @@ class Digits(Task):
 
     @cached_property
     def _examples(self) -> tuple[Tensor, Tensor]:
-        return choose(self._keys, self.n_train, self.n_test, self.seed if self.order == "random" else None)
+        pixels, labels = choose(self._keys, self.n_train, self.n_test, self.seed if self.order == "random" else None)
+        if self.mean is None and self.std is None and not self.images:
+            return pixels, labels
+        images = scaled(pixels.unflatten(1, self.image_shape), self.mean, self.std)
+        return (_channels_first(images) if self.images else images.flatten(1)), labels
 
     @override
     def make_inputs(self) -> Tensor:
-        """The chosen examples ``[n, d_in]``, those to train on first."""
+        """The chosen examples ``[n, d_in]``, or as images ``[n, channel, row, column]``; those to train on first."""
         return self._examples[0]
 
     @override
@@ -111,7 +132,7 @@ class Digits(Task):
     @property
     def d_in(self) -> int:
         """Number of pixels."""
-        return self.inputs.shape[1]
+        return math.prod(self.image_shape)
 
     @override
     def make_split(self) -> tuple[Tensor, Tensor]:
@@ -124,12 +145,22 @@ class Digits(Task):
 
     @override
     def spec_options(self) -> dict[str, Any]:
-        return {k: v for k, v in super().spec_options().items() if (k, v) not in (("path", ""), ("n_test", None))}
+        absent = (("path", ""), ("n_test", None), ("mean", None), ("std", None), ("images", False))
+        return {k: v for k, v in super().spec_options().items() if (k, v) not in absent}
 
     @override
     def fit(self, model: HookedModel) -> Self:
+        if model.config.kind == "wrapped":
+            return self  # whether it takes the inputs shows when it runs
         self._fit_vectors(model, self.d_in)
         return self
+
+
+def _channels_first(images: Tensor) -> Tensor:
+    """Images with a channel axis before rows and columns; of two that could be the channels, the last if it is 1, 3 or 4."""
+    if images.ndim == 3:
+        return images.unsqueeze(1)
+    return images.movedim(-1, 1) if images.shape[-1] in (1, 3, 4) and images.shape[1] not in (1, 3, 4) else images
 
 
 @lru_cache(maxsize=4)

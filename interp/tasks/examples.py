@@ -12,6 +12,7 @@ from typing_extensions import override
 
 from interp.errors import InterpError, UnknownName, unknown
 from interp.hooked import HookedModel
+from interp.hooked.foreign.several import Inputs, as_inputs, shown_inputs
 from interp.tasks.base import Task
 
 SIGNS = {"hinge": {-1.0, 1.0}, "bce": {-1.0, 0.0, 1.0}}  # labels of the losses that read one output
@@ -30,7 +31,8 @@ class Examples(Task):
     [3]
 
     Attributes:
-        inputs: ``[n, ...]``, as the model takes them.
+        inputs: ``[n, ...]``, as the model takes them; for a wrapped module that takes several tensors, `interp.Inputs` or a
+            tuple or dict of them.
         labels: ``[n]``: for ``cross_entropy`` and ``mse`` the correct answers as whole numbers from 0 on, for ``hinge`` -1 or
             1, for ``bce`` 0 or 1 (-1 counts as 0); for ``regression`` targets ``[n, width]``.
         loss: one of `LOSSES`.
@@ -57,11 +59,13 @@ class Examples(Task):
     seed: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "inputs", as_inputs(self.inputs))
         if self.loss not in self.LOSSES:
             raise UnknownName(unknown("loss for examples", self.loss, self.LOSSES))
         for name in ("inputs", "labels"):
             value = getattr(self, name)
-            if not isinstance(value, Tensor) or value.ndim == 0 or len(value) == 0:
+            several = name == "inputs" and isinstance(value, Inputs)
+            if not (several or isinstance(value, Tensor)) or value.ndim == 0 or len(value) == 0:
                 raise InterpError(f"examples: {name} must be a tensor [n, ...] with at least one example")
         if len(self.inputs) != len(self.labels):
             raise InterpError(f"examples: {len(self.inputs)} inputs and {len(self.labels)} labels")
@@ -162,12 +166,16 @@ class Examples(Task):
     def __str__(self) -> str:
         what = "targets" if self.loss == "regression" else "answers"
         return (
-            f"{self.name}: {len(self.inputs)} inputs {list(self.inputs.shape[1:])}, {len(self.train_indices)} to train on, "
+            f"{self.name}: {len(self.inputs)} inputs {self._shape()}, {len(self.train_indices)} to train on, "
             f"{self.n_outputs} {what}, loss {self.loss}"
         )
 
     def __repr__(self) -> str:
         return str(self)
+
+    def _shape(self) -> str:
+        inputs: Any = self.inputs
+        return shown_inputs(inputs) if isinstance(inputs, Inputs) else str(list(inputs.shape[1:]))
 
 
 def _described(tensor: Tensor) -> str:

@@ -36,6 +36,9 @@ class GridDirections(BinaryOperation):
         split: how the pairs are shuffled, see `BinaryOperation`.
         equals_token: whether the inputs end in ``=``.
         loss: one of `LOSSES`.
+        form: what stands where, see `BinaryOperation`.
+        encoding: tokens or vectors, see `BinaryOperation`.
+        n_train: number of pairs that are trained on, instead of ``train_fraction``.
 
     Raises:
         InterpError: a side below 2 or above 64, an unknown answer, or an empty split.
@@ -56,6 +59,9 @@ class GridDirections(BinaryOperation):
     split: str = "python"
     equals_token: bool = True
     loss: str = "cross_entropy"
+    form: str = ""
+    encoding: str = "tokens"
+    n_train: int | None = None
 
     def __post_init__(self) -> None:
         require_count(self, "side", 2)

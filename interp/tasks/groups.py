@@ -40,6 +40,9 @@ class GroupComposition(BinaryOperation):
         equals_token: whether the inputs end in ``=``.
         source: the name or the file that the table is from; `spec` shows it instead of the table.
         loss: one of `LOSSES`.
+        form: what stands where, see `BinaryOperation`.
+        encoding: tokens or vectors, see `BinaryOperation`.
+        n_train: number of pairs that are trained on, instead of ``train_fraction``.
 
     Raises:
         InterpError: neither a name nor a file, a group that is too large, or a table that is not square, not a Latin
@@ -61,6 +64,9 @@ class GroupComposition(BinaryOperation):
     equals_token: bool = True
     source: str | None = field(default=None, repr=False)
     loss: str = "cross_entropy"
+    form: str = ""
+    encoding: str = "tokens"
+    n_train: int | None = None
 
     def __post_init__(self) -> None:
         table, source = self.table, self.source

@@ -43,6 +43,9 @@ class ModularArithmetic(BinaryOperation):
         split: how the pairs are shuffled, see `BinaryOperation`.
         equals_token: whether the inputs end in ``=``.
         loss: one of `LOSSES`.
+        form: what stands where, see `BinaryOperation`.
+        encoding: tokens or vectors, see `BinaryOperation`.
+        n_train: number of pairs that are trained on, instead of ``train_fraction``.
 
     Raises:
         InterpError: a modulus below 2, an unknown operation, division modulo a composite, an empty split.
@@ -63,6 +66,9 @@ class ModularArithmetic(BinaryOperation):
     split: str = "python"
     equals_token: bool = True
     loss: str = "cross_entropy"
+    form: str = ""
+    encoding: str = "tokens"
+    n_train: int | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.p, int) or isinstance(self.p, bool) or self.p < 2:

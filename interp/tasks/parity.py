@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor
 from typing_extensions import override
 
-from interp.errors import InterpError
+from interp.errors import InterpError, UnknownName, unknown
 from interp.hooked import HookedModel
 from interp.tasks.base import Task
 from interp.tasks.checks import check_common, require_count, require_share
 from interp.tasks.splits import ranges
 
 MOST_BITS = 10**8
+ENCODINGS = ("signs", "bits", "inverted")
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,8 @@ class SparseParity(Task):
         label_noise: share of the train labels that are flipped: exactly ``round(label_noise * n_train)``.
         seed: of the inputs and of the choice of flipped labels.
         loss: one of `LOSSES`.
+        encoding: what the network is given for -1 and 1: ``"signs"``, or ``"bits"`` (0 and 1), or ``"inverted"`` (1 and 0, so
+            that the label is -1 where an odd number of the k bits is 1). The labels are the same.
 
     Raises:
         InterpError: a number out of range, such as k > n.
@@ -53,6 +56,7 @@ class SparseParity(Task):
         "n_train": "examples that are trained on",
         "n_test": "examples that are tested on",
         "label_noise": "share of the train labels that are flipped",
+        "encoding": "inputs for -1 and 1: signs (as they are), bits (0 and 1) or inverted (1 and 0)",
         "seed": "seed of the inputs and of the choice of flipped labels",
     }
 
@@ -63,6 +67,7 @@ class SparseParity(Task):
     label_noise: float = 0.0
     seed: int = 0
     loss: str = "hinge"
+    encoding: str = "signs"
 
     def __post_init__(self) -> None:
         for name in ("n", "k", "n_train", "n_test"):
@@ -72,6 +77,8 @@ class SparseParity(Task):
         if (bits := self.n * (self.n_train + self.n_test)) > MOST_BITS:
             raise InterpError(f"parity: n * (n_train + n_test) is {bits:,}; it is limited to {MOST_BITS:,}")
         require_share(self, "label_noise")
+        if self.encoding not in ENCODINGS:
+            raise UnknownName(unknown("encoding for parity", str(self.encoding), ENCODINGS))
         check_common(self)
 
     @cached_property
@@ -83,13 +90,14 @@ class SparseParity(Task):
 
     @override
     def make_inputs(self) -> Tensor:
-        """``[n_train + n_test, n]`` of -1 and 1."""
-        return self._drawn[0]
+        """``[n_train + n_test, n]`` of -1 and 1, or of 0 and 1."""
+        signs = self._drawn[0]
+        return signs if self.encoding == "signs" else (1 + signs * (1 if self.encoding == "bits" else -1)) / 2
 
     @cached_property
     def clean_labels(self) -> Tensor:
         """The labels before noise ``[example]``, -1 or 1."""
-        return self.inputs[:, : self.k].prod(-1).long()
+        return self._drawn[0][:, : self.k].prod(-1).long()
 
     @cached_property
     def flipped(self) -> Tensor:
@@ -110,6 +118,10 @@ class SparseParity(Task):
     @override
     def n_outputs(self) -> int:
         return 2
+
+    @override
+    def spec_options(self) -> dict[str, Any]:
+        return {k: v for k, v in super().spec_options().items() if (k, v) != ("encoding", "signs")}
 
     @override
     def fit(self, model: HookedModel) -> Self:

@@ -9,9 +9,13 @@ import pandas as pd
 
 from interp.plugins.analysis import Result, analysis
 from interp.plugins.result import format_metric
-from interp.scores import score
+from interp.scores import Scores, score
 from interp.subject import Subject
 
+CAUSES = (
+    "another split, another step, a loss in lower precision, or other inputs than the network was trained on (how they were "
+    "scaled or encoded: mean=, std=, encoding=, form= of the task)"
+)
 PARTS = ("train", "test")
 
 
@@ -33,7 +37,9 @@ def performance(subject: Subject) -> Result:
     compared = [n for n in _recorded(subject) if metrics[n] is not None]
     agree = all(math.isclose(metrics[n], metrics[f"recorded_{n}"] or 0, rel_tol=5e-3) for n in compared)
     if compared and not agree:
-        notes.append("The recorded losses differ: another split, another step, or a loss in lower precision.")
+        notes.append(f"The recorded losses differ: {CAUSES}.")
+    if doubtful := _other_accuracies(subject, found):
+        notes.append(f"The recorded accuracy differs ({'; '.join(doubtful)}): {CAUSES}.")
     table = pd.DataFrame(
         [
             {"part": part, "correct": metrics[f"{part}_correct"], "of": metrics[f"{part}_total"],
@@ -50,6 +56,19 @@ def performance(subject: Subject) -> Result:
     result = Result(metrics, {"split": table}, notes=notes, headline=headline)
     result.verdict = _verdict(metrics)
     return result
+
+
+def _other_accuracies(subject: Subject, found: Scores) -> list[str]:
+    """The accuracies that were recorded at the subject's own step and are not those measured, in words."""
+    doubtful = []
+    for part in ("train", "test"):
+        points, measured = subject.curves.get(f"{part}_accuracy"), getattr(found, part).accuracy
+        if not points or points[-1][0] != subject.step or measured is None:
+            continue
+        recorded = points[-1][1] / (100 if points[-1][1] > 1 else 1)  # some write percent
+        if abs(recorded - measured) > 5e-3:
+            doubtful.append(f"{part} {recorded:.2%}, measured {measured:.2%}")
+    return doubtful
 
 
 def _recorded(subject: Subject) -> dict[str, float]:

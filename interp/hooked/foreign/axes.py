@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from interp.errors import InterpError
-from interp.hooked.foreign.structures import main_output, tensors
+from interp.hooked.foreign.measuring import RunSettings, Traces
+from interp.hooked.foreign.several import Inputs, shown_inputs
+from interp.hooked.foreign.structures import chosen_output, tensors
 
 CHANNEL_FILES = {f"torch.nn.modules.{f}" for f in (
     "conv", "pooling", "batchnorm", "instancenorm", "upsampling", "padding", "pixelshuffle", "channelshuffle",
@@ -39,18 +40,38 @@ class Firing:
     enters: bool = False
 
 
-def learn_points(module: nn.Module, example: Tensor) -> tuple[dict[str, tuple[str, ...]], tuple[str, ...]]:
+@dataclass(frozen=True)
+class Learned:
+    """What a trial run showed of a module.
+
+    Attributes:
+        points: axis names of every hook point that fires, in order of firing.
+        output_axes: axis names of the output.
+        settings: as given, with what the module changes while it runs.
+        outputs: paths of all tensors that it returns.
+        output: path of the one that counts.
+    """
+
+    points: dict[str, tuple[str, ...]]
+    output_axes: tuple[str, ...]
+    settings: RunSettings
+    outputs: tuple[str, ...]
+    output: str
+
+
+def learn_points(module: nn.Module, example: Tensor | Inputs, settings: RunSettings) -> Learned:
     """Find the hook points of a module and their axis names.
 
-    The axis that becomes shorter without the last example is ``batch``. The module's mode, its running statistics and
-    torch's random state stay as they are.
+    The axis that becomes shorter without the last example is ``batch``. The module's mode, its buffers and torch's random
+    state stay as they are.
 
     Args:
-        module: any module that runs on a tensor.
+        module: any module.
         example: at least two inputs ``[batch, ...]``.
+        settings: which of its outputs counts, and what it is called with besides.
 
     Returns:
-        axis names of every hook point that fires, in order of firing, and those of the output.
+        what was learned.
 
     Raises:
         InterpError: fewer than two examples, or a module that cannot run on them.
@@ -58,19 +79,22 @@ def learn_points(module: nn.Module, example: Tensor) -> tuple[dict[str, tuple[st
     if example.ndim == 0 or len(example) < 2:
         raise InterpError(
             f"the example must be a tensor of at least 2 inputs [batch, ...], which show which axis is the batch; "
-            f"got {list(example.shape)}"
+            f"got {shown_inputs(example)}"
         )
-    firings, output = _run(module, example)
-    fewer, smaller = _run(module, example[:-1])
+    traces = Traces(module)
+    firings, output = _run(module, example, settings.constants, traces)
+    settings = replace(settings, random=traces.random, buffers=traces.buffers)
+    fewer, smaller = _run(module, example[:-1], settings.constants, traces)
     shorter = {f.point: f.tensor.shape for f in reversed(fewer)}  # the first call's
     batches = [_batch_axis(f.tensor.shape, shorter.get(f.point)) for f in firings]
     names = _Names(firings, batches)
     points: dict[str, tuple[str, ...]] = {}
     for firing, batch in zip(firings, batches, strict=True):
         points.setdefault(firing.point, names.of(firing, batch))
-    path, tensor = main_output(output)
+    path, tensor = chosen_output(output, settings.output)
     last = Firing("", tensor, module, path)
-    return points, names.of(last, _batch_axis(tensor.shape, main_output(smaller)[1].shape))
+    axes = names.of(last, _batch_axis(tensor.shape, chosen_output(smaller, settings.output)[1].shape))
+    return Learned(points, axes, settings, tuple(tensors(output)), path)
 
 
 def _batch_axis(shape: torch.Size, smaller: torch.Size | None) -> int | None:
@@ -123,7 +147,9 @@ def first_tensor(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor | None
     return next((a for a in (*args, *kwargs.values()) if isinstance(a, Tensor)), None)
 
 
-def _run(module: nn.Module, example: Tensor) -> tuple[list[Firing], Any]:
+def _run(
+    module: nn.Module, example: Tensor | Inputs, constants: Mapping[str, Any], traces: Traces
+) -> tuple[list[Firing], Any]:
     """All floating tensors that enter and leave the submodules, kept alive so that identities stay unique."""
     firings: list[Firing] = []
     handles: list[Any] = []
@@ -145,25 +171,14 @@ def _run(module: nn.Module, example: Tensor) -> tuple[list[Firing], Any]:
     try:
         for name, submodule in module.named_modules():
             watch(f"{name}." if name else "", submodule)
-        with in_evaluation_mode(module), torch.no_grad():
-            return firings, module(example)
-    except (RuntimeError, TypeError, ValueError, IndexError) as error:
-        kind, shape = type(module).__name__, list(example.shape)
-        raise InterpError(f"the {kind} cannot run on inputs {shape}, {example.dtype}: {error}") from error
+        with traces.watching(), torch.no_grad():
+            given = example if isinstance(example, Inputs) else Inputs(example)
+            return firings, module(*given.args, **{**constants, **given.kwargs})
+    except InterpError:
+        raise
+    except (RuntimeError, TypeError, ValueError, IndexError, KeyError, AttributeError) as error:
+        kind, reason = type(module).__name__, str(error) or type(error).__name__
+        raise InterpError(f"the {kind} cannot run on inputs {shown_inputs(example)}: {reason}") from error
     finally:
         for handle in handles:
             handle.remove()
-
-
-@contextmanager
-def in_evaluation_mode(module: nn.Module) -> Iterator[None]:
-    """Run the block in evaluation mode, without changing running statistics or torch's random state."""
-    modes = [(m, m.training) for m in module.modules()]
-    try:
-        for m, _ in modes:
-            m.training = False
-        with torch.random.fork_rng(devices=[]):
-            yield
-    finally:
-        for m, training in modes:
-            m.training = training

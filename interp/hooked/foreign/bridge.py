@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from interp.errors import InterpError
-from interp.hooked.foreign.axes import in_evaluation_mode
 from interp.hooked.foreign.guest import Guest, in_this_thread
+from interp.hooked.foreign.measuring import Mode, RunSettings, in_evaluation_mode
 
 PLAIN, HEADS, SQUARE = ("batch", "pos", "unit"), ("batch", "pos", "head", "unit"), ("batch", "head", "query", "key")
 CLASSIC = {
@@ -42,13 +42,14 @@ class WrappedBridge(Guest):
     """
 
     @classmethod
-    def around(cls, bridge: nn.Module, name: str | None, notes: tuple[str, ...]) -> WrappedBridge:
+    def around(cls, bridge: nn.Module, name: str | None, notes: tuple[str, ...], mode: Mode = "eval") -> WrappedBridge:
         """Wrap a bridge, keeping the hook points that act as named, after one trial run.
 
         Args:
             bridge: a `TransformerBridge`.
             name: what to call it; the class by default.
             notes: notes on how it was unwrapped.
+            mode: in which it is measured.
 
         Returns:
             the wrapped bridge.
@@ -67,7 +68,7 @@ class WrappedBridge(Guest):
                 points |= {replacement: PLAIN} if replacement else {}
         if left_out:
             notes = (*notes, "hook points of the bridge that do not act as named are left out: " + ", ".join(left_out))
-        return cls(bridge, points, PLAIN, name=name, notes=notes)
+        return cls(bridge, points, PLAIN, name=name, notes=notes, settings=RunSettings(mode))
 
     @override
     def _run(self, *args: Any, **kwargs: Any) -> Any:

@@ -18,7 +18,9 @@ from typing_extensions import override
 from interp.errors import InterpError
 from interp.hooked.base import HookedModel
 from interp.hooked.config import Config
-from interp.hooked.foreign.structures import main_output
+from interp.hooked.foreign.measuring import RunSettings, measured
+from interp.hooked.foreign.several import Inputs, as_inputs
+from interp.hooked.foreign.structures import chosen_output
 from interp.hooked.hook_point import HookPoint, hooks_on
 
 OWN = ("torch.nn.utils", "transformer_lens.model_bridge")  # packages whose hooks are part of a module's computation
@@ -46,6 +48,10 @@ class Guest(HookedModel):
     torch's hooks are installed on the module only while `forward` or `resume` runs, and only for hook points that have
     hooks. The weights are the module's own, with its names after ``module.``.
 
+    `forward` and `resume` measure: they run the module in evaluation mode and put every submodule's mode back, unless
+    ``settings`` say otherwise. Buffers and torch's random state stay as they were. Calling the module itself does what it
+    always did.
+
     A hook point that has hooks passes on a copy, so that what a hook keeps is unaffected by later in-place operations. A
     module that discards what an in-place submodule returns therefore behaves differently while that submodule's
     ``hook_in`` has hooks.
@@ -56,6 +62,7 @@ class Guest(HookedModel):
         output_axes: axis names of the output.
         name: what to call it; the class by default.
         notes: notes on how the module was unwrapped.
+        settings: how the module is run.
 
     Attributes:
         module: the module itself, neither copied nor changed.
@@ -73,10 +80,12 @@ class Guest(HookedModel):
         *,
         name: str | None = None,
         notes: tuple[str, ...] = (),
+        settings: RunSettings | None = None,
     ):
         n_parameters = sum(p.numel() for p in module.parameters())
         super().__init__(WrappedConfig(name or type(module).__name__, n_parameters))
         self.module, self.output_axes, self._notes = module, output_axes, notes
+        self.settings = settings or RunSettings()
         self.training = module.training
         self.hook_dict = {point: HookPoint(*axes) for point, axes in points.items()}
         for point, hooked in self.hook_dict.items():
@@ -94,11 +103,26 @@ class Guest(HookedModel):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a reader must know: how the module was unwrapped, and which of its parts are in training mode."""
+        """What a reader must know: how the module was unwrapped, what of it is measured, and in which mode."""
         kinds = (nn.modules.dropout._DropoutNd, nn.modules.batchnorm._NormBase)
         active = sorted({type(m).__name__ for m in self.module.modules() if m.training and isinstance(m, kinds)})
-        note = f"in training mode: {', '.join(active)} change the activations; call eval() before measuring"
-        return self._notes + ((note,) if active else ())
+        notes = list(self._notes)
+        if active and self.settings.mode == "eval":
+            notes.append(
+                f"measured in evaluation mode, though the module is in training mode ({', '.join(active)}) and stays so; "
+                "wrap(..., mode='as_is') measures it as it is"
+            )
+        elif active:
+            notes.append(
+                f"measured in training mode, as asked: {', '.join(active)} change the activations, by the same random "
+                "numbers as long as torch's random state is the same"
+            )
+        if self.settings.random:
+            notes.append(
+                "the module draws random numbers in evaluation mode too: every forward pass starts from torch's random state "
+                "and puts it back"
+            )
+        return tuple(notes)
 
     @property
     @override
@@ -126,13 +150,23 @@ class Guest(HookedModel):
         with redirect_stdout(io.StringIO()):  # TransformerLens's bridges print that they move
             module = module.to(device=device, dtype=dtype)
         points = {name: self.axes_of(name) for name in self.hook_dict}
-        return type(self)(module, points, self.output_axes, name=self.config.module, notes=self._notes)
+        return self._around(module, points, self.output_axes)
+
+    def _around(self, module: nn.Module, points: Mapping[str, tuple[str, ...]], output_axes: tuple[str, ...]) -> Self:
+        """The same guest around a copy of the module, or with other names of axes."""
+        name, notes, settings = self.config.module, self._notes, self.settings
+        return type(self)(module, points, output_axes, name=name, notes=notes, settings=settings)
 
     @override
-    def forward(self, inputs: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        """The module's output; if it has several tensors, its ``logits``, or else the first."""
-        with self._watching():
-            return main_output(self._run(inputs, *args, **kwargs))[1]
+    def forward(self, *args: Any, **kwargs: Any) -> Tensor:
+        """The module's output; if it has several tensors, the one that `wrap` was asked for, its ``logits``, or the first."""
+        if len(args) == 1 and not kwargs:
+            given = as_inputs(args[0]) if self.settings.several else args[0]
+            if isinstance(given, Inputs):
+                args, kwargs = given.args, given.kwargs
+        with measured(self.module, self.settings), self._watching():
+            output = self._run(*args, **{**self.settings.constants, **kwargs})
+            return chosen_output(output, self.settings.output)[1]
 
     def _run(self, *args: Any, **kwargs: Any) -> Any:
         return self.module(*args, **kwargs)

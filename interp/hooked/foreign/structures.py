@@ -72,6 +72,29 @@ def main_output(value: Any) -> tuple[str, Tensor]:
     return path, found[path]
 
 
+def chosen_output(value: Any, path: str | None) -> tuple[str, Tensor]:
+    """The tensor that counts as a module's output.
+
+    Args:
+        value: what the module returned.
+        path: of the tensor, as in `mapped`; None: `main_output`.
+
+    Returns:
+        the tensor's path and the tensor.
+
+    Raises:
+        InterpError: there is no tensor there.
+    """
+    if path is None:
+        return main_output(value)
+    found = tensors(value)
+    wanted = f".{path.lstrip('.')}"
+    if wanted not in found:
+        has = ", ".join(p.lstrip(".") or "one tensor" for p in found) or "none"
+        raise InterpError(f"the module returns no tensor {path!r}; it returns {has} (wrap(..., output=NAME or index))")
+    return wanted, found[wanted]
+
+
 def _items(value: Any) -> dict[Any, Any]:
     if isinstance(value, Mapping):
         return dict(value.items())

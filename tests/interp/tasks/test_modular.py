@@ -119,7 +119,7 @@ def test_fit_to_models_and_mismatches() -> None:
         ("modular:p=1", "at least 2"), ("modular:p=7.5", "whole number"), ("modular:p=99999", "limited"),
         ("modular:p=9,operation=divide", "prime"), ("modular:p=7,operation=ad", "did you mean 'add'"),
         ("modular:p=7,train_fraction=0", "train_fraction"), ("modular:p=7,train_fraction=1.5", "train_fraction"),
-        ("modular:p=7,train_fraction=0.001", "no training example"), ("modular:p=7,split=numpy", "split"),
+        ("modular:p=7,train_fraction=0.001", "no training example"), ("modular:p=7,split=jax", "split"),
         ("modular:p=7,sed=1", "did you mean 'seed'"), ("modula:p=7", "did you mean 'modular'"), ("modular", "needs p"),
         ("modular:p", "key=value"), ("modular:p=7,p=5", "given twice"),
     ],
