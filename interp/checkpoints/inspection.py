@@ -61,6 +61,7 @@ def inspect(source: str | Path, *, key: str | None = None) -> Inspection:
         "recorded curves": ", ".join(f"{n} ({len(p):,})" for n, p in found.curves.items()),
         "stripped prefixes": " ".join(opened.found.stripped),
         "classes not read": ", ".join(contents.stubs),
+        "notes": "; ".join(contents.notes),
     }
     tensors = tuple((n, t.shape, str(t.dtype).removeprefix("torch."), t.device) for n, t in weights.items())
     return Inspection({k: v for k, v in facts.items() if v}, tensors, layout)
