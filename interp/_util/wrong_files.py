@@ -124,9 +124,13 @@ def _download(text: str) -> str:
     if "google drive" in lower or "drive.google" in lower:
         return "download the raw file in a browser, or with gdown; Google Drive asks before it sends large files"
     if "huggingface" in lower or "hugging face" in lower:
-        return "download the raw file (its address has /resolve/ in place of /blob/), logged in if the repository is private or gated"
+        return (
+            "download the raw file (its address has /resolve/ in place of /blob/), logged in if it is private or gated"
+        )
     if "github" in lower:
-        return "download the raw file (the button Raw; its address has /raw/ in place of /blob/), logged in if the repository is private"
+        return (
+            "download the raw file (its address has /raw/ in place of /blob/), logged in if the repository is private"
+        )
     return "download the raw file, not the page that shows it"
 
 
@@ -143,7 +147,8 @@ def answer(head: bytes) -> str | None:
     said = next((known[k] for k in ("error", "message", "detail", "errors", "Message", "msg") if k in known), None)
     if said is None:
         return "a JSON text, not a checkpoint: name the file of the weights"
-    return f"a server's error message ({str(said)[:80]!r}), not a checkpoint: download the raw file again, and log in if it asks for that"
+    shown = str(said)[:80]
+    return f"a server's error message ({shown!r}), not a checkpoint: download the raw file again, logged in if it is private"
 
 
 def _signed(head: bytes) -> str | None:

@@ -9,9 +9,10 @@ from typing import Any
 
 from interp.checkpoints.formats.contents import Contents
 from interp.checkpoints.formats.find import Findings, Found, find
+from interp.checkpoints.formats.folders import distributed_in, weights_in
 from interp.checkpoints.formats.header import read_header
 from interp.checkpoints.formats.reading import SUFFIXES, read
-from interp.checkpoints.formats.safetensors_files import INDEX_SUFFIX
+from interp.checkpoints.formats.safetensors_files import BIN_INDEX_SUFFIX, INDEX_SUFFIX
 from interp.checkpoints.layouts import FileInfo, config_beside, weights_file
 from interp.checkpoints.run_files import points, read_curves, read_json
 from interp.errors import InterpError, UnreadableFile, in_file
@@ -147,7 +148,9 @@ def _open_directory(path: Path, key: str | None, member: int) -> Source:
         run = read_json(path / "run.json")
         source = _open_directory(path / "checkpoints", key, member)
         return replace(source, path=path, run=run, curves=read_curves(path / "metrics.jsonl", member) or source.curves)
-    indices = sorted(path.glob(f"*{INDEX_SUFFIX}"))
+    if (metadata := distributed_in(path)) is not None:
+        return replace(_open_file(metadata, key, member), path=path)
+    indices = sorted([*path.glob(f"*{INDEX_SUFFIX}"), *path.glob(f"*{BIN_INDEX_SUFFIX}")])
     if len(indices) == 1:
         return _open_file(indices[0], key, member)
     files = sorted(f for f in path.iterdir() if f.is_file() and f.suffix in SUFFIXES and not f.name.startswith("."))
@@ -160,6 +163,9 @@ def _open_directory(path: Path, key: str | None, member: int) -> Source:
     if len(files) == 1:
         return _open_file(files[0], key, member)
     steps = steps_of(files)
+    if steps is None and (weights := weights_in(path)) is not None:
+        left = ", ".join(f.name for f in files if f != weights)
+        return replace(_open_file(weights, key, member), path=path, notes=(f"{weights.name} is read, {left} left out",))
     if steps is None:
         raise UnreadableFile(
             f"{path} holds several checkpoints, but not all names carry a step: {', '.join(f.name for f in files[:8])}; "

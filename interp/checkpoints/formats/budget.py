@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, BinaryIO
 
 SPARE = 64 << 20  # bytes that reading any file may take beside what it holds
@@ -59,11 +60,12 @@ class Budget:
     """Counts what reading a file takes, and ends it where that is out of proportion.
 
     Args:
-        size: bytes of the file.
+        path: of the file, for messages.
+        size: its bytes.
     """
 
-    def __init__(self, size: int):
-        self.size = size
+    def __init__(self, path: Path, size: int):
+        self.path, self.size = path, size
         self._copied = self._unfolded = self._nested = 0
 
     def copy(self, count: int) -> None:

@@ -43,7 +43,7 @@ def read_npz(path: Path, archive: zipfile.ZipFile) -> Contents:
             f"{path} unpacks from {size:,} bytes to {total / 2**30:.3g} GiB, so it is not read; save it with numpy.savez, "
             "which does not compress"
         )
-    budget = Budget(max(size, total))
+    budget = Budget(path, max(size, total))
     tree: dict[str, Any] = {}
     for info in archive.infolist():
         name = info.filename.removesuffix(".npy")
@@ -67,7 +67,7 @@ def read_npy(path: Path) -> Contents:
     size = path.stat().st_size
     with path.open("rb") as file:
         found = _array(
-            path, "array", file, size, Budget(size), lambda: np.load(path, allow_pickle=False, mmap_mode="c")
+            path, "array", file, size, Budget(path, size), lambda: np.load(path, allow_pickle=False, mmap_mode="c")
         )
     return Contents(path, "npy", found if isinstance(found, dict) else {"array": found})
 

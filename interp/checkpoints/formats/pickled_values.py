@@ -17,8 +17,6 @@ from interp.checkpoints.formats.budget import Budget, check_key, size_of
 from interp.checkpoints.formats.tensors import TensorRef, readable
 from interp.errors import UnreadableFile
 
-SMALL = {"int4": torch.int8, "uint4": torch.uint8}  # of ml_dtypes, a byte each
-
 
 class Stub:
     """Replaces an object of an unknown class. It holds data and does nothing.

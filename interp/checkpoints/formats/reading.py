@@ -15,7 +15,11 @@ from interp._util import wrong_files
 from interp.checkpoints.formats import torch_files
 from interp.checkpoints.formats.budget import Budget, Stream
 from interp.checkpoints.formats.contents import Contents
+from interp.checkpoints.formats.distributed_files import METADATA, read_distributed
 from interp.checkpoints.formats.header import HEADER, header_text
+from interp.checkpoints.formats.keras_files import is_keras, read_keras
+from interp.checkpoints.formats.msgpack_files import is_msgpack, read_msgpack
+from interp.checkpoints.formats.nested_names import flattened
 from interp.checkpoints.formats.npz_files import read_npy, read_npz
 from interp.checkpoints.formats.pickled_values import Stub
 from interp.checkpoints.formats.plain_trees import plain
@@ -24,8 +28,14 @@ from interp.checkpoints.formats.tensors import TensorRef, reason
 from interp.errors import InterpError, UnreadableFile, in_file
 from interp.picbreeder import read as read_picbreeder
 
-SUFFIXES = (".pt", ".pth", ".ckpt", ".bin", ".pkl", ".pickle", ".safetensors", ".npz", ".npy", ".xml")
-KNOWN = "torch.save files, pickles of tensors or arrays, safetensors (single or sharded with an index), npz, and Picbreeder genomes"
+SUFFIXES = (
+    ".pt", ".pth", ".ckpt", ".bin", ".pkl", ".pickle", ".safetensors", ".npz", ".npy", ".msgpack",
+    ".h5", ".hdf5", ".keras", ".xml",
+)  # fmt: skip
+KNOWN = (
+    "torch.save files, torch distributed checkpoints, pickles of tensors or arrays, safetensors (single or sharded with an "
+    "index), npz, flax msgpack, Keras files, and Picbreeder genomes"
+)
 TEXT_PICKLE = re.compile(rb"\(d|\(l|\(i|c[\w.]+\n[\w.]+\n")  # how pickles of protocol 0 begin
 
 
@@ -58,6 +68,7 @@ def read(path: Path) -> Contents:
         raise
     except Exception as error:  # a parser may raise anything
         raise UnreadableFile(f"{path}: {reason(error)}") from error
+    contents = replace(contents, tree=flattened(contents.tree))
     return replace(contents, notes=(*contents.notes, *_how_stored(contents.tree)))
 
 
@@ -75,6 +86,12 @@ def _reader_of(path: Path) -> Callable[[Path], Contents]:
         return read_npy
     if b"joblib.numpy_pickle" in head[:200]:
         return _refuse_foreign(path, head)
+    if head.startswith(b"\x89HDF\r\n\x1a\n"):
+        return read_keras
+    if path.name == METADATA:
+        return read_distributed
+    if is_msgpack(path, head):
+        return read_msgpack
     if head[:1] == b"\x80" or TEXT_PICKLE.match(head):
         return _read_pickle
     if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
@@ -97,9 +114,11 @@ def _read_zip(path: Path) -> Contents:
         names = [name for name in archive.namelist() if not name.endswith("/")]
         _check_directory(path, len(archive.namelist()))
         if any(n == "data.pkl" or n.endswith("/data.pkl") for n in names):
-            budget = Budget(path.stat().st_size)
+            budget = Budget(path, path.stat().st_size)
             tree, stubs = torch_files.read_zip(path, archive, budget)
             return Contents(path, "torch zip", plain(tree, budget), stubs=tuple(stubs))
+        if is_keras(names):
+            return read_keras(path)
         if any(n.endswith(".npy") for n in names):
             return read_npz(path, archive)
     if len(names) == 1 and "/" not in names[0] and Path(names[0]).suffix in ("", ".xml"):
@@ -126,7 +145,7 @@ def _check_directory(path: Path, listed: int) -> None:
 
 def _read_pickle(path: Path) -> Contents:
     size = path.stat().st_size
-    budget = Budget(size)
+    budget = Budget(path, size)
     with path.open("rb") as file:
         if torch_files.is_legacy(file.read(32)):
             tree, stubs = torch_files.read_legacy(path, file, budget)

@@ -18,7 +18,7 @@ from typing_extensions import override
 
 from interp.checkpoints.formats.budget import MAX_CLASSES, Budget, Stream, check_key
 from interp.checkpoints.formats.pickle_functions import FUNCTIONS, NAMES, STORAGES, WITH_BUDGET
-from interp.checkpoints.formats.pickled_values import SMALL, DTypeName, Function, Storage, Stub
+from interp.checkpoints.formats.pickled_values import DTypeName, Function, Storage, Stub
 from interp.errors import InterpError, UnreadableFile
 
 StorageReader = Callable[[str, torch.dtype, str, int], Storage]
@@ -81,10 +81,10 @@ class RestrictedUnpickler(pickle._Unpickler):  # the reader in Python: the one i
             return Function(FUNCTIONS[qualified], self.budget)
         if module in ("torch", "torch.cuda") and name in STORAGES:
             return DTypeName(STORAGES[name])
-        if module == "torch" and isinstance(vars(torch).get(name), torch.dtype):  # getattr might import a submodule
+        # ml_dtypes holds the types that JAX adds to numpy: bfloat16, float8_e4m3fn; getattr might import a submodule of torch
+        own = module == "torch" or (module == "ml_dtypes" and name.startswith(("bfloat", "float8_")))
+        if own and isinstance(vars(torch).get(name), torch.dtype):
             return DTypeName(vars(torch)[name])
-        if module == "ml_dtypes":  # numpy's types that JAX adds: bfloat16, float8_e4m3fn
-            return DTypeName(SMALL.get(name, vars(torch).get(name)))
         if module == "torch" and name in NAMES:
             return qualified
         if module.startswith("joblib."):

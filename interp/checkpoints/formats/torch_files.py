@@ -55,7 +55,7 @@ def _from_bytes(path: Path, data: bytes, reader: RestrictedUnpickler) -> Any:
     stream = io.BytesIO(data)
     if data.startswith(b"PK\x03\x04"):
         with zipfile.ZipFile(stream) as archive:
-            return _read_archive(path, archive, reader.budget, None, reader)[0]
+            return read_archive(path, archive, reader.budget, reader)[0]
     if not is_legacy(bytes(data[:32])):
         raise pickle.UnpicklingError("bytes that should be a torch file, and are not")
     return read_legacy(path, stream, reader.budget, reader)[0]
@@ -76,10 +76,27 @@ def read_zip(path: Path, archive: zipfile.ZipFile, budget: Budget) -> tuple[Any,
         UnreadableFile: damaged, from a big-endian machine, or with a pickle that unpacks to more than `MAX_PICKLE` bytes.
         UnpicklingError: a pickle that refers to missing, compressed or truncated storages.
     """
-    return _read_archive(path, archive, budget, path, None)
+    return _read_members(path, archive, budget, path, None)
 
 
-def _read_archive(
+def read_archive(
+    path: Path, archive: zipfile.ZipFile, budget: Budget, outer: RestrictedUnpickler | None = None
+) -> tuple[Any, list[str]]:
+    """The same of an archive in memory, which is a part of a file.
+
+    Args:
+        path: of the file, for messages.
+        archive: the part, opened.
+        budget: of the part.
+        outer: the reader of the pickle around it, if it stands in one.
+
+    Returns:
+        The tree, and the names of the unknown classes in it.
+    """
+    return _read_members(path, archive, budget, None, outer)
+
+
+def _read_members(
     path: Path, archive: zipfile.ZipFile, budget: Budget, mapped: Path | None, outer: RestrictedUnpickler | None
 ) -> tuple[Any, list[str]]:
     names = archive.namelist()
@@ -171,7 +188,7 @@ def read_legacy(
         The tree, and the names of the unknown classes in it.
 
     Raises:
-        UnreadableFile: truncated.
+        _damaged: an `UnreadableFile`: truncated.
     """
     storages: dict[str, Storage] = {}
     contents: dict[str, torch.Tensor] = {}

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from interp.checkpoints.formats.pickled_values import PickledTensor
-from interp.checkpoints.formats.tensors import TensorRef
+from interp.checkpoints.formats.tensors import TensorRef, guarded
 
 COMPRESSED = ("sparse_csr", "sparse_csc", "sparse_bsr", "sparse_bsc")
 
@@ -42,10 +42,13 @@ def sparse(layout: Any, data: Any) -> PickledTensor:
         raise pickle.UnpicklingError("a sparse tensor without its indices, values or size")
     refs, shape = [t.ref for t in tensors], tuple(size)
     values = refs[-1]
-    tensors[-1].budget.unfold(math.prod(shape) * max(4, values.dtype.itemsize))
+    budget = tensors[-1].budget
+    budget.unfold(math.prod(shape) * max(4, values.dtype.itemsize))
     dense = _from_coo(refs[0], values, shape) if kind == "sparse_coo" else _from_compressed(kind, refs, shape)
     stored = f"{kind} ({values.numel:,} of {math.prod(shape):,} entries)"
-    return PickledTensor(TensorRef(shape, values.dtype, values.device, dense, stored=stored), tensors[-1].budget)
+    return PickledTensor(
+        TensorRef(shape, values.dtype, values.device, guarded(budget.path, dense), stored=stored), budget
+    )
 
 
 def _is_size(size: Any) -> bool:
@@ -127,7 +130,8 @@ def quantised(numbers: PickledTensor, scheme: Any) -> PickledTensor:
     else:
         raise pickle.UnpicklingError(f"a quantised tensor of the kind {kind!r}")
     stored = f"{str(ref.dtype).removeprefix('torch.')} quantised {kind.replace('_affine', '').replace('_', ' ')}"
-    return PickledTensor(TensorRef(ref.shape, torch.float32, ref.device, load, stored=stored), numbers.budget)
+    made = TensorRef(ref.shape, torch.float32, ref.device, guarded(numbers.budget.path, load), stored=stored)
+    return PickledTensor(made, numbers.budget)
 
 
 def _numbers(given: Any) -> tuple[int, Callable[[], Tensor]]:

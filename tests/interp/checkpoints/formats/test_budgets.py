@@ -18,7 +18,7 @@ import interp
 from interp.errors import InterpError, UnreadableFile
 from tests.interp.checkpoints import pickles
 from tests.interp.checkpoints.files import npy, write_npz
-from tests.interp.checkpoints.pickles import CARRIERS, START, STOP, address_space, entry, group, name, number, text
+from tests.interp.checkpoints.pickles import CARRIERS, START, STOP, address_space, group, name, number, text
 
 HUGE = 3 << 30
 REPEATS = 20_000
@@ -61,7 +61,8 @@ PROGRAMS: dict[str, bytes] = {
     "nested frozensets as keys": b"}" + (nested_sets(300) + b"Ns") * 2,
     "a long key, many times": b"}(" + b"(" + b"K\x01" * 1000 + b"tq\x00" + b"N" + b"h\x00N" * 100_000 + b"u",
     "a long text, encoded many times": LONG + b"q\x000" + again(name("_codecs", "encode") + b"h\x00\x85R"),
-    "a long list, made a set many times": b"](" + b"K\x01" * 100_000 + b"eq\x000" + again(name("builtins", "set") + b"h\x00\x85R"),
+    "a long list, made a set many times": b"](" + b"K\x01" * 100_000 + b"eq\x000"
+    + again(name("builtins", "set") + b"h\x00\x85R"),
     "a long text in many places": LONG + b"q\x000]" + b"(" + b"h\x00" * 100_000 + b"e",
     "sixty-four shared dicts": b"}q\x00" + text("x") + b"Ns" + b"".join(
         b"}q" + bytes([i + 1]) + text("a") + b"h" + bytes([i]) + b"s" + text("b") + b"h" + bytes([i]) + b"s" for i in range(64)
@@ -71,7 +72,8 @@ PROGRAMS: dict[str, bytes] = {
     "many objects": name("m", "c") + b"q\x00" + b"h\x00)\x81" * 60_000,
     "empty sets": b"\x80\x04" + b"\x8f" * 300_000,
     "an array over the same bytes, many times": LONG + b"q\x000" + (
-        name("numpy._core.numeric", "_frombuffer") + b"q\x01" + name("numpy", "dtype") + group(text("u1"), b"\x89", b"\x88") + b"Rq\x02"
+        name("numpy._core.numeric", "_frombuffer") + b"q\x01"
+        + name("numpy", "dtype") + group(text("u1"), b"\x89", b"\x88") + b"Rq\x02"
         + b"00](" + (b"h\x01(h\x00h\x02" + number((400_000,)) + text("C") + b"tR") * 3000 + b"e"
     ),
 }  # fmt: skip

@@ -22,7 +22,7 @@ from interp.errors import InterpError, UnreadableFile
 from interp.picbreeder import read as read_genome
 from tests.interp.checkpoints.files import write
 
-POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:{0}\nsize 1234567\n".format("ab" * 32).encode()
+POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:{}\nsize 1234567\n".format("ab" * 32).encode()
 
 
 def said(path: Path) -> str:
