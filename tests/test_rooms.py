@@ -55,7 +55,7 @@ ARROWS: dict[str, str] = {
         "interp.hooked.mlp, interp.hooked.transformer"
     ),
     "interp.hooked.transformer": "interp.errors, interp.hooked.*",
-    "interp.picbreeder": "interp.errors, interp.hooked.cppn, interp.pictures",
+    "interp.picbreeder": "interp._util, interp.errors, interp.hooked.cppn, interp.pictures",
     "interp.pictures": "interp._util, interp.errors",
     "interp.plugins": (
         "interp._util, interp.errors, interp.hooked (door), interp.pictures, interp.snapshot, interp.subject"

@@ -65,7 +65,7 @@ def inspect(source: str | Path, *, key: str | None = None, layout: str | None = 
         "recorded curves": ", ".join(f"{n} ({len(p):,})" for n, p in found.curves.items()),
         "stripped prefixes": " ".join(opened.found.stripped),
         "classes not read": ", ".join(contents.stubs),
-        "notes": "\n".join([*found.notes, *opened.notes]),
+        "notes": "\n".join([*found.notes, *contents.notes, *opened.notes]),
     }
     tensors = tuple((n, t.shape, str(t.dtype).removeprefix("torch."), t.device) for n, t in weights.items())
     return Inspection({k: v for k, v in facts.items() if v}, tensors, read_as)

@@ -176,7 +176,8 @@ def _nonfinite(model: HookedModel) -> list[str]:
 def _notes(found: _Loaded) -> list[str]:
     """What was assumed, and what was not read."""
     contents = found.opened.contents
-    notes = [*found.opened.notes, *found.converted.notes, *(contents.genome.notes if contents.genome else ())]
+    notes = [*contents.notes, *found.opened.notes, *found.converted.notes]
+    notes += contents.genome.notes if contents.genome else ()
     if contents.stubs:
         notes.append(
             f"classes that the file names were not read, and nothing of theirs was run: {', '.join(contents.stubs)}"

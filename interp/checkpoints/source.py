@@ -10,9 +10,10 @@ from typing import Any
 from interp.checkpoints.folders import steps_of_files
 from interp.checkpoints.formats.contents import Contents
 from interp.checkpoints.formats.find import Findings, Found, find
+from interp.checkpoints.formats.folders import distributed_in, weights_in
 from interp.checkpoints.formats.header import read_header
 from interp.checkpoints.formats.reading import SUFFIXES, read
-from interp.checkpoints.formats.safetensors_files import INDEX_SUFFIX
+from interp.checkpoints.formats.safetensors_files import BIN_INDEX_SUFFIX, INDEX_SUFFIX
 from interp.checkpoints.formats.steps import step_in_name
 from interp.checkpoints.formats.tensors import TensorRef
 from interp.checkpoints.layouts import FileInfo, config_beside, weights_file
@@ -158,7 +159,9 @@ def _open_directory(path: Path, key: str | None, member: int) -> Source:
         run = read_json(path / "run.json")
         source = _open_directory(path / "checkpoints", key, member)
         return replace(source, path=path, run=run, curves=read_curves(path / "metrics.jsonl", member) or source.curves)
-    indices = sorted(path.glob(f"*{INDEX_SUFFIX}"))
+    if (metadata := distributed_in(path)) is not None:
+        return replace(_open_file(metadata, key, member), path=path)
+    indices = sorted([*path.glob(f"*{INDEX_SUFFIX}"), *path.glob(f"*{BIN_INDEX_SUFFIX}")])
     if len(indices) == 1:
         return _open_file(indices[0], key, member)
     files = sorted(f for f in path.iterdir() if f.is_file() and f.suffix in SUFFIXES and not f.name.startswith("."))
@@ -170,7 +173,13 @@ def _open_directory(path: Path, key: str | None, member: int) -> Source:
         )
     if len(files) == 1:
         return _open_file(files[0], key, member)
-    entries, notes = steps_of_files(files, lambda file: _inside(file, key))
+    try:
+        entries, notes = steps_of_files(files, lambda file: _inside(file, key))
+    except UnreadableFile:
+        if (weights := weights_in(path)) is None:
+            raise
+        left = ", ".join(f.name for f in files if f != weights)
+        return replace(_open_file(weights, key, member), path=path, notes=(f"{weights.name} is read, {left} left out",))
     return Source(path, entries, _sibling_config(path), notes=notes, member=member, key=key)
 
 

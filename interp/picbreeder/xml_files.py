@@ -12,6 +12,7 @@ from xml.etree.ElementTree import Element, ParseError
 import defusedxml.ElementTree as SafeTree
 from defusedxml import DefusedXmlException
 
+from interp._util import wrong_files
 from interp.errors import InterpError, UnreadableFile, in_file, kind_of
 from interp.picbreeder.genome import Genome
 from interp.picbreeder.graph import Link, Node
@@ -42,6 +43,7 @@ def read(path: str | Path) -> Genome:
     path = Path(path)
     try:
         with in_file(path):
+            wrong_files.refuse(path)
             return parse(unpack(path), path.stem)
     except InterpError:
         raise

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
+from interp._util import wrong_files
 from interp.errors import UnreadableFile
 
 
@@ -32,7 +33,7 @@ def file_key(path: str | Path) -> FileKey:
         Its key.
 
     Raises:
-        UnreadableFile: there is no such file, or it is a folder.
+        UnreadableFile: there is no such file, it is a folder, or a Git LFS pointer or a web page in place of the file.
     """
     try:
         file = Path(path).expanduser().resolve()
@@ -42,4 +43,5 @@ def file_key(path: str | Path) -> FileKey:
         raise UnreadableFile(f"{path}: cannot be read ({reason}); check the path") from None
     if not file.is_file():
         raise UnreadableFile(f"{path}: is not a file")
+    wrong_files.refuse(file)
     return FileKey(str(file), state.st_mtime_ns, state.st_size)

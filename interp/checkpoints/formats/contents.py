@@ -20,6 +20,7 @@ class Contents:
         metadata: the file's own header, if the format has one.
         stubs: classes that the file names and that are not read; their objects are inert `Stub`s in the tree.
         genome: the graph of an evolved network, if the tree is its layered form.
+        notes: what the tensors were before they were read: sparse, quantised, floats of eight bits.
     """
 
     path: Path
@@ -28,3 +29,4 @@ class Contents:
     metadata: dict[str, str] = field(default_factory=dict)
     stubs: tuple[str, ...] = ()
     genome: Genome | None = None
+    notes: tuple[str, ...] = ()

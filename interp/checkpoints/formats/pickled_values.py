@@ -13,10 +13,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from interp.checkpoints.formats.tensors import TensorRef
+from interp.checkpoints.formats.budget import Budget, check_key, size_of
+from interp.checkpoints.formats.tensors import TensorRef, readable
 from interp.errors import UnreadableFile
-
-MAX_UNFOLDED = 1 << 32  # bytes that a tensor with strides of 0 may unfold to
 
 
 class Stub:
@@ -53,6 +52,7 @@ class Stub:
         self.state = state
 
     def __setitem__(self, key: Any, value: Any) -> None:
+        check_key(key)
         self.entries[key] = value
 
     def append(self, value: Any) -> None:
@@ -84,16 +84,18 @@ class _Frozen:
 class Function(_Frozen):
     """One of our own functions, called where the pickle names a function that builds a value."""
 
-    __slots__ = ("_function",)
+    __slots__ = ("_budget", "_function")
 
-    def __init__(self, function: Callable[..., Any]):
+    def __init__(self, function: Callable[..., Any], budget: Budget):
         object.__setattr__(self, "_function", function)
+        object.__setattr__(self, "_budget", budget)
 
     def __setattr__(self, name: str, value: Any) -> None:
         raise pickle.UnpicklingError("the pickle tries to alter a builtin")
 
     def __call__(self, *args: Any) -> Any:
-        """Call our function."""
+        """Call our function. Its arguments count, since a pickle can pass the same large one again and again."""
+        self._budget.copy(sum(map(size_of, args)))
         return self._function(*args)
 
 
@@ -109,10 +111,10 @@ class DTypeName(_Frozen):
 class Storage(_Frozen):
     """Bytes of a file that tensors view; read when the first of these is loaded."""
 
-    __slots__ = ("device", "dtype", "numel", "read")
+    __slots__ = ("budget", "device", "dtype", "numel", "read")
 
-    def __init__(self, dtype: torch.dtype, device: str, numel: int, read: Callable[[], torch.Tensor]):
-        self.dtype, self.device, self.numel, self.read = dtype, device, numel, read
+    def __init__(self, dtype: torch.dtype, device: str, numel: int, read: Callable[[], torch.Tensor], budget: Budget):
+        self.dtype, self.device, self.numel, self.read, self.budget = dtype, device[:40], numel, read, budget
 
     def view(
         self, dtype: torch.dtype, offset: int, shape: Sequence[int], stride: Sequence[int], flags: Any
@@ -130,17 +132,19 @@ class Storage(_Frozen):
             The tensor, not read yet.
 
         Raises:
-            UnpicklingError: shape, strides or offset that lead outside the storage, or unfold it beyond `MAX_UNFOLDED`.
+            UnpicklingError: shape, strides or offset that lead outside the storage, or tensors of the file that unfold to more
+                than it allows, as strides of 0 make them.
         """
         numbers = (offset, *shape, *stride)
         if len(shape) != len(stride) or not all(type(n) is int and 0 <= n < 2**62 for n in numbers):
             raise pickle.UnpicklingError("a tensor of impossible shape, stride or offset")
         held = self.numel * self.dtype.itemsize
         last = offset + sum((n - 1) * s for n, s in zip(shape, stride, strict=True))
-        if 0 not in shape and (last + 1) * dtype.itemsize > held:
-            raise pickle.UnpicklingError(f"a tensor of shape {list(shape)} reaches beyond its storage of {held} bytes")
-        if math.prod(shape) * dtype.itemsize > max(MAX_UNFOLDED, held):
-            raise pickle.UnpicklingError(f"a tensor of shape {list(shape)} unfolds from a storage of {held} bytes")
+        if len(shape) > 64 or (0 not in shape and (last + 1) * dtype.itemsize > held):
+            raise pickle.UnpicklingError(
+                f"a tensor of shape {str(list(shape[:64]))[:80]} reaches beyond its storage of {held} bytes"
+            )
+        self.budget.unfold(math.prod(shape) * max(4, dtype.itemsize))  # it will be computed with in four bytes an entry
         conjugate, negative = (isinstance(flags, Mapping) and flags.get(f) is True for f in ("conj", "neg"))
 
         def load() -> torch.Tensor:
@@ -150,30 +154,40 @@ class Storage(_Frozen):
             tensor = tensor.conj() if conjugate else tensor
             return tensor.neg() if negative else tensor
 
-        return PickledTensor(TensorRef(tuple(shape), dtype, self.device, load))
+        return PickledTensor(readable(TensorRef(tuple(shape), dtype, self.device, load)), self.budget)
 
 
 class PickledTensor(_Frozen):
     """A `TensorRef` that the pickle cannot change."""
 
-    __slots__ = ("ref",)
+    __slots__ = ("budget", "ref")
 
-    def __init__(self, ref: TensorRef):
-        self.ref = ref
+    def __init__(self, ref: TensorRef, budget: Budget):
+        self.ref, self.budget = ref, budget
 
 
 class NumpyDType(_Frozen):
-    """A numpy.dtype under construction: a type string, then the byte order from its state."""
+    """A numpy.dtype under construction: a type string, then the byte order from its state.
 
-    __slots__ = ("code",)
+    ``extended`` is a type that numpy does not have and ml_dtypes, which JAX uses, adds to it, such as bfloat16.
+    """
+
+    __slots__ = ("code", "extended")
 
     def __init__(self, code: Any, *_: Any):
-        if not isinstance(code, str) or "," in code or np.dtype(code).kind not in "biufcUS":
-            shown = code[:40] if isinstance(code, str) else type(code).__name__
+        self.extended = code.dtype if isinstance(code, DTypeName) else None
+        if self.extended is not None:
+            code = f"u{self.extended.itemsize}"
+        shown = code[:40] if isinstance(code, str) else str(getattr(code, "qualified", type(code).__name__))[:40]
+        try:
+            known = isinstance(code, str) and len(code) < 40 and "," not in code and np.dtype(code).kind in "biufcUSO"
+        except (TypeError, ValueError):
+            known = False
+        if not known:
             raise UnreadableFile(
                 f"numpy arrays of type {shown!r} cannot be read here; save numbers, as tensors or arrays"
             )
-        self.code = code
+        self.code = "O" if np.dtype(code).kind == "O" else code
 
     def __setstate__(self, state: Any) -> None:
         order = state[1]
@@ -186,73 +200,62 @@ class NumpyDType(_Frozen):
 
 
 class NumpyArray(_Frozen):
-    """A numpy.ndarray under construction."""
+    """A numpy.ndarray under construction; of objects it is the list of them, or the object if it has no axes."""
 
-    __slots__ = ("array",)
+    __slots__ = ("array", "budget", "extended", "objects")
 
-    def __init__(self, *_: Any):
-        self.array = np.zeros(0)
+    def __init__(self, budget: Budget, *_: Any):
+        self.budget, self.array, self.extended, self.objects = budget, np.zeros(0), None, None
 
     def __setstate__(self, state: Any) -> None:
         _, shape, dtype, fortran, data = state
-        self.array = array_from(data, dtype, shape, "F" if fortran else "C")
+        self._fill(data, dtype, shape, "F" if fortran else "C")
 
+    @classmethod
+    def of(cls, budget: Budget, data: Any, dtype: NumpyDType, shape: Sequence[int], order: Any = "C") -> NumpyArray:
+        """A finished array.
 
-def array_from(data: Any, dtype: NumpyDType, shape: Sequence[int], order: Any = "C") -> np.ndarray:
-    """An array from its bytes, which must really be bytes: numpy would take a number for a count of zeros."""
-    if isinstance(data, str):
-        data = data.encode("latin1")
-    if not isinstance(data, (bytes, bytearray)):
-        raise pickle.UnpicklingError("an array whose contents are not bytes")
-    flat = np.frombuffer(bytes(data), dtype=dtype.resolve())
-    return flat.reshape(tuple(shape), order=order)
+        Args:
+            budget: of the file.
+            data: its bytes.
+            dtype: of the array.
+            shape: of the array.
+            order: ``C`` or ``F``.
 
+        Returns:
+            The array.
+        """
+        made = cls(budget)
+        made._fill(data, dtype, shape, order)
+        return made
 
-def plain(tree: Any) -> Any:
-    """Replace arrays under construction by `TensorRef`s and dtypes by their names, everywhere in a tree.
+    def _fill(self, data: Any, dtype: NumpyDType, shape: Sequence[int], order: Any) -> None:
+        """Bytes become an array. They must really be bytes: numpy would take a number for a count of zeros."""
+        if dtype.code == "O":
+            if not isinstance(data, list) or math.prod(shape) != len(data):
+                raise pickle.UnpicklingError("an array of objects without its objects")
+            self.objects = data if len(shape) else data[0]
+            return
+        if isinstance(data, str):
+            data = data.encode("latin1")
+        if not isinstance(data, (bytes, bytearray)):
+            raise pickle.UnpicklingError("an array whose contents are not bytes")
+        resolved = dtype.resolve()
+        self.budget.copy(2 * len(data) + (64 * len(data) // max(1, resolved.itemsize) if resolved.kind in "US" else 0))
+        self.array = np.frombuffer(bytes(data), dtype=resolved).reshape(tuple(shape), order=order)
+        self.extended = dtype.extended
 
-    Shared and cyclic parts are visited once, so that a small pickle cannot unfold into a large tree.
+    def item(self) -> Any:
+        """The number in an array of one."""
+        value = self.plain()
+        return value.load()[0].item() if isinstance(value, TensorRef) else value[0]
 
-    Args:
-        tree: what the unpickler returned.
+    def plain(self) -> Any:
+        """A tensor, or a list of texts."""
+        return self.array.tolist() if self.array.dtype.kind in "US" else self.tensor().ref
 
-    Returns:
-        The tree of plain containers, `TensorRef`s and `Stub`s.
-    """
-    done: dict[int, Any] = {}
-
-    def visit(node: Any) -> Any:
-        if id(node) in done:
-            return done[id(node)]
-        result: Any = node
-        if isinstance(node, Mapping):
-            result = done[id(node)] = {}
-            result.update((visit(key) if isinstance(key, tuple) else key, visit(value)) for key, value in node.items())
-        elif isinstance(node, list):
-            result = done[id(node)] = []
-            result.extend(map(visit, node))
-        elif isinstance(node, tuple):
-            result = tuple(map(visit, node))
-        elif isinstance(node, PickledTensor):
-            result = node.ref
-        elif isinstance(node, (NumpyArray, np.ndarray)):
-            result = _tensor_of(node.array if isinstance(node, NumpyArray) else node)
-        elif isinstance(node, (DTypeName, NumpyDType)):
-            result = str(node.dtype) if isinstance(node, DTypeName) else node.code
-        elif isinstance(node, Stub):
-            done[id(node)] = node
-            node.args, node.state = visit(node.args), visit(node.state)
-            node.entries, node.elements = visit(node.entries), visit(node.elements)
-        done[id(node)] = result
-        keep.append(node)
-        return result
-
-    keep: list[Any] = []  # ids are only unique while their objects live
-    return visit(tree)
-
-
-def _tensor_of(array: np.ndarray) -> Any:
-    if array.dtype.kind in "US":
-        return array.tolist()
-    native = array.astype(array.dtype.newbyteorder("="), copy=True)
-    return TensorRef.of(torch.from_numpy(native))
+    def tensor(self, device: str = "cpu") -> PickledTensor:
+        """The array as a tensor."""
+        native = torch.from_numpy(self.array.astype(self.array.dtype.newbyteorder("="), order="C", copy=True))
+        native = native if self.extended is None else native.view(self.extended)
+        return PickledTensor(readable(TensorRef.of(native, device)), self.budget)

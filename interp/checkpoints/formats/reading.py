@@ -3,24 +3,40 @@
 from __future__ import annotations
 
 import hashlib
-import pickle
+import re
 import struct
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+from interp._util import wrong_files
 from interp.checkpoints.formats import torch_files
+from interp.checkpoints.formats.budget import Budget, Stream
 from interp.checkpoints.formats.contents import Contents
+from interp.checkpoints.formats.distributed_files import METADATA, read_distributed
 from interp.checkpoints.formats.header import HEADER, header_text
-from interp.checkpoints.formats.npz_files import read_npz
-from interp.checkpoints.formats.pickled_values import plain
-from interp.checkpoints.formats.restricted_pickle import RestrictedUnpickler
-from interp.checkpoints.formats.safetensors_files import INDEX_SUFFIX, read_safetensors, read_sharded
-from interp.checkpoints.formats.tensors import TensorRef, damage
+from interp.checkpoints.formats.keras_files import is_keras, read_keras
+from interp.checkpoints.formats.msgpack_files import is_msgpack, read_msgpack
+from interp.checkpoints.formats.nested_names import flattened
+from interp.checkpoints.formats.npz_files import read_npy, read_npz
+from interp.checkpoints.formats.pickled_values import Stub
+from interp.checkpoints.formats.plain_trees import plain
+from interp.checkpoints.formats.safetensors_files import BIN_INDEX_SUFFIX, INDEX_SUFFIX, read_safetensors, read_sharded
+from interp.checkpoints.formats.tensors import TensorRef, reason
 from interp.errors import InterpError, UnreadableFile, in_file
 from interp.picbreeder import read as read_picbreeder
 
-SUFFIXES = (".pt", ".pth", ".ckpt", ".bin", ".pkl", ".safetensors", ".npz", ".xml")
+SUFFIXES = (
+    ".pt", ".pth", ".ckpt", ".bin", ".pkl", ".pickle", ".safetensors", ".npz", ".npy", ".msgpack",
+    ".h5", ".hdf5", ".keras", ".xml",
+)  # fmt: skip
+KNOWN = (
+    "torch.save files, torch distributed checkpoints, pickles of tensors or arrays, safetensors (single or sharded with an "
+    "index), npz, flax msgpack, Keras files, and Picbreeder genomes"
+)
+TEXT_PICKLE = re.compile(rb"\(d|\(l|\(i|c[\w.]+\n[\w.]+\n")  # how pickles of protocol 0 begin
 
 
 def read(path: Path) -> Contents:
@@ -33,7 +49,8 @@ def read(path: Path) -> Contents:
         What it holds.
 
     Raises:
-        UnreadableFile: missing, empty, truncated, corrupted, or in an unknown format.
+        UnreadableFile: missing, empty, truncated, corrupted, in an unknown format, or something else than a checkpoint; the
+            message says what, and the way on.
         InterpError: a genome that draws no picture.
     """
     try:
@@ -46,51 +63,73 @@ def read(path: Path) -> Contents:
         raise UnreadableFile(f"{path} is empty (0 bytes); copy or save it again")
     try:
         with in_file(path):
-            return _reader_of(path)(path)
+            contents = _reader_of(path)(path)
     except InterpError:
         raise
-    except Exception as error:  # a parser may raise anything on a damaged file
-        raise UnreadableFile(f"{path}: {damage(error)}") from error
+    except Exception as error:  # a parser may raise anything
+        raise UnreadableFile(f"{path}: {reason(error)}") from error
+    contents = replace(contents, tree=flattened(contents.tree))
+    return replace(contents, notes=(*contents.notes, *_how_stored(contents.tree)))
 
 
 def _reader_of(path: Path) -> Callable[[Path], Contents]:
     with path.open("rb") as file:
-        head = file.read(16)
-    if path.name.endswith(INDEX_SUFFIX):
-        return read_sharded
+        head = file.read(wrong_files.HEAD)
+    wrong_files.refuse(path, head)
+    if path.name.endswith((INDEX_SUFFIX, BIN_INDEX_SUFFIX)):
+        return lambda index: read_sharded(index, read)
     if head.startswith(b"PK\x03\x04"):
         return _read_zip
-    if len(head) > 8 and head[8:9] == b"{":
+    if len(head) > 8 and head[7:9] == b"\x00{":  # a length of eight bytes, of which the last is 0, and JSON
         return read_safetensors
-    if head[:1] == b"\x80":
+    if head.startswith(b"\x93NUMPY"):
+        return read_npy
+    if b"joblib.numpy_pickle" in head[:200]:
+        return _refuse_foreign(path, head)
+    if head.startswith(b"\x89HDF\r\n\x1a\n"):
+        return read_keras
+    if path.name == METADATA:
+        return read_distributed
+    if is_msgpack(path, head):
+        return read_msgpack
+    if head[:1] == b"\x80" or TEXT_PICKLE.match(head):
         return _read_pickle
     if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
         return _read_genome
-    if path.suffix in SUFFIXES:
-        raise UnreadableFile(
-            f"{path}: truncated or corrupted: it ends in {path.suffix}, but starts with the bytes {head[:8].hex(' ')}, "
-            "which is neither a torch file, a safetensors file, an npz nor XML; copy or save it again"
-        )
+    return _refuse_foreign(path, head)
+
+
+def _refuse_foreign(path: Path, head: bytes) -> Callable[[Path], Contents]:
+    what = wrong_files.describe(path, head)
+    if what is not None:
+        raise UnreadableFile(f"{path} is {what}")
     raise UnreadableFile(
-        f"{path} has an unknown format; known are torch.save files, safetensors (single or sharded with an index), npz, and "
-        "Picbreeder genomes (XML, or zipped XML)"
+        f"{path} cannot be read here: it starts with the bytes {head[:8].hex(' ')}, an unknown format; known are {KNOWN}; "
+        "save the model's state_dict() with torch.save"
     )
 
 
 def _read_zip(path: Path) -> Contents:
-    archive = zipfile.ZipFile(path)
-    names = [name for name in archive.namelist() if not name.endswith("/")]
-    _check_directory(path, len(archive.namelist()))
-    if any(n == "data.pkl" or n.endswith("/data.pkl") for n in names):
-        tree, stubs = torch_files.read_zip(path, archive)
-        return Contents(path, "torch zip", plain(tree), stubs=tuple(stubs))
-    if any(n.endswith(".npy") for n in names):
-        return read_npz(path, archive)
+    with zipfile.ZipFile(path) as archive:
+        names = [name for name in archive.namelist() if not name.endswith("/")]
+        _check_directory(path, len(archive.namelist()))
+        if any(n == "data.pkl" or n.endswith("/data.pkl") for n in names):
+            budget = Budget(path, path.stat().st_size)
+            tree, stubs = torch_files.read_zip(path, archive, budget)
+            return Contents(path, "torch zip", plain(tree, budget), stubs=tuple(stubs))
+        if is_keras(names):
+            return read_keras(path)
+        if any(n.endswith(".npy") for n in names):
+            return read_npz(path, archive)
     if len(names) == 1 and "/" not in names[0] and Path(names[0]).suffix in ("", ".xml"):
         return _read_genome(path)
+    inside = [n for n in names if Path(n).suffix in SUFFIXES]
+    held = ", ".join(n[:80] for n in (inside or names)[:5]) or "nothing"
+    if inside:
+        raise UnreadableFile(f"{path} is a zip archive of checkpoints: unpack it, and name one of its files ({held})")
     raise UnreadableFile(
         f"{path} is a zip archive, but not from torch.save (no data.pkl), numpy (no .npy) or Picbreeder (one XML file); it holds "
-        + ", ".join(names[:5])
+        f"{held}; unpack it, and name the file of the weights"
     )
 
 
@@ -105,15 +144,15 @@ def _check_directory(path: Path, listed: int) -> None:
 
 
 def _read_pickle(path: Path) -> Contents:
-    with path.open("rb") as stream:
-        if torch_files.is_legacy(stream):
-            tree, stubs = torch_files.read_legacy(path, stream)
-            return Contents(path, "torch legacy", plain(tree), stubs=tuple(stubs))
-        reader = RestrictedUnpickler(stream)
-        try:
-            return Contents(path, "pickle", plain(reader.load()), stubs=tuple(reader.stubs))
-        except (pickle.UnpicklingError, EOFError) as error:
-            raise UnreadableFile(f"{path}: a truncated or corrupted pickle ({error}); copy it again") from error
+    size = path.stat().st_size
+    budget = Budget(path, size)
+    with path.open("rb") as file:
+        if torch_files.is_legacy(file.read(32)):
+            tree, stubs = torch_files.read_legacy(path, file, budget)
+            return Contents(path, "torch legacy", plain(tree, budget), stubs=tuple(stubs))
+        file.seek(0)
+        reader = torch_files.unpickler(path, Stream(file, size), budget)
+        return Contents(path, "pickle", plain(reader.load(), budget), stubs=tuple(reader.stubs))
 
 
 def _read_genome(path: Path) -> Contents:
@@ -122,6 +161,34 @@ def _read_genome(path: Path) -> Contents:
     model = genome.layered()
     tree = {name: TensorRef.of(parameter.detach()) for name, parameter in model.named_parameters()}
     return Contents(path, "Picbreeder genome", tree, {HEADER: header_text(model.config, None, None)}, genome=genome)
+
+
+def _how_stored(tree: Any) -> Iterator[str]:
+    """A note for every kind of tensor that was stored otherwise than it is read."""
+    kinds: dict[str, list[str]] = {}
+    for name, ref in _named(tree, "", set()):
+        if ref.stored:
+            kind, _, detail = ref.stored.partition(" (")
+            kinds.setdefault(kind, []).append(f"{name} ({detail}" if detail else name)
+    for kind, names in kinds.items():
+        shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+        read_as = "dense" if kind.startswith("sparse") else "float32"
+        yield f"stored as {kind}, read as {read_as}: {shown}"
+
+
+def _named(tree: Any, name: str, seen: set[int]) -> Iterator[tuple[str, TensorRef]]:
+    """All tensors of a tree, each once, with a name."""
+    if isinstance(tree, TensorRef):
+        yield name, tree
+        return
+    if isinstance(tree, (Mapping, list, tuple, Stub)) and id(tree) not in seen:
+        seen.add(id(tree))
+        held = tree.state if isinstance(tree, Stub) else tree
+        if held is not tree and not isinstance(held, Mapping):
+            yield from _named(held, name, seen)
+        elif isinstance(held, (Mapping, list, tuple)):
+            for key, value in held.items() if isinstance(held, Mapping) else enumerate(held):
+                yield from _named(value, f"{name}.{str(key)[:80]}".lstrip("."), seen)
 
 
 def sha256(path: Path) -> str:

@@ -167,7 +167,7 @@ def test_a_state_that_claims_more_than_it_holds(tmp_path: Path, core: str) -> No
         )
     path = folder(tmp_path / "run", program)
     assert (path / "params.pkl").stat().st_size < 1000
-    with address_space(1 << 30), pytest.raises(UnreadableFile, match="truncated or corrupted") as raised:
+    with address_space(1 << 30), pytest.raises(UnreadableFile, match="not bytes") as raised:
         interp.load(path)
     assert "MemoryError" not in str(raised.value)
 
@@ -176,7 +176,7 @@ def test_a_state_that_claims_more_than_it_holds(tmp_path: Path, core: str) -> No
     "state", [number(None), number((1,)), group(number(1), number((TOTAL,)), b"N", b"\x89", number(b""))]
 )
 def test_a_state_of_another_form(tmp_path: Path, state: bytes) -> None:
-    with pytest.raises(UnreadableFile, match=r"params\.pkl.*truncated or corrupted"):
+    with pytest.raises(UnreadableFile, match=r"params\.pkl.*cannot be read here"):
         interp.load(folder(tmp_path / "run", jax_array(np.ones(TOTAL, "f4"), state=state)))
 
 

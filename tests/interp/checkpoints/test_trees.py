@@ -20,6 +20,7 @@ from torch import Tensor
 
 from interp.checkpoints.formats import find
 from interp.checkpoints.formats import reading as formats
+from interp.checkpoints.formats.plain_trees import CYCLE
 from interp.checkpoints.formats.tensors import TensorRef
 from interp.errors import InterpError, UnreadableFile
 from tests.interp.checkpoints import pickles
@@ -27,7 +28,7 @@ from tests.interp.checkpoints.pickles import START, STOP, entry, group, name, nu
 
 DTYPES = (
     torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.int64, torch.int32, torch.int16, torch.int8,
-    torch.uint8, torch.bool, torch.complex64, torch.complex128, torch.uint16, torch.uint32, torch.float8_e4m3fn,
+    torch.uint8, torch.bool, torch.complex64, torch.complex128, torch.uint16, torch.uint32, torch.uint64,
 )  # fmt: skip
 
 # views of a base of 24 numbers: strides, offsets, overlaps, nothing at all
@@ -64,7 +65,7 @@ PLAIN = (
 )
 KEYS = st.text(max_size=6) | st.integers(-5, 300) | st.tuples(st.integers(0, 3), st.text(max_size=2))
 TREES = st.recursive(
-    PLAIN | tensors() | st.sets(st.integers(), max_size=3),
+    PLAIN | tensors() | st.sets(st.integers(-(2**63), 2**63), max_size=3),
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.lists(inner, max_size=3).map(tuple)
@@ -191,13 +192,13 @@ def test_arrays_of_text_come_back_as_lists(saved: Callable[..., Path]) -> None:
     assert tree == {"names": [["a", "bc"]], "one": "x"}
 
 
-UNREAD = {"objects": np.array([{}, 1], dtype=object), "dates": np.array(["2020-01-01"], dtype="M8[D]"),
+UNREAD = {"dates": np.array(["2020-01-01"], dtype="M8[D]"),
           "records": np.array([(1, 2)], dtype="i4,i4")}  # fmt: skip
 
 
 @pytest.mark.parametrize("array", UNREAD.values(), ids=UNREAD)
 def test_arrays_that_hold_no_numbers_are_named(array: np.ndarray, saved: Callable[..., Path]) -> None:
-    """Object arrays would need pickle; the message says which type it is."""
+    """Dates and records; the message says which type it is."""
     with pytest.raises(UnreadableFile, match="numpy arrays of type") as caught:
         formats.read(saved({"x": array}))
     assert "file.pt" in str(caught.value)
@@ -218,32 +219,30 @@ def laughing(kind: str, depth: int = 60) -> Any:
 
 
 @pytest.mark.parametrize("zipped", [True, False], ids=["zip", "legacy"])
-@pytest.mark.parametrize("kind", ["list", "dict"])
-def test_shared_parts_are_read_once(kind: str, zipped: bool, saved: Callable[..., Path]) -> None:
-    """A billion laughs: the tree that comes back shares what the file shares, or this test would not end."""
-    node = formats.read(saved(laughing(kind), _use_new_zipfile_serialization=zipped)).tree
-    for _ in range(60):
+@pytest.mark.parametrize("kind", ["list", "dict", "tuple"])
+def test_shared_parts_that_unfold_without_end_are_refused(kind: str, zipped: bool, saved: Callable[..., Path]) -> None:
+    """A billion laughs: whoever prints the tree, or copies it, would never end."""
+    with pytest.raises(UnreadableFile, match="unfold without end"):
+        formats.read(saved(laughing(kind), _use_new_zipfile_serialization=zipped))
+
+
+@pytest.mark.parametrize("kind", ["list", "dict", "tuple"])
+def test_shared_parts_stay_shared(kind: str, saved: Callable[..., Path]) -> None:
+    """Ten levels are read, and the tree that comes back shares what the file shares."""
+    node = formats.read(saved(laughing(kind, 10))).tree
+    for _ in range(10):
         first, second = node.values() if kind == "dict" else node
         assert first is second
         node = first
     assert node == ["ha"]
 
 
-@pytest.mark.parametrize("zipped", [True, False], ids=["zip", "legacy"])
-def test_tuples_that_unfold_without_end_are_refused(zipped: bool, saved: Callable[..., Path]) -> None:
-    """A tuple may become a key, and Python would hash it leaf by leaf."""
-    with pytest.raises(UnreadableFile, match="unfold without end"):
-        formats.read(saved(laughing("tuple"), _use_new_zipfile_serialization=zipped))
-    assert formats.read(saved(laughing("tuple", 10), _use_new_zipfile_serialization=zipped)).stubs == ()
-
-
-def test_cycles_stay_cycles(saved: Callable[..., Path]) -> None:
-    """A list and a dict that hold themselves, and a tuple between them."""
+def test_cycles_are_cut(saved: Callable[..., Path]) -> None:
+    """A list and a dict that hold themselves, and a tuple between them: the tree that comes back can be walked."""
     around: list[Any] = [1]
     around.append(({"back": around}, around))
     read = formats.read(saved({"x": around, "w": torch.ones(2, 2)})).tree["x"]
-    assert read[1][0]["back"] is read
-    assert read[1][1][0] == 1
+    assert read == [1, ({"back": CYCLE}, CYCLE)]
 
 
 def test_finding_weights_visits_shared_parts_once(saved: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:

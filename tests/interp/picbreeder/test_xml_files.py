@@ -160,11 +160,11 @@ HOSTILE: dict[str, tuple[Callable[[], str | bytes], str]] = {
     "undeclared entity": (lambda: SMALL.replace("<weight>2.0<", "<weight>&a;<"), "damaged XML .*undefined entity"),
     "bytes that are no UTF-8": (lambda: SMALL.encode().replace(b"genome", b"gen\xff\xfeome"), "damaged XML"),
     "empty": (lambda: b"", "damaged XML .*no element found|empty"),
-    "zeros": (lambda: bytes(100), "damaged XML|neither"),
+    "zeros": (lambda: bytes(100), "damaged XML|all zeros"),
     "100,000 elements in one another": (lambda: "<a>" * 100_000 + "</a>" * 100_000, "not a Picbreeder genome"),
     "other XML": (lambda: "<svg/>", "not a Picbreeder genome: the XML's <svg>"),
     "nothing but a zip's beginning": (lambda: b"PK\x03\x04", "truncated or corrupted"),
-    "nothing but a zip's end": (lambda: b"PK\x05\x06" + bytes(18), "damaged XML|neither"),
+    "nothing but a zip's end": (lambda: b"PK\x05\x06" + bytes(18), "damaged XML|unknown format"),
 }
 
 
