@@ -7,11 +7,29 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from interp._util.files import no_follow, refuse_links
 from interp.errors import UnreadableFile
 
 RUN_FORMAT = 1  # of the run directory; raised when an older version could not read it
+RUN_FILES = ("run.json", "metrics.jsonl", "state", "checkpoints", "shards")
 CURVES = ("train_loss", "test_loss", "train_accuracy", "test_accuracy")
 Points = dict[str, list[tuple[int, float]]]
+
+
+def read_run(folder: Path) -> dict[str, Any]:
+    """What ``run.json`` holds, after a look at what else is in the folder of the run.
+
+    Args:
+        folder: of the run; it may be a link, what is inside may not.
+
+    Returns:
+        its fields.
+
+    Raises:
+        UnreadableFile: a link, pipe or device among the files of the run; a ``run.json`` that cannot be read.
+    """
+    refuse_links(folder, RUN_FILES)
+    return read_json(folder / "run.json")
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -49,9 +67,10 @@ def read_curves(path: Path, member: int) -> Points:
         UnreadableFile: a damaged line, which is named.
     """
     curves: Points = {}
+    refuse_links(path.parent, [path.name])
     if not path.is_file():
         return curves
-    with path.open(encoding="utf-8", errors="replace") as lines:
+    with open(path, encoding="utf-8", errors="replace", opener=no_follow) as lines:
         for number, line in enumerate(lines, start=1):
             if not line.endswith("\n"):
                 break  # the run is writing it, or was killed while it did

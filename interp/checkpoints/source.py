@@ -13,7 +13,7 @@ from interp.checkpoints.formats.header import read_header
 from interp.checkpoints.formats.reading import SUFFIXES, read
 from interp.checkpoints.formats.safetensors_files import INDEX_SUFFIX
 from interp.checkpoints.layouts import FileInfo, config_beside, weights_file
-from interp.checkpoints.run_files import points, read_curves, read_json
+from interp.checkpoints.run_files import points, read_curves, read_json, read_run
 from interp.errors import InterpError, UnreadableFile, in_file
 from interp.series import Entry, steps_of
 
@@ -144,7 +144,7 @@ def _open_directory(path: Path, key: str | None, member: int) -> Source:
     if (file := weights_file(path)) is not None:
         return replace(_open_file(file, key, member), path=path)
     if (path / "run.json").is_file() and (path / "checkpoints").is_dir():
-        run = read_json(path / "run.json")
+        run = read_run(path)
         source = _open_directory(path / "checkpoints", key, member)
         return replace(source, path=path, run=run, curves=read_curves(path / "metrics.jsonl", member) or source.curves)
     indices = sorted(path.glob(f"*{INDEX_SUFFIX}"))

@@ -24,10 +24,10 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from interp._util.files import atomic
+from interp._util.files import atomic, no_follow, refuse_links
 from interp._util.versions import __version__
 from interp.checkpoints.formats.header import HEADER, header_text
-from interp.checkpoints.run_files import RUN_FORMAT, read_json
+from interp.checkpoints.run_files import RUN_FILES, RUN_FORMAT, read_json
 from interp.checkpoints.saving import write_tensors
 from interp.errors import InterpError, OutputExists, UnreadableFile, naming
 from interp.training.ensemble import Ensemble, Status
@@ -107,9 +107,10 @@ class RunDirectory:
             the directory with its plan.
 
         Raises:
-            UnreadableFile: no run there, or one of another version.
+            UnreadableFile: no run there, one of another version, or a link among its files.
             InterpError: a plan with values that do not fit.
         """
+        refuse_links(path, RUN_FILES)
         file = path / "run.json"
         if not file.is_file():
             raise UnreadableFile(f"{path} holds no run (run.json is missing); name the folder that was given to --out")
@@ -139,7 +140,8 @@ class RunDirectory:
             return
         try:
             (self.path / "state").mkdir(exist_ok=True)
-            handle = (self.path / "state" / "lock").open("w")
+            # to append is not to truncate: what is there stays as it is
+            handle = open(self.path / "state" / "lock", "a", opener=no_follow)  # noqa: SIM115  held below
         except OSError as error:
             raise InterpError(f"cannot write {self.path}: {error.strerror or error}") from None
         with handle:
@@ -155,7 +157,7 @@ class RunDirectory:
         """Add rows to ``metrics.jsonl``."""
         text = "".join(json.dumps(row, allow_nan=False) + "\n" for row in rows)
         try:
-            with self.metrics_path.open("a", encoding="utf-8") as file:
+            with open(self.metrics_path, "a", encoding="utf-8", opener=no_follow) as file:
                 file.write(text)
         except OSError as error:
             raise InterpError(f"cannot write {self.metrics_path}: {error.strerror or error}{self._advice()}") from None
@@ -278,10 +280,11 @@ class RunDirectory:
             for later, file in self.saved_steps().items():
                 if later > step:
                     file.unlink()
-            for partial in self.path.rglob(".*.partial"):  # a kill while a file was being written
-                partial.unlink()
+            for place in (self.path, self.path / "checkpoints", self.path / "state"):
+                for partial in place.glob(".*.partial"):  # a kill while a file was being written
+                    partial.unlink()
             if self.metrics_path.exists():
-                with self.metrics_path.open("r+b") as file:
+                with open(self.metrics_path, "r+b", opener=no_follow) as file:
                     file.truncate(length)
         except OSError as error:
             raise InterpError(f"cannot write {self.path}: {error.strerror or error}") from None
