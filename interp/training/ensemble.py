@@ -126,7 +126,7 @@ class Ensemble:
         return rates
 
     def _pack(self, ids: Sequence[int], parameters: Mapping[str, Tensor], moments: Mapping[str, Tensor] | None) -> None:
-        """Make the blocks from stacks in the order of ``ids``."""
+        """Make the blocks from stacks in the order of ``ids``; names in the model's order, in which norms are summed."""
         self.blocks = []
         for start in range(0, len(ids), self.size):
             part = slice(start, min(start + self.size, len(ids)))
@@ -135,7 +135,7 @@ class Ensemble:
             self.blocks.append(
                 Block(
                     self.plan, self.model, self.task, own,
-                    {n: p[part].clone() for n, p in parameters.items()},
+                    {n: parameters[n][part].clone() for n in self.shapes},
                     None if moments is None else {n: m[part].clone() for n, m in moments.items()},
                     {name: [r[name] for r in rates] for name in self.shapes},
                     self.train.of(own), self.test.of(own),
