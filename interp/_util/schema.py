@@ -55,6 +55,8 @@ def _deep(value: Any) -> bool:
     """Whether a value is nested deeper than `DEPTH`; without recursion."""
     level = [value] if isinstance(value, (dict, list)) else []
     for _ in range(DEPTH):
+        if not level:
+            break
         inner = (one.values() if isinstance(one, dict) else one for one in level)
         level = [v for values in inner for v in values if isinstance(v, (dict, list))]
     return bool(level)
@@ -150,7 +152,9 @@ def short(value: Any) -> str:
     """A value in at most sixty characters, for a message."""
     if isinstance(value, int) and abs(value) >= 10**30:
         return "a number of more than 30 digits"
-    if isinstance(value, (list, tuple, Mapping)) and len(value) > 3:
-        return f"{'an object' if isinstance(value, Mapping) else 'a list'} of {len(value)}"
+    if isinstance(value, (list, tuple, Mapping)):
+        inner = list(value.values() if isinstance(value, Mapping) else value)
+        if len(inner) > 3 or not all(fits(v, float | str | bool | None) for v in inner):
+            return f"{'an object' if isinstance(value, Mapping) else 'a list'} of {len(value)}"
     text = json.dumps(value, default=str)
     return text if len(text) <= 60 else f"{text[:57]}..."

@@ -13,7 +13,7 @@ from interp.checkpoints.formats.header import read_header
 from interp.checkpoints.formats.reading import SUFFIXES, read
 from interp.checkpoints.formats.safetensors_files import INDEX_SUFFIX
 from interp.checkpoints.layouts import FileInfo, config_beside, weights_file
-from interp.checkpoints.run_files import points, read_curves, read_json, read_run
+from interp.checkpoints.run_files import points, read_config, read_curves, read_run, usable_config
 from interp.errors import InterpError, UnreadableFile, in_file
 from interp.series import Entry, steps_of
 
@@ -30,6 +30,7 @@ class Opened:
         found: the weights of the entry.
         info: what stands beside them: the format's header and the training config.
         header: the suite's own entry in the format's header; empty in other files.
+        notes: on fields of the file's own config that could not be used.
     """
 
     entry: Entry
@@ -37,6 +38,7 @@ class Opened:
     found: Found
     info: FileInfo
     header: Mapping[str, Any]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -86,10 +88,12 @@ class Source:
         contents, findings = self._file[entry.path]
         header = _header(contents)
         ordered = not contents.format.startswith("safetensors")  # which sorts its names
-        info = FileInfo(contents.metadata, {**self.config, **findings.config}, ordered)
+        config, notes = usable_config(findings.config, "the config in the file")
+        info = FileInfo(contents.metadata, {**self.config, **config}, ordered)
         if entry.key is not None and findings.steps[1:]:
-            return Opened(entry, contents, next(f for f in findings.steps if f.where == entry.key), info, header)
-        return Opened(entry, contents, self._one_member(entry, findings.steps[0], header.get("members")), info, header)
+            return Opened(entry, contents, next(f for f in findings.steps if f.where == entry.key), info, header, notes)
+        found = self._one_member(entry, findings.steps[0], header.get("members"))
+        return Opened(entry, contents, found, info, header, notes)
 
     def _one_member(self, entry: Entry, found: Found, members: int | None) -> Found:
         """The weights of the chosen member, if a file holds those of many networks stacked."""
@@ -126,7 +130,7 @@ def open_source(path: str | Path, key: str | None = None, member: int = 0) -> So
 
 
 def _open_file(path: Path, key: str | None, member: int) -> Source:
-    config = _sibling_config(path.parent)
+    config, notes = _sibling_config(path.parent)
     contents = read(path)
     findings = find(contents, key)
     if findings.steps[1:]:
@@ -137,7 +141,7 @@ def _open_file(path: Path, key: str | None, member: int) -> Source:
         entries = [Entry(next(stated, 0), path, findings.steps[0].where or None)]
     curves = points(findings.curves, entries[-1].step)
     opened = {path: (contents, findings)}
-    return Source(path, tuple(entries), config, curves=curves, member=member, key=key, _file=opened)
+    return Source(path, tuple(entries), config, curves=curves, notes=notes, member=member, key=key, _file=opened)
 
 
 def _open_directory(path: Path, key: str | None, member: int) -> Source:
@@ -166,7 +170,8 @@ def _open_directory(path: Path, key: str | None, member: int) -> Source:
             "name one of the files"
         )
     entries, notes = _once([Entry(step, file) for file, step in steps.items()])
-    return Source(path, entries, _sibling_config(path), notes=notes, member=member, key=key)
+    config, ignored = _sibling_config(path)
+    return Source(path, entries, config, notes=(*notes, *ignored), member=member, key=key)
 
 
 def _once(entries: list[Entry]) -> tuple[tuple[Entry, ...], tuple[str, ...]]:
@@ -186,8 +191,8 @@ def _header(contents: Contents) -> dict[str, Any]:
         return read_header(contents.metadata)
 
 
-def _sibling_config(folder: Path) -> dict[str, Any]:
-    for name in CONFIG_FILES:
-        if (folder / name).is_file():
-            return read_json(folder / name)
-    return config_beside(folder)
+def _sibling_config(folder: Path) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """The training config in a folder, and notes on what of it could not be used."""
+    found = [read_config(folder / name) for name in CONFIG_FILES if (folder / name).is_file()]
+    config = next((config for config, _ in found if config), None) or config_beside(folder)
+    return config, tuple(note for _, notes in found for note in notes)

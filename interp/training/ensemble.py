@@ -15,7 +15,7 @@ from interp.subject import at_readout
 from interp.tasks import Task
 from interp.training.block import Block
 from interp.training.data import examples
-from interp.training.memory import block_size, check_memory
+from interp.training.memory import block_size, check_memory, check_weights
 from interp.training.optimizers import BatchedOptimizer
 from interp.training.penalties import norms
 from interp.training.plan import DTYPES, MEMORISED, Plan
@@ -62,6 +62,7 @@ class Ensemble:
         self.dtype = DTYPES[plan.dtype]
         if device.type == "mps" and self.dtype == torch.float64:
             raise InterpError("MPS has no float64: use --dtype float32, or --device cpu")
+        check_weights(plan, device)
         template = build(plan.model).to(self.dtype)
         self.shapes = {n: tuple(p.shape) for n, p in template.named_parameters()}
         self.groups = template.parameter_groups()

@@ -6,6 +6,7 @@ import bisect
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from interp._util.schema import short
 from interp.errors import InterpError
 
 MOST = 1_000_000  # checkpoints of a schedule that is spaced in the logarithm
@@ -137,6 +138,6 @@ def parse_schedule(text: str | Schedule, total: int) -> Schedule:
         raise
     except ValueError:
         raise InterpError(
-            f"cannot read the schedule {text!r}: write every:1000, log:60, or steps as 0,10,100"
+            f"cannot read the schedule {short(text)}: write every:1000, log:60, or steps as 0,10,100"
         ) from None
     return Schedule(steps=tuple(numbers))
