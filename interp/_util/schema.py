@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from numbers import Integral, Real
 from types import NoneType, UnionType
@@ -17,6 +17,7 @@ from typing import Any, ClassVar, Literal, Union, get_args, get_origin, get_type
 from interp.errors import InterpError, UnreadableFile
 
 DEPTH = 100  # of nested arrays and objects; what we write has six levels
+LISTS = (tuple, list, Sequence, Iterable)
 TOO_DEEP = f"not JSON that can be read here: it is nested more than {DEPTH} levels deep"
 WHOLE = 2**63
 NAMES = {int: "a whole number", float: "a finite number", str: "a text", bool: "true or false", NoneType: "null"}
@@ -62,12 +63,13 @@ def _deep(value: Any) -> bool:
     return bool(level)
 
 
-def fits(value: Any, kind: Any) -> bool:
+def fits(value: Any, kind: Any, classes: bool = False) -> bool:
     """Whether a plain value is of an annotated kind.
 
     Args:
         value: as JSON gives it.
         kind: an annotation, such as ``int``, ``str | None`` or ``tuple[int, ...]``.
+        classes: whether other classes are checked too; of JSON they are still to be made.
 
     Returns:
         whether it may be used as one.
@@ -84,40 +86,50 @@ def fits(value: Any, kind: Any) -> bool:
     if kind in NAMES:
         return isinstance(value, kind)
     if origin in (Union, UnionType):
-        return any(fits(value, one) for one in inner)
+        return any(fits(value, one, classes) for one in inner)
     if origin is Literal:
         return any(type(value) is type(one) and value == one for one in inner)
     if origin is tuple and Ellipsis not in inner:
-        return isinstance(value, (list, tuple)) and len(value) == len(inner) and all(map(fits, value, inner))
-    if origin in (tuple, list, Sequence):
-        return isinstance(value, (list, tuple)) and all(fits(v, inner[0]) for v in value)
+        return (
+            isinstance(value, (list, tuple))
+            and len(value) == len(inner)
+            and all(fits(v, one, classes) for v, one in zip(value, inner, strict=True))
+        )
+    if origin in LISTS:
+        return isinstance(value, (list, tuple)) and all(fits(v, inner[0], classes) for v in value)
     if origin in (dict, Mapping):
-        return isinstance(value, Mapping) and all(fits(k, inner[0]) and fits(v, inner[1]) for k, v in value.items())
-    return True
+        return isinstance(value, Mapping) and all(
+            fits(k, inner[0], classes) and fits(v, inner[1], classes) for k, v in value.items()
+        )
+    if classes and origin is Callable:
+        return callable(value)
+    if not classes or not isinstance(kind, type) or getattr(kind, "_is_protocol", False):
+        return True
+    return isinstance(value, kind)
 
 
-def require_fields(cls: type, values: Mapping[str, Any], names: Iterable[str] | None = None) -> None:
-    """Refuse stored fields of a dataclass whose values are not of their annotated kinds.
+def require_fields(of: Callable[..., Any], values: Mapping[str, Any], classes: bool = False) -> None:
+    """Refuse stored fields of a dataclass, or arguments of a function, that are not of their annotated kinds.
 
     Args:
-        cls: the dataclass.
-        values: by field; fields that the class does not have are not looked at.
-        names: the fields to look at; all by default.
+        of: the dataclass or the function.
+        values: by name; names that it does not have are not looked at.
+        classes: as in `fits`.
 
     Raises:
         InterpError: the first that does not fit; the message names the field, and what it must be.
     """
-    known = kinds(cls)
-    for name in values if names is None else names:
-        if name in known and name in values and not fits(values[name], known[name]):
+    known = kinds(of)
+    for name in values:
+        if name in known and not fits(values[name], known[name], classes):
             raise InterpError(f"{name} must be {described(known[name])}, got {short(values[name])}")
 
 
 @lru_cache(maxsize=256)
-def kinds(cls: type) -> Mapping[str, Any]:
-    """The annotations of a dataclass's fields; of a class whose annotations cannot be resolved none."""
+def kinds(of: Callable[..., Any]) -> Mapping[str, Any]:
+    """The annotations of a dataclass's fields, or of a function's arguments; of one whose annotations cannot be resolved none."""
     try:
-        hints = get_type_hints(cls)
+        hints = get_type_hints(of)
     except (NameError, TypeError):  # names of a stranger's class that exist only for a type checker
         return {}
     return {name: kind for name, kind in hints.items() if get_origin(kind) is not ClassVar and kind is not ClassVar}
@@ -142,7 +154,9 @@ def described(kind: Any) -> str:
         return " or ".join(described(one) for one in inner)
     if origin is Literal:
         return " or ".join(repr(one) for one in inner)
-    if origin in (tuple, list, Sequence):
+    if origin is Callable:
+        return "a function"
+    if origin in LISTS:
         length = f" of {len(inner)}" if origin is tuple and Ellipsis not in inner else ""
         return f"a list{length} ({described(inner[0])})"
     return "an object" if origin in (dict, Mapping) else getattr(kind, "__name__", str(kind))
