@@ -18,6 +18,7 @@ from typing_extensions import override
 
 from circuits.findings import as_path
 from circuits.interventions.storage import decode, encode
+from interp._util.schema import described, fits, parse_json, require_fields, short
 from interp._util.versions import versions
 from interp.checkpoints.saving import write_tensors
 from interp.errors import InterpError, UnknownName, UnreadableFile, kind_of, unknown
@@ -29,6 +30,25 @@ WHAT = {
     "attribute": "circuits.experiments.attribution", "path_patch": "circuits.experiments.path_patching",
     "discover": "circuits.discovery.discover", "intervene": "circuits.experiments.intervene",
 }  # fmt: skip
+
+
+CELL = float | str | bool | None
+HEADER = {
+    "what": str,
+    "arguments": dict[str, Any],
+    "columns": dict[str, list[CELL | list[CELL]] | None],
+    "subject": dict[str, str | int | None],
+    "versions": dict[str, str],
+}  # fmt: skip  of a file; `save` writes it
+
+
+def _check_header(header: dict[str, Any]) -> None:
+    """Refuse a header with parts of other kinds than `Outcome.save` writes."""
+    for name, kind in HEADER.items():
+        if not fits(header[name], kind):
+            raise UnreadableFile(f"{name} must be {described(kind)}, got {short(header[name])}")
+    if not isinstance(header["subject"].get("name"), str) or not fits(header["subject"].get("step"), int | None):
+        raise UnreadableFile(f"subject needs a name and a step, got {short(header['subject'])}")
 
 
 @dataclass(frozen=True, eq=False, init=False)
@@ -52,7 +72,8 @@ class Experiment:
 
     Raises:
         UnknownName: no such experiment; the nearest are named.
-        InterpError: an argument that cannot be stored, such as a function as metric.
+        InterpError: an argument that cannot be stored, such as a function as metric, or of a kind that the experiment does
+            not take.
     """
 
     what: str
@@ -62,6 +83,10 @@ class Experiment:
         if what not in WHAT:
             raise UnknownName(unknown("experiment", what, WHAT))
         encode(list(arguments.values()), {})  # refuses what cannot be stored
+        try:
+            require_fields(getattr(import_module(WHAT[what]), what), arguments, classes=True)
+        except InterpError as error:
+            raise InterpError(f"{what}: {error}") from None
         object.__setattr__(self, "what", what)
         object.__setattr__(self, "arguments", arguments)
 
@@ -166,9 +191,10 @@ class Outcome:
                 tensors = {name: file.get_tensor(name) for name in file.keys()} if text else {}  # noqa: SIM118
             if text is None:
                 raise UnreadableFile(f"{path} holds no experiment (its header has no {KEY})")
-            header = json.loads(text)
+            header = parse_json(text)
             if header["format"] != FORMAT:
-                raise UnreadableFile(f"{path} is of format {header['format']}; this version reads {FORMAT}")
+                raise UnreadableFile(f"{path} is of format {short(header['format'])}; this version reads {FORMAT}")
+            _check_header(header)
             arguments = {k: decode(v, tensors) for k, v in header["arguments"].items()}
             columns = {
                 name: tensors[f"column {name}"].numpy() if given is None else given
@@ -176,13 +202,15 @@ class Outcome:
             }
             experiment = Experiment(header["what"], **arguments)
             summary = decode(header["summary"], tensors)
+            if not isinstance(summary, dict):
+                raise UnreadableFile(f"summary must be an object, got {short(summary)}")
             return cls(experiment, pd.DataFrame(columns), summary, header["subject"], header["versions"])
         except (OSError, SafetensorError) as error:
             raise UnreadableFile(f"{path}: cannot be read as an experiment ({error})") from None
-        except UnreadableFile:
-            raise
         except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
-            raise UnreadableFile(f"{path}: damaged, or not written by Outcome.save ({error})") from None
+            said = str(path) in str(error)
+            text = str(error) if said else f"{path}: damaged, or not written by Outcome.save ({error})"
+            raise UnreadableFile(text) from None
 
     def difference(self, other: Outcome) -> float:
         """The largest difference between the two tables' numbers, relative to the largest of its column.
@@ -218,4 +246,6 @@ class Outcome:
 
     @override
     def __repr__(self) -> str:
-        return f"{self.experiment!r} on {self.subject['name']} (step {self.subject['step']}): {len(self.table)} rows"
+        return (
+            f"{self.experiment!r} on {self.subject['name']} (step {self.subject.get('step')}): {len(self.table)} rows"
+        )

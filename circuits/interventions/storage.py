@@ -13,6 +13,7 @@ from torch import Tensor
 from circuits.interventions.kinds import Ablate, Add, Freeze, Keep, Patch, Remove, Scale
 from circuits.interventions.values import Fixed, Mean, Resample, Settled, Zero
 from circuits.metrics import AccuracyMetric, KLMetric, LogitDiff, LossMetric
+from interp._util.schema import require_fields, short
 from interp.errors import InterpError, UnknownName, unknown
 from interp.sites import Site
 from probes.basis import Basis
@@ -94,7 +95,11 @@ def decode(value: Any, tensors: Mapping[str, Tensor]) -> Any:
         known = {f.name for f in fields(kind)}
         if extra := set(value) - known - {"kind"}:
             raise InterpError(f"a stored {value['kind']} has {', '.join(sorted(extra))}, which no {value['kind']} has")
-        return kind(**{k: decode(v, tensors) for k, v in value.items() if k != "kind"})
+        parts = {k: decode(v, tensors) for k, v in value.items() if k != "kind"}
+        require_fields(kind, parts, classes=True)
+        if not isinstance(parts.get("basis"), Basis | None):  # a Site says only what it needs of one
+            raise InterpError(f"the basis of a stored {value['kind']} must be a Basis, got {short(parts['basis'])}")
+        return kind(**parts)
     tag = next(iter(value), "")
     if len(value) != 1 or tag not in ("tensor", "dtype", "slice", "list", "tuple", "dict"):
         raise InterpError(f"a stored value has keys that no experiment writes: {sorted(value)}")

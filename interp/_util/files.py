@@ -1,14 +1,15 @@
-"""Writing files so that a reader never sees half of one."""
+"""Files: written so that a reader never sees half of one, and opened so that no link leads out of a folder."""
 
 from __future__ import annotations
 
 import os
+import stat
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from interp.errors import InterpError
+from interp.errors import InterpError, UnreadableFile
 
 
 @contextmanager
@@ -43,3 +44,72 @@ def atomic(path: Path, durable: bool = False) -> Iterator[Path]:
         raise InterpError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+SPECIAL = {stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device"}
+
+
+def refuse_link(path: Path) -> None:
+    """Refuse what is neither a file nor a folder: a folder from somebody else may hold links to files of the user's own.
+
+    Args:
+        path: of what came with a folder; it need not exist. A path that the user typed may well be a link.
+
+    Raises:
+        UnreadableFile: a symbolic link, a pipe, a socket or a device.
+    """
+    try:
+        mode = path.lstat().st_mode
+    except OSError:  # not there, or not to be seen: whoever opens it says so
+        return
+    if stat.S_ISLNK(mode):
+        raise UnreadableFile(
+            f"{path} is a symbolic link, and links inside a folder are not followed, since they may lead to files of "
+            "somebody else: put the file itself there, or remove the link"
+        )
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise UnreadableFile(f"{path} is {SPECIAL.get(stat.S_IFMT(mode), 'no file')}, not a file; remove it")
+
+
+def refuse_links(folder: Path, names: Iterable[str]) -> None:
+    """`refuse_link` for some files and folders inside a folder, and for everything in those folders.
+
+    Args:
+        folder: may itself be a link.
+        names: of what is read or written there; they need not exist.
+
+    Raises:
+        UnreadableFile: one of them is a symbolic link, a pipe, a socket or a device.
+    """
+    waiting = [folder / name for name in names]
+    while waiting:
+        path = waiting.pop()
+        refuse_link(path)
+        with suppress(FileNotFoundError, NotADirectoryError), os.scandir(path) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(Path(entry.path))
+                elif not entry.is_file(follow_symlinks=False):
+                    refuse_link(Path(entry.path))
+
+
+def no_follow(path: str, flags: int) -> int:
+    """The ``opener`` of `open` for a file inside a folder: opens files only, and nothing through a link.
+
+    Args:
+        path: of the file.
+        flags: of `os.open`.
+
+    Returns:
+        a file descriptor.
+
+    Raises:
+        UnreadableFile: a symbolic link, a pipe, a socket or a device.
+    """
+    refuse_link(Path(path))
+    # Windows has neither flag; a pipe that took the file's place meanwhile would block without O_NONBLOCK
+    handle = os.open(path, flags | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0), 0o644)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise UnreadableFile(f"{path} is not a file")
+    return handle

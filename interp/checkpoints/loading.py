@@ -136,10 +136,15 @@ def _task(source: Source, found: _Loaded, given: str | Task | None) -> tuple[Tas
     for where, stored in stored_in:
         if stored is not None:
             try:
-                return task_from_dict(stored).of_member(_member(source)), None
+                task = task_from_dict(stored)
             except InterpError as error:
                 raise type(error)(f"{where}: {error}; or give another task with --task") from None
-    return task_from_config(found.opened.info.config)
+            with in_file(source.path / "run.json"):
+                return task.of_member(_member(source)), None
+    try:
+        return task_from_config(found.opened.info.config)
+    except InterpError as error:
+        return None, f"the config names no task that can be used: {error}; give it with --task"
 
 
 def _member(source: Source) -> dict[str, Any]:

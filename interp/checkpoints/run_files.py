@@ -2,16 +2,63 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from interp._util.files import no_follow, refuse_link, refuse_links
+from interp._util.schema import WHOLE, described, fits, parse_json, short
 from interp.errors import UnreadableFile
 
 RUN_FORMAT = 1  # of the run directory; raised when an older version could not read it
+RUN_FILES = ("run.json", "metrics.jsonl", "state", "checkpoints", "shards")
 CURVES = ("train_loss", "test_loss", "train_accuracy", "test_accuracy")
+RUN = {
+    "name": str,
+    "task": dict[str, Any],
+    "model": dict[str, Any],
+    "members": list[dict[str, Any]],
+}  # what loading uses
+NUMBER, SCALAR = float | None, float | str | bool | None
+ROW = {"step": int, "member": int, **dict.fromkeys((*CURVES, "weight_norm"), NUMBER)}
+CONFIG = {
+    "p": int,
+    "fn_name": str,
+    "frac_train": float,
+    "seed": int,
+    "act_type": str,
+    "act_fn": str,
+    "eps": float,
+    "causal": bool,
+    "attention_dir": str,
+    "normalization": str | None,
+    "normalization_type": str | None,
+}  # fmt: skip  the fields of a config that layouts use
+LINE = 1 << 20  # characters; a row of ours has two hundred
+JSON_BYTES = 256 << 20  # a run.json of a million members has a hundred
 Points = dict[str, list[tuple[int, float]]]
+
+
+def read_run(folder: Path) -> dict[str, Any]:
+    """What ``run.json`` holds, after a look at what else is in the folder of the run.
+
+    Args:
+        folder: of the run; it may be a link, what is inside may not.
+
+    Returns:
+        its fields.
+
+    Raises:
+        UnreadableFile: a link, pipe or device among the files of the run; a ``run.json`` that cannot be read.
+    """
+    refuse_links(folder, RUN_FILES)
+    run = read_json(folder / "run.json")
+    wrong = [name for name, kind in RUN.items() if name in run and not fits(run[name], kind)]
+    if wrong and "format" in run:  # another program's run.json may use the names as it likes
+        kind, value = described(RUN[wrong[0]]), short(run[wrong[0]])
+        raise UnreadableFile(f"{folder / 'run.json'}: {wrong[0]} must be {kind}, got {value}")
+    return {name: value for name, value in run.items() if name not in wrong}
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -27,12 +74,50 @@ def read_json(path: Path) -> dict[str, Any]:
         UnreadableFile: damaged, or not an object.
     """
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        if path.stat().st_size > JSON_BYTES:
+            raise UnreadableFile(f"{path} is larger than {JSON_BYTES >> 20} MB, so it is not read; remove it")
+        value = parse_json(path.read_text(encoding="utf-8"))
+    except UnicodeDecodeError as error:
         raise UnreadableFile(f"{path} is not JSON: {error}; write it again, or remove it") from None
+    except OSError as error:
+        raise UnreadableFile(f"{path} cannot be read: {error.strerror or error}") from None
+    except UnreadableFile as error:
+        text = f"{path} is {error}; write it again, or remove it"
+        raise (error if str(path) in str(error) else UnreadableFile(text)) from None
     if not isinstance(value, dict):
         raise UnreadableFile(f"{path} holds a JSON {type(value).__name__}, expected an object")
     return value
+
+
+def read_config(path: Path) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """A training config beside a checkpoint, which is good without it.
+
+    Args:
+        path: of a JSON file.
+
+    Returns:
+        its fields, without those that are of another kind than `CONFIG` says; and a note on what was left out.
+    """
+    try:
+        config = read_json(path)
+    except UnreadableFile as error:
+        return {}, (f"the config beside the checkpoint was ignored: {error}",)
+    return usable_config(config, path.name)
+
+
+def usable_config(config: Mapping[str, Any], where: str) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """A training config without the fields that layouts cannot use.
+
+    Args:
+        config: as somebody wrote it.
+        where: it stands, for the notes.
+
+    Returns:
+        its fields, without those that are of another kind than `CONFIG` says; and a note on each that was left out.
+    """
+    wrong = {n: k for n, k in CONFIG.items() if n in config and not fits(config[n], k)}
+    notes = (f"{where}: {n} was ignored: it must be {described(k)}, got {short(config[n])}" for n, k in wrong.items())
+    return {n: v for n, v in config.items() if n not in wrong}, tuple(notes)
 
 
 def read_curves(path: Path, member: int) -> Points:
@@ -49,28 +134,65 @@ def read_curves(path: Path, member: int) -> Points:
         UnreadableFile: a damaged line, which is named.
     """
     curves: Points = {}
-    if not path.is_file():
-        return curves
-    with path.open(encoding="utf-8", errors="replace") as lines:
-        for number, line in enumerate(lines, start=1):
-            if not line.endswith("\n"):
-                break  # the run is writing it, or was killed while it did
-            row = _row(path, number, line)
-            if row.get("member", 0) == member:
-                for name in CURVES:
-                    if isinstance(row.get(name), (int, float)):
-                        curves.setdefault(name, []).append((row["step"], float(row[name])))
+    for row in read_rows(path):
+        if row["member"] == member:
+            for name in CURVES:
+                if row.get(name) is not None:
+                    curves.setdefault(name, []).append((row["step"], float(row[name])))
     return curves
+
+
+def read_rows(path: Path, whole: bool = False) -> Iterator[dict[str, Any]]:
+    """The rows of ``metrics.jsonl``, each checked.
+
+    Args:
+        path: of the file; it need not exist.
+        whole: a last line without an end is an error; otherwise it is left out: a run is writing it, or was killed then.
+
+    Yields:
+        ``step``, ``member`` (0 where the row has none), and what was measured.
+
+    Raises:
+        UnreadableFile: a link, or a line that is no row; the message has its number, and the field that does not fit.
+    """
+    refuse_link(path)
+    if not path.is_file():
+        return
+    with open(path, encoding="utf-8", errors="replace", opener=no_follow) as file:
+        for number, line in enumerate(iter(lambda: file.readline(LINE), ""), start=1):
+            if not line.endswith("\n") and len(line) < LINE and not whole:
+                return
+            yield _row(path, number, line)
 
 
 def _row(path: Path, number: int, line: str) -> dict[str, Any]:
     try:
-        row = json.loads(line)
-    except json.JSONDecodeError:
-        raise UnreadableFile(f"{path}, line {number}: not JSON; cut the file there") from None
-    if not isinstance(row, dict) or not isinstance(row.get("step"), int):
-        raise UnreadableFile(f"{path}, line {number}: not an object with a whole number as its step")
+        row = parse_json(line)
+        if not isinstance(row, dict):
+            raise UnreadableFile(f"not an object but {short(row)}")
+        row.setdefault("member", 0)
+        if _usual(row):
+            return row
+        for name, kind in {
+            **dict.fromkeys(row, SCALAR),
+            "step": int,
+            **{n: k for n, k in ROW.items() if n in row},
+        }.items():
+            if not fits(row.get(name), kind) or (kind is int and row[name] < 0):
+                raise UnreadableFile(f"{name} must be {described(kind)}, got {short(row.get(name))}")
+    except UnreadableFile as error:
+        raise UnreadableFile(
+            f"{path} is damaged in line {number}: {error}; correct that line, or cut the file off before it"
+        ) from None
     return row
+
+
+def _usual(row: dict[str, Any]) -> bool:
+    """Whether a row is plainly in order; in a tenth of the time that the schema takes, which says what is not."""
+    counted = type(row.get("step")) is type(row["member"]) is int
+    return counted and all(
+        (type(v) is float and math.isfinite(v)) or (type(v) is int and 0 <= v < WHOLE) for v in row.values()
+    )
 
 
 def points(curves: Mapping[str, list[float]], step: int) -> Points:

@@ -18,7 +18,7 @@ from interp.checkpoints.formats.steps import step_in_name
 from interp.checkpoints.formats.tensors import TensorRef
 from interp.checkpoints.layouts import FileInfo, config_beside, weights_file
 from interp.checkpoints.reparametrised import resolve
-from interp.checkpoints.run_files import points, read_curves, read_json
+from interp.checkpoints.run_files import points, read_config, read_curves, read_run, usable_config
 from interp.errors import InterpError, UnreadableFile, in_file
 from interp.series import Entry
 
@@ -35,7 +35,7 @@ class Opened:
         found: the weights of the entry, each in one piece.
         info: what stands beside them: the format's header and the training config.
         header: the suite's own entry in the format's header; empty in other files.
-        notes: what was put together of parts.
+        notes: what was put together of parts, and fields of the file's own config that could not be used.
     """
 
     entry: Entry
@@ -93,14 +93,16 @@ class Source:
         contents, findings = self._file[entry.path]
         header = _header(contents)
         ordered = not contents.format.startswith("safetensors")  # which sorts its names
-        config = {**self.config, **findings.config}
+        own, ignored = usable_config(findings.config, "the config in the file")
+        config = {**self.config, **own}
         if entry.key is not None and findings.steps[1:]:
             found = next(f for f in findings.steps if f.where == entry.key)
         else:
             found = self._one_member(entry, findings.steps[0], header.get("members"))
-        weights, notes = (found.weights, []) if header else resolve(found.weights, config)
-        info = FileInfo(contents.metadata, config, ordered, entry.path, tuple(notes))
-        return Opened(entry, contents, replace(found, weights=weights), info, header, tuple(notes))
+        weights, joined = (found.weights, []) if header else resolve(found.weights, config)
+        notes = (*joined, *ignored)
+        info = FileInfo(contents.metadata, config, ordered, entry.path, notes)
+        return Opened(entry, contents, replace(found, weights=weights), info, header, notes)
 
     def _one_member(self, entry: Entry, found: Found, members: int | None) -> Found:
         """The weights of the chosen member, if a file holds those of many networks stacked."""
@@ -137,7 +139,7 @@ def open_source(path: str | Path, key: str | None = None, member: int = 0) -> So
 
 
 def _open_file(path: Path, key: str | None, member: int) -> Source:
-    config = _sibling_config(path.parent)
+    config, notes = _sibling_config(path.parent)
     contents = read(path)
     findings = find(contents, key)
     if findings.steps[1:]:
@@ -149,14 +151,14 @@ def _open_file(path: Path, key: str | None, member: int) -> Source:
         entries = [Entry(step or 0, path, findings.steps[0].where or None, known=step is not None)]
     curves = points(findings.curves, entries[-1].step)
     opened = {path: (contents, findings)}
-    return Source(path, tuple(entries), config, {}, curves, findings.notes, member, key, opened)
+    return Source(path, tuple(entries), config, {}, curves, (*findings.notes, *notes), member, key, opened)
 
 
 def _open_directory(path: Path, key: str | None, member: int) -> Source:
     if (file := weights_file(path)) is not None:
         return replace(_open_file(file, key, member), path=path)
     if (path / "run.json").is_file() and (path / "checkpoints").is_dir():
-        run = read_json(path / "run.json")
+        run = read_run(path)
         source = _open_directory(path / "checkpoints", key, member)
         return replace(source, path=path, run=run, curves=read_curves(path / "metrics.jsonl", member) or source.curves)
     if (metadata := distributed_in(path)) is not None:
@@ -180,7 +182,8 @@ def _open_directory(path: Path, key: str | None, member: int) -> Source:
             raise
         left = ", ".join(f.name for f in files if f != weights)
         return replace(_open_file(weights, key, member), path=path, notes=(f"{weights.name} is read, {left} left out",))
-    return Source(path, entries, _sibling_config(path), notes=notes, member=member, key=key)
+    config, ignored = _sibling_config(path)
+    return Source(path, entries, config, notes=(*notes, *ignored), member=member, key=key)
 
 
 def _inside(path: Path, key: str | None) -> tuple[int | None, Mapping[str, TensorRef]]:
@@ -195,8 +198,8 @@ def _header(contents: Contents) -> dict[str, Any]:
         return read_header(contents.metadata)
 
 
-def _sibling_config(folder: Path) -> dict[str, Any]:
-    for name in CONFIG_FILES:
-        if (folder / name).is_file():
-            return read_json(folder / name)
-    return config_beside(folder)
+def _sibling_config(folder: Path) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """The training config in a folder, and notes on what of it could not be used."""
+    found = [read_config(folder / name) for name in CONFIG_FILES if (folder / name).is_file()]
+    config = next((config for config, _ in found if config), None) or config_beside(folder)
+    return config, tuple(note for _, notes in found for note in notes)

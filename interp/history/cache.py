@@ -11,7 +11,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from interp._util.schema import parse_json
 from interp.checkpoints.formats.reading import sha256
+from interp.errors import UnreadableFile
 
 CHUNK = 500  # keys per query; SQLite limits the number of parameters
 
@@ -36,7 +38,7 @@ class MeasureCache:
         self.path = path or cache_path()
 
     def get(self, keys: Iterable[str]) -> dict[str, Any]:
-        """The values stored under these keys; keys without a value are left out.
+        """The values stored under these keys; keys without a value are left out, and so are rows that cannot be read.
 
         Args:
             keys: any number of them.
@@ -56,7 +58,7 @@ class MeasureCache:
                 part = wanted[start : start + CHUNK]
                 marks = ",".join("?" * len(part))
                 rows = connection.execute(f"SELECT key, value FROM measured WHERE key IN ({marks})", part)
-                found.update({key: json.loads(value) for key, value in rows})
+                found.update({key: known for key, value in rows if (known := _row(value)) is not None})
         connection.close()
         return found
 
@@ -82,6 +84,14 @@ class MeasureCache:
         connection = sqlite3.connect(self.path, timeout=30)
         connection.execute("CREATE TABLE IF NOT EXISTS measured (key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID")
         return connection
+
+
+def _row(text: Any) -> Any:
+    """The value in a row of the file, which other programs may have changed; None where it cannot be read."""
+    try:
+        return parse_json(text) if isinstance(text, str) else None
+    except UnreadableFile:
+        return None
 
 
 class OptionalCache:

@@ -15,6 +15,7 @@ from interp.history.cache import MeasureCache, OptionalCache
 from interp.history.cache_keys import CacheKeys
 from interp.history.measure_history import MeasureHistory
 from interp.history.steps import kept_steps, missing_steps, open_step
+from interp.history.stored_results import is_measured, is_settled
 from interp.history.worker import Job, Measured, StepMeasured, Wanted, measure_in_worker, measure_step
 from interp.plugins.measure import Measure
 from interp.snapshot import Snapshot
@@ -67,7 +68,8 @@ class OnePass:
         digests = [self.keys.digest(step) if self.keys else [] for step in self.steps]
         self._settle(digests[-1])
         due = [self._due(place, digest) for place, digest in enumerate(digests)]
-        known = self.cache.get(one.key for row in due for one in row if one.key)
+        stored = self.cache.get(one.key for row in due for one in row if one.key)
+        known = {where: value for where, value in stored.items() if is_measured(value)}
         missing = [[one for one in row if one.key not in known] for row in due]
         self.result.cached = sum(map(len, due)) - sum(map(len, missing))
         jobs = [(step, row) for step, row in zip(self.steps, missing, strict=True) if row]
@@ -103,7 +105,7 @@ class OnePass:
                 continue
             where = self._key(digest, "anchor", name)
             settled = self.cache.get([where]).get(where)
-            if settled is None:
+            if settled is None or not is_settled(settled, one, self.options[name]):
                 last = last or self._last()
                 settled = _settled(one, self.options[name], last)
                 self.cache.put({where: settled} if where and "error" not in settled else {})

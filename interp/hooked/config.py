@@ -9,6 +9,8 @@ from typing import Any, ClassVar
 
 from interp.errors import InterpError
 
+MOST_LAYERS = 2_000  # a module each, so more of them take minutes before any weight is looked at
+
 
 @dataclass(frozen=True)
 class Config:
@@ -36,6 +38,8 @@ class Config:
         """
         for name in names:
             value = getattr(self, name)
+            if name == "n_layers" and isinstance(value, Integral) and value > MOST_LAYERS:
+                raise InterpError(f"{type(self).__name__}.n_layers must be at most {MOST_LAYERS:,}, got {value:,}")
             for n in value if isinstance(value, tuple) else (value,):
                 if not isinstance(n, Integral) or isinstance(n, bool) or n < low:
                     raise InterpError(

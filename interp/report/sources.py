@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from interp.checkpoints import load
-from interp.checkpoints.run_files import read_json
+from interp.checkpoints.run_files import read_run
 from interp.errors import InterpError, UnreadableFile
 from interp.hooked import HookedModel
 from interp.subject import Subject, as_subject
@@ -91,7 +91,7 @@ def _numbered(name: str, taken: Mapping[str, Any]) -> str:
 def _inside(path: Path, name: str, device: str) -> Iterable[tuple[str, Subject]]:
     """The networks at a path, each with its name."""
     if (path / "run.json").is_file():
-        members = read_json(path / "run.json").get("members") or [{}]
+        members = read_run(path).get("members") or [{}]
         if not isinstance(members, list) or not all(isinstance(m, dict) for m in members):
             raise UnreadableFile(f"{path / 'run.json'}: members must be a list of settings")
         for i, own in enumerate(members):

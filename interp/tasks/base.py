@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Self
 
 from torch import Tensor
 
+from interp._util.schema import require_fields
 from interp._util.specs import format_spec
 from interp.errors import InterpError, TaskMismatch
 from interp.hooked import HookedModel
@@ -279,6 +280,7 @@ class Task(ABC):
         options = {k: v for k, v in own.items() if k in self.option_names() and k != "seed"}
         if "data_seed" in own:
             options["seed"] = own["data_seed"]
+        require_fields(type(self), options)
         return replace(self, **options) if options else self  # pyright: ignore[reportArgumentType]
 
     def _fit_vectors(self, model: HookedModel, d_in: int) -> None:

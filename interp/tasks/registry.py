@@ -8,6 +8,7 @@ from dataclasses import is_dataclass
 from typing import Any, TypeVar
 
 from interp._util.registry import OURS, Registered
+from interp._util.schema import require_fields
 from interp._util.specs import parse_spec
 from interp.errors import InterpError, UnknownName, kind_of, unknown
 from interp.tasks.base import Task
@@ -150,6 +151,10 @@ def task_from_dict(stored: Mapping[str, Any]) -> Task:
     options = dict(stored)
     name, package = options.pop("name", None), options.pop("package", None)
     cls = TASKS.find(str(name), None if package is None else str(package))
+    try:
+        require_fields(cls, options)
+    except InterpError as error:
+        raise InterpError(f"the stored task {name!r} does not fit: {error}") from None
     try:
         return cls(**options)
     except (TypeError, OverflowError) as error:

@@ -15,25 +15,25 @@ import contextlib
 import json
 import os
 import platform
+import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from interp._util.files import atomic
+from interp._util.files import atomic, no_follow, refuse_links
 from interp._util.versions import __version__
 from interp.checkpoints.formats.header import HEADER, header_text
-from interp.checkpoints.run_files import RUN_FORMAT, read_json
+from interp.checkpoints.run_files import RUN_FILES, RUN_FORMAT, read_json
 from interp.checkpoints.saving import write_tensors
 from interp.errors import InterpError, OutputExists, UnreadableFile, naming
 from interp.training.ensemble import Ensemble, Status
 from interp.training.plan import Plan
+from interp.training.state import State, read_parts, read_state, state_tensors
 
-STATE_KEY = "interp_state"
+CHECKPOINT = re.compile(r"step_(\d{1,18})\.safetensors")
 
 
 class RunDirectory:
@@ -107,9 +107,10 @@ class RunDirectory:
             the directory with its plan.
 
         Raises:
-            UnreadableFile: no run there, or one of another version.
+            UnreadableFile: no run there, one of another version, or a link among its files.
             InterpError: a plan with values that do not fit.
         """
+        refuse_links(path, RUN_FILES)
         file = path / "run.json"
         if not file.is_file():
             raise UnreadableFile(f"{path} holds no run (run.json is missing); name the folder that was given to --out")
@@ -139,7 +140,8 @@ class RunDirectory:
             return
         try:
             (self.path / "state").mkdir(exist_ok=True)
-            handle = (self.path / "state" / "lock").open("w")
+            # to append is not to truncate: what is there stays as it is
+            handle = open(self.path / "state" / "lock", "a", opener=no_follow)  # noqa: SIM115  held below
         except OSError as error:
             raise InterpError(f"cannot write {self.path}: {error.strerror or error}") from None
         with handle:
@@ -155,7 +157,7 @@ class RunDirectory:
         """Add rows to ``metrics.jsonl``."""
         text = "".join(json.dumps(row, allow_nan=False) + "\n" for row in rows)
         try:
-            with self.metrics_path.open("a", encoding="utf-8") as file:
+            with open(self.metrics_path, "a", encoding="utf-8", opener=no_follow) as file:
                 file.write(text)
         except OSError as error:
             raise InterpError(f"cannot write {self.metrics_path}: {error.strerror or error}{self._advice()}") from None
@@ -170,21 +172,8 @@ class RunDirectory:
     def save_state(self, ensemble: Ensemble) -> None:
         """Write everything that resuming needs; the previous state stays until this one is complete."""
         self._sync_metrics()
-        ids, parameters, moments = ensemble.stacks()
-        retired = sorted(ensemble.final)
-        tensors = {f"parameters/{n}": t.cpu() for n, t in parameters.items()}
-        tensors |= {f"moments/{n}": t.cpu() for n, t in moments.items()}
-        if retired:
-            tensors |= {f"final/{n}": torch.stack([ensemble.final[i][n] for i in retired]) for n in ensemble.shapes}
-        meta = {
-            "step": ensemble.step,
-            "ids": ids,
-            "retired": retired,
-            "statuses": [asdict(s) for s in ensemble.statuses],
-            "metrics_bytes": self.metrics_path.stat().st_size if self.metrics_path.exists() else 0,
-            "size": ensemble.size,
-        }
-        self._write(self.state_path, tensors, {STATE_KEY: json.dumps(meta)})
+        held = self.metrics_path.stat().st_size if self.metrics_path.exists() else 0
+        self._write(self.state_path, state_tensors(ensemble), State.of(ensemble, held).metadata)
 
     def _sync_metrics(self) -> None:
         """Flush the metrics to the disk: the state, which holds their length, must not get there first."""
@@ -204,17 +193,22 @@ class RunDirectory:
     def saved_steps(self) -> dict[int, Path]:
         """The checkpoints by their steps."""
         files = sorted((self.path / "checkpoints").glob("step_*.safetensors"))
-        return {int(file.stem.removeprefix("step_")): file for file in files}
+        named = ((CHECKPOINT.fullmatch(file.name), file) for file in files)
+        return {int(match[1]): file for match, file in named if match}
 
     def block_size(self) -> int | None:
         """Members per block in the saved state: the same bits need the same blocks. None where nothing was saved yet."""
-        meta = self.meta()
-        return None if meta is None else int(meta["size"])
+        state = self.state()
+        return None if state is None else state.size
 
     def finished(self) -> bool:
         """Whether the run has nothing left to do."""
-        meta = self.meta()
-        return meta is not None and (meta["step"] >= self.plan.steps or not meta["ids"])
+        state = self.state()
+        return state is not None and (state.step >= self.plan.steps or not state.ids)
+
+    def state(self) -> State | None:
+        """The step, the members and the counters of the saved state; None where none was saved yet."""
+        return read_state(self.state_path, len(self.plan.members))
 
     def restore(self, ensemble: Ensemble) -> bool:
         """Put the saved state into an ensemble, and cut off what was written after it.
@@ -226,62 +220,39 @@ class RunDirectory:
             whether there was a state; without one the run starts from step 0.
 
         Raises:
-            UnreadableFile: the state is damaged or gone, or metrics are missing.
+            UnreadableFile: the state is damaged or gone, or metrics are missing; nothing was cut off.
         """
-        meta = self.meta()
-        step, length = (-1, 0) if meta is None else (meta["step"], meta["metrics_bytes"])
-        if meta is None and any(later > 0 for later in self.saved_steps()):
+        state = self.state()
+        if state is None and any(later > 0 for later in self.saved_steps()):
             raise UnreadableFile(
                 f"{self.state_path} is missing, so the run cannot be resumed; train again into another folder"
             )
+        length = 0 if state is None else state.metrics_bytes
         held = self.metrics_path.stat().st_size if self.metrics_path.exists() else 0
         if held < length:
             raise UnreadableFile(
                 f"{self.metrics_path} holds {held:,} bytes, fewer than the {length:,} of the saved state: rows are missing; "
                 "restore the file, or train again into another folder"
             )
-        self._cut(step, length)
-        if meta is None:
+        if state is None:
+            self._cut(-1, 0)
             return False
-        try:
-            with safe_open(self.state_path, "pt") as file:
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  not a dict
-            parts = {
-                part: {n.removeprefix(f"{part}/"): t for n, t in tensors.items() if n.startswith(f"{part}/")}
-                for part in ("parameters", "moments", "final")
-            }
-            final = {i: {n: t[k] for n, t in parts["final"].items()} for k, i in enumerate(meta["retired"])}
-            statuses = [Status(**s) for s in meta["statuses"]]
-            ensemble.restore(step, statuses, meta["ids"], parts["parameters"], parts["moments"], final)
-        except (SafetensorError, KeyError, TypeError, OSError) as error:
-            raise self._damaged(error) from None
+        parameters, moments, final = read_parts(self.state_path, state, ensemble)
+        self._cut(state.step, length)
+        statuses = [Status(**s) for s in state.statuses]
+        ensemble.restore(state.step, statuses, state.ids, parameters, moments, final)
         return True
-
-    def meta(self) -> dict[str, Any] | None:
-        """The step, the members and the counters of the saved state; None where none was saved yet."""
-        if not self.state_path.exists():
-            return None
-        try:
-            with safe_open(self.state_path, "pt") as file:
-                return json.loads((file.metadata() or {})[STATE_KEY])
-        except (SafetensorError, KeyError, ValueError, OSError) as error:
-            raise self._damaged(error) from None
-
-    def _damaged(self, error: Exception) -> UnreadableFile:
-        return UnreadableFile(
-            f"{self.state_path} is damaged ({type(error).__name__}: {str(error)[:100]}); "
-            "remove state/ and checkpoints/ to train again from step 0"
-        )
 
     def _cut(self, step: int, length: int) -> None:
         try:
             for later, file in self.saved_steps().items():
                 if later > step:
                     file.unlink()
-            for partial in self.path.rglob(".*.partial"):  # a kill while a file was being written
-                partial.unlink()
+            for place in (self.path, self.path / "checkpoints", self.path / "state"):
+                for partial in place.glob(".*.partial"):  # a kill while a file was being written
+                    partial.unlink()
             if self.metrics_path.exists():
-                with self.metrics_path.open("r+b") as file:
+                with open(self.metrics_path, "r+b", opener=no_follow) as file:
                     file.truncate(length)
         except OSError as error:
             raise InterpError(f"cannot write {self.path}: {error.strerror or error}") from None

@@ -15,7 +15,7 @@ from interp.subject import at_readout
 from interp.tasks import Task
 from interp.training.block import Block
 from interp.training.data import examples
-from interp.training.memory import block_size, check_memory
+from interp.training.memory import block_size, check_memory, check_weights
 from interp.training.optimizers import BatchedOptimizer
 from interp.training.penalties import norms
 from interp.training.plan import DTYPES, MEMORISED, Plan
@@ -62,6 +62,7 @@ class Ensemble:
         self.dtype = DTYPES[plan.dtype]
         if device.type == "mps" and self.dtype == torch.float64:
             raise InterpError("MPS has no float64: use --dtype float32, or --device cpu")
+        check_weights(plan, device)
         template = build(plan.model).to(self.dtype)
         self.shapes = {n: tuple(p.shape) for n, p in template.named_parameters()}
         self.groups = template.parameter_groups()
@@ -126,7 +127,7 @@ class Ensemble:
         return rates
 
     def _pack(self, ids: Sequence[int], parameters: Mapping[str, Tensor], moments: Mapping[str, Tensor] | None) -> None:
-        """Make the blocks from stacks in the order of ``ids``."""
+        """Make the blocks from stacks in the order of ``ids``; names in the model's order, in which norms are summed."""
         self.blocks = []
         for start in range(0, len(ids), self.size):
             part = slice(start, min(start + self.size, len(ids)))
@@ -135,7 +136,7 @@ class Ensemble:
             self.blocks.append(
                 Block(
                     self.plan, self.model, self.task, own,
-                    {n: p[part].clone() for n, p in parameters.items()},
+                    {n: parameters[n][part].clone() for n in self.shapes},
                     None if moments is None else {n: m[part].clone() for n, m in moments.items()},
                     {name: [r[name] for r in rates] for name in self.shapes},
                     self.train.of(own), self.test.of(own),

@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from interp._util.schema import fits, short
 from interp._util.specs import parse_value
 from interp.errors import InterpError, UnknownName, require_range, unknown
 from interp.tasks import Task
@@ -81,8 +82,8 @@ def require_number(name: str, value: Any) -> None:
     Raises:
         InterpError: anything else; the message has the name.
     """
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise InterpError(f"{name} must be a number, got {value!r}")
+    if not fits(value, float):
+        raise InterpError(f"{name} must be a number, got {short(value) if isinstance(value, int) else repr(value)}")
     require_range(name, value, 0)
 
 

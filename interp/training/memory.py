@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from interp.errors import InterpError
-from interp.hooked import HookedModel
+from interp.hooked import HookedModel, build
 from interp.tasks import Task
 from interp.training.optimizers import BatchedOptimizer
 from interp.training.plan import DTYPES, Plan
@@ -62,6 +62,29 @@ def available_bytes(device: torch.device) -> int:
     if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
     return 8 << 30
+
+
+def check_weights(plan: Plan, device: torch.device) -> None:
+    """Refuse a network whose weights alone would not fit into memory, before any memory is taken.
+
+    Args:
+        plan: of the run.
+        device: where it trains.
+
+    Raises:
+        InterpError: it is too large; the message has the estimate.
+    """
+    try:
+        with torch.device("meta"):
+            each = member_bytes(plan, build(plan.model))
+    except RuntimeError as error:  # sizes beyond what torch can count
+        raise InterpError(f"no network can be built from {plan.model}: {str(error).splitlines()[0]}") from None
+    needed, free = each * len(plan.members), available_bytes(device)
+    if needed > free:
+        raise InterpError(
+            f"the weights, gradients and moments of {len(plan.members):,} members take {needed / 2**30:,.1f} GiB, and "
+            f"{free / 2**30:.1f} GiB are free on {device}: make the network smaller, or train fewer members"
+        )
 
 
 def check_memory(plan: Plan, task: Task, model: HookedModel, device: torch.device, size: int) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from interp.errors import UnreadableFile
+from interp.checkpoints.run_files import ROW, read_rows
 
 
 class MetricsFile:
@@ -29,7 +29,7 @@ class MetricsFile:
             a copy: changing it changes nothing here.
 
         Raises:
-            UnreadableFile: a line that is not JSON.
+            UnreadableFile: a line that is no row; the message has its number.
         """
         try:
             state = self.path.stat()
@@ -41,7 +41,7 @@ class MetricsFile:
         return self._read[1].copy()
 
     def _parsed(self) -> pd.DataFrame:
-        try:
-            return pd.DataFrame(pd.read_json(self.path, lines=True, precise_float=True))
-        except ValueError as error:
-            raise UnreadableFile(f"{self.path} is damaged ({error}); cut it off after the last whole line") from None
+        rows = list(read_rows(self.path, whole=True))
+        table = pd.DataFrame(rows) if rows else pd.DataFrame(columns=["step", "member"])
+        numbers = [name for name, kind in ROW.items() if kind is not int and name in table]
+        return table.astype(dict.fromkeys(numbers, "float64"))  # a column of nulls too

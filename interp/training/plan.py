@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from interp._util.schema import require_fields
 from interp.errors import InterpError, UnknownName, require_range, unknown
 from interp.hooked import Config, config_from_dict
 from interp.hooked.initial import SCHEMES
@@ -150,7 +151,9 @@ class Plan:
         """
         known = {f.name for f in fields(cls)}
         values = {k: v for k, v in stored.items() if k in known}
+        require_fields(cls, values)
         try:
+            require_fields(Optimizer, values["optimizer"])
             values["task"] = task_from_dict(values["task"])
             values["model"] = config_from_dict(values["model"])
             values["optimizer"] = Optimizer(**values["optimizer"])

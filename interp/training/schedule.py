@@ -6,7 +6,10 @@ import bisect
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from interp._util.schema import short
 from interp.errors import InterpError
+
+MOST = 1_000_000  # checkpoints of a schedule that is spaced in the logarithm
 
 
 @dataclass(frozen=True)
@@ -85,7 +88,7 @@ def log_spaced(n: int, total: int) -> Schedule:
         the steps, always with 0 and ``total``.
 
     Raises:
-        InterpError: fewer than 2, or not whole numbers.
+        InterpError: fewer than 2, too many, or not whole numbers.
 
     >>> log_spaced(5, 1000).steps
     (0, 1, 10, 100, 1000)
@@ -94,6 +97,8 @@ def log_spaced(n: int, total: int) -> Schedule:
         raise InterpError(
             f"log_spaced takes two whole numbers, such as log_spaced(60, 20_000), got {n!r} and {total!r}"
         )
+    if n > MOST:
+        raise InterpError(f"log_spaced gives at most {MOST:,} checkpoints, got {n}")
     if n < 2:
         raise InterpError(f"log_spaced needs at least 2 checkpoints, got {n}")
     positive = (round(max(total, 1) ** (i / max(n - 2, 1))) for i in range(n - 1))
@@ -133,6 +138,6 @@ def parse_schedule(text: str | Schedule, total: int) -> Schedule:
         raise
     except ValueError:
         raise InterpError(
-            f"cannot read the schedule {text!r}: write every:1000, log:60, or steps as 0,10,100"
+            f"cannot read the schedule {short(text)}: write every:1000, log:60, or steps as 0,10,100"
         ) from None
     return Schedule(steps=tuple(numbers))

@@ -18,13 +18,17 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from interp._util.files import atomic
+from interp._util.files import atomic, no_follow
 from interp._util.parallel import Workers, run_jobs
+from interp._util.schema import fits, parse_json
 from interp.checkpoints.formats.header import HEADER, header_text
+from interp.checkpoints.run_files import read_rows
 from interp.checkpoints.saving import write_tensors
-from interp.training.directory import STATE_KEY, RunDirectory
+from interp.errors import UnreadableFile, in_file
+from interp.training.directory import RunDirectory
 from interp.training.loop import proceed, start
 from interp.training.plan import Plan
+from interp.training.state import State
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,10 @@ class Shard:
     device: str
     threads: int
 
+    def part(self, plan: Plan) -> Plan:
+        """The plan of the whole run with the shard's members only."""
+        return replace(plan, members=plan.members[self.first : self.last])
+
 
 def train_shard(shard: Shard) -> str:
     """Train a shard to its end from wherever it is; safe to call again after a kill. Returns its folder."""
@@ -61,7 +69,7 @@ def train_shard(shard: Shard) -> str:
         if path.exists():
             shutil.rmtree(path)  # a worker died before it wrote the plan
         plan = Plan.from_dict(shard.plan)
-        start(replace(plan, members=plan.members[shard.first : shard.last]), path, shard.device)
+        start(shard.part(plan), path, shard.device)
     return shard.path
 
 
@@ -93,7 +101,7 @@ def train_in_shards(
             progress(finished, total)
 
     run_jobs(workers, train_shard, shards, count)
-    merge(directory, [(s.first, RunDirectory(Path(s.path), plan)) for s in shards])
+    merge(directory, [(s.first, RunDirectory(Path(s.path), s.part(plan))) for s in shards])
     return directory
 
 
@@ -102,7 +110,7 @@ def _shards(directory: RunDirectory, workers: Workers, device: str) -> list[Shar
     plan, folder = directory.plan, directory.path / "shards"
     division = folder / "division.json"
     if division.is_file():
-        bounds = json.loads(division.read_text())
+        bounds = _bounds(division, len(plan.members))
     else:
         n = min(len(plan.members), 2 * workers.count)
         bounds = [round(i * len(plan.members) / n) for i in range(n + 1)]
@@ -115,12 +123,23 @@ def _shards(directory: RunDirectory, workers: Workers, device: str) -> list[Shar
     ]
 
 
+def _bounds(division: Path, members: int) -> list[int]:
+    """The first members of the shards, and the end, as ``division.json`` has them."""
+    with in_file(division), open(division, encoding="utf-8", opener=no_follow) as file:
+        bounds = parse_json(file.read())
+        whole = fits(bounds, list[int]) and bounds[:1] == [0] and bounds[-1] == members
+        if not whole or any(a >= b for a, b in itertools.pairwise(bounds)):
+            raise UnreadableFile(
+                f"must hold rising whole numbers from 0 to the {members} members of the run; remove shards/ to begin again"
+            )
+    return bounds
+
+
 def merge(directory: RunDirectory, shards: Sequence[tuple[int, RunDirectory]]) -> None:
     """Put the finished shards of a run together; its state is written last, and shows that the merge is complete."""
     rows = []
     for first, shard in shards:
-        for line in shard.metrics_path.read_text(encoding="utf-8").splitlines():
-            row = json.loads(line)
+        for row in read_rows(shard.metrics_path, whole=True):
             rows.append((row["step"], row["member"] + first, {**row, "member": row["member"] + first}))
     rows.sort(key=lambda r: r[:2])
     with atomic(directory.metrics_path, durable=True) as temporary:
@@ -145,16 +164,14 @@ def _merge_states(directory: RunDirectory, shards: Sequence[tuple[int, RunDirect
     merged: dict[str, list[Tensor]] = {}
     ids, retired, statuses, step, size = [], [], [], 0, 1
     for first, shard in shards:
-        meta = shard.meta() or {}
-        ids += [i + first for i in meta["ids"]]
-        retired += [i + first for i in meta["retired"]]
-        statuses += meta["statuses"]
-        step, size = max(step, meta["step"]), meta["size"]
+        state = shard.state()
+        assert state is not None  # the shard is finished
+        ids += [i + first for i in state.ids]
+        retired += [i + first for i in state.retired]
+        statuses += state.statuses
+        step, size = max(step, state.step), state.size
         for name, tensor in load_file(shard.state_path).items():
             merged.setdefault(name, []).append(tensor)
-    meta = {
-        "step": step, "ids": ids, "retired": retired, "statuses": statuses,
-        "metrics_bytes": directory.metrics_path.stat().st_size, "size": size,
-    }  # fmt: skip
+    state = State(step, ids, retired, statuses, directory.metrics_path.stat().st_size, size)
     tensors = {name: torch.cat(parts) for name, parts in merged.items()}
-    write_tensors(directory.state_path, tensors, {STATE_KEY: json.dumps(meta)}, durable=True)
+    write_tensors(directory.state_path, tensors, state.metadata, durable=True)

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from interp._util.schema import fits, parse_json, short
 from interp._util.versions import __version__
 from interp.errors import UnreadableFile
 from interp.hooked.config import Config
@@ -54,12 +55,12 @@ def read_header(metadata: Mapping[str, str]) -> dict[str, Any]:
     if HEADER not in metadata:
         return {}
     try:
-        header = json.loads(metadata[HEADER])
-    except json.JSONDecodeError as error:
-        raise UnreadableFile(f"the header's {HEADER!r} entry is not JSON ({error}); {ADVICE}") from None
+        header = parse_json(metadata[HEADER])
+    except UnreadableFile as error:
+        raise UnreadableFile(f"the header's {HEADER!r} entry is {error}; {ADVICE}") from None
     if not isinstance(header, dict) or not isinstance(header.get("config"), dict):
         raise UnreadableFile(f"the header's {HEADER!r} entry has no config; {ADVICE}")
-    for name, kinds in (("step", (int, type(None))), ("task", (dict, type(None))), ("members", (int, type(None)))):
-        if not isinstance(header.get(name), kinds):
-            raise UnreadableFile(f"the {name} in the header's {HEADER!r} entry is {header[name]!r}; {ADVICE}")
+    for name, kind in (("step", int | None), ("task", dict[str, Any] | None), ("members", int | None)):
+        if not fits(header.get(name), kind):
+            raise UnreadableFile(f"the {name} in the header's {HEADER!r} entry is {short(header[name])}; {ADVICE}")
     return header

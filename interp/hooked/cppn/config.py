@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import ClassVar
 
 from interp.errors import InterpError, UnknownName, require_range, unknown
-from interp.hooked.config import Config
+from interp.hooked.config import MOST_LAYERS, Config
 from interp.hooked.cppn.activation_functions import CPPN_ACTIVATIONS
 
 INPUTS = ("y", "x", "d", "b")
@@ -42,6 +42,7 @@ class CPPNConfig(Config):
 
     def __post_init__(self) -> None:
         n_layers, groups = parse_arch(self.arch)
+        require_range("the number of hidden layers", n_layers, 0, MOST_LAYERS)
         object.__setattr__(self, "arch", format_arch(n_layers, groups))
 
     @cached_property

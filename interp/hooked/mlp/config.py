@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from interp.errors import InterpError
+from interp.errors import InterpError, require_range
 from interp.hooked.activation_functions import make_activation
-from interp.hooked.config import Config
+from interp.hooked.config import MOST_LAYERS, Config
 from interp.hooked.dropout import check_rate
 
 Combine = Literal["concat", "sum", "product"]
@@ -60,6 +60,7 @@ class MLPConfig(Config):
         if isinstance(self.hidden, (str, bytes)) or not isinstance(self.hidden, Iterable):
             raise InterpError(f"MLPConfig.hidden is a tuple of widths, such as (48,), got {self.hidden!r}")
         object.__setattr__(self, "hidden", tuple(self.hidden))
+        require_range("the number of hidden layers", len(self.hidden), 0, MOST_LAYERS)
         if (self.d_vocab is None) == (self.d_in is None):
             raise InterpError("an MLPConfig takes either d_vocab (tokens in) or d_in (vectors in), not both")
         if self.d_vocab is not None and self.d_embed is None:

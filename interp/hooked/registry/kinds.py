@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from interp._util.registry import Plugin, load_group
+from interp._util.schema import require_fields
 from interp.errors import InterpError, UnknownName, unknown
 from interp.hooked.base import HookedModel
 from interp.hooked.config import Config
@@ -130,6 +131,10 @@ def config_from_dict(fields: Mapping[str, Any]) -> Config:
     for name in given:
         if name not in known:
             raise UnknownName(unknown(f"field of a {kind} config", name, known))
+    try:
+        require_fields(config_class, given)
+    except InterpError as error:
+        raise InterpError(f"cannot make a {kind} config of these fields: {error}") from None
     try:
         return config_class(**{k: tuple(v) if isinstance(v, list) else v for k, v in given.items()})
     except TypeError as error:

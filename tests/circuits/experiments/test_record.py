@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import random
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import save_file
 
 from circuits import (
@@ -115,8 +118,6 @@ def test_refusals() -> None:
 def test_damaged_files(change: Any, tmp_path: Path) -> None:
     """One clear error, whatever is wrong in the header."""
     path = EXPERIMENTS[0].run(ONE).save(tmp_path / "one.safetensors")
-    from safetensors import safe_open
-
     with safe_open(path, "pt") as file:
         header = json.loads(file.metadata()[KEY])
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
@@ -124,6 +125,76 @@ def test_damaged_files(change: Any, tmp_path: Path) -> None:
     save_file(tensors, path, metadata={KEY: json.dumps(header)})
     with pytest.raises(UnreadableFile, match="one.safetensors"):
         Outcome.load(path)
+
+
+STORED = [
+    None,
+    3,
+    True,
+    1.5,
+    float("nan"),
+    10**400,
+    "x",
+    [],
+    [[1]],
+    {},
+    {"a": {}},
+    {"kind": []},
+    {"kind": "Zero"},
+    {"list": 3},
+]
+
+
+def walked(value: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """The places of all values in plain containers."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [at, *(place for key, one in inner for place in walked(one, (*at, key)))]
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS, ids=lambda e: e.what)
+def test_mutations(experiment: Experiment, tmp_path: Path) -> None:
+    """Any value of the header replaced by one of another kind: the file is refused, or prints, compares and runs."""
+    small = (
+        experiment
+        if experiment.what != "discover"
+        else Experiment("discover", metric="loss", faithfulness=0.1, n_random=1)
+    )
+    path = small.run(ONE).save(tmp_path / "one.safetensors")
+    with safe_open(path, "pt") as file:
+        header = file.metadata()[KEY]
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    draw, refused, places = random.Random(7), 0, walked(json.loads(header))[1:]
+    for _ in range(120):
+        changed, place = (
+            json.loads(header),
+            draw.choice([p for p in places if p[0] not in ("columns", "summary")] + places[:9]),
+        )
+        holder = changed
+        for key in place[:-1]:
+            holder = holder[key]
+        holder[place[-1]] = draw.choice(STORED)
+        save_file(tensors, path, metadata={KEY: json.dumps(changed)})
+        try:
+            outcome = Outcome.load(path)
+        except InterpError:
+            refused += 1
+            continue
+        assert repr(outcome)
+        assert outcome.table.to_dict("list")
+        if place[0] == "arguments":
+            with contextlib.suppress(InterpError):  # a value of the right kind that the network does not have
+                outcome.experiment.run(ONE)
+    assert refused > 30
+
+
+def test_arguments_of_the_wrong_kind() -> None:
+    """They are refused when the experiment is made, with what they must be."""
+    with pytest.raises(InterpError, match="ablate: value must be Value or a text or Tensor or a finite number, got"):
+        Experiment("ablate", kind="heads", value=[1])
+    with pytest.raises(InterpError, match="ablate: n_random must be a whole number, got 1.5"):
+        Experiment("ablate", kind="heads", n_random=1.5)
+    with pytest.raises(InterpError, match="patch: clean must be Tensor"):
+        Experiment("patch", clean=3, corrupted=INPUTS[:2], sites="*")
 
 
 def test_other_files(tmp_path: Path) -> None:

@@ -12,13 +12,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 
 import interp
+from interp.checkpoints import run_files
 from interp.checkpoints.formats import tensors as lazy
 from interp.errors import InterpError
 from interp.training import Progress
@@ -171,8 +171,8 @@ def test_metrics_are_read_to_the_last_bit(toy: interp.Run) -> None:
 
 def test_metrics_are_read_anew_when_they_have_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """However often they are asked for, the file is read once; while the run trains, what is new is seen at once."""
-    reads, longest, read_json = [], [], pd.read_json
-    monkeypatch.setattr("pandas.read_json", lambda *a, **k: (reads.append(a), read_json(*a, **k))[1])
+    reads, longest, read_rows = [], [], run_files.read_rows
+    monkeypatch.setattr("interp.training.metrics.read_rows", lambda *a, **k: (reads.append(a), read_rows(*a, **k))[1])
     run: list[interp.Run] = []
 
     def look(seen: Progress) -> None:
@@ -196,7 +196,7 @@ def test_damaged_metrics(tmp_path: Path) -> None:
     path = run.path / "metrics.jsonl"
     whole = path.read_text()
     path.write_text(whole + '{"step": 1')
-    with pytest.raises(InterpError, match=r"metrics\.jsonl is damaged.*cut it off after the last whole line"):
+    with pytest.raises(InterpError, match=r"metrics\.jsonl is damaged in line 3.*cut the file off before it"):
         _ = run.metrics
     path.write_text(whole)
     assert run.metrics["step"].tolist() == [0, 5]
