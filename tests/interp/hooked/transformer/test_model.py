@@ -29,17 +29,21 @@ def naive(model: HookedTransformer, batch: Tensor) -> Tensor:
     config, w = model.config, dict(model.named_parameters())
 
     def norm(x: Tensor, name: str) -> Tensor:
-        if config.normalization is None:
+        if config.normalization is None or (name == "ln_final" and not config.final_norm):
             return x
+        if config.normalization == "RMS":
+            return x * torch.rsqrt(x.square().mean(-1, keepdim=True) + config.ln_eps) * w[f"{name}.w"]
         weights = (w[f"{name}.w"], w[f"{name}.b"]) if config.normalization == "LN" else (None, None)
         return F.layer_norm(x, (config.d_model,), *weights, eps=config.ln_eps)
 
     out = []
     for example in batch:
-        resid = w["embed.W_E"][example] + w["pos_embed.W_pos"][: len(example)]
+        resid = w["embed.W_E"][example]
+        if config.positions:
+            resid = resid + w["pos_embed.W_pos"][: len(example)]
         for layer in range(config.n_layers):
             at = f"blocks.{layer}."
-            x, written = norm(resid, f"{at}ln1"), torch.zeros_like(resid)
+            x, written = resid if config.post_norm else norm(resid, f"{at}ln1"), torch.zeros_like(resid)
             for head in range(config.n_heads):
                 q, k, v = (
                     x @ w[f"{at}attn.W_{c}"][head] + (w[f"{at}attn.b_{c}"][head] if config.attn_bias else 0)
@@ -47,13 +51,20 @@ def naive(model: HookedTransformer, batch: Tensor) -> Tensor:
                 )
                 for position in range(len(example)):
                     last = position + 1 if config.causal else len(example)
-                    weights = torch.softmax(k[:last] @ q[position] / math.sqrt(config.d_head), 0)
+                    weights = torch.softmax(k[:last] @ q[position] / (config.attn_scale or math.sqrt(config.d_head)), 0)
                     written[position] += (weights @ v[:last]) @ w[f"{at}attn.W_O"][head]
             resid = resid + written + (w[f"{at}attn.b_O"] if config.attn_bias else 0)
+            resid = norm(resid, f"{at}ln1") if config.post_norm else resid
             if config.d_mlp:
-                pre = norm(resid, f"{at}ln2") @ w[f"{at}mlp.W_in"] + (w[f"{at}mlp.b_in"] if config.mlp_bias else 0)
-                resid = resid + ACTIVATIONS[config.act_fn](pre) @ w[f"{at}mlp.W_out"]
+                x = resid if config.post_norm else norm(resid, f"{at}ln2")
+                pre = x @ w[f"{at}mlp.W_in"] + (w[f"{at}mlp.b_in"] if config.mlp_bias else 0)
+                post = ACTIVATIONS[config.act_fn](pre)
+                if config.gated_mlp:
+                    gate = x @ w[f"{at}mlp.W_gate"] + (w[f"{at}mlp.b_gate"] if config.mlp_bias else 0)
+                    post = ACTIVATIONS[config.act_fn](gate) * pre
+                resid = resid + post @ w[f"{at}mlp.W_out"]
                 resid = resid + (w[f"{at}mlp.b_out"] if config.mlp_bias else 0)
+                resid = norm(resid, f"{at}ln2") if config.post_norm else resid
         logits = norm(resid, "ln_final") @ w["unembed.W_U"]
         out.append(logits + (w["unembed.b_U"] if config.unembed_bias else 0))
     return torch.stack(out)
@@ -169,7 +180,7 @@ def test_every_axis_has_a_name() -> None:
         assert all(len(model.axes_of(n)) == t.ndim for n, t in cache.items())
 
 
-@pytest.mark.parametrize("name", ["plain", "layer norm", "no mlp"])
+@pytest.mark.parametrize("name", ["plain", "layer norm", "norm last", "gated", "no mlp"])
 @torch.no_grad()
 def test_vmap_runs_an_ensemble(name: str) -> None:
     """A model is a plain function of its parameters: stacked members give what single ones give."""
