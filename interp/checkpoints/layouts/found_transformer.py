@@ -48,9 +48,10 @@ def find_transformer(weights: Weights, ordered: bool) -> Found:
     Raises:
         NoFit: no attention (without a message), or something without a place.
     """
-    bones = skeleton(weights)
-    if rotary := [n for n in weights if ROTARY.search(n)]:
+    rotary = [n for n in weights if ROTARY.search(n)]
+    if rotary and any(is_attention(n, t.ndim) for n, t in weights.items()):
         raise NoFit(f"positions enter attention itself, which our transformer lacks: {', '.join(rotary[:FEW])}")
+    bones = skeleton(weights)
     block, outer = modules(bones.blocks[0], weights, bones.blocks[0]), modules(bones.outer, weights)
     if not outer:
         outer = [m for m in block if is_outer(m)]

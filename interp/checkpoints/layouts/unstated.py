@@ -69,9 +69,7 @@ class Unstated:
     def spec(self, **more: Any) -> str:
         """The option ``--layout`` with what the user gave and ``more``."""
         given = {**self.options, **more}
-        return f"--layout {self.layout.name}:" + ",".join(
-            f"{k}={str(v).lower() if v in (True, False) else v}" for k, v in given.items()
-        )
+        return f"--layout {self.layout.name}:" + ",".join(f"{k}={_typed(v)}" for k, v in given.items())
 
     def ask(self, problem: str, **answers: Any) -> AmbiguousLayout:
         """A question, with one way to answer it written out."""
@@ -85,6 +83,8 @@ class Unstated:
     def choice(self, name: str, allowed: Sequence[str]) -> str | None:
         """An option that must be one of a few words; None if it was not given."""
         value = self.options.get(name)
+        if value is None and name in self.options:
+            value = "none"  # as a spec is parsed
         if value is not None and value not in allowed:
             raise InterpError(f"layout {self.layout.name}: {name} must be one of {', '.join(allowed)}, got {value!r}")
         return value
@@ -179,8 +179,13 @@ class Unstated:
         """One note on everything that was assumed; none if nothing was."""
         if not self.assumed:
             return ()
-        listed = ", ".join(f"{k}={str(v).lower() if isinstance(v, bool) else v}" for k, v in self.assumed.items())
+        listed = ", ".join(f"{k}={_typed(v)}" for k, v in self.assumed.items())
         return (
             f"not stated by the weights and assumed: {listed}; if your code differs, change it in "
             f"{self.spec(**self.assumed)}",
         )
+
+
+def _typed(value: Any) -> str:
+    """A value as a spec holds it."""
+    return str(value).lower() if value is None or isinstance(value, bool) else str(value)
