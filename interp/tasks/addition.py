@@ -17,6 +17,7 @@ from interp.errors import InterpError
 from interp.tasks.binary import BinaryOperation, check_split
 from interp.tasks.checks import require_count
 from interp.tasks.cyclic import CyclicStructure
+from interp.tasks.sequences import USUAL
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class ToyAddition(BinaryOperation):
         seed: of the split.
         split: how the pairs are shuffled, see `BinaryOperation`.
         equals_token: whether the inputs end in ``=``.
+        sequence: what a transformer sees, see `BinaryOperation`.
         loss: one of `LOSSES`; ``vectors`` asks for a fixed random vector per sum.
 
     Raises:
@@ -52,6 +54,7 @@ class ToyAddition(BinaryOperation):
     split: str = "python"
     equals_token: bool = True
     loss: str = "vectors"
+    sequence: str = USUAL
 
     def __post_init__(self) -> None:
         require_count(self, "p", 2)

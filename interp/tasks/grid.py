@@ -15,6 +15,7 @@ from interp.errors import InterpError, UnknownName, unknown
 from interp.tasks.binary import BinaryOperation, check_split
 from interp.tasks.checks import require_count
 from interp.tasks.cyclic import CyclicStructure
+from interp.tasks.sequences import USUAL
 
 ANSWERS = ("sign", "angle")
 
@@ -35,6 +36,7 @@ class GridDirections(BinaryOperation):
         seed: of the split.
         split: how the pairs are shuffled, see `BinaryOperation`.
         equals_token: whether the inputs end in ``=``.
+        sequence: what a transformer sees, see `BinaryOperation`.
         loss: one of `LOSSES`.
 
     Raises:
@@ -56,6 +58,7 @@ class GridDirections(BinaryOperation):
     split: str = "python"
     equals_token: bool = True
     loss: str = "cross_entropy"
+    sequence: str = USUAL
 
     def __post_init__(self) -> None:
         require_count(self, "side", 2)

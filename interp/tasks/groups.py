@@ -17,6 +17,7 @@ from interp.errors import InterpError, UnreadableFile
 from interp.tasks.binary import BinaryOperation, check_split
 from interp.tasks.cyclic import CyclicStructure
 from interp.tasks.named_groups import FORMS, group_name, named_table
+from interp.tasks.sequences import USUAL
 
 Table = tuple[tuple[int, ...], ...]
 
@@ -38,6 +39,7 @@ class GroupComposition(BinaryOperation):
         seed: of the split.
         split: how the pairs are shuffled, see `BinaryOperation`.
         equals_token: whether the inputs end in ``=``.
+        sequence: what a transformer sees, see `BinaryOperation`.
         source: the name or the file that the table is from; `spec` shows it instead of the table.
         loss: one of `LOSSES`.
 
@@ -61,6 +63,7 @@ class GroupComposition(BinaryOperation):
     equals_token: bool = True
     source: str | None = field(default=None, repr=False)
     loss: str = "cross_entropy"
+    sequence: str = USUAL
 
     def __post_init__(self) -> None:
         table, source = self.table, self.source

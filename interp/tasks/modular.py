@@ -13,6 +13,7 @@ from typing_extensions import override
 from interp.errors import InterpError, UnknownName, unknown
 from interp.tasks.binary import BinaryOperation, check_split
 from interp.tasks.cyclic import CyclicStructure
+from interp.tasks.sequences import USUAL
 
 POLYNOMIALS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "add": lambda a, b: a + b,
@@ -42,6 +43,7 @@ class ModularArithmetic(BinaryOperation):
         seed: of the split.
         split: how the pairs are shuffled, see `BinaryOperation`.
         equals_token: whether the inputs end in ``=``.
+        sequence: what a transformer sees, see `BinaryOperation`.
         loss: one of `LOSSES`.
 
     Raises:
@@ -63,6 +65,7 @@ class ModularArithmetic(BinaryOperation):
     split: str = "python"
     equals_token: bool = True
     loss: str = "cross_entropy"
+    sequence: str = USUAL
 
     def __post_init__(self) -> None:
         if not isinstance(self.p, int) or isinstance(self.p, bool) or self.p < 2:

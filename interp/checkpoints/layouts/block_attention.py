@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -114,24 +115,23 @@ def _apart_width(apart: Sequence[Sequence[Module]], d_model: int) -> tuple[int, 
     if len(query) > 1 and len({re.sub(r"\d+", "#", m.name) for m in query}) > 1:
         raise NoFit(f"more than one attention in a block: {query[0].name} and {query[1].name}")
     shape = query[0].shape
-    if d_model not in shape or len(shape) > 3:
+    if d_model not in shape or len(shape) not in (2, 3):
         raise NoFit(f"{query[0].name} is {list(shape)}, which has no axis of d_model = {d_model}")
+    axis = model_axis(query[0], d_model)
+    others = [n for i, n in enumerate(shape) if i != axis]
+    if len(shape) == 3 and len(query) > 1:
+        raise NoFit(f"{query[0].name} has an axis of heads and is one of several")
     if len(shape) == 3:
-        if len(query) > 1:
-            raise NoFit(f"{query[0].name} has an axis of heads and is one of several")
-        place = model_axis(query[0], d_model)
-        heads, size = [n for i, n in enumerate(shape) if i != place]
-        return heads * size, heads
-    width = shape[0] if shape[1] == d_model else shape[1]
-    return width * len(query), len(query) if len(query) > 1 else None
+        return math.prod(others), others[0]
+    return others[0] * len(query), len(query) if len(query) > 1 else None
 
 
 def model_axis(module: Module, d_model: int) -> int:
-    """Which axis of ``[.., .., ..]`` is the stream's: the others are heads, then a head's width."""
+    """Which axis is the stream's; of three, the others are heads, then a head's width."""
     places = [i for i, n in enumerate(module.shape) if n == d_model]
-    if len(places) > 1:
+    if len(places) > 1 and len(module.shape) > 2:
         raise NoFit(f"{module.name} is {list(module.shape)}: more than one axis could be d_model = {d_model}")
-    return places[0]
+    return places[-1]
 
 
 def output_order(module: Module, heads: int, size: int, d_model: int) -> tuple[int, ...]:
@@ -148,8 +148,10 @@ def _find_output(
 ) -> tuple[Module, ...]:
     """The output projection: what else stands with queries, keys and values, or what is named as one."""
     free = [m for m in matrices if m not in inputs]
-    parent = _parent(inputs[0])
-    beside = [m for m in free if parent and f"{m.name}.".startswith(f"{parent}.") and not MLP_WORDS.search(m.name)]
+    parent, beside = _parent(inputs[0]), []
+    while parent and not beside:  # in the module of queries, keys and values, or in one around it
+        beside = [m for m in free if f"{m.name}.".startswith(f"{parent}.") and not MLP_WORDS.search(m.name)]
+        parent = parent.rpartition(".")[0]
     named = [m for m in beside or free if OUTPUT.fullmatch(m.label) and not MLP_WORDS.search(m.name)]
     chosen = beside if len(beside) == 1 else named
     if len(chosen) > 1 and len(chosen) != heads:

@@ -16,7 +16,7 @@ INTO = re.compile(
     r"fc_?1|lin(?:ear)?_?1|w_?1|in|w_?in|fc_?in|lin(?:ear)?_?in|proj_in|c_fc|up(?:_proj)?|w_?up|expand|dense_h_to_4h|wi|intermediate"
 )
 OUT_OF = re.compile(
-    r"fc_?2|lin(?:ear)?_?2|w_?2|out|w_?out|fc_?out|lin(?:ear)?_?out|proj_out|c_proj|down(?:_proj)?|w_?down|contract|dense_4h_to_h|wo"
+    r"output|fc_?2|lin(?:ear)?_?2|w_?2|out|w_?out|fc_?out|lin(?:ear)?_?out|proj_out|c_proj|down(?:_proj)?|w_?down|contract|dense_4h_to_h|wo"
 )
 GATE = re.compile(r"gate(?:_proj)?|w_?gate|wg|w_g|(?:fc|lin|linear)_?gate|wi_0|fc_?1_g|gate_fc")
 SECOND = re.compile(r"ff|mlp|feed|post_attention|norm_?2|ln_?2|ln2", re.IGNORECASE)
@@ -104,14 +104,18 @@ def _gated(matrices: Sequence[Module], listed: str) -> tuple[Module, Module, Mod
 def _in_order(matrices: Sequence[Module], ordered: bool, listed: str) -> tuple[Module, Module]:
     first, second = sorted(matrices, key=lambda m: natural(m.name))
     for a, b in ((first, second), (second, first)):
-        named = bool(INTO.fullmatch(a.label)), bool(OUT_OF.fullmatch(b.label))
-        if all(named) or (any(named) and not INTO.fullmatch(b.label) and not OUT_OF.fullmatch(a.label)):
+        named, other = (_speaks(INTO, a), _speaks(OUT_OF, b)), (_speaks(INTO, b), _speaks(OUT_OF, a))
+        if any(named) and not any(other):
             return a, b
     if re.sub(r"\d+", "#", first.name) == re.sub(r"\d+", "#", second.name):  # numbered: ff.0 and ff.2
         return first, second
     if ordered:
         return matrices[0], matrices[1]
     raise NoFit(f"names don't say which matrix of the MLP comes first: {listed}")
+
+
+def _speaks(pattern: re.Pattern[str], module: Module) -> bool:
+    return any(pattern.fullmatch(part) for part in module.name.lower().split("."))
 
 
 def read_mlp(parts: MLPParts, d_model: int, load: Load, oriented: Oriented, gate_first: bool) -> dict[str, Tensor]:

@@ -156,7 +156,9 @@ def skeleton(weights: Weights) -> Skeleton:
     buffers = tuple(n for n, t in weights.items() if _is_buffer(n, t.ndim, t.dtype))
     names = [n for n in weights if n not in buffers]
     attention = [n for n in names if is_attention(n, weights[n].ndim)]
-    if not attention:
+    labels = {Module(_split(n, weights[n].ndim)[0], n, None, (), True).label for n in names if weights[n].ndim > 1}
+    kinds = [any(p.fullmatch(label) for label in labels) for p in (QUERY, KEY, VALUE)]
+    if not attention or (sum(kinds) < 2 and not any(FUSED.fullmatch(label) for label in labels)):
         raise NoFit("")
     cut = _block_number(attention)
     if cut is None:

@@ -13,6 +13,7 @@ OUTPUT = re.compile(
     r"(?:lm_|mlp_|out(?:put)?_|pred_|cls_)?head|out(?:put)?s?(?:_(?:proj|projection|layer|linear|net|fc|embed\w*))?|decoder|fc(?:_out)?|"
     r"final(?:_\w+)?|classifier|to_logits|logits|readout|u|linear|proj(?:ection)?|predictor|generator"
 )
+EARLY = re.compile(r"emb|pre|input|(?:_|\.)in$|ln_?0|norm_?0|first", re.IGNORECASE)
 TOKEN = re.compile(r"emb|tok|wte|vocab|(?:^|\.)(?:e|encoder|input|we|word\w*)$", re.IGNORECASE)
 
 
@@ -76,6 +77,8 @@ def find_outer(outer: Sequence[Module], streams: set[int]) -> OuterParts:
         position.shape[-1] != d_model or position.bias or sorted(position.shape)[0:-2] not in ([], [1])
     ):
         raise NoFit(f"{position.name} {list(position.shape)} is no table of positions of d_model = {d_model}")
+    if norm is not None and EARLY.search(norm.name):
+        raise NoFit(f"{norm.name} seems to be a norm of the embeddings, which our transformer lacks")
     if norm is not None and norm.shape != (d_model,):
         raise NoFit(f"{norm.name} {list(norm.shape)} is no norm of d_model = {d_model}")
     if output is not None and (len(output.shape) != 2 or d_model not in output.shape):

@@ -17,7 +17,6 @@ from interp.checkpoints.layouts.transformer_reading import Defaults, Transformer
 from interp.checkpoints.layouts.unstated import OPTIONS, Unstated
 from interp.errors import InterpError
 
-
 TRANSFORMER_LENS = {"embed.W_E", "pos_embed.W_pos", "unembed.W_U"}
 OTHERS = re.compile(r"(?:attn_)?blocks\.\d+\.attn\.W_[QKVO]$")  # of transformer_lens and grokking
 

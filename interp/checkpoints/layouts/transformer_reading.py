@@ -14,7 +14,7 @@ from torch import Tensor
 from interp.checkpoints.layouts.base import Weights
 from interp.checkpoints.layouts.block_attention import read_attention
 from interp.checkpoints.layouts.block_mlp import read_mlp, read_norm
-from interp.checkpoints.layouts.block_names import Module, NoFit
+from interp.checkpoints.layouts.block_names import ROTARY, Module, NoFit
 from interp.checkpoints.layouts.found_transformer import Found
 from interp.checkpoints.layouts.unstated import CONTEXT, KIND, Unstated
 from interp.checkpoints.layouts.unstated import ROTARY as ROTARY_SETTINGS
@@ -77,8 +77,18 @@ class TransformerReading:
             ln_eps=1e-5 if kind is None else ask.eps(1e-6 if kind == "RMS" else 1e-5),
             post_norm=bool(found.norms) and not ask.norm_first(self.defaults.norm_first),
             final_norm=outer.norm is not None or kind is None, gated_mlp=mlp is not None and mlp.gated,
-            positions=positions, attn_scale=ask.number("attn_scale"),
+            positions=positions, attn_scale=self._scale(),
         )  # fmt: skip
+
+    def _scale(self) -> float | None:
+        """What scores are divided by; None for the square root of ``d_head``."""
+        if self.unstated.stated(("scale_attn_by_inverse_layer_idx",), bool):
+            raise InterpError(
+                f"layout {self.unstated.layout.name}: scale_attn_by_inverse_layer_idx divides scores by the layer's number "
+                "too, which our transformer lacks; open the model with interp.wrap"
+            )
+        unscaled = self.unstated.stated(("scale_attn_weights",), bool) is False
+        return self.unstated.number("attn_scale") or (1.0 if unscaled else None)
 
     @staticmethod
     def _any_bias(*modules: Module) -> bool:
@@ -122,7 +132,9 @@ class TransformerReading:
                 if "embed_scale" not in self.unstated.options:
                     self.unstated.assume("embed_scale", 1)
             return True
-        rotary = [k for k in ROTARY_SETTINGS if self.unstated.config.get(k)]
+        stated = self.unstated.config
+        rotary = [k for k in ROTARY_SETTINGS if stated.get(k)]
+        rotary += [f"{k}={v}" for k, v in stated.items() if "pos" in k and isinstance(v, str) and ROTARY.search(v)]
         if given is None and (rotary or (self.found.mlp is not None and self.found.mlp.gated)):
             why = f"its config states {rotary[0]}" if rotary else "networks with gated MLPs mostly have rotary ones"
             raise self.unstated.ask(

@@ -29,6 +29,7 @@ EPS = ("eps", "ln_eps", "layer_norm_eps", "layer_norm_epsilon", "norm_eps", "rms
 ACTIVATION = ("act_fn", "activation", "activation_function", "hidden_act", "act", "act_type", "mlp_activation")
 NORM_FIRST = ("norm_first", "pre_norm", "prenorm", "pre_ln", "normalize_before")
 NORM_LAST = ("post_norm", "postnorm", "post_ln")
+NORM_PLACE = ("norm_position", "norm_style", "norm_placement", "layer_norm_position", "norm_type", "norm")
 KIND = ("normalization", "normalization_type", "norm_type")
 ROTARY = ("rope_theta", "rope_scaling", "rotary", "rotary_dim", "rotary_pct", "use_rope", "rope")
 OTHER_NAMES = {
@@ -164,6 +165,9 @@ class Unstated:
         given = self.choice("norm", ("first", "last"))
         if given is not None:
             return given == "first"
+        word = str(self.stated(NORM_PLACE, str) or "").lower()
+        if word.startswith(("pre", "first", "post", "last")):
+            return word.startswith(("pre", "first"))
         first, last = self.stated(NORM_FIRST, bool), self.stated(NORM_LAST, bool)
         if first is None and last is None:
             self.assume("norm", "first" if default else "last")
@@ -182,7 +186,7 @@ class Unstated:
         listed = ", ".join(f"{k}={_typed(v)}" for k, v in self.assumed.items())
         return (
             f"not stated by the weights and assumed: {listed}; if your code differs, change it in "
-            f"{self.spec(**self.assumed)}",
+            f"{self.spec(**self.assumed)} (logits are computed at every position, without pooling)",
         )
 
 

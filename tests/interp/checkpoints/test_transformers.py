@@ -68,10 +68,12 @@ def test_the_model_computes_what_the_module_does(name: str, tmp_path: Path) -> N
 def test_it_is_recognised_without_being_told(name: str, tmp_path: Path) -> None:
     """No layout is named: what is missing is asked for, and the answer is an option that this layout has."""
     written(name, tmp_path / "file.pt")
+    layout, questions = WRITTEN[name].layout, []
     try:
-        assert interp.load(tmp_path / "file.pt", device="cpu").provenance.layout == WRITTEN[name].layout
+        assert interp.load(tmp_path / "file.pt", device="cpu").provenance.layout == layout
     except AmbiguousLayout as question:
-        assert f"--layout {WRITTEN[name].layout}:" in str(question)
+        questions.append(str(question))
+    assert all(f"--layout {layout}:" in q for q in questions)
     assert WRITTEN[name].layout in interp.inspect(tmp_path / "file.pt").layout
 
 
@@ -131,7 +133,7 @@ def test_what_is_assumed_is_noted_with_the_way_to_change_it(tmp_path: Path) -> N
     (note,) = interp.load(tmp_path / "file.pt", layout=spec).provenance.notes
     for assumed in ("norm=last", "act_fn=relu", "causal=true", "eps=1e-05", "positions=none", f"--layout {spec},"):
         assert assumed in note
-    command = note.split("--layout ")[1]
+    command = note.split("--layout ")[1].split()[0]
     assert interp.load(tmp_path / "file.pt", layout=command).provenance.notes == ()
 
 
@@ -174,24 +176,53 @@ ODD: dict[str, tuple[dict[str, Tensor], str]] = {
     "a token of a class": (changed(Grokker(), cls_token=torch.ones(1, 1, WIDTH)), "cls_token"),
     "no table of tokens": (changed(Grokker(), token_embed__weight=None), "table of tokens"),
     "two tables of tokens": (changed(Grokker(), other_embed__weight=torch.ones(VOCAB, WIDTH)), "other_embed"),
-    "blocks that differ": (changed(Grokker(2), blocks__1__ln1__weight=None, blocks__1__ln1__bias=None), "blocks 0 and 1 differ"),
+    "blocks that differ": (
+        changed(Grokker(2), blocks__1__ln1__weight=None, blocks__1__ln1__bias=None),
+        "blocks 0 and 1 differ",
+    ),
     "one norm for two layers": (changed(Grokker(), blocks__0__ln1__weight=None, blocks__0__ln1__bias=None), "1 norms"),
     "an output of another width": (changed(Grokker(), output__weight=torch.ones(VOCAB, WIDTH + 1)), "output"),
-    "no values": (changed(Gated("q k v o w1 w3 w2 n1 n2"), layers__0__v__weight=None, layers__1__v__weight=None), "not all there"),
+    "no values": (
+        changed(Gated("q k v o w1 w3 w2 n1 n2"), layers__0__v__weight=None, layers__1__v__weight=None),
+        "not all there",
+    ),
     "grouped queries": (
-        changed(Gated("q k v o w1 w3 w2 n1 n2"), **{f"layers__{i}__{n}__weight": torch.ones(4, WIDTH) for i in (0, 1) for n in "kv"}),
+        changed(
+            Gated("q k v o w1 w3 w2 n1 n2"),
+            **{f"layers__{i}__{n}__weight": torch.ones(4, WIDTH) for i in (0, 1) for n in "kv"},
+        ),
         "grouped queries",
     ),
-    "rotary positions": (changed(Gated("q k v o w1 w3 w2 n1 n2"), layers__0__rotary_emb__inv_freq=torch.ones(2)), "positions enter"),
+    "rotary positions": (
+        changed(Gated("q k v o w1 w3 w2 n1 n2"), layers__0__rotary_emb__inv_freq=torch.ones(2)),
+        "positions enter",
+    ),
     "two stacks": (
-        {**{f"encoder.{n}": t for n, t in Grokker().state_dict().items()}, **{f"decoder.{n}": t for n, t in Grokker().state_dict().items()}},
+        {
+            **{f"encoder.{n}": t for n, t in Grokker().state_dict().items()},
+            **{f"decoder.{n}": t for n, t in Grokker().state_dict().items()},
+        },
         "several stacks",
     ),
-    "another sequence": (changed(Encoder(), **{
-        f"transformer_encoder__layers__{i}__multihead_attn__in_proj_weight": torch.ones(3 * WIDTH, WIDTH) for i in (0, 1)
-    }), "another sequence"),
-    "an MLP after the blocks": (changed(NanoGPT(), lm_head__2__weight=torch.ones(VOCAB, WIDTH)), "more than one output"),
-}  # fmt: skip
+    "another sequence": (
+        changed(
+            Encoder(),
+            **{
+                f"transformer_encoder__layers__{i}__multihead_attn__in_proj_weight": torch.ones(3 * WIDTH, WIDTH)
+                for i in (0, 1)
+            },
+        ),
+        "another sequence",
+    ),
+    "a norm of the embeddings": (
+        changed(Grokker(), embed_norm__weight=torch.ones(WIDTH), embed_norm__bias=torch.ones(WIDTH)),
+        "norm of the embeddings",
+    ),
+    "an MLP after the blocks": (
+        changed(NanoGPT(), lm_head__2__weight=torch.ones(VOCAB, WIDTH)),
+        "more than one output",
+    ),
+}
 
 
 @pytest.mark.parametrize("name", ODD)
@@ -213,3 +244,56 @@ def test_rotary_positions_in_a_config_are_not_left_out(tmp_path: Path) -> None:
     )
     with pytest.raises(AmbiguousLayout, match=r"rope_theta.*interp\.wrap"):
         interp.load(tmp_path / "f.pt")
+
+
+def test_a_network_of_q_values_is_no_attention(tmp_path: Path) -> None:
+    """One name that could be a query's does not make a transformer of a chain."""
+    torch.save({"q.0.weight": torch.ones(4, 3), "q.2.weight": torch.ones(2, 5)}, tmp_path / "file.pt")
+    with pytest.raises(UnknownLayout) as caught:
+        interp.load(tmp_path / "file.pt")
+    assert "nearest is 'linear_chain'" in str(caught.value)
+
+
+def test_a_folder_of_hugging_face(tmp_path: Path) -> None:
+    """``save_pretrained`` writes config.json beside the weights, which holds heads, activation and epsilon: no notes but one."""
+    module = random("Hugging Face")
+    module.config.layer_norm_epsilon = 1e-3  # type: ignore[union-attr]
+    for norm in (m for m in module.modules() if isinstance(m, nn.LayerNorm)):
+        norm.eps = 1e-3
+    module.save_pretrained(tmp_path)  # type: ignore[operator]
+    subject = interp.load(tmp_path, device="cpu", dtype="float64")
+    assert_same(module, subject.model)
+    assert "act_fn" not in " ".join(subject.provenance.notes)
+
+
+@pytest.mark.parametrize(
+    ("config", "scale"), [({"scale_attn_weights": False}, 1.0), ({"scale_attn_by_inverse_layer_idx": True}, None)]
+)
+def test_scales_of_a_config_are_heard_or_refused(config: dict[str, bool], scale: float | None, tmp_path: Path) -> None:
+    """Scores may be divided by something else."""
+    torch.save({"model": NanoGPT().state_dict(), "config": {"n_head": HEADS, **config}}, tmp_path / "file.pt")
+    if scale is None:
+        with pytest.raises(InterpError, match="inverse_layer_idx"):
+            interp.load(tmp_path / "file.pt")
+    else:
+        assert interp.load(tmp_path / "file.pt").model.config.attn_scale == scale  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("config", "last"),
+    [
+        ({"norm_first": False}, True),
+        ({"pre_norm": True}, False),
+        ({"norm_position": "post"}, True),
+        ({"post_norm": False}, False),
+    ],
+)
+def test_where_the_norms_stand_is_heard(config: dict[str, Any], last: bool, tmp_path: Path) -> None:
+    """Under the names that people give it; the option wins."""
+    torch.save(
+        {"model": Grokker(1, "first", final=True).state_dict(), "config": {"n_heads": HEADS, **config}},
+        tmp_path / "f.pt",
+    )
+    assert interp.load(tmp_path / "f.pt").model.config.post_norm == last  # type: ignore[attr-defined]
+    told = interp.load(tmp_path / "f.pt", layout=f"multihead_attention:norm={'first' if last else 'last'}")
+    assert told.model.config.post_norm != last  # type: ignore[attr-defined]

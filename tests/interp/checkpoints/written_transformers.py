@@ -436,7 +436,7 @@ class Gated(nn.Module):
             self.pos_embeddings = nn.Embedding(CONTEXT, WIDTH)
         for i in range(2):
             put(self, f"layers.{i}.{self.names[7]}", RMS())
-            for n, name in enumerate(self.names[:4]):
+            for name in self.names[:4]:
                 put(self, f"layers.{i}.{name}", nn.Linear(WIDTH, WIDTH, bias=False))
             for n, name in enumerate(self.names[4:7]):
                 put(
@@ -524,7 +524,10 @@ class NoOutput(nn.Module):
 
 
 MHA, SEPARATE = "multihead_attention", "separate_attention"
-LLAMA = "attention.wq attention.wk attention.wv attention.wo feed_forward.w1 feed_forward.w3 feed_forward.w2 attention_norm ffn_norm"
+LLAMA = (
+    "attention.wq attention.wk attention.wv attention.wo feed_forward.w1 feed_forward.w3 feed_forward.w2 "
+    "attention_norm ffn_norm"
+)
 GATE_PROJ = (
     "self_attn.q_proj self_attn.k_proj self_attn.v_proj self_attn.o_proj mlp.gate_proj mlp.up_proj mlp.down_proj "
     "input_layernorm post_attention_layernorm"
@@ -536,16 +539,22 @@ WRITTEN: dict[str, Written] = {
     "grokker": Written(Grokker, MHA, f"n_heads={HEADS}"),
     "grokker of two layers, norm first": Written(lambda: Grokker(2, "first", True), MHA, f"n_heads={HEADS}"),
     "norm last and a last norm": Written(lambda: Grokker(2, "last", True), MHA, f"n_heads={HEADS},norm=last"),
-    "norm first without a last norm": Written(lambda: Grokker(2, "first"), MHA, "", {"num_heads": HEADS, "norm_first": True}),
+    "norm first without a last norm": Written(
+        lambda: Grokker(2, "first"), MHA, "", {"num_heads": HEADS, "norm_first": True}
+    ),
     "no norm, no positions": Written(lambda: Grokker(2, None, positions=False), MHA, "", {"model": {"n_head": HEADS}}),
-    "no biases, not causal": Written(lambda: Grokker(2, causal=False, bias=False), MHA, "", {"heads": HEADS, "causal": False}),
+    "no biases, not causal": Written(
+        lambda: Grokker(2, causal=False, bias=False), MHA, "", {"heads": HEADS, "causal": False}
+    ),
     "attention only": Written(lambda: Grokker(2, mlp=False), MHA, f"n_heads={HEADS}"),
     "attention only, no norm": Written(lambda: Grokker(1, None, mlp=False), MHA, f"n_heads={HEADS}"),
     "gelu": Written(lambda: Grokker(1, act=nn.GELU), MHA, "", {"nhead": HEADS, "activation": "nn.GELU()"}),
     "encoder": Written(Encoder, MHA, f"n_heads={HEADS}"),
     "encoder, norm first": Written(lambda: Encoder(norm_first=True, final=True), MHA, f"n_heads={HEADS},norm=first"),
     "encoder, norm last and a last norm": Written(lambda: Encoder(3, final=True), MHA, "", {"nhead": HEADS}),
-    "encoder without biases": Written(lambda: Encoder(bias=False, act="gelu"), MHA, f"n_heads={HEADS},act_fn=gelu,normalization=LN"),
+    "encoder without biases": Written(
+        lambda: Encoder(bias=False, act="gelu"), MHA, f"n_heads={HEADS},act_fn=gelu,normalization=LN"
+    ),
     "encoder with a mask and sinusoids": Written(
         lambda: Encoder(causal=True, positions="buffer"), MHA, f"n_heads={HEADS},causal=true,embed_scale=sqrt"
     ),
@@ -565,25 +574,41 @@ WRITTEN: dict[str, Written] = {
     "heads as modules": Written(lambda: AttentionOnly(False), SEPARATE),
     "heads that write on their own": Written(lambda: AttentionOnly(True), SEPARATE),
     "minGPT": Written(MinGPT, SEPARATE, f"n_heads={HEADS},act_fn=gelu"),
-    "W_q, W_k, W_v, W_o": Written(lambda: Separate("attn.W_q attn.W_k attn.W_v attn.W_o"), SEPARATE, f"n_heads={HEADS},causal=false"),
+    "W_q, W_k, W_v, W_o": Written(
+        lambda: Separate("attn.W_q attn.W_k attn.W_v attn.W_o"), SEPARATE, f"n_heads={HEADS},causal=false"
+    ),
     "query, key, value, out": Written(
         lambda: Separate("attention.query attention.key attention.value attention.out", "ff.0 ff.3", "transformer.h"),
-        SEPARATE, f"n_heads={HEADS},causal=false",
+        SEPARATE,
+        f"n_heads={HEADS},causal=false",
     ),
     "to_q, to_k, to_v, to_out": Written(
         lambda: Separate("attn.to_q attn.to_k attn.to_v attn.to_out.0", "linear1 linear2", "decoder.layers", False, 24),
-        SEPARATE, f"n_heads={HEADS},causal=false,norm=last",
+        SEPARATE,
+        f"n_heads={HEADS},causal=false,norm=last",
     ),
     "w_qs and fc": Written(
-        lambda: Separate("slf_attn.w_q slf_attn.w_k slf_attn.w_v slf_attn.fc", "pos_ffn.w_1 pos_ffn.w_2", "layer_stack", True),
-        SEPARATE, f"n_heads={HEADS},causal=false",
+        lambda: Separate(
+            "slf_attn.w_q slf_attn.w_k slf_attn.w_v slf_attn.fc", "pos_ffn.w_1 pos_ffn.w_2", "layer_stack", True
+        ),
+        SEPARATE,
+        f"n_heads={HEADS},causal=false",
     ),
     "straight in the block": Written(
         lambda: Separate("q_proj k_proj v_proj o_proj", "up down", "blocks"), SEPARATE, f"n_heads={HEADS},causal=false"
     ),
     "w_concat": Written(
         lambda: Separate("attention.w_q attention.w_k attention.w_v attention.w_concat", "ffn.linear1 ffn.linear2"),
-        SEPARATE, f"n_heads={HEADS},causal=false",
+        SEPARATE,
+        f"n_heads={HEADS},causal=false",
+    ),
+    "as in BERT": Written(
+        lambda: Separate(
+            "attention.self.query attention.self.key attention.self.value attention.output.dense",
+            "intermediate.dense output.dense",
+        ),
+        SEPARATE,
+        f"n_heads={HEADS},causal=false",
     ),
     "timm": Written(lambda: Fused(TIMM), SEPARATE, f"n_heads={HEADS},act_fn=gelu"),
     "lucidrains": Written(lambda: Fused(LUCIDRAINS, inner=24), SEPARATE, f"n_heads={HEADS},act_fn=gelu"),
@@ -592,18 +617,23 @@ WRITTEN: dict[str, Written] = {
     ),
     "each head's rows together": Written(
         lambda: Fused(TIMM.replace("attn.qkv", "self_attn.qkv_proj").replace("attn.proj", "self_attn.o_proj"), True),
-        SEPARATE, f"n_heads={HEADS},act_fn=gelu,qkv=heads",
+        SEPARATE,
+        f"n_heads={HEADS},act_fn=gelu,qkv=heads",
     ),
     "LLaMA's names": Written(lambda: Gated(LLAMA), SEPARATE, f"n_heads={HEADS}"),
-    "gate_proj, GEGLU": Written(lambda: Gated(GATE_PROJ, act=F.gelu), SEPARATE, "", {"n_heads": HEADS, "activation": "geglu"}),
+    "gate_proj, GEGLU": Written(
+        lambda: Gated(GATE_PROJ, act=F.gelu), SEPARATE, "", {"n_heads": HEADS, "activation": "geglu"}
+    ),
     "gated, no positions": Written(lambda: Gated(LLAMA, False), SEPARATE, f"n_heads={HEADS},positions=none"),
     "einsum": Written(lambda: Einsum("hde", "h e d"), SEPARATE),
     "einsum, heads' outputs in one": Written(lambda: Einsum("hed", "d he"), SEPARATE),
     "einsum, the stream first": Written(lambda: Einsum("dhe", "d h e"), SEPARATE),
     "bare matrices": Written(lambda: Bare(False), SEPARATE, f"n_heads={HEADS},orientation=in_out,attn_scale=1"),
-    "bare matrices from the left": Written(lambda: Bare(True), SEPARATE, f"n_heads={HEADS},orientation=out_in,attn_scale=1"),
+    "bare matrices from the left": Written(
+        lambda: Bare(True), SEPARATE, f"n_heads={HEADS},orientation=out_in,attn_scale=1"
+    ),
     "no output projection, tied": Written(NoOutput, SEPARATE, f"n_heads={HEADS}"),
-}  # fmt: skip
+}
 
 
 def random(name: str) -> nn.Module:
