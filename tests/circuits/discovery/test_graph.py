@@ -244,3 +244,11 @@ def assert_clean(model: HookedModel) -> None:
     assert not model.watched_sites()
     assert resolve_sites(model, "*")
     copy.deepcopy(model)
+
+
+def test_edges_need_a_stream_that_adds_up() -> None:
+    """With norms after every sum an edge is no term of one; nodes are searched instead, as the message says."""
+    for name in ("norm last", "norm last, no mlp"):
+        with pytest.raises(InterpError, match="of='nodes'"):
+            edges(subject(name))
+    assert len(nodes(subject("norm last"))) == 2 * 3 + 2 * 10

@@ -51,7 +51,19 @@ def assert_equal(found: pd.DataFrame, expected: pd.DataFrame) -> None:
 
 @pytest.mark.parametrize("value", VALUES, ids=str)
 @pytest.mark.parametrize(
-    "name", ["plain", "two layers", "layer norm", "norm last", "gated", "folded norm", "square", "deep", "per operand"]
+    "name",
+    [
+        "plain",
+        "two layers",
+        "layer norm",
+        "norm last",
+        "gated",
+        "gated with biases",
+        "folded norm",
+        "square",
+        "deep",
+        "per operand",
+    ],
 )
 def test_neurons_equal_the_loop(name: str, value: Value) -> None:
     """Exact algebra behind the last layer, the resumed rest elsewhere: the same numbers as the loop."""
@@ -64,7 +76,9 @@ def test_neurons_equal_the_loop(name: str, value: Value) -> None:
 
 
 @pytest.mark.parametrize("value", [*VALUES, Mean(("batch", "pos"))], ids=str)
-@pytest.mark.parametrize("name", ["plain", "two layers", "layer norm", "norm last", "gated", "no mlp", "bidirectional"])
+@pytest.mark.parametrize(
+    "name", ["plain", "two layers", "layer norm", "norm last", "gated", "gated with biases", "no mlp", "bidirectional"]
+)
 def test_heads_and_layers_equal_the_loop(name: str, value: Value) -> None:
     """Heads, attention and MLP outputs, over all positions."""
     one = subject(name)

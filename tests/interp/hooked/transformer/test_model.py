@@ -245,3 +245,43 @@ def test_backward_hooks_see_the_gradients() -> None:
     with model.hooks(bwd_hooks=[("blocks.0.hook_resid_post", lambda grad, hook: seen.append(grad))]):
         model(tokens(2)).sum().backward()
     torch.testing.assert_close(seen[0], model.W_U.sum(1).expand(2, 3, 12))
+
+
+@torch.no_grad()
+def test_what_follows_the_last_block_where_norms_come_last() -> None:
+    """One LayerNorm is algebra for the engine, two or an RMSNorm are not; resuming gives the truth."""
+    model = make("norm last")
+    site = "blocks.1.hook_resid_post"
+    rest = model.linear_rest(site)
+    assert isinstance(rest, NormedRest)
+    generator = torch.Generator().manual_seed(0)
+    clean, change = torch.randn(2, 5, 3, model.config.d_model, generator=generator, dtype=torch.float64)
+    outputs, centred = model.resume(site, clean), change - change.mean(-1, keepdim=True)
+    found = rest.outputs(clean, outputs, centred[None], centred[None] @ rest.matrix)[0]
+    torch.testing.assert_close(found, model.resume(site, clean + change))
+    assert make("norm last, no mlp").linear_rest(site) is None
+    assert make("gated").linear_rest(site) is None
+    assert make("gated with biases").linear_rest(site) is not None
+
+
+def test_fields_that_do_not_go_together() -> None:
+    """Each refusal names the field."""
+    shape = {"n_layers": 1, "d_model": 4, "n_heads": 1, "d_head": 4, "d_vocab": 5, "d_vocab_out": 5, "n_ctx": 3}
+    for fields, named in (
+        ({"post_norm": True}, "post_norm"),
+        ({"attn_scale": 0.0}, "attn_scale"),
+        ({"normalization": "BN"}, "RMS"),
+    ):
+        with pytest.raises(InterpError, match=named):
+            TransformerConfig(**shape, **fields)
+
+
+def test_configs_of_older_files_still_load() -> None:
+    """They lack the newer fields, whose defaults are what those models were."""
+    config = make("layer norm").config
+    older = {
+        k: v
+        for k, v in config.to_dict().items()
+        if k not in ("post_norm", "final_norm", "gated_mlp", "positions", "attn_scale")
+    }
+    assert config_from_dict(older) == config
