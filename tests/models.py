@@ -21,6 +21,10 @@ TRANSFORMERS: dict[str, TransformerConfig] = {
         "no mlp": {"n_layers": 2, "d_mlp": None},
         "bidirectional": {"causal": False, "act_fn": "silu", "mlp_bias": False, "d_vocab_out": P + 1},
         "square": {"act_fn": "square", "d_head": 5},
+        "norm last": {"n_layers": 2, "normalization": "LN", "post_norm": True, "final_norm": False, "attn_bias": True},
+        "norm last, no mlp": {"n_layers": 2, "normalization": "LN", "post_norm": True, "d_mlp": None, "causal": False},
+        "gated": {"n_layers": 2, "normalization": "RMS", "gated_mlp": True, "act_fn": "silu", "mlp_bias": False},
+        "gated with biases": {"n_layers": 2, "gated_mlp": True, "act_fn": "gelu", "positions": False, "attn_scale": 1.5},
     }.items()
 }  # fmt: skip
 

@@ -66,7 +66,12 @@ def circuit(
     except NothingToDo as error:
         result.headline = str(error)
         return result
-    if edges and isinstance(model, HookedTransformer) and model.config.n_layers:
+    if edges and isinstance(model, HookedTransformer) and model.config.post_norm:
+        result.notes.append(
+            "Edges were not searched: they are terms of a sum, and this network normalises its residual stream after "
+            "every layer (post_norm)."
+        )
+    elif edges and isinstance(model, HookedTransformer) and model.config.n_layers:
         found["edges"] = discover(
             subject, faithfulness=faithfulness, n_random=n_random, of="edges", inputs=_sample(subject), **how
         )

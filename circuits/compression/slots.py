@@ -110,8 +110,12 @@ def _of_transformer(model: HookedTransformer) -> list[Described]:
         found.append(("heads", f"{block}.attn.hook_z", axes, f"{block}.attn.b_O" if c.attn_bias else None))
         if c.d_mlp is not None:
             mlp = f"{block}.mlp"
-            axes = {f"{mlp}.W_in": 1, **({f"{mlp}.b_in": 0} if c.mlp_bias else {}), f"{mlp}.W_out": 0}
-            found.append(("neurons", f"{mlp}.hook_post", axes, f"{mlp}.b_out" if c.mlp_bias else None))
+            read = ["in", *(["gate"] if c.gated_mlp else [])]
+            axes = {f"{mlp}.W_{name}": 1 for name in read}
+            axes |= {f"{mlp}.b_{name}": 0 for name in read if c.mlp_bias}
+            found.append(
+                ("neurons", f"{mlp}.hook_post", {**axes, f"{mlp}.W_out": 0}, f"{mlp}.b_out" if c.mlp_bias else None)
+            )
     return found
 
 

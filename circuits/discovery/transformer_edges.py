@@ -39,6 +39,11 @@ class TransformerEdges(Graph):
         config = model.config
         if not config.n_layers:
             raise InterpError("a transformer without layers has no edges to search")
+        if config.post_norm:
+            raise InterpError(
+                "edges are terms of a sum, and a transformer with post_norm normalises the sum after every layer; "
+                "search its nodes (of='nodes')"
+            )
         self.senders, self.blocks = ["embed"], []
         for i in range(config.n_layers):
             self.blocks += [(f"L{i} {x}", config.n_heads, len(self.senders)) for x in ("queries", "keys", "values")]
@@ -90,7 +95,7 @@ class TransformerEdges(Graph):
         """Outputs ``[k, n, pos, out]``; ``record`` is given what each sender writes ``[k, n, pos, d_model]``."""
         stream = _Stream(constants, record)
         masks = self._masks(kept)
-        stream.write((model.embed(inputs) + model.pos_embed(*inputs.shape)).unsqueeze(0))
+        stream.write(model.stream(inputs).unsqueeze(0))
         for i in range(model.config.n_layers):
             block, attn = model.block(i), model.block(i).attn
             shape = attn.W_Q.shape  # [head, d_model, d_head]

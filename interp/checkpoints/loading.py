@@ -69,6 +69,7 @@ def load(
     if chosen is not None:
         try:
             chosen = chosen.fit(found.model)
+            notes.extend(chosen.notes)
         except TaskMismatch as error:
             if task is not None:
                 raise

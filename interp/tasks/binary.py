@@ -20,7 +20,7 @@ from interp.hooked.mlp.config import MLPConfig
 from interp.hooked.transformer.config import TransformerConfig
 from interp.tasks.base import Task
 from interp.tasks.checks import check_common, require_count
-from interp.tasks.forms import as_tokens, as_vectors, check_form, items_of, token_of
+from interp.tasks.forms import as_tokens, as_vectors, check_form, form_for, items_of, token_of
 
 
 def _by_python(n: int, seed: int) -> Tensor:
@@ -114,6 +114,16 @@ class BinaryOperation(Task):
         return items_of(self.form, self.equals_token and self.encoding == "tokens")
 
     @property
+    @override
+    def notes(self) -> tuple[str, ...]:
+        """What another form than the usual one consists of."""
+        if not self.form or self.encoding != "tokens":
+            return ()
+        tokens = {i: t for i in self.items if (t := token_of(i, self.n_symbols)) is not None and not i.isdecimal()}
+        named = ", ".join(f"{word} is token {token}" for word, token in tokens.items())
+        return (f"the network reads {self.form!r}{' where ' if named else ''}{named} (form= in the task changes it)",)
+
+    @property
     def readout(self) -> int | None:  # pyright: ignore[reportIncompatibleVariableOverride]
         """The position that is read, or None for a model without positions."""
         return -1 if self.equals_token and self.encoding == "tokens" else None
@@ -160,9 +170,9 @@ class BinaryOperation(Task):
         if config.kind == "wrapped":
             return self
         if isinstance(config, TransformerConfig):
-            task = self._with(equals_token=True)
-            needed, has = self._vocabulary(task.items, 1), ", ".join(task.items)
-            if config.n_ctx != len(task.items):
+            task = self._with(equals_token=True, form=self.form or form_for(self.n_symbols, config.d_vocab, config.n_ctx))
+            needed, has = self._vocabulary(task.items, 0), ", ".join(task.items)
+            if config.n_ctx < len(task.items):
                 problems.append(
                     f"the model's context is {config.n_ctx} positions, the task has {len(task.items)} ({has})"
                 )
@@ -182,7 +192,7 @@ class BinaryOperation(Task):
             problems.append(f"the model takes tokens, the task gives vectors (encoding={task.encoding})")
         if not needed <= vocabulary <= max(needed, self.n_symbols + 1):
             problems.append(f"the model embeds {vocabulary} tokens, the task has {needed}")
-        spare = 1 if self.criterion.logits else 0
+        spare = max(1, needed - self.n_symbols) if self.criterion.logits else 0  # people keep one output a token
         if not self.width <= outputs <= self.width + spare:
             wanted = f"{self.n_outputs} answers" if self.criterion.logits else f"vectors of {self.width}"
             problems.append(f"the model has {outputs} outputs, the task has {wanted}")

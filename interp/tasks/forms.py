@@ -61,6 +61,22 @@ def token_of(item: str, n_symbols: int) -> int | None:
     return n_symbols + NAMED[item] if item in NAMED else int(item)
 
 
+def form_for(n_symbols: int, vocabulary: int, n_ctx: int) -> str:
+    """The form that a transformer was probably trained on, by the tokens that it embeds and its positions.
+
+    Args:
+        n_symbols: number of operand symbols.
+        vocabulary: tokens that the model embeds.
+        n_ctx: positions that it takes.
+
+    Returns:
+        With two tokens more than symbols the one with the operation's sign, with none more the two operands, else the usual.
+    """
+    if vocabulary == n_symbols + 2 and n_ctx >= 4:
+        return "a op b ="
+    return "a b" if vocabulary == n_symbols else ""
+
+
 def as_tokens(pairs: Tensor, items: Sequence[str], n_symbols: int) -> Tensor:
     """Tokens ``[n, item]`` of pairs.
 

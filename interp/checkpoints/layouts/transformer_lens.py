@@ -6,12 +6,17 @@ import re
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+import torch
+from torch import Tensor
 from typing_extensions import override
 
 from interp.checkpoints.layouts.base import Converted, FileInfo, Fit, Layout, Weights, unmapped_weights
+from interp.errors import InterpError
 from interp.hooked.transformer.config import TransformerConfig
 
-BLOCK = re.compile(r"blocks\.(\d+)\.(?:attn\.(?:W_[QKVO]|b_[QKVO])|mlp\.(?:W_in|W_out|b_in|b_out)|ln[12]\.[wb])$")
+BLOCK = re.compile(
+    r"blocks\.(\d+)\.(?:attn\.(?:W_[QKVO]|b_[QKVO])|mlp\.(?:W_in|W_out|W_gate|b_in|b_out|b_gate)|ln[12]\.[wb])$"
+)
 OUTER = re.compile(r"(?:embed\.W_E|pos_embed\.W_pos|unembed\.[Wb]_U|ln_final\.[wb])$")
 
 
@@ -26,6 +31,8 @@ class TransformerLensLayout(Layout):
         "act_fn": "the MLP's activation, which a state dict does not state (relu unless a config does)",
         "causal": "whether attention is causal (true unless a config states otherwise)",
         "normalization": "LNPre where LayerNorm was folded into the weights, which leaves no trace in them",
+        "post_norm": "whether the norms come after attention and MLP have been added (false)",
+        "attn_scale": "attention scores are divided by it (the square root of d_head)",
     }
 
     @override
@@ -59,6 +66,9 @@ class TransformerLensLayout(Layout):
         layers = 1 + max(int(m.group(1)) for n in kept if (m := BLOCK.match(n)))
         has_mlp = "blocks.0.mlp.W_in" in kept
         has_norm = "blocks.0.ln1.w" in kept
+        kind = given.get("normalization", given.get("normalization_type"))
+        if has_norm:
+            kind = "LN" if "blocks.0.ln1.b" in kept else "RMS"
         notes = []
         if has_mlp and "act_fn" not in given:
             notes.append(
@@ -74,14 +84,31 @@ class TransformerLensLayout(Layout):
             d_vocab_out=weights["unembed.W_U"].shape[-1], n_ctx=weights["pos_embed.W_pos"].shape[0],
             d_mlp=weights["blocks.0.mlp.W_in"].shape[-1] if has_mlp else None,
             act_fn=given.get("act_fn", "relu"),
-            normalization="LN" if has_norm else given.get("normalization", given.get("normalization_type")),
+            normalization=kind,
             causal=given.get("causal", given.get("attention_dir", "causal") == "causal"),
             attn_bias="blocks.0.attn.b_Q" in kept, mlp_bias="blocks.0.mlp.b_in" in kept,
             unembed_bias="unembed.b_U" in kept, ln_eps=float(given.get("eps", 1e-5)),
+            post_norm=options.get("post_norm", False), final_norm=not has_norm or "ln_final.w" in kept,
+            gated_mlp="blocks.0.mlp.W_gate" in kept, attn_scale=options.get("attn_scale"),
         )  # fmt: skip
         extra = tuple(n for n in weights if n not in kept)
         loaded = {n: w.load() for n, w in kept.items()}
+        if config.gated_mlp and config.mlp_bias:
+            _add_gate_biases(loaded, layers)
         return Converted(config, loaded, extra, tuple(notes), warnings=unmapped_weights(extra))
+
+
+def _add_gate_biases(loaded: dict[str, Tensor], layers: int) -> None:
+    """TransformerLens adds ``b_in`` to the product of a gated MLP, not to what is multiplied; only zeros are the same."""
+    for at in (f"blocks.{i}.mlp" for i in range(layers)):
+        if f"{at}.b_gate" in loaded:
+            continue
+        if bool(loaded[f"{at}.b_in"].any()):
+            raise InterpError(
+                f"transformer_lens: {at}.b_in is added after the gate, which our MLP cannot do; "
+                "open the model with TransformerLens's own bridge"
+            )
+        loaded[f"{at}.b_gate"] = torch.zeros_like(loaded[f"{at}.b_in"])
 
 
 LAYOUT = TransformerLensLayout()

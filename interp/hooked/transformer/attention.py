@@ -36,7 +36,8 @@ class Attention(nn.Module):
     def __init__(self, config: TransformerConfig):
         super().__init__()
         heads, d_model, d_head = config.n_heads, config.d_model, config.d_head
-        self.scale, self.causal, self.bias = math.sqrt(d_head), config.causal, config.attn_bias
+        self.scale = math.sqrt(d_head) if config.attn_scale is None else config.attn_scale
+        self.causal, self.bias = config.causal, config.attn_bias
         for name in ("W_Q", "W_K", "W_V"):
             setattr(self, name, nn.Parameter(torch.zeros(heads, d_model, d_head)))
         self.W_O = nn.Parameter(torch.zeros(heads, d_head, d_model))

@@ -36,7 +36,7 @@ class Embed(nn.Module):
 
 
 class PosEmbed(nn.Module):
-    """Position embeddings ``W_pos [n_ctx, d_model]``."""
+    """Position embeddings ``W_pos [n_ctx, d_model]``; learned or fixed ones, such as sinusoids."""
 
     def __init__(self, config: TransformerConfig):
         super().__init__()
@@ -49,12 +49,21 @@ class PosEmbed(nn.Module):
 
 
 class MLP(nn.Module):
-    """``W_in [d_model, d_mlp]``, an activation function and ``W_out [d_mlp, d_model]``, with biases unless switched off."""
+    """``W_in [d_model, d_mlp]``, an activation function and ``W_out [d_mlp, d_model]``, with biases unless switched off.
+
+    A gated MLP also has ``W_gate [d_model, d_mlp]``: ``hook_pre`` and the activation function are the gate's, and
+    ``hook_post`` is the product, as in TransformerLens. Each bias belongs to the matrix of its name.
+    """
 
     def __init__(self, config: TransformerConfig):
         super().__init__()
         d_mlp = config.d_mlp or 0
-        self.act, self.bias = make_activation(config.act_fn), config.mlp_bias
+        self.act, self.bias, self.gated = make_activation(config.act_fn), config.mlp_bias, config.gated_mlp
+        if self.gated:
+            self.W_gate = nn.Parameter(torch.zeros(config.d_model, d_mlp))
+            self.hook_pre_linear = HookPoint("batch", "pos", "unit")
+            if self.bias:
+                self.b_gate = nn.Parameter(torch.zeros(d_mlp))
         self.W_in, self.W_out = (
             nn.Parameter(torch.zeros(config.d_model, d_mlp)),
             nn.Parameter(torch.zeros(d_mlp, config.d_model)),
@@ -67,13 +76,21 @@ class MLP(nn.Module):
     @override
     def forward(self, x: Tensor) -> Tensor:
         """``[..., d_model]`` to ``[..., d_model]``."""
-        pre = self.hook_pre(x @ self.W_in + self.b_in if self.bias else x @ self.W_in)
-        out = self.hook_post(self.act(pre)) @ self.W_out
+        read = x @ self.W_in + self.b_in if self.bias else x @ self.W_in
+        if self.gated:
+            gate = x @ self.W_gate + self.b_gate if self.bias else x @ self.W_gate
+            post = self.act(self.hook_pre(gate)) * self.hook_pre_linear(read)
+        else:
+            post = self.act(self.hook_pre(read))
+        out = self.hook_post(post) @ self.W_out
         return out + self.b_out if self.bias else out
 
 
 class Block(nn.Module):
     """Attention and, if the config has one, an MLP, each adding its output to the residual stream.
+
+    With ``post_norm``, ``hook_resid_mid`` and ``hook_resid_post`` come before the norms that follow the sums, as in
+    TransformerLens's BertBlock; ``hook_normalized_resid_post`` is what the next block receives.
 
     Args:
         config: the transformer's.
@@ -86,7 +103,7 @@ class Block(nn.Module):
 
     def __init__(self, config: TransformerConfig, index: int):
         super().__init__()
-        self.index, self.dropout = index, config.dropout
+        self.index, self.dropout, self.post_norm = index, config.dropout, config.post_norm
         self.ln1, self.attn = make_norm(config), Attention(config)
         self.has_mlp = config.d_mlp is not None
         for name in ("hook_resid_pre", "hook_attn_out", "hook_resid_post"):
@@ -95,6 +112,8 @@ class Block(nn.Module):
             self.ln2, self.mlp = make_norm(config), MLP(config)
             self.hook_resid_mid = HookPoint("batch", "pos", "unit")
             self.hook_mlp_out = HookPoint("batch", "pos", "unit")
+        if self.post_norm:
+            self.hook_normalized_resid_post = HookPoint("batch", "pos", "unit")
 
     @override
     def forward(self, resid: Tensor, readout: int | None, noise: Tensor | None = None) -> Tensor:
@@ -110,7 +129,8 @@ class Block(nn.Module):
         """The block's output, from the stream at ``hook_resid_pre``."""
         first, n = (0, resid.shape[-2]) if readout is None else (readout % resid.shape[-2], 1)
         # hook points come after the dropout: they pass what the residual stream receives
-        written = dropout(self.attn(self.ln1(resid), first, n), self.dropout, noise, salt=2 * self.index)
+        read = resid if self.post_norm else self.ln1(resid)
+        written = dropout(self.attn(read, first, n), self.dropout, noise, salt=2 * self.index)
         return self._after_attn(resid.narrow(-2, first, n), written, noise)
 
     def _after_attn(self, resid: Tensor, written: Tensor, noise: Tensor | None = None) -> Tensor:
@@ -118,7 +138,9 @@ class Block(nn.Module):
 
     def after_attn(self, mid: Tensor, noise: Tensor | None = None) -> Tensor:
         """The block's output, from the stream after its attention."""
-        return self.after_mid(self.hook_resid_mid(mid), noise) if self.has_mlp else self.hook_resid_post(mid)
+        if self.has_mlp:
+            return self.after_mid(self.hook_resid_mid(mid), noise)
+        return self.after_post(self.hook_resid_post(mid))
 
     def follow(self, clean: Tensor) -> Callable[[slice, Tensor, Tensor], Tensor]:
         """The stream after the attention, for streams that differ from ``clean`` by low-rank moves; see `Attention.follow`."""
@@ -135,8 +157,19 @@ class Block(nn.Module):
 
     def after_mid(self, mid: Tensor, noise: Tensor | None = None) -> Tensor:
         """The block's output, from the stream at ``hook_resid_mid``."""
-        written = dropout(self.mlp(self.ln2(mid)), self.dropout, noise, salt=2 * self.index + 1)
-        return self.hook_resid_post(mid + self.hook_mlp_out(written))
+        read = self.ln1(mid) if self.post_norm else self.ln2(mid)
+        written = dropout(self.mlp(read), self.dropout, noise, salt=2 * self.index + 1)
+        start = read if self.post_norm else mid
+        return self.after_post(self.hook_resid_post(start + self.hook_mlp_out(written)))
+
+    def after_post(self, post: Tensor) -> Tensor:
+        """The block's output, from the stream at ``hook_resid_post``."""
+        return self.hook_normalized_resid_post(self.last_norm(post)) if self.post_norm else post
+
+    @property
+    def last_norm(self) -> nn.Module:
+        """The norm after ``hook_resid_post``, in a block whose norms come last."""
+        return self.ln2 if self.has_mlp else self.ln1
 
 
 class Unembed(nn.Module):

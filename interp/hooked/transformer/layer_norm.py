@@ -1,4 +1,4 @@
-"""LayerNorm, with hook points at its scale and its output."""
+"""LayerNorm and RMSNorm, with hook points at their scale and their output."""
 
 from __future__ import annotations
 
@@ -39,6 +39,28 @@ class LayerNorm(nn.Module):
         return self.hook_normalized(x * self.w + self.b if self.affine else x)
 
 
+class RMSNorm(nn.Module):
+    """Scale by the root mean square over the features, with weights ``w``: https://arxiv.org/abs/1910.07467.
+
+    Args:
+        config: the transformer's.
+    """
+
+    def __init__(self, config: TransformerConfig):
+        super().__init__()
+        self.eps, self.w = config.ln_eps, nn.Parameter(torch.ones(config.d_model))
+        self.hook_scale = HookPoint("batch", "pos", "unit")
+        self.hook_normalized = HookPoint("batch", "pos", "unit")
+
+    @override
+    def forward(self, x: Tensor) -> Tensor:
+        """``x [..., d_model]`` normalised, of the same shape."""
+        scale = self.hook_scale((x.pow(2).mean(-1, keepdim=True) + self.eps).sqrt())
+        return self.hook_normalized(x / scale * self.w)
+
+
 def make_norm(config: TransformerConfig) -> nn.Module:
-    """A `LayerNorm`, or the identity if the config has no normalization."""
-    return LayerNorm(config) if config.normalization else nn.Identity()
+    """A norm of the config's kind, or the identity if it has none."""
+    if config.normalization is None:
+        return nn.Identity()
+    return RMSNorm(config) if config.normalization == "RMS" else LayerNorm(config)

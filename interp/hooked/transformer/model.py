@@ -41,11 +41,14 @@ class HookedTransformer(HookedModel):
 
     def __init__(self, config: TransformerConfig):
         super().__init__(config)
-        self.embed, self.pos_embed = Embed(config), PosEmbed(config)
+        self.embed = Embed(config)
         self.hook_embed = HookPoint("batch", "pos", "unit")
-        self.hook_pos_embed = HookPoint("batch", "pos", "unit")
+        if config.positions:
+            self.pos_embed = PosEmbed(config)
+            self.hook_pos_embed = HookPoint("batch", "pos", "unit")
         self.blocks = nn.ModuleList(Block(config, layer) for layer in range(config.n_layers))
-        self.ln_final, self.unembed = make_norm(config), Unembed(config)
+        self.ln_final = make_norm(config) if config.final_norm else nn.Identity()
+        self.unembed = Unembed(config)
         self.hook_logits = HookPoint("batch", "pos", "unit")
         self.setup()
 
@@ -67,8 +70,14 @@ class HookedTransformer(HookedModel):
         return self._after_embed(self.hook_embed(self.embed(tokens)), noise)
 
     def _after_embed(self, embedded: Tensor, noise: Tensor | None = None) -> Tensor:
-        batch, n_pos = embedded.shape[:2]
-        return self._from_block(embedded + self.hook_pos_embed(self.pos_embed(batch, n_pos)), 0, noise)
+        if self.config.positions:
+            embedded = embedded + self.hook_pos_embed(self.pos_embed(*embedded.shape[:2]))
+        return self._from_block(embedded, 0, noise)
+
+    def stream(self, tokens: Tensor) -> Tensor:
+        """What the first block reads ``[batch, pos, d_model]``; its hook points are skipped."""
+        embedded = self.embed(tokens)
+        return embedded + self.pos_embed(*tokens.shape) if self.config.positions else embedded
 
     def _from_block(self, resid: Tensor, first: int, noise: Tensor | None = None) -> Tensor:
         for layer in range(first, self.config.n_layers):
@@ -109,7 +118,7 @@ class HookedTransformer(HookedModel):
             if point == "hook_resid_mid" and block.has_mlp:
                 return self._from_block(block.after_mid(activation), layer + 1)
             if point == "hook_resid_post":
-                return self._from_block(activation, layer + 1)
+                return self._from_block(block.after_post(activation), layer + 1)
         raise UnknownSite(
             f"cannot resume a transformer at {site!r}; it resumes at hook_embed and at "
             f"blocks.0..{len(self.blocks) - 1}.hook_resid_pre, hook_resid_mid (where there is an MLP), hook_resid_post"
@@ -130,6 +139,8 @@ class HookedTransformer(HookedModel):
 
     @override
     def follow(self, site: str, clean: Tensor) -> Callable[[slice, Tensor, Tensor], Tensor]:
+        if not self.adds_up:
+            return super().follow(site, clean)
         layer, point = self._place(site)
         index = -1 if layer is None else layer + ("resid_post" in point)
         readable = point in ("hook_resid_pre", "hook_resid_post") and 0 <= index < self.config.n_layers
@@ -155,6 +166,11 @@ class HookedTransformer(HookedModel):
             return rest.after_attention(layer, mid).unflatten(0, moves.shape[:2])
 
         return outputs
+
+    @property
+    def adds_up(self) -> bool:
+        """Whether the residual stream is a plain sum, read through LayerNorms or none; the fast paths need this."""
+        return not self.config.post_norm and self.config.normalization != "RMS"
 
     def _computes_all(self) -> bool:
         return self.config.readout is None and not torch.is_grad_enabled()
@@ -207,13 +223,16 @@ class HookedTransformer(HookedModel):
 
     @override
     def linear_rest(self, site: str) -> Tensor | NormedRest | None:
-        """After the last block ``W_U [d_model, d_vocab_out]``, preceded by the final LayerNorm if there is one."""
+        """After the last block ``W_U [d_model, d_vocab_out]``, preceded by a LayerNorm if there is one."""
         if site != f"blocks.{self.config.n_layers - 1}.hook_resid_post":
             return None
-        if not isinstance(self.ln_final, LayerNorm):
+        norms = [self.block(self.config.n_layers - 1).last_norm] if self.config.post_norm else []
+        norms = [norm for norm in (*norms, self.ln_final) if not isinstance(norm, nn.Identity)]
+        if not norms:
             return self.W_U
-        matrix = self.ln_final.w[:, None] * self.W_U if self.ln_final.affine else self.W_U
-        return NormedRest(matrix, self.ln_final.eps)
+        if len(norms) > 1 or not isinstance(norm := norms[0], LayerNorm):
+            return None
+        return NormedRest(norm.w[:, None] * self.W_U if norm.affine else self.W_U, norm.eps)
 
     @override
     def init_std(self, name: str, parameter: Tensor) -> float | None:
@@ -268,6 +287,11 @@ class HookedTransformer(HookedModel):
     def W_in(self) -> Tensor:
         """Input weights of the MLPs ``[layer, d_model, d_mlp]``."""
         return self._stack("mlp", "W_in")
+
+    @property
+    def W_gate(self) -> Tensor:
+        """Gate weights of gated MLPs ``[layer, d_model, d_mlp]``."""
+        return self._stack("mlp", "W_gate")
 
     @property
     def W_out(self) -> Tensor:

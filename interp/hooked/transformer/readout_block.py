@@ -143,8 +143,11 @@ def add_mlp(block: Block, mid: Tensor) -> Tensor:
 def hidden(block: Block, mid: Tensor) -> Tensor:
     """The MLP's neurons after their activation function ``[..., d_mlp]``."""
     mlp = block.mlp
-    pre = plus(mlp.b_in if mlp.bias else None, block.ln2(mid), mlp.W_in)
-    return pre.relu_() if mlp.act is torch.relu else mlp.act(pre)  # in place: much of the elementwise time
+    read = block.ln2(mid)
+    linear = plus(mlp.b_in if mlp.bias else None, read, mlp.W_in)
+    pre = plus(mlp.b_gate if mlp.bias else None, read, mlp.W_gate) if mlp.gated else linear
+    post = pre.relu_() if mlp.act is torch.relu else mlp.act(pre)  # in place: much of the elementwise time
+    return post * linear if mlp.gated else post
 
 
 def plus(start: Tensor | None, x: Tensor, weight: Tensor) -> Tensor:

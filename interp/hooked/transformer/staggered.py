@@ -18,8 +18,10 @@ POINTS = ("*attn.hook_q", "*attn.hook_k", "*attn.hook_v", "*hook_resid_pre")  # 
 
 
 def departs(model: HookedModel) -> TypeGuard[HookedTransformer]:
-    """Whether runs of the model can depart from another run at a position: it is causal and computes every position."""
-    return isinstance(model, HookedTransformer) and model.config.causal and model.config.readout is None
+    """Whether runs can depart from another run at a position: causal, all positions computed, `HookedTransformer.adds_up`."""
+    if not isinstance(model, HookedTransformer):
+        return False
+    return model.config.causal and model.config.readout is None and model.adds_up
 
 
 class Departures:
@@ -43,7 +45,8 @@ class Departures:
     def __init__(self, model: HookedTransformer, run: Mapping[str, Tensor], outputs: Tensor):
         if not departs(model):
             raise UnknownSite(
-                "runs can depart at one position only in a causal transformer that computes every position"
+                "runs can depart at one position only in a causal transformer that computes every position and whose "
+                "residual stream is a plain sum (no post_norm, no RMSNorm)"
             )
         self.model, self._outputs = model, outputs
         self._layers = [LaterBlock.of(model.block(i), i, run) for i in range(model.config.n_layers)]
@@ -92,7 +95,7 @@ class Departures:
     def _enter(self, site: str, x: Tensor, position: int) -> tuple[int, Tensor]:
         """The first block that runs again, and its input at the position."""
         if site == "hook_embed":
-            return 0, x + self.model.pos_embed.W_pos[position]
+            return 0, x + self.model.W_pos[position] if self.model.config.positions else x
         name, _, point = site.rpartition(".")
         if site in self.model.hook_dict and name.startswith("blocks."):
             layer = int(name.split(".")[1])

@@ -62,7 +62,7 @@ def test_its_numbers_are_those_of_the_curves() -> None:
         assert figure.layout.yaxis.title.text, name
 
 
-@pytest.mark.parametrize("name", ["plain", "layer norm", "no mlp", "deep", "per operand"])
+@pytest.mark.parametrize("name", ["plain", "layer norm", "norm last", "gated", "no mlp", "deep", "per operand"])
 def test_any_network(name: str) -> None:
     """A random one, in which nothing need be kept by few."""
     one = subject(name)

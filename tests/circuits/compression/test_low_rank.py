@@ -16,7 +16,17 @@ from interp.errors import MissingCapability
 from interp.snapshot import matrices
 from tests.models import P, make, subject
 
-NAMES = ["plain", "layer norm", "no mlp", "bidirectional", "per operand", "deep", "product of tables"]
+NAMES = [
+    "plain",
+    "layer norm",
+    "norm last",
+    "gated",
+    "no mlp",
+    "bidirectional",
+    "per operand",
+    "deep",
+    "product of tables",
+]
 
 
 def by_name(one: Subject) -> dict[str, np.ndarray]:

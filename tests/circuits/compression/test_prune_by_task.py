@@ -100,6 +100,7 @@ def test_what_leads_only_to_what_goes_goes_too() -> None:
 
 
 @pytest.mark.parametrize("name", ["shared sum", "deep", "per operand", "plain", "two layers", "layer norm", "bidirectional",
+                                  "norm last", "gated",
                                   "no mlp", "product", "folded norm"])  # fmt: skip
 def test_a_random_network_keeps_what_it_does(name: str) -> None:
     """Nothing of a random smooth network is idle; of a relu network what goes changes nothing."""
@@ -110,7 +111,7 @@ def test_a_random_network_keeps_what_it_does(name: str) -> None:
     assert found.heads == found.heads_before
 
 
-@pytest.mark.parametrize("name", ["two layers", "layer norm", "folded norm"])
+@pytest.mark.parametrize("name", ["two layers", "layer norm", "norm last", "folded norm"])
 def test_unneeded_heads_and_neurons_of_a_transformer(name: str) -> None:
     """A head that writes nothing, another that always writes the same, dead and constant neurons; layers are padded."""
     one = subject(name)
@@ -201,7 +202,7 @@ def test_keep_accuracy(keep: float) -> None:
     assert (score(one.require_task(), held(gone + 1)).accuracy or 0) < keep
 
 
-@pytest.mark.parametrize("name", ["layer norm", "two layers", "bidirectional", "no mlp"])
+@pytest.mark.parametrize("name", ["layer norm", "norm last", "gated", "two layers", "bidirectional", "no mlp"])
 def test_keep_accuracy_of_transformers(name: str) -> None:
     """Any accuracy may go: only what has no bias behind it stays."""
     one = subject(name)

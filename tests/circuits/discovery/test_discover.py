@@ -61,7 +61,7 @@ def test_planted_weights_are_found() -> None:
     assert found.score == 1.0
 
 
-@pytest.mark.parametrize("name", ["two layers", "layer norm", "deep"])
+@pytest.mark.parametrize("name", ["two layers", "layer norm", "gated", "deep"])
 @pytest.mark.parametrize("of", ["nodes", "edges"])
 def test_what_is_found_is_minimal(name: str, of: Literal["nodes", "edges"]) -> None:
     """On a random network: at least the faithfulness asked for, and less without any one element."""

@@ -22,7 +22,17 @@ from interp.sites import resolve_sites
 from tests.models import make, subject
 
 BYTES = 1 << 24
-TRANSFORMERS = ["plain", "two layers", "layer norm", "folded norm", "no mlp", "bidirectional", "square"]
+TRANSFORMERS = [
+    "plain",
+    "two layers",
+    "layer norm",
+    "folded norm",
+    "no mlp",
+    "bidirectional",
+    "square",
+    "gated",
+    "gated with biases",
+]
 
 
 MEAN = Mean()
@@ -73,7 +83,7 @@ def test_circuits_of_nodes_of_transformers(name: str, value: Value) -> None:
         assert score == pytest.approx(loss_under(one, held), rel=1e-9)
 
 
-@pytest.mark.parametrize("name", ["plain", "layer norm", "deep", "per operand"])
+@pytest.mark.parametrize("name", ["plain", "layer norm", "gated", "deep", "per operand"])
 def test_effects_are_single_runs(name: str) -> None:
     """The engine of `ablate` within a circuit, against masks with one element less."""
     graph = nodes(subject(name))
@@ -97,7 +107,7 @@ def test_interventions_are_the_circuit() -> None:
 
 
 @pytest.mark.parametrize("kind", ["nodes", "edges"])
-@pytest.mark.parametrize("name", ["two layers", "layer norm", "deep"])
+@pytest.mark.parametrize("name", ["two layers", "layer norm", "gated", "deep"])
 def test_attributions_are_slopes(name: str, kind: str) -> None:
     """At the circuit itself (one point), against central differences of the loss along the mask."""
     graph: Graph = (nodes if kind == "nodes" else edges)(subject(name))
@@ -234,3 +244,11 @@ def assert_clean(model: HookedModel) -> None:
     assert not model.watched_sites()
     assert resolve_sites(model, "*")
     copy.deepcopy(model)
+
+
+def test_edges_need_a_stream_that_adds_up() -> None:
+    """With norms after every sum an edge is no term of one; nodes are searched instead, as the message says."""
+    for name in ("norm last", "norm last, no mlp"):
+        with pytest.raises(InterpError, match="of='nodes'"):
+            edges(subject(name))
+    assert len(nodes(subject("norm last"))) == 2 * 3 + 2 * 10

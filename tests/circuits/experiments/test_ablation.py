@@ -50,7 +50,21 @@ def assert_equal(found: pd.DataFrame, expected: pd.DataFrame) -> None:
 
 
 @pytest.mark.parametrize("value", VALUES, ids=str)
-@pytest.mark.parametrize("name", ["plain", "two layers", "layer norm", "folded norm", "square", "deep", "per operand"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "plain",
+        "two layers",
+        "layer norm",
+        "norm last",
+        "gated",
+        "gated with biases",
+        "folded norm",
+        "square",
+        "deep",
+        "per operand",
+    ],
+)
 def test_neurons_equal_the_loop(name: str, value: Value) -> None:
     """Exact algebra behind the last layer, the resumed rest elsewhere: the same numbers as the loop."""
     one = subject(name)
@@ -62,7 +76,9 @@ def test_neurons_equal_the_loop(name: str, value: Value) -> None:
 
 
 @pytest.mark.parametrize("value", [*VALUES, Mean(("batch", "pos"))], ids=str)
-@pytest.mark.parametrize("name", ["plain", "two layers", "layer norm", "no mlp", "bidirectional"])
+@pytest.mark.parametrize(
+    "name", ["plain", "two layers", "layer norm", "norm last", "gated", "gated with biases", "no mlp", "bidirectional"]
+)
 def test_heads_and_layers_equal_the_loop(name: str, value: Value) -> None:
     """Heads, attention and MLP outputs, over all positions."""
     one = subject(name)

@@ -66,7 +66,7 @@ def test_logit_by_dense_projection(keys: list[int]) -> None:
     assert excluded_loss(one, keys, "logit").all == pytest.approx(mean_loss(logits - part))
 
 
-@pytest.mark.parametrize("name", ["plain", "layer norm", "deep"])
+@pytest.mark.parametrize("name", ["plain", "layer norm", "norm last", "gated", "deep"])
 def test_hidden_by_a_hook(name: str) -> None:
     """The last hidden layer replaced by its projection in a real forward pass, everything else left to the network."""
     one, keys = subject(name), [1, 2]
@@ -111,7 +111,7 @@ def test_train_and_test_make_the_whole() -> None:
     assert loss.all == pytest.approx((n * loss.train + (49 - n) * loss.test) / 49)
 
 
-@pytest.mark.parametrize("name", ["plain", "layer norm", "deep"])
+@pytest.mark.parametrize("name", ["plain", "layer norm", "norm last", "gated", "deep"])
 def test_by_frequency_is_the_loss_of_each(name: str) -> None:
     """A row per frequency, equal to one dense projection for each; of a Subject as of its table."""
     table = Table(subject(name))

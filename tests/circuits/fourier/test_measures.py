@@ -141,7 +141,7 @@ def by_least_squares(one: Subject, frequencies: list[int], keep: bool) -> list[f
     return [losses.mean(), losses[task.train_indices.numpy()].mean(), losses[task.test_indices.numpy()].mean()]
 
 
-@pytest.mark.parametrize("name", ["plain", "layer norm", "deep", "per operand"])
+@pytest.mark.parametrize("name", ["plain", "layer norm", "norm last", "gated", "deep", "per operand"])
 @pytest.mark.parametrize("keys", [(2,), (1, 3), (1, 2, 3)])
 def test_measures_by_least_squares(name: str, keys: tuple[int, ...]) -> None:
     """Restricted and excluded loss, by part, without our projections."""

@@ -28,7 +28,7 @@ def test_normed_rest(name: str) -> None:
         torch.testing.assert_close(outputs, model.resume(site, clean + c), rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.parametrize("name", ["plain", "two layers", "layer norm", "deep"])
+@pytest.mark.parametrize("name", ["plain", "two layers", "layer norm", "norm last", "gated", "deep"])
 @torch.no_grad()
 def test_follow_is_resume_for_each_network(name: str) -> None:
     """Low-rank moves of an activation, for several networks at once, against one run for each."""

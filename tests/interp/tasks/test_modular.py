@@ -106,11 +106,57 @@ def test_fit_to_models_and_mismatches() -> None:
             ModularArithmetic(p).fit(transformer)
         with pytest.raises(TaskMismatch, match=rf"7 outputs, the task has {p} answers"):
             ModularArithmetic(p).fit(mlp)
-    for n_ctx in (2, 18):
-        with pytest.raises(TaskMismatch, match=f"context is {n_ctx}"):
-            task.fit(HookedTransformer(TransformerConfig(1, 4, 1, 4, 8, 7, n_ctx)))
+    with pytest.raises(TaskMismatch, match="context is 2"):
+        task.fit(HookedTransformer(TransformerConfig(1, 4, 1, 4, 8, 7, 2)))
+    assert task.fit(HookedTransformer(TransformerConfig(1, 4, 1, 4, 8, 7, 18))).inputs.shape == (49, 3)
     with pytest.raises(TaskMismatch, match="vectors of 2"):
         task.fit(HookedMLP(MLPConfig((4,), 7, d_in=2)))
+
+
+@pytest.mark.parametrize(
+    ("form", "row"),
+    [
+        ("a b =", [1, 2, 7]), ("a op b =", [1, 8, 2, 7]), ("b op a =", [2, 8, 1, 7]), ("a b", [1, 2]), ("b a =", [2, 1, 7]),
+        ("a 8 b 7", [1, 8, 2, 7]), ("9 a b = 0", [9, 1, 2, 7, 0]),
+    ],
+)  # fmt: skip
+def test_forms(form: str, row: list[int]) -> None:
+    """The order and the signs are settable; a spec keeps them, and the same answers belong to the same pairs."""
+    task = make_task(f"modular:p=7,form={form}")
+    assert task.inputs[9].tolist() == row
+    assert task.labels[9] == 3
+    assert make_task(task.spec()).inputs.equal(task.inputs)
+    shape = task.shape("transformer")
+    assert (shape["d_vocab"], shape["n_ctx"]) == (max(7, *(t + 1 for t in row)), len(row))
+    model = HookedTransformer(TransformerConfig(1, 4, 1, 4, **shape))
+    assert task.fit(model).inputs.equal(task.inputs)
+
+
+@pytest.mark.parametrize(
+    ("vocabulary", "outputs", "n_ctx", "form"),
+    [
+        (8, 7, 3, "a b ="),
+        (8, 8, 5, "a b ="),
+        (9, 9, 4, "a op b ="),
+        (9, 7, 64, "a op b ="),
+        (7, 7, 2, "a b"),
+        (7, 7, 5, "a b"),
+    ],
+)
+def test_the_vocabulary_says_which_signs_there_are(vocabulary: int, outputs: int, n_ctx: int, form: str) -> None:
+    """One token more than symbols is =, two are op and =; another form than the usual is a note."""
+    task = ModularArithmetic(7).fit(HookedTransformer(TransformerConfig(1, 4, 1, 4, vocabulary, outputs, n_ctx)))
+    assert task.form == ("" if form == "a b =" else form)
+    assert (form in " ".join(task.notes)) == (form != "a b =")
+
+
+def test_a_vocabulary_of_another_task_is_refused() -> None:
+    """Two tokens more need four positions; three more belong to nothing that we know, unless the user says so."""
+    for vocabulary, n_ctx in ((9, 3), (10, 9), (6, 3)):
+        with pytest.raises(TaskMismatch, match=f"embeds {vocabulary} tokens"):
+            ModularArithmetic(7).fit(HookedTransformer(TransformerConfig(1, 4, 1, 4, vocabulary, 7, n_ctx)))
+    told = ModularArithmetic(7, form="a 9 b 8")
+    assert told.fit(HookedTransformer(TransformerConfig(1, 4, 1, 4, 10, 10, 9))) == told
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,9 @@ def test_complexity_of_the_layers_behind_attention(name: str) -> None:
     assert_agrees(one, names, one.require_task().test_indices, part="test")
 
 
-@pytest.mark.parametrize("name", ["plain", "layer norm", "no mlp", "per operand", "product", "shared sum"])
+@pytest.mark.parametrize(
+    "name", ["plain", "layer norm", "norm last", "gated", "no mlp", "per operand", "product", "shared sum"]
+)
 def test_complexity_of_any_layer(name: str) -> None:
     """Attention and embeddings, through the whole forward pass; heads together, biases of heads never."""
     one = subject(name)

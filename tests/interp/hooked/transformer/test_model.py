@@ -29,17 +29,21 @@ def naive(model: HookedTransformer, batch: Tensor) -> Tensor:
     config, w = model.config, dict(model.named_parameters())
 
     def norm(x: Tensor, name: str) -> Tensor:
-        if config.normalization is None:
+        if config.normalization is None or (name == "ln_final" and not config.final_norm):
             return x
+        if config.normalization == "RMS":
+            return x * torch.rsqrt(x.square().mean(-1, keepdim=True) + config.ln_eps) * w[f"{name}.w"]
         weights = (w[f"{name}.w"], w[f"{name}.b"]) if config.normalization == "LN" else (None, None)
         return F.layer_norm(x, (config.d_model,), *weights, eps=config.ln_eps)
 
     out = []
     for example in batch:
-        resid = w["embed.W_E"][example] + w["pos_embed.W_pos"][: len(example)]
+        resid = w["embed.W_E"][example]
+        if config.positions:
+            resid = resid + w["pos_embed.W_pos"][: len(example)]
         for layer in range(config.n_layers):
             at = f"blocks.{layer}."
-            x, written = norm(resid, f"{at}ln1"), torch.zeros_like(resid)
+            x, written = resid if config.post_norm else norm(resid, f"{at}ln1"), torch.zeros_like(resid)
             for head in range(config.n_heads):
                 q, k, v = (
                     x @ w[f"{at}attn.W_{c}"][head] + (w[f"{at}attn.b_{c}"][head] if config.attn_bias else 0)
@@ -47,13 +51,20 @@ def naive(model: HookedTransformer, batch: Tensor) -> Tensor:
                 )
                 for position in range(len(example)):
                     last = position + 1 if config.causal else len(example)
-                    weights = torch.softmax(k[:last] @ q[position] / math.sqrt(config.d_head), 0)
+                    weights = torch.softmax(k[:last] @ q[position] / (config.attn_scale or math.sqrt(config.d_head)), 0)
                     written[position] += (weights @ v[:last]) @ w[f"{at}attn.W_O"][head]
             resid = resid + written + (w[f"{at}attn.b_O"] if config.attn_bias else 0)
+            resid = norm(resid, f"{at}ln1") if config.post_norm else resid
             if config.d_mlp:
-                pre = norm(resid, f"{at}ln2") @ w[f"{at}mlp.W_in"] + (w[f"{at}mlp.b_in"] if config.mlp_bias else 0)
-                resid = resid + ACTIVATIONS[config.act_fn](pre) @ w[f"{at}mlp.W_out"]
+                x = resid if config.post_norm else norm(resid, f"{at}ln2")
+                pre = x @ w[f"{at}mlp.W_in"] + (w[f"{at}mlp.b_in"] if config.mlp_bias else 0)
+                post = ACTIVATIONS[config.act_fn](pre)
+                if config.gated_mlp:
+                    gate = x @ w[f"{at}mlp.W_gate"] + (w[f"{at}mlp.b_gate"] if config.mlp_bias else 0)
+                    post = ACTIVATIONS[config.act_fn](gate) * pre
+                resid = resid + post @ w[f"{at}mlp.W_out"]
                 resid = resid + (w[f"{at}mlp.b_out"] if config.mlp_bias else 0)
+                resid = norm(resid, f"{at}ln2") if config.post_norm else resid
         logits = norm(resid, "ln_final") @ w["unembed.W_U"]
         out.append(logits + (w["unembed.b_U"] if config.unembed_bias else 0))
     return torch.stack(out)
@@ -169,7 +180,7 @@ def test_every_axis_has_a_name() -> None:
         assert all(len(model.axes_of(n)) == t.ndim for n, t in cache.items())
 
 
-@pytest.mark.parametrize("name", ["plain", "layer norm", "no mlp"])
+@pytest.mark.parametrize("name", ["plain", "layer norm", "norm last", "gated", "no mlp"])
 @torch.no_grad()
 def test_vmap_runs_an_ensemble(name: str) -> None:
     """A model is a plain function of its parameters: stacked members give what single ones give."""
@@ -234,3 +245,43 @@ def test_backward_hooks_see_the_gradients() -> None:
     with model.hooks(bwd_hooks=[("blocks.0.hook_resid_post", lambda grad, hook: seen.append(grad))]):
         model(tokens(2)).sum().backward()
     torch.testing.assert_close(seen[0], model.W_U.sum(1).expand(2, 3, 12))
+
+
+@torch.no_grad()
+def test_what_follows_the_last_block_where_norms_come_last() -> None:
+    """One LayerNorm is algebra for the engine, two or an RMSNorm are not; resuming gives the truth."""
+    model = make("norm last")
+    site = "blocks.1.hook_resid_post"
+    rest = model.linear_rest(site)
+    assert isinstance(rest, NormedRest)
+    generator = torch.Generator().manual_seed(0)
+    clean, change = torch.randn(2, 5, 3, model.config.d_model, generator=generator, dtype=torch.float64)
+    outputs, centred = model.resume(site, clean), change - change.mean(-1, keepdim=True)
+    found = rest.outputs(clean, outputs, centred[None], centred[None] @ rest.matrix)[0]
+    torch.testing.assert_close(found, model.resume(site, clean + change))
+    assert make("norm last, no mlp").linear_rest(site) is None
+    assert make("gated").linear_rest(site) is None
+    assert make("gated with biases").linear_rest(site) is not None
+
+
+def test_fields_that_do_not_go_together() -> None:
+    """Each refusal names the field."""
+    shape = {"n_layers": 1, "d_model": 4, "n_heads": 1, "d_head": 4, "d_vocab": 5, "d_vocab_out": 5, "n_ctx": 3}
+    for fields, named in (
+        ({"post_norm": True}, "post_norm"),
+        ({"attn_scale": 0.0}, "attn_scale"),
+        ({"normalization": "BN"}, "RMS"),
+    ):
+        with pytest.raises(InterpError, match=named):
+            TransformerConfig(**shape, **fields)
+
+
+def test_configs_of_older_files_still_load() -> None:
+    """They lack the newer fields, whose defaults are what those models were."""
+    config = make("layer norm").config
+    older = {
+        k: v
+        for k, v in config.to_dict().items()
+        if k not in ("post_norm", "final_norm", "gated_mlp", "positions", "attn_scale")
+    }
+    assert config_from_dict(older) == config

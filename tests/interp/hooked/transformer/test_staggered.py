@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,8 +17,11 @@ CONFIG = TransformerConfig(2, 8, 2, 4, 7, 7, 5, d_mlp=12)
 TOKENS = torch.randint(0, 7, (3, 5), generator=torch.Generator().manual_seed(0))
 
 
-def departures() -> Departures:
-    model = HookedTransformer(CONFIG).double().init_weights(0)
+GATED = replace(CONFIG, gated_mlp=True, positions=False, act_fn="gelu", attn_scale=1.5)
+
+
+def departures(config: TransformerConfig = CONFIG) -> Departures:
+    model = HookedTransformer(config).double().init_weights(0)
     run = capture(model, TOKENS, POINTS, outputs=lambda outputs: outputs)
     assert run.outputs is not None
     return Departures(model, run, run.outputs)
@@ -31,10 +35,11 @@ def whole(model: HookedTransformer, site: str, x: Tensor, position: int) -> Tens
     return model.run_with_hooks(TOKENS, fwd_hooks=[(site, put)])
 
 
+@pytest.mark.parametrize("config", [CONFIG, GATED], ids=["plain", "gated"])
 @torch.no_grad()
-def test_positions_in_any_order_and_runs_of_any_number() -> None:
+def test_positions_in_any_order_and_runs_of_any_number(config: TransformerConfig) -> None:
     """What one call leaves behind must not reach the next."""
-    ours, generator = departures(), torch.Generator().manual_seed(1)
+    ours, generator = departures(config), torch.Generator().manual_seed(1)
     sites = ["blocks.1.hook_resid_post", "hook_embed", "blocks.1.hook_resid_pre", "blocks.0.hook_resid_mid"]
     for position, counts in (
         (3, (1, 2, 1, 1)),
@@ -60,7 +65,10 @@ def test_nothing_changed_changes_nothing() -> None:
     torch.testing.assert_close(same, ours.model(TOKENS), rtol=1e-12, atol=1e-13)
 
 
-@pytest.mark.parametrize("changes", [{"causal": False}, {"readout": -1}])
+@pytest.mark.parametrize(
+    "changes",
+    [{"causal": False}, {"readout": -1}, {"normalization": "RMS"}, {"normalization": "LN", "post_norm": True}],
+)
 def test_models_that_cannot_depart(changes: dict) -> None:
     model = HookedTransformer(TransformerConfig(1, 8, 2, 4, 7, 7, 5, **changes))
     assert not departs(model)
