@@ -172,8 +172,8 @@ def _named_cells(weights: Weights) -> Cells | None:
     if len(inputs) != len(hidden):
         return Cells(
             named=True,
-            problem=f"{', '.join(hidden)} {'is' if len(hidden) == 1 else 'are'} recurrent by name, and "
-            f"{', '.join(inputs) or 'no matrix'} {'is' if len(inputs) == 1 else 'are'} from the input: each needs its partner",
+            problem="every recurrent matrix needs one from the input; by their names recurrent: "
+            f"{', '.join(hidden[:4])}, from the input: {', '.join(inputs[:4]) or 'none'}",
         )
     layers = tuple(
         CellNames(i, h, _bias_of(weights, i), _bias_of(weights, h)) for i, h in zip(inputs, hidden, strict=True)

@@ -101,7 +101,7 @@ def test_superposition_appears_with_sparsity(tmp_path: Path) -> None:
     case all five are represented, at an interference that the ReLU removes, and the loss is below what two features allow.
     """
     run = interp.train(
-        Superposition(importance=0.9, n_train=4_000, n_test=1_000), out=tmp_path / "run", steps=3_000, batch_size="full",
+        Superposition(importance=0.8, n_train=4_000, n_test=1_000), out=tmp_path / "run", steps=2_000, batch_size="full",
         lr=1e-2, members=[{"sparsity": 0.0}, {"sparsity": 0.95}], device="cpu", metrics="every:500",
     )  # fmt: skip
     norms = {}
@@ -122,7 +122,7 @@ def test_superposition_appears_with_sparsity(tmp_path: Path) -> None:
         else:
             assert (norms[sparsity] > 0.8).all()
             assert float(interference.abs().max()) > 0.3
-            assert loss < 0.75 * optimum
+            assert loss < 0.4 * optimum
     assert np.linalg.matrix_rank(W.numpy(), tol=1e-3) == 2
 
 
