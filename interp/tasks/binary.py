@@ -16,6 +16,7 @@ from typing_extensions import override
 from interp.errors import InterpError, TaskMismatch
 from interp.hooked import HookedModel
 from interp.hooked.mlp.config import MLPConfig
+from interp.hooked.rnn.config import RNNConfig
 from interp.hooked.transformer.config import TransformerConfig
 from interp.tasks.base import Task
 from interp.tasks.checks import check_common
@@ -99,14 +100,17 @@ class BinaryOperation(Task):
         return {
             "transformer": {"d_vocab": self.n_symbols + 1, "d_vocab_out": self.width, "n_ctx": 3},
             "mlp": {"d_vocab": self.n_symbols, "d_out": self.width},
+            "rnn": {"d_vocab": self.n_symbols, "d_out": self.width, "read": "last"},
         }
 
     @override
     def fit(self, model: HookedModel) -> Self:
         """The task in the form that ``model`` takes: with ``=`` for a transformer, without for an MLP.
 
+        A recurrent network that is read at each step also reads ``=`` and answers there.
+
         Args:
-            model: a transformer or an MLP.
+            model: a transformer, an MLP or a recurrent network.
 
         Returns:
             The task.
@@ -127,6 +131,19 @@ class BinaryOperation(Task):
             if config.n_operands != 2:
                 problems.append(f"the model takes {config.n_operands} operands, the task has 2")
             vocabulary, outputs = config.d_vocab, config.d_out
+        elif isinstance(config, RNNConfig):
+            if config.d_vocab is None:
+                raise TaskMismatch(f"{self}: the model takes vectors of {config.d_in}, the task gives tokens")
+            equals = config.read == "each"
+            task, needed = self._with_equals(equals), self.n_symbols + int(equals)
+            if not equals and config.d_vocab > self.n_symbols:
+                problems.append(
+                    "the model has a token for = and is read at its last step; with read='each' (--layout recurrent:read=each) "
+                    "it reads a, b, = and answers at ="
+                )
+            if config.n_ctx is not None and config.n_ctx < 2 + int(equals):
+                problems.append(f"the model's context is {config.n_ctx} positions, the task has {2 + int(equals)}")
+            vocabulary, outputs = config.d_vocab, config.d_out or config.width_state
         else:
             raise TaskMismatch(f"{self}: cannot be given to a model of kind {config.kind!r}")
         # one spare token is common ("=" in an unused row); anything else means another modulus
