@@ -50,6 +50,17 @@ class Cell(nn.Module):
         entry: whether it also has the layer's ``hook_input``.
     """
 
+    hook_pre: HookPoint
+    hook_state: HookPoint
+    hook_reset: HookPoint
+    hook_update: HookPoint
+    hook_candidate: HookPoint
+    hook_i: HookPoint
+    hook_f: HookPoint
+    hook_g: HookPoint
+    hook_o: HookPoint
+    hook_c: HookPoint
+
     def __init__(self, d_in: int, config: RNNConfig, entry: bool = False):
         super().__init__()
         if entry:  # first, so that hook points stand in the order in which they fire

@@ -47,8 +47,8 @@ class HookedToyModel(HookedModel):
         self.W = nn.Parameter(torch.zeros(config.n_hidden, config.n_features))
         if config.bias:
             self.b_final = nn.Parameter(torch.zeros(config.n_features))
-        for name in (*RESUMES, "hook_logits"):
-            setattr(self, name, HookPoint("batch", "unit"))
+        self.hook_input, self.hook_hidden = HookPoint("batch", "unit"), HookPoint("batch", "unit")
+        self.hook_pre, self.hook_logits = HookPoint("batch", "unit"), HookPoint("batch", "unit")
         self.setup()
 
     @override
