@@ -23,7 +23,8 @@ ARROWS: dict[str, str] = {
     "interp.checkpoints.formats": "interp._util, interp.errors, interp.hooked.*, interp.picbreeder, interp.tasks",
     "interp.checkpoints.layouts": (
         "interp._util, interp.checkpoints.formats, interp.errors, interp.hooked (door), interp.hooked.*, "
-        "interp.hooked.cppn, interp.hooked.mlp, interp.hooked.rnn, interp.hooked.toy_model, interp.hooked.transformer, interp.tasks"
+        "interp.hooked.cppn, interp.hooked.mlp, interp.hooked.rnn, interp.hooked.toy_model, "
+        "interp.hooked.transformer, interp.tasks"
     ),
     "interp.cli (door)": "interp.cli.commands",
     "interp.cli.*": ("interp._util, interp.errors, interp.plugins, interp.report, interp.subject, interp.training"),
