@@ -38,10 +38,14 @@ if TYPE_CHECKING:
     from interp.hooked import HookedLSTM as HookedLSTM
     from interp.hooked import HookedMLP as HookedMLP
     from interp.hooked import HookedModel as HookedModel
+    from interp.hooked import HookedRNN as HookedRNN
+    from interp.hooked import HookedToyModel as HookedToyModel
     from interp.hooked import HookedTransformer as HookedTransformer
     from interp.hooked import Inputs as Inputs
     from interp.hooked import LSTMConfig as LSTMConfig
     from interp.hooked import MLPConfig as MLPConfig
+    from interp.hooked import RNNConfig as RNNConfig
+    from interp.hooked import ToyModelConfig as ToyModelConfig
     from interp.hooked import TransformerConfig as TransformerConfig
     from interp.hooked import wrap as wrap
     from interp.pictures import Picture as Picture
@@ -67,6 +71,7 @@ if TYPE_CHECKING:
     from interp.tasks import ModularArithmetic as ModularArithmetic
     from interp.tasks import Reviews as Reviews
     from interp.tasks import SparseParity as SparseParity
+    from interp.tasks import Superposition as Superposition
     from interp.tasks import Task as Task
     from interp.tasks import ToyAddition as ToyAddition
     from interp.tasks import make_task as make_task

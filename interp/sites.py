@@ -210,9 +210,10 @@ def hidden_sites(model: HasHookPoints) -> list[str]:
         model: a hooked model.
 
     Returns:
-        names of hook points: ``hook_post``; for an LSTM the final hidden state; for a wrapped module, whose layers have no
-        such names, the output of each submodule that has one per input.
+        names of hook points: ``hook_post``; for a recurrent network the final hidden state; for a toy model its
+        hidden dimensions; for a wrapped module, whose layers have no such names, the output of each submodule that has one
+        per input.
     """
-    named = [n for n in model.hook_dict if n.endswith("hook_post") or n == "hook_final"]
+    named = [n for n in model.hook_dict if n.endswith("hook_post") or n in ("hook_final", "hook_hidden")]
     foreign = [n for n in model.hook_dict if n.endswith(".hook_out")]
     return named or [n for n in foreign if (axes := model.axes_of(n))[0] == "batch" and "unit" in axes]

@@ -23,7 +23,8 @@ ARROWS: dict[str, str] = {
     "interp.checkpoints.formats": "interp._util, interp.errors, interp.hooked.*, interp.picbreeder, interp.tasks",
     "interp.checkpoints.layouts": (
         "interp._util, interp.checkpoints.formats, interp.errors, interp.hooked (door), interp.hooked.*, "
-        "interp.hooked.cppn, interp.hooked.mlp, interp.hooked.transformer, interp.tasks"
+        "interp.hooked.cppn, interp.hooked.mlp, interp.hooked.rnn, interp.hooked.toy_model, "
+        "interp.hooked.transformer, interp.tasks"
     ),
     "interp.cli (door)": "interp.cli.commands",
     "interp.cli.*": ("interp._util, interp.errors, interp.plugins, interp.report, interp.subject, interp.training"),
@@ -43,7 +44,7 @@ ARROWS: dict[str, str] = {
     ),
     "interp.hooked (door)": (
         "interp.hooked.*, interp.hooked.cppn, interp.hooked.foreign, interp.hooked.lstm, interp.hooked.mlp, "
-        "interp.hooked.registry, interp.hooked.transformer"
+        "interp.hooked.registry, interp.hooked.rnn, interp.hooked.toy_model, interp.hooked.transformer"
     ),
     "interp.hooked.*": "interp.errors, interp.sites",
     "interp.hooked.cppn": "interp.errors, interp.hooked.*, interp.pictures, interp.sites",
@@ -52,8 +53,10 @@ ARROWS: dict[str, str] = {
     "interp.hooked.mlp": "interp.errors, interp.hooked.*",
     "interp.hooked.registry": (
         "interp._util, interp.errors, interp.hooked.*, interp.hooked.cppn, interp.hooked.lstm, "
-        "interp.hooked.mlp, interp.hooked.transformer"
+        "interp.hooked.mlp, interp.hooked.rnn, interp.hooked.toy_model, interp.hooked.transformer"
     ),
+    "interp.hooked.rnn": "interp.errors, interp.hooked.*",
+    "interp.hooked.toy_model": "interp.errors, interp.hooked.*",
     "interp.hooked.transformer": "interp.errors, interp.hooked.*",
     "interp.picbreeder": "interp._util, interp.errors, interp.hooked.cppn, interp.pictures",
     "interp.pictures": "interp._util, interp.errors",
@@ -77,7 +80,7 @@ ARROWS: dict[str, str] = {
     ),
     "interp.tasks": (
         "interp._util, interp.errors, interp.hooked (door), interp.hooked.cppn, interp.hooked.foreign, "
-        "interp.hooked.mlp, interp.hooked.transformer"
+        "interp.hooked.mlp, interp.hooked.rnn, interp.hooked.transformer"
     ),
     "interp.training": (
         "interp._util, interp.checkpoints.*, interp.checkpoints.formats, interp.errors, interp.hooked (door), "

@@ -81,7 +81,7 @@ def components_analysis(
 def main_sites(model: HookedModel) -> list[str]:
     """The embedding (or the input where there is none), hidden units, and the residual stream after each block."""
     entry = "hook_embed" if "hook_embed" in model.hook_dict else "hook_input"
-    ends = ("hook_post", "hook_resid_post", "hook_final")
+    ends = ("hook_post", "hook_resid_post", "hook_final", "hook_hidden")
     names = [name for name in model.hook_dict if name == entry or name.endswith(ends)]
     return [name for name in names if _plain(model.axes_of(name))]
 

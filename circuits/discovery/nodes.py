@@ -23,7 +23,7 @@ from circuits.interventions.layout import Features
 from circuits.interventions.values import Mean, Settled, Value
 from interp.activations.capture import capture
 from interp.activations.transform import transform_at
-from interp.errors import InterpError
+from interp.errors import InterpError, MissingCapability
 from interp.hooked.foreign.several import tiled_inputs
 from interp.sites import Site
 
@@ -135,7 +135,8 @@ def node_graph(
         the graph.
 
     Raises:
-        InterpError: the network has none; a value that is not one constant for all inputs; a site that fires several times.
+        MissingCapability: a site that fires several times, such as a recurrent network's state.
+        InterpError: the network has none; a value that is not one constant for all inputs.
     """
     check_value(value)
     if isinstance(value, Mean) and value.reference is None:
@@ -157,7 +158,7 @@ def node_graph(
         name = component.site.name
         axes = evaluation.model.axes_of(name)
         if acts[name].ndim > len(axes):
-            raise InterpError(
+            raise MissingCapability(
                 f"{name} fires several times in a forward pass, so its nodes cannot be ablated one at a time"
             )
         settled = settle(evaluation, value, name, None).of(acts[name], axes)

@@ -66,8 +66,9 @@ def torch_default(model: Initialisable, generator: torch.Generator, scale: float
 class TorchDraws:
     """Fills parameters with the numbers that torch's modules draw, to the last bit.
 
-    Follows ``reset_parameters`` of ``torch.nn.Embedding``, ``Linear`` and ``LSTM``. Numbers are drawn in float32 on the
-    CPU, as torch does by default, and in torch's ``[out, in]`` shapes, whose order decides which number goes where.
+    Follows ``reset_parameters`` of ``torch.nn.Embedding``, ``Linear``, ``RNN``, ``GRU`` and ``LSTM``. Numbers are drawn in
+    float32 on the CPU, as torch does by default, and in torch's ``[out, in]`` shapes, whose order decides which number goes
+    where.
 
     Args:
         generator: what draws.
@@ -88,10 +89,11 @@ class TorchDraws:
         if bias is not None:  # without a bias nn.Linear draws nothing for it, which shifts all later draws
             self._uniform(bias, 1 / math.sqrt(weight.shape[0]))
 
-    def lstm_layer(self, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor, b_hh: Tensor) -> None:
-        """One layer of ``nn.LSTM``: all U(-1/sqrt(hidden), 1/sqrt(hidden)); ``w_ih [in, 4 * hidden]``."""
+    def recurrent_layer(self, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor | None, b_hh: Tensor | None) -> None:
+        """One layer of ``nn.RNN``, ``GRU`` or ``LSTM``: all U(-1/sqrt(hidden), 1/sqrt(hidden)); ``w_ih [in, gates * hidden]``."""
         for parameter in (w_ih.T, w_hh.T, b_ih, b_hh):
-            self._uniform(parameter, 1 / math.sqrt(w_hh.shape[0]))
+            if parameter is not None:
+                self._uniform(parameter, 1 / math.sqrt(w_hh.shape[0]))
 
     def _uniform(self, parameter: Tensor, bound: float) -> None:
         self._fill(parameter, nn.init.uniform_(_blank(parameter), -bound, bound, generator=self.generator))

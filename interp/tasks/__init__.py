@@ -25,10 +25,11 @@ from interp.tasks.registry import (
 )
 from interp.tasks.reviews import Reviews
 from interp.tasks.splits import ranges, shuffled
+from interp.tasks.superposition import Superposition
 
 __all__ = [
     "LOSSES", "TASKS", "BinaryOperation", "CyclicStructure", "Digits", "Examples", "GridDirections", "GroupComposition",
-    "ImageTask", "Loss", "ModularArithmetic", "Reviews", "SparseParity", "Task", "ToyAddition", "build_task", "losses_of",
-    "make_loss", "make_task", "ranges", "register_loss", "register_task", "require_registered", "shuffled", "task_from_dict",
-    "task_to_dict",
+    "ImageTask", "Loss", "ModularArithmetic", "Reviews", "SparseParity", "Superposition", "Task", "ToyAddition", "build_task",
+    "losses_of", "make_loss", "make_task", "ranges", "register_loss", "register_task", "require_registered", "shuffled",
+    "task_from_dict", "task_to_dict",
 ]  # fmt: skip

@@ -5,9 +5,9 @@ from __future__ import annotations
 import random
 from abc import abstractmethod
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import numpy as np
 import torch
@@ -16,7 +16,9 @@ from typing_extensions import override
 
 from interp.errors import InterpError, TaskMismatch
 from interp.hooked import HookedModel
+from interp.hooked.config import Config
 from interp.hooked.mlp.config import MLPConfig
+from interp.hooked.rnn.config import RNNConfig
 from interp.hooked.transformer.config import TransformerConfig
 from interp.tasks.base import Task
 from interp.tasks.checks import check_common, require_count
@@ -36,6 +38,19 @@ ORDERS: dict[str, Callable[[int, int], Tensor]] = {
     "first": lambda n, _seed: torch.arange(n),
 }
 USUAL = {"form": "", "encoding": "tokens", "n_train": None}
+
+
+T = TypeVar("T", bound="BinaryOperation")
+
+
+@dataclass(frozen=True)
+class _Asked(Generic[T]):
+    """A task as a kind of model takes it, and the model's tokens and outputs."""
+
+    task: T
+    vocabulary: int
+    outputs: int
+    problems: list[str]
 
 
 class BinaryOperation(Task):
@@ -147,6 +162,7 @@ class BinaryOperation(Task):
                 "n_ctx": len(sequence),
             },
             "mlp": {"d_vocab": self._vocabulary(items_of(self.form, False), 0), "d_out": self.width},
+            "rnn": {"d_vocab": self.n_symbols, "d_out": self.width, "read": "last"},
         }
 
     def _vocabulary(self, items: list[str], spare: int) -> int:
@@ -157,8 +173,10 @@ class BinaryOperation(Task):
     def fit(self, model: HookedModel) -> Self:
         """The task in the form that ``model`` takes: with ``=`` for a transformer, without for an MLP, as vectors for one.
 
+        A recurrent network that is read at each step also reads ``=`` and answers there.
+
         Args:
-            model: a transformer or an MLP; a wrapped module shows only when it runs whether it takes the inputs.
+            model: a transformer, an MLP or a recurrent network; a wrapped module shows only when it runs whether it fits.
 
         Returns:
             The task.
@@ -166,38 +184,53 @@ class BinaryOperation(Task):
         Raises:
             TaskMismatch: the model has too few tokens, positions or outputs.
         """
-        config, problems = model.config, []
+        config = model.config
         if config.kind == "wrapped":
             return self
-        if isinstance(config, TransformerConfig):
-            task = self._with(equals_token=True, form=self.form or form_for(self.n_symbols, config.d_vocab, config.n_ctx))
-            needed, has = self._vocabulary(task.items, 0), ", ".join(task.items)
-            if config.n_ctx < len(task.items):
-                problems.append(
-                    f"the model's context is {config.n_ctx} positions, the task has {len(task.items)} ({has})"
-                )
-            vocabulary, outputs = config.d_vocab, config.d_vocab_out
-        elif isinstance(config, MLPConfig):
-            if config.d_vocab is None:
-                return self._as_vectors(model, config.d_in or 0)
-            task = self._with(equals_token=False)
-            needed = self._vocabulary(task.items, 0)
-            if config.n_operands != len(task.items):
-                problems.append(f"the model takes {config.n_operands} operands, the task has {len(task.items)}")
-            vocabulary, outputs = config.d_vocab, config.d_out
-        else:
-            raise TaskMismatch(f"{self}: cannot be given to a model of kind {config.kind!r}")
+        if isinstance(config, MLPConfig) and config.d_vocab is None:
+            return self._as_vectors(model, config.d_in or 0)
+        asked = self._asked_by(config)
+        needed, problems = asked.task._vocabulary(asked.task.items, 0), list(asked.problems)
         # one spare token is common ("=" in an unused row); anything else means another modulus
-        if task.encoding != "tokens":
-            problems.append(f"the model takes tokens, the task gives vectors (encoding={task.encoding})")
-        if not needed <= vocabulary <= max(needed, self.n_symbols + 1):
-            problems.append(f"the model embeds {vocabulary} tokens, the task has {needed}")
+        if asked.task.encoding != "tokens":
+            problems.append(f"the model takes tokens, the task gives vectors (encoding={asked.task.encoding})")
+        if not needed <= asked.vocabulary <= max(needed, self.n_symbols + 1):
+            problems.append(f"the model embeds {asked.vocabulary} tokens, the task has {needed}")
         spare = max(1, needed - self.n_symbols) if self.criterion.logits else 0  # people keep one output a token
-        if not self.width <= outputs <= self.width + spare:
+        if not self.width <= asked.outputs <= self.width + spare:
             wanted = f"{self.n_outputs} answers" if self.criterion.logits else f"vectors of {self.width}"
-            problems.append(f"the model has {outputs} outputs, the task has {wanted}")
+            problems.append(f"the model has {asked.outputs} outputs, the task has {wanted}")
         self._mismatch(problems)
-        return task
+        return asked.task
+
+    def _asked_by(self, config: Config) -> _Asked[Self]:
+        """The task in the form that a kind of model takes, and what speaks against it."""
+        if isinstance(config, TransformerConfig):
+            form = self.form or form_for(self.n_symbols, config.d_vocab, config.n_ctx)
+            task = self._with(equals_token=True, form=form)
+            return _Asked(task, config.d_vocab, config.d_vocab_out, task._too_short(config.n_ctx))
+        if isinstance(config, MLPConfig):
+            task, has = self._with(equals_token=False), config.n_operands
+            odd = [f"the model takes {has} operands, the task has {len(task.items)}"] if has != len(task.items) else []
+            return _Asked(task, config.d_vocab or 0, config.d_out, odd)
+        if isinstance(config, RNNConfig):
+            if config.d_vocab is None:
+                raise TaskMismatch(f"{self}: the model takes vectors of {config.d_in}, the task gives tokens")
+            task = self._with(equals_token=config.read == "each")
+            odd = [] if config.n_ctx is None else task._too_short(config.n_ctx)
+            if not task.equals_token and config.d_vocab > self.n_symbols:
+                odd.append(
+                    "the model has a token for = and is read at its last step; with read='each' (--layout recurrent:read=each) "
+                    "it reads a, b, = and answers at ="
+                )
+            return _Asked(task, config.d_vocab, config.d_out or config.width_state, odd)
+        raise TaskMismatch(f"{self}: cannot be given to a model of kind {config.kind!r}")
+
+    def _too_short(self, n_ctx: int) -> list[str]:
+        """What to say of a context that is shorter than the inputs."""
+        items = self.items
+        said = f"the model's context is {n_ctx} positions, the task has {len(items)} ({', '.join(items)})"
+        return [said] if n_ctx < len(items) else []
 
     def _with(self, **changed: Any) -> Self:
         return replace(self, **changed)  # pyright: ignore[reportArgumentType] every subclass is a dataclass

@@ -130,14 +130,17 @@ class Reviews(Task):
 
     @override
     def _shapes(self) -> dict[str, dict[str, Any]]:
-        return {"lstm": {"d_vocab": self.n_tokens, "n_ctx": self.inputs.shape[1], "d_out": self.width}}
+        ends = {"d_vocab": self.n_tokens, "d_out": self.width}
+        return {"lstm": {**ends, "n_ctx": self.inputs.shape[1]}, "rnn": {**ends, "read": "last"}}
 
     @override
     def fit(self, model: HookedModel) -> Self:
         config, problems = model.config, []
         embedded, gives = getattr(config, "d_vocab", None) or 0, getattr(config, "d_out", None)
-        if config.kind != "lstm":
-            problems.append(f"it needs a model of kind 'lstm', this is {config.kind!r}")
+        if config.kind not in ("lstm", "rnn"):
+            problems.append(f"it needs a model of kind 'lstm' or 'rnn', this is {config.kind!r}")
+        elif getattr(config, "read", "last") != "last":
+            problems.append("the model is read at each step, the task at the last (--layout recurrent:read=last)")
         elif embedded < self.n_tokens:
             problems.append(f"the model embeds {embedded} tokens, the task has {self.n_tokens}")
         if gives != self.width:

@@ -9,14 +9,14 @@ from torch import Tensor
 
 from interp.hooked import Config, CPPNConfig
 
-KINDS = ("transformer", "mlp", "lstm", "cppn")  # of models that `shapes_of` knows
+KINDS = ("transformer", "mlp", "rnn", "lstm", "cppn", "toy_model")  # of models whose shape a task may determine
 
 
 def shapes_of(inputs: Tensor, outputs: int, tokens: Callable[[], int], at_position: bool) -> dict[str, dict[str, Any]]:
     """Fields of a config, by kind of model, of the kinds that take the inputs.
 
     Args:
-        inputs: ``[n, d_in]`` vectors (float), or ``[n, pos]`` tokens (int64).
+        inputs: ``[n, d_in]`` vectors or ``[n, pos, d_in]`` sequences of them (float), or ``[n, pos]`` tokens (int64).
         outputs: how many a network must give.
         tokens: gives how many tokens there are, if the inputs are tokens.
         at_position: whether the answer is read at a position of the output, as from a transformer.
@@ -24,6 +24,8 @@ def shapes_of(inputs: Tensor, outputs: int, tokens: Callable[[], int], at_positi
     Returns:
         Fields by name, by kind of model; none for inputs of other shapes.
     """
+    if inputs.ndim == 3 and inputs.is_floating_point():
+        return {"rnn": {"d_in": inputs.shape[2], "d_out": outputs, "read": "each" if at_position else "last"}}
     if inputs.ndim != 2:
         return {}
     width = inputs.shape[1]
@@ -31,8 +33,12 @@ def shapes_of(inputs: Tensor, outputs: int, tokens: Callable[[], int], at_positi
         vectors: dict[str, dict[str, Any]] = {"mlp": {"d_in": width, "d_out": outputs}}
         return {**vectors, "cppn": {}} if width == CPPNConfig.d_in else vectors
     if at_position:
-        return {"transformer": {"d_vocab": tokens(), "d_vocab_out": outputs, "n_ctx": width}}
-    sequence = {"lstm": {"d_vocab": tokens(), "n_ctx": width, "d_out": outputs}}
+        recurrent = {"d_vocab": tokens(), "d_out": outputs, "read": "each"}
+        return {"transformer": {"d_vocab": tokens(), "d_vocab_out": outputs, "n_ctx": width}, "rnn": recurrent}
+    sequence: dict[str, dict[str, Any]] = {
+        "lstm": {"d_vocab": tokens(), "n_ctx": width, "d_out": outputs},
+        "rnn": {"d_vocab": tokens(), "d_out": outputs, "read": "last"},
+    }
     return {"mlp": {"d_vocab": tokens(), "n_operands": width, "d_out": outputs}, **sequence} if width > 1 else sequence
 
 

@@ -52,6 +52,12 @@ RECIPES: dict[tuple[str, str], Recipe] = {
         {"name": "adam", "lr": 5e-3, "weight_decay": 2e-4},
         {"steps": 1_500, "batch_size": 128, "init": "torch", "metrics": "every:25"},
     ),
+    ("modular", "rnn"): Recipe(
+        "one layer of 128 tanh units that reads the operands one after the other, full batch",
+        {"kind": "rnn", "d_embed": 32, "d_hidden": 128},
+        {"name": "adamw", "lr": 1e-3, "weight_decay": 1.0, "betas": (0.9, 0.98)},
+        {"steps": 5_000, "init": "torch"},
+    ),
     ("addition", "mlp"): Recipe(
         "Liu et al. 2022: one-dimensional embeddings, summed, and a tanh decoder",
         _TOY,
@@ -100,6 +106,13 @@ RECIPES: dict[tuple[str, str], Recipe] = {
         {"kind": "lstm", "d_embed": 64, "d_hidden": 256, "n_layers": 2},
         {"name": "adamw", "lr": 3e-4, "weight_decay": 1.0},
         {"batch_size": 50, "clip_norm": 5.0, "init": "torch", "init_scale": 6.0, "metrics": "epoch"},
+        epochs=100,
+    ),
+    ("reviews", "rnn"): Recipe(
+        "as the LSTM of Liu et al. 2023 (Omnigrok), at torch's initial weights: two layers of 256, gradient clipped at 5",
+        {"kind": "rnn", "cell": "gru", "d_embed": 64, "d_hidden": 256, "n_layers": 2},
+        {"name": "adamw", "lr": 3e-4, "weight_decay": 1.0},
+        {"batch_size": 50, "clip_norm": 5.0, "init": "torch", "metrics": "epoch"},
         epochs=100,
     ),
 }  # fmt: skip
@@ -164,7 +177,7 @@ def _fitting_kind(task: Task | type[Task]) -> str:
     """The first kind of network that takes the inputs of a task without a recipe."""
     if isinstance(task, type):  # nothing is known of its inputs
         return "mlp"
-    for kind in ("mlp", "transformer", "lstm"):
+    for kind in ("mlp", "transformer", "lstm", "rnn"):
         try:
             task.shape(kind)
         except TaskMismatch:

@@ -120,7 +120,7 @@ class HookedLSTM(HookedModel):
         draws.embedding(self.W_E)
         for layer in self.layers:
             assert isinstance(layer, Layer)
-            draws.lstm_layer(layer.W_ih, layer.W_hh, layer.b_ih, layer.b_hh)
+            draws.recurrent_layer(layer.W_ih, layer.W_hh, layer.b_ih, layer.b_hh)
         draws.linear(self.W_U, self.unembed.b_U)
 
     @property

@@ -13,12 +13,23 @@ from interp.hooked.config import Config
 from interp.hooked.cppn.model import HookedCPPN
 from interp.hooked.lstm.model import HookedLSTM
 from interp.hooked.mlp.model import HookedMLP
+from interp.hooked.rnn.model import HookedRNN
 from interp.hooked.tensors import HookedTensors
+from interp.hooked.toy_model.model import HookedToyModel
 from interp.hooked.transformer.model import HookedTransformer
 
 GROUP = "interp.models"
 OURS: dict[str, type[HookedModel]] = {
-    cls.config_class.kind: cls for cls in (HookedTransformer, HookedMLP, HookedLSTM, HookedCPPN, HookedTensors)
+    cls.config_class.kind: cls
+    for cls in (
+        HookedTransformer,
+        HookedMLP,
+        HookedRNN,
+        HookedLSTM,
+        HookedCPPN,
+        HookedToyModel,
+        HookedTensors,
+    )  # fmt: skip
 }
 
 

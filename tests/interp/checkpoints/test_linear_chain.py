@@ -205,7 +205,7 @@ NOT_CHAINS: dict[str, nn.Module] = {
     "running statistics": nn.Sequential(nn.Linear(4, 6), nn.BatchNorm1d(6), nn.Linear(6, 3)),
     "widths that do not meet": nn.ModuleList([nn.Linear(4, 6), nn.Linear(5, 3)]),
     "convolutions": nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(8, 3)),
-    "a recurrent network": nn.LSTM(3, 4),
+    "a recurrent network with a projection": nn.LSTM(3, 4, proj_size=2),
     "attention": nn.MultiheadAttention(4, 2),
 }
 

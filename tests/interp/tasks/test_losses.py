@@ -13,6 +13,7 @@ from interp.errors import UnknownName
 from interp.tasks.losses import LOSSES, CrossEntropy, EffectiveLoss, Hinge, VectorMSE, make_loss
 
 MEMBERS, N, ANSWERS = 3, 12, 4
+REGRESSIONS = ("regression", "weighted_mse")  # the second by name alone has weights of 1
 
 
 def batch(name: str, seed: int = 0) -> tuple[Tensor, Tensor]:
@@ -20,7 +21,7 @@ def batch(name: str, seed: int = 0) -> tuple[Tensor, Tensor]:
     generator = torch.Generator().manual_seed(seed)
     width = make_loss(name, ANSWERS).width(ANSWERS)
     outputs = torch.randn(MEMBERS, N, width, generator=generator, dtype=torch.float64)
-    if name == "regression":
+    if name in REGRESSIONS:
         return outputs, torch.randn(N, width, generator=generator, dtype=torch.float64)
     labels = torch.randint(0, 2 if name in ("hinge", "bce") else ANSWERS, (N,), generator=generator)
     return outputs, 2 * labels - 1 if name == "hinge" else labels
@@ -40,7 +41,7 @@ def by_torch(name: str, outputs: Tensor, labels: Tensor) -> Tensor:
         return torch.tensor([max(0.0, 1 - label * out) for out, label in pairs], dtype=torch.float64).mean()
     if name == "bce":
         return F.binary_cross_entropy_with_logits(outputs[:, 0], labels.double())
-    if name == "regression":
+    if name in REGRESSIONS:
         return F.mse_loss(outputs, labels)
     return naive_effective(outputs, labels)
 
@@ -84,7 +85,7 @@ def test_members_together_are_members_alone(name: str) -> None:
     for given in (labels, rows):
         torch.testing.assert_close(loss(outputs, given), torch.stack([loss(o, labels) for o in outputs]))
         right = loss.correct(outputs, given)
-        if name == "regression":
+        if name in REGRESSIONS:
             assert right is None
             continue
         assert right is not None
@@ -94,7 +95,7 @@ def test_members_together_are_members_alone(name: str) -> None:
 
 
 @pytest.mark.parametrize("bad", [torch.nan, torch.inf, -torch.inf])
-@pytest.mark.parametrize("name", [n for n in LOSSES if n != "regression"])
+@pytest.mark.parametrize("name", [n for n in LOSSES if n not in REGRESSIONS])
 def test_nan_is_never_right(name: str, bad: float) -> None:
     """An example with NaN is answered wrongly and has no finite loss; infinity is no nearest vector; others keep theirs."""
     loss = make_loss(name, 2)

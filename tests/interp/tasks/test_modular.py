@@ -10,7 +10,16 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from interp import HookedMLP, HookedTransformer, InterpError, MLPConfig, ModularArithmetic, TransformerConfig
+from interp import (
+    HookedMLP,
+    HookedRNN,
+    HookedTransformer,
+    InterpError,
+    MLPConfig,
+    ModularArithmetic,
+    RNNConfig,
+    TransformerConfig,
+)
 from interp.errors import TaskMismatch, UnknownName
 from interp.tasks import make_task, task_from_dict, task_to_dict
 from interp.tasks.modular import OPERATIONS, discrete_logarithms, is_prime
@@ -194,3 +203,26 @@ def test_discrete_logarithms(p: int) -> None:
     assert sorted(logs) == list(range(-1, p - 1))
     a, b = random.Random(p).choices(range(1, p), k=2)
     assert (logs[a] + logs[b]) % (p - 1) == logs[a * b % p]
+
+
+def test_recurrent_networks_read_the_operands_in_turn() -> None:
+    """At the last step without =, at each step with it; other vocabularies are another task's."""
+    task = ModularArithmetic(7)
+
+    def rnn(d_vocab: int, read: str, **fields: int) -> HookedRNN:
+        return HookedRNN(RNNConfig(6, 7, d_vocab=d_vocab, d_embed=3, read=read, **fields)).init_weights(0)  # pyright: ignore[reportArgumentType]
+
+    for model, width in ((rnn(7, "last"), 2), (rnn(8, "each"), 3)):
+        fitted = task.fit(model)
+        assert fitted.inputs.shape == (49, width)
+        outputs = fitted.read(model(fitted.inputs))
+        assert outputs.shape == (49, 7)
+        torch.testing.assert_close(outputs, model(fitted.inputs).reshape(49, -1, 7)[:, -1])
+    for model, message in (
+        (rnn(8, "last"), "read=each"),
+        (rnn(7, "each"), "embeds 7 tokens, the task has 8"),
+        (rnn(9, "each"), "embeds 9 tokens"),
+        (rnn(7, "last", n_ctx=1), "context is 1 positions"),
+    ):
+        with pytest.raises(TaskMismatch, match=message):
+            task.fit(model)

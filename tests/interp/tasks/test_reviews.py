@@ -165,7 +165,7 @@ def test_fit(tmp_path: Path) -> None:
         task.fit(model(6, 1))
     with pytest.raises(TaskMismatch, match="2 outputs, the task's loss bce reads 1"):
         task.fit(model(9, 2))
-    with pytest.raises(TaskMismatch, match="kind 'lstm', this is 'mlp'"):
+    with pytest.raises(TaskMismatch, match="kind 'lstm' or 'rnn', this is 'mlp'"):
         task.fit(HookedMLP(MLPConfig((4,), 1, d_in=4)))
 
 

@@ -20,7 +20,7 @@ from interp.tasks.losses import LOSSES
 SPECS = {
     "modular": "modular:p=5", "group": "group:table=D_3", "addition": "addition:p=4", "parity": "parity:n=6,n_train=30",
     "grid": "grid:side=3", "digits": "digits:n_train=40,n_test=10", "image": "image:target={}/a.png,size=8,non_square=stretch",
-    "reviews": "reviews:path={}/a.tsv,n=0",
+    "reviews": "reviews:path={}/a.tsv,n=0", "superposition": "superposition:n_train=30,n_test=10",
 }  # fmt: skip
 
 
@@ -66,7 +66,9 @@ def test_parts_fit_together(name: str, folder: Path) -> None:
             assert task.labels.dtype == torch.int64
             assert task.correct(outputs).float().mean() < 0.95
             assert int(task.labels.max()) < task.n_outputs
-        assert task.inputs.dtype == (torch.float32 if name in ("parity", "digits", "image") else torch.int64)
+        assert task.inputs.dtype == (
+            torch.float32 if name in ("parity", "digits", "image", "superposition") else torch.int64
+        )
 
 
 @pytest.mark.parametrize("name", TASKS)
