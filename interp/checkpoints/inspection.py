@@ -54,6 +54,7 @@ def inspect(source: str | Path, *, key: str | None = None) -> Inspection:
         "size": f"{path.stat().st_size:,} bytes",
         "sha256": sha256(path),
         "weights at": opened.found.where or "top",
+        "genome": contents.genome.describe() if contents.genome else "",
         "step": f"{steps[-1]:,}" if len(steps) == 1 else f"{len(steps)} checkpoints, {steps[0]:,} to {steps[-1]:,}",
         "layout": layout,
         "parameters": f"{sum(t.numel for t in weights.values()):,} numbers in {len(weights)} tensors",

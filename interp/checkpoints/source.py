@@ -80,7 +80,7 @@ class Source:
             InterpError: the file does not hold the chosen member.
         """
         if entry.path not in self._file:
-            contents = read(entry.path)
+            contents = _read(entry.path, self.key)
             self._file.clear()
             self._file[entry.path] = contents, find(contents, self.key)
         contents, findings = self._file[entry.path]
@@ -127,7 +127,7 @@ def open_source(path: str | Path, key: str | None = None, member: int = 0) -> So
 
 def _open_file(path: Path, key: str | None, member: int) -> Source:
     config = _sibling_config(path.parent)
-    contents = read(path)
+    contents = _read(path, key)
     findings = find(contents, key)
     if findings.steps[1:]:
         entries = sorted((Entry(s.step or 0, path, s.where) for s in findings.steps), key=lambda e: e.step)
@@ -179,6 +179,10 @@ def _once(entries: list[Entry]) -> tuple[tuple[Entry, ...], tuple[str, ...]]:
             notes.append(f"step {entry.step} occurs more than once: {first} is used, {entry.path.name} is left out")
         kept.setdefault(entry.step, entry)
     return tuple(kept.values()), tuple(notes)
+
+
+def _read(path: Path, key: str | None) -> Contents:
+    return read(path) if key is None else read(path, key)
 
 
 def _header(contents: Contents) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Hooked models: transformers, MLPs, LSTMs and CPPNs whose activations pass through named hook points.
 
-One room for each kind of model (``transformer``, ``mlp``, ``lstm``, ``cppn``), ``foreign`` for modules that others wrote,
-and beside them what they share: `base`, `config`, `hook_point`, `initial`, `dropout`, and the `registry` of kinds.
+One room for each kind of model (``transformer``, ``mlp``, ``lstm``, ``cppn``, ``neat``), ``foreign`` for modules that
+others wrote, and beside them what they share: `base`, `config`, `hook_point`, `initial`, `dropout`, and the `registry` of kinds.
 """
 
 from interp.hooked.base import HookedModel
@@ -15,12 +15,14 @@ from interp.hooked.lstm.config import LSTMConfig
 from interp.hooked.lstm.model import HookedLSTM
 from interp.hooked.mlp.config import MLPConfig
 from interp.hooked.mlp.model import HookedMLP
+from interp.hooked.neat.config import NEATConfig
+from interp.hooked.neat.model import HookedNEAT
 from interp.hooked.registry.kinds import MODELS, build, config_from_dict, model_class, model_kinds
 from interp.hooked.transformer.config import TransformerConfig
 from interp.hooked.transformer.model import HookedTransformer
 
 __all__ = [
-    "MODELS", "CPPNConfig", "Config", "HookPoint", "HookedCPPN", "HookedLSTM", "HookedMLP", "HookedModel",
-    "HookedTransformer", "LSTMConfig", "MLPConfig", "TransformerConfig", "as_model", "build", "config_from_dict",
-    "model_class", "model_kinds", "wrap",
+    "MODELS", "CPPNConfig", "Config", "HookPoint", "HookedCPPN", "HookedLSTM", "HookedMLP", "HookedModel", "HookedNEAT",
+    "HookedTransformer", "LSTMConfig", "MLPConfig", "NEATConfig", "TransformerConfig", "as_model", "build",
+    "config_from_dict", "model_class", "model_kinds", "wrap",
 ]  # fmt: skip

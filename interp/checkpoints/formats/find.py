@@ -96,6 +96,7 @@ def find(contents: Contents, key: str | None = None) -> Findings:
             f"{contents.path} ({contents.format}) holds no named tensors; it holds: {held}{stubs}; save the model's state_dict()"
         )
     top = contents.tree if isinstance(contents.tree, Mapping) else {}
+    key = None if contents.genome is not None else key  # it has chosen the genome already
     chosen, bundled = _choose(contents.path, candidates, key)
     steps = _bundled_steps(contents.tree, chosen) if bundled else [_step(top)]
     found = [_strip(c.where, c.weights, step) for c, step in zip(chosen, steps, strict=True)]

@@ -11,23 +11,24 @@ from pathlib import Path
 
 from interp.checkpoints.formats import torch_files
 from interp.checkpoints.formats.contents import Contents
-from interp.checkpoints.formats.header import HEADER, header_text
+from interp.checkpoints.formats.genomes import PICBREEDER, with_genome, zipped_genome
+from interp.checkpoints.formats.gzip_files import read_gzip
 from interp.checkpoints.formats.npz_files import read_npz
 from interp.checkpoints.formats.pickled_values import plain
 from interp.checkpoints.formats.restricted_pickle import RestrictedUnpickler
 from interp.checkpoints.formats.safetensors_files import INDEX_SUFFIX, read_safetensors, read_sharded
-from interp.checkpoints.formats.tensors import TensorRef, damage
+from interp.checkpoints.formats.tensors import damage
 from interp.errors import InterpError, UnreadableFile, in_file
-from interp.picbreeder import read as read_picbreeder
 
 SUFFIXES = (".pt", ".pth", ".ckpt", ".bin", ".pkl", ".safetensors", ".npz", ".xml")
 
 
-def read(path: Path) -> Contents:
+def read(path: Path, key: str | None = None) -> Contents:
     """Open a checkpoint file of any known format; tensors stay on disk until they are loaded.
 
     Args:
         path: of the file.
+        key: which genome of several, in a file of evolved networks.
 
     Returns:
         What it holds.
@@ -46,7 +47,7 @@ def read(path: Path) -> Contents:
         raise UnreadableFile(f"{path} is empty (0 bytes); copy or save it again")
     try:
         with in_file(path):
-            return _reader_of(path)(path)
+            return with_genome(_reader_of(path)(path), key)
     except InterpError:
         raise
     except Exception as error:  # a parser may raise anything on a damaged file
@@ -65,7 +66,9 @@ def _reader_of(path: Path) -> Callable[[Path], Contents]:
     if head[:1] == b"\x80":
         return _read_pickle
     if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
-        return _read_genome
+        return _genome_file
+    if head.startswith(b"\x1f\x8b"):
+        return read_gzip
     if path.suffix in SUFFIXES:
         raise UnreadableFile(
             f"{path}: truncated or corrupted: it ends in {path.suffix}, but starts with the bytes {head[:8].hex(' ')}, "
@@ -73,7 +76,7 @@ def _reader_of(path: Path) -> Callable[[Path], Contents]:
         )
     raise UnreadableFile(
         f"{path} has an unknown format; known are torch.save files, safetensors (single or sharded with an index), npz, and "
-        "Picbreeder genomes (XML, or zipped XML)"
+        "genomes (Picbreeder's XML, zipped or not; pickles of neat-python)"
     )
 
 
@@ -86,8 +89,8 @@ def _read_zip(path: Path) -> Contents:
         return Contents(path, "torch zip", plain(tree), stubs=tuple(stubs))
     if any(n.endswith(".npy") for n in names):
         return read_npz(path, archive)
-    if len(names) == 1 and "/" not in names[0] and Path(names[0]).suffix in ("", ".xml"):
-        return _read_genome(path)
+    if zipped_genome(names):
+        return _genome_file(path)
     raise UnreadableFile(
         f"{path} is a zip archive, but not from torch.save (no data.pkl), numpy (no .npy) or Picbreeder (one XML file); it holds "
         + ", ".join(names[:5])
@@ -116,12 +119,9 @@ def _read_pickle(path: Path) -> Contents:
             raise UnreadableFile(f"{path}: a truncated or corrupted pickle ({error}); copy it again") from error
 
 
-def _read_genome(path: Path) -> Contents:
-    """A genome in its layered form, with a header as `interp.save` writes it."""
-    genome = read_picbreeder(path)
-    model = genome.layered()
-    tree = {name: TensorRef.of(parameter.detach()) for name, parameter in model.named_parameters()}
-    return Contents(path, "Picbreeder genome", tree, {HEADER: header_text(model.config, None, None)}, genome=genome)
+def _genome_file(path: Path) -> Contents:
+    """What `with_genome` opens, which knows the genome that the user has chosen."""
+    return Contents(path, PICBREEDER, {})
 
 
 def sha256(path: Path) -> str:

@@ -12,11 +12,12 @@ from interp.hooked.config import Config
 from interp.hooked.cppn.model import HookedCPPN
 from interp.hooked.lstm.model import HookedLSTM
 from interp.hooked.mlp.model import HookedMLP
+from interp.hooked.neat.model import HookedNEAT
 from interp.hooked.transformer.model import HookedTransformer
 
 GROUP = "interp.models"
 OURS: dict[str, type[HookedModel]] = {
-    cls.config_class.kind: cls for cls in (HookedTransformer, HookedMLP, HookedLSTM, HookedCPPN)
+    cls.config_class.kind: cls for cls in (HookedTransformer, HookedMLP, HookedLSTM, HookedCPPN, HookedNEAT)
 }
 
 
