@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 
 from interp.hooked.neat.config import NEATConfig
 from interp.hooked.neat.model import HookedNEAT
-from interp.picbreeder.graph import Graph
+from interp.picbreeder.graph import Graph, Node
 
 
 def layered(genome: Graph, recurrent: bool) -> HookedNEAT:
@@ -24,6 +26,8 @@ def layered(genome: Graph, recurrent: bool) -> HookedNEAT:
     for node in nodes:
         layers.setdefault(1 if recurrent else genome.depths[node.id], []).append(node.id)
     by_id = genome.by_id
+    if recurrent:
+        by_id = by_id | {n.id: _silent(n) for n in nodes if not genome.incoming[n.id]}
     shapes = tuple(
         tuple((name, by_id[name].activation, by_id[name].aggregation) for name in layers[depth])
         for depth in sorted(layers)
@@ -46,3 +50,8 @@ def layered(genome: Graph, recurrent: bool) -> HookedNEAT:
         weights[f"layers.{i}.b"] = torch.tensor([n.bias for n in own], dtype=torch.float64)
         weights[f"layers.{i}.response.w"] = torch.tensor([n.response for n in own], dtype=torch.float64)
     return HookedNEAT.from_weights(config, weights)
+
+
+def _silent(node: Node) -> Node:
+    """A node that stays at 0, as one without connections does in neat-python's ``RecurrentNetwork``."""
+    return replace(node, activation="identity", aggregation="sum", bias=0.0)

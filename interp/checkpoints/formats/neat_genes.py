@@ -51,16 +51,22 @@ def parse(genome: Stub, name: str, config: Mapping[Any, Any]) -> NEATGenome:
     return NEATGenome(name, tuple(nodes), enabled, tuple(notes), disabled, fitness_of(genome))
 
 
+def _shown(value: Any) -> str:
+    """A value in a message: short, and never a number of thousands of digits."""
+    plain = isinstance(value, (str, float, bool, type(None))) or (isinstance(value, int) and abs(value) < 10**18)
+    return repr(str(value)[:40]) if plain else f"of type {type(value).__name__}"
+
+
 def _key(key: Any, what: str) -> int:
     if type(key) is not int or abs(key) > 10**12:
-        raise UnreadableFile(f"a {what} of the NEAT genome has the key {str(key)[:40]!r}; keys are whole numbers")
+        raise UnreadableFile(f"a {what} of the NEAT genome has the key {_shown(key)}; keys are whole numbers")
     return key
 
 
 def _number(state: Mapping[Any, Any], name: str, where: str) -> float:
     value = state.get(name)
     if not isinstance(value, (int, float)) or isinstance(value, bool) or not -1e300 < value < 1e300:
-        raise UnreadableFile(f"the {name} of {where} of the NEAT genome is {str(value)[:40]!r}, not a finite number")
+        raise UnreadableFile(f"the {name} of {where} of the NEAT genome is {_shown(value)}, not a finite number")
     return float(value)
 
 
@@ -84,7 +90,7 @@ def _connection(key: Any, gene: Stub) -> tuple[int, int, float, bool]:
     state = state_of(gene)
     ends = state.get("key", key)
     if not isinstance(ends, tuple) or len(ends) != 2:
-        raise UnreadableFile(f"a connection of the NEAT genome has the key {str(ends)[:40]!r}; it is a pair of nodes")
+        raise UnreadableFile(f"a connection of the NEAT genome has the key {_shown(ends)}; it is a pair of nodes")
     source, target = (_key(end, "connection") for end in ends)
     where = f"the connection {source} -> {target}"
     enabled = state.get("enabled")
@@ -150,8 +156,10 @@ def _about_use(config: Mapping[Any, Any], links: tuple[Link, ...], nodes: list[N
     if alone:
         notes.append(
             f"no enabled connection leads to node {', '.join(alone[:10])}: it gives act(bias), as in neat-python since 1.0 "
-            "(0.92 leaves it and what it feeds at 0)"
+            "(0.92 leaves it and what it feeds at 0); in a recurrent network it stays at 0"
         )
     if config.get("feed_forward") is False:
-        notes.append("its config allows recurrent networks (feed_forward = False)")
+        notes.append(
+            "its config allows recurrent networks (feed_forward = False); a genome without a cycle is read as feed-forward"
+        )
     return notes

@@ -79,7 +79,7 @@ def test_a_strangers_model_is_a_kind_like_ours(entry_points: dict[str, Plugin], 
     assert list(model_kinds()) == ["transformer", "mlp", "lstm", "cppn", "neat", "mixer"] == list(MODELS)
     assert MODELS["mixer"] is model_class("mixer") is HookedMixer
     assert "mixer" in MODELS
-    assert len(MODELS) == 5
+    assert len(MODELS) == 6
     config = config_from_dict({"kind": "mixer", "width": 3, "sizes": [4, 5]})
     assert config == MixerConfig(3, (4, 5))
     model = build(config).init_weights(0)
