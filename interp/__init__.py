@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from interp import activations as activations
     from interp import errors as errors
     from interp import hooked as hooked
+    from interp import neat as neat
     from interp import picbreeder as picbreeder
     from interp import report as report
     from interp import tasks as tasks
@@ -38,12 +39,14 @@ if TYPE_CHECKING:
     from interp.hooked import HookedLSTM as HookedLSTM
     from interp.hooked import HookedMLP as HookedMLP
     from interp.hooked import HookedModel as HookedModel
+    from interp.hooked import HookedNEAT as HookedNEAT
     from interp.hooked import HookedRNN as HookedRNN
     from interp.hooked import HookedToyModel as HookedToyModel
     from interp.hooked import HookedTransformer as HookedTransformer
     from interp.hooked import Inputs as Inputs
     from interp.hooked import LSTMConfig as LSTMConfig
     from interp.hooked import MLPConfig as MLPConfig
+    from interp.hooked import NEATConfig as NEATConfig
     from interp.hooked import RNNConfig as RNNConfig
     from interp.hooked import ToyModelConfig as ToyModelConfig
     from interp.hooked import TransformerConfig as TransformerConfig

@@ -20,6 +20,7 @@ from interp.series import CheckpointSeries
 from interp.tasks import CyclicStructure, Task, make_task
 
 if TYPE_CHECKING:
+    from interp.neat import NEATGenome
     from interp.picbreeder import Genome
 
 
@@ -73,7 +74,7 @@ class Subject:
     curves: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     precision: torch.dtype = torch.float64
-    genome: Genome | None = None
+    genome: Genome | NEATGenome | None = None
     members: int = 1
     origin: Mapping[str, Any] = field(default_factory=dict)
     trained_in: RunLike | Path | None = field(default=None, repr=False, compare=False)

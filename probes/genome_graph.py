@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from interp.picbreeder import Genome
+from interp.picbreeder import Graph
 
 GAP = 1.5  # between nodes of a layer; a picture is 0.8 wide
 
 Places = dict[str, tuple[float, float]]
 
 
-def positions(graph: Genome) -> Places:
+def positions(graph: Graph) -> Places:
     """Coordinates of the nodes: y is the layer; along it every node is near the mean of its sources, `GAP` apart or more.
 
     Args:
@@ -28,7 +28,7 @@ def positions(graph: Genome) -> Places:
         if depth == 0:
             wanted = {node: (i - (len(own) - 1) / 2) * GAP * max(1.0, widest / len(own)) for i, node in enumerate(own)}
         else:
-            means = {n: [places[s][0] for s in graph.incoming[n]] for n in own}
+            means = {n: [places[s][0] for s in graph.incoming[n] if s in places] for n in own}  # not those of a cycle
             wanted = {n: sum(found) / len(found) if found else 0.0 for n, found in means.items()}
         places |= {node: (x, float(depth)) for node, x in _spread(wanted).items()}
     return places

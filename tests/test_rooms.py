@@ -20,7 +20,9 @@ ARROWS: dict[str, str] = {
         "interp._util, interp.checkpoints.formats, interp.checkpoints.layouts, interp.errors, interp.hooked "
         "(door), interp.hooked.*, interp.series, interp.subject, interp.tasks"
     ),
-    "interp.checkpoints.formats": "interp._util, interp.errors, interp.hooked.*, interp.picbreeder, interp.tasks",
+    "interp.checkpoints.formats": (
+        "interp._util, interp.errors, interp.hooked.*, interp.neat, interp.picbreeder, interp.tasks"
+    ),
     "interp.checkpoints.layouts": (
         "interp._util, interp.checkpoints.formats, interp.errors, interp.hooked (door), interp.hooked.*, "
         "interp.hooked.cppn, interp.hooked.mlp, interp.hooked.rnn, interp.hooked.toy_model, "
@@ -44,20 +46,22 @@ ARROWS: dict[str, str] = {
     ),
     "interp.hooked (door)": (
         "interp.hooked.*, interp.hooked.cppn, interp.hooked.foreign, interp.hooked.lstm, interp.hooked.mlp, "
-        "interp.hooked.registry, interp.hooked.rnn, interp.hooked.toy_model, interp.hooked.transformer"
+        "interp.hooked.neat, interp.hooked.registry, interp.hooked.rnn, interp.hooked.toy_model, interp.hooked.transformer"
     ),
     "interp.hooked.*": "interp.errors, interp.sites",
     "interp.hooked.cppn": "interp.errors, interp.hooked.*, interp.pictures, interp.sites",
     "interp.hooked.foreign": "interp.errors, interp.hooked.*, interp.sites",
     "interp.hooked.lstm": "interp.errors, interp.hooked.*",
     "interp.hooked.mlp": "interp.errors, interp.hooked.*",
+    "interp.hooked.neat": "interp.errors, interp.hooked.*",
     "interp.hooked.registry": (
         "interp._util, interp.errors, interp.hooked.*, interp.hooked.cppn, interp.hooked.lstm, "
-        "interp.hooked.mlp, interp.hooked.rnn, interp.hooked.toy_model, interp.hooked.transformer"
+        "interp.hooked.mlp, interp.hooked.neat, interp.hooked.rnn, interp.hooked.toy_model, interp.hooked.transformer"
     ),
     "interp.hooked.rnn": "interp.errors, interp.hooked.*",
     "interp.hooked.toy_model": "interp.errors, interp.hooked.*",
     "interp.hooked.transformer": "interp.errors, interp.hooked.*",
+    "interp.neat": "interp.errors, interp.hooked.cppn, interp.hooked.neat, interp.picbreeder, interp.pictures",
     "interp.picbreeder": "interp._util, interp.errors, interp.hooked.cppn, interp.pictures",
     "interp.pictures": "interp._util, interp.errors",
     "interp.plugins": (
@@ -75,8 +79,8 @@ ARROWS: dict[str, str] = {
         "interp.activations, interp.errors, interp.hooked (door), interp.sites, interp.subject, interp.tasks"
     ),
     "interp.subject": (
-        "interp._util, interp.activations, interp.errors, interp.hooked (door), interp.picbreeder, "
-        "interp.runs, interp.series, interp.tasks"
+        "interp._util, interp.activations, interp.errors, interp.hooked (door), interp.neat, "
+        "interp.picbreeder, interp.runs, interp.series, interp.tasks"
     ),
     "interp.tasks": (
         "interp._util, interp.errors, interp.hooked (door), interp.hooked.cppn, interp.hooked.foreign, "
@@ -93,7 +97,7 @@ ARROWS: dict[str, str] = {
     ),
     "probes.analyses": (
         "interp._util, interp.activations, interp.errors, interp.history, interp.hooked (door), "
-        "interp.picbreeder, interp.pictures, interp.plugins, interp.report, interp.scores, interp.sites, "
+        "interp.neat, interp.picbreeder, interp.pictures, interp.plugins, interp.report, interp.scores, interp.sites, "
         "interp.snapshot, interp.subject, interp.tasks, interp.training, probes.*, probes.fourier, "
         "probes.measures"
     ),

@@ -56,6 +56,7 @@ def inspect(source: str | Path, *, key: str | None = None, layout: str | None = 
         "size": f"{path.stat().st_size:,} bytes",
         "sha256": sha256(path),
         "weights at": opened.found.where or "top",
+        "genome": contents.genome.describe() if contents.genome else "",
         "step": _steps(found.entries),
         "layout": read_as,
         "reading": reading,

@@ -87,7 +87,7 @@ class Source:
             InterpError: the file does not hold the chosen member.
         """
         if entry.path not in self._file:
-            contents = read(entry.path)
+            contents = _read(entry.path, self.key)
             self._file.clear()
             self._file[entry.path] = contents, find(contents, self.key)
         contents, findings = self._file[entry.path]
@@ -140,7 +140,7 @@ def open_source(path: str | Path, key: str | None = None, member: int = 0) -> So
 
 def _open_file(path: Path, key: str | None, member: int) -> Source:
     config, notes = _sibling_config(path.parent)
-    contents = read(path)
+    contents = _read(path, key)
     findings = find(contents, key)
     if findings.steps[1:]:
         entries = sorted((Entry(s.step or 0, path, s.where) for s in findings.steps), key=lambda e: e.step)
@@ -191,6 +191,10 @@ def _inside(path: Path, key: str | None) -> tuple[int | None, Mapping[str, Tenso
     contents = read(path)
     found = find(contents, key).steps[-1]
     return _header(contents).get("step", found.step), found.weights
+
+
+def _read(path: Path, key: str | None) -> Contents:
+    return read(path) if key is None else read(path, key)
 
 
 def _header(contents: Contents) -> dict[str, Any]:

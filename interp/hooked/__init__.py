@@ -1,8 +1,8 @@
 """Hooked models: transformers, MLPs, recurrent networks, CPPNs, toy models; their activations pass through named hook points.
 
-One room for each kind of model (``transformer``, ``mlp``, ``rnn``, ``lstm``, ``cppn``, ``toy_model``), ``foreign`` for
-modules that others wrote, and beside them what they share: `base`, `config`, `hook_point`, `initial`, `dropout`, and the
-`registry` of kinds.
+One room for each kind of model (``transformer``, ``mlp``, ``rnn``, ``lstm``, ``cppn``, ``neat``, ``toy_model``), ``foreign``
+for modules that others wrote, and beside them what they share: `base`, `config`, `hook_point`, `initial`, `dropout`,
+`tensors` of unknown networks, and the `registry` of kinds.
 """
 
 from interp.hooked.base import HookedModel
@@ -17,6 +17,8 @@ from interp.hooked.lstm.config import LSTMConfig
 from interp.hooked.lstm.model import HookedLSTM
 from interp.hooked.mlp.config import MLPConfig
 from interp.hooked.mlp.model import HookedMLP
+from interp.hooked.neat.config import NEATConfig
+from interp.hooked.neat.model import HookedNEAT
 from interp.hooked.registry.kinds import MODELS, build, config_from_dict, model_class, model_kinds
 from interp.hooked.rnn.config import RNNConfig
 from interp.hooked.rnn.model import HookedRNN
@@ -26,7 +28,7 @@ from interp.hooked.transformer.config import TransformerConfig
 from interp.hooked.transformer.model import HookedTransformer
 
 __all__ = [
-    "MODELS", "CPPNConfig", "Config", "HookPoint", "HookedCPPN", "HookedLSTM", "HookedMLP", "HookedModel", "HookedRNN",
-    "HookedToyModel", "HookedTransformer", "Inputs", "LSTMConfig", "MLPConfig", "RNNConfig", "ToyModelConfig",
-    "TransformerConfig", "as_model", "build", "config_from_dict", "model_class", "model_kinds", "wrap",
+    "MODELS", "CPPNConfig", "Config", "HookPoint", "HookedCPPN", "HookedLSTM", "HookedMLP", "HookedModel", "HookedNEAT",
+    "HookedRNN", "HookedToyModel", "HookedTransformer", "Inputs", "LSTMConfig", "MLPConfig", "NEATConfig", "RNNConfig",
+    "ToyModelConfig", "TransformerConfig", "as_model", "build", "config_from_dict", "model_class", "model_kinds", "wrap",
 ]  # fmt: skip

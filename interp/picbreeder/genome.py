@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 import torch
@@ -69,6 +70,21 @@ class Genome(Graph):
     def layered(self) -> HookedCPPN:
         """The same function as a network of layers; see `interp.picbreeder.layerize`."""
         return layered(self)
+
+    @property
+    def draws(self) -> bool:
+        """Whether its nodes are functions of a plane: always."""
+        return True
+
+    def describe(self) -> str:
+        """Nodes, links, functions and colours in a sentence."""
+        own = [n for n in self.nodes if n.kind != "in"]
+        kinds = ", ".join(f"{name} {n}" for name, n in Counter(n.activation for n in own).most_common())
+        grey = not any(self.incoming[self.output("saturation").id].values())
+        return (
+            f"{len(self.nodes)} nodes, {len(self.links)} links, {max(self.depths.values())} layers, "
+            f"{'grey' if grey else 'colour'}; activations: {kinds}"
+        )
 
     def __repr__(self) -> str:
         return (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
@@ -24,6 +24,9 @@ class Node:
         activation: a name of `CPPN_ACTIVATIONS`.
         role: which input (y, x, d, b) or output (hue, saturation, value) it is; empty for a hidden node.
         label: the file's own name for it, such as ``ink``.
+        bias: added to what the node aggregates; 0 in Picbreeder's genomes.
+        response: factor on what the node aggregates; 1 in Picbreeder's genomes.
+        aggregation: of the weighted sources; ``"sum"`` in Picbreeder's genomes.
     """
 
     id: str
@@ -31,6 +34,9 @@ class Node:
     activation: str
     role: str = ""
     label: str = ""
+    bias: float = 0.0
+    response: float = 1.0
+    aggregation: str = "sum"
 
 
 @dataclass(frozen=True)
@@ -64,7 +70,7 @@ class Graph:
     notes: tuple[str, ...] = field(default=())
 
     def __post_init__(self) -> None:
-        _check_nodes(self.nodes)
+        self._check_nodes()
         ids = {n.id: n for n in self.nodes}
         for link in self.links:
             for end, node in (("source", link.source), ("target", link.target)):
@@ -74,6 +80,13 @@ class Graph:
                     )
             if ids[link.target].kind == "in":
                 raise InterpError(f"the link from {link.source} leads into {link.target}, which is an input")
+        self._check_order()
+
+    def _check_nodes(self) -> None:
+        """What the nodes of a picture must be; other graphs have other rules."""
+        _check_nodes(self.nodes)
+
+    def _check_order(self) -> None:
         self.depths  # noqa: B018  computed now, so that a cycle is refused here
 
     @cached_property
@@ -93,31 +106,47 @@ class Graph:
     @cached_property
     def depths(self) -> dict[str, int]:
         """The layer of every node: 0 for inputs, otherwise one more than that of its latest source (at least 1)."""
-        depths = {n.id: 0 for n in self.nodes if n.kind == "in" or not self.incoming[n.id]}
-        depths |= {n.id: 1 for n in self.nodes if n.kind != "in" and n.id in depths}
-        missing = {n.id: set(self.incoming[n.id]) for n in self.nodes if n.id not in depths}
-        waiting_for: dict[str, list[str]] = {n.id: [] for n in self.nodes}
-        for target, sources in missing.items():
-            for source in sources:
-                waiting_for[source].append(target)
-        ready = list(depths)
-        while ready:
-            source = ready.pop()
-            for target in waiting_for[source]:
-                missing[target].discard(source)
-                if not missing[target]:
-                    del missing[target]
-                    depths[target] = 1 + max(depths[s] for s in self.incoming[target])
-                    ready.append(target)
+        depths, missing = layers_of(self.nodes, self.incoming)
         if missing:
             raise InterpError(
-                f"the genome has a cycle, so it cannot be computed in any order: {' -> '.join(_cycle(missing))}"
+                f"the genome has a cycle, so it cannot be computed in any order: {' -> '.join(cycle_of(missing))}"
             )
         return depths
 
     def output(self, role: str) -> Node:
         """The node that gives ``hue``, ``saturation`` or ``value``."""
         return next(n for n in self.nodes if n.kind == "out" and n.role == role)
+
+
+def layers_of(
+    nodes: Sequence[Node], incoming: Mapping[str, Mapping[str, float]]
+) -> tuple[dict[str, int], dict[str, set[str]]]:
+    """The layer of every node, as `Graph.depths` counts them.
+
+    Args:
+        nodes: of a graph.
+        incoming: the sources of every node.
+
+    Returns:
+        The layers, and for every node on or behind a cycle the sources that it still waits for.
+    """
+    depths = {n.id: 0 for n in nodes if n.kind == "in" or not incoming[n.id]}
+    depths |= {n.id: 1 for n in nodes if n.kind != "in" and n.id in depths}
+    missing = {n.id: set(incoming[n.id]) for n in nodes if n.id not in depths}
+    waiting_for: dict[str, list[str]] = {n.id: [] for n in nodes}
+    for target, sources in missing.items():
+        for source in sources:
+            waiting_for[source].append(target)
+    ready = list(depths)
+    while ready:
+        source = ready.pop()
+        for target in waiting_for[source]:
+            missing[target].discard(source)
+            if not missing[target]:
+                del missing[target]
+                depths[target] = 1 + max(depths[s] for s in incoming[target])
+                ready.append(target)
+    return depths, missing
 
 
 def _check_nodes(nodes: Iterable[Node]) -> None:
@@ -146,11 +175,18 @@ def _check_nodes(nodes: Iterable[Node]) -> None:
         )
 
 
-def _cycle(waiting: dict[str, set[str]]) -> list[str]:
-    """A cycle among nodes that wait for each other, in the direction of the links, its first node repeated at the end."""
+def cycle_of(waiting: Mapping[str, Collection[str]]) -> list[str]:
+    """A cycle among nodes that wait for each other.
+
+    Args:
+        waiting: the sources that every node waits for.
+
+    Returns:
+        Its nodes in the direction of the links, the first one repeated at the end.
+    """
     path = [next(iter(waiting))]
     while True:
-        node = next(s for s in waiting[path[-1]] if s in waiting)
+        node = min(s for s in waiting[path[-1]] if s in waiting)  # a set has no order
         if node in path:
             return [node, *reversed(path[path.index(node) :])]
         path.append(node)

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import math
+import re
 import zipfile
 import zlib
 from pathlib import Path
 from typing import Any
-from xml.etree.ElementTree import Element, ParseError
-
-import defusedxml.ElementTree as SafeTree
-from defusedxml import DefusedXmlException
+from xml.etree.ElementTree import Element
 
 from interp._util import wrong_files
 from interp.errors import InterpError, UnreadableFile, in_file, kind_of
+from interp.picbreeder.documents import genome_element
 from interp.picbreeder.genome import Genome
 from interp.picbreeder.graph import Link, Node
 
@@ -21,22 +20,24 @@ MAX_BYTES = 2 << 20  # of the unpacked XML
 MAX_ID = 40  # characters of a branch or a number
 MAX_NODES, MAX_LINKS = 10_000, 100_000
 
+ARGUMENT = re.compile(r"\s*\(\s*\w{0,8}\s*\)$")  # of an activation, as in cos(x)
 INPUT_LABELS = {"x": "x", "y": "y", "d": "d", "bias": "b"}
 OUTPUT_LABELS = {"ink": "value", "brightness": "value", "hue": "hue", "saturation": "saturation"}
 
 
-def read(path: str | Path) -> Genome:
-    """Read a genome from a Picbreeder file.
+def read(path: str | Path, key: str | None = None) -> Genome:
+    """Read a genome from a file of Picbreeder or CPPN Explorer.
 
     Args:
         path: the XML file, or a zip archive that holds only it.
+        key: which genome, from ``"0"``, where the file holds several generations.
 
     Returns:
         The genome, named after the file.
 
     Raises:
         UnreadableFile: missing, damaged, too large once unpacked, with entities, or not a genome.
-        InterpError: a genome that draws no picture; see `Graph`. ``path`` is not a path.
+        InterpError: a genome that draws no picture; see `Graph`. Several genomes and no ``key``. ``path`` is not a path.
     """
     if not isinstance(path, (str, Path)):
         raise InterpError(f"picbreeder.read takes the path of a Picbreeder file, got {kind_of(path)}")
@@ -44,7 +45,7 @@ def read(path: str | Path) -> Genome:
     try:
         with in_file(path):
             wrong_files.refuse(path)
-            return parse(unpack(path), path.stem)
+            return parse(unpack(path), path.stem, key)
     except InterpError:
         raise
     except (OSError, ValueError) as error:  # no file, no permission, a path with a null byte
@@ -73,7 +74,7 @@ def unpack(path: Path) -> bytes:
             return _checked(data)
     try:
         with zipfile.ZipFile(path) as archive:
-            members = [m for m in archive.infolist() if not m.is_dir()]
+            members = [m for m in archive.infolist() if m.filename in genome_members(archive.namelist())]
             if len(members) != 1:
                 raise UnreadableFile(
                     f"the archive holds {len(members)} files, but a genome is a single file; unpack it and name the XML file"
@@ -88,6 +89,21 @@ def unpack(path: Path) -> bytes:
         raise UnreadableFile(f"truncated or corrupted zip archive ({error}); copy it again") from None
 
 
+def genome_members(names: list[str]) -> list[str]:
+    """Which members of a zip archive may be a genome.
+
+    Args:
+        names: of all members.
+
+    Returns:
+        All files but those that the systems of a user add; of several those alone that end in ``.xml``, if there are any.
+    """
+    files = [n for n in names if not n.endswith("/") and not n.startswith("__MACOSX/")]
+    files = [n for n in files if not n.rpartition("/")[2].startswith(("._", ".DS_Store", "Thumbs.db", "desktop.ini"))]
+    xml = [n for n in files if n.lower().endswith(".xml")]
+    return xml if files[1:] and xml else files
+
+
 def _checked(data: bytes) -> bytes:
     if len(data) > MAX_BYTES:
         raise UnreadableFile(
@@ -96,12 +112,13 @@ def _checked(data: bytes) -> bytes:
     return data
 
 
-def parse(data: bytes, name: str) -> Genome:
+def parse(data: bytes, name: str, key: str | None = None) -> Genome:
     """Parse the bytes of a genome's XML file.
 
     Args:
         data: the file's contents.
         name: what to call the genome.
+        key: as in `read`.
 
     Returns:
         The genome.
@@ -109,18 +126,8 @@ def parse(data: bytes, name: str) -> Genome:
     Raises:
         UnreadableFile: damaged, with entities, too large, or not a genome.
     """
-    try:
-        root = SafeTree.fromstring(data, forbid_dtd=True)
-    except DefusedXmlException as error:
-        kind = type(error).__name__.removesuffix("Forbidden")
-        raise UnreadableFile(
-            f"the XML declares something that a genome does not need ({kind}), so it is not read"
-        ) from None
-    except (ParseError, ValueError, LookupError) as error:
-        raise UnreadableFile(f"truncated or damaged XML ({error}); copy it again") from None
-    genome = root if root.tag == "genome" else root.find(".//genome")
-    if genome is None:
-        raise UnreadableFile(f"not a Picbreeder genome: the XML's <{root.tag[:40]}> contains no <genome>")
+    notes: list[str] = []
+    genome = genome_element(data, key, notes)
     nodes, links = genome.findall("nodes/node"), genome.findall("links/link")
     if len(nodes) > MAX_NODES or len(links) > MAX_LINKS:
         raise UnreadableFile(
@@ -133,7 +140,6 @@ def parse(data: bytes, name: str) -> Genome:
             raise UnreadableFile(
                 f"truncated genome: it declares {(stated or 'no')[:40]} {what}, but holds {len(listed)}"
             )
-    notes: list[str] = []
     made = [_node(n, notes) for n in nodes]
     wired = [_link(item) for item in links]
     _imply_colour(made, wired, notes)
@@ -141,16 +147,18 @@ def parse(data: bytes, name: str) -> Genome:
 
 
 def _imply_colour(nodes: list[Node], links: list[Link], notes: list[str]) -> None:
-    """``ink`` is only brightness: hue and saturation are added as nodes that read it with weight 0."""
+    """Brightness alone is grey: hue and saturation are added as nodes that read it with weight 0."""
     outputs = {n.role: n for n in nodes if n.kind == "out"}
-    if "value" not in outputs or outputs["value"].label != "ink":
+    missing = [role for role in ("hue", "saturation") if role not in outputs]
+    if "value" not in outputs or not missing:
         return
-    added = [role for role in ("hue", "saturation") if role not in outputs]
-    for role in added:
+    label = outputs["value"].label
+    if label.strip().lower() != "ink" and len(missing) == 1:
+        return  # a genome of colours that lacks one
+    for role in missing:
         nodes.append(Node(f"{role}_implied", "out", "identity", role, role))
         links.append(Link(outputs["value"].id, nodes[-1].id, 0.0))
-    if added:
-        notes.append(f"its output is ink, only brightness: {' and '.join(added)} are 0")
+    notes.append(f"its output is {label[:40]}, only brightness: {' and '.join(missing)} are 0")
 
 
 def _node(element: Element, notes: list[str]) -> Node:
@@ -158,6 +166,7 @@ def _node(element: Element, notes: list[str]) -> Node:
     if kind not in ("in", "hidden", "out"):
         raise UnreadableFile(f"node {node} has the type {kind[:40]!r}; known types are in, hidden and out")
     text = (element.findtext("activation") or "").strip()
+    activation = ARGUMENT.sub("", text).lower()
     if not text:
         raise UnreadableFile(f"truncated genome: node {node} has no activation")
     label = element.get("label", "")
@@ -167,9 +176,9 @@ def _node(element: Element, notes: list[str]) -> Node:
         notes.append(
             f"node {node} states a bias of {element.get('bias')}, which is ignored, as in the published networks"
         )
-    if kind == "in" and text.removesuffix("(x)") != "identity":
+    if kind == "in" and activation != "identity":
         notes.append(f"input {node} states the activation {text[:40]}; an input passes on its coordinate unchanged")
-    return Node(node, kind, text.removesuffix("(x)"), role, label)
+    return Node(node, kind, activation, role, label)
 
 
 def _link(element: Element) -> Link:

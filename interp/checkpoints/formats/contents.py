@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from interp.neat import NEATGenome
 from interp.picbreeder import Genome
 
 
@@ -28,5 +29,5 @@ class Contents:
     tree: Any
     metadata: dict[str, str] = field(default_factory=dict)
     stubs: tuple[str, ...] = ()
-    genome: Genome | None = None
+    genome: Genome | NEATGenome | None = None
     notes: tuple[str, ...] = ()

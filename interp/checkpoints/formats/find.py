@@ -98,6 +98,7 @@ def find(contents: Contents, key: str | None = None) -> Findings:
             f"{contents.path} ({contents.format}) holds no named tensors; it holds: {held}{stubs}; save the model's state_dict()"
         )
     top = contents.tree if isinstance(contents.tree, Mapping) else {}
+    key = None if contents.genome is not None else key  # it has chosen the genome already
     chosen, notes = _choose(contents, candidates, key)
     found = [_strip(c.where, c.weights, step) for c, step in chosen]
     return Findings(tuple(found), _config(top), _curves(top), notes)

@@ -16,7 +16,8 @@ from interp.checkpoints.formats import torch_files
 from interp.checkpoints.formats.budget import Budget, Stream
 from interp.checkpoints.formats.contents import Contents
 from interp.checkpoints.formats.distributed_files import METADATA, read_distributed
-from interp.checkpoints.formats.header import HEADER, header_text
+from interp.checkpoints.formats.genomes import PICBREEDER, with_genome, zipped_genome
+from interp.checkpoints.formats.gzip_files import looks_like_pickle, read_gzip
 from interp.checkpoints.formats.keras_files import is_keras, read_keras
 from interp.checkpoints.formats.msgpack_files import is_msgpack, read_msgpack
 from interp.checkpoints.formats.nested_names import flattened
@@ -26,7 +27,6 @@ from interp.checkpoints.formats.plain_trees import plain
 from interp.checkpoints.formats.safetensors_files import BIN_INDEX_SUFFIX, INDEX_SUFFIX, read_safetensors, read_sharded
 from interp.checkpoints.formats.tensors import TensorRef, reason
 from interp.errors import InterpError, UnreadableFile, in_file
-from interp.picbreeder import read as read_picbreeder
 
 SUFFIXES = (
     ".pt", ".pth", ".ckpt", ".bin", ".pkl", ".pickle", ".safetensors", ".npz", ".npy", ".msgpack",
@@ -34,16 +34,17 @@ SUFFIXES = (
 )  # fmt: skip
 KNOWN = (
     "torch.save files, torch distributed checkpoints, pickles of tensors or arrays, safetensors (single or sharded with an "
-    "index), npz, flax msgpack, Keras files, and Picbreeder genomes"
+    "index), npz, flax msgpack, Keras files, and genomes (Picbreeder's XML, pickles of neat-python)"
 )
 TEXT_PICKLE = re.compile(rb"\(d|\(l|\(i|c[\w.]+\n[\w.]+\n")  # how pickles of protocol 0 begin
 
 
-def read(path: Path) -> Contents:
+def read(path: Path, key: str | None = None) -> Contents:
     """Open a checkpoint file of any known format; tensors stay on disk until they are loaded.
 
     Args:
         path: of the file.
+        key: which genome of several, in a file of evolved networks.
 
     Returns:
         What it holds.
@@ -63,7 +64,7 @@ def read(path: Path) -> Contents:
         raise UnreadableFile(f"{path} is empty (0 bytes); copy or save it again")
     try:
         with in_file(path):
-            contents = _reader_of(path)(path)
+            contents = with_genome(_reader_of(path)(path), key)
     except InterpError:
         raise
     except Exception as error:  # a parser may raise anything
@@ -95,7 +96,9 @@ def _reader_of(path: Path) -> Callable[[Path], Contents]:
     if head[:1] == b"\x80" or TEXT_PICKLE.match(head):
         return _read_pickle
     if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
-        return _read_genome
+        return _genome_file
+    if head.startswith(b"\x1f\x8b") and looks_like_pickle(path):
+        return read_gzip
     return _refuse_foreign(path, head)
 
 
@@ -121,8 +124,8 @@ def _read_zip(path: Path) -> Contents:
             return read_keras(path)
         if any(n.endswith(".npy") for n in names):
             return read_npz(path, archive)
-    if len(names) == 1 and "/" not in names[0] and Path(names[0]).suffix in ("", ".xml"):
-        return _read_genome(path)
+    if zipped_genome(names):
+        return _genome_file(path)
     inside = [n for n in names if Path(n).suffix in SUFFIXES]
     held = ", ".join(n[:80] for n in (inside or names)[:5]) or "nothing"
     if inside:
@@ -155,12 +158,9 @@ def _read_pickle(path: Path) -> Contents:
         return Contents(path, "pickle", plain(reader.load(), budget), stubs=tuple(reader.stubs))
 
 
-def _read_genome(path: Path) -> Contents:
-    """A genome in its layered form, with a header as `interp.save` writes it."""
-    genome = read_picbreeder(path)
-    model = genome.layered()
-    tree = {name: TensorRef.of(parameter.detach()) for name, parameter in model.named_parameters()}
-    return Contents(path, "Picbreeder genome", tree, {HEADER: header_text(model.config, None, None)}, genome=genome)
+def _genome_file(path: Path) -> Contents:
+    """What `with_genome` opens, which knows the genome that the user has chosen."""
+    return Contents(path, PICBREEDER, {})
 
 
 def _how_stored(tree: Any) -> Iterator[str]:

@@ -30,10 +30,13 @@ def draw(
     from interp.checkpoints import load
     from interp.hooked import HookedCPPN
 
-    model = load(source, member=member, device="cpu").model
-    if not isinstance(model, HookedCPPN):
-        raise InterpError(f"{source}: a {type(model).__name__} does not draw an image; a CPPN or a genome is needed")
-    typer.echo(f"{model.draw(size, *spans).save(target)}: {size} x {size} pixels")
+    subject = load(source, member=member, device="cpu")
+    drawn = subject.model if isinstance(subject.model, HookedCPPN) else subject.genome
+    if drawn is None:
+        raise InterpError(
+            f"{source}: a {type(subject.model).__name__} does not draw an image; a CPPN or a genome is needed"
+        )
+    typer.echo(f"{drawn.draw(size, *spans).save(target)}: {size} x {size} pixels")
 
 
 def parse_span(flag: str, text: str) -> tuple[float, float]:

@@ -24,7 +24,8 @@ class Activation:
 
 
 _LINEAR = Activation(lambda z: z, lambda z, _: torch.ones_like(z))
-# Picbreeder's gaussian and sigmoid run from -1 to 1
+# Picbreeder's gaussian and sigmoid run from -1 to 1; CPPN Explorer adds step, ublin, ugaussian and usigmoid from 0 to 1:
+# https://github.com/Evolving-AI-Lab/cppnx/blob/master/cppn-x/src/CE_ActivationFunctions.cpp
 CPPN_ACTIVATIONS: dict[str, Activation] = {
     "cache": _LINEAR,
     "cos": Activation(torch.cos, lambda z, _: -z.sin()),
@@ -33,7 +34,11 @@ CPPN_ACTIVATIONS: dict[str, Activation] = {
     "relu": Activation(torch.relu, lambda z, _: (z > 0).to(z)),
     "sigmoid": Activation(lambda z: 2 * torch.sigmoid(z) - 1, lambda _, out: (1 - out.square()) / 2),
     "sin": Activation(torch.sin, lambda z, _: z.cos()),
+    "step": Activation(lambda z: (z > 0).to(z), lambda z, _: torch.zeros_like(z)),
     "tanh": Activation(torch.tanh, lambda _, out: 1 - out.square()),
+    "ublin": Activation(lambda z: z.clamp(0, 1), lambda z, _: ((z >= 0) & (z <= 1)).to(z)),
+    "ugaussian": Activation(lambda z: torch.exp(-z.square()), lambda z, out: -2 * z * out),
+    "usigmoid": Activation(torch.sigmoid, lambda _, out: out * (1 - out)),
 }
 LINEAR = tuple(name for name, activation in CPPN_ACTIVATIONS.items() if activation is _LINEAR)
 

@@ -13,6 +13,7 @@ from interp.hooked.config import Config
 from interp.hooked.cppn.model import HookedCPPN
 from interp.hooked.lstm.model import HookedLSTM
 from interp.hooked.mlp.model import HookedMLP
+from interp.hooked.neat.model import HookedNEAT
 from interp.hooked.rnn.model import HookedRNN
 from interp.hooked.tensors import HookedTensors
 from interp.hooked.toy_model.model import HookedToyModel
@@ -27,9 +28,10 @@ OURS: dict[str, type[HookedModel]] = {
         HookedRNN,
         HookedLSTM,
         HookedCPPN,
+        HookedNEAT,
         HookedToyModel,
         HookedTensors,
-    )  # fmt: skip
+    )
 }
 
 

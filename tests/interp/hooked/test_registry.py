@@ -68,7 +68,7 @@ def test_ours_are_registered_as_a_strangers_are() -> None:
 
     group = load_group(GROUP)
     assert {name: plugin.value for name, plugin in group.items()} == OURS
-    assert set(model_kinds()) == {"transformer", "mlp", "rnn", "lstm", "cppn", "toy_model"}
+    assert set(model_kinds()) == {"transformer", "mlp", "rnn", "lstm", "cppn", "neat", "toy_model", "tensors"}
     assert all(cls.config_class.kind == kind for kind, cls in model_kinds().items())
 
 
@@ -76,10 +76,14 @@ def test_a_strangers_model_is_a_kind_like_ours(entry_points: dict[str, Plugin], 
     """Its config is read back, its model built, saved and loaded; MODELS sees it too."""
     assert "mixer" not in MODELS
     entry_points["mixer"] = Plugin("mixer", "strangers", value=HookedMixer)
-    assert list(model_kinds()) == ["transformer", "mlp", "rnn", "lstm", "cppn", "toy_model", "mixer"] == list(MODELS)
+    assert (
+        list(model_kinds())
+        == ["transformer", "mlp", "rnn", "lstm", "cppn", "neat", "toy_model", "tensors", "mixer"]
+        == list(MODELS)
+    )
     assert MODELS["mixer"] is model_class("mixer") is HookedMixer
     assert "mixer" in MODELS
-    assert len(MODELS) == 7
+    assert len(MODELS) == 9
     config = config_from_dict({"kind": "mixer", "width": 3, "sizes": [4, 5]})
     assert config == MixerConfig(3, (4, 5))
     model = build(config).init_weights(0)
@@ -131,7 +135,7 @@ def test_unknown_kinds_and_fields_name_the_nearest() -> None:
     with pytest.raises(UnknownName, match="unknown kind of model 'transfomer'; did you mean 'transformer'"):
         model_class("transfomer")
     for kind in (None, 3, ["mlp"]):
-        with pytest.raises(UnknownName, match="known: cppn, lstm, mlp, rnn, toy_model, transformer"):
+        with pytest.raises(UnknownName, match="known: cppn, lstm, mlp, neat, rnn, tensors, toy_model, transformer"):
             config_from_dict({"kind": kind})
     with pytest.raises(UnknownName, match="unknown field of a mlp config 'd_inn'; did you mean 'd_in'"):
         config_from_dict({"kind": "mlp", "hidden": [4], "d_out": 3, "d_inn": 2})

@@ -29,7 +29,12 @@ FUNCTIONS = {
     "sigmoid": lambda z: 2 / (1 + math.exp(-z)) - 1,
     "tanh": math.tanh,
     "relu": lambda z: max(z, 0.0),
+    "step": lambda z: float(z > 0),
+    "ublin": lambda z: min(max(z, 0.0), 1.0),
+    "ugaussian": lambda z: math.exp(-z * z),
+    "usigmoid": lambda z: 1 / (1 + math.exp(-z)),
 }
+SMOOTH = sorted(FUNCTIONS.keys() - {"step"})  # a rounding error moves a step by 1
 
 
 @dataclass(frozen=True)
@@ -140,9 +145,9 @@ def random_sketch(seed: int) -> Sketch:
     """Acyclic: unused nodes, nodes without sources, parallel links, outputs that feed others, missing inputs."""
     dice = random.Random(seed)
     inputs = [row for row in INPUTS if dice.random() < 0.8]
-    hidden = [(f"{dice.randint(1, 3)}_{10 + i}", dice.choice(sorted(FUNCTIONS))) for i in range(dice.randint(0, 10))]
+    hidden = [(f"{dice.randint(1, 3)}_{10 + i}", dice.choice(SMOOTH)) for i in range(dice.randint(0, 10))]
     later = [("hidden", name, kind, "") for name, kind in hidden]
-    later += [("out", name, dice.choice(sorted(FUNCTIONS)), label) for _, name, _, label in OUTPUTS]
+    later += [("out", name, dice.choice(SMOOTH), label) for _, name, _, label in OUTPUTS]
     dice.shuffle(later)  # an order in which links may run
     links = []
     earlier = [row[1] for row in inputs]

@@ -23,7 +23,7 @@ from interp.hooked.cppn.model import PIXELS, HookedCPPN
 from tests.interp.picbreeder.genomes import FUNCTIONS, colour
 
 ALL = "3;cache:1,cos:2,gaussian:2,identity:1,relu:2,sigmoid:2,sin:1,tanh:1"
-ARCHS = [ALL, "1;gaussian:3", "2;sin:2,cache:2"]
+ARCHS = [ALL, "1;gaussian:3", "2;sin:2,cache:2", "2;sin:1,ublin:2,ugaussian:1,usigmoid:2"]
 
 
 def make(arch: str = ALL, seed: int = 0, scale: float = 1.5) -> HookedCPPN:
