@@ -23,8 +23,8 @@ def convnet() -> tuple[nn.Module, torch.Tensor, str]:
 
 
 def mlp() -> tuple[nn.Module, torch.Tensor, str]:
-    net = nn.Sequential(nn.Linear(64, 256), nn.ReLU(), nn.Linear(256, 64), nn.ReLU(), nn.Linear(64, 10))
-    return net, torch.randn(1000, 64), "3.hook_out"
+    net = nn.Sequential(nn.Linear(256, 1024), nn.ReLU(), nn.Linear(1024, 64), nn.ReLU(), nn.Linear(64, 10))
+    return net, torch.randn(1000, 256), "3.hook_out"
 
 
 @pytest.mark.parametrize(("build", "least"), [(convnet, 5.0), (mlp, 1.5)])
