@@ -45,6 +45,8 @@ def wrap_file(
         InterpError: nothing can be imported or built, or the weights are not exactly the module's.
         UnreadableFile: the file cannot be read, or holds the weights of several steps.
     """
+    if not isinstance(path, str | Path):
+        raise InterpError(f"wrap_file reads a file of weights: give its path, got {kind_of(path)}")
     module = _built(build, kwargs or {})
     steps = find(read(Path(path).expanduser()), key).steps
     if len(steps) != 1:
