@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from interp.checkpoints import inspect as inspect
     from interp.checkpoints import load as load
     from interp.checkpoints import save as save
+    from interp.checkpoints.rebuilt import wrap_file as wrap_file
     from interp.errors import InterpError as InterpError
     from interp.errors import MissingCapability as MissingCapability
     from interp.errors import TaskMismatch as TaskMismatch

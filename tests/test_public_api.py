@@ -133,7 +133,8 @@ def test_types(types: dict[str, str]) -> None:
 CLEAN, CORRUPTED = torch.tensor([[1, 2, 5]]), torch.tensor([[2, 2, 5]])
 WITH: dict[str, tuple[Any, ...]] = {
     "interp.load": (), "interp.inspect": (), "interp.save": (Path("x.safetensors"),), "interp.capture": (CLEAN, "*"),
-    "interp.resolve_sites": ("*",), "interp.analyze": (), "interp.compare": (), "interp.wrap": (), "interp.make_task": (),
+    "interp.resolve_sites": ("*",), "interp.analyze": (), "interp.compare": (), "interp.wrap": (),
+    "interp.wrap_file": (torch.nn.Identity, torch.ones(2, 2)), "interp.make_task": (),
     "interp.train": (), "interp.resume": (), "interp.score": (CLEAN,), "probes.progress": (),
     "circuits.ablate": (), "circuits.patch": (CLEAN, CORRUPTED, "*"), "circuits.attribute": (CLEAN, CORRUPTED),
     "circuits.discover": (), "circuits.necessity": (None,), "circuits.applied": ([],), "circuits.freeze": (CLEAN, "*"),

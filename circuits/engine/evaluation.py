@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -16,7 +17,9 @@ from circuits.metrics import AccuracyMetric, LossMetric, Metric, MetricLike, mak
 from interp.activations.batches import batches, fitting, placed, require_several
 from interp.errors import InterpError, MissingCapability, UnknownSite
 from interp.hooked.base import HookedModel
+from interp.hooked.foreign.guest import Guest
 from interp.hooked.foreign.several import Inputs, as_inputs, rows_of, shapes_of_example
+from interp.hooked.foreign.suffix import treats_examples_alone
 from interp.subject import Subject, at_readout
 from interp.tasks import Task
 
@@ -61,6 +64,11 @@ class Evaluation:
     def sizes(self) -> list[int]:
         """The number of inputs in each part."""
         return self.parts.sum(0).long().tolist()
+
+    @cached_property
+    def alone(self) -> bool:
+        """Whether copies of the inputs may run in one batch: a wrapped module is tried (batch statistics, noise)."""
+        return not isinstance(self.whole, Guest) or treats_examples_alone(self.whole, self.inputs)
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -1,8 +1,12 @@
-"""The third route of `effects`: a network that cannot be resumed at a site runs whole, on a batch tiled by components."""
+"""The third route of `effects`: the network's own forward pass, on a batch tiled by components.
+
+What a wrapped module had finished when the site fired is not computed again (`interp.hooked.foreign.replay`).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 
 import torch
 from torch import Tensor
@@ -16,7 +20,9 @@ from circuits.interventions.layout import Features
 from circuits.interventions.values import Value
 from interp.activations.transform import transform_at
 from interp.hooked.foreign.several import tiled_inputs
+from interp.hooked.foreign.suffix import suffix_from
 
+WORTH_IT = 4  # groups for which one more forward pass, up to the site, pays
 Piece = tuple[slice, slice, Tensor]  # groups, inputs, values [groups, inputs, metrics]
 
 
@@ -26,7 +32,8 @@ def tiled(
     """Ablate ``n_groups`` groups at a time, all inputs at once, with one hook that ablates in each tile its own group.
 
     A hook point that fires several times is ablated every time, after the earlier ablations. All inputs run in one batch,
-    since a value may be made of the whole batch.
+    since a value may be made of the whole batch. What a wrapped module has finished before the site runs once, and where it
+    does not treat examples one by one, one group runs at a time.
 
     Args:
         evaluation: network, inputs and metrics.
@@ -64,6 +71,10 @@ def tiled(
         return features.back(replaced, activation.shape).movedim(batch, 0)
 
     batch = features.axes.index("batch")
+    if not evaluation.alone:
+        n_groups = 1  # copies of the batch would change each other
+    with applied(model, held, strict=False, measured=False):
+        rest = suffix_from(model, name, evaluation.inputs) if len(groups) >= WORTH_IT and evaluation.alone else None
     for start in range(0, len(groups), n_groups):
         part = groups[start : start + n_groups]
 
@@ -76,7 +87,8 @@ def tiled(
             return after.flatten(0, 1).movedim(0, batch)
 
         copies = tiled_inputs(evaluation.inputs, len(part))
-        with applied(model, held, strict=False, measured=False), transform_at(model, {name: change}):
+        spared = nullcontext() if rest is None else rest.copies(len(part))
+        with applied(model, held, strict=False, measured=False), transform_at(model, {name: change}), spared:
             outputs = model(copies)
         rows = slice(start, start + len(part))
         yield rows, slice(0, n), evaluation.judge(outputs.unflatten(0, (len(part), n)))

@@ -21,6 +21,7 @@ from circuits.experiments.streamed import Stream, first_pass, settled_over, stre
 from circuits.findings import EffectTable
 from circuits.interventions.values import DEFAULT, ValueLike, as_value
 from circuits.metrics import AccuracyMetric, LossMetric, Metric, MetricLike, make_metric
+from interp._util.estimate import told
 from interp.activations.loaders import Labels, Loader, is_loader
 from interp.errors import InterpError, UnknownName, unknown
 from interp.hooked.base import HookedModel
@@ -137,10 +138,17 @@ def ablate(
     if stream is not None:
         values = settled_over(stream, evaluation, [c for c, _ in every], value)
         pairs = [(c, v) for (c, _), v in zip(every, values, strict=True)]
-        found = streamed_effects(stream, pairs, max_bytes=max_bytes, progress=progress)
+        shown = told("ablations, in all batches", progress)
+        found = streamed_effects(stream, pairs, max_bytes=max_bytes, progress=shown)
     else:
         found = [
-            measure(evaluation, c, value, max_bytes=max_bytes, progress=None if random else progress)
+            measure(
+                evaluation,
+                c,
+                value,
+                max_bytes=max_bytes,
+                progress=told(f"ablations at {c.site.name}", None if random else progress),
+            )
             for c, random in every
         ]
     frames = [_frame(metrics, e, clean, c, baseline=random) for e, (c, random) in zip(found, every, strict=True)]

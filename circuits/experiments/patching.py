@@ -23,6 +23,7 @@ from circuits.experiments.heatmap import ACROSS, heat_map
 from circuits.findings import Findings
 from circuits.interventions.layout import Features
 from circuits.metrics import MetricLike
+from interp._util.estimate import told
 from interp.activations.transform import transform_at
 from interp.errors import InterpError
 from interp.hooked.base import HookedModel
@@ -139,12 +140,12 @@ def patch(
     )
     cells = _cells(pair, sites, by)
     numbers, values, done = [], [], 0
+    show = told("patches", progress)
     for own, found in _measured(pair, cells, max_bytes):
         numbers += own
         values.append(found)
         done += len(own)
-        if progress is not None:
-            progress(done, sum(len(c.indices) for c in cells))
+        show(done, sum(len(c.indices) for c in cells))
     effect = torch.empty(len(numbers), dtype=torch.float64)
     effect[numbers] = torch.cat(values).cpu()  # the one wait for a GPU
     effects = pd.DataFrame([row for c in cells for row in c.rows()])

@@ -105,9 +105,9 @@ def capture(
     >>> stats["layers.0.hook_post"].covariance.shape, stats["layers.0.hook_post"].samples
     (torch.Size([4, 4]), 5)
     """
-    inputs = inputs if is_loader(inputs) else as_inputs(inputs)
     loader = Loader(inputs) if is_loader(inputs) else None
-    model = as_model(model) if loader is not None else model_for(model, inputs)
+    given: Any = inputs if loader is not None else as_inputs(inputs)
+    model = as_model(model) if loader is not None else model_for(model, given)
     if outputs is not None and not callable(outputs):
         raise InterpError(f"outputs must be a function of the model's output, got {type(outputs).__name__}")
     reduce = _as_reducer(reduce)
@@ -121,7 +121,7 @@ def capture(
     chunks: dict[str, list[list[Tensor]]] = {str(s): [] for s in resolved}
     read: list[Tensor] = []
     seen = kept = 0
-    for part in batches(inputs, batch_size or len(inputs)) if loader is None else _read(loader, model, batch_size):
+    for part in batches(given, batch_size or len(given)) if loader is None else _read(loader, model, batch_size):
         with _recording(model, resolved, device) as calls, translated(model, part):
             output = model(placed(part, model))
         if outputs is not None:
@@ -135,7 +135,7 @@ def capture(
             if not reduce:
                 chunks[name].append(tensors)
                 kept += sum(t.nbytes for t in tensors)
-        _check_budget(kept * len(inputs) / seen if loader is None else kept, max_bytes)
+        _check_budget(kept * len(given) / seen if loader is None else kept, max_bytes)
     kept_outputs = torch.cat(read) if read else None
     if reduce:
         return Activations({name: state.result() for name, state in states.items()}, axes, kept_outputs)

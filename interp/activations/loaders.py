@@ -137,8 +137,8 @@ class Loader:
         place %= len(item)
         return Batch(_inputs([*item[:place], *item[place + 1 :]]), _targets(item[place]))
 
-    def _of_dict(self, item: Mapping[str, Any]) -> Batch:
-        labels = self._labels
+    def _of_dict(self, item: Mapping[Any, Any]) -> Batch:
+        labels: Any = self._labels
         found = [k for k in KEYS if k in item] if labels is None or labels is True else [labels]
         if labels is False or not found:
             return Batch(as_inputs(dict(item)), None)

@@ -117,7 +117,7 @@ def in_evaluation_mode(module: nn.Module) -> Iterator[None]:
 
 
 def _alike(module: nn.Module) -> bool:
-    return type(module) in ALIKE_IN_BOTH and module.dropout == 0
+    return isinstance(module, nn.RNNBase) and type(module) in ALIKE_IN_BOTH and module.dropout == 0
 
 
 @contextmanager
