@@ -226,7 +226,8 @@ def write_digits(path: Path) -> None:
 
 
 SPECS = ("modular:p=7,seed=1", "parity:n=10,k=3", "group:table=S3", "image:target=x.png,size=8", "addition:p=4",
-         "linear_chain:orientation=out_in", "grokking", "fourier.top=5", "lr=1e-4:1e-2:5:log", "state_dicts/3", "mlp:hidden=200x200,act_fn=tanh")  # fmt: skip
+         "linear_chain:orientation=out_in", "grokking", "fourier.top=5", "lr=1e-4:1e-2:5:log", "state_dicts/3",
+         "mlp:hidden=200x200,act_fn=tanh")  # fmt: skip
 
 
 def specs(good: Path, folder: Path, rng: Random) -> Path:
