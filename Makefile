@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 UNIT := $(wildcard tests/probes/test_*.py) $(wildcard tests/interp/test_*.py) tests/circuits/interventions tests/interp/activations
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check test lint types slow bench notebooks docs lowest newest lock clean
+.PHONY: help demo check test lint types slow bench fuzz notebooks docs lowest newest lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+( [a-z]+)*:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -42,6 +42,9 @@ slow: $(VENV)/.dev ## twenty kills, dead workers, whole trainings over Dask: min
 
 bench: $(VENV)/.dev ## timings against plain loops, with their bounds: minutes
 	$(BIN)/python -m pytest -m bench -s
+
+fuzz: $(VENV)/.dev ## 20,000 mutated files, folders and texts for every reader: a quarter of an hour
+	$(ONE) $(BIN)/python -m tests.fuzz
 
 notebooks: $(VENV)/.dev ## every notebook at laptop size, outputs stored; NOTEBOOKS="sparse_parity" for some; a quarter of an hour
 	$(BIN)/python examples/execute.py $(NOTEBOOKS)

@@ -33,8 +33,9 @@ def load(
     """Open a checkpoint file, a run directory or a folder of steps as a `Subject`.
 
     Args:
-        source: the path. Torch files (zip and legacy, saved on any device), safetensors (single, sharded), npz, Picbreeder
-            genomes (XML, zipped or not), folders of akarshkumar0101/fer.
+        source: the path. Torch files (zip and legacy, saved on any device), pickles of tensors or arrays, torch distributed
+            checkpoints, safetensors (single, sharded), folders of Hugging Face, npz, flax msgpack, Keras files (with h5py),
+            Picbreeder genomes (XML, zipped or not), folders of akarshkumar0101/fer.
         task: what the network was trained on, as a spec (``modular:p=113,seed=1``) or a Task. By default it is rebuilt
             from the file, or from ``cfg.json`` beside it.
         layout: name of the layout, with options (``linear_chain:orientation=out_in``), if it is not recognised.

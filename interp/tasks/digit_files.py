@@ -83,6 +83,10 @@ def _from_npz(path: str) -> DigitFiles:
                 wanted = "; or ".join(", ".join(names) for names in NAMES)
                 raise UnreadableFile(f"{path}: needs arrays {wanted}; it has {', '.join(stored.files) or 'none'}")
             arrays = [stored[name] for name in names]
+            if not all(
+                isinstance(array, np.ndarray) for array in arrays
+            ):  # numpy gives the bytes of a member that is no array
+                raise UnreadableFile(f"{path}: {', '.join(names)} are not all arrays; save it again with numpy.savez")
     except InterpError:
         raise
     except Exception as error:  # zipfile and numpy raise a dozen kinds on damaged files

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
+from interp._util import wrong_files
 from interp.errors import InterpError, UnreadableFile
 from interp.tasks.binary import BinaryOperation, check_split
 from interp.tasks.cyclic import CyclicStructure
@@ -168,6 +169,7 @@ def read_table(path: Path) -> list[list[int]]:
     """
     if not path.is_file():
         raise InterpError(f"group: no table at {path}, and {str(path)!r} is not the name of a group ({FORMS})")
+    wrong_files.refuse(path)
     rows = []
     try:
         text = path.read_text(encoding="utf-8", errors="replace")

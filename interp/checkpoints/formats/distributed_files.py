@@ -88,11 +88,11 @@ class _Folder:
 
     def bytes_of(self, name: str, offset: tuple[int, ...] | None) -> bytes:
         """The bytes of one piece."""
-        info = self.pieces.get(name, {}).get(offset)
-        file, start, length = (info or {}).get("relative_path"), (info or {}).get("offset"), (info or {}).get("length")
-        if not isinstance(file, str) or Path(file).name != file or not _whole(start) or not _whole(length):
+        info = self.pieces.get(name, {}).get(offset, {})
+        file, start, length = info.get("relative_path"), _whole(info.get("offset")), _whole(info.get("length"))
+        if not isinstance(file, str) or Path(file).name != file or start is None or length is None:
             raise UnreadableFile(f"{self.path} does not say where {name[:80]} {list(offset or ())} stands; {ADVICE}")
-        if (info or {}).get("transform_descriptors"):
+        if info.get("transform_descriptors"):
             raise UnreadableFile(f"{self.path}: {file} is compressed, which cannot be read here; {ADVICE}")
         path = self.path.parent / file
         if path.is_symlink() or not path.is_file():
@@ -162,8 +162,8 @@ def _list(value: Any) -> list[Any]:
     return list(value) if isinstance(value, (list, tuple)) else []
 
 
-def _whole(value: Any) -> bool:
-    return type(value) is int and 0 <= value < MAX_PIECE
+def _whole(value: Any) -> int | None:
+    return value if type(value) is int and 0 <= value < MAX_PIECE else None
 
 
 def _size(value: Any) -> tuple[int, ...] | None:

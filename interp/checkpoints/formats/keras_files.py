@@ -76,7 +76,7 @@ def read_keras(path: Path) -> Contents:
             tree = {}
             budget = SPARE + RATIO * path.stat().st_size
             for name, place in _weights(path, file, h5py):
-                dataset = file[place]
+                dataset: Any = file[place]
                 budget -= dataset.size * max(4, dataset.dtype.itemsize)
                 if budget < 0:
                     raise UnreadableFile(

@@ -187,7 +187,7 @@ class NumpyDType(_Frozen):
             raise UnreadableFile(
                 f"numpy arrays of type {shown!r} cannot be read here; save numbers, as tensors or arrays"
             )
-        self.code = "O" if np.dtype(code).kind == "O" else code
+        self.code: str = "O" if np.dtype(str(code)).kind == "O" else str(code)
 
     def __setstate__(self, state: Any) -> None:
         order = state[1]

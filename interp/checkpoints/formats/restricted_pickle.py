@@ -73,8 +73,9 @@ class RestrictedUnpickler(pickle._Unpickler):  # the reader in Python: the one i
     def find_class(self, module: str, name: str) -> Any:
         module = RENAMED.get(module, module)
         qualified = f"{module}.{name}"
-        if qualified in NESTED and self.nested is not None:
-            return Function(partial(self.nested, reader=self), self.budget)
+        nested = self.nested
+        if qualified in NESTED and nested is not None:
+            return Function(lambda data: nested(data, self), self.budget)
         if qualified in WITH_BUDGET:
             return Function(partial(WITH_BUDGET[qualified], self.budget), self.budget)
         if qualified in FUNCTIONS:

@@ -102,7 +102,8 @@ def quantised(numbers: PickledTensor, scheme: Any) -> PickledTensor:
     Raises:
         UnpicklingError: an unknown scheme, or one that does not fit the tensor.
     """
-    ref, parts = numbers.ref, list(scheme) if isinstance(scheme, (tuple, list)) else [None]
+    ref = numbers.ref
+    parts: list[Any] = list(scheme) if isinstance(scheme, (tuple, list)) and scheme else [None]
     kind = str(parts[0]).removeprefix("torch.")[:40]
     if kind.startswith("per_tensor") and len(parts) >= 3 and all(isinstance(v, (int, float)) for v in parts[1:3]):
         scale, zero = float(parts[1]), float(parts[2])
