@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from interp.cli.failures import hold
 from interp.cli.options import (
     Device,
     Dtype,
@@ -54,9 +55,9 @@ def analyze(
 
     Exit code 1: the report is written, and an analysis failed. 2: nothing is written; the message says why.
     """
-    from interp.report import check_output
+    from interp.report import reserved
 
-    check_output(out, force=force)
+    hold(reserved(out, force=force))
     names, options = parse_names(only), parse_settings(set_ or [])
     check_names(names, options)
     shared = shared_options(names, every=every, executor=executor)
