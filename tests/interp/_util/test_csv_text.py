@@ -20,7 +20,6 @@ FORMULAS = [
     "-2+3",
     "@SUM(A1)",
     "\t=1",
-    "\r=1",
     "-x",
     "--1",
     "+",
@@ -56,6 +55,11 @@ def cells(table: pd.DataFrame) -> list[list[str]]:
 def test_formulas(text: str) -> None:
     """Cells and headings have an apostrophe before them, and nothing is lost."""
     assert cells(pd.DataFrame({text: [text, "a"]})) == [["'" + text], ["'" + text], ["a"]]
+
+
+def test_carriage_returns() -> None:
+    """They begin no row of their own, in which another formula could stand."""
+    assert cells(pd.DataFrame({"x": ["\r=1", "a\r=1", "a\r\n=1"]})) == [["x"], ["'\n=1"], ["a\n=1"], ["a\n=1"]]
 
 
 @pytest.mark.parametrize("text", [*NUMBERS, *TEXTS])
