@@ -37,7 +37,7 @@ lint: $(VENV)/.dev ## ruff: rules and format
 types: $(VENV)/.dev ## pyright
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
-slow: $(VENV)/.dev ## twenty kills, dead workers, whole trainings over Dask: minutes
+slow: $(VENV)/.dev ## a hundred and twenty kills, dead workers, whole trainings over Dask: minutes
 	$(BIN)/python -m pytest -m slow
 
 bench: $(VENV)/.dev ## timings against plain loops, with their bounds: minutes

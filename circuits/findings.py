@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 from typing_extensions import override
 
+from interp._util.csv_text import csv_text
 from interp.errors import InterpError
 from interp.report.data import jsonable
 
@@ -79,7 +80,7 @@ class Findings(ABC):
         return path
 
     def _csv(self) -> str:
-        return self.table.to_csv(index=False)
+        return csv_text(self.table)
 
     def _json(self) -> str:
         return json.dumps(jsonable({"summary": self.summary, "table": self.table.to_dict("records")}), indent=1)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from numbers import Integral, Real
 from types import NoneType, UnionType
-from typing import Any, ClassVar, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, ClassVar, Literal, Union, cast, get_args, get_origin, get_type_hints
 
 from interp.errors import InterpError, UnreadableFile
 
@@ -79,10 +79,10 @@ def fits(value: Any, kind: Any, classes: bool = False) -> bool:
     """
     origin, inner = get_origin(kind), get_args(kind)
     if kind is int:
-        return isinstance(value, Integral) and not isinstance(value, bool) and abs(value) < WHOLE
+        return isinstance(value, Integral) and not isinstance(value, bool) and abs(int(value)) < WHOLE
     if kind is float:
         number = isinstance(value, Real) and not isinstance(value, bool)
-        return number and abs(value) <= sys.float_info.max  # NaN is not below anything
+        return number and abs(cast(Any, value)) <= sys.float_info.max  # NaN is not below anything
     if kind in NAMES:
         return isinstance(value, kind)
     if origin in (Union, UnionType):

@@ -38,7 +38,7 @@ class Config:
         """
         for name in names:
             value = getattr(self, name)
-            if name == "n_layers" and isinstance(value, Integral) and value > MOST_LAYERS:
+            if name == "n_layers" and isinstance(value, Integral) and int(value) > MOST_LAYERS:
                 raise InterpError(f"{type(self).__name__}.n_layers must be at most {MOST_LAYERS:,}, got {value:,}")
             for n in value if isinstance(value, tuple) else (value,):
                 if not isinstance(n, Integral) or isinstance(n, bool) or n < low:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from interp._util.csv_text import csv_text
 from interp._util.versions import versions
 from interp.plugins.outcome import Outcomes
 from interp.plugins.result import Result, table_file
@@ -78,7 +79,7 @@ def provenance(subject: Subject) -> dict[str, Any]:
 def write_files(folder: Path, owner: str, result: Result | None) -> None:
     """Write a result's tables and pictures into a report's folder, under the names that `result_data` lists."""
     for label, table in (result.tables if result else {}).items():
-        table.to_csv(folder / table_path(owner, label), index=False)
+        (folder / table_path(owner, label)).write_text(csv_text(table), encoding="utf-8")
     for label, picture in (result.pictures if result else {}).items():
         picture.save(folder / picture_path(owner, label))
 

@@ -4,67 +4,20 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from interp.errors import InterpError, OutputExists
+from interp.errors import InterpError
 from interp.hooked import HookedModel
 from interp.plugins.outcome import Outcomes
 from interp.report import compare_page
 from interp.report.comparison import Comparison
 from interp.report.data import result_data, write_files
+from interp.report.output import FILES, FOLDERS, PARTIAL, earlier, reserved
 from interp.report.page import render
 from interp.subject import Subject, as_subject
-
-FILES, FOLDERS = ("index.html", "result.json"), ("tables", "pictures")
-
-
-def check_output(out: str | Path, *, force: bool = False) -> None:
-    """Check, before any work is done, that a report can be written to a folder.
-
-    Args:
-        out: the folder; it may be new, empty, or hold an earlier report.
-        force: accept a folder that holds other things; they are left alone.
-
-    Raises:
-        OutputExists: the folder holds something else and ``force`` is not set; or, whatever ``force`` says, a file or
-            folder is in the way of the report's own.
-        InterpError: the folder cannot be created or written.
-    """
-    out = Path(out)
-    if out.exists() and not out.is_dir():
-        raise OutputExists(f"{out} is not a folder; name one for the report with --out")
-    place = next(p for p in (out, *out.absolute().parents) if p.exists())
-    if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
-        raise InterpError(f"cannot write a report to {out}: {place} is not a writable folder; choose another --out")
-    if not out.exists():
-        return
-    wrong = [name for name in FILES if (out / name).exists() and not (out / name).is_file()]
-    wrong += [name for name in FOLDERS if (out / name).exists() and not (out / name).is_dir()]
-    if wrong:
-        raise OutputExists(
-            f"{out / wrong[0]} is in the way of the report's own; move it, or choose another folder with --out"
-        )
-    if not force and _earlier(out) is None and any(out.iterdir()):
-        held = ", ".join(sorted(p.name for p in out.iterdir())[:6])
-        raise OutputExists(
-            f"{out} holds something other than a report ({held}); choose another folder with --out, or add the report to it "
-            "with --force"
-        )
-
-
-def _earlier(folder: Path) -> dict[str, Any] | None:
-    """The ``result.json`` of an earlier report in the folder; None without one."""
-    try:
-        data = json.loads((folder / "result.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    ours = isinstance(data, dict) and any(isinstance(data.get(k), int) for k in ("interp_report", "interp_comparison"))
-    return data if ours else None
 
 
 def write_comparison(comparison: Comparison, out: str | Path, *, force: bool = False) -> Path:
@@ -79,7 +32,7 @@ def write_comparison(comparison: Comparison, out: str | Path, *, force: bool = F
         The path of ``index.html``.
 
     Raises:
-        OutputExists: see `check_output`; nothing is half-written.
+        OutputExists: see `check_output` and `reserved`; nothing is half-written.
         InterpError: the folder cannot be written, or ``comparison`` is something else.
     """
     if not isinstance(comparison, Comparison):
@@ -102,7 +55,7 @@ def write(subject: Subject | HookedModel, outcomes: Outcomes, out: str | Path, *
         The path of ``index.html``.
 
     Raises:
-        OutputExists: see `check_output`; nothing is half-written.
+        OutputExists: see `check_output` and `reserved`; nothing is half-written.
         InterpError: the folder cannot be written, or ``outcomes`` is something else.
     """
     subject = as_subject(subject)
@@ -112,9 +65,10 @@ def write(subject: Subject | HookedModel, outcomes: Outcomes, out: str | Path, *
 
 
 def _write(fill: Callable[[Path], None], out: Path, force: bool) -> Path:
-    check_output(out, force=force)
     try:
-        with _building_site(out) as building:
+        with reserved(out, force=force):
+            # inside the folder, so that moving files never crosses file systems
+            building = Path(tempfile.mkdtemp(prefix=PARTIAL, dir=out))
             for name in FOLDERS:
                 (building / name).mkdir()
             fill(building)
@@ -122,21 +76,6 @@ def _write(fill: Callable[[Path], None], out: Path, force: bool) -> Path:
     except OSError as error:
         raise InterpError(f"cannot write a report to {out}: {error.strerror or error}") from error
     return out / "index.html"
-
-
-@contextmanager
-def _building_site(out: Path) -> Iterator[Path]:
-    """A temporary folder inside ``out``, so that moving files never crosses file systems; a failure leaves no trace."""
-    made = [p for p in (out, *out.absolute().parents) if not p.exists()]
-    out.mkdir(parents=True, exist_ok=True)
-    building = Path(tempfile.mkdtemp(prefix=".partial-", dir=out))
-    try:
-        yield building
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
-        for folder in made:
-            if not any(folder.iterdir()):
-                folder.rmdir()
 
 
 def _fill(folder: Path, subject: Subject, outcomes: Outcomes) -> None:
@@ -148,7 +87,7 @@ def _fill(folder: Path, subject: Subject, outcomes: Outcomes) -> None:
 
 
 def _put_in_place(building: Path, out: Path) -> None:
-    outdated = _named_files(_earlier(out) or {})
+    outdated = _named_files(earlier(out) or {})
     for folder in FOLDERS:
         made = list((building / folder).iterdir())
         if made or folder == FOLDERS[0]:

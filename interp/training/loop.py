@@ -218,15 +218,19 @@ def _seen(ensemble: Ensemble, rows: Sequence[Mapping[str, Any]]) -> Progress:
 
 
 class Interrupts:
-    """Ctrl-C sets a flag that the loop reads between updates; a second one stops at once."""
+    """Ctrl-C sets a flag that the loop reads between updates; a second one stops at once.
+
+    SIGTERM does the same where the program has taken it in hand, as ``interp train`` has; elsewhere it ends a process as ever.
+    """
 
     def __init__(self) -> None:
         self.asked = False
-        self._before: Any = None
+        self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Interrupts:
         if threading.current_thread() is threading.main_thread():  # only there can signals be caught
-            self._before = signal.signal(signal.SIGINT, self._ask)
+            caught = [signal.SIGINT, *([signal.SIGTERM] if callable(signal.getsignal(signal.SIGTERM)) else [])]
+            self._before = {number: signal.signal(number, self._ask) for number in caught}
         return self
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
@@ -235,5 +239,5 @@ class Interrupts:
         self.asked = True
 
     def __exit__(self, *exception: object) -> None:
-        if self._before is not None:
-            signal.signal(signal.SIGINT, self._before)
+        for number, handler in self._before.items():
+            signal.signal(number, handler)

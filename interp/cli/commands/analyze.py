@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from interp.cli.failures import hold
 from interp.cli.options import (
     Device,
     Dtype,
@@ -60,9 +61,9 @@ def analyze(
     Where the layout is unknown, and neither --layout nor --task is given, the weights alone are analysed.
     Exit code 1: the report is written, and an analysis failed. 2: nothing is written; the message says why.
     """
-    from interp.report import check_output
+    from interp.report import reserved
 
-    check_output(out, force=force)
+    hold(reserved(out, force=force))
     names, options = parse_names(only), parse_settings(set_ or [])
     check_names(names, options)
     shared = shared_options(names, every=every, executor=executor)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from interp.cli.failures import INCOMPLETE
+from interp.cli.failures import INCOMPLETE, hold
 from interp.cli.options import Device, Dtype, Force, Out, Seed, Settings, check_names, parse_names, parse_settings
 from interp.cli.progress import working
 from interp.cli.terminal import errors, escape, output
@@ -35,9 +35,9 @@ def compare(
     force: Force = False,
 ) -> None:
     """Run the same analyses on several networks and write one report; the others are compared with the first."""
-    from interp.report import check_output, write_comparison
+    from interp.report import reserved, write_comparison
 
-    check_output(out, force=force)
+    hold(reserved(out, force=force))
     names, options = parse_names(only), parse_settings(set_ or [])
     check_names(names, options)
     from interp.checkpoints.loading import resolve_dtype

@@ -115,3 +115,22 @@ def train_on_a_full_disk(told: Connection, folder: Path, size: int, save_seconds
         main()
     finally:
         told.send(said.getvalue())
+
+
+def train_setup(told: Connection, folder: Path, given: dict[str, Any], pause: float) -> None:
+    """Train one of `tests.interp.training.setups`, or go on with it, as a program would that takes SIGTERM in hand."""
+    torch.set_num_threads(1)
+    loop.SAVE_SECONDS = 0.05
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+    def watch(seen: Progress) -> None:
+        time.sleep(pause)
+
+    told.send("ready")
+    try:
+        if (folder / "run.json").exists():
+            interp.resume(folder, device="cpu", progress=watch)
+        else:
+            interp.train(**given, out=folder, progress=watch)
+    except KeyboardInterrupt:
+        sys.exit(130)
