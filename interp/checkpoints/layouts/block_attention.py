@@ -85,12 +85,21 @@ def find_attention(block: Sequence[Module], d_model: int) -> AttentionParts:
     inner, heads = _fused_width(fused[0], d_model) if fused else _apart_width(apart, d_model)
     inputs = [*fused, *(m for group in apart for m in group)]
     output = _find_output(matrices, inputs, inner, d_model, heads)
+    _require_biases(inputs, output, inner, d_model)
     if not output and inner != d_model:
         raise NoFit(f"attention without an output projection writes {inner} numbers, the stream has {d_model}")
     shared = [m for m in block if FUSED.fullmatch(m.label) and m.shape == (3 * inner,)]
     return AttentionParts(
         fused[0] if fused else None, () if fused else apart, output, d_model, inner, heads, next(iter(shared), None)
     )
+
+
+def _require_biases(inputs: Sequence[Module], output: Sequence[Module], inner: int, d_model: int) -> None:
+    """Biases are as long as what they are added to."""
+    width = 3 * inner // len(inputs)
+    for module, size in (*((m, width) for m in inputs), *((m, d_model) for m in output)):
+        if module.bias is not None and math.prod(module.bias_shape) != size:
+            raise NoFit(f"{module.bias} is {list(module.bias_shape)}, expected {size} numbers")
 
 
 def _fused_width(fused: Module, d_model: int) -> tuple[int, int | None]:
@@ -195,7 +204,11 @@ def read_attention(
         bias = None if parts.fused.bias is None else load(parts.fused.bias)
         split = (heads, 3, -1) if head_major else (3, heads, -1)
         flat = list(whole.unflatten(1, split).movedim(1 + head_major, 0).flatten(2))
-        biases = [None] * 3 if bias is None else list(bias.unflatten(0, split).movedim(int(head_major), 0).flatten(1))
+        biases = (
+            [None] * 3
+            if bias is None
+            else list(bias.flatten().unflatten(0, split).movedim(int(head_major), 0).flatten(1))
+        )
     else:
         flat = [torch.cat([_as_input(m, load, oriented, d) for m in group], 1) for group in parts.apart]
         biases = [
@@ -206,7 +219,7 @@ def read_attention(
             biases = list(load(parts.shared_bias.weight).unflatten(0, (3, -1)))
     found = {f"W_{n}": w.unflatten(1, (heads, -1)).transpose(0, 1) for n, w in zip("QKV", flat, strict=True)}
     found["W_O"] = _read_output(parts, heads, load, oriented, flat[0])
-    out_biases = [load(m.bias) for m in parts.output if m.bias is not None]
+    out_biases = [load(m.bias).flatten() for m in parts.output if m.bias is not None]
     if out_biases or any(b is not None for b in biases):
         zero = flat[0].new_zeros(inner)
         for name, b in zip("QKV", biases, strict=True):

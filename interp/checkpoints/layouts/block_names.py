@@ -155,6 +155,8 @@ def skeleton(weights: Weights) -> Skeleton:
     """
     buffers = tuple(n for n, t in weights.items() if _is_buffer(n, t.ndim, t.dtype))
     names = [n for n in weights if n not in buffers]
+    if odd := [n for n in names if not weights[n].dtype.is_floating_point or not weights[n].numel]:
+        raise NoFit(f"tensors that hold no weights, but numbers of another kind or none: {', '.join(odd[:FEW])}")
     attention = [n for n in names if is_attention(n, weights[n].ndim)]
     labels = {Module(_split(n, weights[n].ndim)[0], n, None, (), True).label for n in names if weights[n].ndim > 1}
     kinds = [any(p.fullmatch(label) for label in labels) for p in (QUERY, KEY, VALUE)]
@@ -182,7 +184,12 @@ def skeleton(weights: Weights) -> Skeleton:
 
 def _is_buffer(name: str, ndim: int, dtype: torch.dtype) -> bool:
     masks = name.endswith(".bias") and ndim > 2  # the causal mask of GPT-2
-    return bool(BUFFER.search(name)) or masks or not dtype.is_floating_point or ndim == 0
+    return (
+        bool(BUFFER.search(name))
+        or masks
+        or ndim == 0
+        or (not dtype.is_floating_point and (ndim < 2 or dtype == torch.bool))
+    )
 
 
 def _numbers(name: str) -> list[int]:

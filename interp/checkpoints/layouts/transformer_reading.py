@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 from collections.abc import Mapping
@@ -181,7 +182,16 @@ class TransformerReading:
             converted["unembed.W_U"] = self._oriented(outer.output, weight, config.d_model, config.d_vocab_out)
             if outer.output.bias is not None:
                 converted["unembed.b_U"] = self.weights[outer.output.bias].load()
-        return converted
+        return self._of_one_dtype(converted)
+
+    def _of_one_dtype(self, converted: dict[str, Tensor]) -> dict[str, Tensor]:
+        dtypes = {t.dtype for t in converted.values()}
+        if len(dtypes) == 1:
+            return converted
+        widest = functools.reduce(torch.promote_types, dtypes)
+        named = ", ".join(sorted(str(t).removeprefix("torch.") for t in dtypes))
+        self.notes.append(f"weights of several dtypes ({named}) were all made {str(widest).removeprefix('torch.')}")
+        return {name: t.to(widest) for name, t in converted.items()}
 
     def _table(self) -> Tensor:
         outer, scale = self.found.outer, self.unstated.options.get("embed_scale")

@@ -133,7 +133,7 @@ class Unstated:
             listed = ", ".join(map(str, fitting[:12])) + (", ..." if fitting[12:] else "")
             raise self.ask(
                 f"the weights do not say how many heads attention has (a divisor of {inner}: {listed})",
-                n_heads=max(n for n in fitting if n <= 4),
+                n_heads=max((n for n in fitting if n <= 4), default=1),
             )
         if value < 1 or inner % value or (shown is not None and value != shown):
             wanted = f"the tensors show {shown}" if shown is not None else f"it must divide the width {inner}"

@@ -297,3 +297,23 @@ def test_where_the_norms_stand_is_heard(config: dict[str, Any], last: bool, tmp_
     assert interp.load(tmp_path / "f.pt").model.config.post_norm == last  # type: ignore[attr-defined]
     told = interp.load(tmp_path / "f.pt", layout=f"multihead_attention:norm={'first' if last else 'last'}")
     assert told.model.config.post_norm != last  # type: ignore[attr-defined]
+
+
+def test_weights_of_several_dtypes_are_made_one(tmp_path: Path) -> None:
+    """Some people keep norms in float32 beside float16; the widest loses nothing."""
+    module = Grokker()
+    state = {n: t.half() if "ln" not in n else t for n, t in module.state_dict().items()}
+    torch.save(state, tmp_path / "file.pt")
+    subject = interp.load(tmp_path / "file.pt", layout=f"multihead_attention:n_heads={HEADS}", device="cpu")
+    module.load_state_dict({n: t.float() for n, t in state.items()})
+    assert_same(module.eval(), subject.model, atol=1e-5)
+    assert "float16, float32" in " ".join(subject.provenance.notes)
+
+
+def test_an_output_layer_of_whole_numbers_is_not_taken_for_absent(tmp_path: Path) -> None:
+    """Quantised, it has no place; read as tied, the network would be another one."""
+    torch.save(
+        {**Grokker().state_dict(), "output.weight": torch.ones(VOCAB, WIDTH, dtype=torch.int8)}, tmp_path / "file.pt"
+    )
+    with pytest.raises(UnknownLayout, match="hold no weights.*output.weight"):
+        interp.load(tmp_path / "file.pt", layout=f"multihead_attention:n_heads={HEADS}")
