@@ -252,6 +252,47 @@ def test_square_matrices_are_asked_about(tmp_path: Path) -> None:
     assert_same(tmp_path / "file.npz", run_vanilla(w), V, ":orientation=in_out")
 
 
+@pytest.mark.parametrize("names", [("x2h", "h2h"), ("input_to_hidden", "hidden_to_hidden")])
+@pytest.mark.parametrize("kind", ["gru", "lstm"])
+def test_gated_cells_of_linear_layers_are_asked_about(kind: str, names: tuple[str, str], tmp_path: Path) -> None:
+    """Three or four gates in one Linear layer: their order is the user's to say."""
+    torch.manual_seed(11)
+    module = (nn.GRUCell if kind == "gru" else nn.LSTMCell)(5, 8).double()
+    state = {
+        f"cell.{names[p == 'hh']}.{k}": getattr(module, f"{k}_{p}") for p in ("ih", "hh") for k in ("weight", "bias")
+    }
+    torch.save(state, tmp_path / "file.pt")
+    with pytest.raises(AmbiguousLayout, match=f"{kind.upper()} made of Linear layers.*gates=torch"):
+        interp.load(tmp_path / "file.pt")
+    h: Any = None
+    for x in X.unbind(1):
+        h = module(x, h)
+    assert_same(tmp_path / "file.pt", h[0] if kind == "lstm" else h, X, ":gates=torch,read=last", cell=kind)
+
+
+@pytest.mark.parametrize("out", ["bare", "linear"])
+def test_lists_of_bare_parameters_behind_an_embedding(out: str, tmp_path: Path) -> None:
+    """W_xh.0, W_hh.0, b_h.0, as x @ W; the read-out is an nn.Linear, which maps the other way round, or bare too."""
+    torch.manual_seed(12)
+    W_xh, W_hh, b_h = (
+        [torch.randn(5, 6).double(), torch.randn(6, 6).double()],
+        torch.randn(2, 6, 6).double(),
+        torch.randn(2, 6),
+    )
+    embedding, fc = nn.Embedding(7, 5).double(), nn.Linear(6, 3).double()
+    states = embedding(TOKENS)
+    for layer in range(2):
+        h, passed = torch.zeros(4, 6).double(), []
+        for x in states.unbind(1):
+            h = torch.tanh(x @ W_xh[layer] + h @ W_hh[layer] + b_h[layer])
+            passed.append(h)
+        states = torch.stack(passed, 1)
+    state = {f"{n}.{i}": w[i] for n, w in (("W_xh", W_xh), ("W_hh", W_hh), ("b_h", b_h.double())) for i in range(2)}
+    linear = {"fc.weight": fc.weight, "fc.bias": fc.bias} if out == "linear" else {"W_hy": fc.weight.T, "b_y": fc.bias}
+    torch.save({"embedding.weight": embedding.weight, **state, **linear}, tmp_path / "file.pt")
+    assert_same(tmp_path / "file.pt", fc(states[:, -1]), TOKENS, n_layers=2, d_vocab=7)
+
+
 @pytest.mark.parametrize("joined", ["input_hidden", "hidden_input"])
 def test_one_matrix_over_input_and_state_joined(joined: str, tmp_path: Path) -> None:
     """i2h reads torch.cat of both: how they are joined is the user's to say."""
@@ -292,7 +333,7 @@ def linears(**shapes: tuple[int, ...]) -> dict[str, Tensor]:
         (linears(i2h__weight=(8, 5), h2h__weight=(8, 8), actor__weight=(3, 8), critic__weight=(1, 8)), "actor.weight, critic"),
         (linears(i2h__weight=(8, 5), h2h__weight=(8, 8), norm__weight=(8,)), "no place for: norm.weight"),
         (linears(W_xh=(7, 6), W_hh=(6, 6), W_xz=(7, 6), W_hz=(6, 6)), "several matrices besides"),
-        (linears(W_ih=(5, 24), W_hh=(6, 24), bias=(24,)), "recurrent by its name, but not square"),
+        (linears(W_ih=(5, 12), W_hh=(6, 12), bias=(12,)), "3 or 4 gates"),
         (linears(h2h__weight=(8, 8), out__weight=(3, 8)), "recurrent: h2h.weight, from the input: none"),
         ({f"encoder.{k}": v for k, v in nn.GRU(5, 6).state_dict().items()}
          | {f"decoder.{k}": v for k, v in nn.GRU(5, 6).state_dict().items()}, "an encoder and a decoder"),
