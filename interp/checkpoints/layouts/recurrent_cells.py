@@ -94,6 +94,9 @@ def _torch_cells(weights: Weights) -> Cells:
     for name in weights:
         if found := TORCH.fullmatch(name):
             prefix, part, layer, reverse = found.groups()
+            shape = weights[name].shape
+            if len(shape) != (2 if part.startswith("weight") else 1) or 0 in shape:
+                return Cells(problem=f"{name} has the shape {list(shape)}, which no recurrent module of torch's has")
             if part == "weight_hr":
                 return Cells(
                     problem=f"{name} projects the hidden state of an nn.LSTM (proj_size), which our model does not"
@@ -140,7 +143,7 @@ def _stack_problem(weights: Weights, cells: Cells) -> str:
 
 def gates_of(shape: tuple[int, ...]) -> int:
     """How many square blocks a recurrent matrix has: 1, 3 (GRU) or 4 (LSTM); 0 for other shapes."""
-    short, long = sorted(shape)
+    short, long = min(shape), max(shape)
     return next((n for n in GATES.values() if short and long == n * short), 0)
 
 

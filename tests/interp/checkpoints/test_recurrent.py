@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import pickle
+import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,9 @@ from torch.nn import functional as F
 
 import interp
 from interp import HookedRNN, InterpError
+from interp.checkpoints.formats.tensors import TensorRef
+from interp.checkpoints.layouts import FileInfo
+from interp.checkpoints.layouts.recurrent import LAYOUT
 from interp.checkpoints.layouts.recurrent_cells import role
 from interp.cli.commands.convert import convert
 from interp.errors import AmbiguousLayout, UnknownLayout
@@ -370,6 +375,54 @@ def test_options_that_do_not_fit(options: str, message: str, tmp_path: Path) -> 
     torch.save(dict(nn.GRU(5, 6).state_dict()), tmp_path / "gru.pt")
     with pytest.raises(InterpError, match="functions are fixed"):
         interp.load(tmp_path / "gru.pt", layout="recurrent:act_fn=relu")
+
+
+FUZZED = [
+    *(f"rnn.{part}_{way}_l0" for part in ("weight", "bias") for way in ("ih", "hh")),
+    *(f"{n}.{part}" for n in ("i2h", "h2h", "h2o", "fc") for part in ("weight", "bias", "kernel")),
+    *(
+        "rnn.weight_ih_l0_reverse",
+        "weight_ih",
+        "weight_hh",
+        "Wxh",
+        "Whh",
+        "Why",
+        "bh",
+        "by",
+        "b",
+        "W_xh.0",
+        "W_hh.0",
+        "W_hh.1",
+    ),
+    *("h0", "c0", "embedding.weight"),
+]
+
+
+@pytest.mark.parametrize("seed", range(0, 2000, 100))
+def test_any_names_and_shapes_are_a_network_or_a_message(seed: int) -> None:
+    """Nothing but InterpError, whatever tensors bear these names."""
+    for one in range(seed, seed + 100):
+        try_names_and_shapes(random.Random(one))
+
+
+def try_names_and_shapes(rng: random.Random) -> None:
+    hidden, width = rng.choice([0, 1, 2, 6]), rng.choice([1, 3, 6])
+    matrices = [
+        (hidden, hidden),
+        (hidden, width),
+        (width, hidden),
+        (3 * hidden, width),
+        (3 * hidden, hidden),
+        (hidden, 1),
+    ]
+    shapes = [*matrices, (), (hidden,), (hidden, 4 * hidden), (1, hidden, hidden), (4 * hidden,)]
+    weights = {n: TensorRef.of(torch.zeros(rng.choice(shapes))) for n in rng.sample(FUZZED, rng.randint(1, 5))}
+    values = ["tanh", "last", "each", "out_in", "in_out", "input_hidden", "torch", 0, 3, None, 1.5]
+    options = {name: rng.choice(values) for name in LAYOUT.options if rng.random() < 0.15}
+    with contextlib.suppress(InterpError):
+        if LAYOUT.matches(weights, FileInfo()).ok:
+            converted = LAYOUT.convert(weights, FileInfo(), options)
+            HookedRNN.from_weights(converted.config, converted.weights)
 
 
 def test_steps_with_hook_points_of_their_own(tmp_path: Path) -> None:
