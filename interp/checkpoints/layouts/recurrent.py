@@ -186,7 +186,7 @@ class RecurrentLayout(Layout):
                 "recurrent: all matrices are square, so they fit as W @ x and as x @ W; choose with "
                 "--layout recurrent:orientation=out_in (W @ x) or in_out (x @ W)"
             )
-        return ends.in_out[0] if given is None else given == "in_out"
+        return False not in ends.in_out if given is None else given == "in_out"
 
     def _join(self, weights: Weights, cells: Cells, options: Mapping[str, Any]) -> str | None:
         """How the input and the state are joined; None for cells with a matrix for each."""
