@@ -11,8 +11,8 @@ from typing_extensions import override
 
 from interp.checkpoints.formats.header import HEADER
 from interp.checkpoints.layouts.base import Converted, FileInfo, Fit, Layout, Weights, option_value
-from interp.checkpoints.layouts.recurrent_cells import CellNames, Cells, find_cells
-from interp.checkpoints.layouts.recurrent_ends import Ends, find_ends
+from interp.checkpoints.layouts.recurrent_cells import CellNames, Cells, find_cells, gates_of
+from interp.checkpoints.layouts.recurrent_ends import Ends, find_ends, from_rows
 from interp.errors import AmbiguousLayout, InterpError, UnknownLayout
 from interp.hooked.rnn.config import GATES, RNNConfig
 
@@ -32,6 +32,7 @@ class RecurrentLayout(Layout):
         "read": "where the outputs are read: last (step) or each",
         "reverse_read": "of a bidirectional network read at the last step: first (as h_n) or last (output[:, -1])",
         "orientation": "of bare matrices: out_in (Wxh @ x) or in_out (x @ Wxh), if both fit",
+        "gates": "torch, if a GRU or LSTM made of Linear layers has its gates in torch's order",
         "joined": "of one matrix over input and hidden state joined: input_hidden or hidden_input, as they are concatenated",
         "n_ctx": "give each of so many steps a hook point of its own",
     }
@@ -44,7 +45,8 @@ class RecurrentLayout(Layout):
         problem = cells.problem or find_ends(weights, cells, _width(weights, cells)).problem
         if problem:
             return Fit(False, 0.8, problem)
-        question = "joined must be given" if _is_joined(cells) else ""
+        made = cells.named and not _is_joined(cells) and _gates(weights, cells) > 1
+        question = "joined must be given" if _is_joined(cells) else "gates must be given" if made else ""
         # the names say that it is recurrent, whatever else the shapes would fit
         return Fit(True, 1.0, certain=True, question=question)
 
@@ -59,7 +61,7 @@ class RecurrentLayout(Layout):
             raise UnknownLayout(f"recurrent: {ends.problem}")
         in_out, join = self._orientation(ends, options), self._join(weights, cells, options)
         notes = [*cells.notes]
-        if "c_0" in ends.starts and weights[cells.layers[0].w_hh].shape[0] != 4 * d_hidden:
+        if "c_0" in ends.starts and _gates(weights, cells) != GATES["lstm"]:
             raise UnknownLayout(f"recurrent: {ends.starts['c_0']} is a cell state by its name, which only an LSTM has")
         config = self._config(weights, info, cells, ends, d_hidden, in_out, join, options, notes)
         converted = _cells_weights(weights, cells, ends, config, in_out, join)
@@ -67,7 +69,7 @@ class RecurrentLayout(Layout):
             converted["embed.W_E"] = weights[ends.embedding].load()
         if ends.readout is not None:
             matrix = weights[ends.readout].load()
-            converted["unembed.W_U"] = matrix if in_out else matrix.T
+            converted["unembed.W_U"] = matrix if from_rows(ends.readout, in_out) else matrix.T
         if ends.readout_bias is not None:
             converted["unembed.b_U"] = weights[ends.readout_bias].load().flatten()
         return Converted(config, converted, notes=tuple(notes))
@@ -77,11 +79,13 @@ class RecurrentLayout(Layout):
         options: Mapping[str, Any], notes: list[str],
     ) -> RNNConfig:  # fmt: skip
         """The config; what it assumes is added to ``notes``."""
-        d_in = weights[cells.layers[0].w_ih].shape[0 if in_out else 1] - (d_hidden if join else 0)
-        d_out = None if ends.readout is None else weights[ends.readout].shape[1 if in_out else 0]
+        first, behind = cells.layers[0].w_ih, ends.readout
+        d_in = weights[first].shape[0 if from_rows(first, in_out) else 1] - (d_hidden if join else 0)
+        d_out = None if behind is None else weights[behind].shape[1 if from_rows(behind, in_out) else 0]
         table = None if ends.embedding is None else weights[ends.embedding].shape
-        gates = weights[cells.layers[0].w_hh].shape[0] // d_hidden
-        cell = "rnn" if cells.named else next(kind for kind, n in GATES.items() if n == gates)
+        gates = _gates(weights, cells)
+        cell = next(kind for kind, n in GATES.items() if n == gates)
+        self._check_gates(weights, cells, cell, options)
         notes += self._said(cells, ends, cell, join, in_out)
         return RNNConfig(
             d_hidden, d_out, cell,  # pyright: ignore[reportArgumentType]  a key of GATES
@@ -100,7 +104,8 @@ class RecurrentLayout(Layout):
             one, behind = cells.layers[0], f", then {ends.readout}" if ends.readout else ""
             arrow = "the input and the state joined" if join else "the input"
             said.append(
-                f"read as a recurrent network by its names: h = act({one.w_ih} of {arrow}"
+                f"read as a recurrent network ({cell}) by its names, which a feed-forward network might have too: h = act("
+                f"{one.w_ih} of {arrow}"
                 + ("" if join else f" + {one.w_hh} of the state before")
                 + f"){behind}; without a leak or time constant, which weights do not state"
             )
@@ -152,6 +157,19 @@ class RecurrentLayout(Layout):
             )
         return {"read": read, "reverse_read": reverse or "first"}
 
+    def _check_gates(self, weights: Weights, cells: Cells, cell: str, options: Mapping[str, Any]) -> None:
+        """Ask for the order of gates, where names and shapes do not settle it."""
+        given = option_value(self, options, "gates", ("torch",))
+        if cells.named and cell != "rnn" and given is None:
+            name, order = (
+                cells.layers[0].w_hh,
+                "reset, update, candidate" if cell == "gru" else "input, forget, cell, output",
+            )
+            raise AmbiguousLayout(
+                f"recurrent: {name} {list(weights[name].shape)} is a {cell.upper()} made of Linear layers, whose order of gates "
+                f"weights do not state; give --layout recurrent:gates=torch if it is torch's ({order}), else wrap your class"
+            )
+
     def _n_ctx(self, options: Mapping[str, Any]) -> int | None:
         given = options.get("n_ctx")
         if given is not None and (not isinstance(given, int) or isinstance(given, bool) or given < 1):
@@ -168,7 +186,7 @@ class RecurrentLayout(Layout):
                 "recurrent: all matrices are square, so they fit as W @ x and as x @ W; choose with "
                 "--layout recurrent:orientation=out_in (W @ x) or in_out (x @ W)"
             )
-        return ends.in_out[0] if given is None else given == "in_out"
+        return False not in ends.in_out if given is None else given == "in_out"
 
     def _join(self, weights: Weights, cells: Cells, options: Mapping[str, Any]) -> str | None:
         """How the input and the state are joined; None for cells with a matrix for each."""
@@ -192,7 +210,12 @@ class RecurrentLayout(Layout):
 def _width(weights: Weights, cells: Cells) -> int:
     """Width of the hidden state."""
     one = cells.layers[0]
-    return weights[one.w_ih].shape[0] if _is_joined(cells) else weights[one.w_hh].shape[1]
+    return weights[one.w_ih].shape[0] if _is_joined(cells) else min(weights[one.w_hh].shape)
+
+
+def _gates(weights: Weights, cells: Cells) -> int:
+    """Number of blocks of the recurrent matrix."""
+    return 1 if _is_joined(cells) else gates_of(weights[cells.layers[0].w_hh].shape)
 
 
 def _is_joined(cells: Cells) -> bool:
@@ -204,13 +227,13 @@ def _cells_weights(
 ) -> dict[str, Tensor]:
     """The cells' tensors under our names; a bias that the file lacks is zero."""
     converted: dict[str, Tensor] = {}
-    places = [(f"layers.{i}", cell) for i, cell in enumerate(cells.layers)]
-    places += [(f"layers.{i}.reverse", cell) for i, cell in enumerate(cells.reverse)]
-    for place, cell in places:
+    places = [(f"layers.{i}", i, cell) for i, cell in enumerate(cells.layers)]
+    places += [(f"layers.{i}.reverse", i, cell) for i, cell in enumerate(cells.reverse)]
+    for place, layer, cell in places:
         w_ih, w_hh = _matrices(weights, cell, config.d_hidden, in_out, join)
         converted |= {f"{place}.W_ih": w_ih, f"{place}.W_hh": w_hh}
         for part, name in (("b_ih", cell.b_ih), ("b_hh", cell.b_hh)) if config.bias else ():
-            name = ends.biases.get(part, name)
+            name = ends.biases[part][layer] if part in ends.biases else name
             zeros = torch.zeros(w_hh.shape[1], dtype=w_hh.dtype)
             converted[f"{place}.{part}"] = zeros if name is None else weights[name].load().flatten()
     for part in ("h_0", "c_0")[: 2 if config.cell == "lstm" else 1] if config.learned_start else ():
@@ -223,7 +246,9 @@ def _matrices(
     weights: Weights, cell: CellNames, d_hidden: int, in_out: bool, join: str | None
 ) -> tuple[Tensor, Tensor]:
     """``W_ih`` and ``W_hh`` of a cell ``[in, out]``."""
-    w_ih, w_hh = (weights[name].load() if in_out else weights[name].load().T for name in (cell.w_ih, cell.w_hh))
+    w_ih, w_hh = (
+        weights[name].load() if from_rows(name, in_out) else weights[name].load().T for name in (cell.w_ih, cell.w_hh)
+    )
     if join == "input_hidden":
         return w_ih[:-d_hidden], w_hh[-d_hidden:]
     return (w_ih[d_hidden:], w_hh[:d_hidden]) if join == "hidden_input" else (w_ih, w_hh)

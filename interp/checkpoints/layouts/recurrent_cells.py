@@ -14,12 +14,13 @@ PARTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 # names of matrices, in lower case without separators: i2h, input_to_hidden, in2hid, Wxh, W_ih, linear_ih, W_hx ...
 _START = r"(?:w|weights?|mat|linear|lin|fc|rnn)?"
 _FROM = r"(?:inputs?|inp|in|x|i)"
-_STATE = r"(?:hidden|hid|state|h)"
+_STATE = r"(?:hidden|hid|h)"
 INPUT = re.compile(
-    rf"{_START}(?:{_FROM}(?:hidden|hid|h)|{_FROM}(?:to|2){_STATE}|hx|ax|in|inp|inputs?|x|inputlayer|inlayer)\d{{0,3}}|wi"
+    rf"{_START}(?:{_FROM}{_STATE}|(?:{_FROM}|state|emb(?:edding)?)(?:to|2){_STATE}|hx|ax|in|inp|inputs?|x|inputlayer|inlayer)\d{{0,3}}|wi"
 )
 HIDDEN = re.compile(
-    rf"{_START}(?:hiddenhidden|hidhid|hh|aa|{_STATE}(?:to|2){_STATE}|rec|recurrent|recurrence|recurrentlayer|reclayer)\d{{0,3}}|wh"
+    rf"{_START}(?:hiddenhidden|hidhid|hh|aa|{_STATE}(?:to|2){_STATE}|state(?:to|2)state|rec|recurrent|recurrence|recurrentlayer"
+    r"|reclayer)\d{0,3}|wh"
 )
 OUTPUT = re.compile(rf"{_START}(?:{_STATE}(?:to|2)?(?:outputs?|out|logits|o|y|q|z)|yh|ya)\d{{0,3}}")
 MATRIX = (".weight", ".kernel")
@@ -93,13 +94,16 @@ def _torch_cells(weights: Weights) -> Cells:
     for name in weights:
         if found := TORCH.fullmatch(name):
             prefix, part, layer, reverse = found.groups()
+            shape = weights[name].shape
+            if len(shape) != (2 if part.startswith("weight") else 1) or 0 in shape:
+                return Cells(problem=f"{name} has the shape {list(shape)}, which no recurrent module of torch's has")
             if part == "weight_hr":
                 return Cells(
                     problem=f"{name} projects the hidden state of an nn.LSTM (proj_size), which our model does not"
                 )
             groups.setdefault((prefix or "", int(layer or 0)), {}).setdefault(bool(reverse), {})[part] = name
     modules = list(dict.fromkeys(prefix for prefix, _ in groups))
-    ordered = sorted(groups, key=lambda g: (_natural(g[0]), g[1]))
+    ordered = sorted(groups, key=lambda g: (natural(g[0]), g[1]))
     if len(modules) > 1 and re.search(r"enc|dec", " ".join(modules), re.IGNORECASE):
         return Cells(problem=f"an encoder and a decoder, which is no single recurrent network: {', '.join(modules)}")
     directions: dict[bool, list[CellNames]] = {False: [], True: []}
@@ -110,7 +114,7 @@ def _torch_cells(weights: Weights) -> Cells:
             directions[reverse].append(CellNames(*(parts.get(p) for p in PARTS)))  # pyright: ignore[reportArgumentType]
     if directions[True] and len(directions[True]) != len(directions[False]):
         return Cells(problem="some layers read in both directions and some in one")
-    notes = (f"the recurrent modules are stacked in the order {' > '.join(sorted(modules, key=_natural))}",)
+    notes = (f"the recurrent modules are stacked in the order {' > '.join(sorted(modules, key=natural))}",)
     cells = Cells(tuple(directions[False]), tuple(directions[True]), notes=notes if len(modules) > 1 else ())
     return cells if not (problem := _stack_problem(weights, cells)) else Cells(problem=problem)
 
@@ -135,6 +139,12 @@ def _stack_problem(weights: Weights, cells: Cells) -> str:
                 if bias is not None and weights[bias].shape != first.shape[:1]:
                     return f"{bias} is {list(weights[bias].shape)}, expected [{first.shape[0]}]"
     return ""
+
+
+def gates_of(shape: tuple[int, ...]) -> int:
+    """How many square blocks a recurrent matrix has: 1, 3 (GRU) or 4 (LSTM); 0 for other shapes."""
+    short, long = min(shape), max(shape)
+    return next((n for n in GATES.values() if short and long == n * short), 0)
 
 
 def module_of(name: str) -> str:
@@ -162,13 +172,16 @@ def role(name: str) -> str | None:
 def _named_cells(weights: Weights) -> Cells | None:
     """Cells of an input and a hidden matrix that are known by their names."""
     matrices = [n for n, w in weights.items() if w.ndim == 2 and min(w.shape) > 0]
-    hidden = sorted((n for n in matrices if role(n) == "hidden"), key=_natural)
-    inputs = sorted((n for n in matrices if role(n) == "input"), key=_natural)
+    hidden = sorted((n for n in matrices if role(n) == "hidden"), key=natural)
+    inputs = sorted((n for n in matrices if role(n) == "input"), key=natural)
     if not hidden:
         return _joined(weights, inputs)
-    if any(weights[n].shape[0] != weights[n].shape[1] for n in hidden):
-        odd = next(n for n in hidden if weights[n].shape[0] != weights[n].shape[1])
-        return Cells(named=True, problem=f"{odd} {list(weights[odd].shape)} is recurrent by its name, but not square")
+    for name in hidden:
+        if not gates_of(weights[name].shape):
+            shape = list(weights[name].shape)
+            return Cells(
+                named=True, problem=f"{name} {shape} is recurrent by its name, but neither square nor of 3 or 4 gates"
+            )
     if len(inputs) != len(hidden):
         return Cells(
             named=True,
@@ -195,6 +208,6 @@ def _bias_of(weights: Weights, matrix: str) -> str | None:
     return name if matrix != module_of(matrix) and name in weights else None
 
 
-def _natural(name: str) -> list[tuple[int, int | str]]:
+def natural(name: str) -> list[tuple[int, int | str]]:
     """A key that sorts ``cell.10`` after ``cell.2``."""
     return [(0, int(p)) if p.isdigit() else (1, p) for p in re.split(r"(\d+)", name) if p]

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from interp.checkpoints.layouts.base import Weights
-from interp.checkpoints.layouts.recurrent_cells import Cells, module_of, role
+from interp.checkpoints.layouts.recurrent_cells import Cells, gates_of, module_of, natural, role
 
 EMBEDDING = re.compile(r"emb|wte|lookup|token|char|word|encoder|\bwe\b|w_e\b", re.IGNORECASE)
 START_H = re.compile(
@@ -32,7 +31,7 @@ class Ends:
         embedding: the table of tokens.
         readout: the matrix behind the cells.
         readout_bias: its bias.
-        biases: of the cells, where they are bare vectors: ``b_ih`` and ``b_hh``.
+        biases: of the cells, layer by layer, where they are bare vectors: ``b_ih`` and ``b_hh``.
         starts: initial hidden and cell states, by ``h_0`` and ``c_0``.
         in_out: orientations of the matrices that fit: whether they map from rows to columns.
         problem: why the tensors are no such network; empty if they are.
@@ -41,7 +40,7 @@ class Ends:
     embedding: str | None = None
     readout: str | None = None
     readout_bias: str | None = None
-    biases: Mapping[str, str] = field(default_factory=dict)
+    biases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     starts: Mapping[str, str] = field(default_factory=dict)
     in_out: tuple[bool, ...] = (False,)
     problem: str = ""
@@ -74,8 +73,9 @@ def find_ends(weights: Weights, cells: Cells, d_hidden: int) -> Ends:
             f"{n} {list(weights[n].shape)}" for n in (cells.layers[0].w_ih, cells.layers[0].w_hh, *behind)
         )
         return Ends(problem=f"the shapes do not fit together: {shapes}")
-    biases, bias = _biases(weights, cells, readout, vectors, d_hidden, orientations[0])
-    placed = {*starts.values(), *biases.values(), bias, table, readout}
+    gates = 1 if cells.layers[0].w_ih == cells.layers[0].w_hh else gates_of(weights[cells.layers[0].w_hh].shape)
+    biases, bias = _biases(weights, cells, readout, vectors, gates * d_hidden, orientations[0])
+    placed = {*starts.values(), *(n for names in biases.values() for n in names), bias, table, readout}
     if left := [n for n in rest if n not in placed]:
         return Ends(problem=f"tensors that our recurrent network has no place for: {', '.join(left[:5])}")
     return Ends(table, readout, bias, biases, starts, orientations)
@@ -83,7 +83,7 @@ def find_ends(weights: Weights, cells: Cells, d_hidden: int) -> Ends:
 
 def _is_bias(name: str, shape: tuple[int, ...]) -> bool:
     """Whether a tensor is a vector, or a column or row whose name says that it is a bias (min-char-rnn's ``bh [n, 1]``)."""
-    named = any(p.fullmatch(name.split(".")[-1]) for p in (HIDDEN_BIAS, INPUT_BIAS, OUTPUT_BIAS, PLAIN_BIAS))
+    named = any(p.fullmatch(_word(name)) for p in (HIDDEN_BIAS, INPUT_BIAS, OUTPUT_BIAS, PLAIN_BIAS))
     return len(shape) == 1 or (len(shape) == 2 and 1 in shape and named)
 
 
@@ -97,48 +97,56 @@ def _embedding(weights: Weights, cells: Cells, matrices: list[str]) -> str | Non
     return None
 
 
+def from_rows(name: str, in_out: bool) -> bool:
+    """Whether a matrix maps from its rows: Flax's kernels do, nn.Linear's weights don't, bare matrices as ``in_out`` says."""
+    return {".weight": False, ".kernel": True}.get(name[-7:], in_out)
+
+
 def _orientations(
     weights: Weights, cells: Cells, table: str | None, readout: str | None, d_hidden: int
 ) -> tuple[bool, ...]:
-    """Whether the matrices map from columns to rows (False), as torch's, or from rows to columns; both may fit."""
+    """Whether bare matrices map from columns to rows (False) or from rows to columns; both may fit."""
     state = d_hidden * (2 if cells.reverse else 1)
-    if not cells.named:
-        fits = readout is None or weights[readout].shape[1] == state
-        return (False,) if fits and (table is None or _reads(weights, cells, table, False)) else ()
-    # nn.Linear's are [out, in], Flax's kernels [in, out]; bare matrices are either
-    allowed = {".weight": (False,), ".kernel": (True,)}.get(cells.layers[0].w_ih[-7:], (False, True))
+
+    def mapped(name: str, in_out: bool) -> tuple[int, ...]:
+        """Widths of a matrix's input and output."""
+        return weights[name].shape[:: 1 if from_rows(name, in_out) else -1]
+
     found = []
-    for in_out in allowed:
-        inputs = [weights[c.w_ih].shape[:: 1 if in_out else -1] for c in cells.layers]
-        fits = all(shape[1] == d_hidden for shape in inputs) and all(shape[0] == d_hidden for shape in inputs[1:])
-        fits = fits and all(weights[c.w_hh].shape[0] == d_hidden for c in cells.layers)
-        fits = fits and (readout is None or weights[readout].shape[0 if in_out else 1] == d_hidden)
-        if fits and (table is None or _reads(weights, cells, table, in_out)):
+    for in_out in (False, True) if cells.named else (False,):
+        joined = cells.layers[0].w_ih == cells.layers[0].w_hh
+        out = d_hidden if joined else d_hidden * gates_of(weights[cells.layers[0].w_hh].shape)
+        fits = readout is None or mapped(readout, in_out)[0] == state
+        fits &= table is None or mapped(cells.layers[0].w_ih, in_out)[0] == weights[table].shape[1]
+        for i, cell in enumerate(cells.layers if cells.named else ()):  # torch's are checked where they are found
+            fits &= mapped(cell.w_ih, in_out)[1] == out and (i == 0 or mapped(cell.w_ih, in_out)[0] == d_hidden)
+            fits &= joined or mapped(cell.w_hh, in_out) == (d_hidden, out)
+        if fits:
             found.append(in_out)
-    return tuple(found)
-
-
-def _reads(weights: Weights, cells: Cells, table: str, in_out: bool) -> bool:
-    return weights[cells.layers[0].w_ih].shape[0 if in_out else 1] == weights[table].shape[1]
+    matrices = [n for c in cells.layers for n in (c.w_ih, c.w_hh)]
+    bare = cells.named and any(from_rows(n, False) != from_rows(n, True) for n in matrices)
+    return tuple(found) if bare else tuple(found[:1])
 
 
 def _biases(
-    weights: Weights, cells: Cells, readout: str | None, vectors: set[str], d_hidden: int, in_out: bool
-) -> tuple[dict[str, str], str | None]:
-    """Bare biases of a single cell by ``b_ih`` and ``b_hh``, and the read-out's bias."""
-    d_out = weights[readout].shape[1 if in_out else 0] if readout else 0
+    weights: Weights, cells: Cells, readout: str | None, vectors: set[str], width: int, in_out: bool
+) -> tuple[dict[str, tuple[str, ...]], str | None]:
+    """Bare biases of the layers by ``b_ih`` and ``b_hh``, each a vector of a ``width``, and the read-out's bias."""
+    d_out = weights[readout].shape[1 if from_rows(readout, in_out) else 0] if readout else 0
     own = f"{module_of(readout)}.bias" if readout else ""
     bias = own if own in vectors and weights[own].numel == d_out else None
-    found: dict[str, str] = {}
-    for name in sorted(vectors - {bias}):
-        word, size = name.split(".")[-1], math.prod(weights[name].shape)
-        if OUTPUT_BIAS.fullmatch(word) and size == d_out and bias is None:
-            bias = name
-        elif HIDDEN_BIAS.fullmatch(word) and size == d_hidden and len(cells.layers) == 1:
-            found["b_hh"] = name
-        elif INPUT_BIAS.fullmatch(word) and size == d_hidden and len(cells.layers) == 1:
-            found["b_ih"] = name
-    plain = [n for n in vectors - {bias, *found.values()} if PLAIN_BIAS.fullmatch(n.split(".")[-1])]
-    if len(plain) == 1 and not found and weights[plain[0]].numel == d_hidden and (bias or d_hidden != d_out):
-        found["b_ih"] = plain[0]
-    return found if cells.named else {}, bias
+    if bias is None:
+        called = [n for n in sorted(vectors) if OUTPUT_BIAS.fullmatch(_word(n)) and weights[n].numel == d_out]
+        bias = called[0] if called else None
+    found: dict[str, tuple[str, ...]] = {}
+    for part, pattern in (("b_hh", HIDDEN_BIAS), ("b_ih", INPUT_BIAS), ("b_ih", PLAIN_BIAS)):
+        names = [n for n in vectors - {bias} if pattern.fullmatch(_word(n)) and weights[n].numel == width]
+        surely = pattern is not PLAIN_BIAS or (not found and (bias is not None or width != d_out))
+        if surely and len(names) == len(cells.layers) and cells.named:
+            found[part] = tuple(sorted(names, key=natural))
+    return found, bias
+
+
+def _word(name: str) -> str:
+    """The last part of a name that is no number."""
+    return next((part for part in reversed(name.split(".")) if not part.isdigit()), name)

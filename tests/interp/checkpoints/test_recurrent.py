@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import pickle
+import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,9 @@ from torch.nn import functional as F
 
 import interp
 from interp import HookedRNN, InterpError
+from interp.checkpoints.formats.tensors import TensorRef
+from interp.checkpoints.layouts import FileInfo
+from interp.checkpoints.layouts.recurrent import LAYOUT
 from interp.checkpoints.layouts.recurrent_cells import role
 from interp.cli.commands.convert import convert
 from interp.errors import AmbiguousLayout, UnknownLayout
@@ -252,6 +257,47 @@ def test_square_matrices_are_asked_about(tmp_path: Path) -> None:
     assert_same(tmp_path / "file.npz", run_vanilla(w), V, ":orientation=in_out")
 
 
+@pytest.mark.parametrize("names", [("x2h", "h2h"), ("input_to_hidden", "hidden_to_hidden")])
+@pytest.mark.parametrize("kind", ["gru", "lstm"])
+def test_gated_cells_of_linear_layers_are_asked_about(kind: str, names: tuple[str, str], tmp_path: Path) -> None:
+    """Three or four gates in one Linear layer: their order is the user's to say."""
+    torch.manual_seed(11)
+    module = (nn.GRUCell if kind == "gru" else nn.LSTMCell)(5, 8).double()
+    state = {
+        f"cell.{names[p == 'hh']}.{k}": getattr(module, f"{k}_{p}") for p in ("ih", "hh") for k in ("weight", "bias")
+    }
+    torch.save(state, tmp_path / "file.pt")
+    with pytest.raises(AmbiguousLayout, match=f"{kind.upper()} made of Linear layers.*gates=torch"):
+        interp.load(tmp_path / "file.pt")
+    h: Any = None
+    for x in X.unbind(1):
+        h = module(x, h)
+    assert_same(tmp_path / "file.pt", h[0] if kind == "lstm" else h, X, ":gates=torch,read=last", cell=kind)
+
+
+@pytest.mark.parametrize("out", ["bare", "linear"])
+def test_lists_of_bare_parameters_behind_an_embedding(out: str, tmp_path: Path) -> None:
+    """W_xh.0, W_hh.0, b_h.0, as x @ W; the read-out is an nn.Linear, which maps the other way round, or bare too."""
+    torch.manual_seed(12)
+    W_xh, W_hh, b_h = (
+        [torch.randn(5, 6).double(), torch.randn(6, 6).double()],
+        torch.randn(2, 6, 6).double(),
+        torch.randn(2, 6),
+    )
+    embedding, fc = nn.Embedding(7, 5).double(), nn.Linear(6, 3).double()
+    states = embedding(TOKENS)
+    for layer in range(2):
+        h, passed = torch.zeros(4, 6).double(), []
+        for x in states.unbind(1):
+            h = torch.tanh(x @ W_xh[layer] + h @ W_hh[layer] + b_h[layer])
+            passed.append(h)
+        states = torch.stack(passed, 1)
+    state = {f"{n}.{i}": w[i] for n, w in (("W_xh", W_xh), ("W_hh", W_hh), ("b_h", b_h.double())) for i in range(2)}
+    linear = {"fc.weight": fc.weight, "fc.bias": fc.bias} if out == "linear" else {"W_hy": fc.weight.T, "b_y": fc.bias}
+    torch.save({"embedding.weight": embedding.weight, **state, **linear}, tmp_path / "file.pt")
+    assert_same(tmp_path / "file.pt", fc(states[:, -1]), TOKENS, n_layers=2, d_vocab=7)
+
+
 @pytest.mark.parametrize("joined", ["input_hidden", "hidden_input"])
 def test_one_matrix_over_input_and_state_joined(joined: str, tmp_path: Path) -> None:
     """i2h reads torch.cat of both: how they are joined is the user's to say."""
@@ -292,7 +338,7 @@ def linears(**shapes: tuple[int, ...]) -> dict[str, Tensor]:
         (linears(i2h__weight=(8, 5), h2h__weight=(8, 8), actor__weight=(3, 8), critic__weight=(1, 8)), "actor.weight, critic"),
         (linears(i2h__weight=(8, 5), h2h__weight=(8, 8), norm__weight=(8,)), "no place for: norm.weight"),
         (linears(W_xh=(7, 6), W_hh=(6, 6), W_xz=(7, 6), W_hz=(6, 6)), "several matrices besides"),
-        (linears(W_ih=(5, 24), W_hh=(6, 24), bias=(24,)), "recurrent by its name, but not square"),
+        (linears(W_ih=(5, 12), W_hh=(6, 12), bias=(12,)), "3 or 4 gates"),
         (linears(h2h__weight=(8, 8), out__weight=(3, 8)), "recurrent: h2h.weight, from the input: none"),
         ({f"encoder.{k}": v for k, v in nn.GRU(5, 6).state_dict().items()}
          | {f"decoder.{k}": v for k, v in nn.GRU(5, 6).state_dict().items()}, "an encoder and a decoder"),
@@ -329,6 +375,54 @@ def test_options_that_do_not_fit(options: str, message: str, tmp_path: Path) -> 
     torch.save(dict(nn.GRU(5, 6).state_dict()), tmp_path / "gru.pt")
     with pytest.raises(InterpError, match="functions are fixed"):
         interp.load(tmp_path / "gru.pt", layout="recurrent:act_fn=relu")
+
+
+FUZZED = [
+    *(f"rnn.{part}_{way}_l0" for part in ("weight", "bias") for way in ("ih", "hh")),
+    *(f"{n}.{part}" for n in ("i2h", "h2h", "h2o", "fc") for part in ("weight", "bias", "kernel")),
+    *(
+        "rnn.weight_ih_l0_reverse",
+        "weight_ih",
+        "weight_hh",
+        "Wxh",
+        "Whh",
+        "Why",
+        "bh",
+        "by",
+        "b",
+        "W_xh.0",
+        "W_hh.0",
+        "W_hh.1",
+    ),
+    *("h0", "c0", "embedding.weight"),
+]
+
+
+@pytest.mark.parametrize("seed", range(0, 2000, 100))
+def test_any_names_and_shapes_are_a_network_or_a_message(seed: int) -> None:
+    """Nothing but InterpError, whatever tensors bear these names."""
+    for one in range(seed, seed + 100):
+        try_names_and_shapes(random.Random(one))
+
+
+def try_names_and_shapes(rng: random.Random) -> None:
+    hidden, width = rng.choice([0, 1, 2, 6]), rng.choice([1, 3, 6])
+    matrices = [
+        (hidden, hidden),
+        (hidden, width),
+        (width, hidden),
+        (3 * hidden, width),
+        (3 * hidden, hidden),
+        (hidden, 1),
+    ]
+    shapes = [*matrices, (), (hidden,), (hidden, 4 * hidden), (1, hidden, hidden), (4 * hidden,)]
+    weights = {n: TensorRef.of(torch.zeros(rng.choice(shapes))) for n in rng.sample(FUZZED, rng.randint(1, 5))}
+    values = ["tanh", "last", "each", "out_in", "in_out", "input_hidden", "torch", 0, 3, None, 1.5]
+    options = {name: rng.choice(values) for name in LAYOUT.options if rng.random() < 0.15}
+    with contextlib.suppress(InterpError):
+        if LAYOUT.matches(weights, FileInfo()).ok:
+            converted = LAYOUT.convert(weights, FileInfo(), options)
+            HookedRNN.from_weights(converted.config, converted.weights)
 
 
 def test_steps_with_hook_points_of_their_own(tmp_path: Path) -> None:
