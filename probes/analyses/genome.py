@@ -58,7 +58,11 @@ def genome(subject: Subject, *, size: int = 48) -> Result:
         "links": pd.DataFrame([{"from": k.source, "to": k.target, "weight": k.weight} for k in graph.links]),
     }  # fmt: skip
     result.figures["graph"] = draw(graph, size)
-    purpose = f"lead from {len(graph.inputs)} inputs to {len(graph.outputs)} outputs" if neat else "draw the picture"
+    purpose = (
+        f"lead from {_count(graph.inputs, 'input')} to {_count(graph.outputs, 'output')}"
+        if neat
+        else "draw the picture"
+    )
     result.headline = (
         f"{len(graph.nodes)} nodes and {len(graph.links)} links in {result.metrics['layers']} layers {purpose}"
     )
@@ -104,6 +108,10 @@ def draw(graph: Genome | NEATGenome, size: int = 48) -> go.Figure:
     )
     figure.update_xaxes(visible=False)
     return figure.update_yaxes(dtick=1, zeroline=False, showgrid=False, range=[-0.9, layers + 0.7], scaleanchor="x")
+
+
+def _count(names: tuple[str, ...], what: str) -> str:
+    return f"{len(names)} {what}" + ("" if len(names) == 1 else "s")
 
 
 def _caption(node: Node) -> str:

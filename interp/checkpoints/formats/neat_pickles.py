@@ -146,5 +146,6 @@ def fitness_of(genome: Stub) -> float | None:
         None where there is none, or no finite number.
     """
     value = state_of(genome).get("fitness")
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return float(value) if number and abs(value) < 1e300 else None
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) < 1e300:
+        return None
+    return float(value)

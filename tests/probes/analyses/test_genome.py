@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 from html import escape
 from pathlib import Path
 from xml.sax.saxutils import quoteattr
@@ -14,6 +15,7 @@ from PIL import Image
 
 from interp import Subject
 from interp.errors import InterpError
+from interp.neat import NEATGenome
 from interp.picbreeder import Genome, read
 from interp.picbreeder.xml_files import parse
 from interp.pictures import from_signed
@@ -21,6 +23,9 @@ from interp.plugins.analysis import analyze
 from interp.report import write
 from probes.analyses.genome import draw, genome
 from probes.genome_graph import positions
+from tests.interp.neat.pickles import random_rows
+from tests.interp.neat.pickles import small as neat_small
+from tests.interp.neat.test_genome import graph as neat_graph
 from tests.interp.picbreeder.genomes import INPUTS, OUTPUTS, VALUE, Sketch, random_sketch, small
 from tests.interp.report.pages import Page
 from tests.interp.report.pages import read as read_page
@@ -33,7 +38,7 @@ def evolved(graph: Genome) -> Subject:
     return Subject(graph.name, graph.layered(), genome=graph)
 
 
-def lines_and_images(graph: Genome) -> tuple[list, list]:
+def lines_and_images(graph: Genome | NEATGenome) -> tuple[list, list]:
     figure = draw(graph, 8)
     return [t for t in figure.data if t.mode == "lines"], list(figure.layout.images)
 
@@ -142,3 +147,35 @@ def test_real_genomes(data: Path, name: str, nodes: int | None, links: int | Non
     lines, images = lines_and_images(graph)
     assert len(images) == len(graph.nodes) == (nodes or len(graph.nodes))
     assert len(lines) == len(graph.links) == (links or len(graph.links))
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("recurrent", [False, True])
+def test_a_genome_of_neat_python(seed: int, recurrent: bool) -> None:
+    """A line a connection; pictures where it has two inputs and no cycle, dots elsewhere; functions in the tables."""
+    graph = neat_graph(random_rows(seed, recurrent))
+    places, (lines, images) = positions(graph), lines_and_images(graph)
+    assert len(images) == (len(graph.nodes) if len(graph.inputs) == 2 and not graph.cycle else 0)
+    ends = [((t.x[0], t.y[0]), (t.x[-1], t.y[-1])) for t in lines]
+    assert ends == [(places[k.source], places[k.target]) for k in graph.links]
+    result = genome(Subject(graph.name, graph.layered(), genome=graph))
+    assert re.search(rf"from {len(graph.inputs)} inputs? to {len(graph.outputs)} outputs?", result.headline)
+    assert ("recurrent" in result.headline) == bool(graph.cycle)
+    assert " -> ".join(graph.cycle) in result.headline
+    own = [n for n in graph.nodes if n.kind != "in"]
+    table = result.tables["nodes"].set_index("node").loc[[n.id for n in own]]
+    assert list(table["bias"]) == [n.bias for n in own]
+    assert list(table["aggregation"]) == [n.aggregation for n in own]
+    assert set(graph.notes) <= set(result.notes)
+
+
+def test_a_node_of_neat_python_shows_what_it_draws() -> None:
+    """Over its two inputs, as `NEATGenome.maps` gives it."""
+    graph = neat_graph(neat_small())
+    figure = draw(graph, 8)
+    maps, places = graph.maps(8), positions(graph)
+    for node, image in zip(graph.nodes, figure.layout.images, strict=True):
+        assert (image.x, image.y) == places[node.id]
+        shown = np.asarray(Image.open(io.BytesIO(base64.b64decode(image.source.split(",")[1]))))
+        wanted = (from_signed(maps[node.id]).numpy() * 255).round()
+        assert np.abs(shown - wanted).max() <= 1
