@@ -83,7 +83,7 @@ ARROWS: dict[str, str] = {
         "interp.picbreeder, interp.runs, interp.series, interp.tasks"
     ),
     "interp.tasks": (
-        "interp._util, interp.errors, interp.hooked (door), interp.hooked.cppn, interp.hooked.foreign, "
+        "interp._util, interp.errors, interp.hooked (door), interp.hooked.*, interp.hooked.cppn, interp.hooked.foreign, "
         "interp.hooked.mlp, interp.hooked.rnn, interp.hooked.transformer"
     ),
     "interp.training": (

@@ -122,6 +122,8 @@ def _show(subject: Subject, outcomes: Outcomes, *, named: bool) -> None:
     console.print(f"[bold]{escape(subject.name)}[/]")
     for label, text in verdict(outcomes):
         console.print(f"  {escape(label):<28}{escape(text)}")
+    for note in subject.provenance.notes:
+        complaints.print(f"note: {escape(note)}")
     for warning in subject.warnings:
         complaints.print(f"[red]WARNING[/] {escape(warning)}")
     for name, outcome in outcomes.items():

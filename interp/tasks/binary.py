@@ -157,7 +157,7 @@ class BinaryOperation(Task):
         sequence = items_of(self.form, True)
         return {
             "transformer": {
-                "d_vocab": self._vocabulary(sequence, 1),
+                "d_vocab": self._vocabulary(sequence, 0),
                 "d_vocab_out": self.width,
                 "n_ctx": len(sequence),
             },

@@ -63,7 +63,7 @@ class Digits(Task):
         "n_test": "examples that are tested on; all the rest by default",
         "mean": "inputs are (pixel - mean) / std, of pixels from 0 to 1: a number, or (r, g, b); MNIST's is 0.1307",
         "std": "see mean; MNIST's is 0.3081",
-        "images": "inputs are images [channel, row, column], as convolutions take them, not rows of pixels",
+        "images": "inputs are images (channel, row, column), as convolutions take them, in place of rows of pixels",
         "order": "which examples are trained on: first, or random ones",
         "seed": "seed of the random order",
     }

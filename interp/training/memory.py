@@ -65,7 +65,7 @@ def available_bytes(device: torch.device) -> int:
 
 
 def check_weights(plan: Plan, device: torch.device) -> None:
-    """Refuse a network whose weights alone would not fit into memory, before any memory is taken.
+    """Refuse a network whose weights alone would not fit into memory, before any memory is taken; see `check_memory`.
 
     Args:
         plan: of the run.
@@ -79,11 +79,11 @@ def check_weights(plan: Plan, device: torch.device) -> None:
             each = member_bytes(plan, build(plan.model))
     except RuntimeError as error:  # sizes beyond what torch can count
         raise InterpError(f"no network can be built from {plan.model}: {str(error).splitlines()[0]}") from None
-    needed, free = each * len(plan.members), available_bytes(device)
-    if needed > free:
+    free = available_bytes(device)
+    if each > free:
         raise InterpError(
-            f"the weights, gradients and moments of {len(plan.members):,} members take {needed / 2**30:,.1f} GiB, and "
-            f"{free / 2**30:.1f} GiB are free on {device}: make the network smaller, or train fewer members"
+            f"the weights, gradients and moments of one network take {each / 2**30:,.1f} GiB, and {free / 2**30:.1f} GiB are "
+            f"free on {device}: make the network smaller"
         )
 
 

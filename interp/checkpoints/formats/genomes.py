@@ -38,8 +38,14 @@ def zipped_genome(names: list[str]) -> bool:
         True where one member is left that is XML by its name, or has no suffix.
     """
     members = genome_members(names)
-    return len(members) == 1 and (
-        members[0].lower().endswith(".xml") or ("/" not in members[0] and Path(members[0]).suffix == "")
+    return (
+        len(members) == 1
+        and members[0].count("/") <= 1
+        and Path(members[0]).suffix.lower() in ("", ".xml")
+        and (
+            "/" not in members[0]
+            or not any(n.startswith(("word/", "xl/", "ppt/", "docProps/")) for n in names)  # Office's
+        )
     )
 
 

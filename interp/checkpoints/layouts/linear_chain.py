@@ -62,7 +62,7 @@ class LinearChainLayout(Layout):
         if against := speaks_against([m.name for m in modules]):
             return Fit(False, 0.2, f"{against}, so the layers are not read as a chain (order=A>B takes those you name)")
         bare = [m.name for m in modules if m.name == m.weight and not has_a_place(m.name)]
-        if bare and len(modules) > 1:
+        if bare:
             return Fit(False, 0.3, f"nothing says where in a chain {bare[0]} stands (weights=A>B,biases=a>b says it)")
         if odd := unused(weights, modules):
             share = 1 - len(odd) / len(weights)

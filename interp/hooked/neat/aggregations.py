@@ -44,6 +44,7 @@ def aggregate(name: str, terms: Tensor) -> Tensor:
     Returns:
         ``[...]``.
 
+    >>> import torch
     >>> aggregate("maxabs", torch.tensor([1.0, -3.0, 2.0])).item()
     -3.0
     """

@@ -125,15 +125,17 @@ FILES: dict[str, tuple[Callable[[Path], None], str, tuple[str, ...]]] = {
     "empty torch": (text("zero.pt"), "zero.pt", ("zero.pt", "empty")),
     "empty safetensors": (text("zero.safetensors"), "zero.safetensors", ("zero.safetensors", "empty")),
     "cut safetensors": (half("mlp.safetensors", "cut.safetensors"), "cut.safetensors", ("cut.safetensors", "truncated")),
-    "stub of a safetensors": (half("mlp.safetensors", "cut.safetensors", 0.004), "cut.safetensors", ("truncated",)),
+    "stub of a safetensors": (
+        half("mlp.safetensors", "cut.safetensors", 0.004), "cut.safetensors", ("cannot be read here", "unknown format"),
+    ),
     "cut torch": (half("chain.pt", "cut.pt"), "cut.pt", ("cut.pt", "truncated")),
     "cut legacy torch": (legacy, "cut.pt", ("cut.pt", "truncated")),
     "cut npz": (numpy, "cut.npz", ("cut.npz", "truncated")),
     "corrupted header": (flipped("mlp.safetensors", "bad.safetensors", b'"dtype"'), "bad.safetensors", ("corrupted",)),
     "corrupted pickle": (flipped("chain.pt", "bad.pt", b"embed.weight"), "bad.pt", ("bad.pt", "corrupted")),
     "corrupted tensor": (bad_tensor, "bad.pt", ("bad.pt", "corrupted", "checksum")),
-    "text": (text("notes.txt", "a b c"), "notes.txt", ("notes.txt", "unknown format", "safetensors")),
-    "text named pt": (text("notes.pt", "a b c"), "notes.pt", ("notes.pt", "corrupted")),
+    "text": (text("notes.txt", "a b c"), "notes.txt", ("notes.txt", "is a text", "not a checkpoint")),
+    "text named pt": (text("notes.pt", "a b c"), "notes.pt", ("notes.pt", "is a text", "not a checkpoint")),
     "another zip": (other_zip, "x.pt", ("x.pt", "zip archive", "word/document.xml")),
     "images": (images, "images", ("images", "without checkpoints", "a.png", ".safetensors")),
     "empty folder": (lambda f: (f / "void").mkdir(), "void", ("void", "nothing")),
@@ -182,7 +184,7 @@ def test_a_call_beside_weights(run: Run, work: Path) -> None:
 def test_an_unknown_layout(refused: Refused, work: Path) -> None:
     """All keys are listed with their shapes, and the nearest layout with what it misses."""
     torch.save({"embed.W_E": torch.ones(8, 4), "pos_embed.W_pos": torch.ones(3, 4), "odd": torch.ones(2)}, "odd.pt")
-    message = refused("analyze", "odd.pt")
+    message = refused("convert", "odd.pt", "ours.safetensors")
     assert_holds(
         message, "odd.pt", "unknown layout", "nearest is 'transformer_lens'", "unembed.W_U", "blocks.0.attn.W_Q"
     )
@@ -244,7 +246,7 @@ OPTIONS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "too little to train on": (("--task", "modular:p=7,train_fraction=0.01"), ("train_fraction 0.01", "49 pairs")),
     "more than everything": (("--task", "modular:p=7,train_fraction=1.5"), ("train_fraction", "1.5")),
     "seed that is no number": (("--task", "modular:p=7,split=torch,seed=1.5"), ("seed", "1.5")),
-    "unknown split": (("--task", "modular:p=7,split=numpy"), ("split", "'numpy'", "'torch'")),
+    "unknown split": (("--task", "modular:p=7,split=jax"), ("split", "'jax'", "'torch'")),
     "task syntax": (("--task", "modular:p"), ("'p'", "name:key=value")),
     "task option twice": (("--task", "modular:p=7,p=11"), ("'p'", "twice")),
     "missing table": (("--task", "group:table=gone.csv"), ("no table", "gone.csv")),
@@ -265,7 +267,7 @@ OPTIONS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "step that is no number": (("--step", "last"), ("--step", "integer")),
     "seed out of range": (("--seed", "99999999999999999999999"), ("seed",)),
     "unknown layout name": (("--layout", "linearchain"), ("'linearchain'", "did you mean 'linear_chain'")),
-    "layout that does not fit": (("--layout", "linear_chain"), ("linear_chain", "layers.0.W [8, 8]")),
+    "layout that does not fit": (("--layout", "grokking"), ("grokking", "layers.0.W [8, 8]")),
     "unknown key": (("--key", "model"), ("mlp.safetensors", "'model'")),
     "unknown flag": (("--ony", "weights"), ("--ony", "--only")),
 }  # fmt: skip
@@ -359,7 +361,7 @@ def test_names_are_printed_literally(refused: Refused, run: Run, work: Path, nam
 def test_tensor_names_are_printed_literally(refused: Refused, run: Run, name: str) -> None:
     """So do the names of tensors, in the listing and in the message on an unknown layout."""
     torch.save({name: torch.ones(2, 3)}, "odd.pt")
-    assert f"{name} [2, 3]" in refused("analyze", "odd.pt")
+    assert f"{name} [2, 3]" in refused("convert", "odd.pt", "ours.safetensors")
     assert any(line.split() == [name, "2x3", "float32", "cpu"] for line in run("inspect", "odd.pt").out.splitlines())
 
 

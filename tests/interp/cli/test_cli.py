@@ -122,7 +122,6 @@ def test_analyze_everything_that_applies(run: Run, work: Path) -> None:
         "theory",
         "densities",
         "clouds",
-        "axis_spectrum",
         *IMAGE,
     }
     assert "skipped densities: needs several checkpoints of a run; this is a single one" in ran.out

@@ -215,7 +215,7 @@ REFUSED: dict[str, tuple[tuple[object, ...], tuple[str, ...]]] = {
     "retire 2": ((*ADDITION, "--retire", 2), ("retire must be between 0 and 1", "2")),
     "nesterov alone": ((*ADDITION, "--nesterov"), ("nesterov needs SGD with a momentum",)),
     "late never": ((*ADDITION, "--late-weight-decay", 1, "--late-at", "soon"), ("late_at", "soon")),
-    "no schedule": ((*ADDITION, "--metrics", "often"), ("schedule 'often'", "every:1000")),
+    "no schedule": ((*ADDITION, "--metrics", "often"), ('schedule "often"', "every:1000")),
     "interval 0": ((*ADDITION, "--checkpoints", "every:0"), ("at least 1",)),
     "log of 1": ((*ADDITION, "--checkpoints", "log:1"), ("at least 2",)),
     "negative step": ((*ADDITION, "--checkpoints", "-5"), ("0 or more", "-5")),

@@ -226,8 +226,8 @@ BROKEN: dict[str, tuple[Callable[[Any], None], str]] = {
     "a bias that is true": (put("nodes", 0, "bias", True), "the bias of node 0 .*'True'"),
     "NaN": (put("connections", (1, 0), "weight", float("nan")), "weight of the connection 1 -> 0 .*'nan'"),
     "infinity": (put("nodes", 0, "response", float("inf")), "response of node 0 .*'inf'"),
-    "beyond texts": (put("nodes", 0, "bias", 10**5000), "not a finite number"),
-    "a key beyond texts": (put("connections", (1, 0), "key", (10**5000, 0)), "keys are whole numbers"),
+    "beyond texts": (put("nodes", 0, "bias", 10**5000), "a whole number of 16,610 bits"),
+    "a key beyond texts": (put("connections", (1, 0), "key", (10**5000, 0)), "a whole number of 16,610 bits"),
     "beyond floats": (put("connections", (1, 0), "weight", 10**400), "not a finite number"),
     "a text": (put("connections", (1, 0), "weight", "2.0"), "not a finite number"),
     "enabled by a text": (put("connections", (1, 0), "enabled", "yes"), "1 -> 0 .*neither enabled nor disabled"),
@@ -296,9 +296,9 @@ def test_gzip_files_that_are_no_checkpoint(tmp_path: Path) -> None:
     whole = gzip.compress(checkpoint(population()))
     cases = {
         "cut": (whole[:-20], "truncated or corrupted gzip"),
-        "damaged": (whole[:60] + b"\x55" * 20 + whole[80:], "truncated or corrupted"),
-        "a text": (gzip.compress(b"hello"), "holds no pickle"),
-        "a cut pickle": (gzip.compress(checkpoint(population())[:-50]), "truncated or corrupted pickle"),
+        "damaged": (whole[:60] + b"\x55" * 20 + whole[80:], "truncated or corrupted|is compressed with gzip"),
+        "a text": (gzip.compress(b"hello"), "is compressed with gzip"),
+        "a cut pickle": (gzip.compress(checkpoint(population())[:-50]), "truncated or corrupted"),
         "a bomb": (gzip.compress(b"\x80\x04" + b"]" * (64 << 20)), "unpacks to more than"),
     }
     for name, (data, message) in cases.items():
