@@ -8,15 +8,19 @@ from typing import Any, NamedTuple
 import torch
 
 from interp._util.devices import resolve_device, resolve_dtype
+from interp._util.specs import parse_spec
 from interp.checkpoints.formats.reading import sha256
 from interp.checkpoints.layouts import Converted, Layout, choose, task_from_config
 from interp.checkpoints.source import Opened, Source, open_source
+from interp.checkpoints.told_by_file import Told, own_order, told_split, told_task
 from interp.checkpoints.wrong_kinds import require_path
 from interp.errors import InterpError, TaskMismatch, in_file
 from interp.hooked import MODELS, HookedModel
 from interp.series import CheckpointSeries, Entry
 from interp.subject import Provenance, Subject
 from interp.tasks import Task, make_task, task_from_dict
+
+SPLIT = {"split", "seed", "train_fraction", "n_train"}  # options of a task that say which pairs train
 
 
 def load(
@@ -76,6 +80,8 @@ def load(
                 raise
             notes.append(f"the task in the config was ignored: {error}")
             chosen = None
+    chosen, told = _told(opener, found, chosen, task)
+    notes.extend(told)
     return Subject(
         name=_name(opener),
         model=found.model,
@@ -147,6 +153,28 @@ def _task(source: Source, found: _Loaded, given: str | Task | None) -> tuple[Tas
         return task_from_config(found.opened.info.config)
     except InterpError as error:
         return None, f"the config names no task that can be used: {error}; give it with --task"
+
+
+def _told(source: Source, found: _Loaded, chosen: Task | None, given: str | Task | None) -> Told:
+    """The task with what the file itself tells of it: its split, its order of a group's elements; or the task as a whole."""
+    tree, entry = found.opened.contents.tree, found.opened.entry
+    stored = found.converted.task is not None or "task" in source.run
+    if chosen is None:
+        return (
+            told_task(found.model, tree, source.curves, entry.step if entry.known else None)
+            if found.model.runs
+            else Told(None)
+        )
+    notes: tuple[str, ...] = ()
+    if not stored and not (given is not None and _names_a_split(given)):
+        chosen, notes = told_split(chosen, tree)
+        assert chosen is not None
+    ordered, told = own_order(chosen, found.model)
+    return Told(ordered, (*notes, *told))
+
+
+def _names_a_split(given: str | Task) -> bool:
+    return not isinstance(given, str) or bool(SPLIT & set(parse_spec(given)[1]))
 
 
 def _member(source: Source) -> dict[str, Any]:

@@ -52,7 +52,7 @@ class ToyAddition(BinaryOperation):
     p: int = 10
     train_fraction: float = 0.82
     seed: int = 0
-    split: str = "python"
+    split: str | tuple[int, ...] = "python"
     equals_token: bool = True
     loss: str = "vectors"
     form: str = ""

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import random
 from abc import abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
-import numpy as np
-import torch
 from torch import Tensor
 from typing_extensions import override
 
@@ -23,20 +19,8 @@ from interp.hooked.transformer.config import TransformerConfig
 from interp.tasks.base import Task
 from interp.tasks.checks import check_common, require_count
 from interp.tasks.forms import as_tokens, as_vectors, check_form, form_for, items_of, token_of
+from interp.tasks.splits import check_order, split_of
 
-
-def _by_python(n: int, seed: int) -> Tensor:
-    order = list(range(n))
-    random.Random(seed).shuffle(order)
-    return torch.tensor(order)
-
-
-ORDERS: dict[str, Callable[[int, int], Tensor]] = {
-    "python": _by_python,
-    "torch": lambda n, seed: torch.randperm(n, generator=torch.Generator().manual_seed(seed)),
-    "numpy": lambda n, seed: torch.from_numpy(np.random.RandomState(seed).permutation(n)).long(),
-    "first": lambda n, _seed: torch.arange(n),
-}
 USUAL = {"form": "", "encoding": "tokens", "n_train": None}
 
 
@@ -65,7 +49,7 @@ class BinaryOperation(Task):
         seed: of the shuffle.
         split: ``"python"`` (``random.seed(seed); random.shuffle``), ``"torch"`` (``torch.manual_seed(seed);
             torch.randperm``) or ``"numpy"`` (``np.random.seed(seed); np.random.permutation``), over the row-major pairs;
-            ``"first"``: the first rows train.
+            ``"first"``: the first rows train. Or the indices of the pairs that train, as some files list them.
         equals_token: whether the inputs end in ``=``. `fit` sets it to what the model takes.
         form: what stands where: ``a`` and ``b``, ``=`` (the token after the last symbol), ``op`` (the one after that) and
             numbers of other tokens, such as ``"a op b ="`` or ``"b a"``. By default ``"a b ="`` for a transformer and
@@ -90,7 +74,7 @@ class BinaryOperation(Task):
     }
 
     train_fraction: float
-    split: str
+    split: str | tuple[int, ...]
     equals_token: bool
     form: str = ""
     encoding: str = "tokens"
@@ -146,9 +130,8 @@ class BinaryOperation(Task):
     @override
     def make_split(self) -> tuple[Tensor, Tensor]:
         n = len(self.labels)
-        order = ORDERS[self.split](n, self.seed)
-        cut = int(self.train_fraction * n) if self.n_train is None else self.n_train
-        return order[:cut], order[cut:]
+        n_train = int(self.train_fraction * n) if self.n_train is None else self.n_train
+        return split_of(self.split, n, self.seed, n_train)
 
     @override
     def _shapes(self) -> dict[str, dict[str, Any]]:
@@ -257,6 +240,8 @@ class BinaryOperation(Task):
     @override
     def spec_options(self) -> dict[str, Any]:
         options = super().spec_options()
+        if not isinstance(self.split, str):
+            options["split"] = f"<{len(self.split)} listed>"
         usual = {"loss": self.LOSSES[0], **USUAL}  # written only if they are not the default
         return {name: value for name, value in options.items() if name not in usual or value != usual[name]}
 
@@ -276,10 +261,11 @@ def check_split(task: BinaryOperation) -> None:
     Raises:
         InterpError: such a split, or a seed or loss that is not allowed.
     """
-    fraction, split = task.train_fraction, task.split
+    fraction = task.train_fraction
     check_common(task)
-    if not isinstance(split, str) or split not in ORDERS:
-        raise InterpError(f"{task.name}: split must be {' or '.join(map(repr, ORDERS))}, got {split!r}")
+    check_order(task.name, task.split, len(task.labels))
+    if not isinstance(task.split, str):
+        object.__setattr__(task, "split", tuple(task.split))  # JSON has lists
     check_form(task.name, task.form, task.encoding)
     if task.n_train is not None:
         require_count(task, "n_train")

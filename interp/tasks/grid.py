@@ -56,7 +56,7 @@ class GridDirections(BinaryOperation):
     answer: str = "sign"
     train_fraction: float = 0.8
     seed: int = 0
-    split: str = "python"
+    split: str | tuple[int, ...] = "python"
     equals_token: bool = True
     loss: str = "cross_entropy"
     form: str = ""

@@ -61,7 +61,7 @@ class GroupComposition(BinaryOperation):
     table: Any = field(repr=False)
     train_fraction: float = 0.3
     seed: int = 0
-    split: str = "python"
+    split: str | tuple[int, ...] = "python"
     equals_token: bool = True
     source: str | None = field(default=None, repr=False)
     loss: str = "cross_entropy"

@@ -63,7 +63,7 @@ class ModularArithmetic(BinaryOperation):
     operation: str = "add"
     train_fraction: float = 0.3
     seed: int = 0
-    split: str = "python"
+    split: str | tuple[int, ...] = "python"
     equals_token: bool = True
     loss: str = "cross_entropy"
     form: str = ""
