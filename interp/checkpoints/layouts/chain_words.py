@@ -11,11 +11,16 @@ AGAINST: dict[str, re.Pattern[str]] = {
         r"h2h|hh|w?[xih]h|u?hh|hid(den)?2hid(den)?|hidden to hidden|h to h|i2h|h2o|x2h|in2hid|input to hidden|hidden to output|"
         r"recurr\w*|rnn\w*|gru\w*|lstm\w*|cell|memory|state|context"
     ),
-    "heads": re.compile(r"actor|critic|policy|values?|vf|pi|advantages?|mu|log ?var|log ?std|sigma|q1|q2|heads"),
+    "heads": re.compile(
+        r"actor|critic|policy|values?|vf|pi|advantages?|mu|mean|log ?var|log ?std|sigma|q1|q2|heads|aux\w*|duel\w*|bbox"
+    ),
     "a shortcut": re.compile(r"shortcuts?|skip|resid(ual)?|downsample|highway|bypass|identity"),
     "attention": re.compile(r"attn|attention|quer(y|ies)|keys?|q proj|k proj|v proj|qkv|in proj|w?[qkvo]"),
+    "a low-rank update": re.compile(r"lora"),
     "a gate": re.compile(r"gates?|gate proj|up proj|down proj|glu"),
-    "several networks": re.compile(r"discriminator|teacher|student|online|branch\w*|towers?|left|right|ensemble"),
+    "several networks": re.compile(
+        r"discriminator|teacher|student|online|target|branch\w*|towers?|left|right|ensemble|experts?|forwards?|backwards?"
+    ),
 }
 FIRST = re.compile(r"in|inp|input|enter|first|stem|from|encode[r]?|emb\w*|wte|lift")
 MIDDLE = re.compile(r"hidden|hid|middle|mid|inner")
