@@ -117,9 +117,9 @@ def told_task(model: HookedModel, tree: Any, curves: Curves, step: int | None) -
         The task with a note; no task where nothing suggests one, with a note where the losses don't agree.
     """
     recorded = list(_recorded(curves, step))
-    options = listed_split(tree)
-    p = _modulus(tree)
-    if not recorded or not options or p is None:
+    options = listed_split(tree) if recorded else {}
+    p = _modulus(tree) if options else None
+    if p is None:
         return Told(None)
     try:
         base = ModularArithmetic(p, "add", **options).fit(model)
