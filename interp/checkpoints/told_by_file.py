@@ -77,10 +77,9 @@ def _indices(value: Any) -> list[int] | None:
         and not value.dtype.is_floating_point
     ):
         return value.load().tolist()
-    whole = (
-        isinstance(value, (list, tuple)) and len(value) <= MOST_PAIRS and all(type(v) is int and v >= 0 for v in value)
-    )
-    return list(value) if whole else None
+    if not isinstance(value, (list, tuple)) or len(value) > MOST_PAIRS:
+        return None
+    return list(value) if all(type(v) is int and v >= 0 for v in value) else None
 
 
 def told_split(task: Task, tree: Any) -> Told:
@@ -96,7 +95,7 @@ def told_split(task: Task, tree: Any) -> Told:
     if not isinstance(task, BinaryOperation) or not (options := listed_split(tree)):
         return Told(task)
     try:
-        found = replace(task, **options)
+        found = replace(task, **options)  # pyright: ignore[reportArgumentType] every subclass is a dataclass
     except InterpError:  # indices of other pairs than the task's
         return Told(
             task, ("the file lists which examples were trained on, but not those of this task, so they are not used",)
