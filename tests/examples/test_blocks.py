@@ -9,6 +9,7 @@ import re
 import shlex
 import sys
 from collections.abc import Iterator
+from itertools import takewhile
 from pathlib import Path
 from textwrap import dedent
 from types import ModuleType
@@ -90,13 +91,13 @@ def test_what_does_not_run_says_why() -> None:
 
 
 def commands(page: Path) -> Iterator[list[str]]:
-    """The words of every ``interp ...`` line of the shell blocks, continued lines joined, without comments."""
+    """The words of every ``interp ...`` line of the shell blocks, continued lines joined, without comments and redirections."""
     for language, _, text in blocks(page):
         if language not in ("sh", "bash", "console"):
             continue
         for line in re.sub(r"\\\n", " ", text).splitlines():
             for part in line.split("&&"):
-                words = shlex.split(part, comments=True)
+                words = list(takewhile(lambda word: word != ">", shlex.split(part, comments=True)))
                 if words and words[0].rsplit("/", 1)[-1] == "interp":
                     yield words[1:]
 
