@@ -17,8 +17,9 @@ from interp.checkpoints.formats.safetensors_files import BIN_INDEX_SUFFIX, INDEX
 from interp.checkpoints.formats.steps import step_in_name
 from interp.checkpoints.formats.tensors import TensorRef
 from interp.checkpoints.layouts import FileInfo, config_beside, weights_file
+from interp.checkpoints.layouts.config_fields import usable_config
 from interp.checkpoints.reparametrised import resolve
-from interp.checkpoints.run_files import points, read_config, read_curves, read_run, usable_config
+from interp.checkpoints.run_files import points, read_config, read_curves, read_run
 from interp.errors import InterpError, UnreadableFile, in_file
 from interp.series import Entry
 

@@ -134,7 +134,7 @@ def _name(place: str) -> str:
         for part in place.split("/")
         if part not in ("model_weights", "_layer_checkpoint_dependencies")
     ]
-    if len(parts) >= 3 and parts[-2] == "vars" and parts[-1].isdigit():
+    if len(parts) >= 3 and parts[-2] == "vars" and parts[-1].isdecimal():
         kind = re.sub(r"_\d+$", "", parts[-3])
         usual = NUMBERED.get(kind, ())
         number = int(parts[-1][:6])
