@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from interp._util import wrong_files
 from interp._util.files import no_follow, refuse_link, refuse_links
 from interp._util.schema import WHOLE, described, fits, parse_json, short
 from interp.checkpoints.layouts.config_fields import usable_config
@@ -70,6 +71,7 @@ def read_json(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise UnreadableFile(f"{path} cannot be read: {error.strerror or error}") from None
     except UnreadableFile as error:
+        wrong_files.refuse(path)
         text = f"{path} is {error}; write it again, or remove it"
         raise (error if str(path) in str(error) else UnreadableFile(text)) from None
     if not isinstance(value, dict):
@@ -154,6 +156,7 @@ def _row(path: Path, number: int, line: str) -> dict[str, Any]:
             if not fits(row.get(name), kind) or (kind is int and row[name] < 0):
                 raise UnreadableFile(f"{name} must be {described(kind)}, got {short(row.get(name))}")
     except UnreadableFile as error:
+        wrong_files.refuse(path)
         raise UnreadableFile(
             f"{path} is damaged in line {number}: {error}; correct that line, or cut the file off before it"
         ) from None
