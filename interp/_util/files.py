@@ -46,6 +46,21 @@ def atomic(path: Path, durable: bool = False) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def is_file(path: Path) -> bool:
+    """Whether there is a file at a path that somebody typed; a name that is too long for one is none.
+
+    Args:
+        path: any text as a path.
+
+    Returns:
+        False where the system refuses to look, too.
+    """
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
 SPECIAL = {stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device"}
 
 

@@ -15,6 +15,8 @@ from interp.checkpoints.wrong_kinds import require_path
 from interp.errors import InterpError
 from interp.series import Entry
 
+MOST_NUMBERS = 1 << 26  # that are read to see what a layout assumes
+
 
 @dataclass(frozen=True)
 class Inspection:
@@ -50,6 +52,8 @@ def inspect(source: str | Path, *, key: str | None = None, layout: str | None = 
     opened = found.open(found.entries[-1])
     weights, path, contents = opened.found.weights, opened.entry.path, opened.contents
     read_as, reading, ways = _layout(opened, layout)
+    assumed = () if layout is not None or ways else _assumed(opened)
+    of_genome = contents.genome.notes if contents.genome else ()
     facts = {
         "file": str(path),
         "format": contents.format,
@@ -66,7 +70,7 @@ def inspect(source: str | Path, *, key: str | None = None, layout: str | None = 
         "recorded curves": ", ".join(f"{n} ({len(p):,})" for n, p in found.curves.items()),
         "stripped prefixes": " ".join(opened.found.stripped),
         "classes not read": ", ".join(contents.stubs),
-        "notes": "\n".join([*found.notes, *contents.notes, *opened.notes]),
+        "notes": "\n".join([*found.notes, *contents.notes, *opened.notes, *assumed, *of_genome]),
     }
     tensors = tuple((n, t.shape, str(t.dtype).removeprefix("torch."), t.device) for n, t in weights.items())
     return Inspection({k: v for k, v in facts.items() if v}, tensors, read_as)
@@ -86,6 +90,18 @@ def _layout(opened: Opened, spec: str | None) -> tuple[str, str, str]:
         return reason.partition(" The tensors are:")[0], "", rest.partition("\nThe tensors are:")[0]
     fit = chosen.matches(weights, info)
     return chosen.name + (f", but {fit.question}" if fit.question else ""), fit.reading, ""
+
+
+def _assumed(opened: Opened) -> tuple[str, ...]:
+    """What reading the weights would assume, as `load` notes it; of a large file only ``--layout`` says it."""
+    weights, info = opened.found.weights, opened.info
+    if sum(t.numel for t in weights.values()) > MOST_NUMBERS:
+        return ()
+    try:
+        layout, options = choose(weights, info, None)
+        return layout.convert(weights, info, options).notes
+    except InterpError:
+        return ()  # a question to the user, which stands beside the layout
 
 
 def _steps(entries: Sequence[Entry]) -> str:

@@ -65,7 +65,9 @@ def _pruned(weights: Weights, config: Mapping[str, Any]) -> tuple[dict[str, Tens
     stems = [
         n.removesuffix("_orig") for n in weights if n.endswith("_orig") and n.removesuffix("_orig") + "_mask" in weights
     ]
-    stems = [s for s in stems if weights[f"{s}_orig"].shape == weights[f"{s}_mask"].shape]
+    stems = [
+        s for s in stems if weights[f"{s}_orig"].shape == weights[f"{s}_mask"].shape and weights[f"{s}_mask"].numel
+    ]
     if not stems:
         return dict(weights), []
     masked = sum(int((weights[f"{s}_mask"].load() == 0).sum()) for s in stems)
@@ -104,7 +106,13 @@ def _weight_norm(weights: Weights, config: Mapping[str, Any]) -> tuple[dict[str,
     return _put(weights, parts, combine), [f"weight norm resolved: {_names(list(parts))}"]
 
 
+def _are_floats(*tensors: TensorRef) -> bool:
+    return all(t.dtype.is_floating_point for t in tensors)
+
+
 def _norm_axes(g: TensorRef, v: TensorRef) -> tuple[int, ...] | None:
+    if not _are_floats(g, v):
+        return None
     if g.ndim == 0:
         return tuple(range(v.ndim))
     fits = g.ndim == v.ndim and all(a in (1, b) for a, b in zip(g.shape, v.shape, strict=True))
@@ -123,8 +131,10 @@ def _spectral_norm(weights: Weights, config: Mapping[str, Any]) -> tuple[dict[st
             vectors = name.endswith(("_orig", ".original")) and u in weights and v in weights
             if (
                 vectors
+                and _are_floats(weights[u], weights[v], tensor)
                 and weights[u].ndim == weights[v].ndim == 1
-                and weights[u].numel * weights[v].numel == tensor.numel
+                and 0 < weights[u].numel * weights[v].numel == tensor.numel
+                and weights[u].numel in tensor.shape
             ):
                 parts[target] = (u, v, name)
     if not parts:
@@ -133,7 +143,7 @@ def _spectral_norm(weights: Weights, config: Mapping[str, Any]) -> tuple[dict[st
     def combine(u: Tensor, v: Tensor, weight: Tensor) -> Tensor:
         axis = next(i for i, n in enumerate(weight.shape) if n == len(u))
         flat = weight.movedim(axis, 0).reshape(len(u), -1)
-        return weight / torch.dot(u, flat @ v)
+        return weight / torch.dot(u.to(weight.dtype), flat @ v.to(weight.dtype))
 
     return _put(weights, parts, combine), [f"spectral norm resolved: {_names(list(parts))}"]
 
@@ -155,18 +165,26 @@ def _lora(weights: Weights, config: Mapping[str, Any]) -> tuple[dict[str, Tensor
         return dict(weights), []
     alpha, rank = config.get("lora_alpha"), config.get("r", config.get("lora_r", config.get("lora_rank")))
     known = all(isinstance(x, (int, float)) and not isinstance(x, bool) and x > 0 for x in (alpha, rank))
-    if not known or any(base is None for *_, base in pairs.values()):
+    fitting = [_fits_update(*(weights[n] for n in names if n is not None)) for names in pairs.values()]
+    if not known or not all(fitting):
         lacking = (
             "the config does not state lora_alpha and r"
             if not known
-            else "the weights that they update are not in the file"
+            else "the weights that they update are not in the file, or of another shape"
         )
         return dict(weights), [f"low-rank updates (LoRA) were not merged into {_names(list(pairs))}: {lacking}"]
     scale = float(alpha) / float(rank)  # pyright: ignore[reportArgumentType]  both are numbers by the check above
     parts = {f"{s}.weight": (a, b, base) for s, (a, b, base) in pairs.items() if base is not None}
-    merged = _put(weights, parts, lambda a, b, weight: weight + scale * (b @ a))
+    merged = _put(weights, parts, lambda a, b, weight: weight + scale * (b.to(weight.dtype) @ a.to(weight.dtype)))
     merged = {n.replace(".base_layer.", "."): t for n, t in merged.items()}
     return merged, [f"low-rank updates (LoRA) merged with scale {scale:g}: {_names(list(pairs))}"]
+
+
+def _fits_update(a: TensorRef, b: TensorRef, base: TensorRef | None = None) -> bool:
+    """Whether ``B A`` can be added to a weight: A [r, in], B [out, r], the weight [out, in]."""
+    if base is None or not _are_floats(a, b, base) or not a.ndim == b.ndim == 2:
+        return False
+    return a.shape[0] == b.shape[1] and (b.shape[0], a.shape[1]) == base.shape
 
 
 def _names(names: list[str]) -> str:

@@ -7,8 +7,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from interp._util import wrong_files
 from interp._util.files import no_follow, refuse_link, refuse_links
 from interp._util.schema import WHOLE, described, fits, parse_json, short
+from interp.checkpoints.layouts.config_fields import usable_config
 from interp.errors import UnreadableFile
 
 RUN_FORMAT = 1  # of the run directory; raised when an older version could not read it
@@ -22,19 +24,6 @@ RUN = {
 }  # what loading uses
 NUMBER, SCALAR = float | None, float | str | bool | None
 ROW = {"step": int, "member": int, **dict.fromkeys((*CURVES, "weight_norm"), NUMBER)}
-CONFIG = {
-    "p": int,
-    "fn_name": str,
-    "frac_train": float,
-    "seed": int,
-    "act_type": str,
-    "act_fn": str,
-    "eps": float,
-    "causal": bool,
-    "attention_dir": str,
-    "normalization": str | None,
-    "normalization_type": str | None,
-}  # fmt: skip  the fields of a config that layouts use
 LINE = 1 << 20  # characters; a row of ours has two hundred
 JSON_BYTES = 256 << 20  # a run.json of a million members has a hundred
 Points = dict[str, list[tuple[int, float]]]
@@ -82,6 +71,7 @@ def read_json(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise UnreadableFile(f"{path} cannot be read: {error.strerror or error}") from None
     except UnreadableFile as error:
+        wrong_files.refuse(path)
         text = f"{path} is {error}; write it again, or remove it"
         raise (error if str(path) in str(error) else UnreadableFile(text)) from None
     if not isinstance(value, dict):
@@ -103,21 +93,6 @@ def read_config(path: Path) -> tuple[dict[str, Any], tuple[str, ...]]:
     except UnreadableFile as error:
         return {}, (f"the config beside the checkpoint was ignored: {error}",)
     return usable_config(config, path.name)
-
-
-def usable_config(config: Mapping[str, Any], where: str) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """A training config without the fields that layouts cannot use.
-
-    Args:
-        config: as somebody wrote it.
-        where: it stands, for the notes.
-
-    Returns:
-        its fields, without those that are of another kind than `CONFIG` says; and a note on each that was left out.
-    """
-    wrong = {n: k for n, k in CONFIG.items() if n in config and not fits(config[n], k)}
-    notes = (f"{where}: {n} was ignored: it must be {described(k)}, got {short(config[n])}" for n, k in wrong.items())
-    return {n: v for n, v in config.items() if n not in wrong}, tuple(notes)
 
 
 def read_curves(path: Path, member: int) -> Points:
@@ -181,6 +156,7 @@ def _row(path: Path, number: int, line: str) -> dict[str, Any]:
             if not fits(row.get(name), kind) or (kind is int and row[name] < 0):
                 raise UnreadableFile(f"{name} must be {described(kind)}, got {short(row.get(name))}")
     except UnreadableFile as error:
+        wrong_files.refuse(path)
         raise UnreadableFile(
             f"{path} is damaged in line {number}: {error}; correct that line, or cut the file off before it"
         ) from None

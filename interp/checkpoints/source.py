@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,15 +11,16 @@ from typing import Any
 from interp.checkpoints.folders import steps_of_files
 from interp.checkpoints.formats.contents import Contents
 from interp.checkpoints.formats.find import Findings, Found, find
-from interp.checkpoints.formats.folders import distributed_in, weights_in
+from interp.checkpoints.formats.folders import distributed_in, steps_in, weights_in
 from interp.checkpoints.formats.header import read_header
 from interp.checkpoints.formats.reading import SUFFIXES, read
 from interp.checkpoints.formats.safetensors_files import BIN_INDEX_SUFFIX, INDEX_SUFFIX
 from interp.checkpoints.formats.steps import step_in_name
 from interp.checkpoints.formats.tensors import TensorRef
 from interp.checkpoints.layouts import FileInfo, config_beside, weights_file
+from interp.checkpoints.layouts.config_fields import usable_config
 from interp.checkpoints.reparametrised import resolve
-from interp.checkpoints.run_files import points, read_config, read_curves, read_run, usable_config
+from interp.checkpoints.run_files import points, read_config, read_curves, read_run
 from interp.errors import InterpError, UnreadableFile, in_file
 from interp.series import Entry
 
@@ -146,6 +148,10 @@ def _open_file(path: Path, key: str | None, member: int) -> Source:
         entries = sorted((Entry(s.step or 0, path, s.where) for s in findings.steps), key=lambda e: e.step)
     else:
         named = step_in_name(path.name)
+        if named is None and re.fullmatch(
+            r"checkpoint-\d+", path.parent.name
+        ):  # as the Trainer of Hugging Face names them
+            named = step_in_name(path.parent.name)
         stated = (_header(contents).get("step"), findings.steps[0].step, named.step if named and named.said else None)
         step = next((s for s in stated if s is not None), None)
         entries = [Entry(step or 0, path, findings.steps[0].where or None, known=step is not None)]
@@ -163,6 +169,8 @@ def _open_directory(path: Path, key: str | None, member: int) -> Source:
         return replace(source, path=path, run=run, curves=read_curves(path / "metrics.jsonl", member) or source.curves)
     if (metadata := distributed_in(path)) is not None:
         return replace(_open_file(metadata, key, member), path=path)
+    if steps := steps_in(path):
+        return _open_steps(path, steps, key, member)
     indices = sorted([*path.glob(f"*{INDEX_SUFFIX}"), *path.glob(f"*{BIN_INDEX_SUFFIX}")])
     if len(indices) == 1:
         return _open_file(indices[0], key, member)
@@ -184,6 +192,21 @@ def _open_directory(path: Path, key: str | None, member: int) -> Source:
         return replace(_open_file(weights, key, member), path=path, notes=(f"{weights.name} is read, {left} left out",))
     config, ignored = _sibling_config(path)
     return Source(path, entries, config, notes=(*notes, *ignored), member=member, key=key)
+
+
+def _open_steps(path: Path, steps: dict[Path, int], key: str | None, member: int) -> Source:
+    """The checkpoints in subfolders as a series; a model beside them says no step."""
+    final = weights_in(path)
+    notes = [] if final is None else [f"{final.name} is left out of the series: nothing says at which step it was saved "
+                                      f"(name {final} to read it)"]  # fmt: skip
+    kept: dict[int, Entry] = {}
+    for file, step in steps.items():
+        if kept.setdefault(step, Entry(step, file)).path != file:
+            notes.append(
+                f"step {step} occurs more than once: {kept[step].path.parent.name} is used, {file.parent.name} is left out"
+            )
+    config, ignored = _sibling_config(next(iter(steps)).parent)
+    return Source(path, tuple(kept.values()), config, notes=(*notes, *ignored), member=member, key=key)
 
 
 def _inside(path: Path, key: str | None) -> tuple[int | None, Mapping[str, TensorRef]]:

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from interp.errors import InterpError
 
 MOST_LAYERS = 2_000  # a module each, so more of them take minutes before any weight is looked at
+MOST_STEPS = 10_000  # of a recurrent network whose steps have hook points of their own, over all layers
 
 
 @dataclass(frozen=True)
@@ -45,3 +46,33 @@ class Config:
                     raise InterpError(
                         f"{type(self).__name__}.{name} must be a whole number of at least {low}, got {value!r}"
                     )
+
+    def require_flags(self, names: Iterable[str]) -> None:
+        """Refuse fields that are not true or false.
+
+        Args:
+            names: of the fields.
+
+        Raises:
+            InterpError: a field that is something else, such as the text "no", which would count as true.
+        """
+        for name in names:
+            value = getattr(self, name)
+            if not isinstance(value, bool):
+                raise InterpError(f"{type(self).__name__}.{name} must be true or false, got {value!r}")
+
+    def require_few_steps(self, n_ctx: int, n_layers: int) -> None:
+        """Refuse more steps than hook points can be made for in seconds.
+
+        Args:
+            n_ctx: steps that have hook points of their own.
+            n_layers: layers that have them.
+
+        Raises:
+            InterpError: too many.
+        """
+        if n_ctx * n_layers > MOST_STEPS:
+            raise InterpError(
+                f"{type(self).__name__}.n_ctx gives every step of every layer hook points of its own, so at most {MOST_STEPS:,} "
+                f"steps over all layers are possible; got {n_ctx:,} in {n_layers} layers"
+            )

@@ -77,10 +77,11 @@ def _roots(data: bytes) -> list[Element]:
 
 def _utf8(data: bytes) -> bytes:
     """UTF-16, as some editors save XML, as UTF-8."""
-    if not data.startswith(UTF_16):
+    bare = {b"\x00<": "utf-16-be", b"<\x00": "utf-16-le"}.get(data[:2])
+    if bare is None and not data.startswith(UTF_16):
         return data
     try:
-        text = data.decode("utf-16")
+        text = data.decode(bare or "utf-16")
     except UnicodeDecodeError as error:
         raise _damaged(error) from None
     return re.sub(r"(?i)(?<=encoding=.)utf-16", "UTF-8", text[:200]).encode() + text[200:].encode()

@@ -40,8 +40,12 @@ def digit_keys(path: str) -> tuple[FileKey, ...]:
     """The files that a path stands for: none, the four of a folder, or one NPZ file."""
     if not path:
         return ()
-    folder = Path(path).expanduser()
-    if folder.is_dir():
+    try:
+        folder = Path(path).expanduser()
+        is_folder = folder.is_dir()
+    except (OSError, RuntimeError):  # too long, or the home of nobody: file_key says so
+        return (file_key(path),)
+    if is_folder:
         return tuple(file_key(find_idx(folder, part)) for part in PARTS)
     if folder.suffix != ".npz" and folder.is_file():
         raise UnreadableFile(f"{path}: give the folder of MNIST's IDX files, or an .npz file")

@@ -14,6 +14,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from interp._util import wrong_files
+from interp._util.files import is_file
 from interp.errors import InterpError, UnreadableFile
 from interp.tasks.binary import BinaryOperation, check_split
 from interp.tasks.cyclic import CyclicStructure
@@ -167,7 +168,7 @@ def read_table(path: Path) -> list[list[int]]:
         InterpError: a missing file, or a cell that is not a whole number (its row and column are named).
         UnreadableFile: the file cannot be read.
     """
-    if not path.is_file():
+    if not is_file(path):
         raise InterpError(f"group: no table at {path}, and {str(path)!r} is not the name of a group ({FORMS})")
     wrong_files.refuse(path)
     rows = []

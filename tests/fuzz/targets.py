@@ -21,7 +21,9 @@ from safetensors.torch import save_file
 
 import interp
 from interp.checkpoints.formats.reading import read
+from tests.fuzz import drawn
 from tests.fuzz import mutators as m
+from tests.fuzz.drawn import refused
 from tests.interp.checkpoints.files import references, weights
 
 
@@ -252,14 +254,6 @@ def use_spec(path: Path) -> None:
         refused(use)
 
 
-def refused(use: Callable[[], Any]) -> None:
-    """Use an input in one of several ways; to be refused is fine, and the next way is tried."""
-    import contextlib
-
-    with contextlib.suppress(interp.InterpError):
-        use()
-
-
 def write_run(folder: Path) -> None:
     interp.train("addition:p=4", steps=20, members=2, out=folder / "run")
 
@@ -381,6 +375,11 @@ def targets() -> dict[str, Target]:
         Target("run folder", write_run, run_folder, use_run),
         file_target("saved experiment", "x.safetensors", write_outcome, header, use=use_outcome),
         Target("cache rows", write_cache, cache_rows, use_cache, weight=1),
+        Target("layouts", lambda folder: None, drawn.layouts_input, drawn.use_layouts, weight=6),
+        Target("name maps", drawn.write_maps, drawn.name_map_input, drawn.use_name_map),
+        Target("step folders", lambda folder: None, drawn.step_folder_input, drawn.use_folder),
+        Target("neat", lambda folder: None, drawn.neat_input, opened),
+        Target("tasks", drawn.write_task_nets, drawn.task_input, drawn.use_task),
     ]
     if importlib.util.find_spec("msgpack"):
         found.append(file_target("msgpack", "x.msgpack", write_msgpack, m.mutated_bytes))

@@ -21,7 +21,7 @@ class Contents:
         metadata: the file's own header, if the format has one.
         stubs: classes that the file names and that are not read; their objects are inert `Stub`s in the tree.
         genome: the graph of an evolved network, if the tree is its layered form.
-        notes: what the tensors were before they were read: sparse, quantised, floats of eight bits.
+        notes: what the tensors were before they were read (sparse, quantised, floats of eight bits), and names that were told.
     """
 
     path: Path

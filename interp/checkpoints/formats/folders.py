@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from interp.checkpoints.formats.distributed_files import METADATA
+from interp.checkpoints.formats.steps import step_in_name
 from interp.errors import UnreadableFile
 
 # the file of the weights in a folder of Hugging Face (transformers, diffusers), best first
@@ -39,3 +40,22 @@ def weights_in(folder: Path) -> Path | None:
     if not (folder / "config.json").is_file():
         return None
     return next((folder / name for name in WEIGHTS if (folder / name).is_file()), None)
+
+
+def steps_in(folder: Path) -> dict[Path, int]:
+    """The checkpoints in subfolders such as ``checkpoint-500``, as the Trainer of Hugging Face writes them.
+
+    Args:
+        folder: of the training.
+
+    Returns:
+        The step of each file of weights, in the order of the steps; links are not followed.
+    """
+    found: dict[Path, int] = {}
+    for inner in folder.iterdir():
+        named = step_in_name(inner.name)
+        if named is not None and named.said and inner.is_dir() and not inner.is_symlink():
+            weights = weights_in(inner)
+            if weights is not None and not weights.is_symlink():
+                found[weights] = named.step
+    return dict(sorted(found.items(), key=lambda item: (item[1], item[0])))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import re
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import IO, Any
@@ -73,7 +73,7 @@ def read_keras(path: Path) -> Contents:
                 metadata["keras_config"] = (
                     config if isinstance(config, str) else config.decode("utf-8", errors="replace")
                 )
-            tree = {}
+            tree, places = {}, []
             budget = SPARE + RATIO * path.stat().st_size
             for name, place in _weights(path, file, h5py):
                 dataset: Any = file[place]
@@ -82,6 +82,7 @@ def read_keras(path: Path) -> Contents:
                     raise UnreadableFile(
                         f"{path} unfolds to far more than it holds, so it is not read; save it without compression"
                     )
+                places.append(place)
                 tree[name] = _reference(path, source, place, dataset, h5py)
     except OSError as error:  # HDF5's own checks
         raise UnreadableFile(f"{path}: truncated or corrupted HDF5 file ({str(error)[:120]}); copy it again") from None
@@ -89,7 +90,16 @@ def read_keras(path: Path) -> Contents:
         raise UnreadableFile(
             f"{path} is an HDF5 file without weights; save the model's weights with model.save_weights"
         )
-    return Contents(path, "keras", tree, metadata)
+    return Contents(path, "keras", tree, metadata, notes=_guessed(tree, places))
+
+
+def _guessed(tree: Mapping[str, Any], places: list[str]) -> tuple[str, ...]:
+    """A note where weights have numbers in the file, and their names follow from the kind of their layer."""
+    named = [
+        n for n, p in zip(tree, places, strict=False) if re.search(r"(?:^|/)vars/\d+$", p) and "/vars/" not in f"/{n}"
+    ]
+    shown = ", ".join(named[:6]) + (f" and {len(named) - 6} more" if len(named) > 6 else "")
+    return (f"Keras 3 numbers weights; their names are told from the kinds of the layers: {shown}",) if named else ()
 
 
 def _member(path: Path, archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
@@ -134,7 +144,7 @@ def _name(place: str) -> str:
         for part in place.split("/")
         if part not in ("model_weights", "_layer_checkpoint_dependencies")
     ]
-    if len(parts) >= 3 and parts[-2] == "vars" and parts[-1].isdigit():
+    if len(parts) >= 3 and parts[-2] == "vars" and parts[-1].isdecimal():
         kind = re.sub(r"_\d+$", "", parts[-3])
         usual = NUMBERED.get(kind, ())
         number = int(parts[-1][:6])

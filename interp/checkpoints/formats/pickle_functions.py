@@ -92,6 +92,18 @@ def _jax_array(function: Any, args: Sequence[Any], state: Any, *_: Any) -> Any:
     return array
 
 
+def _reconstruct(cls: Any, _base: Any, state: Any = None) -> Any:
+    """How pickles of protocols 0 and 1 begin an object: its class, and for a subclass of dict or list what that holds."""
+    if not (isinstance(cls, type) and issubclass(cls, Stub)):
+        raise pickle.UnpicklingError("an object that is begun without a class")
+    made = cls()
+    if isinstance(state, dict):
+        made.entries.update(state)
+    elif isinstance(state, (list, tuple)):
+        made.elements.extend(state)
+    return made
+
+
 STORAGES = {
     "DoubleStorage": torch.float64, "FloatStorage": torch.float32, "HalfStorage": torch.float16,
     "BFloat16Storage": torch.bfloat16, "LongStorage": torch.int64, "IntStorage": torch.int32,
@@ -138,6 +150,8 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "collections.deque": lambda items=(), *_: list(items),
     "collections.Counter": _keyed(dict, pairs=True),
     "flax.core.frozen_dict.FrozenDict": _keyed(dict, pairs=True),
+    "builtins.object": lambda *_: None,
+    "copyreg._reconstructor": _reconstruct,
     "builtins.set": _keyed(set, pairs=False),
     "builtins.frozenset": _keyed(frozenset, pairs=False),
     "builtins.complex": complex,

@@ -20,7 +20,7 @@ from interp.checkpoints.formats.genomes import PICBREEDER, with_genome, zipped_g
 from interp.checkpoints.formats.gzip_files import looks_like_pickle, read_gzip
 from interp.checkpoints.formats.keras_files import is_keras, read_keras
 from interp.checkpoints.formats.msgpack_files import is_msgpack, read_msgpack
-from interp.checkpoints.formats.nested_names import flattened
+from interp.checkpoints.formats.nested import flattened
 from interp.checkpoints.formats.npz_files import read_npy, read_npz
 from interp.checkpoints.formats.pickled_values import Stub
 from interp.checkpoints.formats.plain_trees import plain
@@ -36,7 +36,9 @@ KNOWN = (
     "torch.save files, torch distributed checkpoints, pickles of tensors or arrays, safetensors (single or sharded with an "
     "index), npz, flax msgpack, Keras files, and genomes (Picbreeder's XML, pickles of neat-python)"
 )
-TEXT_PICKLE = re.compile(rb"\(d|\(l|\(i|c[\w.]+\n[\w.]+\n")  # how pickles of protocol 0 begin
+# how pickles of protocols 0 and 1 begin: a dict, a list, an object, or a class in a tuple
+TEXT_PICKLE = re.compile(rb"\(*(?:\(d|\(l|\(i|[]}][q(]|c[\w.]+\n[\w.]+\n)")
+UTF_16_XML = re.compile(rb"\xff\xfe\s*(?:\s\x00)*<\x00|(?:\xfe\xff)?(?:\x00\s)*\x00<")
 
 
 def read(path: Path, key: str | None = None) -> Contents:
@@ -95,7 +97,7 @@ def _reader_of(path: Path) -> Callable[[Path], Contents]:
         return read_msgpack
     if head[:1] == b"\x80" or TEXT_PICKLE.match(head):
         return _read_pickle
-    if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
+    if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<") or UTF_16_XML.match(head):
         return _genome_file
     if head.startswith(b"\x1f\x8b") and looks_like_pickle(path):
         return read_gzip
@@ -117,6 +119,7 @@ def _read_zip(path: Path) -> Contents:
         names = [name for name in archive.namelist() if not name.endswith("/")]
         _check_directory(path, len(archive.namelist()))
         if any(n == "data.pkl" or n.endswith("/data.pkl") for n in names):
+            _refuse_programs(path, names)
             budget = Budget(path, path.stat().st_size)
             tree, stubs = torch_files.read_zip(path, archive, budget)
             return Contents(path, "torch zip", plain(tree, budget), stubs=tuple(stubs))
@@ -126,6 +129,7 @@ def _read_zip(path: Path) -> Contents:
             return read_npz(path, archive)
     if zipped_genome(names):
         return _genome_file(path)
+    _refuse_programs(path, names)
     inside = [n for n in names if Path(n).suffix in SUFFIXES]
     held = ", ".join(n[:80] for n in (inside or names)[:5]) or "nothing"
     if inside:
@@ -133,6 +137,23 @@ def _read_zip(path: Path) -> Contents:
     raise UnreadableFile(
         f"{path} is a zip archive, but not from torch.save (no data.pkl), numpy (no .npy) or Picbreeder (one XML file); it holds "
         f"{held}; unpack it, and name the file of the weights"
+    )
+
+
+def _refuse_programs(path: Path, names: list[str]) -> None:
+    """Name archives of torch that hold a program beside the weights, and how to get the weights out of them."""
+    parts = {tuple(name.split("/")[1:2]) for name in names}
+    if any(name.endswith("/constants.pkl") or name == "constants.pkl" for name in names) and ("code",) in parts:
+        what, call = "a TorchScript archive (torch.jit.save)", "torch.jit.load(path).state_dict()"
+    elif any(
+        name.endswith(("archive_format", "serialized_exported_program.json", "models/model.json")) for name in names
+    ):
+        what, call = "an exported program (torch.export.save)", "torch.export.load(path).state_dict"
+    else:
+        return
+    raise UnreadableFile(
+        f"{path} is {what}: a program, which is not run here. If you trust its source, write its weights with "
+        f"torch.save(dict({call}), 'weights.pt') in Python, and name that file"
     )
 
 

@@ -174,7 +174,7 @@ def _find_output(
 def _parent(module: Module) -> str:
     """The module around, numbers and lists of heads left out."""
     parts = module.name.split(".")[:-1]
-    while parts and (parts[-1].isdigit() or re.search(r"heads?$", parts[-1], re.IGNORECASE)):
+    while parts and (parts[-1].isdecimal() or re.search(r"heads?$", parts[-1], re.IGNORECASE)):
         parts.pop()
     return ".".join(parts)
 

@@ -10,6 +10,7 @@ import torch
 
 from interp.checkpoints.layouts.base import Weights
 
+MOST_DIGITS = 10  # of a number in a name
 FEW = 4  # names that a message lists
 HEADS = re.compile(r"heads?$|^attn_heads?$", re.IGNORECASE)  # a number after it counts heads, not blocks
 BUFFER = re.compile(
@@ -60,7 +61,7 @@ class Module:
     @property
     def label(self) -> str:
         """The last part of the name that is no number, in lower case."""
-        return next((p for p in reversed(self.name.lower().split(".")) if not p.isdigit()), "")
+        return next((p for p in reversed(self.name.lower().split(".")) if not p.isdecimal()), "")
 
     @property
     def tensors(self) -> tuple[str, ...]:
@@ -87,7 +88,12 @@ class Skeleton:
 
 def natural(name: str) -> list[tuple[int, str]]:
     """A key that sorts numbers inside names by their size."""
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
+    return [(int(part), "") if _counts(part) else (-1, part) for part in re.split(r"(\d+)", name)]
+
+
+def _counts(part: str) -> bool:
+    """Whether a part of a name is a number; one of thousands of digits is none that Python reads."""
+    return part.isdecimal() and len(part) < MOST_DIGITS
 
 
 def modules(names: Iterable[str], weights: Weights, whole: Mapping[str, str] | None = None) -> list[Module]:
@@ -172,7 +178,7 @@ def skeleton(weights: Weights) -> Skeleton:
     stem, outer = stems.pop(), []
     for name in names:
         parts = name.split(".")
-        inside = ".".join(parts[:cut]) == stem and len(parts) > cut + 1 and parts[cut].isdigit()
+        inside = ".".join(parts[:cut]) == stem and len(parts) > cut + 1 and _counts(parts[cut])
         if inside and int(parts[cut]) in blocks:
             blocks[int(parts[cut])][".".join(parts[cut + 1 :])] = name
         else:
@@ -195,7 +201,7 @@ def _is_buffer(name: str, ndim: int, dtype: torch.dtype) -> bool:
 def _numbers(name: str) -> list[int]:
     """Where a name's numbers stand, those of heads left out."""
     parts = name.split(".")
-    return [i for i, p in enumerate(parts) if p.isdigit() and not (i and HEADS.search(parts[i - 1]))]
+    return [i for i, p in enumerate(parts) if _counts(p) and not (i and HEADS.search(parts[i - 1]))]
 
 
 def _at(name: str, place: int) -> str:

@@ -16,7 +16,7 @@ from interp.hooked.transformer.config import TransformerConfig
 from interp.tasks import ModularArithmetic, Task
 from interp.tasks.modular import OPERATIONS
 
-BLOCK = re.compile(r"(?:attn_)?blocks\.(\d+)\.(attn\.W_[QKVO]|mlp\.(?:W_in|W_out|b_in|b_out))$")
+BLOCK = re.compile(r"(?:attn_)?blocks\.(\d{1,6})\.(attn\.W_[QKVO]|mlp\.(?:W_in|W_out|b_in|b_out))$")
 OUTER = ("embed.W_E", "pos_embed.W_pos", "unembed.W_U")
 
 
@@ -39,7 +39,12 @@ class GrokkingLayout(Layout):
             sure = 0.5 if output is not None and output.ndim != 2 else 1.0
             return Fit(False, sure * (1 - len(missing) / 7), f"it also needs {', '.join(missing)}")
         if blocks["0.attn.W_O"].ndim != 2:
-            return Fit(False, 0.8, "W_O has 3 axes; this layout keeps [d_model, head*d_head]")
+            return Fit(
+                False, 0.8, f"W_O has {blocks['0.attn.W_O'].ndim} axes; this layout keeps [d_model, head*d_head]"
+            )
+        whole = {**{n: weights[n] for n in OUTER}, **blocks}
+        if odd := next((n for n, ref in whole.items() if ref.ndim != _axes(n)), None):
+            return Fit(False, 0.8, f"{odd} is {list(whole[odd].shape)}; this layout keeps {_axes(odd)} axes")
         d_model = weights["pos_embed.W_pos"].shape[-1]
         heads, d_head, _ = blocks["0.attn.W_Q"].shape if blocks["0.attn.W_Q"].ndim == 3 else (0, 0, 0)
         vocab = weights["embed.W_E"].shape[-1]
@@ -98,6 +103,12 @@ class GrokkingLayout(Layout):
 def _blocks(weights: Weights) -> dict[str, TensorRef]:
     """``0.attn.W_Q`` and so on, whether the file calls them ``blocks`` or ``attn_blocks``."""
     return {f"{m.group(1)}.{m.group(2)}": ref for n, ref in weights.items() if (m := BLOCK.match(n))}
+
+
+def _axes(name: str) -> int:
+    """The number of axes of a tensor."""
+    part = name.rpartition(".")[2]
+    return 3 if part in ("W_Q", "W_K", "W_V") else 2 if part.startswith("W_") else 1
 
 
 def _ours(name: str, tensor: Tensor, heads: int) -> Tensor:

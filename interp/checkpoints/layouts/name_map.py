@@ -16,6 +16,7 @@ from typing_extensions import override
 
 from interp.checkpoints.formats.tensors import TensorRef
 from interp.checkpoints.layouts.base import Converted, FileInfo, Fit, Layout, Weights
+from interp.checkpoints.layouts.config_fields import usable_config
 from interp.errors import InterpError, UnknownLayout, UnknownName, in_file, unknown
 
 MAX_BYTES = 1 << 20
@@ -54,7 +55,7 @@ class Rule:
         """
         expression = re.escape(self.theirs)
         for name in dict.fromkeys(PLACEHOLDER.findall(self.theirs)):
-            expression = expression.replace(re.escape(f"{{{name}}}"), rf"(?P<{name}>\d+)", 1)
+            expression = expression.replace(re.escape(f"{{{name}}}"), rf"(?P<{name}>\d{{1,18}})", 1)
             expression = expression.replace(re.escape(f"{{{name}}}"), rf"(?P={name})")
         groups: dict[str, list[tuple[tuple[int, ...], str]]] = {}
         for name in weights:
@@ -75,7 +76,12 @@ class Rule:
 
         try:
             shape = self._arrange([torch.empty(r.shape, device="meta") for r in refs], stacked).shape
-        except (EinopsError, RuntimeError) as error:
+        except (
+            EinopsError,
+            RuntimeError,
+            ValueError,
+            TypeError,
+        ) as error:  # einops raises all of them for odd patterns
             shapes = " ".join(str(list(r.shape)) for r in refs[:3])
             raise InterpError(
                 f"{self.ours}: {self.pattern!r} does not fit {names[0]} {shapes}: {str(error).splitlines()[-1]}"
@@ -137,6 +143,8 @@ def read_name_map(path: Path) -> NameMap:
         for name, value in sections.items():
             if not isinstance(value, dict):
                 raise InterpError(f"[{name}] must be a table")
+        if ignored := usable_config(sections["config"], "[config]")[1]:
+            raise InterpError(ignored[0].replace(" was ignored: it", ""))
         if not sections["names"]:
             raise InterpError('[names] is empty: write "name of the layout\'s" = "name in the file"')
         rules = tuple(_rule(ours, value) for ours, value in sections["names"].items())
@@ -144,6 +152,14 @@ def read_name_map(path: Path) -> NameMap:
 
 
 def _rule(ours: str, value: Any) -> Rule:
+    rule = _as_written(ours, value)
+    for name in PLACEHOLDER.findall(f"{ours} {rule.theirs}"):
+        if not name.isidentifier():
+            raise InterpError(f"[names] {ours!r}: {{{name}}} is no name for a number; write a letter, such as {{l}}")
+    return rule
+
+
+def _as_written(ours: str, value: Any) -> Rule:
     if isinstance(value, str):
         return Rule(ours, value)
     form = '"name", or { from = "name", as = "a b -> b a" } with lengths of axes'

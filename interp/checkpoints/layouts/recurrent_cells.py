@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from interp.checkpoints.layouts.base import Weights
+from interp.checkpoints.layouts.block_names import natural
 from interp.hooked.rnn.config import GATES
 
 TORCH = re.compile(r"(?:(.*)\.)?(weight_ih|weight_hh|weight_hr|bias_ih|bias_hh)(?:_l(\d{1,4}))?(_reverse)?")
@@ -164,7 +165,7 @@ def role(name: str) -> str | None:
     >>> [role(n) for n in ("rnn.i2h.weight", "Whh", "hidden_to_output.weight", "cells.0.h2h.weight", "fc.weight")]
     ['input', 'hidden', 'output', 'hidden', None]
     """
-    words = [w for w in module_of(name).split(".") if not w.isdigit()]
+    words = [w for w in module_of(name).split(".") if not w.isdecimal()]
     own = re.sub(r"[^a-z0-9]", "", words[-1].lower()) if words else ""
     return next((r for r, p in (("hidden", HIDDEN), ("input", INPUT), ("output", OUTPUT)) if p.fullmatch(own)), None)
 
@@ -206,8 +207,3 @@ def _bias_of(weights: Weights, matrix: str) -> str | None:
     """The bias of the module that a matrix belongs to."""
     name = f"{module_of(matrix)}.bias"
     return name if matrix != module_of(matrix) and name in weights else None
-
-
-def natural(name: str) -> list[tuple[int, int | str]]:
-    """A key that sorts ``cell.10`` after ``cell.2``."""
-    return [(0, int(p)) if p.isdigit() else (1, p) for p in re.split(r"(\d+)", name) if p]

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from interp.checkpoints.layouts.base import Weights
-from interp.checkpoints.layouts.recurrent_cells import Cells, gates_of, module_of, natural, role
+from interp.checkpoints.layouts.block_names import natural
+from interp.checkpoints.layouts.recurrent_cells import Cells, gates_of, module_of, role
 
 EMBEDDING = re.compile(r"emb|wte|lookup|token|char|word|encoder|\bwe\b|w_e\b", re.IGNORECASE)
 START_H = re.compile(
@@ -149,4 +150,4 @@ def _biases(
 
 def _word(name: str) -> str:
     """The last part of a name that is no number."""
-    return next((part for part in reversed(name.split(".")) if not part.isdigit()), name)
+    return next((part for part in reversed(name.split(".")) if not part.isdecimal()), name)

@@ -15,7 +15,7 @@ from interp.errors import InterpError
 from interp.hooked.transformer.config import TransformerConfig
 
 BLOCK = re.compile(
-    r"blocks\.(\d+)\.(?:attn\.(?:W_[QKVO]|b_[QKVO])|mlp\.(?:W_in|W_out|W_gate|b_in|b_out|b_gate)|ln[12]\.[wb])$"
+    r"blocks\.(\d{1,6})\.(?:attn\.(?:W_[QKVO]|b_[QKVO])|mlp\.(?:W_in|W_out|W_gate|b_in|b_out|b_gate)|ln[12]\.[wb])$"
 )
 OUTER = re.compile(r"(?:embed\.W_E|pos_embed\.W_pos|unembed\.[Wb]_U|ln_final\.[wb])$")
 
@@ -43,6 +43,9 @@ class TransformerLensLayout(Layout):
             output = weights.get("blocks.0.attn.W_O")
             sure = 0.5 if output is not None and output.ndim != 3 else 1.0
             return Fit(False, sure * (1 - len(missing) / len(needed)), f"it also needs {', '.join(missing)}")
+        for name in ("embed.W_E", "pos_embed.W_pos", "unembed.W_U", "blocks.0.mlp.W_in"):
+            if name in weights and weights[name].ndim != 2:
+                return Fit(False, 0.7, f"{name} is {list(weights[name].shape)}, expected a matrix")
         (_, d_model), q, o = (weights[n].shape for n in ("embed.W_E", "blocks.0.attn.W_Q", "blocks.0.attn.W_O"))
         if len(o) != 3 or len(q) != 3:
             return Fit(False, 0.8, f"W_O has {len(o)} axes; TransformerLens keeps [head, d_head, d_model]")

@@ -90,6 +90,6 @@ def _settings(given: Mapping[str, Any], own: tuple[str, ...]) -> dict[str, Any]:
     if settings["betas"] is not None:
         settings["betas"] = tuple(parse_values("betas", settings["betas"]))
     for name in ("late_at", "batch_size"):
-        if settings[name] is not None and settings[name].strip("-").isdigit():
+        if settings[name] is not None and settings[name].strip("-").isdecimal():
             settings[name] = int(settings[name])
     return settings

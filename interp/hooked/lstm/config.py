@@ -39,4 +39,5 @@ class LSTMConfig(Config):
 
     def __post_init__(self) -> None:
         self.require_counts(("d_vocab", "d_embed", "d_hidden", "n_layers", "d_out", "n_ctx"))
+        self.require_few_steps(self.n_ctx, self.n_layers)
         check_rate(self.dropout)

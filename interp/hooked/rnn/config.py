@@ -71,6 +71,7 @@ class RNNConfig(Config):
         self.require_counts(
             ("d_hidden", "n_layers", *optional, *(("d_in",) if self.d_vocab is None else ("d_vocab", "d_embed")))
         )
+        self.require_few_steps(self.n_ctx or 0, self.n_layers * (2 if self.bidirectional else 1))
         if self.read not in ("last", "each") or self.reverse_read not in ("first", "last"):
             raise InterpError(
                 "RNNConfig.read is 'last' or 'each' and reverse_read is 'first' or 'last'; "

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from numbers import Real
 from typing import ClassVar, Literal
 
 from interp.errors import InterpError
@@ -82,8 +84,11 @@ class TransformerConfig(Config):
             raise InterpError(f"normalization must be None, 'LN', 'LNPre' or 'RMS', got {self.normalization!r}")
         if self.post_norm and self.normalization is None:
             raise InterpError("post_norm says where the norms stand, but normalization is None: choose 'LN' or 'RMS'")
-        if self.attn_scale is not None and not self.attn_scale > 0:
-            raise InterpError(f"attn_scale must be positive, got {self.attn_scale!r}")
+        self.require_flags(("causal", "post_norm", "final_norm", "gated_mlp", "positions"))
+        if self.attn_scale is not None:
+            number = isinstance(self.attn_scale, Real) and not isinstance(self.attn_scale, bool)
+            if not number or not 0 < self.attn_scale < math.inf:
+                raise InterpError(f"attn_scale must be a positive number, got {self.attn_scale!r}")
         if self.readout is not None and not -self.n_ctx <= self.readout < self.n_ctx:
             raise InterpError(f"readout {self.readout} is outside a context of {self.n_ctx}")
         check_rate(self.dropout)
