@@ -177,6 +177,7 @@ def test_five_digit_addition_loads_whole(data: Path) -> None:
     assert one.provenance.stored_devices == ("cuda:0",)
     outcomes: Outcomes = interp.analyze(one)
     assert {n for n, o in outcomes.items() if o.status == "ok"} == {
+        "axis_spectrum",
         "curves",
         "progress",
         "embeddings",
