@@ -200,7 +200,7 @@ class _Pair(nn.Module):
 
 @pytest.mark.parametrize("loader", LOADERS.values(), ids=LOADERS)
 @pytest.mark.parametrize("experiment", [circuits.patch, circuits.attribute])
-def test_pairs_are_tensors(experiment: Any, loader: Any) -> None:
+def test_loaders_of_pairs_are_refused(experiment: Any, loader: Any) -> None:
     """A loader in place of either batch of a pair is refused in one message that says what to do."""
     for pair in ((loader, X), (X, loader), (loader, loader)):
         with pytest.raises(InterpError, match="two aligned batches; give tensors, or call them on each batch"):
