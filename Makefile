@@ -27,7 +27,7 @@ check: $(VENV)/.dev ## lint, types, doctests and unit tests in under a minute: t
 
 # the shapes in the signatures are checked at every call where tests can bear it; which can, tests/conftest.py says
 test: $(VENV)/.dev lint types ## lint, types and all tests: what every change must pass
-	$(PYTEST) -m "shaped and $(QUICK)" tests --jaxtyping-packages=probes,circuits,beartype.beartype
+	$(PYTEST) -m "shaped and $(QUICK)" tests/probes tests/circuits --jaxtyping-packages=probes,circuits,beartype.beartype
 	$(PYTEST) -m "not shaped and $(QUICK)"
 
 lint: $(VENV)/.dev ## ruff: rules and format
@@ -37,7 +37,7 @@ lint: $(VENV)/.dev ## ruff: rules and format
 types: $(VENV)/.dev ## pyright
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
-slow: $(VENV)/.dev ## a hundred and twenty kills, dead workers, whole trainings over Dask: minutes
+slow: $(VENV)/.dev ## kills, dead workers, trainings over Dask, notebooks, the site, a whole report on a real network: minutes
 	$(BIN)/python -m pytest -m slow
 
 bench: $(VENV)/.dev ## timings against plain loops, with their bounds: minutes

@@ -47,6 +47,7 @@ def test_every_export_is_visible() -> None:
         assert len(dir(package)) > 15
 
 
+@pytest.mark.slow
 def test_an_export_is_the_same_the_second_time() -> None:
     """Whatever has been imported since: no export shares its name with a sub-module that is something else."""
     code = """

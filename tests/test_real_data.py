@@ -55,6 +55,7 @@ def metrics(report: dict[str, object], name: str) -> dict[str, object]:
     return part["metrics"]
 
 
+@pytest.mark.slow
 def test_modular_addition_accuracy_and_losses(report: dict[str, object]) -> None:
     """12,769 of 12,769; train and test loss equal to those the file records to three digits."""
     found = metrics(report, "performance")
@@ -64,6 +65,7 @@ def test_modular_addition_accuracy_and_losses(report: dict[str, object]) -> None
     assert found["recorded_train_loss"] == pytest.approx(9.2025e-09, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_modular_addition_frequencies(report: dict[str, object]) -> None:
     """Five key frequencies and no others; 98.0% of the logits' variance on functions of a + b."""
     found = metrics(report, "fourier")
@@ -72,6 +74,7 @@ def test_modular_addition_frequencies(report: dict[str, object]) -> None:
     assert found["logit_variance_explained"] == pytest.approx(0.980, abs=5e-4)
 
 
+@pytest.mark.slow
 def test_modular_addition_knockouts(report: dict[str, object]) -> None:
     """The key frequencies alone do better than the network; without them it is lost; without others it is not."""
     found, clean = metrics(report, "frequencies"), metrics(report, "performance")
@@ -83,6 +86,7 @@ def test_modular_addition_knockouts(report: dict[str, object]) -> None:
     assert metrics(report, "neurons")["preferring_a_key_frequency"] > 450  # type: ignore[operator]
 
 
+@pytest.mark.slow
 def test_modular_addition_components_one_by_one(report: dict[str, object]) -> None:
     """No neuron alone costs more than a sixth of the answers; head 1 costs most of the heads."""
     found = metrics(report, "ablation")
@@ -91,6 +95,7 @@ def test_modular_addition_components_one_by_one(report: dict[str, object]) -> No
     assert (found["heads_largest_component"], found["heads_lowest_correct"]) == ("L0H1", 10_518)
 
 
+@pytest.mark.slow
 def test_modular_addition_circuit(report: dict[str, object]) -> None:
     """A tenth of the network reaches 99%, random circuits of that size under a tenth; edges run embed > heads > MLP > logits."""
     found = metrics(report, "circuit")
@@ -103,6 +108,7 @@ def test_modular_addition_circuit(report: dict[str, object]) -> None:
     assert found["edges_best_random_faithfulness"] < 0.9
 
 
+@pytest.mark.slow
 def test_modular_addition_ranks_and_components(report: dict[str, object]) -> None:
     """99% of the answers: 10 of 128 components of the embedding, 20 of 512 of the neurons, rank 12 of all matrices."""
     found = metrics(report, "components")
@@ -111,6 +117,7 @@ def test_modular_addition_ranks_and_components(report: dict[str, object]) -> Non
     assert found["rank"] == 12
 
 
+@pytest.mark.slow
 def test_modular_addition_each_frequency_of_the_embedding(data: Path) -> None:
     """Of the embedding's 56 frequencies as a function of the token, the five key ones matter, and no other."""
     subject = interp.load(data / GROKKING)
@@ -121,6 +128,7 @@ def test_modular_addition_each_frequency_of_the_embedding(data: Path) -> None:
     assert (found["correct"] < 12_769).sum() == 5
 
 
+@pytest.mark.slow
 def test_modular_addition_measures_of_the_one_step(report: dict[str, object]) -> None:
     """`progress` on a single checkpoint: every measure without a history, equal to what the other analyses say."""
     found, clean, modes = (metrics(report, n) for n in ("progress", "performance", "frequencies"))
@@ -139,6 +147,7 @@ def test_modular_addition_measures_of_the_one_step(report: dict[str, object]) ->
     assert found["active_units_all"] == 512
 
 
+@pytest.mark.slow
 def test_modular_addition_in_under_two_gigabytes(report: dict[str, object]) -> None:
     """Peak resident memory of the whole command."""
     assert report["peak_kib"] < 2 * 1024 * 1024  # type: ignore[operator]
@@ -168,6 +177,7 @@ def test_five_digit_addition_loads_whole(data: Path) -> None:
     assert one.provenance.stored_devices == ("cuda:0",)
     outcomes: Outcomes = interp.analyze(one)
     assert {n for n, o in outcomes.items() if o.status == "ok"} == {
+        "axis_spectrum",
         "curves",
         "progress",
         "embeddings",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 
 from tests.conftest import ROOT
@@ -153,12 +154,18 @@ def module_name(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
+@cache
 def modules() -> dict[str, Path]:
     return {module_name(path): path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))}
 
 
-def imported(path: Path, known: set[str]) -> Iterator[str]:
-    """Modules of ours that a file imports, wherever the import stands in it."""
+@cache
+def imported(path: Path) -> frozenset[str]:
+    """Modules of ours that a file imports, wherever the import stands in it; every file is parsed once."""
+    return frozenset(_imports(path, modules()))
+
+
+def _imports(path: Path, known: Mapping[str, Path]) -> Iterator[str]:
     for node in ast.walk(ast.parse(path.read_text(encoding="utf8"))):
         if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] in PACKAGES:
             for alias in node.names:
@@ -168,6 +175,7 @@ def imported(path: Path, known: set[str]) -> Iterator[str]:
             yield from (alias.name for alias in node.names if alias.name.split(".")[0] in PACKAGES)
 
 
+@cache
 def room_of(module: str) -> str:
     """The room in which a module stands: the deepest folder, or a file at the top of interp, which is its own."""
     folder = ROOT.joinpath(*module.split("."))
@@ -190,7 +198,7 @@ def drawn() -> dict[str, set[str]]:
             continue
         room = room_of(module)
         arrows.setdefault(room, set())
-        arrows[room] |= {room_of(m) for m in imported(path, set(known)) if m not in PACKAGES} - {room}
+        arrows[room] |= {room_of(m) for m in imported(path) if m not in PACKAGES} - {room}
     return arrows
 
 
@@ -221,7 +229,7 @@ def test_arrows_run_one_way() -> None:
     """From room to room, and from file to file within a room."""
     assert circle(drawn()) == []
     known = modules()
-    files = {m: {i for i in imported(path, set(known)) if i not in PACKAGES} - {m} for m, path in known.items()}
+    files = {m: {i for i in imported(path) if i not in PACKAGES} - {m} for m, path in known.items()}
     assert circle({m: found for m, found in files.items() if m not in PACKAGES}) == []
 
 

@@ -1,4 +1,4 @@
-"""The analysis ``ablation``: the effect of every neuron, head and layer output, beside random directions."""
+"""The analysis ``ablation``: the effect of every neuron, head, layer output and channel, beside random directions."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
+from torch import Tensor
 
 from circuits.engine.components import KINDS
 from circuits.experiments.ablation import ablate
 from circuits.metrics import make_metric
 from interp.errors import require_range
+from interp.hooked import HookedModel
+from interp.hooked.foreign.guest import Guest
 from interp.plugins.analysis import Result, analysis
 from interp.report import figures
 from interp.scores import score
@@ -36,6 +39,9 @@ def ablation(
 ) -> Result:
     """Ablate every neuron, head and layer output, one at a time, beside random directions of the same size.
 
+    In a wrapped module, which has no named ones, the units (of convolutions the channels) of every layer with a weight
+    matrix but the last.
+
     Args:
         subject: with a task whose answers are right or wrong.
         value: what replaces the component.
@@ -53,6 +59,10 @@ def ablation(
         if subject.model.component_sites(kind):
             compared = kind in ("neurons", "heads")
             frames[kind] = ablate(subject, kind, value=value, n_random=n_random if compared else 0).rows
+    if not frames and (sites := _layers(subject.model)):
+        frames["units"] = pd.concat(
+            [ablate(subject, site=site, value=value, n_random=n_random).rows for site in sites], ignore_index=True
+        )
     if not frames:
         result.headline = (
             "The network has no named heads or neurons: circuits.ablate(subject, site=...) ablates units of any site"
@@ -82,6 +92,17 @@ def ablation(
         f"{_random_in_words(frames, strongest['component'])})"
     )
     return result
+
+
+def _layers(model: HookedModel) -> list[str]:
+    """The outputs of a wrapped module's layers with a weight matrix, without the last: its units are the answers."""
+    if not isinstance(model, Guest):
+        return []
+    modules = dict(model.module.named_modules())
+    names = [n for n in model.hook_dict if n.endswith(".hook_out")]
+    weights = {n: getattr(modules.get(n.removesuffix(".hook_out")), "weight", None) for n in names}
+    layers = [n for n, w in weights.items() if isinstance(w, Tensor) and w.ndim > 1]
+    return [n for n in layers[:-1] if {"batch", "unit"} <= set(model.axes_of(n))]
 
 
 def _random_in_words(frames: dict[str, pd.DataFrame], component: str) -> str:

@@ -15,7 +15,8 @@ from circuits.engine.evaluation import Evaluation, answers_of, outputs_of
 from circuits.metrics import MetricLike, make_metric
 from interp.activations.batches import fitting, placed, require_several
 from interp.activations.capture import Activations, capture
-from interp.errors import InterpError
+from interp.activations.loaders import is_loader
+from interp.errors import InterpError, kind_of
 from interp.hooked.base import HookedModel
 from interp.hooked.foreign.several import Inputs, as_inputs, form_of, same_inputs, shown_inputs
 from interp.sites import SitePattern, resolve_sites
@@ -102,6 +103,12 @@ def make_pair(
         InterpError: inputs of different shapes or kinds, none, or the same twice; a metric whose value is not finite; hooks
             left on the model.
     """
+    for name, given in (("clean", clean), ("corrupted", corrupted)):
+        if is_loader(given):
+            raise InterpError(
+                f"the {name} inputs are {kind_of(given)}: patching and attribution compare two aligned batches; give tensors, "
+                "or call them on each batch and average the effects"
+            )
     clean, corrupted = as_inputs(clean), as_inputs(corrupted)
     require_batch(clean, "clean inputs")
     require_batch(corrupted, "corrupted inputs")

@@ -101,7 +101,7 @@ def load(
             "dtype": dtype,
         },
         trained_in=opener.path.resolve() if "format" in opener.run else None,
-        warnings=[*found.converted.warnings, *_nonfinite(found.model)],
+        warnings=[*found.converted.warnings, *nonfinite(found.model)],
     )
 
 
@@ -197,8 +197,15 @@ def _name(source: Source) -> str:
     return path.resolve().parent.name if path.is_file() and path.stem in generic else path.name
 
 
-def _nonfinite(model: HookedModel) -> list[str]:
-    """A warning for every parameter that holds NaN or infinity; one transfer from the device for all of them."""
+def nonfinite(model: HookedModel) -> list[str]:
+    """A warning for every parameter that holds NaN or infinity; one transfer from the device for all of them.
+
+    Args:
+        model: any.
+
+    Returns:
+        the warnings.
+    """
     names = [n for n, _ in model.named_parameters()]
     counts = torch.stack([(~p.detach().isfinite()).sum() for p in model.parameters()]).tolist()
     return [

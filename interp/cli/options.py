@@ -28,6 +28,24 @@ LayoutOption = Annotated[
         show_default="recognised",
     ),
 ]
+ModuleOption = Annotated[
+    str | None,
+    typer.Option(
+        "--module",
+        help="Your PyTorch class, as Python imports it from here: package.module:Class. Its code runs; the file's does not.",
+        show_default=False,
+    ),
+]
+ModuleArgs = Annotated[
+    str | None, typer.Option(help="What the class is called with: width=6,depth=2.", show_default=False)
+]
+Example = Annotated[
+    str | None,
+    typer.Option(
+        help="The shape of one input of --module, 1x28x28; or tokens:POSITIONS:VOCABULARY.",
+        show_default="inputs of the task",
+    ),
+]
 Key = Annotated[
     str | None,
     typer.Option(help="Where the weights are inside a file that holds several sets.", show_default=False),

@@ -47,6 +47,7 @@ def pages(site: Path) -> list[Path]:
     return sorted(site.rglob("*.html"))
 
 
+@pytest.mark.slow
 def test_all_kinds_of_pages(site: Path) -> None:
     names = {str(page.relative_to(site)) for page in pages(site)}
     assert {
@@ -61,6 +62,7 @@ def test_all_kinds_of_pages(site: Path) -> None:
     assert len([name for name in names if name.startswith("how_to/")]) >= 6
 
 
+@pytest.mark.slow
 def test_links_and_pictures(site: Path) -> None:
     """Files and places in them; from every page, the API reference too."""
 
@@ -91,6 +93,7 @@ def test_links_of_the_readme_and_of_contributing() -> None:
 
 
 @pytest.mark.parametrize("package", PACKAGES, ids=lambda p: p.__name__)
+@pytest.mark.slow
 def test_every_export_has_an_entry(site: Path, package: ModuleType) -> None:
     """On a page of the API reference, with what its docstring says."""
     text = "".join(page.read_text(encoding="utf8") for page in (site / "reference").glob("*.html"))
@@ -101,6 +104,7 @@ def test_every_export_has_an_entry(site: Path, package: ModuleType) -> None:
     assert not missing
 
 
+@pytest.mark.slow
 def test_docstrings_are_rendered(site: Path) -> None:
     """Sections, and links between entries."""
     page = (site / "reference" / "experiments.html").read_text(encoding="utf8")
@@ -109,6 +113,7 @@ def test_docstrings_are_rendered(site: Path) -> None:
     assert "Raises" in page
 
 
+@pytest.mark.slow
 def test_formulas_need_no_script(site: Path) -> None:
     """MathML, so that a reader without a network sees them."""
     page = (site / "methods.html").read_text(encoding="utf8")
@@ -116,6 +121,7 @@ def test_formulas_need_no_script(site: Path) -> None:
     assert not re.search(r"<script[^>]*mathjax", page, re.IGNORECASE)
 
 
+@pytest.mark.slow
 def test_engine_rooms_are_left_out(site: Path) -> None:
     text = "".join(page.read_text(encoding="utf8") for page in (site / "reference").glob("*.html"))
     for room in ("circuits.engine", "interp._util", "interp.cli", "interp.checkpoints.formats"):

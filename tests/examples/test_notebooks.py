@@ -35,8 +35,8 @@ def test_all_are_there() -> None:
     assert set(NAMES) == EXPECTED
 
 
-# two run at every change, the others nightly
-EVERY_TIME = {"own_model", "progress_measures"}
+# one runs at every change, the others nightly
+EVERY_TIME = {"own_model"}
 RUNS = [pytest.param(name, marks=[] if name in EVERY_TIME else [pytest.mark.slow]) for name in NAMES]
 
 

@@ -26,7 +26,8 @@ def ways_on(weights: Weights, info: FileInfo) -> str:
         "What you can do:",
         f"  its weights alone   interp analyze {file} --layout tensors",
         f"  a name map          {_name_map(weights, file)}",
-        "  your PyTorch class  interp.wrap(module, example), then interp.Subject(name, model, task)",
+        f"  your PyTorch class  interp analyze {file} --module package.module:Class --example 1x28x28   (the shape of one input; "
+        "in Python interp.wrap(module, example))",
         f"  a layout            interp layout new my_layout --like {file}",
     ])  # fmt: skip
 

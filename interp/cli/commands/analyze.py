@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,11 +13,14 @@ from interp.cli.options import (
     Device,
     Dtype,
     Every,
+    Example,
     ExecutorOption,
     Force,
     Key,
     LayoutOption,
     Member,
+    ModuleArgs,
+    ModuleOption,
     Out,
     Seed,
     Settings,
@@ -30,7 +34,7 @@ from interp.cli.options import (
 )  # fmt: skip
 from interp.cli.reporting import Request, report, require_applicable
 from interp.cli.terminal import errors, escape
-from interp.errors import UnknownLayout
+from interp.errors import InterpError, UnknownLayout
 
 if TYPE_CHECKING:
     from interp.subject import Subject
@@ -46,6 +50,9 @@ def analyze(
     set_: Settings = None,
     task: Task = None,
     layout: LayoutOption = None,
+    module: ModuleOption = None,
+    module_args: ModuleArgs = None,
+    example: Example = None,
     key: Key = None,
     step: Step = None,
     member: Member = 0,
@@ -58,7 +65,7 @@ def analyze(
 ) -> None:
     """Run every analysis that applies and write a report: OUT/index.html, OUT/result.json, OUT/tables.
 
-    Where the layout is unknown, and neither --layout nor --task is given, the weights alone are analysed.
+    Where the layout is unknown, and none of --layout, --module and --task is given, the weights alone are analysed.
     Exit code 1: the report is written, and an analysis failed. 2: nothing is written; the message says why.
     """
     from interp.report import reserved
@@ -73,10 +80,35 @@ def analyze(
     request = Request(out, names, options, resolve_dtype(dtype), seed, force, shared)
 
     how = {"key": key, "step": step, "member": member, "device": device}
-    guess = layout is None and task is None
-    subject = _weights_at_least(source, how) if guess else load(source, task=task, layout=layout, **how)
+    if module is not None or module_args is not None or example is not None:
+        others = {"--layout": layout, "--step": step, "--member": member or None}
+        subject = _of_a_class(source, module, module_args, example, others, task=task, key=key, device=device)
+    elif layout is None and task is None:
+        subject = _weights_at_least(source, how)
+    else:
+        subject = load(source, task=task, layout=layout, **how)
     require_applicable(subject, names)
     report(subject, request)
+
+
+def _of_a_class(
+    source: Path, module: str | None, kwargs: str | None, example: str | None, others: dict[str, Any], **how: Any
+) -> Subject:
+    """The user's own class with the file's weights; it is imported from the current folder first."""
+    from interp.checkpoints.rebuilt_subject import load_rebuilt
+
+    if module is None:
+        raise InterpError("--module-args and --example are about the class that --module names; give --module")
+    if clash := [name for name, value in others.items() if value is not None]:
+        raise InterpError(f"--module reads one file of weights into your class; leave out {', '.join(clash)}")
+    here = str(Path.cwd())
+    sys.path.insert(0, here)
+    try:
+        return load_rebuilt(source, module, example=example, kwargs=kwargs, **how)
+    finally:
+        sys.path.remove(here)
+        if here not in sys.path:
+            sys.path.append(here)  # last, so that a folder here hides no package of ours that is imported later
 
 
 def _weights_at_least(source: Path, how: dict[str, Any]) -> Subject:

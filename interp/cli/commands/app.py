@@ -28,6 +28,7 @@ COMMANDS: tuple[tuple[Callable[..., None], tuple[str, ...]], ...] = (
         (
             "interp analyze model.pth --only fourier,ablation --set fourier.top=5 "
             '--task "modular:p=113,operation=add,train_fraction=0.3,seed=1"',
+            'interp analyze net.pt --module mypackage.nets:Net --module-args width=6 --task "digits:images=true"',
             "interp analyze runs/modadd --only progress --every 10 --executor process:2",
         ),
     ),

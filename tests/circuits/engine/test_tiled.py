@@ -225,3 +225,36 @@ def test_an_interrupt_leaves_the_module_clean() -> None:
         circuits.ablate(one, site="3.hook_out", progress=stop)
     assert {n: m.training for n, m in module.named_modules()} == modes
     assert not any("forward" in m.__dict__ or m._forward_hooks or m._forward_pre_hooks for m in module.modules())
+
+
+@pytest.mark.parametrize("make", [convnet, Residual], ids=["chain", "residual"])
+def test_an_interrupt_within_a_replayed_pass_leaves_the_module_clean(make: Callable[[], nn.Module]) -> None:
+    """Ctrl-C while a layer after the site runs, what came before it being replayed: all as before, and the same numbers."""
+    one, expected = subject(make), None
+    module: Any = one.model.module
+    site, last = ("3.hook_out", module[-1]) if make is convnet else ("blocks.1.hook_out", module.head)
+    expected = circuits.ablate(one, site=site)
+    seen: list[int] = []
+
+    class Interrupted(type(last)):
+        """The layer with a user who loses patience in the third pass that is replayed."""
+
+        def forward(self, x: Tensor) -> Tensor:
+            if replayed := sum("forward" in m.__dict__ for m in module.modules()):
+                seen.append(replayed)
+            if len(seen) == 3:
+                raise KeyboardInterrupt
+            return super().forward(x)
+
+    last.__class__ = Interrupted
+    module.train()
+    modes = {n: m.training for n, m in module.named_modules()}
+    with pytest.raises(KeyboardInterrupt):
+        circuits.ablate(one, site=site, max_bytes=1)
+    last.__class__ = Interrupted.__base__
+    assert len(seen) == 3
+    assert {n: m.training for n, m in module.named_modules()} == modes
+    assert not any("forward" in m.__dict__ or m._forward_hooks or m._forward_pre_hooks for m in module.modules())
+    assert not one.model.watched_sites()
+    module.eval()
+    assert circuits.ablate(one, site=site).equals(expected)

@@ -68,7 +68,7 @@ def test_kept_and_run_again(experiment: Experiment, tmp_path: Path) -> None:
     assert again.table.to_dict("list").__repr__() == outcome.table.to_dict("list").__repr__()
     assert repr(again.experiment) == repr(experiment)
     assert again.summary == outcome.summary
-    assert again.subject == {"name": "two layers", "step": 0, "sha256": ONE.provenance.sha256}
+    assert again.subject == {"name": "two layers", "step": None, "sha256": ONE.provenance.sha256}
     assert again.difference(again.experiment.run(ONE)) < 1e-12
     other = subject("two layers", seed=5)
     assert again.difference(again.experiment.run(other)) > 1e-3

@@ -114,13 +114,17 @@ class Watched:
 def test_never_holds_all_and_keeps_the_order() -> None:
     """At most two of ten batches are alive at once (the first one's evaluation stays); each pass runs through 0 to 9."""
     loader, seen = Watched(), []
-    found = circuits.ablate(
-        model(),
-        site="1.hook_out",
-        inputs=loader,
-        dtype=torch.float32,
-        progress=lambda done, total: seen.append((done, total)),
-    )
+    gc.freeze()  # the collections in the loader look only at what is made from here on
+    try:
+        found = circuits.ablate(
+            model(),
+            site="1.hook_out",
+            inputs=loader,
+            dtype=torch.float32,
+            progress=lambda done, total: seen.append((done, total)),
+        )
+    finally:
+        gc.unfreeze()
     assert loader.most <= 3
     assert loader.order == [*range(10)] * (len(loader.order) // 10)
     assert seen[-1] == (90, 90)
@@ -192,3 +196,12 @@ class _Pair(nn.Module):
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
         return self.inner(a, b).tanh()
+
+
+@pytest.mark.parametrize("loader", LOADERS.values(), ids=LOADERS)
+@pytest.mark.parametrize("experiment", [circuits.patch, circuits.attribute])
+def test_loaders_of_pairs_are_refused(experiment: Any, loader: Any) -> None:
+    """A loader in place of either batch of a pair is refused in one message that says what to do."""
+    for pair in ((loader, X), (X, loader), (loader, loader)):
+        with pytest.raises(InterpError, match="two aligned batches; give tensors, or call them on each batch"):
+            experiment(model(), *pair, "1.hook_out", metric=lambda out: out[:, 0])

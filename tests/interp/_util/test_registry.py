@@ -80,7 +80,7 @@ def test_a_folder_without_init_hides_nothing(tmp_path: Path) -> None:
 
 def test_a_script_that_is_called_probes(tmp_path: Path) -> None:
     """It hides the package by being run: Python puts its folder first."""
-    (tmp_path / "probes.py").write_text(LISTED)
+    (tmp_path / "probes.py").write_text(REFUSED)
     assert listed(tmp_path, "probes.py").startswith(f"InterpError: {tmp_path.resolve() / 'probes.py'} hides")
 
 

@@ -27,6 +27,35 @@ class Net(nn.Module):
         return self.head(self.norm(self.conv(x)).relu().flatten(1))
 
 
+class Fussy(nn.Module):
+    """Refuses to be built."""
+
+    def __init__(self) -> None:
+        raise AssertionError
+
+
+class Inside(nn.Module):
+    """A module all of whose names begin as a wrapper's would, twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.model = nn.Sequential()
+        self.model.add_module("net", nn.Sequential(nn.Flatten(), nn.Linear(64, 3)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.model(x)
+
+
+@pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod.", "model.", "net.module."])
+def test_names_that_begin_as_a_wrapper_would(tmp_path: Path, prefix: str) -> None:
+    """They are the module's own, whatever wrapped it; float64 stays float64."""
+    torch.manual_seed(0)
+    net, path = Inside().double(), tmp_path / "net.pt"
+    torch.save({prefix + name: t for name, t in net.state_dict().items()}, path)
+    model = interp.wrap_file(path, Inside, X)
+    assert torch.equal(model(X.double()), net(X.double()))
+
+
 @pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod."])
 def test_rebuilt_and_ablated_by_channel(tmp_path: Path, prefix: str) -> None:
     """The same outputs; each channel at its mean, as the plain loop has it."""
@@ -63,6 +92,8 @@ def test_what_does_not_fit(tmp_path: Path) -> None:
         ("Net", {}, "write where the class is imported from"), ("no.such:Net", {}, "cannot be imported"),
         (f"{__name__}:Other", {}, "cannot be imported"), (Net, {"depth": 3}, "cannot be built with"),
         (dict, {}, "not an nn.Module"), (Net(), {}, "build must be a class"),
+        ("nets/mine.py:Net", {}, "not its file, such as 'nets.mine:Net'"), ("nets.py:Net", {}, "such as 'nets:Net'"),
+        (f"{__name__}:Nett", {}, "did you mean 'Net'"), (Fussy, {}, r"Fussy cannot be built with \{\}: AssertionError"),
     ]  # fmt: skip
     for build, kwargs, message in cases:
         with pytest.raises(InterpError, match=message):

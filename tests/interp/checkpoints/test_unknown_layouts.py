@@ -56,7 +56,13 @@ def test_names_that_speak_against_a_chain(widths: dict[str, tuple[int, int]], re
         with pytest.raises(UnknownLayout) as caught:
             interp.load(path, device="cpu")
         assert reason in str(caught.value) or "separate_attention" in str(caught.value)
-        for way in ("--layout tensors", "interp layout map", "interp.wrap(module", "interp layout new"):
+        for way in (
+            "--layout tensors",
+            "interp layout map",
+            "--module package.module:Class",
+            "interp.wrap(module",
+            "interp layout new",
+        ):
             assert way in str(caught.value)
     layer = next(iter(widths))
     one = interp.load(path, layout=f"linear_chain:order={layer},orientation=out_in", device="cpu")

@@ -15,6 +15,7 @@ import pytest
 import interp
 from interp.errors import InterpError, OutputExists
 from interp.report import check_output, reserved, write
+from tests.conftest import Once
 from tests.interp.report.test_report import outcome
 from tests.models import subject
 
@@ -62,11 +63,20 @@ def test_two_reports_at_once(tmp_path: Path, busy: subprocess.Popen[str], monkey
     assert sorted(p.name for p in out.iterdir()) == ["index.html", "result.json", "tables"]
 
 
+@pytest.fixture(scope="module")
+def run(once: Once) -> Path:
+    """A run with so many checkpoints that a report on it takes a while."""
+
+    def make(folder: Path) -> None:
+        interp.train("addition:p=4", "mlp:hidden=4", steps=200, checkpoints="every:1", device="cpu", out=folder / "run")
+
+    return once("many_checkpoints", make) / "run"
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_leaves_nothing(tmp_path: Path, number: signal.Signals) -> None:
+def test_a_signal_leaves_nothing(tmp_path: Path, run: Path, number: signal.Signals) -> None:
     """SIGTERM ends a report as Ctrl-C does: a message, exit code 130, and no folder."""
-    out, run = tmp_path / "deep" / "report", tmp_path / "run"
-    interp.train("addition:p=4", "mlp:hidden=4", steps=400, checkpoints="every:1", device="cpu", out=run)
+    out = tmp_path / "deep" / "report"
     program = [INTERP, "analyze", str(run), "--out", str(out), "--every", "1"]
     process = subprocess.Popen(program, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
     deadline = time.monotonic() + 60
