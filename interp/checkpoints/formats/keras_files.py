@@ -21,6 +21,10 @@ from interp.checkpoints.formats.contents import Contents
 from interp.checkpoints.formats.tensors import TensorRef, guarded
 from interp.errors import UnreadableFile
 
+HEAP = (
+    b"GCOL\x01\x00\x00\x00"  # begins a global heap, https://support.hdfgroup.org/documentation/hdf5/latest/_f_m_t3.html
+)
+
 INSIDE = "model.weights.h5"
 MAX_MEMBER, MAX_CONFIG = 4 << 30, 16 << 20
 MAX_WEIGHTS, MAX_DEPTH = 100_000, 60
@@ -66,6 +70,7 @@ def read_keras(path: Path) -> Contents:
                 "utf-8", errors="replace"
             )
             source = _member(path, archive, INSIDE, min(MAX_MEMBER, SPARE + RATIO * path.stat().st_size))
+    _refuse_endless_heaps(path, source if isinstance(source, bytes) else path.read_bytes())
     try:
         with h5py.File(_opened(source), "r") as file:
             config = file.attrs.get("model_config")
@@ -91,6 +96,19 @@ def read_keras(path: Path) -> Contents:
             f"{path} is an HDF5 file without weights; save the model's weights with model.save_weights"
         )
     return Contents(path, "keras", tree, metadata, notes=_guessed(tree, places))
+
+
+def _refuse_endless_heaps(path: Path, data: bytes) -> None:
+    """Refuse free space of no size in a heap of texts, over which HDF5's library steps without end."""
+    start = data.find(HEAP)
+    while start >= 0:
+        at, end = start + 16, start + int.from_bytes(data[start + 8 : start + 16], "little")
+        while at + 16 <= min(end, len(data)):
+            index, size = int.from_bytes(data[at : at + 2], "little"), int.from_bytes(data[at + 8 : at + 16], "little")
+            if index == 0 and size < 16:
+                raise UnreadableFile(f"{path}: corrupted HDF5 file (a heap with free space of no size); copy it again")
+            at += size if index == 0 else 16 + -(-size // 8) * 8
+        start = data.find(HEAP, start + 4)
 
 
 def _guessed(tree: Mapping[str, Any], places: list[str]) -> tuple[str, ...]:

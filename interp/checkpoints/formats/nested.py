@@ -116,7 +116,8 @@ def _pairs(items: list[Any] | tuple[Any, ...]) -> Iterator[tuple[str, TensorRef 
         if isinstance(item, (list, tuple)) and not item:
             continue  # a layer without parameters, as JAX's stax keeps its activations
         pair = isinstance(item, (list, tuple)) and len(item) <= 2 and all(isinstance(t, TensorRef) for t in item)
-        if not pair or item[0].ndim < 2 or (len(item) == 2 and item[1].ndim != 1):
+        shapes = [t.ndim for t in item] if pair else []
+        if not shapes or shapes[0] < 2 or shapes[1:] not in ([], [1]):
             yield str(i), None
             return
         yield from zip((f"{i}.weight", f"{i}.bias"), item, strict=False)
