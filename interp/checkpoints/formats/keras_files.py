@@ -7,6 +7,7 @@ usual layers get their names back. https://keras.io/api/saving/
 from __future__ import annotations
 
 import io
+import mmap
 import re
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -70,7 +71,11 @@ def read_keras(path: Path) -> Contents:
                 "utf-8", errors="replace"
             )
             source = _member(path, archive, INSIDE, min(MAX_MEMBER, SPARE + RATIO * path.stat().st_size))
-    _refuse_endless_heaps(path, source if isinstance(source, bytes) else path.read_bytes())
+    if isinstance(source, bytes):
+        _refuse_endless_heaps(path, source)
+    else:
+        with path.open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+            _refuse_endless_heaps(path, mapped)
     try:
         with h5py.File(_opened(source), "r") as file:
             config = file.attrs.get("model_config")
@@ -98,7 +103,7 @@ def read_keras(path: Path) -> Contents:
     return Contents(path, "keras", tree, metadata, notes=_guessed(tree, places))
 
 
-def _refuse_endless_heaps(path: Path, data: bytes) -> None:
+def _refuse_endless_heaps(path: Path, data: bytes | mmap.mmap) -> None:
     """Refuse free space of no size in a heap of texts, over which HDF5's library steps without end."""
     start = data.find(HEAP)
     while start >= 0:

@@ -61,7 +61,7 @@ class LinearChainLayout(Layout):
             return Fit(False, 0.0, "it needs matrices, such as NAME.weight or W1")
         if against := speaks_against([m.name for m in modules]):
             return Fit(False, 0.2, f"{against}, so the layers are not read as a chain (order=A>B takes those you name)")
-        bare = [m.name for m in modules if m.name == m.weight and not has_a_place(m.name)]
+        bare = [m.name for m in modules if m.name == m.weight != "weight" and not has_a_place(m.name)]
         if bare:
             return Fit(False, 0.3, f"nothing says where in a chain {bare[0]} stands (weights=A>B,biases=a>b says it)")
         if odd := unused(weights, modules):

@@ -237,3 +237,9 @@ def test_nothing_is_missing_where_a_bias_is(saved: Callable) -> None:
     network = sequential([3, 4, 5, 2], [True, False, True])
     model = interp.load(saved(network.state_dict()), device="cpu").model
     assert torch.equal(model.layers[1].b, torch.zeros(5, dtype=torch.float64))
+
+
+def test_a_single_layer(saved: Callable) -> None:
+    """The state dict of an nn.Linear itself, under torch's own names."""
+    layer = nn.Linear(3, 5).double()
+    assert_same_network(saved(layer.state_dict()), layer, torch.randn(4, 3, dtype=torch.float64))
