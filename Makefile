@@ -26,9 +26,11 @@ check: $(VENV)/.dev ## lint, types, doctests and unit tests in under a minute: t
 	wait $$types; typed=$$?; cat $(VENV)/types.txt; exit $$((tests + typed))
 
 # the shapes in the signatures are checked at every call where tests can bear it; which can, tests/conftest.py says
-test: $(VENV)/.dev lint types ## lint, types and all tests: what every change must pass
-	$(PYTEST) -m "shaped and $(QUICK)" tests/probes tests/circuits --jaxtyping-packages=probes,circuits,beartype.beartype
-	$(PYTEST) -m "not shaped and $(QUICK)"
+test: $(VENV)/.dev lint ## lint, types and all tests: what every change must pass
+	@$(BIN)/pyright --pythonpath $(BIN)/python > $(VENV)/types.txt & types=$$!; \
+	$(PYTEST) -m "shaped and $(QUICK)" tests/probes tests/circuits --jaxtyping-packages=probes,circuits,beartype.beartype; shaped=$$?; \
+	$(PYTEST) -m "not shaped and $(QUICK)"; rest=$$?; \
+	wait $$types; typed=$$?; cat $(VENV)/types.txt; exit $$((shaped + rest + typed))
 
 lint: $(VENV)/.dev ## ruff: rules and format
 	$(BIN)/ruff check .

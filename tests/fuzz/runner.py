@@ -141,6 +141,7 @@ def _work(target: Target, numbers: list[int], good: Path, folder: Path, notes: P
     size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (size + BEYOND, size + BEYOND))
     sys.stderr = open(os.devnull, "w")  # noqa: SIM115  libraries that warn on damaged files
+    faulthandler.disable()  # a crash is told by the exit code; pytest's handler would print every thread
     signal.signal(signal.SIGPROF, _too_slow)
     torch.set_num_threads(1)
     with notes.open("a") as log:
