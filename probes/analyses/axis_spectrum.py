@@ -14,6 +14,7 @@ from interp.subject import Subject
 from probes import fourier
 
 SHORTEST = 8  # entries of an axis that is looked at unasked
+FEWEST = 4  # columns of such an axis: the spectrum of a single one is peaked by chance
 MOST = 64  # weights that are looked at unasked
 
 
@@ -80,7 +81,7 @@ def _all_axes(known: Mapping[str, Tensor]) -> pd.DataFrame:
         (name, axis, length, float(fourier.gini(fourier.spectrum(tensor.movedim(axis, 0)))))
         for name, tensor in list(matrices.items())[:MOST]
         for axis, length in enumerate(tensor.shape)
-        if length >= SHORTEST
+        if length >= SHORTEST and tensor.numel() >= FEWEST * length
     ]
     if not rows:
         raise MissingCapability(f"needs a finite matrix with an axis of at least {SHORTEST} entries")
