@@ -12,8 +12,9 @@ import torch
 import interp
 from interp import InterpError
 from interp.tasks import Digits, make_task, task_from_dict, task_to_dict
+from tests.conftest import ROOT
 
-CASE = Path("/work/shared/cases/digits_normalised")
+CASE = ROOT.parent / "shared" / "cases" / "digits_normalised"
 
 
 def colour(tmp_path: Path, shape: tuple[int, ...]) -> tuple[Path, np.ndarray]:

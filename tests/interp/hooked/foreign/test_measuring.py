@@ -6,7 +6,6 @@ import copy
 import runpy
 import threading
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,8 +17,9 @@ import interp
 from interp import InterpError
 from interp.activations.gradients import gradients
 from interp.hooked.foreign.measuring import in_evaluation_mode
+from tests.conftest import ROOT
 
-CASES = Path("/work/shared/cases")
+CASES = ROOT.parent / "shared" / "cases"
 X = torch.randn(24, 6, generator=torch.Generator().manual_seed(0))
 Y = X[:, :3].argmax(1)
 

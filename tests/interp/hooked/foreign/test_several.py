@@ -5,7 +5,6 @@ from __future__ import annotations
 import runpy
 from collections import OrderedDict
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,8 +14,9 @@ from torch import Tensor, nn
 import circuits
 import interp
 from interp import Inputs, InterpError
+from tests.conftest import ROOT
 
-CASES = Path("/work/shared/cases")
+CASES = ROOT.parent / "shared" / "cases"
 A, B = torch.arange(49) // 7, torch.arange(49) % 7
 
 
