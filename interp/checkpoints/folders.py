@@ -105,7 +105,7 @@ def _equal(one: Path, other: Path, look: Look) -> bool:
             (a[n], b[n]) for n in a
         )
     except InterpError:
-        return False  # a damaged file is no copy; it is named when it is read
+        return False  # a damaged file is not a copy; it is named when it is read
 
 
 def _all_equal(pairs: Iterable[tuple[TensorRef, TensorRef]]) -> bool:

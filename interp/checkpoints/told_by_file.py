@@ -54,10 +54,17 @@ def listed_split(tree: Any) -> dict[str, Any]:
         ``split``, ``seed`` and ``n_train`` where a well-known shuffle gives it, ``split`` as indices elsewhere; empty if the
         file lists none.
     """
-    if not isinstance(tree, Mapping):
-        return {}
-    train = next((_indices(v) for k, v in tree.items() if TRAIN.fullmatch(str(k))), None)
-    test = next((_indices(v) for k, v in tree.items() if TEST.fullmatch(str(k))), None)
+    return _as_options(*_listed(tree))
+
+
+def _listed(tree: Any) -> tuple[list[int] | None, list[int] | None]:
+    """The pairs that train and those that test, as a file lists them."""
+    items = tree.items() if isinstance(tree, Mapping) else ()
+    train = next((_indices(v) for k, v in items if TRAIN.fullmatch(str(k))), None)
+    return train, next((_indices(v) for k, v in items if TEST.fullmatch(str(k))), None)
+
+
+def _as_options(train: list[int] | None, test: list[int] | None) -> dict[str, Any]:
     if not train or len(set(train)) < len(train) or len(train) + len(test or ()) > MOST_PAIRS:
         return {}
     n = len(train) + len(test) if test else None
@@ -116,8 +123,9 @@ def told_task(model: HookedModel, tree: Any, curves: Curves, step: int | None) -
         The task with a note; no task where nothing suggests one, with a note where the losses don't agree.
     """
     recorded = list(_recorded(curves, step))
-    options = listed_split(tree) if recorded else {}
-    p = _modulus(tree) if options else None
+    train, test = _listed(tree) if recorded else (None, None)
+    options = _as_options(train, test)
+    p = _modulus(train, test) if options else None
     if p is None:
         return Told(None)
     try:
@@ -146,11 +154,11 @@ def told_task(model: HookedModel, tree: Any, curves: Curves, step: int | None) -
     ))  # fmt: skip
 
 
-def _modulus(tree: Any) -> int | None:
+def _modulus(train: list[int] | None, test: list[int] | None) -> int | None:
     """p, where the pairs that a file lists are p x p."""
-    counts = [len(_indices(v) or ()) for k, v in tree.items() if TRAIN.fullmatch(str(k)) or TEST.fullmatch(str(k))]
-    p = math.isqrt(sum(counts))
-    return p if len(counts) == 2 and p > 1 and p * p == sum(counts) else None
+    total = len(train or ()) + len(test or ())
+    p = math.isqrt(total)
+    return p if train is not None and test is not None and p > 1 and p * p == total else None
 
 
 def _recorded(curves: Curves, step: int | None) -> Iterator[tuple[str, float]]:

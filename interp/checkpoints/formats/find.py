@@ -23,7 +23,7 @@ TRAINING = re.compile(
 CONFIG = ("config", "cfg", "args", "hparams", "hyper_parameters", "hyperparameters", "options")
 NO_CURVE = re.compile(
     r"(^|_)(steps?|epochs?|iterations?|indices|idx|seeds?|shape|sizes?)$"
-)  # lists of numbers that are no values
+)  # lists of numbers that are not recorded values
 ANYWHERE = ("_orig_mod.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module.")
 LEADING = ("module.", "model.", "net.", "network.", "ema_model.", "averaged_model.")
 

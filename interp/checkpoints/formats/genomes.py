@@ -82,7 +82,7 @@ def _layered(contents: Contents, genome: Genome | NEATGenome, step: int | None) 
 
 
 def _with_note(genome: NEATGenome) -> NEATGenome:
-    """A note on what the network takes, where it is no function of a plane."""
+    """A note on what the network takes, where it is not a function of a plane."""
     if genome.cycle:
         note = (
             f"a recurrent genome, with the cycle {' -> '.join(genome.cycle)}: it takes inputs [batch, time, "

@@ -111,7 +111,7 @@ def _listed(items: list[Any] | tuple[Any, ...]) -> dict[str, TensorRef]:
 
 
 def _pairs(items: list[Any] | tuple[Any, ...]) -> Iterator[tuple[str, TensorRef | None]]:
-    """Weights and biases; a None where an item is no pair."""
+    """Weights and biases; a None where an item is not a pair."""
     for i, item in enumerate(items):
         if isinstance(item, (list, tuple)) and not item:
             continue  # a layer without parameters, as JAX's stax keeps its activations

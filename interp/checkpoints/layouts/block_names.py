@@ -1,4 +1,4 @@
-"""From names to modules: the blocks of a transformer, what stands around them, and the buffers that are no weights."""
+"""From names to modules: the blocks of a transformer, what stands around them, and the buffers that are not weights."""
 
 from __future__ import annotations
 

@@ -14,7 +14,8 @@ from interp.hooked.hook_point import HookPoint
 from interp.hooked.initial import TorchDraws
 from interp.hooked.inputs import require_tokens, require_vocabulary
 from interp.hooked.lstm.config import LSTMConfig
-from interp.hooked.lstm.parts import Embed, Layer, Unembed
+from interp.hooked.lstm.parts import Layer, Unembed
+from interp.hooked.token_embedding import Embed
 
 
 class HookedLSTM(HookedModel):
@@ -43,7 +44,7 @@ class HookedLSTM(HookedModel):
     def __init__(self, config: LSTMConfig):
         super().__init__(config)
         self.fused = True
-        self.embed, self.hook_embed = Embed(config), HookPoint("batch", "pos", "unit")
+        self.embed, self.hook_embed = Embed(config.d_vocab, config.d_embed), HookPoint("batch", "pos", "unit")
         widths = [config.d_embed] + [config.d_hidden] * (config.n_layers - 1)
         self.layers = nn.ModuleList(Layer(d_in, config) for d_in in widths)
         self.hook_final, self.unembed = HookPoint("batch", "unit"), Unembed(config)

@@ -1,4 +1,4 @@
-"""The parts of an LSTM: embedding, layers and unembedding."""
+"""The parts of an LSTM: layers and unembedding."""
 
 from __future__ import annotations
 
@@ -10,27 +10,10 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from interp.hooked.hook_point import HookPoint
-from interp.hooked.inputs import inside_transform, require_vocabulary
+from interp.hooked.inputs import inside_transform
 from interp.hooked.lstm.config import LSTMConfig
 
 STEP_POINTS = ("hook_i", "hook_f", "hook_g", "hook_o", "hook_c", "hook_h")  # in the order in which they are passed
-
-
-class Embed(nn.Module):
-    """Token embeddings ``W_E [d_vocab, d_embed]``."""
-
-    def __init__(self, config: LSTMConfig):
-        super().__init__()
-        self.W_E = nn.Parameter(torch.zeros(config.d_vocab, config.d_embed))
-
-    @override
-    def forward(self, tokens: Tensor) -> Tensor:
-        """``[batch, pos, d_embed]``."""
-        try:
-            return self.W_E[tokens]
-        except IndexError:
-            require_vocabulary(tokens, len(self.W_E))  # names the token
-            raise
 
 
 class Layer(nn.Module):

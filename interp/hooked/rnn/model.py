@@ -15,7 +15,8 @@ from interp.hooked.hook_point import HookPoint
 from interp.hooked.initial import TorchDraws
 from interp.hooked.inputs import require_tokens, require_vectors, require_vocabulary
 from interp.hooked.rnn.config import RNNConfig
-from interp.hooked.rnn.parts import Cell, Embed, Layer, Unembed
+from interp.hooked.rnn.parts import Cell, Layer, Unembed
+from interp.hooked.token_embedding import Embed
 
 
 class HookedRNN(HookedModel):
@@ -46,7 +47,10 @@ class HookedRNN(HookedModel):
         super().__init__(config)
         self.fused = True
         if config.d_vocab is not None:
-            self.embed, self.hook_embed = Embed(config), HookPoint("batch", "pos", "unit")
+            self.embed, self.hook_embed = (
+                Embed(config.d_vocab or 0, config.d_embed or 0),
+                HookPoint("batch", "pos", "unit"),
+            )
         else:
             self.hook_input = HookPoint("batch", "pos", "unit")
         widths = [config.width_in] + [config.width_state] * (config.n_layers - 1)

@@ -1,4 +1,4 @@
-"""The parts of a recurrent network: embedding, cells, layers and read-out."""
+"""The parts of a recurrent network: cells, layers and read-out."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing_extensions import override
 from interp.errors import InterpError
 from interp.hooked.activation_functions import make_activation
 from interp.hooked.hook_point import HookPoint
-from interp.hooked.inputs import inside_transform, require_vocabulary
+from interp.hooked.inputs import inside_transform
 from interp.hooked.rnn.config import GATES, RNNConfig
 
 STEP_POINTS = {  # in the order in which a step passes them
@@ -18,23 +18,6 @@ STEP_POINTS = {  # in the order in which a step passes them
     "lstm": ("hook_i", "hook_f", "hook_g", "hook_o", "hook_c", "hook_state"),
 }
 KERNELS = {"gru": torch.gru, "tanh": torch.rnn_tanh, "relu": torch.rnn_relu}
-
-
-class Embed(nn.Module):
-    """Token embeddings ``W_E [d_vocab, d_embed]``."""
-
-    def __init__(self, config: RNNConfig):
-        super().__init__()
-        self.W_E = nn.Parameter(torch.zeros(config.d_vocab or 0, config.d_embed or 0))
-
-    @override
-    def forward(self, tokens: Tensor) -> Tensor:
-        """``[batch, pos, d_embed]``."""
-        try:
-            return self.W_E[tokens]
-        except IndexError:
-            require_vocabulary(tokens, len(self.W_E))  # names the token
-            raise
 
 
 class Cell(nn.Module):

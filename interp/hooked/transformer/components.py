@@ -12,27 +12,9 @@ from typing_extensions import override
 from interp.hooked.activation_functions import make_activation
 from interp.hooked.dropout import dropout
 from interp.hooked.hook_point import HookPoint
-from interp.hooked.inputs import require_vocabulary
 from interp.hooked.transformer.attention import Attention, moved
 from interp.hooked.transformer.config import TransformerConfig
 from interp.hooked.transformer.layer_norm import make_norm
-
-
-class Embed(nn.Module):
-    """Token embeddings ``W_E [d_vocab, d_model]``."""
-
-    def __init__(self, config: TransformerConfig):
-        super().__init__()
-        self.W_E = nn.Parameter(torch.zeros(config.d_vocab, config.d_model))
-
-    @override
-    def forward(self, tokens: Tensor) -> Tensor:
-        """``[batch, pos, d_model]``."""
-        try:
-            return self.W_E[tokens]
-        except IndexError:
-            require_vocabulary(tokens, len(self.W_E))  # names the token
-            raise
 
 
 class PosEmbed(nn.Module):

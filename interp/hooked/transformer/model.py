@@ -16,8 +16,9 @@ from interp.hooked.base import HookedModel
 from interp.hooked.hook_point import HookPoint
 from interp.hooked.inputs import require_tokens, require_vocabulary
 from interp.hooked.rest import NormedRest
+from interp.hooked.token_embedding import Embed
 from interp.hooked.transformer.attention import moved
-from interp.hooked.transformer.components import Block, Embed, PosEmbed, Unembed
+from interp.hooked.transformer.components import Block, PosEmbed, Unembed
 from interp.hooked.transformer.config import TransformerConfig
 from interp.hooked.transformer.fused import UnhookedBlocks
 from interp.hooked.transformer.layer_norm import LayerNorm, make_norm
@@ -41,7 +42,7 @@ class HookedTransformer(HookedModel):
 
     def __init__(self, config: TransformerConfig):
         super().__init__(config)
-        self.embed = Embed(config)
+        self.embed = Embed(config.d_vocab, config.d_model)
         self.hook_embed = HookPoint("batch", "pos", "unit")
         if config.positions:
             self.pos_embed = PosEmbed(config)
