@@ -61,12 +61,13 @@ if TYPE_CHECKING:
     from circuits.interventions.values import Zero as Zero
     from circuits.metrics import LogitDiff as LogitDiff
     from circuits.metrics import Metric as Metric
+    from circuits.weight_sweeps.any_network import matched_steps as matched_steps
+    from circuits.weight_sweeps.any_network import sweep as sweep
     from circuits.weight_sweeps.directions import Direction as Direction
     from circuits.weight_sweeps.directions import random_directions as random_directions
     from circuits.weight_sweeps.directions import single_entries as single_entries
-    from circuits.weight_sweeps.image_sweep import matched_steps as matched_steps
-    from circuits.weight_sweeps.image_sweep import sweep as sweep
     from circuits.weight_sweeps.loss_sweep import loss_sweep as loss_sweep
+    from circuits.weight_sweeps.network_sweep import NetworkSweep as NetworkSweep
     from circuits.weight_sweeps.sweep_result import Sweep as Sweep
     from probes.basis import Basis as Basis
 else:

@@ -69,6 +69,8 @@ if TYPE_CHECKING:
     from interp.subject import Subject as Subject
     from interp.tasks import Digits as Digits
     from interp.tasks import Examples as Examples
+    from interp.tasks import FactorAxis as FactorAxis
+    from interp.tasks import Factors as Factors
     from interp.tasks import GridDirections as GridDirections
     from interp.tasks import GroupComposition as GroupComposition
     from interp.tasks import ImageTask as ImageTask
@@ -76,6 +78,7 @@ if TYPE_CHECKING:
     from interp.tasks import Reviews as Reviews
     from interp.tasks import SparseParity as SparseParity
     from interp.tasks import Superposition as Superposition
+    from interp.tasks import Symmetry as Symmetry
     from interp.tasks import Task as Task
     from interp.tasks import ToyAddition as ToyAddition
     from interp.tasks import make_task as make_task

@@ -25,9 +25,10 @@ if TYPE_CHECKING:
 
 
 Capability = Literal[
-    "weights", "activations", "gradients", "task", "answers", "input_table", "cyclic", "image", "genome", "series", "members",
-    "curves",
+    "weights", "activations", "outputs", "gradients", "task", "answers", "input_table", "cyclic", "image", "genome", "series",
+    "members", "curves",
 ]  # fmt: skip
+NEED_TASK = ("activations", "outputs", "gradients", "task", "answers", "input_table", "cyclic")
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,7 @@ class Subject:
     CAPABILITIES: ClassVar[dict[Capability, str]] = {
         "weights": "the model's parameters",
         "activations": "inputs to run the model on",
+        "outputs": "inputs to run the model on, or a picture that it draws",
         "gradients": "a task whose loss can be differentiated",
         "task": "what the network was trained to do",
         "answers": "a task whose answers are right or wrong",
@@ -147,7 +149,9 @@ class Subject:
             raise MissingCapability(f"{need!r} is not a capability; known are {', '.join(self.CAPABILITIES)}")
         if not self.model.runs and need not in ("weights", "series", "members", "curves", "genome"):
             return "needs a network that can be run; the layout of these tensors is unknown"
-        if need in ("activations", "gradients", "task", "answers", "input_table", "cyclic") and self.task is None:
+        if need == "outputs" and isinstance(self.model, HookedCPPN):
+            return None
+        if need in NEED_TASK and self.task is None:
             return "needs a task, and none is known: give one, such as --task modular:p=113,operation=add,seed=1"
         if need == "input_table" and self.task is not None and not self.task.complete:
             return f"needs a finite input table; the inputs of the task {self.task.name} are examples only"
@@ -236,10 +240,7 @@ class Subject:
         parameters = sum(p.numel() for p in self.model.parameters())
         dtype = str(self.model.dtype).removeprefix("torch.")
         rows = [
-            (
-                "model",
-                f"{type(self.model).__name__}, {parameters:,} parameters, {dtype} on {self.model.device}",
-            ),
+            ("model", f"{type(self.model).__name__}, {parameters:,} parameters, {dtype} on {self.model.device}"),
             ("config", config),
             ("task", str(self.task) if self.task else "not known"),
             ("step", "unknown" if self.step is None else f"{self.step:,}"),

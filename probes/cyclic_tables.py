@@ -6,7 +6,6 @@ groups with shuffled names are one case.
 
 from __future__ import annotations
 
-import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
@@ -16,6 +15,7 @@ from interp.hooked import HookedMLP, HookedTransformer
 from interp.sites import Site
 from interp.subject import Subject, as_subject
 from interp.tasks import BinaryOperation, CyclicStructure, Task
+from interp.tasks.cyclic import symbols_by_exponent
 
 
 def rows(task: Task) -> Int[Tensor, "n n"]:
@@ -33,18 +33,12 @@ def rows(task: Task) -> Int[Tensor, "n n"]:
     structure = _structure(task)
     if not isinstance(task, BinaryOperation):
         raise MissingCapability(f"{task.name}: an input table needs an operation on two symbols")
-    a, b = task.pairs.T
-    i, j = structure.left[a], structure.right[b]
-    inside = (i >= 0) & (j >= 0)
-    table = torch.empty(structure.order, structure.order, dtype=torch.long)
-    table[i[inside], j[inside]] = torch.nonzero(inside).squeeze(1)
-    return table
+    return structure.rows(task.pairs)
 
 
 def columns(task: Task) -> Int[Tensor, "n"]:
     """Which answer has exponent k, as an index of the logits: ``[n]``."""
-    structure = _structure(task)
-    return _inverse(structure.out, structure.order)
+    return _structure(task).columns
 
 
 def _structure(task: Task) -> CyclicStructure:
@@ -52,13 +46,6 @@ def _structure(task: Task) -> CyclicStructure:
     if isinstance(structure, str):
         raise MissingCapability(structure)
     return structure
-
-
-def _inverse(exponents: Int[Tensor, "symbols"], n: int) -> Int[Tensor, "n"]:
-    inverse = torch.empty(n, dtype=torch.long)
-    inside = exponents >= 0
-    inverse[exponents[inside]] = torch.nonzero(inside).squeeze(1)
-    return inverse
 
 
 def logit_table(subject: Subject) -> Float[Tensor, "n n n"]:
@@ -89,7 +76,7 @@ def embedding_tables(subject: Subject) -> dict[str, Float[Tensor, "n d"]]:
     """
     subject = as_subject(subject)
     structure, model = subject.require_cyclic(), subject.model
-    left, right = _inverse(structure.left, structure.order), _inverse(structure.right, structure.order)
+    left, right = (symbols_by_exponent(e, structure.order) for e in (structure.left, structure.right))
     tables: dict[str, Tensor] = {}
     if isinstance(model, HookedTransformer) or (isinstance(model, HookedMLP) and model.W_E.ndim == 2):
         tables["W_E"] = model.W_E[left.to(model.device)]

@@ -102,7 +102,7 @@ ARROWS: dict[str, str] = {
         "interp.snapshot, interp.subject, interp.tasks, interp.training, probes.*, probes.fourier, "
         "probes.measures"
     ),
-    "probes.fourier": "interp.errors, probes.*",
+    "probes.fourier": "interp.errors, interp.tasks, probes.*",
     "probes.measures": (
         "interp._util, interp.activations, interp.errors, interp.hooked (door), interp.plugins, "
         "interp.scores, interp.snapshot, interp.subject, interp.tasks, probes.*, probes.fourier"
@@ -144,7 +144,8 @@ ARROWS: dict[str, str] = {
     ),
     "circuits.weight_sweeps": (
         "circuits.*, interp._util, interp.activations, interp.errors, interp.hooked (door), interp.hooked.*, "
-        "interp.hooked.cppn, interp.pictures, interp.report, interp.subject, probes.*"
+        "interp.hooked.cppn, interp.hooked.mlp, interp.hooked.transformer, interp.pictures, interp.plugins, interp.report, "
+        "interp.snapshot, interp.subject, interp.tasks, probes.*, probes.fourier"
     ),
 }
 

@@ -142,16 +142,17 @@ def single_entries(
         require_range("n", n, 1)
     if which not in ("nonzero", "all"):
         raise UnknownName(unknown("choice of entries", which, ("nonzero", "all")))
-    found: list[tuple[str, int, int]] = []
-    for name, weight in weights.items():
+    names, places = list(weights), []
+    for i, weight in enumerate(weights.values()):
         table = weight.reshape(-1, weight.shape[-1])
         wanted = torch.ones_like(table, dtype=torch.bool) if which == "all" else table != 0
-        found += [(name, row, column) for row, column in wanted.nonzero().tolist()]
+        here = wanted.nonzero().cpu()  # [entry, (row, column)]
+        places.append(torch.cat([torch.full((len(here), 1), i), here], 1))
+    found = torch.cat(places)
     if n is not None and n < len(found):
-        chosen = torch.randperm(len(found), generator=torch.Generator().manual_seed(seed))[:n].sort().values
-        found = [found[i] for i in chosen.tolist()]
+        found = found[torch.randperm(len(found), generator=torch.Generator().manual_seed(seed))[:n].sort().values]
     units = {name: torch.eye(rows(weight), dtype=weight.dtype) for name, weight in weights.items()}
-    return [Direction(name, column, units[name][row], row) for name, row, column in found]
+    return [Direction(names[i], column, units[names[i]][row], row) for i, row, column in found.tolist()]
 
 
 def random_directions(

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-import pandas as pd
 import torch
 from torch import Tensor
 
@@ -15,6 +14,7 @@ from circuits.weight_sweeps import change_measures
 from circuits.weight_sweeps.directions import Direction, as_steps
 from circuits.weight_sweeps.image_network import as_cppn
 from circuits.weight_sweeps.render import Block, Renderer
+from circuits.weight_sweeps.scored import frame_of
 from circuits.weight_sweeps.sweep_result import Sweep
 from interp.hooked import HookedCPPN
 from interp.subject import Subject
@@ -80,17 +80,8 @@ def sweep(
         done += len(ids)
         if progress is not None:
             progress(done, len(directions))
-    names = [n for n, _ in cppn.named_parameters()]
-    k = given.shape[1]
-    table = pd.DataFrame(
-        {
-            "direction": [i for i in range(len(directions)) for _ in range(k)],
-            "name": [str(d) for d in directions for _ in range(k)],
-            "layer": [names.index(d.parameter) if d.parameter else -1 for d in directions for _ in range(k)],
-            "step": given.flatten().numpy(),
-            **{name: values.flatten().numpy() for name, values in columns.items()},
-        }
-    )
+    layers = {name: i for i, (name, _) in enumerate(cppn.named_parameters())}
+    table = frame_of(directions, given, layers, columns)
     changes = torch.cat(kept) if kept else renderer.base.new_zeros(0, renderer.base.numel())
     index = torch.cat(rows) if rows else torch.zeros(0, dtype=torch.long)
     return Sweep(cppn, directions, given, table, renderer.settled, size, changes.cpu(), index)

@@ -2,41 +2,66 @@
 
 from __future__ import annotations
 
+import copy
+from typing import TypeVar, overload
+
 import torch
 
-from circuits.weight_sweeps.image_network import as_cppn
+from interp.errors import InterpError
 from interp.hooked import HookedCPPN
+from interp.hooked.base import HookedModel
+from interp.hooked.coerce import as_model
 from interp.subject import Subject
 
+M = TypeVar("M", bound=HookedModel)
 
-def shuffled(cppn: HookedCPPN | Subject, seed: int = 0) -> HookedCPPN:
-    """The network with every matrix's entries in random order, zeros among them.
+
+@overload
+def shuffled(model: M, seed: int = 0) -> M: ...
+@overload
+def shuffled(model: Subject, seed: int = 0) -> HookedModel: ...
+def shuffled(model: HookedModel | Subject, seed: int = 0) -> HookedModel:
+    """The network with every matrix's entries in random order, zeros among them; biases stay.
 
     Args:
-        cppn: an image network, or a Subject of one.
+        model: a hooked model, or a Subject of one.
         seed: of the order.
 
     Returns:
         another network.
     """
-    cppn = as_cppn(cppn)
+    model = as_model(model)
     generator = torch.Generator().manual_seed(seed)
-    weights = {}
-    for name, W in cppn.named_parameters():
-        order = torch.randperm(W.numel(), generator=generator).to(W.device)
-        weights[name] = W.detach().flatten()[order].reshape(W.shape)
-    return HookedCPPN.from_weights(cppn.config, weights)
+    other = copy.deepcopy(model)
+    with torch.no_grad():
+        for W in other.parameters():
+            if W.ndim >= 2:
+                order = torch.randperm(W.numel(), generator=generator).to(W.device)
+                W.copy_(W.flatten()[order].reshape(W.shape))
+    return other
 
 
-def random_network(cppn: HookedCPPN | Subject, seed: int = 0) -> HookedCPPN:
+@overload
+def random_network(model: M, seed: int = 0) -> M: ...
+@overload
+def random_network(model: Subject, seed: int = 0) -> HookedModel: ...
+def random_network(model: HookedModel | Subject, seed: int = 0) -> HookedModel:
     """A network of the same architecture with weights as at the start of training.
 
     Args:
-        cppn: an image network, or a Subject of one.
+        model: a hooked model, or a Subject of one.
         seed: of the weights.
 
     Returns:
-        another network; weights are normal with variance 1/fan-in, truncated at two standard deviations.
+        another network; matrices are normal with variance 1/fan-in, those of an image network truncated at two standard
+        deviations.
+
+    Raises:
+        InterpError: a wrapped module, of which only its own code knows how it starts.
     """
-    cppn = as_cppn(cppn)
-    return HookedCPPN(cppn.config).to(cppn.device, cppn.dtype).init_weights(seed, scheme="truncated")
+    model = as_model(model)
+    if model.config.kind == "wrapped":
+        raise InterpError("a wrapped module starts as its own code says: build one anew and give it to interp.wrap")
+    scheme = "truncated" if isinstance(model, HookedCPPN) else "normal"
+    make: type[HookedModel] = type(model)
+    return make(model.config).to(model.device, model.dtype).init_weights(seed, scheme=scheme)

@@ -6,6 +6,7 @@ from interp.tasks.binary import BinaryOperation
 from interp.tasks.cyclic import CyclicStructure
 from interp.tasks.digits import Digits
 from interp.tasks.examples import Examples
+from interp.tasks.factors import FactorAxis, Factors
 from interp.tasks.grid import GridDirections
 from interp.tasks.groups import GroupComposition
 from interp.tasks.images import ImageTask
@@ -26,10 +27,11 @@ from interp.tasks.registry import (
 from interp.tasks.reviews import Reviews
 from interp.tasks.splits import ranges, shuffled
 from interp.tasks.superposition import Superposition
+from interp.tasks.symmetry import Symmetry
 
 __all__ = [
-    "LOSSES", "TASKS", "BinaryOperation", "CyclicStructure", "Digits", "Examples", "GridDirections", "GroupComposition",
-    "ImageTask", "Loss", "ModularArithmetic", "Reviews", "SparseParity", "Superposition", "Task", "ToyAddition", "build_task",
-    "losses_of", "make_loss", "make_task", "ranges", "register_loss", "register_task", "require_registered", "shuffled",
-    "task_from_dict", "task_to_dict",
+    "LOSSES", "TASKS", "BinaryOperation", "CyclicStructure", "Digits", "Examples", "FactorAxis", "Factors",
+    "GridDirections", "GroupComposition", "ImageTask", "Loss", "ModularArithmetic", "Reviews", "SparseParity",
+    "Superposition", "Symmetry", "Task", "ToyAddition", "build_task", "losses_of", "make_loss", "make_task", "ranges",
+    "register_loss", "register_task", "require_registered", "shuffled", "task_from_dict", "task_to_dict",
 ]  # fmt: skip

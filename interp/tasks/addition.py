@@ -14,9 +14,11 @@ from torch import Tensor
 from typing_extensions import override
 
 from interp.errors import InterpError
-from interp.tasks.binary import BinaryOperation, check_split
+from interp.tasks.binary import BinaryOperation
 from interp.tasks.checks import require_count
 from interp.tasks.cyclic import CyclicStructure
+from interp.tasks.pair_checks import check_split
+from interp.tasks.pair_symmetry import Move
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,11 @@ class ToyAddition(BinaryOperation):
     @override
     def make_labels(self) -> Tensor:
         return self.pairs.sum(-1)
+
+    @override
+    def moves(self) -> tuple[str, list[Move]]:
+        backwards = torch.arange(self.p).flip(0)
+        return "reversal of the numbers", [Move(backwards, backwards, torch.arange(2 * self.p - 1).flip(0), swap=True)]
 
     @override
     def cyclic(self) -> CyclicStructure | str:

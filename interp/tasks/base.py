@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import MISSING, fields, replace
 from functools import cached_property
@@ -15,13 +15,13 @@ from interp._util.schema import require_fields
 from interp._util.specs import format_spec
 from interp.errors import InterpError, TaskMismatch
 from interp.hooked import HookedModel
-from interp.tasks.cyclic import CyclicStructure
 from interp.tasks.loss import Loss
 from interp.tasks.losses import make_loss
 from interp.tasks.shapes import KINDS, shapes_of, vector_problems
+from interp.tasks.structured import Structured
 
 
-class Task(ABC):
+class Task(Structured):
     """Examples with labels, split into train and test. Subclasses are frozen dataclasses; a task is its fields.
 
     A subclass gives ``name``, ``summary``, ``LOSSES``, the fields ``seed`` and ``loss``, and the methods `make_inputs`,
@@ -155,10 +155,6 @@ class Task(ABC):
                 if getattr(config, name) != value
             ])  # fmt: skip
         return self
-
-    def cyclic(self) -> CyclicStructure | str:
-        """The task as addition modulo n, or the reason why it is not."""
-        return f"{self.name} is not addition modulo n, so it has no Fourier basis"
 
     @cached_property
     def criterion(self) -> Loss:

@@ -7,19 +7,23 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
+import torch
 from torch import Tensor
 from typing_extensions import override
 
-from interp.errors import InterpError, TaskMismatch
+from interp.errors import TaskMismatch
 from interp.hooked import HookedModel
 from interp.hooked.config import Config
 from interp.hooked.mlp.config import MLPConfig
 from interp.hooked.rnn.config import RNNConfig
 from interp.hooked.transformer.config import TransformerConfig
 from interp.tasks.base import Task
-from interp.tasks.checks import check_common, require_count
-from interp.tasks.forms import as_tokens, as_vectors, check_form, form_for, items_of, token_of
-from interp.tasks.splits import check_order, split_of
+from interp.tasks.cyclic import CyclicStructure, frequencies
+from interp.tasks.factors import Factors
+from interp.tasks.forms import as_tokens, as_vectors, form_for, items_of, token_of
+from interp.tasks.pair_symmetry import Move, symmetry_of_pairs, translations
+from interp.tasks.splits import split_of
+from interp.tasks.symmetry import Symmetry
 
 USUAL = {"form": "", "encoding": "tokens", "n_train": None}
 
@@ -232,6 +236,29 @@ class BinaryOperation(Task):
         task._fit_vectors(model, task.inputs.shape[1])
         return task
 
+    @override
+    def make_symmetry(self) -> Symmetry | str:
+        """The group of `moves`; of a task that is addition modulo n, the translations of both operands."""
+        if reason := self._no_logits():
+            return f"{self.name}: {reason}"
+        structure = self.cyclic()
+        if isinstance(structure, CyclicStructure):
+            n = structure.order
+            name, moves = f"translations of Z_{n} x Z_{n}", translations(structure)
+        else:
+            name, moves = self.moves()
+        return symmetry_of_pairs(name, self.pairs, self.labels, moves) or super().make_symmetry()
+
+    def moves(self) -> tuple[str, list[Move]]:
+        """Candidates for its symmetry, and what to call the group that they generate: by default a swap of the operands."""
+        symbols = torch.arange(self.n_symbols)
+        return "swap of the operands", [Move(symbols, symbols, torch.arange(self.n_outputs), swap=True)]
+
+    @override
+    def make_factors(self) -> Factors | str:
+        structure = self.cyclic()
+        return structure if isinstance(structure, str) else frequencies(structure, self.pairs)
+
     @classmethod
     @override
     def option_names(cls) -> list[str]:
@@ -249,33 +276,4 @@ class BinaryOperation(Task):
         """Why the outputs have no Fourier modes over the answers, if that is due to the loss."""
         return (
             None if self.criterion.logits else f"its outputs under the loss {self.loss!r} are not one score per answer"
-        )
-
-
-def check_split(task: BinaryOperation) -> None:
-    """Refuse a split of an unknown kind, or without training examples.
-
-    Args:
-        task: to check.
-
-    Raises:
-        InterpError: such a split, or a seed or loss that is not allowed.
-    """
-    fraction = task.train_fraction
-    check_common(task)
-    check_order(task.name, task.split, len(task.labels))
-    if not isinstance(task.split, str):
-        object.__setattr__(task, "split", tuple(task.split))  # JSON has lists
-    check_form(task.name, task.form, task.encoding)
-    if task.n_train is not None:
-        require_count(task, "n_train")
-        if task.n_train > len(task.labels):
-            raise InterpError(f"{task.name}: n_train={task.n_train}, but there are {len(task.labels)} pairs")
-    if not isinstance(task.equals_token, bool):
-        raise InterpError(f"{task.name}: equals_token must be true or false, got {task.equals_token!r}")
-    if not isinstance(fraction, (int, float)) or isinstance(fraction, bool) or not 0 < fraction <= 1:
-        raise InterpError(f"{task.name}: train_fraction must lie in (0, 1], got {fraction!r}")
-    if task.n_train is None and int(fraction * len(task.labels)) == 0:
-        raise InterpError(
-            f"{task.name}: train_fraction {fraction} leaves no training example of {len(task.labels)} pairs"
         )

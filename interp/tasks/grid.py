@@ -12,9 +12,11 @@ from torch import Tensor
 from typing_extensions import override
 
 from interp.errors import InterpError, UnknownName, unknown
-from interp.tasks.binary import BinaryOperation, check_split
+from interp.tasks.binary import BinaryOperation
 from interp.tasks.checks import require_count
 from interp.tasks.cyclic import CyclicStructure
+from interp.tasks.pair_checks import check_split
+from interp.tasks.pair_symmetry import Move
 
 ANSWERS = ("sign", "angle")
 
@@ -107,6 +109,16 @@ class GridDirections(BinaryOperation):
         down = end // self.side - start // self.side
         right = end % self.side - start % self.side
         return table[down + self.side - 1, right + self.side - 1]
+
+    @override
+    def moves(self) -> tuple[str, list[Move]]:
+        """A mirror and a quarter turn of the grid, which generate all eight symmetries of the square."""
+        points = torch.arange(self.n_symbols).unflatten(0, (self.side, self.side))
+        place = {direction: i for i, direction in enumerate(self.directions)}
+        mirrored = torch.tensor([place[down, -right] for down, right in self.directions])
+        turned = torch.tensor([place[right, -down] for down, right in self.directions])
+        mirror, turn = points.flip(1).flatten(), points.flip(1).T.flatten()
+        return "mirrors and turns of the grid", [Move(mirror, mirror, mirrored), Move(turn, turn, turned)]
 
     @override
     def cyclic(self) -> CyclicStructure | str:

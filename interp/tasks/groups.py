@@ -16,9 +16,11 @@ from typing_extensions import override
 from interp._util import wrong_files
 from interp._util.files import is_file
 from interp.errors import InterpError, UnreadableFile
-from interp.tasks.binary import BinaryOperation, check_split
+from interp.tasks.binary import BinaryOperation
 from interp.tasks.cyclic import CyclicStructure
 from interp.tasks.named_groups import FORMS, group_name, named_table
+from interp.tasks.pair_checks import check_split
+from interp.tasks.pair_symmetry import Move, group_translations
 
 Table = tuple[tuple[int, ...], ...]
 
@@ -119,6 +121,10 @@ class GroupComposition(BinaryOperation):
             f"the group of {n} elements is {kind} (no element has an order above {longest}), so Fourier modes of Z_n "
             "do not describe it: its irreducible representations would"
         )
+
+    @override
+    def moves(self) -> tuple[str, list[Move]]:
+        return "left and right translations of the group", group_translations(torch.tensor(self.table))
 
     @classmethod
     @override

@@ -19,8 +19,11 @@ from interp.hooked import HookedModel
 from interp.hooked.cppn.plane import coordinates
 from interp.tasks.base import Task
 from interp.tasks.checks import check_common, text_field
+from interp.tasks.factors import Factors
 from interp.tasks.files import FileKey, file_key
+from interp.tasks.mirrors import even_and_odd, mirrors
 from interp.tasks.splits import ranges
+from interp.tasks.symmetry import Symmetry
 
 LONGEST_EDGE = 4096
 NON_SQUARE = ("refuse", "stretch", "crop")
@@ -115,6 +118,15 @@ class ImageTask(Task):
     @override
     def title(self) -> str:
         return f"image of {Path(self.target).stem}"
+
+    @override
+    def make_symmetry(self) -> Symmetry | str:
+        """The mirrors and the half turn that leave the image as it is, but for rounding."""
+        return mirrors(*self.image_shape, self.labels)
+
+    @override
+    def make_factors(self) -> Factors | str:
+        return even_and_odd(*self.image_shape)
 
     @override
     def fit(self, model: HookedModel) -> Self:

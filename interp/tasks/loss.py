@@ -18,6 +18,7 @@ class Loss(ABC):
         name: as in a spec and on the command line.
         logits: whether the outputs are one score per answer.
         answers: whether an answer is correct or wrong, so that accuracy is defined.
+        shift_invariant: whether a number added to all outputs of an example leaves its loss as it is.
         separable: whether an example's loss depends only on that example.
         tasks: names of tasks that may be trained on it although they do not list it themselves.
     """
@@ -26,6 +27,7 @@ class Loss(ABC):
     logits: ClassVar[bool] = False
     answers: ClassVar[bool] = True
     separable: ClassVar[bool] = True
+    shift_invariant: ClassVar[bool] = False
     tasks: ClassVar[tuple[str, ...]] = ()
 
     @classmethod

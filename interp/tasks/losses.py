@@ -36,6 +36,7 @@ class CrossEntropy(_Scores):
     """
 
     name = "cross_entropy"
+    shift_invariant = True
 
     @override
     def __call__(self, outputs: Tensor, labels: Tensor) -> Tensor:

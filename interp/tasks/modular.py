@@ -11,8 +11,10 @@ from torch import Tensor
 from typing_extensions import override
 
 from interp.errors import InterpError, UnknownName, unknown
-from interp.tasks.binary import BinaryOperation, check_split
+from interp.tasks.binary import BinaryOperation
 from interp.tasks.cyclic import CyclicStructure
+from interp.tasks.pair_checks import check_split
+from interp.tasks.pair_symmetry import Move, scalings
 
 POLYNOMIALS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "add": lambda a, b: a + b,
@@ -115,6 +117,10 @@ class ModularArithmetic(BinaryOperation):
             right = logs if self.operation == "multiply" else torch.where(logs < 0, logs, -logs % (self.p - 1))
             return CyclicStructure(self.p - 1, logs, right, logs)
         return f"{self.operation} modulo {self.p} is not addition in any known order of the symbols: no Fourier basis"
+
+    @override
+    def moves(self) -> tuple[str, list[Move]]:
+        return "scalings and swaps of the operands", scalings(self.p)
 
 
 def is_prime(n: int) -> bool:

@@ -13,8 +13,11 @@ from typing_extensions import override
 from interp.errors import InterpError, UnknownName, unknown
 from interp.hooked import HookedModel
 from interp.tasks.base import Task
+from interp.tasks.bits import MOST_FLIPPED, bit_flips, flipped_bits, walsh_functions
 from interp.tasks.checks import check_common, require_count, require_share
+from interp.tasks.factors import Factors
 from interp.tasks.splits import ranges
+from interp.tasks.symmetry import Symmetry
 
 MOST_BITS = 10**8
 ENCODINGS = ("signs", "bits", "inverted")
@@ -91,8 +94,30 @@ class SparseParity(Task):
     @override
     def make_inputs(self) -> Tensor:
         """``[n_train + n_test, n]`` of -1 and 1, or of 0 and 1."""
-        signs = self._drawn[0]
+        return self._encoded(self._drawn[0])
+
+    def _encoded(self, signs: Tensor) -> Tensor:
         return signs if self.encoding == "signs" else (1 + signs * (1 if self.encoding == "bits" else -1)) / 2
+
+    @override
+    def make_symmetry(self) -> Symmetry | str:
+        """Flips of single bits, of which the k relevant ones change the answer, and permutations of the irrelevant ones.
+
+        It acts on all values of the first bits, ten or so, beside a few random values of the others.
+
+        Returns:
+            the symmetry, or why it is not followed.
+        """
+        if self.k > MOST_FLIPPED:
+            return f"parity: k={self.k} bits have {2**self.k:,} values; its symmetry is followed up to k={MOST_FLIPPED}"
+        return bit_flips(self.n, self.k, flipped_bits(self.n, self.k), self.seed, self._encoded)
+
+    @override
+    def make_factors(self) -> Factors | str:
+        symmetry = self.symmetry()
+        return (
+            symmetry if isinstance(symmetry, str) else walsh_functions(symmetry, self.k, flipped_bits(self.n, self.k))
+        )
 
     @cached_property
     def clean_labels(self) -> Tensor:

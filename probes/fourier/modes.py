@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
-import torch
-
 from interp.errors import InterpError
+from interp.tasks.factors import fourier_rows
 from probes.basis import Basis
 
 
@@ -47,18 +45,9 @@ def basis(p: int) -> Basis:
     """
     if not isinstance(p, int) or p < 2:
         raise InterpError(f"the Fourier basis needs a whole number p of at least 2, got {p!r}")
-    t = torch.arange(p, dtype=torch.float64)
-    rows, names = [torch.full((p,), 1 / math.sqrt(p), dtype=torch.float64)], ["1"]
-    for k in range(1, p // 2 + 1):
-        # k * t is reduced before the multiplication, so that the angle stays small and exact
-        angle = 2 * math.pi * ((k * torch.arange(p)) % p).double() / p
-        if 2 * k == p:
-            rows.append(torch.where(t % 2 == 0, 1.0, -1.0).double() / math.sqrt(p))
-            names.append(f"cos {k}")
-        else:
-            rows += [math.sqrt(2 / p) * torch.cos(angle), math.sqrt(2 / p) * torch.sin(angle)]
-            names += [f"cos {k}", f"sin {k}"]
-    return Basis(torch.stack(rows), tuple(names))
+    rows, frequencies = fourier_rows(p)
+    names = ["1", *(f"{wave} {k}" for k in range(1, p // 2 + 1) for wave in ("cos", "sin"))]
+    return Basis(rows, tuple(names[: len(frequencies)]))
 
 
 def check_frequencies(frequencies: Sequence[int], p: int) -> None:

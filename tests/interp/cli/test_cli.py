@@ -19,10 +19,10 @@ from tests.conftest import DEMO, Once
 from tests.interp.cli.console import Refused, Run, make_chain, make_mlp, snapshot
 from tests.interp.demo_run import run_demo
 
-IMAGE = ("genome", "feature_maps", "sweeps", "reduction")
+IMAGE = ("genome", "feature_maps", "reduction")
 ANALYSES = (
-    *IMAGE, "phases", "performance", "curves", "progress", "theory", "embeddings", "densities", "clouds",
-    "fourier", "frequencies", "ablation", "circuit", "neurons", "components", "svd", "axis_spectrum", "pca",
+    *IMAGE[:2], "sweeps", *IMAGE[2:], "phases", "performance", "curves", "progress", "theory", "embeddings", "densities",
+    "clouds", "fourier", "frequencies", "ablation", "circuit", "neurons", "components", "svd", "axis_spectrum", "pca",
     "weights",
 )  # fmt: skip
 SINGLE = "no: needs several checkpoints of a run; this is a single one"
@@ -248,9 +248,9 @@ def test_headlines_of_what_was_asked_for(run: Run, work: Path) -> None:
 
 def test_an_analysis_that_does_not_apply(run: Run, refused: Refused, work: Path) -> None:
     """Asked for by name it is an error with the reason, for each of them, and nothing is written."""
-    said = refused("analyze", "mlp.safetensors", "--only", "weights,densities,sweeps")
+    said = refused("analyze", "mlp.safetensors", "--only", "weights,densities,genome")
     assert "densities does not apply: needs several checkpoints" in said
-    assert "sweeps does not apply: " in said
+    assert "genome does not apply: " in said
     assert "weights" not in said
     assert "leave it out of --only" in said
 
