@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -12,7 +13,7 @@ from probes.fourier.logits import LogitShares, as_cube, by_argument, logit_share
 from probes.fourier.modes import n_frequencies
 
 FACTOR = 20.0  # of the drop below the keys
-HALF, NEARLY_ALL = 0.5, 0.95  # of the right answers
+HALF, NEARLY_ALL = 0.5, 0.95  # of the answers; of the frequencies
 CLEAN = 1e-12  # shares of the variance below this are rounding
 
 
@@ -64,9 +65,9 @@ def logit_frequencies(logits: Float[Tensor, "p p p"]) -> list[int]:
     Whatever lies below the white noise of the unexplained variance counts as that noise, so that the last key, too, needs a
     drop below it (`logit_threshold`).
 
-    Where no drop exists, a network that answers fewer than 19 in 20 inputs has no key frequencies: one that memorises has
-    many weak modes in a row. One that answers more has the fewest strongest frequencies with which it keeps 19 in 20 of its
-    right answers.
+    A network that answers fewer than 19 in 20 inputs has no key frequencies where no drop exists, or more than half of all
+    frequencies lie above it: one that memorises has many weak modes in a row, a look-up table has all alike. Without a drop,
+    one that answers more has the fewest strongest frequencies with which it keeps 19 in 20 of its right answers.
 
     The number of frequencies is not fixed, the embedding plays no part, and multiplying the logits changes nothing.
     Harmonics (2k, 3k, sums and differences of keys) at up to a 20th of the weakest key are not keys.
@@ -89,10 +90,12 @@ def logit_frequencies(logits: Float[Tensor, "p p p"]) -> list[int]:
     noise = logit_threshold(table.p, float(shares.on_difference.sum())) / FACTOR
     ladder = [*values.clamp_min(noise).tolist(), noise]
     ranked = [int(k) + 1 for k in order]
-    drops = [i for i in range(1, len(ladder)) if ladder[i - 1] >= FACTOR * ladder[i]]
+    general = table.right() >= NEARLY_ALL * table.p**2
+    most = len(ranked) if general else math.ceil(HALF * len(ranked))
+    drops = [i for i in range(1, most + 1) if ladder[i - 1] >= FACTOR * ladder[i]]
     if drops:
         end = next((cut for cut in drops if table.kept(ranked[cut:]) >= HALF), drops[-1])
-    elif table.right() >= NEARLY_ALL * table.p**2:
+    elif general:
         end = next(cut for cut in range(1, len(ladder)) if table.kept(ranked[cut:]) >= NEARLY_ALL)
     else:
         end = 0
