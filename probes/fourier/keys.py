@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -67,10 +68,13 @@ def logit_frequencies(logits: Float[Tensor, "p p p"]) -> list[int]:
 
     A network that answers fewer than 19 in 20 inputs has no key frequencies where no drop exists, or more than half of all
     frequencies lie above it: one that memorises has many weak modes in a row, a look-up table has all alike. Without a drop,
-    one that answers more has the fewest strongest frequencies with which it keeps 19 in 20 of its right answers.
+    the keys of one that answers more are the frequencies whose removal from the logits at least doubles its loss (mean
+    cross-entropy of a + b over all inputs).
 
-    The number of frequencies is not fixed, the embedding plays no part, and multiplying the logits changes nothing.
-    Harmonics (2k, 3k, sums and differences of keys) at up to a 20th of the weakest key are not keys.
+    The number of frequencies is not fixed, and the embedding plays no part. Where there is a drop, the scale of the logits
+    plays none either.
+
+    Harmonics (2k, 3k, sums and differences of keys) at less than a 20th of the weakest key are not keys.
 
     Args:
         logits: over the input table, ``[a, b, c]``; the right answer to (a, b) is c = a + b.
@@ -95,11 +99,11 @@ def logit_frequencies(logits: Float[Tensor, "p p p"]) -> list[int]:
     drops = [i for i in range(1, most + 1) if ladder[i - 1] >= FACTOR * ladder[i]]
     if drops:
         end = next((cut for cut in drops if table.kept(ranked[cut:]) >= HALF), drops[-1])
-    elif general:
-        end = next(cut for cut in range(1, len(ladder)) if table.kept(ranked[cut:]) >= NEARLY_ALL)
+        keys = ranked[:end]
     else:
-        end = 0
-    return sorted(ranked[:end], key=lambda k: -float(shares.on_difference[k]))
+        above = [k for k, value in zip(ranked, ladder, strict=False) if value > noise]
+        keys = [k for k in above if table.loss([k]) >= 2 * table.loss()] if general else []
+    return sorted(keys, key=lambda k: -float(shares.on_difference[k]))
 
 
 @dataclass(frozen=True)
@@ -127,15 +131,24 @@ class Answers:
         """The modulus."""
         return len(self.logits)
 
-    def right(self, without: list[int] | None = None) -> int:
-        """Number of right answers without the waves of some frequencies."""
+    def without(self, frequencies: list[int]) -> Float[Tensor, "p p p"]:
+        """Logits without the waves of some frequencies."""
         waves = torch.zeros_like(self.spectrum)
-        if without:
-            waves[without] = self.spectrum[without]
-        logits = self.logits - torch.fft.irfft(waves, n=self.p)[self.argument]
-        return int((self.argument.gather(-1, logits.argmax(-1, keepdim=True)) == 0).sum())
+        waves[frequencies] = self.spectrum[frequencies]
+        return self.logits - torch.fft.irfft(waves, n=self.p)[self.argument]
 
-    def kept(self, without: list[int]) -> float:
+    def right(self, without: Sequence[int] = ()) -> int:
+        """Number of right answers without the waves of some frequencies."""
+        largest = self.without(list(without)).argmax(-1, keepdim=True)
+        return int((self.argument.gather(-1, largest) == 0).sum())
+
+    def kept(self, without: Sequence[int]) -> float:
         """Share of the right answers that stay without the waves of some frequencies; 1 where there are none."""
         right = self.right()
         return self.right(without) / right if right else 1.0
+
+    def loss(self, without: Sequence[int] = ()) -> float:
+        """Mean cross-entropy without the waves of some frequencies, in nats; exact where it is tiny."""
+        logits = self.without(list(without))
+        rivals = logits.masked_fill(self.argument == 0, -torch.inf).logsumexp(-1)
+        return float(torch.nn.functional.softplus(rivals - logits[self.argument == 0].view_as(rivals)).mean())
