@@ -22,8 +22,6 @@ from interp.subject import Subject, as_subject
 from interp.tasks import BinaryOperation
 from probes import cyclic_tables, spectra
 from probes._tensors import as_tensor
-from probes.fourier import shares, spectrum
-from probes.fourier.logits import as_cube
 
 N_TRIPLES, SEED, N_COMPONENTS = 1000, 42, 4
 ROUNDING = 1e-12  # standard deviation of equal numbers, relative to their size
@@ -37,8 +35,16 @@ def right_logits(logits: Float[Tensor, "p p p"]) -> Float[Tensor, "distance p"]:
 
     Returns:
         ``[d, a]`` in float64.
+
+    Raises:
+        InterpError: the shape is not ``[p, p, p]``.
     """
-    logits = as_cube(logits).detach()
+    logits = as_tensor(logits, "logits").detach()
+    if logits.ndim != 3 or len(set(logits.shape)) != 1:
+        raise InterpError(
+            f"logits over the input table need the shape [p, p, p], got {list(logits.shape)}; of a subject take "
+            "probes.cyclic_tables.logit_table(subject)"
+        )
     a = torch.arange(len(logits), device=logits.device)
     b = (a + a[:, None]) % len(a)
     return logits[a, b, (a + b) % len(a)].double()
@@ -117,9 +123,10 @@ def circles(embedding: Float[Tensor, "p d"], n_components: int = N_COMPONENTS) -
     if not kept:
         raise InterpError("circularity needs an embedding that differs between elements")
     scores = (embedding - embedding.mean(0)) @ reduced.basis.directions[:kept].to(embedding).T
-    best = [shares(spectrum(column[:, None])).max(0) for column in scores.T]
-    values = torch.stack([b.values for b in best])
-    return Circles(float(values.mean()), values, torch.stack([b.indices for b in best]), reduced.explained[:kept])
+    power = torch.fft.rfft(scores, dim=0).abs().pow(2)[1:]
+    power[: (len(scores) - 1) // 2] *= 2  # rfft keeps one of k and p - k
+    best = (power / (len(scores) * scores.pow(2).sum(0))).max(0)
+    return Circles(float(best.values.mean()), best.values, best.indices + 1, reduced.explained[:kept])
 
 
 def circularity(embedding: Float[Tensor, "p d"], n_components: int = N_COMPONENTS) -> float:

@@ -57,7 +57,7 @@ def clock_or_pizza(subject: Subject, *, n_triples: int = clock_pizza.N_TRIPLES, 
         f"[{low:.2f}, {high:.2f}], circularity {circularity:.3f}"
     )
     result.verdict = [("clock or pizza", f"{kind} (distance irrelevance {irrelevance:.2f})")]
-    result.notes = _notes(subject, kind, symmetricity, seed, logits)
+    result.notes = _notes(subject, kind, symmetricity, seed, logits, list(embeddings))
     result.figures["right logits"] = figures.heatmap(
         _over_sum(logits), title="Logit of the right answer by distance and sum of the operands (rows alike: clock)",
         x_title="a + b", y_title="b - a", unit="logit",
@@ -85,7 +85,14 @@ def _over_sum(logits: Tensor) -> np.ndarray:
     return shown
 
 
-def _notes(subject: Subject, kind: str, symmetricity: clock_pizza.Symmetricity, seed: int, logits: Tensor) -> list[str]:
+def _notes(
+    subject: Subject,
+    kind: str,
+    symmetricity: clock_pizza.Symmetricity,
+    seed: int,
+    logits: Tensor,
+    embeddings: list[str],
+) -> list[str]:
     index = torch.arange(len(logits), device=logits.device)
     right = float((logits.argmax(-1) == (index[:, None] + index) % len(logits)).double().mean())
     notes = [
@@ -93,7 +100,7 @@ def _notes(subject: Subject, kind: str, symmetricity: clock_pizza.Symmetricity, 
         "has a gradient symmetricity of 0.99, that of a clock 0.33; between them there is no boundary.",
         f"Gradients of {symmetricity.triples:,} triples (a, b, c), drawn with seed {seed}, at the token embeddings.",
     ]
-    if subject.model.W_E.ndim > 2:
+    if len(embeddings) > 1:
         notes.append(
             "Each operand has its own embedding, so the cosine of both gradients compares two spaces and says little."
         )

@@ -87,7 +87,7 @@ def test_a_pizza(p: int, k: int) -> None:
     assert bool((logits.argmax(-1) == ((a[:, None] + a) % p)).all())
     assert clock_pizza.distance_irrelevance(logits) == 0
     assert clock_pizza.gradient_symmetricity(one, n_triples=300).mean == pytest.approx(1, abs=1e-10)
-    circles = clock_pizza.circles(one.model.W_E)
+    circles = clock_pizza.circles(cyclic_tables.embedding_tables(one)["W_E"])
     assert circles.circularity == pytest.approx(1)
     assert circles.frequency.tolist() == [k, k]
     assert circles.variance.tolist() == pytest.approx([0.5, 0.5])
@@ -155,9 +155,11 @@ def by_parameters(one: Subject, a: int, b: int, c: int) -> tuple[Tensor, Tensor]
     """Gradients of a logit with respect to the rows of the embedding, for two different tokens; addition alone."""
     one = one.cast(F64)
     model, task = one.model, one.require_task()
+    assert isinstance(model, (HookedMLP, HookedTransformer))
+    assert isinstance(task, ModularArithmetic)
     row = a * task.n_symbols + b
     logit = task.read(model(task.inputs[row : row + 1]))[0, c]
-    (gradient,) = torch.autograd.grad(logit, model.embed.W_E)
+    (gradient,) = torch.autograd.grad(logit, [p for name, p in model.named_parameters() if name == "embed.W_E"])
     return (gradient[a], gradient[b]) if gradient.ndim == 2 else (gradient[0, a], gradient[1, b])
 
 
@@ -204,6 +206,7 @@ def test_the_interval_covers_the_mean_of_all_triples() -> None:
 def test_zero_gradients_do_not_count() -> None:
     """An unembedding of 0 has no gradients; a logit without one leaves the other triples."""
     one = pizza(5, 1)
+    assert isinstance(one.model, HookedMLP)
     with torch.no_grad():
         one.model.W_U[:, 2] = 0
     assert clock_pizza.gradient_symmetricity(one, 125).triples == 100

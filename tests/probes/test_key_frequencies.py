@@ -181,6 +181,7 @@ def test_relabelling_and_scaling(unit: int, scale: float, seed: int) -> None:
 def without_in_embedding(one: interp.Subject, k: int) -> float:
     """Accuracy with one frequency removed from the embedding."""
     model = copy.deepcopy(one.model)
+    assert isinstance(model, interp.HookedTransformer)
     n = one.require_cyclic().order
     modes = fourier.frequency_basis(n, [k]).directions.to(model.W_E)
     with torch.no_grad():

@@ -33,7 +33,8 @@ def test_a_clock_and_a_pizza() -> None:
 
 def test_the_figure_shows_rows_by_distance() -> None:
     """A pizza's rows are constant and differ; |cos(w d / 2)| down the rows."""
-    shown = np.asarray(clock_or_pizza(pizza(11, 2), n_triples=10).figures["right logits"].data[0].z)
+    figure = clock_or_pizza(pizza(11, 2), n_triples=10).figures["right logits"]
+    shown = np.asarray(figure.data[0]["z"])  # pyright: ignore[reportIndexIssue]  plotly's traces are untyped
     assert shown.shape == (11, 11)
     assert np.ptp(shown, 1).max() < 1e-10
     assert shown[:, 0] / shown[0, 0] == pytest.approx(np.abs(np.cos(2 * np.pi * np.arange(11) / 11)))
