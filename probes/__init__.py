@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from probes import analyses as analyses
     from probes import basis as basis
     from probes import change_points as change_points
+    from probes import clock_pizza as clock_pizza
     from probes import complexity as complexity
     from probes import cyclic_tables as cyclic_tables
     from probes import dimension as dimension

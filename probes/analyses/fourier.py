@@ -49,7 +49,7 @@ def fourier(subject: Subject, *, top: int = 8) -> Result:
         metrics[f"gini_{label}"] = modes.gini(power)
     order = frame.sort_values("logits on (a + b - c)", ascending=False)
     result = Result(metrics, {"frequencies": frame, "strongest": order.head(max(top, len(keys)))})
-    result.notes = _notes(metrics, list(embeddings), keys, n)
+    result.notes = _notes(metrics, list(embeddings), keys, _answered(logits))
     _draw(result, frame, embeddings, logits - logits.mean((0, 1)), keys)
     result.lead = next(iter(result.figures))
     share = metrics["logit_variance_explained"]
@@ -66,15 +66,23 @@ def _frame(shares: modes.LogitShares, embeddings: dict[str, torch.Tensor], keys:
         frame[f"{name} share"] = modes.shares(power)[1:].cpu().numpy()
     frame["logits on (a + b)"] = shares.on_sum[1:].cpu().numpy()
     frame["logits on (a + b - c)"] = shares.on_difference[1:].cpu().numpy()
+    frame["answer share"] = modes.answer_shares(shares)[1:].cpu().numpy()
     frame["key"] = frame["frequency"].isin(keys)
     return frame
 
 
-def _notes(metrics: dict[str, Any], embeddings: list[str], keys: list[int], n: int) -> list[str]:
+def _answered(logits: torch.Tensor) -> float:
+    """Share of the input table whose largest logit is a + b."""
+    index = torch.arange(len(logits), device=logits.device)
+    return float((logits.argmax(-1) == (index[:, None] + index) % len(logits)).double().mean())
+
+
+def _notes(metrics: dict[str, Any], embeddings: list[str], keys: list[int], right: float) -> list[str]:
     notes = [
-        "A frequency is key if its share of the logits' variance on cos/sin(w_k (a + b - c)) is at least 20 times that of "
-        f"white-noise logits (here {modes.logit_threshold(n):.2g}). Logit variance is taken over inputs, with the mean per "
-        "output removed; 'explained' is the share on functions of a + b."
+        "The key frequencies are those above the first drop to a 20th of the logits' spectrum (column 'answer share': the "
+        "share of the variance on cos/sin(w_k (a + b - c)), times the part of the output's frequency k that lies there) below "
+        "which the network needs nothing for half of its right answers. Logit variance is taken over inputs, with the mean "
+        "per output removed; 'explained' is the share on functions of a + b."
     ]
     for name in embeddings:
         own = metrics[f"frequencies_in_{name.replace(' ', '_')}"]
@@ -85,7 +93,11 @@ def _notes(metrics: dict[str, Any], embeddings: list[str], keys: list[int], n: i
             notes.append(f"In {name} the key frequencies {faint} lie below the gap of its spectrum.")
     if not keys:
         notes.append(
-            "No frequency stands out of the noise in the logits: the network does not (yet) compute with Fourier modes."
+            "No frequencies stand above a drop of the logits' spectrum: the network does not (yet) compute with Fourier modes."
+        )
+    elif right < 0.95:
+        notes.append(
+            f"The network answers only {right:.0%} of its input table: frequencies that it is about to learn may be missing."
         )
     return notes
 

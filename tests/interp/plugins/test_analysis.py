@@ -141,7 +141,7 @@ def test_ours_are_registered_as_a_strangers_are() -> None:
     assert set(known) == {
         "genome", "feature_maps", "sweeps", "reduction",
         "phases", "performance", "curves", "progress", "theory", "embeddings", "densities", "clouds",
-        "fourier", "frequencies", "ablation", "circuit", "neurons", "components", "svd", "axis_spectrum", "pca",
+        "fourier", "clock_or_pizza", "frequencies", "ablation", "circuit", "neurons", "components", "svd", "axis_spectrum", "pca",
         "weights",
     }  # fmt: skip
 
