@@ -85,7 +85,7 @@ def of_network(subject: Subject, n: int | None, directions: int | None, n_random
 def _size(subject: Subject, n: int | None, directions: int | None, n_random: int | None) -> _Size:
     task = subject.require_task()
     large = len(examples_of(task, 4096)[0]) * task.width > LARGE
-    drawn = (20 if large else 48) if directions is None else directions
+    drawn = (16 if large else 48) if directions is None else directions
     nulls = 1 if n_random is None else n_random
     return _Size(drawn if n is None else n, drawn, nulls, torch.float32 if large else None)
 
