@@ -163,6 +163,7 @@ def test_shares_of_the_readme(data: Path) -> None:
     assert (fourier.sum_spectrum(centred)[23] / centred.pow(2).sum()).item() == pytest.approx(0.814, abs=5e-4)
 
 
+@pytest.mark.slow
 def test_five_digit_addition_loads_whole(data: Path) -> None:
     """Every weight in place; weight-only analyses run; the others say what they lack."""
     path = data / "grokking/5_digit_addition_infinite.pth"
@@ -187,7 +188,7 @@ def test_five_digit_addition_loads_whole(data: Path) -> None:
     assert all("needs a task, and none is known" in outcomes[n].reason for n in ("performance", "fourier", "ablation"))
 
 
-@pytest.mark.parametrize("name", ["C113_T_seed1", "C113_MLP_seed1"])
+@pytest.mark.parametrize("name", [pytest.param("C113_T_seed1", marks=pytest.mark.slow), "C113_MLP_seed1"])
 def test_cyclic_groups_equal_their_authors(data: Path, name: str) -> None:
     """Losses and accuracies to four digits, key frequencies exactly, restricted and excluded loss in their definition."""
     one, theirs = interp.load(data / "groups" / name / "model.pt", dtype="float64", device="cpu"), summary(data, name)

@@ -16,7 +16,7 @@ from tests.fuzz import runner
 from tests.fuzz.targets import Target, targets
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="memory is measured by way of /proc")
-INPUTS = 160
+INPUTS = 72
 SHARE = runner.share(list(targets().values()), INPUTS)
 
 

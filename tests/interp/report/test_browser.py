@@ -97,6 +97,7 @@ def phone(
     return bool(request.param), visit(browser, framed(copy, PHONE), folder / "scratch", *request.param)
 
 
+@pytest.mark.slow
 def test_a_phone(phone: tuple[bool, Visit]) -> None:
     """Narrow, with everything unfolded: no sideways scrolling, no element over the edge, all figures drawn."""
     dark, seen = phone
@@ -107,6 +108,7 @@ def test_a_phone(phone: tuple[bool, Visit]) -> None:
     assert all(f["svgs"] >= 1 and 200 < f["width"] <= PHONE for f in seen.probe["figures"])
 
 
+@pytest.mark.slow
 def test_legible(phone: tuple[bool, Visit]) -> None:
     """Text and figures stand out from the ground by 4.5 to 1 (WCAG AA), which is dark where the reader asked for it."""
     dark, seen = phone
@@ -145,6 +147,7 @@ def contrast(a: float, b: float) -> float:
     return (max(a, b) + 0.05) / (min(a, b) + 0.05)
 
 
+@pytest.mark.slow
 def test_a_figure_of_any_make(browser: str, tmp_path: Path) -> None:
     """A plugin's figure that was not styled by `interp.report.figures` is drawn, and so is the one behind it."""
     figures = {name: go.Figure(go.Scatter(x=[1, 2], y=[1, 2])) for name in ("plain", "second")}
@@ -156,6 +159,7 @@ def test_a_figure_of_any_make(browser: str, tmp_path: Path) -> None:
     assert [f["drawn"] for f in seen.probe["figures"]] == [1, 1]
 
 
+@pytest.mark.slow
 def test_a_hostile_report(browser: str, tmp_path: Path) -> None:
     """Scripts in names, notes, errors and figures are shown, and none of them runs."""
     write(hostile.subject(), hostile.outcomes(), tmp_path / "out")

@@ -54,12 +54,16 @@ def assert_well(outcomes: interp.plugins.analysis.Outcomes) -> None:
 HISTORY = ("progress", "embeddings", "densities", "clouds", "theory", "phases")
 
 
-@pytest.mark.parametrize("name", RUNS)
+QUICK = ("parity", "S_3", "no hidden layer")
+
+
+@pytest.mark.parametrize("name", [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in RUNS])
 def test_every_analysis_on_every_kind_of_run(name: str, tmp_path: Path) -> None:
     """Done, or skipped with a sentence; of images, the history alone."""
     assert_well(interp.analyze(RUNS[name](tmp_path).subject(), HISTORY if name.startswith("image") else None))
 
 
+@pytest.mark.slow
 def test_every_analysis_on_two_more(demo: Subject, toy: interp.Run) -> None:
     """A member of toy addition; the history of the shipped run."""
     assert_well(interp.analyze(toy.subject(1)))
