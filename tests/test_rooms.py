@@ -40,6 +40,7 @@ ARROWS: dict[str, str] = {
         "interp.tasks, interp.training"
     ),
     "interp.errors": "",
+    "interp.groups": "interp.errors",
     "interp.history": (
         "interp._util, interp.checkpoints (door), interp.checkpoints.formats, interp.errors, interp.hooked "
         "(door), interp.plugins, interp.series, interp.snapshot, interp.subject, interp.tasks, "
@@ -103,6 +104,7 @@ ARROWS: dict[str, str] = {
         "probes.measures"
     ),
     "probes.fourier": "interp.errors, probes.*",
+    "probes.representations": "interp.errors, interp.groups, probes.*",
     "probes.measures": (
         "interp._util, interp.activations, interp.errors, interp.hooked (door), interp.plugins, "
         "interp.scores, interp.snapshot, interp.subject, interp.tasks, probes.*, probes.fourier"

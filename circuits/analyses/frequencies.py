@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from circuits.fourier.definitions import DEFINITIONS, Definition, project
+from circuits.fourier.definitions import DEFINITIONS, OF_LAYER, Definition, project
 from circuits.fourier.losses import by_frequency
 from circuits.fourier.removal import remove_everywhere
 from circuits.fourier.table import Loss, Table
@@ -34,14 +34,14 @@ def frequencies(subject: Subject, *, definition: Definition = "nanda2d", n_rando
 
     Args:
         subject: of a task that is addition modulo n, perhaps in disguise.
-        definition: of ``restricted_loss`` and ``excluded_loss``; the table lists all three.
+        definition: of ``restricted_loss`` and ``excluded_loss``; the table lists all four.
         n_random: random sets of other frequencies, as many as the key ones, that are removed for comparison.
 
     Returns:
         losses by definition, by frequency and by where the frequencies are removed.
 
     Raises:
-        InterpError: ``hidden`` on a network without hidden units; a negative ``n_random``.
+        InterpError: ``hidden`` or ``neurons`` on a network without hidden units; a negative ``n_random``.
     """
     require_range("n_random", n_random, 0)
     table = Table(subject)
@@ -51,7 +51,7 @@ def frequencies(subject: Subject, *, definition: Definition = "nanda2d", n_rando
             {"key_frequencies": [], "restricted_loss": None, "excluded_loss": None},
             headline="No frequency stands out in the logits, so there is none to keep or remove",
         )
-    if definition == "hidden" and not hidden_sites(subject.model):
+    if definition in OF_LAYER and not hidden_sites(subject.model):
         raise InterpError(f"definition={definition!r} does not apply to a network without hidden units")
     clean, losses = table.score(table.logits), _by_definition(table)
     single, sets = by_frequency(table), remove_everywhere(table, keys, n_random)
@@ -62,7 +62,8 @@ def frequencies(subject: Subject, *, definition: Definition = "nanda2d", n_rando
     }  # fmt: skip
     result.notes = [
         f"restricted_loss and excluded_loss use definition {definition!r}, over all inputs unless marked train or test. The "
-        "definitions differ (one coefficient per output, one for all outputs, or the hidden layer): see the table.",
+        "definitions differ (one coefficient per output, one for all outputs, the hidden layer alone, or in its place): see the "
+        "table.",
         "Of the random sets of frequencies, the worst is given.",
     ]
     _draw(result, single, sets, clean.all, keys)
@@ -77,7 +78,7 @@ def frequencies(subject: Subject, *, definition: Definition = "nanda2d", n_rando
 def _by_definition(table: Table) -> dict[tuple[Definition, str], Loss]:
     """Restricted and excluded loss by every definition that applies."""
     has_hidden = bool(hidden_sites(table.subject.model))
-    applies: list[Definition] = [d for d in DEFINITIONS if has_hidden or d != "hidden"]
+    applies: list[Definition] = [d for d in DEFINITIONS if has_hidden or d not in OF_LAYER]
     return {
         (definition, what): project(table, table.keys, definition, keep=what == "restricted")
         for definition in applies

@@ -74,7 +74,7 @@ def _lettered(rows: Sequence[int], dims: Sequence[int], prefix: str) -> Named:
 
 
 def letters(i: int) -> str:
-    """a to z, then aa, ab, ...
+    """The i-th letter: from a to z, then aa, ab, ...
 
     Args:
         i: from 0.
@@ -138,9 +138,7 @@ def _symmetric(characters: np.ndarray, classes: Classes) -> Named | None:
         cycles = _cycles(characters[standard] + 1, classes, n)
         if cycles is None or any(cycles.count(mu) != class_size(n, mu) for mu in partitions(n)):
             continue
-        found = {
-            shape: _row(characters, np.array([character(shape, mu) for mu in cycles])) for shape in partitions(n)
-        }
+        found = {shape: _row(characters, np.array([character(shape, mu) for mu in cycles])) for shape in partitions(n)}
         if None not in found.values():
             return _of_shapes(n, {shape: r for shape, r in found.items() if r is not None})
     return None
@@ -195,7 +193,9 @@ def _cycles(fixed: np.ndarray, classes: Classes, points: int) -> list[Partition]
         powers = fixed[classes.powers(int(element))]
         held, parts = {}, []
         for k in range(1, len(powers) + 1):
-            if len(powers) % k == 0:  # points in cycles of exactly k: those that g^k fixes, less those of shorter cycles
+            if (
+                len(powers) % k == 0
+            ):  # points in cycles of exactly k: those that g^k fixes, less those of shorter cycles
                 held[k] = powers[k % len(powers)] - sum(v for d, v in held.items() if k % d == 0)
                 number = held[k] / k
                 if number < -CLOSE or abs(number - round(number)) > CLOSE:

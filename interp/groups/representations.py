@@ -35,7 +35,8 @@ class Representations:
         table: row a, column b holds a * b.
         names: ``trivial`` first; see `interp.groups.names`.
         dims: the degree of each; of a complex-conjugate pair, both together.
-        kinds: ``real``, ``complex`` (a conjugate pair) or ``quaternionic`` (a real character without real matrices of its degree).
+        kinds: ``real``, ``complex`` (a conjugate pair) or ``quaternionic`` (a real character, but no real
+            matrices of its degree).
         characters: real characters, a row per representation.
 
     >>> from interp.tasks.named_groups import named_table
@@ -132,21 +133,32 @@ class Representations:
         """Squared norm of the part of each representation, of functions on the group.
 
         Args:
-            values: a value per element (first axis), in float64; further axes are summed over.
+            values: a value per element (first axis); further axes are summed over.
 
         Returns:
-            By representation; all together are the squared norm of ``values``.
+            By representation, in float64; all together are the squared norm of ``values``.
 
         >>> from interp.tasks.named_groups import named_table
         >>> every = representations_of(named_table("S_3"))
         >>> every.power(every.characters[2]).round(decimals=9).tolist()
         [0.0, 0.0, 6.0]
         """
-        flat = values.double().flatten(1) if values.ndim > 1 else values.double()[:, None]
-        lags = torch.zeros(self.order, dtype=torch.float64, device=flat.device)
-        lags.index_add_(0, self.quotients.flatten().to(flat.device), (flat @ flat.T).flatten())
-        weights = torch.tensor(self.degrees, dtype=torch.float64, device=flat.device) / self.order
-        return weights * (self.characters.to(flat.device) @ lags)
+        flat = values.double().reshape(self.order, -1)
+        return self._weighted(self._by_quotient((flat @ flat.T).flatten()[:, None]))[:, 0]
+
+    def powers(self, values: Float[Tensor, "n m"]) -> Float[Tensor, "r m"]:
+        """`power` of each column by itself."""
+        flat = values.double().T  # one column at a time: n^2 memory
+        return self._weighted(torch.cat([self._by_quotient(torch.outer(v, v).flatten()[:, None]) for v in flat], 1))
+
+    def _by_quotient(self, products: Float[Tensor, "pairs m"]) -> Float[Tensor, "n m"]:
+        """Sums over all pairs with one x^-1 * y."""
+        sums = torch.zeros(self.order, products.shape[1], dtype=products.dtype, device=products.device)
+        return sums.index_add_(0, self.quotients.flatten().to(products.device), products)
+
+    def _weighted(self, lags: Float[Tensor, "n m"]) -> Float[Tensor, "r m"]:
+        weights = torch.tensor(self.degrees, dtype=lags.dtype, device=lags.device) / self.order
+        return (weights[:, None] * (self.characters.to(lags.device) @ lags)).clamp_min(0)
 
     def matrices(self, name: str) -> Float[Tensor, "n d d"]:
         """Real orthogonal matrices of a representation: ``rho(a) rho(b) = rho(a * b)``.

@@ -3,7 +3,7 @@
 from interp.tasks.addition import ToyAddition
 from interp.tasks.base import Task
 from interp.tasks.binary import BinaryOperation
-from interp.tasks.cyclic import CyclicStructure
+from interp.tasks.cyclic import CyclicStructure, GroupStructure
 from interp.tasks.digits import Digits
 from interp.tasks.examples import Examples
 from interp.tasks.grid import GridDirections
@@ -29,7 +29,7 @@ from interp.tasks.superposition import Superposition
 
 __all__ = [
     "LOSSES", "TASKS", "BinaryOperation", "CyclicStructure", "Digits", "Examples", "GridDirections", "GroupComposition",
-    "ImageTask", "Loss", "ModularArithmetic", "Reviews", "SparseParity", "Superposition", "Task", "ToyAddition", "build_task",
-    "losses_of", "make_loss", "make_task", "ranges", "register_loss", "register_task", "require_registered", "shuffled",
-    "task_from_dict", "task_to_dict",
+    "GroupStructure", "ImageTask", "Loss", "ModularArithmetic", "Reviews", "SparseParity", "Superposition", "Task",
+    "ToyAddition", "build_task", "losses_of", "make_loss", "make_task", "ranges", "register_loss", "register_task",
+    "require_registered", "shuffled", "task_from_dict", "task_to_dict",
 ]  # fmt: skip

@@ -15,7 +15,7 @@ from interp._util.schema import require_fields
 from interp._util.specs import format_spec
 from interp.errors import InterpError, TaskMismatch
 from interp.hooked import HookedModel
-from interp.tasks.cyclic import CyclicStructure
+from interp.tasks.cyclic import CyclicStructure, GroupStructure
 from interp.tasks.loss import Loss
 from interp.tasks.losses import make_loss
 from interp.tasks.shapes import KINDS, shapes_of, vector_problems
@@ -159,6 +159,11 @@ class Task(ABC):
     def cyclic(self) -> CyclicStructure | str:
         """The task as addition modulo n, or the reason why it is not."""
         return f"{self.name} is not addition modulo n, so it has no Fourier basis"
+
+    def group(self) -> GroupStructure | str:
+        """The task as composition in a finite group, or the reason why it is not; by default Z_n, if it is `cyclic`."""
+        structure = self.cyclic()
+        return structure if isinstance(structure, str) else structure.group()
 
     @cached_property
     def criterion(self) -> Loss:

@@ -1,10 +1,36 @@
-"""How a task is addition modulo n."""
+"""How a task is composition in a finite group, of which addition modulo n is the best known."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
+
+
+@dataclass(frozen=True)
+class GroupStructure:
+    """How a task is composition in a finite group, up to the names of its symbols.
+
+    Operand a is the group's element ``left[a]``, operand b ``right[b]``, answer c ``out[c]`` (-1: outside the group), and the
+    answer's element is ``table[left[a], right[b]]``.
+
+    Attributes:
+        table: of the group: row x, column y holds x * y.
+        left: elements of the first operand's symbols.
+        right: elements of the second operand's symbols.
+        out: elements of the answers.
+    """
+
+    table: Tensor
+    left: Tensor
+    right: Tensor
+    out: Tensor
+
+    @property
+    def order(self) -> int:
+        """Number of elements of the group."""
+        return len(self.table)
 
 
 @dataclass(frozen=True)
@@ -26,3 +52,8 @@ class CyclicStructure:
     left: Tensor
     right: Tensor
     out: Tensor
+
+    def group(self) -> GroupStructure:
+        """The same as composition in Z_n, whose elements are the exponents."""
+        exponents = torch.arange(self.order)
+        return GroupStructure((exponents[:, None] + exponents) % self.order, self.left, self.right, self.out)

@@ -35,6 +35,7 @@ def special_linear() -> np.ndarray:
 
 def from_matrices(elements: list[np.ndarray], modulus: int | None = None) -> np.ndarray:
     """The table of matrices, by looking every product up."""
+
     def find(m: np.ndarray) -> int:
         m = m if modulus is None else m % modulus
         return next(i for i, e in enumerate(elements) if np.allclose(e, m))
