@@ -61,17 +61,18 @@ def project(table: Table, parts: Parts | None, definition: Definition | None, *,
     chosen = table.chosen(parts)
     if definition == "nanda2d":
         return Modes.of(table, [chosen]).scores(keep=keep)[0]
-    if definition == "hidden":
-        return table.score(_decode_alone(table, chosen, keep=keep))
     if definition == "neurons":
         return table.score(_decode(table, chosen, keep=keep))
+    if definition == "hidden":
+        part = hidden_component(table, chosen)
+        return table.score_products(_alone(table, part)) if keep else table.score(_without(table, part))
     part = character_component(table, chosen)
     if keep:
-        return table.score(table.with_cube(part, rest="centred"))
-    return table.score(table.with_cube(table.cube - part, rest="keep"))
+        return table.score_products(table.with_cube(part, rest="centred"))
+    return table.score(table.with_cube(table.cube - part[table.product], rest="keep"))
 
 
-def character_component(table: Table, parts: Parts) -> Float[Tensor, "n n n"]:
+def character_component(table: Table, parts: Parts) -> Float[Tensor, "n n"]:
     """The part of logits ``[a, b, c]`` on ``chi_r(a * b * c^-1)``: one coefficient per part.
 
     Args:
@@ -79,12 +80,25 @@ def character_component(table: Table, parts: Parts) -> Float[Tensor, "n n n"]:
         parts: frequencies or representations.
 
     Returns:
-        the part, in the shape of the logits.
+        ``[a * b, c]``.
     """
     means = quotient_means(product_means(table.cube, table.product), table.product)
     characters = table.characters(parts)
-    found = characters.T @ (characters @ means)
-    return found[table.product[:, table.inverse]][table.product]
+    return (characters.T @ (characters @ means))[table.product[:, table.inverse]]
+
+
+def hidden_component(table: Table, parts: Parts) -> Float[Tensor, "n ..."]:
+    """The part of the last hidden layer on functions of ``a * b``.
+
+    Args:
+        table: the network's logits and hidden layer.
+        parts: frequencies or representations.
+
+    Returns:
+        ``[a * b, ..., unit]``.
+    """
+    grid = table.hidden.grid
+    return (table.projection(parts) @ product_means(grid.flatten(2), table.product)).reshape(grid.shape[1:])
 
 
 @torch.no_grad()
@@ -100,17 +114,18 @@ def _decode(table: Table, parts: Parts, *, keep: bool) -> Tensor:
     return _resumed(table, hidden.clean + hidden.arriving(change))
 
 
+def _without(table: Table, part: Tensor) -> Float[Tensor, "pairs outputs"]:
+    """Logits of the hidden layer alone, without a part of it."""
+    return _alone(table, (table.hidden.grid - part[table.product]).flatten(0, 1))
+
+
 @torch.no_grad()
-def _decode_alone(table: Table, parts: Parts, *, keep: bool) -> Tensor:
-    """Logits ``[n, n, outputs]`` of the projected hidden layer alone: less what the rest of the network makes of 0."""
-    hidden = table.hidden
-    part = (table.projection(parts) @ product_means(hidden.grid.flatten(2), table.product))[table.product]
-    part = part.reshape(hidden.grid.shape)
-    alone = hidden.arriving((part if keep else hidden.grid - part).flatten(0, 1))
-    return _resumed(table, alone) - _resumed(table, torch.zeros_like(alone))
+def _alone(table: Table, values: Tensor) -> Float[Tensor, "rows outputs"]:
+    """Logits of values of the hidden layer alone: what the rest of the network makes of them, less what it makes of 0."""
+    stream = table.hidden.arriving(values)
+    return _resumed(table, stream) - _resumed(table, torch.zeros_like(stream[:1]))
 
 
-def _resumed(table: Table, stream: Tensor) -> Tensor:
+def _resumed(table: Table, stream: Tensor) -> Float[Tensor, "rows outputs"]:
     hidden = table.hidden
-    logits = table.task.read(hidden.model.resume(hidden.stream, stream.to(hidden.model.dtype))).double()
-    return logits.unflatten(0, (table.n, table.n))
+    return table.task.read(hidden.model.resume(hidden.stream, stream.to(hidden.model.dtype))).double()

@@ -210,29 +210,40 @@ class Table:
         return self.logits[..., self.columns]
 
     def with_cube(
-        self, cube: Float[Tensor, "n n n"], *, rest: Literal["keep", "mean", "centred"]
-    ) -> Float[Tensor, "n n outputs"]:
+        self, cube: Float[Tensor, "... n"], *, rest: Literal["keep", "mean", "centred"]
+    ) -> Float[Tensor, "... outputs"]:
         """The logits with the outputs in the group replaced.
 
         Args:
             cube: replaces the outputs in the group.
-            rest: the other outputs stay (``keep``) or are held at their mean (``mean``; ``centred``: minus the mean of the
-                others, so that a constant added to all logits changes nothing).
+            rest: the other outputs stay (``keep``; ``cube`` is then ``[n, n, n]``) or are held at their mean (``mean``;
+                ``centred``: minus the mean of the others, so that a constant added to all logits changes nothing).
 
         Returns:
-            logits ``[n, n, outputs]``.
+            logits, a row for each of ``cube``.
         """
-        if torch.equal(self.columns, torch.arange(self.logits.shape[-1], device=cube.device)):
+        outputs = self.logits.shape[-1]
+        if torch.equal(self.columns, torch.arange(outputs, device=cube.device)):
             return cube  # all outputs are in the group, as in addition
-        changed = self.logits.clone()
-        if rest != "keep":
+        if rest == "keep":
+            changed = self.logits.clone()
+        else:
             held = self.logits.mean((0, 1)) - (self.cube.mean() if rest == "centred" else 0)
-            changed = held.expand_as(self.logits).clone()
+            changed = held.expand(*cube.shape[:-1], outputs).clone()
         changed[..., self.columns] = cube
         return changed
+
+    def score_products(self, logits: Float[Tensor, "n outputs"]) -> Loss:
+        """The loss of logits that depend on the product only: a row for each."""
+        answers = torch.empty(self.n, dtype=self.labels.dtype, device=self.labels.device)
+        answers[self.product.flatten()] = self.labels
+        losses, correct = self.task.losses(logits, answers), self.task.correct(logits, answers)
+        return self._loss(losses[self.product.flatten()], correct[self.product.flatten()])
 
     def score(self, logits: Float[Tensor, "n n outputs"]) -> Loss:
         """The loss of changed logits."""
         flat = logits.reshape(self.n**2, -1)
-        losses, correct = self.task.losses(flat, self.labels), self.task.correct(flat, self.labels)
+        return self._loss(self.task.losses(flat, self.labels), self.task.correct(flat, self.labels))
+
+    def _loss(self, losses: Tensor, correct: Tensor) -> Loss:
         return Loss.of(of_examples(losses, correct, self.train.nonzero()[:, 0], (~self.train).nonzero()[:, 0]))

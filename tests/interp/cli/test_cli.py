@@ -22,7 +22,7 @@ from tests.interp.demo_run import run_demo
 IMAGE = ("genome", "feature_maps", "sweeps", "reduction")
 ANALYSES = (
     *IMAGE, "phases", "performance", "curves", "progress", "theory", "embeddings", "densities", "clouds",
-    "fourier", "frequencies", "ablation", "circuit", "neurons", "components", "svd", "axis_spectrum", "pca",
+    "fourier", "frequencies", "representations", "ablation", "circuit", "neurons", "components", "svd", "axis_spectrum", "pca",
     "weights",
 )  # fmt: skip
 SINGLE = "no: needs several checkpoints of a run; this is a single one"
