@@ -61,7 +61,7 @@ def frequencies(subject: Subject, *, definition: Definition = "nanda2d", n_rando
         "Of the random sets of frequencies, the worst is given.",
     ]
     result.figures = shared.draw(single, sets, clean.all, keys)
-    result.headline = shared.headline(result.metrics, clean, "frequencies")
+    result.headline = shared.headline(result.metrics, clean, table, "frequencies")
     result.verdict = [
         (label, format_metric(result.metrics[name]))
         for label, name in (("restricted loss", "restricted_loss"), ("excluded loss", "excluded_loss"))

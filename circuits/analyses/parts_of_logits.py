@@ -58,12 +58,16 @@ def without(sets: pd.DataFrame) -> dict[str, int | None]:
     return metrics
 
 
-def headline(metrics: dict[str, Any], clean: Loss, plural: str) -> str:
+def headline(metrics: dict[str, Any], clean: Loss, table: Table, plural: str) -> str:
     """Both losses, and what is right without the key parts of the logits, beside random ones."""
     worst, right = metrics["without_random_in_logits_correct"], metrics["without_key_in_logits_correct"]
-    compared = f"no other {plural} are left to compare" if worst is None else f"{worst:,} without as many random ones"
+    fewer = len(table.parts) < 2 * len(table.keys)
+    compared = f"no other {plural} are left to compare"
+    if worst is not None:
+        compared = f"{worst:,} without {'all others' if fewer else 'as many random ones'}"
     losses = f"Restricted loss {metrics['restricted_loss']:.3g}, excluded loss {metrics['excluded_loss']:.3g}"
-    return f"{losses} (clean {clean.all:.3g}); without the key {plural} {right:,} of {clean.total:,} answers are correct ({compared})"
+    answers = f"without the key {plural} {right:,} of {clean.total:,} answers are correct ({compared})"
+    return f"{losses} (clean {clean.all:.3g}); {answers}"
 
 
 def draw(single: pd.DataFrame, sets: pd.DataFrame, clean: float, keys: Sequence[object]) -> dict[str, go.Figure]:

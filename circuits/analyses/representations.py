@@ -74,10 +74,10 @@ def representations(
         return result
     _add_losses(result, table, clean, single, definition, n_random)
     named = ", ".join(map(str, table.keys))
-    result.headline = f"Key representations {named}. {shared.headline(result.metrics, clean, 'representations')}"
+    result.headline = f"Key representations {named}. {shared.headline(result.metrics, clean, table, 'representations')}"
     result.verdict = [
         ("key representations", format_metric(list(table.keys))),
-        ("logits explained by a * b in them", format_share(result.metrics["logit_variance_explained_by_key"])),
+        ("logits explained by them", format_share(result.metrics["logit_variance_explained_by_key"])),
         ("restricted loss", format_metric(result.metrics["restricted_loss"])),
         ("excluded loss", format_metric(result.metrics["excluded_loss"])),
     ]
