@@ -114,7 +114,7 @@ ARROWS: dict[str, str] = {
         "circuits.*, circuits.compression, circuits.discovery, circuits.engine, circuits.experiments, "
         "circuits.fourier, circuits.weight_sweeps, interp._util, interp.errors, interp.hooked (door), "
         "interp.hooked.*, interp.hooked.foreign, interp.pictures, interp.plugins, interp.report, "
-        "interp.scores, interp.sites, interp.subject"
+        "interp.scores, interp.sites, interp.subject, probes.*, probes.representations"
     ),
     "circuits.compression": (
         "circuits.*, circuits.experiments, circuits.interventions, circuits.weight_sweeps, interp._util, "
@@ -136,9 +136,9 @@ ARROWS: dict[str, str] = {
         "interp.hooked.transformer, interp.report, interp.sites, interp.subject, interp.tasks, probes.*"
     ),
     "circuits.fourier": (
-        "interp._util, interp.activations, interp.errors, interp.hooked.*, interp.plugins, interp.scores, "
+        "interp._util, interp.activations, interp.errors, interp.groups, interp.hooked.*, interp.plugins, interp.scores, "
         "interp.sites, interp.snapshot, interp.subject, interp.tasks, probes.*, probes.fourier, "
-        "probes.measures"
+        "probes.representations"
     ),
     "circuits.interventions": (
         "circuits.*, interp._util, interp.activations, interp.errors, interp.hooked.*, interp.sites, "

@@ -122,6 +122,7 @@ def test_analyze_everything_that_applies(run: Run, work: Path) -> None:
         "theory",
         "densities",
         "clouds",
+        "representations",
         *IMAGE,
     }
     assert "skipped densities: needs several checkpoints of a run; this is a single one" in ran.out
