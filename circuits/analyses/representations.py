@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
@@ -116,7 +117,8 @@ def _frame(table: Table, single: pd.DataFrame, clean: Loss) -> pd.DataFrame:
     frame["logits on the character"] = shares.on_character[1:].cpu().numpy()
     frame["loss without"], frame["loss alone"] = single["loss_without"], single["loss_alone"]
     frame["times the clean loss without"] = single["loss_without"] / clean.all if clean.all else float("nan")
-    for definition in ("logit", *(("hidden",) if hidden_sites(table.subject.model) else ())):
+    of_each: tuple[Definition, ...] = ("logit", "hidden") if hidden_sites(table.subject.model) else ("logit",)
+    for definition in of_each:
         kept = [project(table, [name], definition, keep=True) for name in group.names[1:]]
         removed = [project(table, [name], definition, keep=False) for name in group.names[1:]]
         frame[f"{definition} restricted loss"] = [loss.all for loss in kept]
@@ -135,10 +137,12 @@ def _add_losses(
         result.metrics[f"{what}_loss_{name}"] = loss.all
         if what == "excluded":
             result.metrics[f"{what}_loss_{name}_train"] = loss.train
-    ratio = single["loss_without"] / clean.all if clean.all else single["loss_without"] * float("nan")
-    result.metrics["least_loss_ratio_without_a_key"] = float(ratio[single["key"]].min())
-    others = ratio[~single["key"]]
-    result.metrics["most_loss_ratio_without_another"] = float(others.max()) if len(others) else None
+    for name, is_key, extreme in (
+        ("least_loss_ratio_without_a_key", True, min),
+        ("most_loss_ratio_without_another", False, max),
+    ):
+        found = single.loc[single["key"] == is_key, "loss_without"].to_list()
+        result.metrics[name] = extreme(found) / clean.all if found and clean.all else None
     result.metrics |= shared.without(sets)
     result.figures |= shared.draw(single, sets, clean.all, table.keys)
 
@@ -169,21 +173,21 @@ def _add_neurons(result: Result, table: Table, tuned: float) -> None:
         shares[site] = (modes.neuron_shares(values, table.group).cpu(), active(values.flatten(0, 1)).cpu())
     if not sites:
         return
-    frame = pd.concat([_layer(site, *found, table.group.names) for site, found in shares.items()], ignore_index=True)
-    living = frame[frame["active"]]
+    frame = pd.concat([_layer(site, share, alive, table) for site, (share, alive) in shares.items()], ignore_index=True)
+    share, kind = frame.loc[frame["active"], "share"].to_numpy(), frame.loc[frame["active"], "representation"].to_list()
     result.tables["neurons"] = frame
     result.metrics |= {
-        "units": len(frame), "active": len(living), "tuned": int((living["share"] >= tuned).sum()),
-        "preferring_a_key_representation": int(living["representation"].isin(list(table.keys)).sum()),
-        "median_share": float(living["share"].median()) if len(living) else None,
+        "units": len(frame), "active": len(kind), "tuned": int((share >= tuned).sum()),
+        "preferring_a_key_representation": sum(name in table.keys for name in kind),
+        "median_share": float(np.median(share)) if len(kind) else None,
     }  # fmt: skip
-    share, alive = shares[sites[-1]]
-    _draw_neurons(result, share[1:, alive], list(table.group.names[1:]))
+    last, alive = shares[sites[-1]]
+    _draw_neurons(result, last[1:, alive], list(table.group.names[1:]))
 
 
-def _layer(site: str, share: Tensor, alive: Tensor, names: tuple[str, ...]) -> pd.DataFrame:
+def _layer(site: str, share: Tensor, alive: Tensor, table: Table) -> pd.DataFrame:
     """One row per unit of a layer: whether it is active, its representation and the share of variance explained."""
-    most, which = share.max(0)
+    names, (most, which) = table.group.names, share.max(0)
     return pd.DataFrame({
         "site": site, "unit": range(share.shape[1]), "active": alive.numpy(),
         "representation": [names[int(i)] if on else "" for i, on in zip(which, alive, strict=True)], "share": most.numpy(),

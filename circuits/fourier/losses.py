@@ -84,7 +84,7 @@ def by_frequency(subject: Subject | HookedModel | Table) -> pd.DataFrame:
     """
     table = subject if isinstance(subject, Table) else Table(subject)
     every = table.parts
-    modes = Modes.of(table, [[k] for k in every])  # pyright: ignore[reportArgumentType]  lists of one kind each
+    modes = Modes.of(table, [[k] for k in every])
     without, alone = modes.scores(keep=False), modes.scores(keep=True)
     return pd.DataFrame({
         table.noun: every, "key": [k in table.keys for k in every],

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 from torch import Tensor
 
 from circuits.fourier.definitions import project
 from circuits.fourier.modes import mode_losses
-from circuits.fourier.table import Parts, Table
+from circuits.fourier.table import Table
 from interp.errors import MissingCapability
 from interp.plugins.measure import measure
 from interp.snapshot import Snapshot
 
 PARTS = ("all", "train", "test")
 Asked = Literal["usual", "nanda2d", "logit", "hidden", "neurons"]
-Frequencies = tuple[Any, ...] | list[Any] | None  # whole numbers in Z_n, names of representations in other groups
+Frequencies = (
+    tuple[int | str, ...] | list[int | str] | None
+)  # whole numbers in Z_n, names of representations in other groups
 
 
 def table_of(snapshot: Snapshot) -> Table:
@@ -101,7 +103,7 @@ def excluded_loss(
 
 def _projected(snapshot: Snapshot, frequencies: Frequencies, definition: Asked, *, keep: bool) -> dict[str, float]:
     asked = None if definition == "usual" else definition
-    loss = project(table_of(snapshot), cast("Parts", frequencies or []), asked, keep=keep)
+    loss = project(table_of(snapshot), frequencies or [], asked, keep=keep)
     return {part: getattr(loss, part) for part in PARTS}
 
 
@@ -123,12 +125,12 @@ def frequency_loss(snapshot: Snapshot, *, frequencies: Frequencies = None) -> di
         mean losses (``nanda2d``), two for each frequency.
     """
     table = table_of(snapshot)
-    chosen = table.chosen(cast("Parts", frequencies or []))
+    chosen = table.chosen(frequencies or [])
     if not chosen:
         return {}
 
     def losses(*, keep: bool) -> Tensor:
-        return mode_losses(table, [cast("Parts", [k]) for k in chosen], keep=keep)[:, 0]
+        return mode_losses(table, [[k] for k in chosen], keep=keep)[:, 0]
 
     without, alone = losses(keep=False).tolist(), losses(keep=True).tolist()
     return {

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 import pandas as pd
 import torch
 
@@ -61,7 +59,7 @@ def remove_everywhere(table: Table, frequencies: Parts, n_random: int = 8, seed:
     require_range("n_random", n_random, 0)
     others = [k for k in table.parts if k not in chosen]
     generator = torch.Generator().manual_seed(seed)
-    sets = [("key", chosen)]
+    sets: list[tuple[str, Parts]] = [("key", chosen)]
     if len(others) >= len(chosen) > 0 or (others and chosen and not table.cyclic):
         draws = (torch.randperm(len(others), generator=generator)[: len(chosen)].sort().values for _ in range(n_random))
         different = dict.fromkeys(tuple(draw.tolist()) for draw in draws)
@@ -69,8 +67,7 @@ def remove_everywhere(table: Table, frequencies: Parts, n_random: int = 8, seed:
     has_hidden = bool(hidden_sites(table.subject.model))
     plural = "frequencies" if table.cyclic else "representations"
     rows = []
-    for label, one in sets:
-        parts = cast("Parts", one)
+    for label, parts in sets:
         losses = {}
         if any(n.endswith("W_E") for n, _ in table.subject.model.named_parameters()):
             logits = table_logits(without_in_embedding(table, parts), table.task).double()
@@ -78,7 +75,7 @@ def remove_everywhere(table: Table, frequencies: Parts, n_random: int = 8, seed:
         if has_hidden:
             losses["neurons"] = project(table, parts, "neurons", keep=False)
         losses["logits"] = project(table, parts, "nanda2d", keep=False)
-        names = " ".join(map(str, one))
+        names = " ".join(map(str, parts))
         rows += [
             {"where": where, "removed": label, plural: names, "loss": loss.all, "correct": loss.correct}
             for where, loss in losses.items()

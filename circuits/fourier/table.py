@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, TypeAlias, cast
+from typing import Literal, TypeAlias
 
 import torch
 from jaxtyping import Float, Int
@@ -21,7 +21,7 @@ from interp.sites import hidden_sites
 from interp.subject import Subject, as_subject, at_readout
 from probes import fourier, group_tables, representations
 
-Parts: TypeAlias = "Sequence[int] | Sequence[str]"  # frequencies of Z_n, or names of representations
+Parts: TypeAlias = Sequence[int | str]  # frequencies of Z_n, or names of representations
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ class Table:
             return fourier.logit_frequencies(self.cube)
         return representations.key_representations(self.cube, self.group)
 
-    def chosen(self, parts: Parts | None) -> Parts:
+    def chosen(self, parts: Parts | None) -> list[int] | list[str]:
         """Parts that exist, without repetitions; the key ones where none are given.
 
         Args:
@@ -159,31 +159,32 @@ class Table:
         named = [part for part in listed if isinstance(part, str)]
         if named:
             self.group.indices(named)
-        if len(named) < len(listed) and (named or not self.cyclic):
+            if len(named) == len(listed):
+                return named
+        if listed and (named or not self.cyclic):
             raise InterpError(
                 f"{self.task.name}: the parts of a group are representations, by name ({', '.join(self.group.names[1:4])}, ...), "
                 f"got {listed}"
             )
-        if not named:
-            fourier.check_frequencies(cast("list[int]", listed), self.n)
-        return cast("Parts", listed)
+        numbers = [part for part in listed if not isinstance(part, str)]
+        fourier.check_frequencies(numbers, self.n)
+        return numbers
 
     def projection(self, parts: Parts) -> Float[Tensor, "n n"]:
         """The orthogonal projection of functions on the group on some parts."""
-        if not parts:
-            return torch.zeros(self.n, self.n, dtype=torch.float64, device=self.product.device)
-        if isinstance(parts[0], int):
-            modes = fourier.frequency_basis(self.n, cast("list[int]", list(parts))).directions
-            return (modes.T @ modes).to(self.product.device)
-        return self.group.projection(cast("list[str]", parts)).to(self.product.device)
+        names = [part for part in parts if isinstance(part, str)]
+        if names:
+            return self.group.projection(names).to(self.product.device)
+        modes = fourier.frequency_basis(self.n, [k for k in parts if isinstance(k, int)]).directions
+        return (modes.T @ modes).to(self.product.device)
 
     def characters(self, parts: Parts) -> Float[Tensor, "parts n"]:
         """The characters of some parts as functions on the group, of unit length: ``cos(w_k x)`` for a frequency."""
-        if isinstance(next(iter(parts), None), int):
-            cosines = fourier.basis(self.n).select([f"cos {k}" for k in parts])
-            return cosines.directions.to(self.product.device)
-        rows = self.group.characters[self.group.indices(cast("list[str]", parts))].to(self.product.device)
-        return rows / rows.norm(dim=1, keepdim=True)
+        names = [part for part in parts if isinstance(part, str)]
+        if names:
+            rows = self.group.characters[self.group.indices(names)].to(self.product.device)
+            return rows / rows.norm(dim=1, keepdim=True)
+        return fourier.basis(self.n).select([f"cos {k}" for k in parts]).directions.to(self.product.device)
 
     @cached_property
     def hidden(self) -> Hidden:

@@ -48,7 +48,7 @@ def is_orthogonal(characters: np.ndarray, classes: Classes) -> bool:
     rows = characters @ (classes.sizes[:, None] * characters.conj().T) / n
     columns = characters.conj().T @ characters * classes.sizes / n
     eye = np.eye(len(characters))
-    degrees = characters[:, classes.of[classes.neutral]].real
+    degrees = np.real(characters[:, classes.of[classes.neutral]])
     whole = np.abs(degrees - degrees.round()).max() < 1e-9 and not (n % degrees.round()).any()
     return bool(np.abs(rows - eye).max() < 1e-8 and np.abs(columns - eye).max() < 1e-8 and whole)
 

@@ -233,5 +233,5 @@ def _computed(classes: Classes) -> Representations:
 
 def _is_second(row: np.ndarray) -> bool:
     """Whether a complex character is the second of its conjugate pair: its first imaginary part that is not 0 is negative."""
-    imaginary = row.imag[np.abs(row.imag) > 1e-6]
+    imaginary = np.imag(row)[np.abs(np.imag(row)) > 1e-6]
     return bool(imaginary[0] < 0)
