@@ -15,9 +15,7 @@ from interp.snapshot import Snapshot
 
 PARTS = ("all", "train", "test")
 Asked = Literal["usual", "nanda2d", "logit", "hidden", "neurons"]
-Frequencies = (
-    tuple[int | str, ...] | list[int | str] | None
-)  # whole numbers in Z_n, names of representations in other groups
+Frequencies = tuple[int, ...] | tuple[str, ...] | list[int] | list[str] | None  # names in a group that is not cyclic
 
 
 def table_of(snapshot: Snapshot) -> Table:
