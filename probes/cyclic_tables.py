@@ -58,8 +58,7 @@ def embedding_tables(subject: Subject) -> dict[str, Float[Tensor, "n d"]]:
         subject: a network on a task that is addition modulo n.
 
     Returns:
-        ``[n, d]`` in float64 by name: ``W_E`` (``W_E left`` and ``W_E right`` if each operand has its own), ``W_U``
-        (transposed); empty for other architectures.
+        ``[n, d]`` in float64 by name, as `probes.group_tables.embedding_tables` gives them.
     """
     return group_tables.embedding_tables(subject, as_subject(subject).require_cyclic())
 

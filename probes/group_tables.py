@@ -93,23 +93,40 @@ def embedding_tables(subject: Subject, structure: Structure | None = None) -> di
 
     Returns:
         ``[n, d]`` in float64 by name: ``W_E`` (``W_E left`` and ``W_E right`` if each operand has its own), ``W_U``
-        (transposed); empty for other architectures.
+        (transposed). Of an MLP that takes one-hot vectors, its first matrix is the embedding: ``W_in left`` and
+        ``W_in right``, or ``W_in`` if the vectors are added. Empty for other architectures.
 
     Raises:
         MissingCapability: a task that is not composition in a group.
     """
     subject = as_subject(subject)
-    structure, model = structure or subject.require_group(), subject.model
+    structure, model, task = structure or subject.require_group(), subject.model, subject.require_task()
     left, right = inverse(structure.left, structure.order), inverse(structure.right, structure.order)
     tables: dict[str, Tensor] = {}
-    if isinstance(model, HookedTransformer) or (isinstance(model, HookedMLP) and model.W_E.ndim == 2):
+    if isinstance(model, HookedMLP) and model.config.d_vocab is None:
+        tables = _first_matrix(model, task, left, right)
+    elif isinstance(model, HookedTransformer) or (isinstance(model, HookedMLP) and model.W_E.ndim == 2):
         tables["W_E"] = model.W_E[left.to(model.device)]
     elif isinstance(model, HookedMLP):
         tables["W_E left"] = model.W_E[0][left.to(model.device)]
         tables["W_E right"] = model.W_E[1][right.to(model.device)]
     if isinstance(model, (HookedMLP, HookedTransformer)):
-        tables["W_U"] = model.W_U.T[columns(subject.require_task(), structure).to(model.device)]
+        tables["W_U"] = model.W_U.T[columns(task, structure).to(model.device)]
     return {name: table.detach().double() for name, table in tables.items()}
+
+
+def _first_matrix(model: HookedMLP, task: Task, left: Tensor, right: Tensor) -> dict[str, Tensor]:
+    """Rows of the first matrix that one-hot operands pick."""
+    if not isinstance(task, BinaryOperation) or task.encoding == "tokens":
+        return {}
+    matrix = next(w for name, w in model.named_parameters() if name.endswith((".W", "W_U")))
+    if task.encoding == "sum":
+        return {"W_in": matrix[left.to(matrix.device)]}
+    first = task.n_symbols * torch.tensor([task.items.index("a"), task.items.index("b")])
+    return {
+        "W_in left": matrix[(first[0] + left).to(matrix.device)],
+        "W_in right": matrix[(first[1] + right).to(matrix.device)],
+    }
 
 
 def neuron_table(subject: Subject, site: str, structure: Structure | None = None) -> Float[Tensor, "n n units"]:

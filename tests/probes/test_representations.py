@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from interp import GroupComposition, InterpError, ModularArithmetic
+from interp import GroupComposition, HookedMLP, InterpError, MLPConfig, ModularArithmetic, Subject
 from interp.errors import MissingCapability
 from interp.groups import Representations, representations_of
 from probes import cyclic_tables, fourier, group_tables, representations
@@ -167,3 +167,19 @@ def test_the_embedding_of_a_written_network_is_flat() -> None:
     one = written(table, representations_of(table).characters[1].numpy())
     power = group_tables.embedding_tables(one)["W_E"]
     assert representations_of(table).power(power).tolist() == pytest.approx([1, 1, 4])
+
+
+@pytest.mark.parametrize("form", ["a b", "b a"])
+def test_the_first_matrix_of_a_network_that_takes_vectors_is_its_embedding(form: str) -> None:
+    """One-hot operands pick its rows, wherever each stands; added, they share them."""
+    model = HookedMLP(MLPConfig((4,), 6, d_in=12)).init_weights(0)
+    one = Subject("one-hot", model, GroupComposition("S_3", form=form).fit(model))
+    tables, matrix = group_tables.embedding_tables(one), dict(model.named_parameters())["layers.0.W"].detach().double()
+    first, second = (matrix[:6], matrix[6:]) if form == "a b" else (matrix[6:], matrix[:6])
+    assert torch.equal(tables["W_in left"], first)
+    assert torch.equal(tables["W_in right"], second)
+    model = HookedMLP(MLPConfig((4,), 6, d_in=6)).init_weights(0)
+    tables = group_tables.embedding_tables(Subject("sum", model, GroupComposition("S_3").fit(model)))
+    assert torch.equal(tables["W_in"], dict(model.named_parameters())["layers.0.W"].detach().double())
+    cyclic = Subject("sum", model, ModularArithmetic(6).fit(model))
+    assert cyclic_tables.embedding_tables(cyclic).keys() == {"W_in", "W_U"}
