@@ -12,6 +12,7 @@ from interp._util.door import lazy_exports
 if TYPE_CHECKING:
     from interp import activations as activations
     from interp import errors as errors
+    from interp import groups as groups
     from interp import hooked as hooked
     from interp import neat as neat
     from interp import picbreeder as picbreeder

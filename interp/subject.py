@@ -17,7 +17,7 @@ from interp.errors import InterpError, MissingCapability, kind_of
 from interp.hooked import HookedCPPN, HookedModel, HookedTransformer, as_model
 from interp.runs import RunLike, open_run
 from interp.series import CheckpointSeries
-from interp.tasks import CyclicStructure, Task, make_task
+from interp.tasks import CyclicStructure, GroupStructure, Task, make_task
 
 if TYPE_CHECKING:
     from interp.neat import NEATGenome
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
 
 Capability = Literal[
-    "weights", "activations", "outputs", "gradients", "task", "answers", "input_table", "cyclic", "image", "genome", "series",
-    "members", "curves",
+    "weights", "activations", "outputs", "gradients", "task", "answers", "input_table", "cyclic", "group", "image", "genome",
+    "series", "members", "curves",
 ]  # fmt: skip
-NEED_TASK = ("activations", "outputs", "gradients", "task", "answers", "input_table", "cyclic")
+NEED_TASK = ("activations", "outputs", "gradients", "task", "answers", "input_table", "cyclic", "group")
 
 
 @dataclass(frozen=True)
@@ -90,6 +90,7 @@ class Subject:
         "answers": "a task whose answers are right or wrong",
         "input_table": "all possible inputs, a finite table",
         "cyclic": "a task that is addition modulo n, perhaps in disguise",
+        "group": "a task that is composition in a finite group, perhaps in disguise",
         "image": "a network that draws an image",
         "genome": "a network that was evolved as a graph",
         "series": "more than one checkpoint of the run",
@@ -157,7 +158,7 @@ class Subject:
             return f"needs a finite input table; the inputs of the task {self.task.name} are examples only"
         if need == "answers" and self.task is not None and not self.task.answerable:
             return f"needs answers that are right or wrong one by one; the loss {self.task.loss} does not judge them so"
-        if need == "cyclic" and self.task is not None and isinstance(reason := self.task.cyclic(), str):
+        if need in ("cyclic", "group") and isinstance(reason := getattr(self.task, need)(), str):
             return reason
         if need == "series" and (self.series is None or len(self.series) < 2):
             return "needs several checkpoints of a run; this is a single one"
@@ -179,8 +180,13 @@ class Subject:
 
     def require_cyclic(self) -> CyclicStructure:
         """The task as addition modulo n, or an error that says why it is not."""
-        structure = self.require_task().cyclic()
-        if isinstance(structure, str):
+        if isinstance(structure := self.require_task().cyclic(), str):
+            raise MissingCapability(f"{self.name}: {structure}")
+        return structure
+
+    def require_group(self) -> GroupStructure:
+        """The task as composition in a finite group, or an error that says why it is not."""
+        if isinstance(structure := self.require_task().group(), str):
             raise MissingCapability(f"{self.name}: {structure}")
         return structure
 
@@ -231,8 +237,7 @@ class Subject:
         """The same subject with its model, and every measure of it, in a dtype (its precision by default) and on a device."""
         dtype = dtype or self.precision
         model = self.model.cast(dtype, device)
-        unchanged = model is self.model and dtype == self.precision
-        return self if unchanged else replace(self, model=model, precision=dtype)
+        return self if model is self.model and dtype == self.precision else replace(self, model=model, precision=dtype)
 
     def rows(self) -> list[tuple[str, str]]:
         """What is known about it, as label and text."""
@@ -247,14 +252,10 @@ class Subject:
         ]
         if self.series is not None and len(self.series) > 1:
             rows.append(
-                (
-                    "series",
-                    f"{len(self.series)} checkpoints, {self.series.steps[0]:,} to {self.series.steps[-1]:,}",
-                )
+                ("series", f"{len(self.series)} checkpoints, {self.series.steps[0]:,} to {self.series.steps[-1]:,}")
             )
-        if self.provenance.path:
-            source = f"{self.provenance.path} ({self.provenance.format}, layout {self.provenance.layout})"
-            rows.append(("source", source))
+        if (origin := self.provenance).path:
+            rows.append(("source", f"{origin.path} ({origin.format}, layout {origin.layout})"))
         rows += [("extra tensors", ", ".join(self.provenance.extra_tensors))] if self.provenance.extra_tensors else []
         rows += [("note", note) for note in (*self.provenance.notes, *getattr(self.model, "notes", ()))]
         return rows + [("WARNING", warning) for warning in self.warnings]

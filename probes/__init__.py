@@ -21,10 +21,12 @@ if TYPE_CHECKING:
     from probes import feature_maps as feature_maps
     from probes import fourier as fourier
     from probes import genome_graph as genome_graph
+    from probes import group_tables as group_tables
     from probes import measures as measures
     from probes import neurons as neurons
     from probes import norms as norms
     from probes import parallelograms as parallelograms
+    from probes import representations as representations
     from probes import sparsity as sparsity
     from probes import spectra as spectra
     from probes import stability as stability

@@ -40,6 +40,7 @@ ARROWS: dict[str, str] = {
         "interp.tasks, interp.training"
     ),
     "interp.errors": "",
+    "interp.groups": "interp.errors",
     "interp.history": (
         "interp._util, interp.checkpoints (door), interp.checkpoints.formats, interp.errors, interp.hooked "
         "(door), interp.plugins, interp.series, interp.snapshot, interp.subject, interp.tasks, "
@@ -84,7 +85,8 @@ ARROWS: dict[str, str] = {
         "interp.picbreeder, interp.runs, interp.series, interp.tasks"
     ),
     "interp.tasks": (
-        "interp._util, interp.errors, interp.hooked (door), interp.hooked.*, interp.hooked.cppn, interp.hooked.foreign, "
+        "interp._util, interp.errors, interp.groups, interp.hooked (door), interp.hooked.*, interp.hooked.cppn, "
+        "interp.hooked.foreign, "
         "interp.hooked.mlp, interp.hooked.rnn, interp.hooked.transformer"
     ),
     "interp.training": (
@@ -103,6 +105,7 @@ ARROWS: dict[str, str] = {
         "probes.measures"
     ),
     "probes.fourier": "interp.errors, interp.tasks, probes.*",
+    "probes.representations": "interp.errors, interp.groups, probes.*",
     "probes.measures": (
         "interp._util, interp.activations, interp.errors, interp.hooked (door), interp.plugins, "
         "interp.scores, interp.snapshot, interp.subject, interp.tasks, probes.*, probes.fourier"
@@ -112,7 +115,7 @@ ARROWS: dict[str, str] = {
         "circuits.*, circuits.compression, circuits.discovery, circuits.engine, circuits.experiments, "
         "circuits.fourier, circuits.weight_sweeps, interp._util, interp.errors, interp.hooked (door), "
         "interp.hooked.*, interp.hooked.foreign, interp.pictures, interp.plugins, interp.report, "
-        "interp.scores, interp.sites, interp.subject"
+        "interp.scores, interp.sites, interp.subject, probes.*, probes.representations"
     ),
     "circuits.compression": (
         "circuits.*, circuits.experiments, circuits.interventions, circuits.weight_sweeps, interp._util, "
@@ -134,9 +137,9 @@ ARROWS: dict[str, str] = {
         "interp.hooked.transformer, interp.report, interp.sites, interp.subject, interp.tasks, probes.*"
     ),
     "circuits.fourier": (
-        "interp._util, interp.activations, interp.errors, interp.hooked.*, interp.plugins, interp.scores, "
+        "interp._util, interp.activations, interp.errors, interp.groups, interp.hooked.*, interp.plugins, interp.scores, "
         "interp.sites, interp.snapshot, interp.subject, interp.tasks, probes.*, probes.fourier, "
-        "probes.measures"
+        "probes.representations"
     ),
     "circuits.interventions": (
         "circuits.*, interp._util, interp.activations, interp.errors, interp.hooked.*, interp.sites, "
@@ -145,7 +148,7 @@ ARROWS: dict[str, str] = {
     "circuits.weight_sweeps": (
         "circuits.*, interp._util, interp.activations, interp.errors, interp.hooked (door), interp.hooked.*, "
         "interp.hooked.cppn, interp.hooked.mlp, interp.hooked.transformer, interp.pictures, interp.plugins, interp.report, "
-        "interp.snapshot, interp.subject, interp.tasks, probes.*, probes.fourier"
+        "interp.snapshot, interp.subject, interp.tasks, interp.groups, probes.*, probes.fourier, probes.representations"
     ),
 }
 

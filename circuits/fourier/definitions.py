@@ -1,20 +1,23 @@
-"""Restricted and excluded loss: the logits of a network over a cyclic input table, taken apart by frequency.
+"""Restricted and excluded loss: the logits of a network over the table of a group, taken apart by what they are made of.
 
-Restricted loss keeps the key frequencies of a network and discards the rest; excluded loss removes them and keeps the rest.
-Three definitions are in use, and their numbers differ:
+Restricted loss keeps the key parts of a network and discards the rest; excluded loss removes them and keeps the rest. A part is
+a frequency of Z_n or an irreducible representation r of another group, with its character chi_r: ``cos(w_k x)`` in Z_n. Four
+definitions are in use, and their numbers differ:
 
-- ``nanda2d``: logits over the input table, per output; kept or removed are cos and sin of w_k (a + b). The constant stays in
-  both (Nanda et al. 2023, Progress measures for grokking via mechanistic interpretability, https://arxiv.org/abs/2301.05217).
-- ``logit``: the one coefficient of cos(w_k (a + b - c)) over inputs and outputs together. No constant is kept; outputs outside
-  the group (0, in multiplication) keep their mean, minus that of the others (Chughtai et al. 2023, A Toy Model of Universality,
-  https://arxiv.org/abs/2302.03025).
-- ``hidden``: the last hidden layer over the input table, projected on cos and sin of w_k a, w_k b and w_k (a + b), then decoded
-  by the rest of the network, whose other paths are unchanged. The mean stays in both.
+- ``nanda2d``: logits over the input table, per output; kept or removed are functions of ``a * b`` in the part of r: in Z_n cos
+  and sin of w_k (a + b). The constant stays in both (Nanda et al. 2023, Progress measures for grokking via mechanistic
+  interpretability, https://arxiv.org/abs/2301.05217).
+- ``logit``: the one coefficient of ``chi_r(a * b * c^-1)``, in Z_n cos(w_k (a + b - c)), over inputs and outputs together. No
+  constant is kept; outputs outside the group (0, in multiplication) keep their mean, minus that of the others (Chughtai et al.
+  2023, A Toy Model of Universality, https://arxiv.org/abs/2302.03025).
+- ``hidden``: the last hidden layer over the input table, projected on functions of ``a * b`` in the part of r. Only that (or
+  only the layer without it) is decoded again: no mean, no path around the layer and no bias after it is kept (Chughtai et al.).
+- ``neurons``: the last hidden layer, projected on functions of a, of b and of ``a * b`` in the part of r, then decoded by the
+  rest of the network, whose other paths are unchanged. The mean stays in both.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Literal, get_args
 
 import torch
@@ -22,94 +25,107 @@ from jaxtyping import Float
 from torch import Tensor
 
 from circuits.fourier.modes import Modes
-from circuits.fourier.table import Loss, Table
+from circuits.fourier.table import Loss, Parts, Table
 from interp.errors import UnknownName, unknown
-from probes import fourier
+from probes.representations import product_means, quotient_means
 
-Definition = Literal["nanda2d", "logit", "hidden"]
+Definition = Literal["nanda2d", "logit", "hidden", "neurons"]
 DEFINITIONS: tuple[Definition, ...] = get_args(Definition)
+OF_LAYER: tuple[Definition, ...] = ("hidden", "neurons")  # those that need a hidden layer
 
 
-def project(table: Table, frequencies: Sequence[int] | None, definition: Definition, *, keep: bool) -> Loss:
-    """The loss of a network with some frequencies only (restricted loss) or without them (excluded loss).
+def usual_definition(table: Table) -> Definition:
+    """The definition where none is given: ``nanda2d`` for Z_n, ``logit`` for any other group."""
+    return "nanda2d" if table.cyclic else "logit"
+
+
+def project(table: Table, parts: Parts | None, definition: Definition | None, *, keep: bool) -> Loss:
+    """The loss of a network with some parts only (restricted loss) or without them (excluded loss).
 
     Args:
         table: the network's logits; one table serves many calls.
-        frequencies: from 1 to n // 2; the network's key frequencies where None.
-        definition: ``nanda2d``, ``logit`` or ``hidden``.
-        keep: keep the frequencies; otherwise remove them.
+        parts: frequencies from 1 to n // 2, or names of representations; the network's key ones where None.
+        definition: ``nanda2d``, ``logit``, ``hidden`` or ``neurons``; None: `usual_definition`.
+        keep: keep the parts; otherwise remove them.
 
     Returns:
         the loss over the table and over both parts of the split.
 
     Raises:
-        UnknownName: another definition.
-        InterpError: a frequency outside 1..n // 2, or ``hidden`` on a network without hidden units.
+        UnknownName: another definition, or a representation that the group does not have.
+        InterpError: a frequency outside 1..n // 2, or a definition by the hidden layer on a network without one.
     """
+    definition = usual_definition(table) if definition is None else definition
     if definition not in DEFINITIONS:
         raise UnknownName(unknown("definition", definition, DEFINITIONS))
-    chosen = list(frequencies) if frequencies is not None else table.keys
+    chosen = table.chosen(parts)
     if definition == "nanda2d":
         return Modes.of(table, [chosen]).scores(keep=keep)[0]
-    fourier.check_frequencies(chosen, table.n)
-    if definition == "hidden":
+    if definition == "neurons":
         return table.score(_decode(table, chosen, keep=keep))
-    part = trilinear_component(table.cube, chosen)
+    if definition == "hidden":
+        part = hidden_component(table, chosen)
+        return table.score_products(_alone(table, part)) if keep else table.score(_without(table, part))
+    part = character_component(table, chosen)
     if keep:
-        return table.score(table.with_cube(part, rest="centred"))
-    return table.score(table.with_cube(table.cube - part, rest="keep"))
+        return table.score_products(table.with_cube(part, rest="centred"))
+    return table.score(table.with_cube(table.cube - part[table.product], rest="keep"))
 
 
-def trilinear_component(logits: Float[Tensor, "n n n"], frequencies: Sequence[int]) -> Float[Tensor, "n n n"]:
-    """The part of logits ``[a, b, c]`` on cos(w_k (a + b - c)): one coefficient per frequency.
+def character_component(table: Table, parts: Parts) -> Float[Tensor, "n n"]:
+    """The part of logits ``[a, b, c]`` on ``chi_r(a * b * c^-1)``: one coefficient per part.
 
     Args:
-        logits: over the cyclic table, with the outputs in exponent order as well.
-        frequencies: from 1 to n // 2.
+        table: the network's logits.
+        parts: frequencies or representations.
 
     Returns:
-        the part, in the shape of the logits.
-
-    >>> import math
-    >>> a = torch.arange(5, dtype=torch.float64)
-    >>> wave = torch.cos(2 * math.pi * 2 * (a[:, None, None] + a[:, None] - a) / 5)
-    >>> [bool(torch.allclose(trilinear_component(wave, [k]), wave)) for k in (1, 2)]
-    [False, True]
+        ``[a * b, c]``.
     """
-    n = logits.shape[0]
-    index = torch.arange(n, device=logits.device)
-    argument = (index[:, None, None] + index[:, None] - index) % n
-    means = torch.zeros(n, dtype=logits.dtype, device=logits.device)
-    means.index_add_(0, argument.flatten(), logits.flatten())
-    means /= n * n
-    cosines = fourier.basis(n).select([f"cos {k}" for k in frequencies]).directions.to(logits)
-    return (cosines.T @ (cosines @ means))[argument]
+    means = quotient_means(product_means(table.cube, table.product), table.product)
+    characters = table.characters(parts)
+    return (characters.T @ (characters @ means))[table.product[:, table.inverse]]
+
+
+def hidden_component(table: Table, parts: Parts) -> Float[Tensor, "n ..."]:
+    """The part of the last hidden layer on functions of ``a * b``.
+
+    Args:
+        table: the network's logits and hidden layer.
+        parts: frequencies or representations.
+
+    Returns:
+        ``[a * b, ..., unit]``.
+    """
+    grid = table.hidden.grid
+    return (table.projection(parts) @ product_means(grid.flatten(2), table.product)).reshape(grid.shape[1:])
 
 
 @torch.no_grad()
-def _decode(table: Table, frequencies: Sequence[int], *, keep: bool) -> Tensor:
-    """Logits ``[n, n, outputs]`` after the hidden layer was projected."""
-    hidden, n = table.hidden, table.n
-    mean = hidden.grid.mean((0, 1))
-    index = torch.arange(n, device=hidden.grid.device)
-    a, b = index[:, None].expand(n, n), index.expand(n, n)
-    part = torch.zeros_like(hidden.grid)
-    for argument in (a, b, (a + b) % n):
-        part += _function_of(argument, hidden.grid, frequencies)
+def _decode(table: Table, parts: Parts, *, keep: bool) -> Tensor:
+    """Logits ``[n, n, outputs]`` after the hidden layer was projected, the rest of the network as it was."""
+    hidden = table.hidden
+    mean, projection = hidden.grid.mean((0, 1)), table.projection(parts)
+    flat = hidden.grid.flatten(2)
+    by_product = projection @ product_means(flat, table.product)
+    part = (projection @ flat.mean(1))[:, None] + projection @ flat.mean(0) + by_product[table.product]
+    part = part.reshape(hidden.grid.shape)
     change = (mean + part - hidden.grid if keep else -part).flatten(0, 1)
-    moved = hidden.clean + (change if hidden.matrix is None else change @ hidden.matrix)
-    logits = table.task.read(hidden.model.resume(hidden.stream, moved.to(hidden.model.dtype))).double()
-    return logits.unflatten(0, (n, n))
+    return _resumed(table, hidden.clean + hidden.arriving(change))
 
 
-def _function_of(argument: Tensor, values: Tensor, frequencies: Sequence[int]) -> Tensor:
-    """Projection of ``values [n, n, ...]`` on cos and sin of w_k times an integer argument ``[n, n]`` modulo n."""
-    n = values.shape[0]
-    if not frequencies:
-        return torch.zeros_like(values)
-    modes = fourier.frequency_basis(n, list(frequencies)).directions.to(values)
-    flat = values.reshape(n * n, -1)
-    means = torch.zeros(n, flat.shape[1], dtype=values.dtype, device=values.device)
-    means.index_add_(0, argument.flatten(), flat)
-    means /= n  # every residue occurs n times
-    return (modes.T @ (modes @ means))[argument].reshape(values.shape)
+def _without(table: Table, part: Tensor) -> Float[Tensor, "pairs outputs"]:
+    """Logits of the hidden layer alone, without a part of it."""
+    return _alone(table, (table.hidden.grid - part[table.product]).flatten(0, 1))
+
+
+@torch.no_grad()
+def _alone(table: Table, values: Tensor) -> Float[Tensor, "rows outputs"]:
+    """Logits of values of the hidden layer alone: what the rest of the network makes of them, less what it makes of 0."""
+    stream = table.hidden.arriving(values)
+    return _resumed(table, stream) - _resumed(table, torch.zeros_like(stream[:1]))
+
+
+def _resumed(table: Table, stream: Tensor) -> Float[Tensor, "rows outputs"]:
+    hidden = table.hidden
+    return table.task.read(hidden.model.resume(hidden.stream, stream.to(hidden.model.dtype))).double()

@@ -1,4 +1,4 @@
-"""Fourier modes of a + b in the logits: the loss with or without many sets of them at once."""
+"""Functions of a * b in the logits, by frequency or representation: the loss with or without many sets of them at once."""
 
 from __future__ import annotations
 
@@ -9,25 +9,24 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from circuits.fourier.table import Loss, Table
+from circuits.fourier.table import Loss, Parts, Table
 from interp.tasks import Task
-from probes import fourier
 
 SAFE_RANGE = 300.0  # of logits in one row: the product of two exponentials stays within float64
 
 
 @dataclass(frozen=True)
 class Modes:
-    """Sets of frequencies in a table's logits: each kept (everything else at its mean), or removed.
+    """Sets of frequencies (or representations) in a table's logits: each kept (everything else at its mean), or removed.
 
-    What is kept or removed depends on a + b only. Kept, there are n different rows of logits instead of n^2; removed from a
-    cross-entropy, ``exp(L - part)`` is a product, so that all sets are one matrix product.
+    What is kept or removed depends on a * b only, in Z_n on a + b. Kept, there are n different rows of logits instead of n^2;
+    removed from a cross-entropy, ``exp(L - part)`` is a product, so that all sets are one matrix product.
 
     Attributes:
         task: gives the loss.
-        logits: of all inputs, ordered by their sum.
-        parts: of the mean logits of each sum, on cos and sin of w_k (a + b).
-        labels: a sum has one answer.
+        logits: of all inputs, ordered by their product (in Z_n their sum).
+        parts: of the mean logits of each product, on the set: in Z_n on cos and sin of w_k (a + b).
+        labels: a product has one answer.
         train: 1 for examples that the network was trained on, 0 for the others.
     """
 
@@ -38,33 +37,30 @@ class Modes:
     train: Float[Tensor, "sum pair"]
 
     @classmethod
-    def of(cls, table: Table, sets: Sequence[Sequence[int]]) -> Modes:
-        """Some sets of frequencies of a table.
+    def of(cls, table: Table, sets: Sequence[Parts]) -> Modes:
+        """Some sets of frequencies, or of representations, of a table.
 
         Args:
             table: the network's logits.
-            sets: of frequencies, each from 1 to n // 2.
+            sets: of frequencies, each from 1 to n // 2, or of names of representations.
 
         Returns:
             the sets, ready to be kept or removed.
 
         Raises:
-            InterpError: a frequency outside 1..n // 2.
+            InterpError: a frequency outside 1..n // 2, or a representation that the group does not have.
         """
-        for chosen in sets:
-            fourier.check_frequencies(chosen, table.n)
+        chosen = [table.chosen(one) for one in sets]
         n, device = table.n, table.logits.device
-        index = torch.arange(n, device=device)
-        order = ((index[:, None] + index) % n).flatten().argsort(stable=True)  # pairs by their sum
-        by_sum = table.logits.flatten(0, 1)[order].unflatten(0, (n, n))
-        means = by_sum.mean(1)
+        order = table.product.flatten().argsort(stable=True)  # pairs by their product
+        by_product = table.logits.flatten(0, 1)[order].unflatten(0, (n, n))
+        means = by_product.mean(1)
         parts = torch.zeros(len(sets), *means.shape, dtype=means.dtype, device=device)
-        for part, chosen in zip(parts, sets, strict=True):
-            if chosen:
-                modes = fourier.frequency_basis(n, list(chosen)).directions.to(means)
-                part[:, table.columns] = modes.T @ (modes @ means[:, table.columns])
+        for part, one in zip(parts, chosen, strict=True):
+            if one:
+                part[:, table.columns] = table.projection(one).to(means) @ means[:, table.columns]
         labels, train = table.labels[order].view(n, n)[:, 0], table.train[order].view(n, n).double()
-        return cls(table.task, by_sum, parts, labels, train)
+        return cls(table.task, by_product, parts, labels, train)
 
     def losses(self, *, keep: bool) -> Float[Tensor, "sets 3"]:
         """Mean loss over all, train and test examples; NaN where there are none."""
@@ -119,19 +115,19 @@ class Modes:
         return torch.nn.functional.softplus(odds.log() + top[..., 0] + most, threshold=60)
 
 
-def mode_losses(table: Table, sets: Sequence[Sequence[int]], *, keep: bool) -> Float[Tensor, "sets 3"]:
-    """Mean loss over all, train and test examples with sets of frequencies kept or removed (``nanda2d``).
+def mode_losses(table: Table, sets: Sequence[Parts], *, keep: bool) -> Float[Tensor, "sets 3"]:
+    """Mean loss over all, train and test examples with sets of frequencies (or representations) kept or removed (``nanda2d``).
 
     Args:
         table: the network's logits.
-        sets: of frequencies, each from 1 to n // 2.
-        keep: keep the frequencies and hold everything else at its mean; otherwise remove them.
+        sets: of frequencies, each from 1 to n // 2, or of names of representations.
+        keep: keep them and hold everything else at its mean; otherwise remove them.
 
     Returns:
         ``[sets, 3]``; NaN for a part of the split without examples.
 
     Raises:
-        InterpError: a frequency outside 1..n // 2.
+        InterpError: a frequency outside 1..n // 2, or a representation that the group does not have.
     """
     return Modes.of(table, sets).losses(keep=keep)
 

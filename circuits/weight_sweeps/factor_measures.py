@@ -10,11 +10,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from circuits.weight_sweeps.output_change import OutputChange
+from interp.groups import representations_of
 from interp.subject import Subject
 from interp.tasks import Task
 from interp.tasks.factors import FactorAxis, Factors
 from interp.tasks.symmetry import Symmetry
 from probes import fourier
+from probes.representations import key_representations
 
 MEASURES = ("equivariant_share", "input_factors", "output_factors", "extent", "key_share")
 FLOOR = 1e-9  # share of variance below which a principal component counts as none
@@ -149,8 +151,8 @@ def key_factors(task: Task, factors: Factors, outputs: Float[Tensor, "n width"])
         outputs: of the unchanged network, centred where the loss does not see the mean.
 
     Returns:
-        for addition modulo n the key frequencies of the logits; the factors that right answers need, where the task names
-        them; else those above the gap of the outputs' power.
+        for addition modulo n the key frequencies of the logits, for another group its key representations; the factors that
+        right answers need, where the task names them; else those above the gap of the outputs' power.
     """
     structure = task.cyclic()
     if not isinstance(structure, str):
@@ -158,6 +160,11 @@ def key_factors(task: Task, factors: Factors, outputs: Float[Tensor, "n width"])
         return tuple(fourier.logit_frequencies(outputs[pairs.to(outputs.device)][..., columns.to(outputs.device)]))
     if factors.correct is not None:
         return factors.correct
+    group = task.group()
+    if not isinstance(group, str):
+        every, pairs = representations_of(group.table), factors.inputs[0].index
+        cube = outputs[pairs.to(outputs.device)][..., group.columns.to(outputs.device)]
+        return tuple(every.indices(key_representations(cube, every)))
     axis = factors.outputs or factors.inputs[0]
     values = outputs.T if axis is factors.outputs else outputs
     power = axis.power(values[axis.index.to(values.device)].flatten(1), len(factors.names))

@@ -3,7 +3,7 @@
 from interp.tasks.addition import ToyAddition
 from interp.tasks.base import Task
 from interp.tasks.binary import BinaryOperation
-from interp.tasks.cyclic import CyclicStructure
+from interp.tasks.cyclic import CyclicStructure, GroupStructure
 from interp.tasks.digits import Digits
 from interp.tasks.examples import Examples
 from interp.tasks.factors import FactorAxis, Factors
@@ -31,7 +31,7 @@ from interp.tasks.symmetry import Symmetry
 
 __all__ = [
     "LOSSES", "TASKS", "BinaryOperation", "CyclicStructure", "Digits", "Examples", "FactorAxis", "Factors",
-    "GridDirections", "GroupComposition", "ImageTask", "Loss", "ModularArithmetic", "Reviews", "SparseParity",
+    "GridDirections", "GroupComposition", "GroupStructure", "ImageTask", "Loss", "ModularArithmetic", "Reviews", "SparseParity",
     "Superposition", "Symmetry", "Task", "ToyAddition", "build_task", "losses_of", "make_loss", "make_task", "ranges",
     "register_loss", "register_task", "require_registered", "shuffled", "task_from_dict", "task_to_dict",
 ]  # fmt: skip

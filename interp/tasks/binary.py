@@ -18,9 +18,10 @@ from interp.hooked.mlp.config import MLPConfig
 from interp.hooked.rnn.config import RNNConfig
 from interp.hooked.transformer.config import TransformerConfig
 from interp.tasks.base import Task
-from interp.tasks.cyclic import CyclicStructure, frequencies
+from interp.tasks.cyclic import CyclicStructure
 from interp.tasks.factors import Factors
 from interp.tasks.forms import as_tokens, as_vectors, form_for, items_of, token_of
+from interp.tasks.pair_factors import frequencies, representations
 from interp.tasks.pair_symmetry import Move, symmetry_of_pairs, translations
 from interp.tasks.splits import split_of
 from interp.tasks.symmetry import Symmetry
@@ -256,8 +257,10 @@ class BinaryOperation(Task):
 
     @override
     def make_factors(self) -> Factors | str:
-        structure = self.cyclic()
-        return structure if isinstance(structure, str) else frequencies(structure, self.pairs)
+        cyclic, group = self.cyclic(), self.group()
+        if isinstance(cyclic, CyclicStructure):
+            return frequencies(cyclic, self.pairs)
+        return group if isinstance(group, str) else representations(group, self.pairs)
 
     @classmethod
     @override

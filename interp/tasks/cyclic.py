@@ -1,18 +1,90 @@
-"""How a task is addition modulo n."""
+"""How a task is composition in a finite group, such as addition modulo n."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from interp.tasks.factors import FactorAxis, Factors, fourier_rows
+
+class _Elements:
+    """Symbols of operands and answers as elements of a group."""
+
+    order: Any  # a number: counted by one subclass, given to the other
+    left: Tensor
+    right: Tensor
+    out: Tensor
+
+    def rows(self, pairs: Int[Tensor, "pair 2"]) -> Int[Tensor, "n n"]:
+        """Which of some pairs of operands is the elements (x, y).
+
+        Args:
+            pairs: of symbols.
+
+        Returns:
+            entry (x, y) indexes the pairs; pairs outside the group are left out.
+        """
+        x, y = self.left[pairs[:, 0]], self.right[pairs[:, 1]]
+        inside = (x >= 0) & (y >= 0)
+        table = torch.empty(self.order, self.order, dtype=torch.long)
+        table[x[inside], y[inside]] = torch.nonzero(inside).squeeze(1)
+        return table
+
+    @property
+    def columns(self) -> Int[Tensor, "n"]:
+        """Which answer is which element."""
+        return symbols_of(self.out, self.order)
+
+
+def symbols_of(elements: Int[Tensor, "symbol"], n: int) -> Int[Tensor, "n"]:
+    """Which symbol is which element.
+
+    Args:
+        elements: of each symbol; -1 outside the group.
+        n: number of elements.
+
+    Returns:
+        a symbol per element.
+
+    >>> symbols_of(torch.tensor([-1, 0, 1]), 2).tolist()
+    [1, 2]
+    """
+    found = torch.empty(n, dtype=torch.long)
+    inside = elements >= 0
+    found[elements[inside]] = torch.nonzero(inside).squeeze(1)
+    return found
 
 
 @dataclass(frozen=True)
-class CyclicStructure:
+class GroupStructure(_Elements):
+    """How a task is composition in a finite group, up to the names of its symbols.
+
+    Operand a is the group's element ``left[a]``, operand b ``right[b]``, answer c ``out[c]`` (-1: outside the group), and the
+    answer's element is ``table[left[a], right[b]]``.
+
+    Attributes:
+        table: of the group: row x, column y holds x * y.
+        left: elements of the first operand's symbols.
+        right: elements of the second operand's symbols.
+        out: elements of the answers.
+    """
+
+    table: Tensor
+    left: Tensor
+    right: Tensor
+    out: Tensor
+
+    @property
+    def order(self) -> int:
+        """Number of elements of the group."""
+        return len(self.table)
+
+
+@dataclass(frozen=True)
+class CyclicStructure(_Elements):
     """How a task is addition modulo ``order``, up to the order of its symbols.
 
     Operand a has exponent ``left[a]``, operand b ``right[b]``, answer c ``out[c]`` (-1: outside the structure), and the
@@ -31,61 +103,7 @@ class CyclicStructure:
     right: Tensor
     out: Tensor
 
-    def rows(self, pairs: Int[Tensor, "pair 2"]) -> Int[Tensor, "n n"]:
-        """Which of some pairs of operands has exponents (i, j).
-
-        Args:
-            pairs: of symbols.
-
-        Returns:
-            entry (i, j) indexes the pairs; pairs outside the structure are left out.
-        """
-        i, j = self.left[pairs[:, 0]], self.right[pairs[:, 1]]
-        inside = (i >= 0) & (j >= 0)
-        table = torch.empty(self.order, self.order, dtype=torch.long)
-        table[i[inside], j[inside]] = torch.nonzero(inside).squeeze(1)
-        return table
-
-    @property
-    def columns(self) -> Int[Tensor, "n"]:
-        """Which answer has exponent k."""
-        return symbols_by_exponent(self.out, self.order)
-
-
-def symbols_by_exponent(exponents: Int[Tensor, "symbol"], order: int) -> Int[Tensor, "n"]:
-    """Which symbol has exponent k.
-
-    Args:
-        exponents: of each symbol; -1 outside the structure.
-        order: of the cyclic group.
-
-    Returns:
-        a symbol per exponent.
-
-    >>> symbols_by_exponent(torch.tensor([-1, 0, 1]), 2).tolist()
-    [1, 2]
-    """
-    inverse = torch.empty(order, dtype=torch.long)
-    inside = exponents >= 0
-    inverse[exponents[inside]] = torch.nonzero(inside).squeeze(1)
-    return inverse
-
-
-def frequencies(structure: CyclicStructure, pairs: Int[Tensor, "pair 2"]) -> Factors:
-    """The frequencies of a task that is addition modulo n, as factors of functions of a, of b and of the answer.
-
-    Args:
-        structure: how it is.
-        pairs: its input table.
-
-    Returns:
-        frequency k joins k and n - k.
-    """
-    n, table = structure.order, structure.rows(pairs)
-    rows, frequency = fourier_rows(n)
-    return Factors(
-        "frequency",
-        tuple(str(k) for k in range(n // 2 + 1)),
-        (FactorAxis("a", table, rows, frequency), FactorAxis("b", table.T, rows, frequency)),
-        FactorAxis("answer", structure.columns.unsqueeze(1), rows, frequency),
-    )
+    def group(self) -> GroupStructure:
+        """The same as composition in Z_n, whose elements are the exponents."""
+        exponents = torch.arange(self.order)
+        return GroupStructure((exponents[:, None] + exponents) % self.order, self.left, self.right, self.out)

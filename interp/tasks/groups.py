@@ -17,7 +17,7 @@ from interp._util import wrong_files
 from interp._util.files import is_file
 from interp.errors import InterpError, UnreadableFile
 from interp.tasks.binary import BinaryOperation
-from interp.tasks.cyclic import CyclicStructure
+from interp.tasks.cyclic import CyclicStructure, GroupStructure
 from interp.tasks.named_groups import FORMS, group_name, named_table
 from interp.tasks.pair_checks import check_split
 from interp.tasks.pair_symmetry import Move, group_translations
@@ -119,12 +119,21 @@ class GroupComposition(BinaryOperation):
         kind = "abelian, but not cyclic" if (array == array.T).all() else "not abelian"
         return (
             f"the group of {n} elements is {kind} (no element has an order above {longest}), so Fourier modes of Z_n "
-            "do not describe it: its irreducible representations would"
+            "do not describe it: its irreducible representations do (analysis representations)"
         )
 
     @override
     def moves(self) -> tuple[str, list[Move]]:
         return "left and right translations of the group", group_translations(torch.tensor(self.table))
+
+    @override
+    def group(self) -> GroupStructure | str:
+        if reason := self._no_logits():
+            return reason
+        structure, elements = self.cyclic(), torch.arange(self.n_symbols)
+        if isinstance(structure, CyclicStructure):
+            return structure.group()
+        return GroupStructure(torch.tensor(self.table), elements, elements, elements)
 
     @classmethod
     @override

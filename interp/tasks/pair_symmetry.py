@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from interp.tasks.cyclic import CyclicStructure, symbols_by_exponent
+from interp.tasks.cyclic import CyclicStructure, symbols_of
 from interp.tasks.symmetry import Symmetry
 
 
@@ -72,7 +72,7 @@ def translations(structure: CyclicStructure) -> list[Move]:
 
     def step(exponents: Tensor) -> Tensor:
         symbols = torch.arange(len(exponents))
-        forward = symbols_by_exponent(exponents, structure.order).roll(-1)
+        forward = symbols_of(exponents, structure.order).roll(-1)
         return torch.where(exponents >= 0, forward[exponents.clamp_min(0)], symbols)
 
     left, right, out = step(structure.left), step(structure.right), step(structure.out)

@@ -6,7 +6,7 @@ from abc import ABC
 from functools import cached_property
 from typing import ClassVar
 
-from interp.tasks.cyclic import CyclicStructure
+from interp.tasks.cyclic import CyclicStructure, GroupStructure
 from interp.tasks.factors import Factors
 from interp.tasks.symmetry import Symmetry
 
@@ -23,6 +23,11 @@ class Structured(ABC):
     def cyclic(self) -> CyclicStructure | str:
         """The task as addition modulo n, or the reason why it is not."""
         return f"{self.name} is not addition modulo n, so it has no Fourier basis"
+
+    def group(self) -> GroupStructure | str:
+        """The task as composition in a finite group, or the reason why it is not; by default Z_n, if it is `cyclic`."""
+        structure = self.cyclic()
+        return structure if isinstance(structure, str) else structure.group()
 
     def symmetry(self) -> Symmetry | str:
         """The group that its examples and outputs follow, or the reason why none is known; `make_symmetry` makes it."""

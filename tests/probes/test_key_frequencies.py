@@ -84,7 +84,7 @@ def by_the_text(logits: Tensor) -> list[int]:
     if all_right < 0.95 * p * p:
         drops = [i for i in drops if i <= math.ceil(len(ranked) / 2)]
     for cut in drops:
-        if right(ranked[cut:]) >= all_right / 2:
+        if right(ranked[cut:]) >= 0.9 * all_right:
             return ranked[:cut]
     if drops:
         return ranked[: drops[-1]]

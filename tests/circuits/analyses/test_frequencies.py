@@ -29,7 +29,7 @@ def test_its_metrics_are_the_losses(definition: str) -> None:
         assert result.metrics[f"{what}_correct"] == loss.correct
         assert f"{what} loss {loss.all:.3g}" in result.headline.lower()
     assert sorted(result.metrics["key_frequencies"]) == [1, 2]
-    assert len(result.tables["definitions"]) == 6
+    assert len(result.tables["definitions"]) == 8
     assert result.tables["by frequency"].equals(by_frequency(one))
     assert [label for label, _ in result.verdict] == ["restricted loss", "excluded loss"]
     sets = result.tables["removed"]

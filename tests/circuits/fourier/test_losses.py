@@ -11,7 +11,7 @@ from torch import Tensor
 from circuits import by_frequency, excluded_loss, restricted_loss
 from circuits.fourier.definitions import project
 from circuits.fourier.table import Table
-from interp import GroupComposition, HookedMLP, InterpError, MLPConfig, ModularArithmetic, Subject
+from interp import GroupComposition, HookedMLP, InterpError, MLPConfig, ModularArithmetic, Subject, ToyAddition
 from interp.errors import MissingCapability
 from tests.circuits.fourier.dense import dense
 from tests.interp.tasks.test_groups import symmetric
@@ -67,7 +67,7 @@ def test_logit_by_dense_projection(keys: list[int]) -> None:
 
 
 @pytest.mark.parametrize("name", ["plain", "layer norm", "norm last", "gated", "deep"])
-def test_hidden_by_a_hook(name: str) -> None:
+def test_neurons_by_a_hook(name: str) -> None:
     """The last hidden layer replaced by its projection in a real forward pass, everything else left to the network."""
     one, keys = subject(name), [1, 2]
     task = one.require_task()
@@ -84,8 +84,8 @@ def test_hidden_by_a_hook(name: str) -> None:
         with torch.no_grad(), one.model.hooks([(site, hook)]):
             return task.read(one.model(task.inputs))
 
-    assert restricted_loss(one, keys, "hidden").all == pytest.approx(mean_loss(replaced(True)))
-    assert excluded_loss(one, keys, "hidden").all == pytest.approx(mean_loss(replaced(False)))
+    assert restricted_loss(one, keys, "neurons").all == pytest.approx(mean_loss(replaced(True)))
+    assert excluded_loss(one, keys, "neurons").all == pytest.approx(mean_loss(replaced(False)))
 
 
 @pytest.mark.parametrize("name", sorted(TASKS))
@@ -131,16 +131,22 @@ def test_refusals() -> None:
     one = subject("plain")
     with pytest.raises(InterpError, match=r"1 to 3; got \[4, 0\]"):
         restricted_loss(one, [4, 2, 0])
-    with pytest.raises(InterpError, match="hidden, logit, nanda2d"):
+    with pytest.raises(InterpError, match="hidden, logit, nanda2d, neurons"):
         restricted_loss(one, [1], "fourier")  # type: ignore[arg-type]
     with pytest.raises(InterpError, match="no hidden units"):
-        restricted_loss(subject("no mlp"), [1], "hidden")
+        restricted_loss(subject("no mlp"), [1], "neurons")
     model = HookedMLP(MLPConfig((8,), 6, d_vocab=6, d_embed=4)).init_weights(0)
-    with pytest.raises(MissingCapability, match="not abelian"):
-        restricted_loss(Subject("S_3", model, GroupComposition(symmetric(3), 0.5).fit(model)))
+    group = Subject("S_3", model, GroupComposition(symmetric(3), 0.5).fit(model))
+    with pytest.raises(InterpError, match=r"representations, by name \(sign, standard"):
+        restricted_loss(group, [1])
+    with pytest.raises(InterpError, match="standard"):
+        restricted_loss(group, ["standart"])
+    toy = HookedMLP(MLPConfig((5,), 9, d_vocab=5, d_embed=3)).init_weights(0)
+    with pytest.raises(MissingCapability, match="not reduced"):
+        restricted_loss(Subject("toy", toy, ToyAddition(5, loss="cross_entropy").fit(toy)))
 
 
-@pytest.mark.parametrize("definition", ["nanda2d", "logit", "hidden"])
+@pytest.mark.parametrize("definition", ["nanda2d", "logit", "hidden", "neurons"])
 @pytest.mark.parametrize("operation", ["add", "multiply"])
 def test_a_constant_in_all_logits_moves_no_loss(operation: str, definition: str) -> None:
     """In no definition, and not where an answer lies outside the group."""
@@ -158,4 +164,4 @@ def test_removing_nothing_changes_nothing_in_any_precision() -> None:
     """Logits and hidden layer are computed in one dtype."""
     one = subject("plain").cast(torch.bfloat16)
     table = Table(one)
-    assert project(table, [], "hidden", keep=False).all == pytest.approx(table.score(table.logits).all, rel=1e-12)
+    assert project(table, [], "neurons", keep=False).all == pytest.approx(table.score(table.logits).all, rel=1e-12)

@@ -156,7 +156,7 @@ def test_measures_by_least_squares(name: str, keys: tuple[int, ...]) -> None:
     )
 
 
-@pytest.mark.parametrize("definition", ["nanda2d", "logit", "hidden"])
+@pytest.mark.parametrize("definition", ["nanda2d", "logit", "hidden", "neurons"])
 @pytest.mark.parametrize("name", ["plain", "two layers", "shared sum"])
 def test_measures_by_definition(definition: Definition, name: str) -> None:
     """Every definition is that of `project`."""
@@ -241,15 +241,15 @@ def test_refusals(measure: object) -> None:
     for one, message in (
         (Subject("cppn", cppn()), "needs a task"), (Subject("lstm", make("lstm")), "needs a task, and none is known"),
         (Subject("toy", toy, ToyAddition(5, loss="cross_entropy").fit(toy)), "not reduced"),
-        (Subject("S_3", group, GroupComposition("S_3", 0.5).fit(group)), "not abelian"),
+        (Subject("S_3", group.init_weights(0, 1e-3), GroupComposition("S_3", 0.5).fit(group)), "no representation stands out"),
     ):  # fmt: skip
         with pytest.raises(InterpError, match=message):
             measure(one)
 
 
 def test_refusals_of_definitions() -> None:
-    """Only three have a name, and one needs hidden units."""
-    with pytest.raises(InterpError, match="nanda2d, logit, hidden"):
+    """Only four have a name, and two need hidden units."""
+    with pytest.raises(InterpError, match="nanda2d, logit, hidden, neurons"):
         restricted_loss(subject("plain"), frequencies=(1,), definition="fourier")
     with pytest.raises(InterpError, match="no hidden units"):
-        excluded_loss(subject("no mlp"), frequencies=(1,), definition="hidden")
+        excluded_loss(subject("no mlp"), frequencies=(1,), definition="neurons")

@@ -141,8 +141,8 @@ def test_ours_are_registered_as_a_strangers_are() -> None:
     assert set(known) == {
         "genome", "feature_maps", "sweeps", "reduction",
         "phases", "performance", "curves", "progress", "theory", "embeddings", "densities", "clouds",
-        "fourier", "clock_or_pizza", "frequencies", "ablation", "circuit", "neurons", "components", "svd", "axis_spectrum", "pca",
-        "weights",
+        "fourier", "clock_or_pizza", "frequencies", "representations", "ablation", "circuit", "neurons", "components", "svd",
+        "axis_spectrum", "pca", "weights",
     }  # fmt: skip
 
 
