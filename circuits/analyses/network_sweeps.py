@@ -13,7 +13,7 @@ import torch
 
 from circuits.analyses.sweep_scores import KINDS, metrics_of, scores_row
 from circuits.weight_sweeps.directions import Direction, random_directions, single_entries
-from circuits.weight_sweeps.factor_measures import MEASURES
+from circuits.weight_sweeps.factor_measures import MEASURES, expected_factors
 from circuits.weight_sweeps.films import table_films
 from circuits.weight_sweeps.network_sweep import (
     STEP,
@@ -125,6 +125,7 @@ def _about(swept: Swept) -> dict[str, Any]:
     return {
         "factor_kind": meter.factors.kind,
         "factors": meter.factors.n_counted,
+        "expected_factors": expected_factors(meter.factors),
         "key_factors": [names[k] for k in meter.keys],
         "symmetry": None if meter.symmetry is None else meter.symmetry.name,
         "expected_equivariant_share": (
@@ -212,7 +213,7 @@ def _headline(result: Result, rows: pd.DataFrame) -> str:
     against = "".join(f", {words} {value:.1f}" for words, value in known.items())
     text = (
         f"A random move touches {m['random_input_factors']:.1f} [{low:.1f}, {high:.1f}] of {m['factors']} "
-        f"{_plural(m['factor_kind'])}{against}"
+        f"{_plural(m['factor_kind'])} ({m['expected_factors']:.1f} without structure{against})"
     )
     if m["random_equivariant_share"] is None:
         return text

@@ -210,8 +210,9 @@ def _draw_neurons(result: Result, share: Tensor, names: list[str]) -> None:
 
 def _notes(table: Table) -> list[str]:
     notes = [
-        "A representation is key if its share of the logits' variance on functions of a*b*c^-1 is at least 20 times that of "
-        "white-noise logits (20 times its rank / n^3). 'times the clean loss without' says whether it is needed.",
+        "The key representations are those above the first drop to a 20th of the logits' shares on functions of a*b*c^-1 (in "
+        "units of white noise) below which the network keeps nine in ten of its right answers without the rest. 'times the "
+        "clean loss without' says how much each is needed.",
         "A neuron's share of a representation is that of functions of a, of b and of a*b in it.",
         "The definitions of restricted and excluded loss differ: functions of a*b per output (nanda2d), the character alone "
         "(logit), the hidden layer alone (hidden) or in its place (neurons).",

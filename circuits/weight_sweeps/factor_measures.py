@@ -119,6 +119,24 @@ def factors_touched(power: Float[Tensor, "factor"]) -> Float[Tensor, ""]:
     return torch.special.entr(share).sum().exp()
 
 
+def expected_factors(factors: Factors) -> float:
+    """How many factors a change without structure touches on the input side: each by its number of functions.
+
+    Args:
+        factors: of a task.
+
+    Returns:
+        the number of factors if they are equally large, fewer otherwise.
+    """
+    found = []
+    for axis in factors.inputs:
+        sizes = axis.factor.bincount(minlength=len(factors.names)).double()
+        if factors.constant is not None:
+            sizes[factors.constant] = 0
+        found.append(factors_touched(sizes))
+    return _mean(found)
+
+
 def principal_factors(outputs: Float[Tensor, "n width"]) -> Factors:
     """The principal components of a network's outputs, for a task whose factors are not known.
 

@@ -22,6 +22,7 @@ from circuits.weight_sweeps.output_change import OutputChange, inner_products
 from circuits.weight_sweeps.plain_moves import Moves
 from circuits.weight_sweeps.scored import ScoredSweep, frame_of
 from interp._util.devices import resolve_dtype
+from interp._util.estimate import told
 from interp.errors import InterpError, require_range
 from interp.subject import Subject, as_subject
 from interp.tasks import Task
@@ -191,7 +192,7 @@ def network_sweep(
         name: torch.zeros(given.shape, dtype=torch.float64) for name in ("mean_square", *factor_measures.MEASURES)
     }
     every = max(1, -(-given.numel() * swept.moves.base.numel() * swept.moves.base.element_size() // max_bytes))
-    kept, rows = [], []
+    kept, rows, shown = [], [], told("directions", progress)
     power = torch.zeros(given.numel(), len(swept.meter.factors.names), dtype=torch.float64)
     for i, direction in enumerate(directions):
         for k, step in enumerate(given[i].tolist()):
@@ -204,8 +205,7 @@ def network_sweep(
             if i % every == 0:
                 kept.append(change)
                 rows.append(i * given.shape[1] + k)
-        if progress is not None:
-            progress(i + 1, len(directions))
+        shown(i + 1, len(directions))
     notes = swept.notes
     if every > 1:
         notes += (f"The rank is that of every {every}th direction: max_bytes={max_bytes:,} holds no more changes.",)

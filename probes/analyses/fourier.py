@@ -81,7 +81,7 @@ def _notes(metrics: dict[str, Any], embeddings: list[str], keys: list[int], righ
     notes = [
         "The key frequencies are those above the first drop to a 20th of the logits' spectrum (column 'answer share': the "
         "share of the variance on cos/sin(w_k (a + b - c)), times the part of the output's frequency k that lies there) below "
-        "which the network needs nothing for half of its right answers. Logit variance is taken over inputs, with the mean "
+        "which it keeps nine in ten of its right answers without the rest. Logit variance is taken over inputs, with the mean "
         "per output removed; 'explained' is the share on functions of a + b."
     ]
     for name in embeddings:

@@ -90,7 +90,7 @@ def logit_shares(logits: Float[Tensor, "n n n"], group: Representations) -> Logi
 
 
 def logit_threshold(group: Representations) -> Float[Tensor, "r"]:
-    """The share of the logits' variance from which a representation counts as key: 20 times that of white noise.
+    """The least share of the logits' variance that a key representation can have: 20 times that of white noise.
 
     White noise has the share ``rank / n^3`` on functions of ``a * b * c^-1`` in a part of this rank. The threshold is never more
     than half an equal share, which matters for small groups. In Z_p it is `probes.fourier.logit_threshold`.

@@ -23,6 +23,7 @@ from circuits.weight_sweeps.plain_moves import PlainMoves
 from circuits.weight_sweeps.transformer_moves import TransformerMoves
 from interp import HookedMLP, HookedTransformer, MLPConfig, ModularArithmetic, SparseParity, Subject, TransformerConfig
 from interp.errors import InterpError, MissingCapability
+from interp.groups import representations_of
 from interp.subject import at_readout
 from tests.models import CONFIGS
 from tests.models import subject as of_table
@@ -186,6 +187,34 @@ def test_a_table_touches_every_factor() -> None:
     assert found.meter.symmetry is not None
     assert found.meter.symmetry.expected_share(centred=True) == pytest.approx(1 / P**2)
     assert values(found.measured, "extent") == pytest.approx(np.full(3, 1 / P**2))
+
+
+class Matrices(nn.Module):
+    """S_3 as its textbook has it: logits tr rho(a) rho(b) rho(c)^T, the strength of each representation a weight."""
+
+    def __init__(self, table: Tensor):
+        super().__init__()
+        group = representations_of(table)
+        waves = [torch.einsum("aij,bjk,cik->abc", *[group.matrices(name)] * 3) for name in group.names]
+        self.waves = nn.Buffer(torch.stack(waves).flatten(1, 2))
+        self.strength = nn.Parameter(torch.ones(len(waves), 1, dtype=torch.float64))
+        self.order = len(table)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        return torch.einsum("rw,rnc->nc", self.strength, self.waves[:, tokens[:, 0] * self.order + tokens[:, 1]])
+
+
+def test_a_group_by_its_matrices() -> None:
+    """The strength of a representation of S_3 moves that representation alone, and respects both translations."""
+    task = interp.GroupComposition("S_3", equals_token=False)
+    module = Matrices(torch.tensor(task.table))
+    subject = Subject("matrices", interp.wrap(module, task.inputs[:2]), task)
+    found = network_sweep(subject, [entry("module.strength", r, 0, 3) for r in (1, 2)])  # sign and standard
+    assert values(found.measured, "input_factors") == pytest.approx(np.ones(2))
+    assert values(found.measured, "output_factors") == pytest.approx(np.ones(2))
+    assert values(found.measured, "equivariant_share") == pytest.approx(np.ones(2))
+    names = found.meter.factors.names
+    assert [names[int(k)] for k in found.power.argmax(1)] == ["sign", "standard"]
 
 
 def test_parity_by_two_units() -> None:

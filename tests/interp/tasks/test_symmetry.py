@@ -226,3 +226,21 @@ def test_frequencies_do_not_mix_under_translation() -> None:
         for there in symmetry.inputs:
             after = axis.power(values[there][axis.index].flatten(1), len(factors.names))
             assert torch.allclose(before, after)
+
+
+@pytest.mark.parametrize("name", ["S_3", "A_4", "D_5"])
+def test_representations_do_not_mix_under_translation(name: str) -> None:
+    """The factors of a group's functions are invariant under left and right translation, and together hold everything."""
+    task = GroupComposition(name)
+    factors, symmetry = task.factors(), task.symmetry()
+    assert isinstance(symmetry, Symmetry)
+    assert not isinstance(factors, str)
+    assert factors.kind == "representation"
+    n = task.n_symbols
+    values = torch.randn(n * n, n, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    for axis in factors.inputs:
+        before = axis.power(values[axis.index].flatten(1), len(factors.names))
+        assert before.sum() == pytest.approx(float(values.square().sum()))
+        for there in symmetry.inputs:
+            after = axis.power(values[there][axis.index].flatten(1), len(factors.names))
+            assert torch.allclose(before, after)
