@@ -143,8 +143,13 @@ def _verdict(name: str, own: Mapping[str, Any], first: str, base: Mapping[str, A
                 continue
             (low, high), (base_low, base_high) = own[f"{key}_interval"], base[f"{key}_interval"]
             relation = "higher" if low > base_high else "lower" if high < base_low else "not distinguishable"
-            words_of.append(f"{kind} {words} {relation} ({own[key]:.2f} to {base[key]:.2f})")
+            words_of.append(f"{kind} {words} {relation} ({_number(own[key])} to {_number(base[key])})")
     return f"{name} against {first}: " + ", ".join(words_of)
+
+
+def _number(value: float) -> str:
+    """Two decimals, or two digits of what is smaller than a tenth."""
+    return f"{value:.2f}" if abs(value) >= 0.1 else f"{value:.2g}"
 
 
 def _intervals(results: Mapping[str, Result], score: str) -> go.Figure:

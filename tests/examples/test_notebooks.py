@@ -21,7 +21,8 @@ import execute  # noqa: E402
 
 NAMES = execute.names()
 EXPECTED = {
-    "effective_theory", "modular_addition", "own_model", "picbreeder_vs_sgd", "progress_measures", "sparse_parity",
+    "effective_theory", "fractured_or_unified", "modular_addition", "own_model", "picbreeder_vs_sgd", "progress_measures",
+    "sparse_parity",
 }  # fmt: skip
 
 
