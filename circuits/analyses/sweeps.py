@@ -25,7 +25,7 @@ PICTURE = ("antisymmetric_share", "change_rank_share")
     "sweeps",
     needs=("outputs",),
     summary="How the outputs change when weights move (FER or UFR), against null models",
-    order=6,
+    order=58,
     renamed={"nulls": "n_random"},
 )
 def sweeps(

@@ -11,7 +11,7 @@ from interp.hooked import HookedCPPN
 from interp.plugins.measure import measure
 from interp.snapshot import Snapshot
 
-DIRECTIONS = 24
+DIRECTIONS = 16
 LARGE = 1 << 20  # outputs in all, above which the sweep runs in float32
 
 
@@ -35,7 +35,6 @@ def _swept(snapshot: Snapshot, directions: int, step: float, seed: int) -> Netwo
     "sweep_factors",
     order=50,
     needs=("task", "outputs"),
-    every=2,
     summary="factors of the task that a random move of the weights touches (median)",
 )
 def sweep_factors(
@@ -64,7 +63,6 @@ def sweep_factors(
     "sweep_equivariance",
     order=51,
     needs=("task", "outputs"),
-    every=2,
     log=True,
     summary="share of a random move's change that respects the task's symmetry (median)",
 )
@@ -95,7 +93,6 @@ def sweep_equivariance(
     "sweep_rank",
     order=52,
     needs=("task", "outputs"),
-    every=2,
     summary="effective rank of the changes along random columns, as a share of their number",
 )
 def sweep_rank(

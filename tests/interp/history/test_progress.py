@@ -115,13 +115,15 @@ def test_values_of_a_transformer(opened: list[str], monkeypatch: pytest.MonkeyPa
 def test_opened_and_forwarded_once(
     trained: Path, opened: list[str], names: list[str] | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However many measures there are; the last is forwarded once more where it settles options for all."""
+    """However many measures there are; sweeps have a clean network of their own, and the last settles options for all."""
     one = interp.load(trained)
     opened.clear()
     count = Count(monkeypatch, type(one.model))
     track(one, names, cache=False)
     assert sorted(opened) == [f"step_{s:08}.safetensors" for s in STEPS]
-    assert count.sizes.count(49) == len(STEPS) + (names is None)  # the gradient's pass is of the train set alone
+    swept = names is None or "sweep_factors" in names
+    # the gradient's pass is of the train set alone
+    assert count.sizes.count(49) == len(STEPS) * (1 + swept) + (names is None)
 
 
 def test_all_members_of_a_run(trained: Path) -> None:
