@@ -16,14 +16,17 @@ from circuits.weight_sweeps.directions import Direction, random_directions, sing
 from circuits.weight_sweeps.factor_measures import MEASURES, expected_factors
 from circuits.weight_sweeps.films import table_films
 from circuits.weight_sweeps.network_sweep import (
+    MAX_EXAMPLES,
     STEP,
     NetworkSweep,
     Swept,
     examples_of,
     network_matched_steps,
     network_sweep,
+    work,
 )
 from circuits.weight_sweeps.null_models import random_network, shuffled
+from interp.errors import MissingCapability
 from interp.plugins.analysis import Result
 from interp.report import figures
 from interp.subject import Subject
@@ -32,6 +35,8 @@ SHOWN = (*MEASURES, "change_rank_share")
 EFFECT = (
     0.1  # root mean square of a change at which networks are compared as well, in standard deviations of the outputs
 )
+FEW_EXAMPLES, FEW_DIRECTIONS = 256, 12  # of a network that is slow to run
+BUDGET = 2e12  # multiply-adds of all sweeps together, from which fewer examples and then fewer directions are measured
 LARGE = 1 << 20  # outputs in all, above which the sweep runs in float32 and along fewer directions
 FACTORS = 32  # drawn
 
@@ -44,6 +49,7 @@ class _Size:
     directions: int
     n_random: int
     dtype: torch.dtype | None
+    examples: int = MAX_EXAMPLES
 
 
 def of_network(subject: Subject, n: int | None, directions: int | None, n_random: int | None) -> Result:
@@ -59,13 +65,13 @@ def of_network(subject: Subject, n: int | None, directions: int | None, n_random
         scores of the changes with intervals, for one step and at matched effect, and those of the null models.
     """
     size = _size(subject, n, directions, n_random)
-    swept = Swept(subject, size.dtype)
+    swept = Swept(subject, size.dtype, size.examples)
     found = {kind: _sweep(swept, kind, size) for kind in KINDS}
     scores = {kind: one.scores(size.n) if one else {} for kind, one in found.items()}
     rows = [scores_row(SHOWN, subject.name, "", k, "one step", one, size.n, scores[k]) for k, one in found.items()]
     rows += [_matched(subject.name, "", kind, swept, size) for kind in KINDS]
     for null, network in _nulls(subject, size.n_random):
-        other = Swept(network, size.dtype)
+        other = Swept(network, size.dtype, size.examples)
         rows += [scores_row(SHOWN, subject.name, null, k, "one step", _sweep(other, k, size), size.n) for k in KINDS]
         rows.append(_matched(subject.name, null, "random", other, size))
     result = Result(lead="factors by layer")
@@ -84,10 +90,22 @@ def of_network(subject: Subject, n: int | None, directions: int | None, n_random
 
 def _size(subject: Subject, n: int | None, directions: int | None, n_random: int | None) -> _Size:
     task = subject.require_task()
-    large = len(examples_of(task, 4096)[0]) * task.width > LARGE
+    whole = len(examples_of(task, MAX_EXAMPLES)[0])
+    large = whole * task.width > LARGE
     drawn = (16 if large else 48) if directions is None else directions
     nulls = 1 if n_random is None else n_random
-    return _Size(drawn if n is None else n, drawn, nulls, torch.float32 if large else None)
+    dtype, examples = torch.float32 if large else None, MAX_EXAMPLES
+    sweeps = 4 + 6 * nulls  # own ones of both kinds, and those of the nulls
+    if work(subject, whole) * drawn * sweeps > BUDGET and directions is None:
+        if not task.complete:
+            examples, whole = FEW_EXAMPLES, min(whole, FEW_EXAMPLES)
+        drawn = min(drawn, FEW_DIRECTIONS)
+        if work(subject, whole) * drawn * sweeps > BUDGET:
+            raise MissingCapability(
+                f"would run the network {drawn * sweeps:,} times on {whole:,} examples, which takes long; ask for a smaller "
+                "sweep, such as sweeps.directions=8 and sweeps.n_random=0"
+            )
+    return _Size(drawn if n is None else n, drawn, nulls, dtype, examples)
 
 
 def _drawn(swept: Swept, kind: str, size: _Size) -> list[Direction]:

@@ -5,13 +5,22 @@ from __future__ import annotations
 import torch
 
 from circuits.weight_sweeps.directions import random_directions
-from circuits.weight_sweeps.network_sweep import STEP, NetworkSweep, Swept, examples_of, network_sweep
+from circuits.weight_sweeps.network_sweep import (
+    MAX_EXAMPLES,
+    STEP,
+    NetworkSweep,
+    Swept,
+    examples_of,
+    network_sweep,
+    work,
+)
 from interp.errors import MissingCapability, require_range
 from interp.hooked import HookedCPPN
 from interp.plugins.measure import measure
 from interp.snapshot import Snapshot
 
 DIRECTIONS = 16
+BUDGET = 2e11  # multiply-adds of one checkpoint's sweep
 LARGE = 1 << 20  # outputs in all, above which the sweep runs in float32
 
 
@@ -24,7 +33,13 @@ def _swept(snapshot: Snapshot, directions: int, step: float, seed: int) -> Netwo
 
     def make() -> NetworkSweep:
         task = subject.require_task()
-        large = len(examples_of(task, 4096)[0]) * task.width > LARGE
+        whole = len(examples_of(task, MAX_EXAMPLES)[0])
+        if work(subject, whole) * directions > BUDGET:
+            raise MissingCapability(
+                f"{directions} directions would run the network on {directions * whole:,} examples at each checkpoint; the "
+                "analysis sweeps measures a single one"
+            )
+        large = whole * task.width > LARGE
         swept = Swept(subject, torch.float32 if large else None)
         return network_sweep(swept, random_directions(subject.model, directions, seed), (step,))
 

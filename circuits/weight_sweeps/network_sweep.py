@@ -153,6 +153,21 @@ def examples_of(task: Task, most: int) -> tuple[Tensor, tuple[str, ...]]:
     return task.inputs[chosen], (f"Measured on {most:,} of {len(task.inputs):,} examples, chosen at random.",)
 
 
+def work(subject: Subject, examples: int) -> float:
+    """Multiply-adds of one run of a network, roughly: weights times positions times examples.
+
+    Args:
+        subject: with a task.
+        examples: that are run.
+
+    Returns:
+        an upper bound for most networks; a transformer and an MLP need far less for most moves.
+    """
+    inputs = subject.require_task().inputs
+    tokens = isinstance(inputs, Tensor) and not inputs.is_floating_point() and inputs.ndim == 2
+    return float(sum(p.numel() for p in subject.model.parameters())) * (inputs.shape[1] if tokens else 1) * examples
+
+
 @torch.no_grad()
 def network_sweep(
     subject: Subject | Swept,

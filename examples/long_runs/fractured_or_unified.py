@@ -46,7 +46,8 @@ def networks(run: interp.Run) -> list[dict[str, Any]]:
     for member, subject in enumerate(run.subjects):
         own = plan.members[member]
         last = metrics[metrics["member"] == member].iloc[-1]
-        settings = {name: own.get(name) for name in SETTINGS}
+        common = {**vars(plan), **vars(plan.optimizer), **vars(plan.task)}  # what a network does not set itself
+        settings = {name: own.get(name, common.get(name)) for name in SETTINGS}
         about = {
             "run": run.path.name, "task": plan.task.name, "optimizer": plan.optimizer.name, "width": plan.model.hidden[0],
             **settings, "step": int(last["step"]),

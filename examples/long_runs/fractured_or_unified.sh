@@ -1,11 +1,11 @@
 #!/bin/bash
-# Does regularisation unify, beyond what generalisation does? Does width? Modular addition (p = 29) and parity over weight decay,
-# train fraction, width, initial scale and optimiser, five seeds a cell; twins of nine evolved pictures. An hour on one core;
+# Does regularisation unify, beyond what generalisation does? Does width? Modular addition (p = 53) and parity over weight decay,
+# train fraction, width, initial scale and optimiser, six seeds a cell; twins of ten evolved pictures. Half an hour on one core;
 # what is done is not done again.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 DATA=$(realpath "${INTERP_DATA:-data}") RUNS=$(realpath -m "${RUNS:-runs/fractured_or_unified}")
-STEPS=${STEPS:-3000} SGD_STEPS=${SGD_STEPS:-6000} EPOCHS=${EPOCHS:-300} TWIN_STEPS=${TWIN_STEPS:-2000} SIZE=${SIZE:-48}
+STEPS=${STEPS:-3000} EPOCHS=${EPOCHS:-300} TWIN_STEPS=${TWIN_STEPS:-2000} SIZE=${SIZE:-48} SEEDS=${SEEDS:-6}
 mkdir -p "$RUNS"
 here=$PWD
 cd "$RUNS"
@@ -14,24 +14,29 @@ networks() { # NAME OPTIONS...: a run and, beside it, the command that made it
     if [ -e "$1/run.json" ]; then interp train --resume "$1"; else interp train "${@:2}" --out "$1"; fi
     echo "interp train ${*:2}" > "$1.command"
 }
-addition() { # NAME OPTIONS...
-    networks "$1" modular --p 29 --batch-size full --lr 0.003 --steps "$STEPS" --warmup 10 --metrics every:100 --checkpoints "0,$STEPS" "${@:2}"
+addition() { # NAME WIDTH FRACTION OPTIONS...: the recipe of Vaintrob et al., p = 53
+    networks "$1" modular --p "${P:-53}" --model "mlp:d_embed=12,hidden=$2,act_fn=gelu" --train-fraction "$3" --batch-size 128 \
+        --lr 0.005 --steps "$STEPS" --metrics every:100 --checkpoints "0,$STEPS" --seeds "$SEEDS" "${@:4}"
 }
-parity() { # NAME OPTIONS...
-    networks "$1" parity --n 20 --k 3 --metrics epoch --epochs "$EPOCHS" --checkpoints every:100000 "${@:2}"
+parity() { # NAME WIDTH EXAMPLES OPTIONS...
+    networks "$1" parity --n 20 --k 3 --model "mlp:hidden=$2" --n-train "$3" --metrics epoch --epochs "$EPOCHS" \
+        --checkpoints every:100000 --seeds "$SEEDS" "${@:4}"
 }
-mlp=mlp:d_embed=32,hidden
-addition decay --model $mlp=128 --weight-decay 0,0.1,0.3,1,3 --train-fraction 0.5,0.7,0.9 --seeds 5
-addition scale --model $mlp=128 --weight-decay 0,1 --train-fraction 0.7 --init-scale 0.5,2,4 --seeds 5
-for width in 32 512; do
-    addition "width$width" --model $mlp=$width --weight-decay 0,1 --train-fraction 0.7 --seeds 5
+for fraction in 0.6 0.8 0.95; do
+    addition "decay$fraction" 48 $fraction --optimizer adamw --weight-decay 0,0.03,0.1,0.3
 done
-addition adam --model $mlp=128 --optimizer adam --weight-decay 0,0.0001,0.001 --train-fraction 0.7 --seeds 5
-networks sgd modular --p 29 --batch-size 64 --lr 0.1 --momentum 0.9 --steps "$SGD_STEPS" --metrics every:200 --checkpoints "0,$SGD_STEPS" \
-    --model $mlp=128 --optimizer sgd --weight-decay 0,0.0003,0.001 --train-fraction 0.7 --seeds 5
-parity parity_decay --model mlp:hidden=128 --n-train 300,1000 --weight-decay 0,0.003,0.01,0.03 --seeds 5
+addition scale 48 0.95 --optimizer adamw --weight-decay 0,0.3 --init-scale 0.5,2
+for width in 16 192; do
+    addition "width$width" $width 0.95 --optimizer adamw --weight-decay 0,0.3
+done
+addition adam 48 0.95 --optimizer adam --weight-decay 0,0.0002,0.001
+addition sgd 48 0.95 --optimizer sgd --lr 0.1 --momentum 0.9 --weight-decay 0,0.0003
+P=113 STEPS=6000 addition p113 96 0.8 --optimizer adamw --weight-decay 0,0.3
+for examples in 300 1000; do
+    parity "parity_decay$examples" 128 $examples --weight-decay 0,0.003,0.01,0.03
+done
 for width in 32 512; do
-    parity "parity_width$width" --model mlp:hidden=$width --n-train 1000 --weight-decay 0,0.01 --seeds 5
+    parity "parity_width$width" $width 1000 --weight-decay 0,0.01
 done
 for genome in "$DATA"/picbreeder/*.zip "$DATA"/picbreeder_cppnx/*.xml; do
     name=$(basename "${genome%.*}")
