@@ -14,7 +14,7 @@ from circuits.interventions.kinds import Ablate
 from circuits.interventions.values import Fixed
 from interp.activations.batches import batches, placed
 from interp.activations.capture import capture
-from interp.errors import InterpError, UnknownSite
+from interp.errors import InterpError, MissingCapability, UnknownSite
 from interp.hooked.base import HookedModel
 from interp.hooked.rest import NormedRest
 from interp.sites import Site, hidden_sites, resolve_sites
@@ -62,7 +62,8 @@ class Contributions:
             activations and outputs at every example.
 
         Raises:
-            InterpError: no hidden units, several sites, or a site that has no units.
+            MissingCapability: no hidden layer is known, or the site has no units.
+            InterpError: several sites, or a part of a site.
         """
         task = subject.require_task()
         reader = at_readout(subject.model, task)
@@ -96,13 +97,16 @@ def unit_site(model: HookedModel, site: str | Site | None) -> str:
         the exact name.
 
     Raises:
-        InterpError: no hidden units, several sites, a part of a site, or a site that has no units.
+        MissingCapability: no hidden layer is known, or the site has no units.
+        InterpError: several sites, or a part of a site.
     """
     if site is None:
-        known = hidden_sites(model)
+        known = [] if model.config.kind == "wrapped" else hidden_sites(model)
         if not known:
-            raise InterpError("the network has no hidden units after an activation function; name a site of units")
-        return known[-1]
+            raise MissingCapability(
+                "needs to know the last hidden layer: name a site of units, circuits.fracture(subject, site)"
+            )
+        site = known[-1]
     found = resolve_sites(model, site)
     if len(found) > 1:
         raise InterpError(f"one site is needed, {site!r} names {len(found)}: {', '.join(map(str, found[:3]))}, ...")
@@ -110,7 +114,9 @@ def unit_site(model: HookedModel, site: str | Site | None) -> str:
         raise InterpError(f"all units of a site are measured at the readout: give its name alone, got {found[0]}")
     axes = model.axes_of(found[0].name)
     if axes[:1] != ("batch",) or axes[-1] != "unit" or set(axes) - {"batch", "pos", "head", "unit"}:
-        raise InterpError(f"{found[0].name} has the axes {', '.join(axes)}; a site of units has batch, (pos, head,) unit")
+        raise MissingCapability(
+            f"{found[0].name} has the axes {', '.join(axes)}; a site of units has batch, (pos, head,) unit"
+        )
     return found[0].name
 
 

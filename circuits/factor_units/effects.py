@@ -9,7 +9,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from circuits.factor_units.contributions import Contributions
 from circuits.factor_units.coordinates import NONE, Coordinates
 
 

@@ -15,6 +15,7 @@ from circuits.factor_units.groups import Writing, inner_products
 from circuits.weight_sweeps.factor_measures import Meter
 from circuits.weight_sweeps.network_sweep import MAX_EXAMPLES, examples_of
 from circuits.weight_sweeps.output_change import OutputChange
+from interp.errors import MissingCapability
 from interp.hooked.base import HookedModel
 from interp.sites import Site
 from interp.subject import Subject, as_subject
@@ -25,7 +26,9 @@ MOVES = 0.01  # of the largest effect on the outputs: a unit whose effect is sma
 
 
 @torch.no_grad()
-def fracture(subject: Subject | HookedModel, site: str | Site | None = None) -> Fracture:
+def fracture(
+    subject: Subject | HookedModel, site: str | Site | None = None, *, max_runs: int | None = None
+) -> Fracture:
     """Which units carry each factor of a task, in how many groups, and how many factors each unit carries.
 
     In a unified factored representation (UFR) a unit carries one factor, and a factor is made once; in a fractured entangled
@@ -54,13 +57,14 @@ def fracture(subject: Subject | HookedModel, site: str | Site | None = None) -> 
     Args:
         subject: with a task.
         site: a hook point of units, measured at the readout; by default that of the last hidden layer.
+        max_runs: refuse where more examples than this would be run, one pass over all for each unit; by default any number.
 
     Returns:
         tables of units, of key factors and of groups, and both matrices, unit by factor.
 
     Raises:
-        MissingCapability: no task is known.
-        InterpError: no hidden units, several sites, or a site that has no units; hooks on the model.
+        MissingCapability: no task or no hidden layer is known, the site has no units, or more than ``max_runs``.
+        InterpError: several sites, a part of a site, or hooks on the model.
 
     >>> import interp, circuits
     >>> model = interp.HookedMLP(interp.MLPConfig((8,), 5, d_vocab=5, d_embed=4)).init_weights(seed=0)
@@ -73,6 +77,10 @@ def fracture(subject: Subject | HookedModel, site: str | Site | None = None) -> 
     subject.refuse_hooks()
     inputs, notes = examples_of(task, MAX_EXAMPLES)
     units = Contributions.of(subject, inputs, site)
+    if units.writes is None and max_runs is not None and (needed := len(inputs) * len(units.names)) > max_runs:
+        raise MissingCapability(
+            f"what follows {units.site} is not linear, so {needed:,} examples would be run: circuits.fracture(subject) does so"
+        )
     meter = Meter.of(subject, units.outputs)
     outputs = _centred(units.outputs, meter)
     coordinates = Coordinates.of(meter.factors, *outputs.shape)
@@ -126,7 +134,13 @@ def _effects(
 
 
 def _writing(
-    found: UnitEffects, coordinates: Coordinates, moves: Tensor, writes: Tensor, added: Tensor, factor: int, own: list[int]
+    found: UnitEffects,
+    coordinates: Coordinates,
+    moves: Tensor,
+    writes: Tensor,
+    added: Tensor,
+    factor: int,
+    own: list[int],
 ) -> Writing:
     """What the carriers of one factor write."""
     inner = inner_products(moves[:, own], writes[own]).cpu() / found.power[factor]

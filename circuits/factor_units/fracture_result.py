@@ -61,9 +61,7 @@ class Fracture(Findings):
 
     @cached_property
     def groups(self) -> dict[int, tuple[Group, ...]] | None:
-        """By key factor, groups of its carriers that make it by themselves, none where it is entangled; None in all where what
-        follows the site is not linear.
-        """
+        """By key factor, groups of its carriers that make it by themselves; None where what follows the site is not linear."""
         if self.writing is None:
             return None
         found = {}
@@ -122,7 +120,9 @@ class Fracture(Findings):
              "purity": g.purity, "parts": g.parts, "members": ", ".join(self.names[u] for u in g.units)}
             for k, groups in (self.groups or {}).items() for i, g in enumerate(groups)
         ]  # fmt: skip
-        return pd.DataFrame(rows, columns=pd.Index(["factor", "group", "units", "amplitude", "purity", "parts", "members"]))
+        return pd.DataFrame(
+            rows, columns=pd.Index(["factor", "group", "units", "amplitude", "purity", "parts", "members"])
+        )
 
     @property
     @override

@@ -18,7 +18,8 @@ LEAST = 0.05  # share of the carriers' amplitude that a group must write alone
 STARTS = 8  # strongest units from which a set is grown
 ROUNDING = 1e-9
 TINY = 1e-300
-ALIKE = 0.9  # cosine from which two units write the same, and from which two groups have the same spectrum
+ALIKE = 0.98  # cosine from which two units write the same
+KIN = 0.9  # cosine from which two groups have the same spectrum
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,9 @@ class Writing:
         return float(_pure(self.amplitude[index].sum().item(), self.inner[index[:, None], index].sum().item()))
 
 
-def inner_products(moves: Float[Tensor, "n units"], writes: Float[Tensor, "units width"]) -> Float[Tensor, "units units"]:
+def inner_products(
+    moves: Float[Tensor, "n units"], writes: Float[Tensor, "units width"]
+) -> Float[Tensor, "units units"]:
     """Inner products, over examples and outputs, of what units add to the outputs."""
     return ((moves.T @ moves) * (writes @ writes.T)).double()
 
@@ -130,7 +133,7 @@ def one_circuit(writing: Writing, first: Sequence[int], second: Sequence[int]) -
     """
     weak, strong = sorted((list(first), list(second)), key=lambda units: float(writing.amplitude[units].sum()))
     spectra = torch.stack([writing.spectra[weak].sum(0), writing.spectra[strong].sum(0)])
-    if torch.cosine_similarity(spectra[0], spectra[1], dim=0) < ALIKE:
+    if torch.cosine_similarity(spectra[0], spectra[1], dim=0) < KIN:
         return False
     size = writing.inner.diagonal().clamp_min(TINY).sqrt()
     cosine = writing.inner[weak][:, strong] / (size[weak, None] * size[strong])
