@@ -49,9 +49,10 @@ def writing(*circuits: Circuit, factor: int = K) -> Writing:
     return Writing(found.amplitude[:, factor], inner_products(units, writes) / found.power[factor], spectra)
 
 
-@pytest.mark.parametrize(
-    ("kind", "n"), [("pure", n) for n in (2, 3, 4, 5, 6)] + [("square", n) for n in (3, 4, 5, 6, 8)] + [("relu", n) for n in (5, 8, 12)]
-)  # fmt: skip
+CIRCUITS = {"pure": (2, 3, 4, 5, 6), "square": (3, 4, 5, 6, 8), "relu": (5, 8, 12)}
+
+
+@pytest.mark.parametrize(("kind", "n"), [(kind, n) for kind, sizes in CIRCUITS.items() for n in sizes])
 @pytest.mark.parametrize("copies", [1, 2, 3])
 def test_copies_of_a_circuit_are_groups_and_its_phases_are_not(kind: str, n: int, copies: int) -> None:
     """However many phases it has, one circuit is one group, and each copy one more; each writes its part of the factor."""
