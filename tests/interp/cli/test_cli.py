@@ -21,7 +21,7 @@ from tests.interp.demo_run import run_demo
 
 IMAGE = ("genome", "feature_maps", "reduction")
 ANALYSES = (
-    *IMAGE[:2], "sweeps", *IMAGE[2:], "phases", "performance", "curves", "progress", "theory", "embeddings", "densities",
+    *IMAGE[:2], "sweeps", "fracture", *IMAGE[2:], "phases", "performance", "curves", "progress", "theory", "embeddings", "densities",
     "clouds", "fourier", "clock_or_pizza", "frequencies", "ablation", "circuit", "neurons", "components", "svd", "axis_spectrum",
     "pca", "weights",
 )  # fmt: skip
