@@ -21,9 +21,9 @@ from tests.interp.demo_run import run_demo
 
 IMAGE = ("genome", "feature_maps", "reduction")
 ANALYSES = (
-    *IMAGE[:2], "sweeps", "fracture", *IMAGE[2:], "phases", "performance", "curves", "progress", "theory", "embeddings", "densities",
-    "clouds", "fourier", "clock_or_pizza", "frequencies", "ablation", "circuit", "neurons", "components", "svd", "axis_spectrum",
-    "pca", "weights",
+    *IMAGE[:2], "sweeps", "fracture", *IMAGE[2:], "phases", "performance", "curves", "progress", "theory", "embeddings",
+    "densities", "clouds", "fourier", "clock_or_pizza", "frequencies", "ablation", "circuit", "neurons", "components", "svd",
+    "axis_spectrum", "pca", "weights",
 )  # fmt: skip
 SINGLE = "no: needs several checkpoints of a run; this is a single one"
 PAIRS = [(a, b) for a in range(7) for b in range(7)]
