@@ -67,7 +67,7 @@ def _row(name: str, found: Fracture) -> dict[str, Any]:
     return {
         "network": name, "carrying units": int(found.carries.sum()), "factors per unit": score.value,
         "factors per unit low": score.low, "factors per unit high": score.high,
-        "median share of the main factor": float(found.units.query("carries")["share"].median()),
+        "median share of the main factor": _median(found.units.query("carries")["share"].to_numpy(dtype=float)),
     }  # fmt: skip
 
 
@@ -75,7 +75,7 @@ def _metrics(found: Fracture) -> dict[str, Any]:
     score, by_factor = found.factors_per_unit(), found.by_factor
     return {
         "site": found.site, "units": len(found.names), "carrying_units": int(found.carries.sum()),
-        "key_units": int((found.units["n key factors"] > 0).sum()),
+        "key_units": len(found.units.query("`n key factors` > 0")),
         "factors_per_unit": None if score is None else score.value,
         "factors_per_unit_interval": None if score is None else [score.low, score.high],
         "factor_kind": found.factors.kind, "factors": found.factors.n_counted, "key_factors": by_factor["factor"].to_list(),
@@ -103,8 +103,9 @@ def _headline(found: Fracture, rows: pd.DataFrame) -> str:
         return "No unit of the last hidden layer changes the outputs"
     known = []
     for words, start in (("shuffled weights", "shuffled"), ("random networks", "random"), ("start of the run", "step")):
-        values = rows.loc[rows["network"].str.startswith(start), "factors per unit"].dropna()
-        known += [f"{words} {values.median():.1f}"] if len(values) else []
+        values = rows.loc[rows["network"].str.startswith(start), "factors per unit"].to_numpy(dtype=float)
+        values = values[np.isfinite(values)]
+        known += [f"{words} {_median(values):.1f}"] if len(values) else []
     against = f" ({', '.join(known)})" if known else ""
     text = (
         f"A unit carries {score.value:.1f} [{score.low:.1f}, {score.high:.1f}] of {found.factors.n_counted} "
@@ -113,14 +114,18 @@ def _headline(found: Fracture, rows: pd.DataFrame) -> str:
     if found.units_per_key_factor is None:
         return f"{text}; no key {found.factors.kind} is known"
     text += f"; a key {found.factors.kind} is carried by {found.units_per_key_factor:.0f} units"
-    own = found.by_factor["groups"].dropna()
-    if own.empty:
+    if found.groups is None:
         return text
+    own = np.array([len(groups) for groups in found.groups.values()])
     alone, n = own[own > 0], len(own)
-    if alone.empty:
+    if not len(alone):
         return f"{text}, entangled with others"
     groups = f"{alone.mean():.2g} group{'s' if alone.mean() > 1 else ''}"
     return f"{text} in {groups}" + (f", {n - len(alone)} of {n} entangled with others" if len(alone) < n else "")
+
+
+def _median(values: np.ndarray) -> float:
+    return float(np.median(values)) if len(values) else float("nan")
 
 
 def _notes(found: Fracture) -> list[str]:

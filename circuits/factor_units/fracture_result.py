@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 import torch
 from jaxtyping import Float
@@ -177,14 +178,14 @@ class Fracture(Findings):
     @property
     def units_per_key_factor(self) -> float | None:
         """Median effective number of units of a key factor; None where there is none."""
-        known = self.by_factor["units"].dropna()
-        return None if known.empty else float(known.median())
+        known = _known(self.by_factor, "units")
+        return float(np.median(known)) if len(known) else None
 
     @property
     def groups_per_key_factor(self) -> float | None:
         """Mean number of groups of a key factor; None where there are no key factors, or groups were not sought."""
-        known = self.by_factor["groups"].dropna()
-        return None if known.empty else float(known.mean())
+        known = _known(self.by_factor, "groups")
+        return float(known.mean()) if len(known) else None
 
     @override
     def figure(self) -> go.Figure:
@@ -208,3 +209,9 @@ class Fracture(Findings):
 
     def _drop(self, factor: int) -> Tensor:
         return torch.nan_to_num(self.effects.drop[:, factor]).clamp_min(0)
+
+
+def _known(frame: pd.DataFrame, column: str) -> np.ndarray:
+    """The numbers of a column that are not NaN."""
+    values = frame[column].to_numpy(dtype=float)
+    return values[~np.isnan(values)]

@@ -30,7 +30,7 @@ METRICS = (
 CONTEXT = {"options": {}, "dtype": "float64", "device": "cpu", "seed": 0, "seconds": 0.1, "checkpoint": ""}
 
 
-OTHERS = {"genome", "feature_maps", "sweeps", "reduction", "phases", "theory"}  # what the demo is no subject of
+OTHERS = {"genome", "feature_maps", "reduction", "phases", "theory"}  # what the demo is no subject of
 
 
 def outcome(name: str = "one", **parts: Any) -> Outcomes:
