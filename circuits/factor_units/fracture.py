@@ -68,7 +68,7 @@ def fracture(
 
     >>> import interp, circuits
     >>> model = interp.HookedMLP(interp.MLPConfig((8,), 5, d_vocab=5, d_embed=4)).init_weights(seed=0)
-    >>> found = circuits.fracture(interp.Subject("mlp", model, interp.ModularArithmetic(5)))
+    >>> found = circuits.fracture(interp.Subject("mlp", model, interp.ModularArithmetic(5).fit(model)))
     >>> found.power.shape, found.effects.drop.shape  # units, and frequencies 0, 1 and 2
     (torch.Size([8, 3]), torch.Size([8, 3]))
     """
