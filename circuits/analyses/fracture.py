@@ -80,6 +80,7 @@ def _metrics(found: Fracture) -> dict[str, Any]:
         "factors_per_unit_interval": None if score is None else [score.low, score.high],
         "factor_kind": found.factors.kind, "factors": found.factors.n_counted, "key_factors": by_factor["factor"].to_list(),
         "units_per_key_factor": found.units_per_key_factor, "groups_per_key_factor": found.groups_per_key_factor,
+        "sets_per_key_factor": found.sets_per_key_factor,
         "entangled_key_factors": None if found.groups is None else by_factor.query("groups == 0")["factor"].to_list(),
     }  # fmt: skip
 

@@ -41,16 +41,18 @@ def fracture(
       outputs (of the part that has this factor in every argument). Its *carriers* are the fewest units that make up 95% of it.
     - **Groups**: disjoint sets of a factor's carriers that each still make the factor when all its other carriers are
       ablated: the factor's share of all that the group writes (its *purity*) is at most 0.05 below that of all
-      carriers together. Two units whose unwanted outputs cancel only together are connected. The factor is *entangled*, in
-      0 groups, where less than half of what its carriers write is this factor.
+      carriers together. So units whose unwanted outputs cancel only together are in one group. Sets that compute the same at
+      other phases are joined: they are one circuit, where copies of one, whose units write the same (cosine of at least
+      0.995), are several groups. The factor is *entangled*, in 0 groups, where less than half of what its carriers write is
+      this factor.
 
     Where everything behind the site is linear, all ablations follow from the activations and nothing runs again; elsewhere
     the network runs once per unit, and groups are not sought.
 
-    The number of groups misleads in three ways. It is found greedily, so it is a lower bound. It counts what could stand
-    alone: a circuit with more phases than it needs (pure cosines in two phases already add exactly) counts as several
-    copies, since behind a linear readout nothing tells the two apart. And units that make a factor on one half of the
-    inputs each are one group, since neither half makes the factor.
+    The number of groups misleads in three ways. It is found greedily, so it is a lower bound. Where units are so many that
+    their phases are nearly the same, one circuit counts as several copies, since behind a linear readout nothing tells the
+    two apart; how many sets stand alone (``sets``) grows with the number of units in any case. And units that make a factor
+    on one half of the inputs each are one group, since neither half makes the factor.
     A unit's factors mislead at a sharp nonlinearity: harmonics of a frequency count, though the outputs do not use them;
     `Fracture.units` has the key factors that each unit carries beside them.
 

@@ -95,22 +95,24 @@ class Fracture(Findings):
         """A row per key factor.
 
         ``units``: effective number of units that carry it. ``carriers``: how many make up 95% of its drops. ``mainly``: the
-        main factor of most of these. ``written here``: share of the factor that the site's units write. ``purity``: the factor's
-        share of all that its carriers write. ``groups``: of carriers that make it by themselves.
+        main factor of most of these. ``written here``: share of the factor that the site's units write. ``purity``: the
+        factor's share of all that its carriers write. ``groups``: of carriers that make it by themselves; ``sets``: the same
+        before phases of one circuit are joined.
         """
-        rows = []
+        rows, nan = [], float("nan")
         for k in self.keys:
             main = self.units["main"].iloc[list(self.carriers[k])].mode()
             row = {
                 "factor": self.factors.names[k], "units": float(factors_touched(self._drop(k))),
                 "carriers": len(self.carriers[k]), "mainly": "" if main.empty else main.iloc[0],
-                "written here": float(self.effects.amplitude[:, k].sum()), "purity": float("nan"), "groups": float("nan"),
+                "written here": float(self.effects.amplitude[:, k].sum()), "purity": nan,
+                "groups": nan, "sets": nan,
             }  # fmt: skip
             if self.writing is not None and self.groups is not None:
                 row["purity"] = self.writing[k].purity(range(len(self.carriers[k])))
-                row["groups"] = len(self.groups[k])
+                row["groups"], row["sets"] = len(self.groups[k]), sum(g.parts for g in self.groups[k])
             rows.append(row)
-        columns = ["factor", "units", "carriers", "mainly", "written here", "purity", "groups"]
+        columns = ["factor", "units", "carriers", "mainly", "written here", "purity", "groups", "sets"]
         return pd.DataFrame(rows, columns=pd.Index(columns))
 
     @cached_property
@@ -185,6 +187,12 @@ class Fracture(Findings):
     def groups_per_key_factor(self) -> float | None:
         """Mean number of groups of a key factor; None where there are no key factors, or groups were not sought."""
         known = _known(self.by_factor, "groups")
+        return float(known.mean()) if len(known) else None
+
+    @property
+    def sets_per_key_factor(self) -> float | None:
+        """Mean number of disjoint sets of units that each make a key factor alone, phases of one circuit counted apart."""
+        known = _known(self.by_factor, "sets")
         return float(known.mean()) if len(known) else None
 
     @override

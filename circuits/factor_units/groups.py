@@ -18,7 +18,7 @@ LEAST = 0.05  # share of the carriers' amplitude that a group must write alone
 STARTS = 8  # strongest units from which a set is grown
 ROUNDING = 1e-9
 TINY = 1e-300
-ALIKE = 0.98  # cosine from which two units write the same
+ALIKE = 0.995  # cosine from which two units write the same: of pure cosines, phases within four degrees
 KIN = 0.9  # cosine from which two groups have the same spectrum
 
 

@@ -49,7 +49,7 @@ def writing(*circuits: Circuit, factor: int = K) -> Writing:
     return Writing(found.amplitude[:, factor], inner_products(units, writes) / found.power[factor], spectra)
 
 
-CIRCUITS = {"pure": (2, 3, 4, 5, 6), "square": (3, 4, 5, 6, 8), "relu": (5, 8, 12)}
+CIRCUITS = {"pure": (2, 3, 4, 5, 6, 9, 16), "square": (3, 4, 5, 6, 8, 33), "relu": (5, 8, 12)}
 
 
 @pytest.mark.parametrize(("kind", "n"), [(kind, n) for kind, sizes in CIRCUITS.items() for n in sizes])
