@@ -101,7 +101,7 @@ def _draw_shares(result: Result, found: Fracture) -> None:
 def _headline(found: Fracture, rows: pd.DataFrame) -> str:
     score = found.factors_per_unit()
     if score is None:
-        return "No unit of the last hidden layer changes the outputs"
+        return f"No unit of {found.site} changes the outputs"
     known = []
     for words, start in (("shuffled weights", "shuffled"), ("random networks", "random"), ("start of the run", "step")):
         values = rows.loc[rows["network"].str.startswith(start), "factors per unit"].to_numpy(dtype=float)

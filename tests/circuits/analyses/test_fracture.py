@@ -58,7 +58,7 @@ def test_networks_by_hand() -> None:
 def test_a_network_that_does_nothing() -> None:
     """Nothing is carried, and the headline says so."""
     found = fracture_analysis(squares(2, strength=0.0), n_random=0)
-    assert found.headline == "No unit of the last hidden layer changes the outputs"
+    assert found.headline == "No unit of layers.0.hook_post changes the outputs"
     assert found.metrics["factors_per_unit"] is None
     assert found.verdict == []
 
