@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from circuits import compression as compression
     from circuits import discovery as discovery
     from circuits import experiments as experiments
+    from circuits import factor_units as factor_units
     from circuits import fourier as fourier
     from circuits import interventions as interventions
     from circuits import metrics as metrics
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
     from circuits.experiments.path_patching import path_patch as path_patch
     from circuits.experiments.record import Experiment as Experiment
     from circuits.experiments.record import Outcome as Outcome
+    from circuits.factor_units.fracture import fracture as fracture
+    from circuits.factor_units.fracture_result import Fracture as Fracture
     from circuits.fourier.losses import by_frequency as by_frequency
     from circuits.fourier.losses import excluded_loss as excluded_loss
     from circuits.fourier.losses import restricted_loss as restricted_loss

@@ -143,7 +143,7 @@ WITH: dict[str, tuple[Any, ...]] = {
     "circuits.component_curve": ("*",), "circuits.drop_links": (),
     "circuits.restricted_loss": (), "circuits.excluded_loss": (), "circuits.by_frequency": (),
     "circuits.single_entries": (), "circuits.random_directions": (), "circuits.sweep": ([],),
-    "circuits.matched_steps": ([],), "circuits.loss_sweep": ([],), "circuits.necessary_from": (),
+    "circuits.matched_steps": ([],), "circuits.loss_sweep": ([],), "circuits.fracture": (), "circuits.necessary_from": (),
     "interp.every": (), "interp.log_spaced": (100,), "interp.gradients": (CLEAN, torch.sum, "*"),
     "interp.register_loss": (), "interp.register_task": (), "interp.seeds": (),
 }  # fmt: skip

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
+import circuits
 import interp
 from circuits import ablate, excluded_loss, restricted_loss
 from circuits.fourier.definitions import Definition, project
@@ -273,3 +274,20 @@ def test_losses_by_representation_equal_their_authors(data: Path, name: str, def
                 )
                 compared += 1
     assert compared >= 4
+
+
+def test_harmonics_are_entangled_key_frequencies(data: Path) -> None:
+    """Of the 13 key frequencies of C113_MLP_seed1, 8 are made by units of their own, and 5 are twice one of those."""
+    found = circuits.fracture(interp.load(data / "groups/C113_MLP_seed1/model.pt", dtype="float64", device="cpu"))
+    by_factor = found.by_factor.set_index("factor")
+    assert sorted(int(k) for k in by_factor.index) == KEYS_MLP
+    own = {int(k) for k in by_factor.query("groups > 0").index}
+    assert own == {1, 4, 11, 16, 17, 22, 44, 50}
+    for k in set(KEYS_MLP) - own:
+        half = int(by_factor.loc[str(k), "mainly"])
+        assert min(2 * half % 113, -2 * half % 113) == k
+        assert half in own
+    assert by_factor["written here"].to_list() == pytest.approx([1] * 13)
+    score = found.factors_per_unit()
+    assert score is not None
+    assert score.value == pytest.approx(1.29, abs=0.01)

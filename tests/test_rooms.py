@@ -113,7 +113,7 @@ ARROWS: dict[str, str] = {
     "circuits.*": "interp._util, interp.errors, interp.report, interp.tasks",
     "circuits.analyses": (
         "circuits.*, circuits.compression, circuits.discovery, circuits.engine, circuits.experiments, "
-        "circuits.fourier, circuits.weight_sweeps, interp._util, interp.errors, interp.hooked (door), "
+        "circuits.factor_units, circuits.fourier, circuits.weight_sweeps, interp._util, interp.errors, interp.hooked (door), "
         "interp.hooked.*, interp.hooked.foreign, interp.pictures, interp.plugins, interp.report, "
         "interp.scores, interp.sites, interp.subject, probes.*, probes.representations"
     ),
@@ -135,6 +135,10 @@ ARROWS: dict[str, str] = {
         "circuits.*, circuits.engine, circuits.interventions, interp._util, interp.activations, "
         "interp.checkpoints.*, interp.errors, interp.hooked.*, interp.hooked.foreign, "
         "interp.hooked.transformer, interp.report, interp.sites, interp.subject, interp.tasks, probes.*"
+    ),
+    "circuits.factor_units": (
+        "circuits.*, circuits.interventions, circuits.weight_sweeps, interp._util, interp.activations, interp.errors, "
+        "interp.hooked.*, interp.report, interp.sites, interp.subject, interp.tasks, probes.*"
     ),
     "circuits.fourier": (
         "interp._util, interp.activations, interp.errors, interp.groups, interp.hooked.*, interp.plugins, interp.scores, "

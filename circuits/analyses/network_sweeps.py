@@ -70,7 +70,7 @@ def of_network(subject: Subject, n: int | None, directions: int | None, n_random
     scores = {kind: one.scores(size.n) if one else {} for kind, one in found.items()}
     rows = [scores_row(SHOWN, subject.name, "", k, "one step", one, size.n, scores[k]) for k, one in found.items()]
     rows += [_matched(subject.name, "", kind, swept, size) for kind in KINDS]
-    for null, network in _nulls(subject, size.n_random):
+    for null, network in null_models(subject, size.n_random):
         other = Swept(network, size.dtype, size.examples)
         rows += [scores_row(SHOWN, subject.name, null, k, "one step", _sweep(other, k, size), size.n) for k in KINDS]
         rows.append(_matched(subject.name, null, "random", other, size))
@@ -84,7 +84,7 @@ def of_network(subject: Subject, n: int | None, directions: int | None, n_random
     touched = result.metrics["random_input_factors"]
     if touched is not None:
         of = f"{touched:.1f} of {result.metrics['factors']}"
-        result.verdict = [(f"{_plural(swept.meter.factors.kind)} touched by a random move", of)]
+        result.verdict = [(f"{plural(swept.meter.factors.kind)} touched by a random move", of)]
     return result
 
 
@@ -124,8 +124,16 @@ def _matched(name: str, null: str, kind: str, swept: Swept, size: _Size) -> dict
     return scores_row(SHOWN, name, null, kind, f"matched effect {EFFECT}", found, size.n)
 
 
-def _nulls(subject: Subject, n: int) -> Iterator[tuple[str, Subject]]:
-    """Null models by name: weights shuffled, random networks, and the first checkpoint of the run."""
+def null_models(subject: Subject, n: int) -> Iterator[tuple[str, Subject]]:
+    """Null models by name: weights shuffled, random networks, and the first checkpoint of the run.
+
+    Args:
+        subject: the network that is compared with them.
+        n: how many of each kind.
+
+    Yields:
+        name and network.
+    """
     bare = replace(subject, series=None, curves={})
     for seed in range(n):
         yield f"shuffled {seed}", replace(bare, model=shuffled(subject.model, seed))
@@ -154,7 +162,7 @@ def _about(swept: Swept) -> dict[str, Any]:
 
 def _notes(swept: Swept, size: _Size) -> list[str]:
     meter, task = swept.meter, swept.task
-    kinds = _plural(meter.factors.kind)
+    kinds = plural(meter.factors.kind)
     notes = [
         f"A sweep moves one weight (single: entries that are not 0) or a column along a random unit vector (random) by {STEP:g}, "
         f"or by what changes the outputs by {EFFECT:g} of their standard deviation (matched effect). Factors touched: exp of the "
@@ -194,15 +202,15 @@ def _draw(result: Result, found: Mapping[str, NetworkSweep | None], rows: pd.Dat
         title=f"What moves in each layer change: share of each {one.meter.factors.kind} (* key)",
         x_title=one.meter.factors.kind, y_title="weights that move", unit="share",
     )  # fmt: skip
-    result.figures["against nulls"] = _against_nulls(rows, one)
+    result.figures["against nulls"] = _againstnull_models(rows, one)
     films = table_films(one)
     if films is not None:
         result.pictures = {"films": films}
 
 
-def _against_nulls(rows: pd.DataFrame, one: NetworkSweep) -> go.Figure:
+def _againstnull_models(rows: pd.DataFrame, one: NetworkSweep) -> go.Figure:
     """Factors touched by the network and by each null model, with intervals."""
-    kinds = _plural(one.meter.factors.kind)
+    kinds = plural(one.meter.factors.kind)
     figure = figures.lines(
         {}, title=f"{kinds.capitalize()} touched by one move", x_title="", y_title=f"{kinds} (input side)"
     )
@@ -231,7 +239,7 @@ def _headline(result: Result, rows: pd.DataFrame) -> str:
     against = "".join(f", {words} {value:.1f}" for words, value in known.items())
     text = (
         f"A random move touches {m['random_input_factors']:.1f} [{low:.1f}, {high:.1f}] of {m['factors']} "
-        f"{_plural(m['factor_kind'])} ({m['expected_factors']:.1f} without structure{against})"
+        f"{plural(m['factor_kind'])} ({m['expected_factors']:.1f} without structure{against})"
     )
     if m["random_equivariant_share"] is None:
         return text
@@ -239,8 +247,19 @@ def _headline(result: Result, rows: pd.DataFrame) -> str:
     return f"{text}; {share:.2%} of its change respects the symmetry ({expected:.2%} without structure)"
 
 
-def _plural(kind: str) -> str:
+def plural(kind: str) -> str:
+    """The plural of a kind of factor.
+
+    Args:
+        kind: in the singular.
+
+    Returns:
+        its plural.
+
+    >>> plural("frequency"), plural("part under the mirror")
+    ('frequencies', 'parts under the mirror')
+    """
     head, *rest = kind.split(" ", 1)
     if rest and rest[0].startswith("under"):
-        return f"{_plural(head)} {rest[0]}"
+        return f"{plural(head)} {rest[0]}"
     return kind[:-1] + "ies" if kind.endswith("y") else kind + "s"

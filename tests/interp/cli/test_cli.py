@@ -22,8 +22,8 @@ from tests.interp.demo_run import run_demo
 IMAGE = ("genome", "feature_maps", "reduction")
 ANALYSES = (
     *IMAGE, "phases", "performance", "curves", "progress", "theory", "embeddings", "densities",
-    "clouds", "fourier", "clock_or_pizza", "frequencies", "representations", "ablation", "circuit", "sweeps", "neurons",
-    "components", "svd", "axis_spectrum", "pca", "weights",
+    "clouds", "fourier", "clock_or_pizza", "frequencies", "representations", "ablation", "circuit", "sweeps", "fracture",
+    "neurons", "components", "svd", "axis_spectrum", "pca", "weights",
 )  # fmt: skip
 SINGLE = "no: needs several checkpoints of a run; this is a single one"
 PAIRS = [(a, b) for a in range(7) for b in range(7)]

@@ -136,10 +136,10 @@ def test_ours_are_registered_as_a_strangers_are() -> None:
     """All found through entry points, none broken, in report order."""
     known, broken = analyses()
     assert not broken
-    assert list(known)[:4] == ["genome", "feature_maps", "sweeps", "reduction"]
-    assert list(known)[4:8] == ["phases", "performance", "curves", "progress"]
+    assert list(known)[:5] == ["genome", "feature_maps", "sweeps", "fracture", "reduction"]
+    assert list(known)[5:9] == ["phases", "performance", "curves", "progress"]
     assert set(known) == {
-        "genome", "feature_maps", "sweeps", "reduction",
+        "genome", "feature_maps", "sweeps", "fracture", "reduction",
         "phases", "performance", "curves", "progress", "theory", "embeddings", "densities", "clouds",
         "fourier", "clock_or_pizza", "frequencies", "representations", "ablation", "circuit", "neurons", "components", "svd",
         "axis_spectrum", "pca", "weights",

@@ -131,6 +131,7 @@ def test_the_verdict_is_on_the_page(demo_report: Path) -> None:
     assert lines == [
         "correct answers", "train loss", "test loss", "key frequencies", "logits explained by a + b", "clock or pizza",
         "restricted loss", "excluded loss", "frequencies touched by a random move",
+        "frequencies carried by a unit",
     ]  # fmt: skip
     assert all(0 < page.text.index(label) < page.text.index("Provenance") for label in lines)
     sections = [a["id"] for tag, a in page.elements if tag == "section"]
