@@ -239,10 +239,10 @@ def test_purity_is_that_of_the_network_with_the_group_alone() -> None:
 
 
 def test_without_known_factors_the_principal_components_serve() -> None:
-    """S_3: the factors are those of the outputs, and every unit has some."""
-    task = interp.GroupComposition("S3")
-    model = HookedMLP(MLPConfig((10,), 6, d_vocab=6, d_embed=4)).init_weights(seed=0)
-    found = circuits.fracture(Subject("S_3", model, task.fit(model)))
+    """A polynomial that no group helps: the factors are those of the outputs, and every unit has some."""
+    task = interp.ModularArithmetic(7, "x^3+xy")
+    model = HookedMLP(MLPConfig((10,), 7, d_vocab=7, d_embed=4)).init_weights(seed=0)
+    found = circuits.fracture(Subject("polynomial", model, task.fit(model)))
     assert found.factors.kind == "principal component"
     assert (found.units["factors"] >= 1).all()
     assert float(found.effects.power.sum()) > 0
