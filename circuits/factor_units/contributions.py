@@ -120,7 +120,6 @@ def unit_site(model: HookedModel, site: str | Site | None) -> str:
     return found[0].name
 
 
-@torch.no_grad()
 def ablated_outputs(
     subject: Subject, inputs: Tensor, contributions: Contributions
 ) -> Iterator[Float[Tensor, "n width"]]:
@@ -140,8 +139,10 @@ def ablated_outputs(
     per_head = len(contributions.names) // contributions.heads
     for i in range(len(contributions.names)):
         head = i // per_head if "head" in model.axes_of(name) else None
-        with applied(model, Ablate(Site(name, head=head, unit=i % per_head), means), strict=False, measured=False):
-            yield torch.cat([task.read(model(placed(part, model))) for part in batches(inputs, BATCH)])
+        ablation = Ablate(Site(name, head=head, unit=i % per_head), means)
+        with torch.no_grad(), applied(model, ablation, strict=False, measured=False):
+            outputs = torch.cat([task.read(model(placed(part, model))) for part in batches(inputs, BATCH)])
+        yield outputs  # without hooks, and with gradients as whoever asks has them
 
 
 def _arrival(model: HookedModel, site: str) -> tuple[str, Tensor | None] | None:

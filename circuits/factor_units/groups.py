@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float
-from numpy.typing import ArrayLike
 from torch import Tensor
 
 PURE = 0.5  # of what a factor's carriers write together: below it they are entangled, and make no factor of their own
@@ -175,6 +174,6 @@ def _group(writing: Writing, units: Sequence[int], parts: int) -> Group:
     return Group(tuple(units), float(writing.amplitude[units].sum()), writing.purity(units), parts)
 
 
-def _pure(written: ArrayLike, total: ArrayLike) -> Any:
+def _pure(written: Any, total: Any) -> Any:
     """Share of the factor in all that is written; 0 where the factor is written with the wrong sign."""
     return np.square(np.maximum(written, 0.0)) / np.maximum(total, TINY)

@@ -241,7 +241,7 @@ class Table:
         losses, correct = self.task.losses(logits, answers), self.task.correct(logits, answers)
         return self._loss(losses[self.product.flatten()], correct[self.product.flatten()])
 
-    def score(self, logits: Float[Tensor, "n n outputs"]) -> Loss:
+    def score(self, logits: Float[Tensor, "*pairs outputs"]) -> Loss:
         """The loss of changed logits."""
         flat = logits.reshape(self.n**2, -1)
         return self._loss(self.task.losses(flat, self.labels), self.task.correct(flat, self.labels))

@@ -73,7 +73,7 @@ def sweep(
 
     >>> import interp, circuits
     >>> model = interp.HookedMLP(interp.MLPConfig((8,), 5, d_vocab=5, d_embed=4)).init_weights(seed=0)
-    >>> subject = interp.Subject("mlp", model, interp.ModularArithmetic(5))
+    >>> subject = interp.Subject("mlp", model, interp.ModularArithmetic(5).fit(model))
     >>> found = circuits.sweep(subject, circuits.random_directions(model, 20))
     >>> sorted(found.scores())
     ['change_rank_share', 'equivariant_share', 'extent', 'input_factors', 'output_factors']

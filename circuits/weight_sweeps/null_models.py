@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import TypeVar, overload
+from typing import TypeVar, cast, overload
 
 import torch
 
@@ -63,5 +63,5 @@ def random_network(model: HookedModel | Subject, seed: int = 0) -> HookedModel:
     if model.config.kind == "wrapped":
         raise InterpError("a wrapped module starts as its own code says: build one anew and give it to interp.wrap")
     scheme = "truncated" if isinstance(model, HookedCPPN) else "normal"
-    make: type[HookedModel] = type(model)
+    make = cast(type[HookedModel], type(model))
     return make(model.config).to(model.device, model.dtype).init_weights(seed, scheme=scheme)

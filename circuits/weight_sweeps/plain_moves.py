@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -17,6 +17,7 @@ from interp.hooked.base import HookedModel
 BATCH = 4096  # examples run at once
 
 
+@runtime_checkable
 class Moves(Protocol):
     """How the outputs of one network change when its weights move."""
 

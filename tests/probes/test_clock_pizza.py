@@ -135,7 +135,7 @@ def test_circularity_by_sums(p: int, seed: int) -> None:
     assert clock_pizza.circles(table).by_component.tolist() == pytest.approx(each)
 
 
-def test_circles_at_their_ends() -> None:
+def test_circles_at_their_ends_and_refusals() -> None:
     """Circles of several frequencies 1; a component of two equal waves 1/2; the alternating vector 1; a constant refused."""
     t = 2 * math.pi * torch.arange(12, dtype=F64) / 12
     two = torch.stack([3 * t.cos(), 3 * t.sin(), (5 * t).cos(), (5 * t).sin()], 1)

@@ -152,7 +152,7 @@ def test_what_is_no_group_says_so() -> None:
             group_tables.rows(task)
 
 
-def test_wrong_shapes() -> None:
+def test_wrong_shapes_are_refused() -> None:
     """What is wanted, and where it comes from."""
     group = group_of("S_3")
     with pytest.raises(InterpError, match=r"\[6, 6, 6\].*logit_table"):
