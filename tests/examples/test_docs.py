@@ -58,7 +58,7 @@ def test_all_kinds_of_pages(site: Path) -> None:
         "reference/index.html",
         "search.html",
     } <= names
-    assert len([name for name in names if name.startswith("notebooks/")]) == 6
+    assert len([name for name in names if name.startswith("notebooks/")]) == 7
     assert len([name for name in names if name.startswith("how_to/")]) >= 6
 
 
