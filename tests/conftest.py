@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,7 +15,8 @@ from hypothesis import settings
 import interp
 
 # the machine may be busy with something else, and a failure must be the same failure everywhere
-settings.register_profile("suite", deadline=None, derandomize=True, max_examples=60)
+EXAMPLES = int(os.environ.get("INTERP_EXAMPLES", "25"))  # of each property; nightly many more
+settings.register_profile("suite", deadline=None, derandomize=True, max_examples=EXAMPLES)
 settings.load_profile("suite")
 
 ROOT = Path(__file__).parents[1]

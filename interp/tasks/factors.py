@@ -52,7 +52,7 @@ class FactorAxis:
             one power per factor, in float64.
         """
         basis = self.basis.to(values)
-        if len(basis) < basis.shape[1]:
+        if len(basis) < basis.shape[1] or values.shape[1] < len(values):
             by_function = (basis @ values).square().sum(1)
         else:  # of a whole basis the inner products of the values are enough, and smaller than their transform
             by_function = ((basis @ (values @ values.T)) * basis).sum(1).clamp_min(0)

@@ -36,13 +36,9 @@ def test_all_are_there() -> None:
     assert set(NAMES) == EXPECTED
 
 
-# one runs at every change, the others nightly
-EVERY_TIME = {"own_model"}
-RUNS = [pytest.param(name, marks=[] if name in EVERY_TIME else [pytest.mark.slow]) for name in NAMES]
-
-
 @pytest.mark.notebook
-@pytest.mark.parametrize("name", RUNS)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
 def test_runs_in_quick_mode(name: str, tmp_path: Path) -> None:
     """Without a single file of others, on what ships."""
     ran = execute.run(name, "quick", data=tmp_path / "nowhere", timeout=300)

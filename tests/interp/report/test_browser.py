@@ -62,6 +62,7 @@ def test_the_watch_sees_width(browser: str, tmp_path: Path) -> None:
     assert seen["scroll"] > PHONE
 
 
+@pytest.mark.slow
 def test_the_demo_as_it_is(browser: str, demo_report: Path, tmp_path: Path) -> None:
     """The very file that a user opens: nothing on the console, nothing from the network, and its script came to its end."""
     seen = visit(browser, demo_report / "index.html", tmp_path / "scratch")

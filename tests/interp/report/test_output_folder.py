@@ -73,7 +73,8 @@ def run(once: Once) -> Path:
     return once("many_checkpoints", make) / "run"
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_leaves_nothing(tmp_path: Path, run: Path, number: signal.Signals) -> None:
     """SIGTERM ends a report as Ctrl-C does: a message, exit code 130, and no folder."""
     out = tmp_path / "deep" / "report"
