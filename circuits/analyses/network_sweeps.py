@@ -14,7 +14,7 @@ import torch
 from circuits.analyses.sweep_scores import KINDS, metrics_of, scores_row
 from circuits.weight_sweeps.directions import Direction, random_directions, single_entries
 from circuits.weight_sweeps.factor_measures import MEASURES, expected_factors
-from circuits.weight_sweeps.films import table_films
+from circuits.weight_sweeps.films import FACTORS, table_films
 from circuits.weight_sweeps.network_sweep import (
     MAX_EXAMPLES,
     STEP,
@@ -38,7 +38,7 @@ EFFECT = (
 FEW_EXAMPLES, FEW_DIRECTIONS = 256, 12  # of a network that is slow to run
 BUDGET = 2e12  # multiply-adds of all sweeps together, from which fewer examples and then fewer directions are measured
 LARGE = 1 << 20  # outputs in all, above which the sweep runs in float32 and along fewer directions
-FACTORS = 32  # drawn
+SHOWN_FACTORS = 32  # drawn
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def of_network(subject: Subject, n: int | None, directions: int | None, n_random
     found = {kind: _sweep(swept, kind, size) for kind in KINDS}
     scores = {kind: one.scores(size.n) if one else {} for kind, one in found.items()}
     rows = [scores_row(SHOWN, subject.name, "", k, "one step", one, size.n, scores[k]) for k, one in found.items()]
-    rows += [_matched(subject.name, "", kind, swept, size) for kind in KINDS]
+    rows += [_matched(subject.name, "", kind, swept, size) for kind in KINDS if size.dtype is None or kind == "random"]
     for null, network in null_models(subject, size.n_random):
         other = Swept(network, size.dtype, size.examples)
         rows += [scores_row(SHOWN, subject.name, null, k, "one step", _sweep(other, k, size), size.n) for k in KINDS]
@@ -79,7 +79,7 @@ def of_network(subject: Subject, n: int | None, directions: int | None, n_random
     result.tables |= {f"{kind} changes": one.rows for kind, one in found.items() if one is not None}
     result.metrics = metrics_of(SHOWN, found, scores) | _about(swept)
     result.notes = _notes(swept, size)
-    _draw(result, found, pd.DataFrame(rows))
+    _draw(result, found, pd.DataFrame(rows), swept, size)
     result.headline = _headline(result, pd.DataFrame(rows))
     touched = result.metrics["random_input_factors"]
     if touched is not None:
@@ -92,7 +92,7 @@ def _size(subject: Subject, n: int | None, directions: int | None, n_random: int
     task = subject.require_task()
     whole = len(examples_of(task, MAX_EXAMPLES)[0])
     large = whole * task.width > LARGE
-    drawn = (16 if large else 48) if directions is None else directions
+    drawn = (14 if large else 48) if directions is None else directions
     nulls = 1 if n_random is None else n_random
     dtype, examples = torch.float32 if large else None, MAX_EXAMPLES
     sweeps = 4 + 6 * nulls  # own ones of both kinds, and those of the nulls
@@ -188,14 +188,16 @@ def _notes(swept: Swept, size: _Size) -> list[str]:
     return [*notes, *swept.notes]
 
 
-def _draw(result: Result, found: Mapping[str, NetworkSweep | None], rows: pd.DataFrame) -> None:
+def _draw(
+    result: Result, found: Mapping[str, NetworkSweep | None], rows: pd.DataFrame, swept: Swept, size: _Size
+) -> None:
     one = found["random"]
     if one is None or one.counted().empty:
         result.lead = None
         return
     share = one.by_layer
     keys = [one.meter.factors.names[k] for k in one.meter.keys]
-    top = [str(name) for name in share.sum().sort_values(ascending=False).index[:FACTORS]]
+    top = [str(name) for name in share.sum().sort_values(ascending=False).index[:SHOWN_FACTORS]]
     drawn = [name for name in share.columns if name in top]
     result.figures["factors by layer"] = figures.heatmap(
         share[drawn].to_numpy(), x=[f"{name} *" if name in keys else name for name in drawn], y=list(share.index),
@@ -203,7 +205,7 @@ def _draw(result: Result, found: Mapping[str, NetworkSweep | None], rows: pd.Dat
         x_title=one.meter.factors.kind, y_title="weights that move", unit="share",
     )  # fmt: skip
     result.figures["against nulls"] = _againstnull_models(rows, one)
-    films = table_films(one)
+    films = table_films(one, swept.moves, factors=FACTORS if size.dtype is None else (-1.0, 1.0))
     if films is not None:
         result.pictures = {"films": films}
 
