@@ -72,7 +72,8 @@ def of_network(subject: Subject, n: int | None, directions: int | None, n_random
     rows += [_matched(subject.name, "", kind, swept, size) for kind in KINDS if size.dtype is None or kind == "random"]
     for null, network in null_models(subject, size.n_random):
         other = Swept(network, size.dtype, size.examples)
-        rows += [scores_row(SHOWN, subject.name, null, k, "one step", _sweep(other, k, size), size.n) for k in KINDS]
+        kinds = KINDS if size.dtype is None else ("random",)
+        rows += [scores_row(SHOWN, subject.name, null, k, "one step", _sweep(other, k, size), size.n) for k in kinds]
         rows.append(_matched(subject.name, null, "random", other, size))
     result = Result(lead="factors by layer")
     result.tables = {"scores": pd.DataFrame(rows)}
@@ -92,7 +93,7 @@ def _size(subject: Subject, n: int | None, directions: int | None, n_random: int
     task = subject.require_task()
     whole = len(examples_of(task, MAX_EXAMPLES)[0])
     large = whole * task.width > LARGE
-    drawn = (14 if large else 48) if directions is None else directions
+    drawn = (14 if large else 32) if directions is None else directions
     nulls = 1 if n_random is None else n_random
     dtype, examples = torch.float32 if large else None, MAX_EXAMPLES
     sweeps = 4 + 6 * nulls  # own ones of both kinds, and those of the nulls

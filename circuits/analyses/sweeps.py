@@ -46,7 +46,7 @@ def sweeps(
         subject: an image network, or any network with a task.
         n: number of changes that are measured (of whole directions), by default 150 of a picture and otherwise all; only
             equal numbers compare.
-        directions: number of directions of each kind, by default 200 of a picture, otherwise 48, and 14 where there are more
+        directions: number of directions of each kind, by default 200 of a picture, otherwise 32, and 14 where there are more
             than a million outputs; those that change nothing are left out.
         n_random: null models of each kind (the network with its weights shuffled, random networks of its architecture), by
             default 2 of a picture, otherwise 1.
