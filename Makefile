@@ -16,7 +16,7 @@ UNIT := $(wildcard tests/probes/test_*.py) $(wildcard tests/interp/test_*.py) te
 help: ## list the targets
 	@grep -hE '^[a-z]+( [a-z]+)*:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
 
-demo: $(VENV)/.run ## install into .venv, then report/index.html from the run that ships: minutes the first time, then half a minute
+demo: $(VENV)/.run ## install into .venv, then report/index.html from the run that ships: minutes the first time, then three quarters of one
 	$(BIN)/interp demo --out report
 
 check: $(VENV)/.dev ## lint, types, doctests and unit tests in under a minute: the inner loop
