@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Integral
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -59,8 +60,9 @@ def load(
     """
     path = require_path(source, "load")
     for name, value in (("step", 0 if step is None else step), ("member", member)):
-        if not isinstance(value, int) or isinstance(value, bool):
+        if not isinstance(value, Integral) or isinstance(value, bool):
             raise InterpError(f"{name} must be a whole number, got {value!r}")
+    step, member = None if step is None else int(step), int(member)  # numpy's whole numbers, from a table's index, too
     opener = open_source(path, key, member)
     loader = _Loader(opener, layout, resolve_dtype(dtype), resolve_device(device))
     series = CheckpointSeries(opener.entries, loader.model)

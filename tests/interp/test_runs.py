@@ -116,3 +116,12 @@ def test_runs_of_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr("interp.runs.load_group", lambda _: {})
     with pytest.raises(MissingCapability, match=r"no installed package opens runs.*interp\.runs"):
         open_run(tmp_path)
+
+
+def test_whole_numbers_of_numpy_are_members_and_steps() -> None:
+    """As they stand in the index of a table of a run."""
+    import numpy as np
+
+    from tests.conftest import DEMO
+
+    assert interp.load(DEMO, member=np.int64(0), step=np.int64(200)).step == 200  # pyright: ignore[reportArgumentType]
