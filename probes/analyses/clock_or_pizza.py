@@ -56,7 +56,7 @@ def clock_or_pizza(subject: Subject, *, n_triples: int = clock_pizza.N_TRIPLES, 
         f"{kind} by its distance irrelevance of {irrelevance:.2f}; gradient symmetricity {symmetricity.mean:.2f} "
         f"[{low:.2f}, {high:.2f}], circularity {circularity:.3f}"
     )
-    result.verdict = [("clock or pizza", f"{kind} (distance irrelevance {irrelevance:.2f})")]
+    result.verdict = [("clock or pizza", kind)]
     result.notes = _notes(subject, kind, symmetricity, seed, logits, list(embeddings))
     result.figures["right logits"] = figures.heatmap(
         _over_sum(logits), title="Logit of the right answer by distance and sum of the operands (rows alike: clock)",
