@@ -16,6 +16,7 @@ from circuits.weight_sweeps.directions import Direction, random_directions, sing
 from circuits.weight_sweeps.factor_measures import MEASURES, expected_factors
 from circuits.weight_sweeps.films import FACTORS, table_films
 from circuits.weight_sweeps.network_sweep import (
+    LARGE,
     MAX_EXAMPLES,
     STEP,
     NetworkSweep,
@@ -37,7 +38,6 @@ EFFECT = (
 )
 FEW_EXAMPLES, FEW_DIRECTIONS = 256, 12  # of a network that is slow to run
 BUDGET = 2e12  # multiply-adds of all sweeps together, from which fewer examples and then fewer directions are measured
-LARGE = 1 << 20  # outputs in all, above which the sweep runs in float32 and along fewer directions
 SHOWN_FACTORS = 32  # drawn
 
 

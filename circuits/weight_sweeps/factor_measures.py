@@ -64,7 +64,7 @@ class Meter:
         """
         task = subject.require_task()
         symmetry, factors, centre = task.symmetry(), task.factors(), task.criterion.shift_invariant
-        shown = OutputChange(outputs).centred().left if centre else outputs
+        shown = seen(OutputChange(outputs), centre).dense()
         if isinstance(factors, str):
             factors = principal_factors(shown)
         known = symmetry if isinstance(symmetry, Symmetry) else None
@@ -79,7 +79,8 @@ class Meter:
         Returns:
             ``mean_square`` and each of `MEASURES`, NaN where one does not apply; and the power by factor.
         """
-        energy = change.energy()
+        rows = change.rows()
+        energy = rows.square().sum(-1, dtype=torch.float64)
         total = float(energy.sum())
         found = dict.fromkeys(MEASURES, float("nan")) | {"mean_square": total / (len(energy) * change.width)}
         nothing = torch.zeros(len(self.factors.names), dtype=torch.float64)
@@ -88,7 +89,7 @@ class Meter:
         found["extent"] = float(total**2 / (len(energy) * energy.square().sum()))
         if self.symmetry is not None:
             found["equivariant_share"] = float(self.symmetry.share(change.dense()))
-        powers = [self._power(axis, change.rows()) for axis in self.factors.inputs]
+        powers = [self._power(axis, rows) for axis in self.factors.inputs]
         found["input_factors"] = _mean([factors_touched(p) for p in powers])
         if self.factors.outputs is not None:
             found["output_factors"] = float(factors_touched(self._power(self.factors.outputs, change.columns())))
@@ -98,9 +99,20 @@ class Meter:
 
     def _power(self, axis: FactorAxis, values: Tensor) -> Tensor:
         power = axis.power(values[axis.index.to(values.device)].flatten(1), len(self.factors.names))
-        if self.factors.constant is not None:
-            power[self.factors.constant] = 0
-        return power
+        return self.factors.varying(power)
+
+
+def seen(change: OutputChange, centre: bool) -> OutputChange:
+    """What the loss sees of a change.
+
+    Args:
+        change: of all outputs, or the outputs themselves.
+        centre: whether the loss does not see the mean over the outputs.
+
+    Returns:
+        the change, without that mean if it is not seen.
+    """
+    return change.centred() if centre else change
 
 
 def factors_touched(power: Float[Tensor, "factor"]) -> Float[Tensor, ""]:
@@ -131,9 +143,7 @@ def expected_factors(factors: Factors) -> float:
     found = []
     for axis in factors.inputs:
         sizes = axis.factor.bincount(minlength=len(factors.names)).double()
-        if factors.constant is not None:
-            sizes[factors.constant] = 0
-        found.append(factors_touched(sizes))
+        found.append(factors_touched(factors.varying(sizes)))
     return _mean(found)
 
 
@@ -172,16 +182,14 @@ def key_factors(task: Task, factors: Factors, outputs: Float[Tensor, "n width"])
         for addition modulo n the key frequencies of the logits, for another group its key representations; the factors that
         right answers need, where the task names them; else those above the gap of the outputs' power.
     """
-    structure = task.cyclic()
-    if not isinstance(structure, str):
-        pairs, columns = factors.inputs[0].index, structure.columns
-        return tuple(fourier.logit_frequencies(outputs[pairs.to(outputs.device)][..., columns.to(outputs.device)]))
     if factors.correct is not None:
         return factors.correct
     group = task.group()
     if not isinstance(group, str):
-        every, pairs = representations_of(group.table), factors.inputs[0].index
-        cube = outputs[pairs.to(outputs.device)][..., group.columns.to(outputs.device)]
+        cube = outputs[factors.inputs[0].index.to(outputs.device)][..., group.columns.to(outputs.device)]
+        if not isinstance(task.cyclic(), str):
+            return tuple(fourier.logit_frequencies(cube))
+        every = representations_of(group.table)
         return tuple(every.indices(key_representations(cube, every)))
     axis = factors.outputs or factors.inputs[0]
     values = outputs.T if axis is factors.outputs else outputs

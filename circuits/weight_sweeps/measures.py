@@ -6,6 +6,7 @@ import torch
 
 from circuits.weight_sweeps.directions import random_directions
 from circuits.weight_sweeps.network_sweep import (
+    LARGE,
     MAX_EXAMPLES,
     STEP,
     NetworkSweep,
@@ -21,7 +22,6 @@ from interp.snapshot import Snapshot
 
 DIRECTIONS = 16
 BUDGET = 2e11  # multiply-adds of one checkpoint's sweep
-LARGE = 1 << 20  # outputs in all, above which the sweep runs in float32
 
 
 def _swept(snapshot: Snapshot, directions: int, step: float, seed: int) -> NetworkSweep:

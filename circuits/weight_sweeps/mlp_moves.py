@@ -55,7 +55,7 @@ class MLPMoves:
         if name == "embed.W_E":
             return self._after(0, *self._embedded(vector, column))
         if name == "unembed.W_U":
-            return self._one_output(vector, column)
+            return OutputChange.of_output(self._reads[-1] @ vector, column, self.base.shape[1])
         layer = int(name.split(".")[1])
         return self._unit(layer, column, self._reads[layer] @ vector)
 
@@ -71,14 +71,6 @@ class MLPMoves:
         if config.combine == "sum":
             return moved.sum(1, keepdim=True), readers[column : column + 1]
         return moved, readers[column :: config.d_embed or 1]
-
-    def _one_output(self, vector: Tensor, column: int) -> OutputChange:
-        width = self.base.shape[1]
-        if column >= width:  # an output that the task does not read
-            return OutputChange(self.base.new_zeros(len(self.base), 1), self.base.new_zeros(1, width))
-        here = self.base.new_zeros(1, width)
-        here[0, column] = 1
-        return OutputChange((self._reads[-1] @ vector).unsqueeze(1), here)
 
     def _unit(self, layer: int, unit: int, moved: Tensor) -> OutputChange:
         """One unit's pre-activation moves by ``moved [n]``."""

@@ -16,7 +16,7 @@ from typing_extensions import override
 
 from circuits.weight_sweeps import factor_measures
 from circuits.weight_sweeps.directions import Direction, as_steps
-from circuits.weight_sweeps.factor_measures import Meter
+from circuits.weight_sweeps.factor_measures import Meter, seen
 from circuits.weight_sweeps.moves_of_model import moves_of
 from circuits.weight_sweeps.output_change import OutputChange, inner_products
 from circuits.weight_sweeps.plain_moves import Moves
@@ -35,6 +35,7 @@ MAX_EXAMPLES = 4096  # of a task whose inputs are examples only
 SEARCHED = 512  # examples on which matched steps are searched
 WITHIN = 0.01  # relative error of a matched effect on these
 TRIES = 24
+LARGE = 1 << 20  # outputs in all, above which reports and measures sweep in float32
 
 
 @dataclass(repr=False)
@@ -115,7 +116,7 @@ class Swept:
         self.inputs, self.notes = examples_of(self.task, examples)
         self.moves: Moves = moves_of(self.subject.model, self.task, self.inputs)
         self.meter = Meter.of(self.subject, self.moves.base)
-        shown = OutputChange(self.moves.base).centred().left if self.meter.centre else self.moves.base
+        shown = seen(OutputChange(self.moves.base), self.meter.centre).dense()
         self.variance = float((shown - shown.mean(0)).double().square().mean())
 
     @cached_property
@@ -128,8 +129,7 @@ class Swept:
 
     def effect(self, direction: Direction, step: float) -> float:
         """Root mean square of a change, in standard deviations of the clean outputs; on `searched`."""
-        change = self.searched.change(direction, step)
-        change = change.centred() if self.meter.centre else change
+        change = seen(self.searched.change(direction, step), self.meter.centre)
         square = float(change.energy().mean()) / change.width
         return math.sqrt(square / self.variance) if self.variance > 0 else float("nan")
 
@@ -211,8 +211,7 @@ def network_sweep(
     power = torch.zeros(given.numel(), len(swept.meter.factors.names), dtype=torch.float64)
     for i, direction in enumerate(directions):
         for k, step in enumerate(given[i].tolist()):
-            change = swept.moves.change(direction, step)
-            change = change.centred() if swept.meter.centre else change
+            change = seen(swept.moves.change(direction, step), swept.meter.centre)
             found = swept.meter.measure(change)
             for name, value in found.values.items():
                 columns[name][i, k] = value

@@ -21,6 +21,13 @@ class OutputChange:
     left: Float[Tensor, "n rank"]
     right: Float[Tensor, "rank width"] | None = None
 
+    @classmethod
+    def of_output(cls, moved: Float[Tensor, "n"], output: int, width: int) -> OutputChange:
+        """One output moves and no other; none, where the task does not read it (``output`` of ``width`` or more)."""
+        here = moved.new_zeros(1, width)
+        here[0, output : output + 1] = 1
+        return cls(moved.unsqueeze(1), here)
+
     def centred(self) -> OutputChange:
         """The change without its mean over the outputs, which a loss like cross-entropy does not see."""
         if self.right is None:

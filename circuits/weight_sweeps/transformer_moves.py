@@ -152,11 +152,7 @@ class TransformerMoves:
         return attn.get(name.removeprefix(f"{last}attn.")) if name.startswith(f"{last}attn.") else None
 
     def _unembedding(self, vector: Tensor, column: int) -> OutputChange:
-        width = self.base.shape[1]
-        here = self.base.new_zeros(1, width)
-        if column < width:
-            here[0, column] = 1
-        return OutputChange((self._last @ vector).unsqueeze(1), here)
+        return OutputChange.of_output(self._last @ vector, column, self.base.shape[1])
 
     def _mlp_output(self, vector: Tensor, column: int) -> OutputChange:
         return OutputChange((self._post @ vector).unsqueeze(1), self._out[column : column + 1])

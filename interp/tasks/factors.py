@@ -85,12 +85,12 @@ class Factors:
         """Number of factors without the constant."""
         return len(self.names) - (self.constant is not None)
 
-    def counted(self, power: Float[Tensor, "*n factor"]) -> Float[Tensor, "*n counted"]:
-        """Power without that of the constant factor."""
-        if self.constant is None:
-            return power
-        keep = [i for i in range(len(self.names)) if i != self.constant]
-        return power[..., keep]
+    def varying(self, power: Float[Tensor, "factor"]) -> Float[Tensor, "factor"]:
+        """Power by factor with that of the constant at 0."""
+        if self.constant is not None:
+            power = power.clone()
+            power[self.constant] = 0
+        return power
 
     @property
     def counted_names(self) -> tuple[str, ...]:

@@ -127,7 +127,7 @@ def key_representations(logits: Float[Tensor, "n n n"], group: Representations) 
     answers = Answers(cube, argument, parts, int(group.table[0, group.inverse[0]]))
     unexplained = max(1 - float(shares.on_quotient.sum()), CLEAN)
     noise = (logit_threshold(group) / FACTOR * unexplained).to(cube.device)
-    noise[0] = 1  # the constant is no key
+    noise[0] = 1  # the constant is never key
     keys = key_factors(answer_shares(shares.on_quotient, shares.by_output), noise, answers)
     return [group.names[r] for r in sorted(keys, key=lambda r: -float(shares.on_quotient[r]))]
 

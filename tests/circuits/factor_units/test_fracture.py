@@ -234,7 +234,7 @@ def test_purity_is_that_of_the_network_with_the_group_alone() -> None:
             others = [u for u in range(len(found.names)) if u not in group.units]
             with circuits.applied(subject.model, circuits.Ablate(interp.Site(found.site, unit=others))):
                 alone = subject.model(task.inputs).detach()
-            alone = alone - alone.mean(0)  # what the means write is no group's
+            alone = alone - alone.mean(0)  # what the means write belongs to no group
             alone = alone - alone.mean(1, keepdim=True)
             power = by_axes(alone, (k,), P)[0]
             assert group.purity == pytest.approx(power / float(alone.square().sum()), abs=1e-10)

@@ -30,7 +30,7 @@ METRICS = (
 CONTEXT = {"options": {}, "dtype": "float64", "device": "cpu", "seed": 0, "seconds": 0.1, "checkpoint": ""}
 
 
-# what the demo is no subject of
+# analyses that do not apply to the demo
 OTHERS = {"genome", "feature_maps", "reduction", "phases", "theory", "representations"}
 
 

@@ -179,7 +179,7 @@ def test_a_task_of_ones_own(demo: interp.Subject) -> None:
 
 
 def test_wrong_groups_are_refused() -> None:
-    """Rows that are no permutations, signs of another size, and values of another shape."""
+    """Rows that are not permutations, signs of another size, and values of another shape."""
     turn = torch.tensor([[1, 2, 0]])
     with pytest.raises(InterpError, match="not a permutation"):
         Symmetry("x", torch.tensor([[0, 0, 1]]), turn)
