@@ -28,6 +28,7 @@ SIGN = make_metric("loss").sign
     needs=("answers", "activations"),
     summary="The effect of every neuron, head and layer",
     order=55,
+    question="where",
     renamed={"baseline": "n_random"},
 )
 def ablation(

@@ -23,6 +23,7 @@ EDGE_INPUTS = 2048
     needs=("answers", "activations"),
     summary="The smallest circuit that does the task, against random ones of its size",
     order=56,
+    question="needs",
     renamed={"keep": "faithfulness", "random": "n_random"},
 )
 def circuit(

@@ -28,6 +28,7 @@ DTYPES = {"float32": torch.float32, "float64": torch.float64}
     needs=("activations",),
     summary="Accuracy against principal components of the main sites, and against the rank of the weights",
     order=62,
+    question="needs",
     renamed={"keep": "accuracy"},
 )
 def components_analysis(

@@ -22,7 +22,13 @@ from interp.subject import Subject
 MOST = 1 << 21  # examples run in all, where the network runs once per unit
 
 
-@analysis("fracture", needs=("task", "activations"), summary="Which units carry each factor of the task", order=59)
+@analysis(
+    "fracture",
+    needs=("task", "activations"),
+    summary="Which units carry each factor of the task",
+    order=59,
+    question="unified",
+)
 def fracture_analysis(subject: Subject, *, site: str | None = None, n_random: int = 1) -> Result:
     """How many factors of the task each unit carries, how many units carry a factor, and in how many groups.
 

@@ -19,6 +19,7 @@ from interp.subject import Subject
     needs=("cyclic", "input_table"),
     summary="Restricted and excluded loss; key frequencies removed",
     order=50,
+    question="needs",
     renamed={"random_sets": "n_random"},
 )
 def frequencies(subject: Subject, *, definition: Definition = "nanda2d", n_random: int = 8) -> Result:

@@ -33,6 +33,7 @@ SHOWN = 512  # neurons in the heat map
     needs=("activations", "group", "input_table"),
     summary="Which irreducible representations the network computes with",
     order=51,
+    question="represents",
 )
 def representations(
     subject: Subject, *, definition: Definition = "logit", n_random: int = 8, tuned: float = TUNED

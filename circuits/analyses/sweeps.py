@@ -26,6 +26,7 @@ PICTURE = ("antisymmetric_share", "change_rank_share")
     needs=("outputs",),
     summary="How the outputs change when weights move (FER or UFR), against null models",
     order=58,
+    question="unified",
     renamed={"nulls": "n_random"},
 )
 def sweeps(

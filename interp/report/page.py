@@ -13,7 +13,9 @@ from plotly.offline import get_plotlyjs
 from interp.pictures import Picture
 from interp.plugins.outcome import Outcomes
 from interp.plugins.result import format_metric
+from interp.report.argument import Argument, argue
 from interp.report.data import jsonable, picture_path, provenance, table_path
+from interp.report.thumbnails import thumbnail
 from interp.subject import Subject
 
 ROWS_SHOWN = 12
@@ -37,8 +39,11 @@ def render(subject: Subject, outcomes: Outcomes) -> str:
             for label, table in (outcome.result.tables if outcome.result else {}).items()
         ]
         sections.append({"outcome": outcome, "figures": figures, "pictures": pictures, "tables": tables})
+    argument = argument_of(subject, outcomes)
     return template("page.html.j2").render(
         subject=subject,
+        argument=argument,
+        thumbnails=thumbnails(argument, outcomes),
         verdict=verdict(outcomes),
         leads=[figure_entry(f"lead-{i}", label, figure) for i, (label, figure) in enumerate(leads[:LEADS_SHOWN])],
         headlines=[(n, o.result.headline) for n, o in outcomes.items() if o.result and o.result.headline],
@@ -49,6 +54,29 @@ def render(subject: Subject, outcomes: Outcomes) -> str:
         format_metric=format_metric,
         plotly_js=plotly_js(),
     )
+
+
+def argument_of(subject: Subject, outcomes: Outcomes) -> Argument:
+    """What the analyses claim of a subject, and what could not be asked of it."""
+    missing = []
+    if subject.task is None:
+        asked = [name for name, one in outcomes.items() if one.status == "skipped"]
+        missing.append(
+            "No task is known, so what the network computes, what is necessary for it and what suffices cannot be tested"
+            + (f" ({len(asked)} analyses were skipped)" if asked else "")
+            + ": name one with --task, or task= of interp.load. What stands below is what the weights alone show."
+        )
+    return argue({name: one.result for name, one in outcomes.items() if one.result is not None}, missing)
+
+
+def thumbnails(argument: Argument, outcomes: Outcomes) -> dict[tuple[str, str | None], Markup]:
+    """The small picture of every claim that names a figure, by analysis and figure."""
+    found = {}
+    for point in argument.points:
+        result, name = outcomes[point.analysis].result, point.claim.figure
+        if name is not None and result is not None:
+            found[point.analysis, name] = thumbnail(result.figures.get(name) or result.pictures[name])
+    return found
 
 
 def template(name: str) -> jinja2.Template:

@@ -23,6 +23,7 @@ PIZZA = 0.4  # Zhong et al. 2023: pizzas have a distance irrelevance from 0 to 0
     needs=("gradients", "cyclic"),
     summary="Clock or pizza: which algorithm adds on the circles",
     order=45,
+    question="represents",
 )
 def clock_or_pizza(subject: Subject, *, n_triples: int = clock_pizza.N_TRIPLES, seed: int = clock_pizza.SEED) -> Result:
     """Gradient symmetricity, distance irrelevance and circularity (Zhong et al. 2023).

@@ -21,7 +21,13 @@ from probes.change_points import first_step_above
 from probes.tsne import FEWEST, tsne
 
 
-@analysis("clouds", needs=("activations", "series"), order=36, summary="t-SNE of hidden activations at chosen steps")
+@analysis(
+    "clouds",
+    needs=("activations", "series"),
+    order=36,
+    question="represents",
+    summary="t-SNE of hidden activations at chosen steps",
+)
 def clouds(
     subject: Subject, *, steps: tuple[int, ...] | None = None, points: int = 250, site: str | None = None,
     perplexity: float = 30.0, seed: int = 0,

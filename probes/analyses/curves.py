@@ -15,7 +15,9 @@ from probes.change_points import first_step_above
 MEMORISED = 0.999
 
 
-@analysis("curves", needs=("curves",), summary="Training curves as the file recorded them", order=20)
+@analysis(
+    "curves", needs=("curves",), summary="Training curves as the file recorded them", order=20, question="history"
+)
 def curves(subject: Subject, *, points: int = 1500) -> Result:
     """Recorded losses and accuracies over the steps.
 

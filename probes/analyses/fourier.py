@@ -16,7 +16,13 @@ from probes import cyclic_tables as tables
 from probes import fourier as modes
 
 
-@analysis("fourier", needs=("weights", "cyclic"), summary="Which frequencies the network computes with", order=40)
+@analysis(
+    "fourier",
+    needs=("weights", "cyclic"),
+    summary="Which frequencies the network computes with",
+    order=40,
+    question="represents",
+)
 def fourier(subject: Subject, *, top: int = 8) -> Result:
     """Fourier spectra of embeddings and logits, and the key frequencies.
 

@@ -20,7 +20,9 @@ from probes.neurons import active
 TUNED = 0.85  # Nanda et al. 2023 call a neuron explained by one frequency above this share
 
 
-@analysis("neurons", needs=("activations", "cyclic"), summary="The frequency of every hidden unit", order=60)
+@analysis(
+    "neurons", needs=("activations", "cyclic"), summary="The frequency of every hidden unit", order=60, question="where"
+)
 def neurons(subject: Subject, *, tuned: float = TUNED) -> Result:
     """Every neuron's frequency, and the share of its variance over the input table that the frequency explains.
 

@@ -19,7 +19,7 @@ CAUSES = (
 PARTS = ("train", "test")
 
 
-@analysis("performance", needs=("task",), summary="Loss and accuracy on all examples", order=10)
+@analysis("performance", needs=("task",), summary="Loss and accuracy on all examples", order=10, question="does")
 def performance(subject: Subject) -> Result:
     """Correct answers and losses in float64 over train, test and all examples, compared with the recorded losses.
 

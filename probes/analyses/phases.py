@@ -25,6 +25,7 @@ REPEATS = ("seed", "data_seed")  # what makes members repetitions of one another
     "phases",
     needs=("members",),
     order=8,
+    question="history",
     summary="Comprehension, grokking, memorization, confusion over a grid of runs",
 )
 def phases(

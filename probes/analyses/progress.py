@@ -33,7 +33,13 @@ CHANGE_NOTE = (
 )
 
 
-@analysis("progress", needs=("weights",), order=30, summary="Measures over the run's checkpoints; which one leads")
+@analysis(
+    "progress",
+    needs=("weights",),
+    order=30,
+    question="history",
+    summary="Measures over the run's checkpoints; which one leads",
+)
 def progress_analysis(
     subject: Subject,
     *,

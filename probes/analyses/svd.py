@@ -13,7 +13,13 @@ from interp.subject import Subject
 from probes.spectra import effective_rank, participation_ratio
 
 
-@analysis("svd", needs=("weights",), summary="Singular values and effective rank of every weight matrix", order=70)
+@analysis(
+    "svd",
+    needs=("weights",),
+    summary="Singular values and effective rank of every weight matrix",
+    order=70,
+    question="odd",
+)
 def svd(subject: Subject, *, top: int = 64) -> Result:
     """Singular values of every weight matrix; stacked weights (heads, operands) matrix by matrix.
 

@@ -19,6 +19,7 @@ from interp.subject import Subject
     needs=("weights",),
     summary="Every parameter: shape, norm, spread, entries that are not finite",
     order=90,
+    question="odd",
 )
 def weights(subject: Subject) -> Result:
     """Norms and spread of every parameter, in float64.
