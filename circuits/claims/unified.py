@@ -12,7 +12,7 @@ import pandas as pd
 from interp.plugins.claim import Claim, Verdict
 from interp.plugins.result import format_metric
 
-TOPIC = "it is a unified, factored representation (UFR)"
+TOPIC = "its representation is unified and factored (UFR)"
 FEWEST = 10  # changes, below which a sweep is not compared
 FAR = 0.5  # of the nulls' value, up to which a lower score counts as clearly lower
 
@@ -40,7 +40,7 @@ NETWORK = (
     Yardstick("input_factors", "number of factors that a move touches", "A move of its weights changes few factors of the task",
               figure="against nulls"),
     Yardstick("equivariant_share", "share of a change that keeps the task's symmetry",
-              "What a move of its weights changes keeps the symmetry of the task", lower=False),
+              "What its weights change keeps more of the task's symmetry than chance", lower=False),
 )  # fmt: skip
 PICTURE = (
     Yardstick("antisymmetric_share", "antisymmetric share of a change",

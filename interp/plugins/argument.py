@@ -67,10 +67,10 @@ class Topic:
         if self.verdict == "supported":
             return f"That {named} is supported by {'the one test' if n == 1 else f'all {n} tests'} of it."
         if self.verdict == "in part":
-            part = [p for p in self.points if p.claim.verdict == "in part"]
-            return f"That {named} is supported in part: {len(held)} of {n} tests bear it out, and in part: {_listed(part)}."
+            part = _listed([p for p in self.points if p.claim.verdict == "in part"], ", and ")
+            return f"That {named} is supported in part: {len(held)} of {n} tests bear it out; it holds in part {part}."
         also = f" {len(held)} of {n} tests bear it out." if held else ""
-        return f"That {named} is not supported: the test fails of {_listed(failed)}.{also}"
+        return f"That {named} is not supported: it does not hold {_listed(failed, ', nor ')}.{also}"
 
 
 @dataclass(frozen=True)
@@ -118,9 +118,12 @@ class Argument:
 
     @property
     def summary(self) -> list[str]:
-        """The sentences that a reader wants first: what it does, every hypothesis, contradictions, what could not be asked."""
-        does = [f"{p.claim.text}: {p.claim.verdict} ({p.claim.value})." for p in self.points if p.question == "does"]
-        return [*does, *(topic.sentence for topic in self.topics), *self.contradictions, *self.missing]
+        """The sentences that a reader wants first: what it does, every hypothesis, what suffices, contradictions, gaps."""
+        said = [_said(p.claim) for p in self.points if p.question == "does"]
+        said += [topic.sentence for topic in self.topics]
+        for question in ("needs", "history"):
+            said += [_said(p.claim) for p in self.points if p.question == question and not p.claim.topic][:1]
+        return [*said, *self.contradictions, *self.missing]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as ``result.json`` has them."""
@@ -164,8 +167,13 @@ def _topic(name: str, points: Iterable[Point]) -> Topic:
     return Topic(name, verdict, tested, tuple(p for p in own if p not in tested))
 
 
-def _listed(points: Iterable[Point]) -> str:
-    return "; ".join(f"that {_lower(p.claim.text)}" for p in points)
+def _said(claim: Claim) -> str:
+    against = f"; {claim.against}" if claim.against else ""
+    return f"{claim.text}: {claim.verdict} ({claim.value}{against})."
+
+
+def _listed(points: Iterable[Point], joined: str) -> str:
+    return joined.join(f"that {_lower(p.claim.text)}" for p in points)
 
 
 def _lower(text: str) -> str:

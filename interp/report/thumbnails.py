@@ -29,7 +29,8 @@ def thumbnail(shown: go.Figure | Picture) -> Markup:
     """
     if isinstance(shown, Picture):
         return Markup('<img src="{}" alt="" width="120">').format(Markup(shown.data_uri()))
-    traces = [t for t in shown.data if t.type in ("bar", "scatter", "heatmap") and t.visible in (None, True)]
+    drawn: Any = shown.data
+    traces = [t for t in drawn if t.type in ("bar", "scatter", "heatmap") and t.visible in (None, True)]
     if not traces:
         return Markup("")
     if traces[0].type == "heatmap":
