@@ -8,12 +8,11 @@ import pandas as pd
 
 from interp.plugins.claim import Claim, graded
 from interp.plugins.result import format_share
-from probes.claims.modes import held_claim
+from probes.claims.modes import LOGITS, LOGITS_IN_PART, held_claim
 from probes.claims.performance import if_solved
 
 SUFFICES, SUFFICES_IN_PART = 0.99, 0.5
 LEFT, KEPT = 0.5, 0.9  # of the clean right answers: at most without the key parts, at least without random ones
-EXPLAINED, EXPLAINED_IN_PART = 0.9, 0.5
 
 
 def sufficient_claims(
@@ -91,7 +90,7 @@ def necessary_claims(
                 f"{key:,} of {clean:,}",
                 f"supported when at most {LEFT:.0%} of what it answers beyond the commonest answer is left and without random "
                 f"{plural} at least {KEPT:.0%}; in part when fewer are right than without any random set",
-                f"{min(random):,} at worst without one of {len(random)} random sets of the same size"
+                f"{min(random):,} at worst without {_sets(len(random))} of the same size"
                 if random
                 else f"no other {plural} are left to compare",
                 question="needs",
@@ -100,6 +99,10 @@ def necessary_claims(
             )
         )
     return if_solved(claims, solved)
+
+
+def _sets(n: int) -> str:
+    return "one random set" if n == 1 else f"one of {n} random sets"
 
 
 def representation_claims(
@@ -122,10 +125,10 @@ def representation_claims(
     claims = [
         Claim(
             "Few irreducible representations make its logits",
-            graded(bool(keys) and explained >= EXPLAINED, bool(keys) and explained >= EXPLAINED_IN_PART),
+            graded(bool(keys) and explained >= LOGITS, bool(keys) and explained >= LOGITS_IN_PART),
             "Share of the logits' variance on functions of the product in the key representations",
             f"{format_share(explained)} in {len(keys)} of {n_parts}" if keys else "no representation stands out",
-            f"supported from {EXPLAINED:.0%}, in part from {EXPLAINED_IN_PART:.0%}, where representations stand out",
+            f"supported from {LOGITS:.0%}, in part from {LOGITS_IN_PART:.0%}, where representations stand out",
             question="represents",
             figure=figure,
             topic=topic,

@@ -43,16 +43,17 @@ def ablation_claims(
                 left = int(row["correct"])
                 claims.append(_layer(f"{row['component']} is necessary", left, worth, constant, clean, total))
             continue
-        worst = own.loc[own["correct"].astype(int).idxmin()]
-        left, noun = int(worst["correct"]), KINDS.get(kind, kind)
-        compared = int(random["correct"].astype(int).min()) if len(random) else None
+        counts = [int(n) for n in own["correct"].to_list()]
+        left, noun = min(counts), KINDS.get(kind, kind)
+        worst = own["component"].to_list()[counts.index(left)]
+        compared = min((int(n) for n in random["correct"].to_list()), default=None)
         far = compared is None or left < compared
         claims.append(
             Claim(
                 f"A single {noun} is necessary",
                 graded(far and left <= constant + LEFT * worth, far and left < clean - LOST * worth),
                 f"Right answers without any one of {len(own):,} {noun}s",
-                f"{left:,} of {total:,} at the fewest, without {worst['component']}",
+                f"{left:,} of {total:,} at the fewest, without {worst}",
                 f"supported when at most {LEFT:.0%} of what is answered beyond the commonest answer is left, in part when "
                 f"{LOST:.0%} is lost, and more than without any random direction",
                 ""
@@ -95,7 +96,7 @@ def circuit_claims(
         figure: that shows the circuit.
 
     Returns:
-        two claims.
+        one claim, or two where anything is left out.
     """
     best = max(random, default=None)
     special = best is None or best <= OTHERS * faithfulness
@@ -112,16 +113,19 @@ def circuit_claims(
             "anything can be left out and no random circuit does as well",
             "" if best is None else f"{best:.3f} by the best of {len(random)} random circuits of that size",
             figure=figure,
-        ),
-        Claim(
-            f"Without that circuit of {noun} nothing does the task",
-            graded(completeness <= NOTHING, completeness <= NOTHING_IN_PART),
-            f"Share of the {metric} that is left when only the circuit is ablated",
-            f"{max(completeness, 0.0):.3f}",
-            f"supported up to {NOTHING:g}, in part up to {NOTHING_IN_PART:g}",
-            figure=figure,
-        ),
+        )
     ]
+    if kept < parts:  # without everything nothing is left to test
+        claims.append(
+            Claim(
+                f"Without that circuit of {noun} nothing does the task",
+                graded(completeness <= NOTHING, completeness <= NOTHING_IN_PART),
+                f"Share of the {metric} that is left when only the circuit is ablated",
+                f"{max(completeness, 0.0):.3f}",
+                f"supported up to {NOTHING:g}, in part up to {NOTHING_IN_PART:g}",
+                figure=figure,
+            )
+        )
     return if_solved(claims, solved)
 
 

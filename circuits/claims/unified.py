@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from interp.plugins.claim import Claim, Verdict
@@ -87,7 +88,7 @@ def sweep_claims(scores: pd.DataFrame, yardsticks: Sequence[Yardstick], shown: S
     rows = scores.query("kind == 'random' and at == 'one step'")
     claims = []
     for one in yardsticks:
-        if one.name not in rows or rows.query("null == ''")[one.name].isna().all():
+        if not _has(rows, one.name):
             continue
         own, nulls = _rows(rows, one.name, "null")
         claims.append(_claim(one, own, nulls, shown, "along random directions of its weights"))
@@ -130,7 +131,7 @@ def compared_claims(
     claims = []
     for other in others:
         for one in yardsticks:
-            if all(one.name in rows[n] and rows[n].query("null == ''")[one.name].notna().all() for n in (first, other)):
+            if all(_has(rows[n], one.name) for n in (first, other)):
                 pair = {n: _rows(rows[n], one.name, "null") for n in (first, other)}
                 claims.append(_compared(one, pair, shown))
     return claims
@@ -164,6 +165,11 @@ def _compared(one: Yardstick, pair: Mapping[str, tuple[_Scored, list[_Scored]]],
         topic=f"one of {a} and {b} is unified (UFR) and the other fractured (FER)",
         answer=f"{winner} is the unified one" if told == "supported" else "",
     )  # fmt: skip
+
+
+def _has(rows: pd.DataFrame, name: str) -> bool:
+    """Whether the network itself has a score."""
+    return name in rows and bool(np.isfinite(rows.query("null == ''")[name].to_numpy(dtype=float)).any())
 
 
 def _rows(rows: pd.DataFrame, name: str, null: str) -> tuple[_Scored, list[_Scored]]:

@@ -111,8 +111,8 @@ class Argument:
             failed = [p for p in topic.points if p.claim.verdict == "not supported"]
             if held and failed:
                 found.append(
-                    f"That {_lower(held[0].claim.text)} is supported, that {_lower(failed[0].claim.text)} is not: what "
-                    f"{topic.name.removeprefix('it ')} would show in both, so another mechanism may give these answers."
+                    f"That {_lower(held[0].claim.text)} is supported, but that {_lower(failed[0].claim.text)} is not, although "
+                    f"both should hold if {topic.name}."
                 )
         return found
 
@@ -163,7 +163,8 @@ def _topic(name: str, points: Iterable[Point]) -> Topic:
     tested = tuple(p for p in own if p.claim.verdict != "not tested")
     verdicts = {p.claim.verdict for p in tested}
     worst: tuple[Verdict, ...] = ("not supported", "in part", "supported")
-    verdict = next((v for v in worst if v in verdicts), "not tested")
+    default: Verdict = "not tested"
+    verdict = next((v for v in worst if v in verdicts), default)
     return Topic(name, verdict, tested, tuple(p for p in own if p not in tested))
 
 
@@ -179,7 +180,7 @@ def _listed(points: Iterable[Point], joined: str) -> str:
 def _lower(text: str) -> str:
     """A sentence as a clause: its first word without its capital, unless it is a name."""
     head, _, rest = text.partition(" ")
-    return f"{head.lower()} {rest}" if head.istitle() else text
+    return f"{head.lower()} {rest}" if head.isalpha() and head.istitle() else text
 
 
 def _lines(argument: Argument, width: int) -> Iterator[str]:

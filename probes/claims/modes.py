@@ -8,7 +8,7 @@ from interp.plugins.claim import Claim, graded
 from interp.plugins.result import format_share
 
 TOPIC = "it computes with Fourier modes"
-LOGITS, LOGITS_IN_PART = 0.9, 0.5
+LOGITS, LOGITS_IN_PART = 0.9, 0.25
 HELD, TIMES_FLAT = 0.5, 3.0
 PREFERRING, PREFERRING_IN_PART, MEDIAN = 0.8, 0.5, 0.5
 ADDS = 0.95  # of the answers right, below which clock and pizza are not told apart
@@ -16,9 +16,9 @@ ROUND = 0.75  # circularity below which embeddings do not lie on circles
 CLEAR = 0.2  # from the border of clock and pizza
 
 
-def named(keys: Sequence[int]) -> str:
+def named(keys: Sequence[int] | Sequence[str]) -> str:
     """Frequencies as a text that two claims share when they agree, whatever the order."""
-    return ", ".join(str(k) for k in sorted(keys))
+    return ", ".join(str(k) for k in sorted(keys, key=lambda k: (str(k) if isinstance(k, str) else "", k)))
 
 
 def fourier_claims(
@@ -126,7 +126,7 @@ def neuron_claims(
     plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
     return [
         Claim(
-            f"Its neurons compute at these {plural}",
+            f"Its neurons compute with these {plural}",
             verdict,
             f"Active neurons that a key {noun} explains best",
             value,

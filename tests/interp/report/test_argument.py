@@ -54,19 +54,20 @@ def test_a_table_of_answers_is_not_called_fourier_modes() -> None:
     assert said["Few frequencies of a + b make its logits"] == "supported"
     assert said["The key frequencies suffice"] == "supported"
     assert said["W_E holds its operands on the circles of these frequencies"] == "not supported"
-    assert said["Its neurons compute at these frequencies"] == "not supported"
+    assert said["Its neurons compute with these frequencies"] == "not supported"
     assert said["The key frequencies are necessary in the embedding"] != "supported"
     assert "supported" not in [v for t, v in said.items() if t.startswith("It adds as a")]
     (topic,) = found.topics
     assert topic.verdict == "not supported"
-    assert any("another mechanism" in sentence for sentence in found.contradictions)
+    assert any("both should hold if" in sentence for sentence in found.contradictions)
 
 
 def test_a_memorising_step_claims_neither_generalisation_nor_modes() -> None:
     subject = interp.load(DEMO, step=200)
-    found = interp.analyze(subject, MODES).argument
+    found = interp.analyze(subject, [*MODES, "curves"]).argument
     said = verdicts(found)
     assert said["It computes (a + b) mod 53"] == "in part"
+    assert said["It grokked: it generalised long after it had memorised"] == "not supported"
     assert said["It generalises to examples that it was not trained on"] != "supported"
     assert all(topic.verdict == "not supported" for topic in found.topics)
 
