@@ -161,11 +161,16 @@ def argue(results: Mapping[str, Result], questions: Mapping[str, Question], miss
 def _topic(name: str, points: Iterable[Point]) -> Topic:
     own = [p for p in points if p.claim.topic == name]
     tested = tuple(p for p in own if p.claim.verdict != "not tested")
-    verdicts = {p.claim.verdict for p in tested}
-    worst: tuple[Verdict, ...] = ("not supported", "in part", "supported")
-    default: Verdict = "not tested"
-    verdict = next((v for v in worst if v in verdicts), default)
-    return Topic(name, verdict, tested, tuple(p for p in own if p not in tested))
+    return Topic(name, _worst([p.claim.verdict for p in tested]), tested, tuple(p for p in own if p not in tested))
+
+
+def _worst(verdicts: list[Verdict]) -> Verdict:
+    """A hypothesis is as good as its weakest test."""
+    if "not supported" in verdicts:
+        return "not supported"
+    if "in part" in verdicts:
+        return "in part"
+    return "supported" if verdicts else "not tested"
 
 
 def _said(claim: Claim) -> str:

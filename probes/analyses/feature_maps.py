@@ -13,6 +13,7 @@ from interp.plugins.analysis import Result, analysis
 from interp.report import figures
 from interp.subject import Subject
 from probes import feature_maps as fm
+from probes.claims.pictures import unit_claims
 
 COMPONENTS = 8
 
@@ -49,6 +50,7 @@ def feature_maps(subject: Subject, *, size: int = fm.SIZE, tolerance: float = fm
     result.figures["layers"] = _by_layer(result.tables["layers"])
     result.figures["units"] = _interactive(found)
     m = result.metrics
+    result.claims = unit_claims(m["symmetric_share"], m["active_own_units"], m["distinct_own_units"], "feature maps")
     share = "none" if m["symmetric_share"] is None else f"{m['symmetric_share']:.0%}"
     result.headline = (
         f"{m['active_units']} of {m['total_units']} units are active, {m['distinct_units']} of them distinct; without the "
