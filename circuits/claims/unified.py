@@ -192,8 +192,8 @@ def _claim(one: Yardstick, own: _Scored, nulls: list[_Scored], shown: Sequence[s
         f"{one.words[0].upper()}{one.words[1:]}, {how}",
         value,
         f"in part when the 95% interval lies {'below' if one.lower else 'above'} every null model; supported when their "
-        f"intervals do not overlap and the value is {'at most half' if one.lower else 'at least twice'} of theirs; not tested where "
-        f"untrained networks score as {'low' if one.lower else 'high'}; not supported where shuffled weights do",
+        f"intervals do not overlap and the value is {'at most half' if one.lower else 'at least twice'} of theirs; not tested "
+        f"where untrained networks score as {'low' if one.lower else 'high'}; not supported where shuffled weights do",
         against,
         figure=one.figure if one.figure in shown else None,
         topic=TOPIC,

@@ -68,9 +68,8 @@ def _numbers(values: Any, traces: list[Any], axis: str) -> np.ndarray:
     try:
         return np.asarray(own, dtype=float)
     except (TypeError, ValueError):
-        every = dict.fromkeys(
-            str(v) for t in traces for v in (getattr(t, axis) if getattr(t, axis) is not None else ())
-        )
+        given = (_plain_values(getattr(t, axis)) for t in traces)
+        every = dict.fromkeys(str(v) for one in given for v in (() if one is None else one))
         places = {name: i for i, name in enumerate(every)}
         return np.asarray([places[str(v)] for v in own], dtype=float)
 
