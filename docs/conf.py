@@ -74,6 +74,7 @@ coming_from_transformerlens
 :caption: How to
 :hidden:
 
+how_to/read_a_report
 how_to/own_checkpoint
 how_to/own_model
 how_to/own_task

@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from interp.plugins.analysis import Outcomes as Outcomes
     from interp.plugins.analysis import analysis as analysis
     from interp.plugins.analysis import analyze as analyze
+    from interp.plugins.claim import Claim as Claim
     from interp.plugins.measure import measure as measure
     from interp.plugins.result import Result as Result
     from interp.report import figures as figures
