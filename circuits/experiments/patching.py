@@ -79,9 +79,6 @@ class Patching(Findings):
         """A heat map of ``recovered``: sites (and heads) from top to bottom, positions from left to right."""
         return heat_map(self.effects, "recovered")
 
-    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
-        return self.figure()._repr_mimebundle_(**kwargs)
-
 
 def _name(row: Mapping[Hashable, Any]) -> str:
     """A cell's site and indices."""
