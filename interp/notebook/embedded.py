@@ -23,7 +23,8 @@ DRAW = """(async id => {
   if (!carried) return null;
   const bytes = Uint8Array.from(atob(carried.textContent), c => c.charCodeAt(0));
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
-  new Function("define", "module", "exports", await new Response(stream).text() + ";window.Plotly=window.Plotly||self.moduleName")();
+  const code = await new Response(stream).text() + ";window.Plotly = window.Plotly || self.moduleName";
+  new Function("define", "module", "exports", code)();
   return window.Plotly;
  })();
  const plotly = await window.interpPlotly;
