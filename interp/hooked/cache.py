@@ -100,7 +100,9 @@ def full_name(key: Any, known: Iterable[str]) -> str:
     elif isinstance(key, tuple) and len(key) in (2, 3) and isinstance(key[0], str):
         found = matches(known, *key)
     else:
-        raise NoSuchActivation(f"an activation is named by a text, or by a text and a layer such as ('q', 0); got {key!r}")
+        raise NoSuchActivation(
+            f"an activation is named by a text, or by a text and a layer such as ('q', 0); got {key!r}"
+        )
     if len(found) != 1:
         raise NoSuchActivation(
             f"{key!r} could be {', '.join(found[:4])}: name the layer, as in ('q', 0), or the whole hook point" if found

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from typing_extensions import override
-
-if TYPE_CHECKING:
-    from interp.hooked.base import HookedModel
 
 
 class LensConfig:
@@ -22,7 +19,7 @@ class LensConfig:
 
     __slots__ = ("_model",)
 
-    def __init__(self, model: HookedModel):
+    def __init__(self, model: Any):
         object.__setattr__(self, "_model", model)
 
     def __getattr__(self, name: str) -> Any:
