@@ -108,6 +108,10 @@ ARROWS: dict[str, str] = {
     ),
     "probes.fourier": "interp.errors, interp.tasks, probes.*",
     "probes.representations": "interp.errors, interp.groups, probes.*",
+    "probes.plots": (
+        "interp._util, interp.activations, interp.errors, interp.hooked (door), interp.hooked.*, interp.notebook, "
+        "interp.report, interp.sites, interp.subject, interp.tasks, probes.*, probes.fourier"
+    ),
     "probes.measures": (
         "interp._util, interp.activations, interp.errors, interp.hooked (door), interp.plugins, "
         "interp.scores, interp.snapshot, interp.subject, interp.tasks, probes.*, probes.fourier"

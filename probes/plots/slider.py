@@ -129,10 +129,9 @@ def _same_scales(made: go.Figure, drawn: Sequence[go.Figure]) -> None:
             axis = made.layout.coloraxis
             signed = axis.cmin is not None and axis.cmin < 0
             far = max(abs(low), abs(high)) or 1.0
-            axis.update(
-                cmin=-far if signed else min(low, axis.cmin or low),
-                cmax=far if signed else max(high, axis.cmax or high),
-            )
+            low = low if axis.cmin is None else min(low, axis.cmin)
+            high = high if axis.cmax is None else max(high, axis.cmax)
+            axis.update(cmin=-far if signed else low, cmax=far if signed else high)
         elif name.startswith(("xaxis", "yaxis")):
             own = made.layout[name]
             if own.type in (None, "linear") and own.autorange is None:
