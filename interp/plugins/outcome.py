@@ -13,6 +13,8 @@ from interp.errors import InterpError
 from interp.notebook import tables
 from interp.notebook.show import Shown, fold
 from interp.pictures import Picture
+from interp.plugins.argument import Argument, argue
+from interp.plugins.claim import Question
 from interp.plugins.result import Result
 
 
@@ -28,6 +30,7 @@ class Outcome(Shown):
         reason: why it was skipped.
         error: why it failed, in one line.
         detail: the traceback of an error that is not the user's.
+        question: which one the analysis answers.
     """
 
     name: str
@@ -37,6 +40,7 @@ class Outcome(Shown):
     reason: str = ""
     error: str = ""
     detail: str = ""
+    question: Question = "else"
 
     @property
     def metrics(self) -> dict[str, Any]:
@@ -90,6 +94,12 @@ class Outcome(Shown):
 class Outcomes(dict[str, Outcome]):
     """The outcome of every analysis by name, in the order of the report; renders itself in a notebook."""
 
+    @property
+    def argument(self) -> Argument:
+        """What the analyses claim of the network together: every claim with its test and verdict."""
+        results = {name: one.result for name, one in self.items() if one.result is not None}
+        return argue(results, {name: one.question for name, one in self.items()})
+
     def __repr__(self) -> str:
         return "\n".join(map(repr, self.values()))
 
@@ -103,7 +113,12 @@ class Outcomes(dict[str, Outcome]):
         skipped = {o.name: f"skipped: {o.reason}" for o in self.values() if o.status == "skipped"}
         drawn = next((o.name for o in self.values() if o.result and o.result.figures), None)
         hint = f'<p><small>outcomes["{html.escape(drawn)}"] shows its figures.</small></p>' if drawn else ""
-        return "".join(done + failed) + fold(f"{len(skipped)} skipped", tables.pairs(skipped)) + hint
+        return (
+            self.argument._repr_html_()
+            + "".join(done + failed)
+            + fold(f"{len(skipped)} skipped", tables.pairs(skipped))
+            + hint
+        )
 
 
 def _line(name: str, headline: str, inside: str) -> str:

@@ -14,6 +14,7 @@ from interp.errors import InterpError
 from interp.notebook import tables
 from interp.notebook.show import Shown, fold
 from interp.plugins.analysis import Analysis, analyses, analyze, asked_for
+from interp.plugins.argument import Argument, argue
 from interp.plugins.outcome import Outcomes
 from interp.plugins.result import Result, check_result, format_metric
 from interp.report.sources import Network, as_subjects
@@ -65,7 +66,7 @@ class Comparison(Shown):
         return pd.DataFrame(table, columns=pd.Index(["analysis", "metric", *names, "difference"]))
 
     def _pieces(self) -> list[Any]:
-        parts: list[Any] = [f"<p><b>{html.escape(' and '.join(self.subjects))}</b></p>"]
+        parts: list[Any] = [f"<p><b>{html.escape(' and '.join(self.subjects))}</b></p>{self.argument._repr_html_()}"]
         for name, found in self.together.items():
             first, *rest = found._pieces()
             parts += [f"<h3>{html.escape(name)}</h3>{first}", *rest]
@@ -76,6 +77,16 @@ class Comparison(Shown):
         words = words[words["_merge"] == "left_only"].drop(columns="_merge")
         others = fold(f"{len(words)} metrics that are not numbers", len(words) and tables.table(words, rows=len(words)))
         return [*parts, failed + fold(f"{len(numbers)} metrics", table, opened=len(numbers) <= 40) + others]
+
+    @property
+    def argument(self) -> Argument:
+        """What the comparisons claim of the networks, with how many there are of each."""
+        known = analyses()[0]
+        missing = [
+            f"{len(self.subjects)} networks were compared, one of each: nothing here says what other training seeds would give."
+        ]
+        questions = {name: known[name].question for name in self.together if name in known}
+        return argue(self.together, questions, missing if any(r.claims for r in self.together.values()) else ())
 
     def __repr__(self) -> str:
         heads = [f"{name}: {found.headline}" for name, found in self.together.items()]

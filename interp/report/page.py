@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import jinja2
@@ -11,10 +12,10 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from interp.pictures import Picture
+from interp.plugins.argument import Argument
 from interp.plugins.outcome import Outcomes
-from interp.plugins.result import format_metric
-from interp.report.argument import Argument, argue
-from interp.report.data import jsonable, picture_path, provenance, table_path
+from interp.plugins.result import Result, format_metric
+from interp.report.data import argument_of, jsonable, picture_path, provenance, table_path
 from interp.report.thumbnails import thumbnail
 from interp.subject import Subject
 
@@ -43,7 +44,7 @@ def render(subject: Subject, outcomes: Outcomes) -> str:
     return template("page.html.j2").render(
         subject=subject,
         argument=argument,
-        thumbnails=thumbnails(argument, outcomes),
+        thumbnails=thumbnails(argument, {name: one.result for name, one in outcomes.items() if one.result is not None}),
         verdict=verdict(outcomes),
         leads=[figure_entry(f"lead-{i}", label, figure) for i, (label, figure) in enumerate(leads[:LEADS_SHOWN])],
         headlines=[(n, o.result.headline) for n, o in outcomes.items() if o.result and o.result.headline],
@@ -56,25 +57,12 @@ def render(subject: Subject, outcomes: Outcomes) -> str:
     )
 
 
-def argument_of(subject: Subject, outcomes: Outcomes) -> Argument:
-    """What the analyses claim of a subject, and what could not be asked of it."""
-    missing = []
-    if subject.task is None:
-        asked = [name for name, one in outcomes.items() if one.status == "skipped"]
-        missing.append(
-            "No task is known, so what the network computes, what is necessary for it and what suffices cannot be tested"
-            + (f" ({len(asked)} analyses were skipped)" if asked else "")
-            + ": name one with --task, or task= of interp.load. What stands below is what the weights alone show."
-        )
-    return argue({name: one.result for name, one in outcomes.items() if one.result is not None}, missing)
-
-
-def thumbnails(argument: Argument, outcomes: Outcomes) -> dict[tuple[str, str | None], Markup]:
+def thumbnails(argument: Argument, results: Mapping[str, Result]) -> dict[tuple[str, str | None], Markup]:
     """The small picture of every claim that names a figure, by analysis and figure."""
     found = {}
     for point in argument.points:
-        result, name = outcomes[point.analysis].result, point.claim.figure
-        if name is not None and result is not None:
+        result, name = results[point.analysis], point.claim.figure
+        if name is not None:
             found[point.analysis, name] = thumbnail(result.figures.get(name) or result.pictures[name])
     return found
 

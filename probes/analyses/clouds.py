@@ -13,6 +13,7 @@ from interp.errors import InterpError, MissingCapability, require_range
 from interp.history.steps import kept_steps, left_out, walk
 from interp.plugins.analysis import Result, analysis
 from interp.report import figures
+from interp.scores import LEARNT
 from interp.sites import hidden_sites
 from interp.snapshot import Snapshot
 from interp.subject import Subject
@@ -83,7 +84,7 @@ def clouds(
 def _steps(subject: Subject, asked: Sequence[int] | None) -> list[int]:
     known = kept_steps(subject)
     if asked is None:
-        events = [first_step_above(subject.curves.get(f"{part}_accuracy", []), 0.9) for part in ("train", "test")]
+        events = [first_step_above(subject.curves.get(f"{part}_accuracy", []), LEARNT) for part in ("train", "test")]
         reached = [next((s for s in known if s >= e), known[-1]) for e in events if e is not None]
         return sorted({known[0], *reached, known[-1]})
     missing = [s for s in asked if s not in known]

@@ -10,6 +10,7 @@ from interp.plugins.analysis import Result, analysis
 from interp.report import figures
 from interp.snapshot import matrices
 from interp.subject import Subject
+from probes.claims.oddities import rank_claims
 from probes.spectra import effective_rank, participation_ratio
 
 
@@ -59,6 +60,8 @@ def svd(subject: Subject, *, top: int = 64) -> Result:
         )},
         headline=f"{lowest['matrix']} has the lowest effective rank for its size: {rank:.1f} of {lowest['full rank']}",
     )  # fmt: skip
+    ranks = [(row["matrix"], row["effective rank"], row["full rank"]) for row in rows]
+    result.claims = rank_claims(ranks, "singular values")
     if skipped:
         result.notes.append(f"Left out because they hold NaN or infinity: {', '.join(skipped)}.")
     return result

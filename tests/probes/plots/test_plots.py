@@ -113,7 +113,7 @@ def test_a_slider_over_checkpoints(demo: Subject) -> None:
     first = plots.unit(Subject("first", demo.series[0], demo.task), 3)
     np.testing.assert_allclose(figure.frames[0].data[0].z, first.data[0].z, rtol=1e-5)
     assert len({(frame.data[0].zmin, frame.data[0].zmax) for frame in figure.frames}) == 1
-    assert [step.args[0] for step in figure.layout.sliders[0].steps] == [[frame.name] for frame in figure.frames]
+    assert [step.args[0] for step in figure.layout.sliders[0].steps] == [(frame.name,) for frame in figure.frames]
     norm = plots.over_checkpoints(
         demo, lambda s: go.Figure(go.Bar(x=["norm"], y=[float(s.model.W_E.norm())])), most=3
     )  # fmt: skip

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import html
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from interp.plugins.analysis import analyses
-from interp.plugins.claim import QUESTIONS, Claim, Question, Verdict
+from interp.notebook.show import fold
+from interp.plugins.claim import QUESTIONS, Claim, Question, Verdict, claims_table
 from interp.plugins.result import Result
 
 MARKS: dict[Verdict, str] = {"supported": "+", "in part": "~", "not supported": "-", "not tested": "?"}
@@ -136,24 +137,33 @@ class Argument:
         """The argument as plain text, as ``interp analyze --explain`` prints it."""
         return "\n".join(_lines(self, width))
 
+    def _repr_html_(self) -> str:
+        said = "".join(f"<li>{html.escape(sentence)}</li>" for sentence in self.summary)
+        parts = [
+            f"<p><b>{html.escape(w)}</b></p>{claims_table(p.claim for p in points)}"
+            for w, points in self.questions.items()
+        ]
+        folded = fold(f"{len(self.points)} claims, their tests and what they are compared with", "".join(parts))
+        return (f"<ul>{said}</ul>" if said else "") + folded
 
-def argue(results: Mapping[str, Result], missing: Iterable[str] = ()) -> Argument:
+
+def argue(results: Mapping[str, Result], questions: Mapping[str, Question], missing: Iterable[str] = ()) -> Argument:
     """The argument that results make.
 
     Args:
         results: by analysis, in the order of the report.
+        questions: which one each analysis answers.
         missing: what could not be asked, in sentences.
 
     Returns:
-        the claims by question.
+        the claims by question; of two with one text the first.
     """
-    known = analyses()[0]
-    points = []
+    points: dict[str, Point] = {}
     for name, result in results.items():
-        own: Question = known[name].question if name in known else "else"
-        points += [Point(claim, name, claim.question or own) for claim in result.claims]
+        for claim in result.claims:
+            points.setdefault(claim.text, Point(claim, name, claim.question or questions.get(name, "else")))
     order = list(QUESTIONS)
-    return Argument(tuple(sorted(points, key=lambda p: order.index(p.question))), tuple(missing))
+    return Argument(tuple(sorted(points.values(), key=lambda p: order.index(p.question))), tuple(missing))
 
 
 def _topic(name: str, points: Iterable[Point]) -> Topic:
