@@ -178,7 +178,7 @@ class EffectTable(Findings, pd.DataFrame):
         )  # fmt: skip
         for value in random:
             drawn.add_hline(y=value, line={"color": figures.GREY, "width": 0.5})
-        return drawn
+        return drawn.update_yaxes(exponentformat="power")
 
     @override
     def _pieces(self) -> list[Any]:

@@ -132,7 +132,7 @@ ARROWS: dict[str, str] = {
     ),
     "circuits.discovery": (
         "circuits.*, circuits.engine, circuits.interventions, interp._util, interp.activations, "
-        "interp.errors, interp.hooked (door), interp.hooked.*, interp.hooked.foreign, interp.report, "
+        "interp.errors, interp.hooked (door), interp.hooked.*, interp.hooked.foreign, interp.notebook, interp.report, "
         "interp.sites, interp.subject, interp.tasks"
     ),
     "circuits.engine": (
@@ -159,7 +159,8 @@ ARROWS: dict[str, str] = {
     ),
     "circuits.weight_sweeps": (
         "circuits.*, interp._util, interp.activations, interp.errors, interp.hooked (door), interp.hooked.*, "
-        "interp.hooked.cppn, interp.hooked.mlp, interp.hooked.transformer, interp.notebook, interp.pictures, interp.plugins, interp.report, "
+        "interp.hooked.cppn, interp.hooked.mlp, interp.hooked.transformer, interp.notebook, "
+        "interp.pictures, interp.plugins, interp.report, "
         "interp.snapshot, interp.subject, interp.tasks, interp.groups, probes.*, probes.fourier, probes.representations"
     ),
 }

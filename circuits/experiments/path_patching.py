@@ -50,6 +50,10 @@ class PathEffect(Findings):
     moved: dict[str, float]
 
     @override
+    def _pieces(self) -> list[Any]:
+        return super()._pieces()[: 1 if len(self.moved) < 2 else None]  # one bar says nothing
+
+    @override
     def __repr__(self) -> str:
         path = f"{self.sender} > {', '.join(self.receivers)}"
         return (

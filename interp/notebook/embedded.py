@@ -87,7 +87,7 @@ def plotly_script() -> str:
     """plotly.js, as it is installed, compressed in a script element that does not run."""
     from plotly.offline import get_plotlyjs
 
-    packed = base64.b64encode(gzip.compress(get_plotlyjs().encode(), 9, mtime=0)).decode()
+    packed = base64.b64encode(gzip.compress(get_plotlyjs().encode(), 6, mtime=0)).decode()
     return f'<script type="application/octet-stream" class="interp-plotly">{packed}</script>'
 
 

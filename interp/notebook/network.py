@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -13,6 +14,7 @@ BOX = (
     "border:1px solid rgba(128,128,128,.6);border-radius:6px;padding:.35em .6em;background:rgba(128,128,128,.08);"
     "text-align:left;font-size:90%"
 )
+BLOCK = re.compile(r"blocks\.\d+\.")  # of a deep transformer, a box for each
 SHOWN = 8  # boxes; of more, the first and the last
 LINES = 6  # weights in a box
 ARROW = '<span style="opacity:.6">&#8594;</span>'
@@ -39,15 +41,24 @@ def boxes(model: Any) -> list[Box]:
         model: with ``config`` and named parameters.
 
     Returns:
-        a box per embedding, attention layer, MLP, layer or other module that holds weights.
+        a box per embedding, block, layer or other module that holds weights; of a single block its attention and its MLP.
     """
+    config = model.config.to_dict()
+    named = [name for name, _ in model.named_parameters()]
+    deep = len({m[0] for name in named if (m := BLOCK.match(name))}) > 1
     grouped: dict[str, list[tuple[str, str]]] = {}
     for name, parameter in model.named_parameters():
-        place, _, own = name.rpartition(".")
+        block = BLOCK.match(name) if deep else None
+        place = block[0].rstrip(".") if block else name.rpartition(".")[0] or "weights"
         shape = " x ".join(str(n) for n in parameter.shape) or "1"
-        grouped.setdefault(place or "weights", []).append((own, shape))
-    config = model.config.to_dict()
-    return [Box(place, _about(place, config), weights) for place, weights in grouped.items()]
+        grouped.setdefault(place, []).append((name.removeprefix(f"{place}."), shape))
+    return [Box(place, _about_all(place, weights, config), weights) for place, weights in grouped.items()]
+
+
+def _about_all(place: str, weights: Sequence[tuple[str, str]], config: Mapping[str, Any]) -> str:
+    """What a part is; of a whole block, what its parts are."""
+    inside = dict.fromkeys(f"{place}.{name.rpartition('.')[0]}" for name, _ in weights if "." in name)
+    return "; ".join(filter(None, (_about(one, config) for one in inside or [place])))
 
 
 def _about(place: str, config: Mapping[str, Any]) -> str:

@@ -6,7 +6,6 @@ import html
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -76,7 +75,7 @@ def bundle(figure: go.Figure) -> dict[str, Any]:
     plain = embedded.prepared(figure)
     chosen = _chosen_renderer()
     if chosen is not None:
-        return _renderers()._build_mime_bundle(plain, chosen)
+        return renderers()._build_mime_bundle(plain, chosen)
     return {
         MIME: plain,
         "text/html": embedded.div(plain, carry=_Session.carries()),
@@ -86,16 +85,17 @@ def bundle(figure: go.Figure) -> dict[str, Any]:
 
 def _chosen_renderer() -> str | None:
     """The renderer of plotly that the user asked for; None if it is the one that plotly chose itself."""
-    now = str(_renderers().default or "")
+    now = str(renderers().default or "")
     if os.environ.get("PLOTLY_RENDERER"):
         return now or None
     return None if "plotly_mimetype" in now.split("+") or now in ("", "browser", "vscode", "jupyterlab") else now
 
 
-def _renderers() -> Any:
-    from plotly.io._renderers import renderers
+def renderers() -> Any:
+    """Plotly's renderers."""
+    import plotly.io
 
-    return renderers
+    return plotly.io.renderers
 
 
 class _Session:
@@ -144,28 +144,3 @@ def fold(summary: str, inside: str | Any, opened: bool = False) -> str:
     if not inside:
         return ""
     return f"<details{' open' if opened else ''}><summary>{html.escape(summary)}</summary>{inside}</details>"
-
-
-@cache
-def figure_class() -> type[go.Figure]:
-    """A plotly figure that also draws itself in a static export, without the internet."""
-    import plotly.graph_objects as go
-
-    class Figure(go.Figure):
-        """A plotly figure that also draws itself in a static export, without the internet."""
-
-        def _ipython_display_(self) -> None:
-            if "browser" in str(_renderers().default):  # IPython in a terminal
-                super()._ipython_display_()
-                return
-            from IPython.display import display
-
-            display(bundle(self), raw=True)
-
-        def _repr_mimebundle_(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
-            return bundle(self)
-
-        def _repr_html_(self) -> str:
-            return as_html([self])
-
-    return Figure

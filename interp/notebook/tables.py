@@ -12,6 +12,7 @@ import pandas as pd
 
 ROWS = 12
 POSITIVE, NEGATIVE = "#3b78c2", "#e07b39"  # blue and orange: told apart without red and green
+ROUNDING = 1e-12  # of a column's largest number, below which a number is shown as 0
 LEFT = "text-align:left"
 EFFECTS = ("change", "difference", "effect", "recovered", "faithfulness_lost", "mean_square")
 
@@ -34,7 +35,7 @@ def number(value: Any, signed: bool = False) -> str:
     if isinstance(value, bool) or not isinstance(value, Real):
         return str(value)
     if isinstance(value, float) or not float(value).is_integer():
-        return "" if math.isnan(value) else f"{value:{'+' if signed else ''}.4g}"
+        return "" if math.isnan(value) else f"{value:{'+' if signed and value else ''}.4g}"
     return f"{int(value):{'+' if signed and value else ''},}"
 
 
@@ -109,6 +110,8 @@ def _cell(value: Any, reach: tuple[float, bool] | None, signed: bool) -> str:
         return (
             f'<td style="text-align:{side};font-variant-numeric:tabular-nums">{html.escape(number(value, signed))}</td>'
         )
+    if isinstance(value, Real) and abs(value) < ROUNDING * reach[0]:
+        value = 0
     return (
         f'<td style="text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums">'
         f"{html.escape(number(value, signed=True))} {_bar(value, *reach)}</td>"

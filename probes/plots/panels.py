@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from interp.notebook.show import figure_class
+from interp.notebook.figure import Figure
 from interp.report import figures
 
 if TYPE_CHECKING:
@@ -35,11 +35,11 @@ def grid(titles: Sequence[str], *, title: str, across: int = ACROSS, size: int =
     columns = min(across, len(titles))
     rows = math.ceil(len(titles) / columns)
     gaps = {"vertical_spacing": 0.36 / rows if rows > 1 else 0.2, "horizontal_spacing": 0.24 / columns}
-    made = make_subplots(rows=rows, cols=columns, subplot_titles=list(titles), **{**gaps, **subplots})
+    made = make_subplots(figure=Figure(), rows=rows, cols=columns, subplot_titles=list(titles), **{**gaps, **subplots})
     figures.style(made, title, "", "", height=size * rows + 110)
     made.update_layout(margin={"t": 90, "b": 50})
     made.update_annotations(font_size=12)
-    return figure_class()(made)
+    return made
 
 
 def place(index: int, panels: int, across: int = ACROSS) -> dict[str, int]:
@@ -50,7 +50,7 @@ def place(index: int, panels: int, across: int = ACROSS) -> dict[str, int]:
 
 def shown(figure: go.Figure) -> go.Figure:
     """The same figure, which a static export of the notebook shows too."""
-    return figure_class()(figure)
+    return Figure(figure)
 
 
 def signed_axis(reach: float, title: str) -> dict[str, Any]:
