@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -33,6 +33,11 @@ class ActivationCache(dict[str, Tensor]):
     As in TransformerLens, ``cache["q", 0]`` is ``cache["blocks.0.attn.hook_q"]``, ``cache["pattern", -1]`` the last layer's,
     ``cache["scale", 0, "ln1"]`` that of one norm, and ``cache["embed"]`` is ``cache["hook_embed"]``.
     """
+
+    if TYPE_CHECKING:  # a dict of str takes str alone
+
+        @override
+        def __getitem__(self, key: Any, /) -> Tensor: ...
 
     def __missing__(self, key: Any) -> Tensor:
         return super().__getitem__(full_name(key, self))

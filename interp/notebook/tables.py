@@ -36,7 +36,7 @@ def number(value: Any, signed: bool = False) -> str:
         return str(value)
     if isinstance(value, float) or not float(value).is_integer():
         return "" if math.isnan(value) else f"{value:{'+' if signed and value else ''}.4g}"
-    return f"{int(value):{'+' if signed and value else ''},}"
+    return f"{round(float(value)):{'+' if signed and value else ''},}"
 
 
 def effects_of(frame: pd.DataFrame) -> list[str]:
@@ -74,10 +74,11 @@ def table(
     if total > rows:
         said = f"{rows:,} of {total:,} rows"
         if largest and drawn:
-            order = plain[drawn[0]].abs().sort_values(ascending=False, kind="stable", na_position="last")
+            size = pd.Series(plain[drawn[0]]).abs()
+            order = size.sort_values(ascending=False, kind="stable", na_position="last")
             plain, said = plain.loc[order.index], f"{said}, largest {drawn[0].replace('_', ' ')} first"
         plain = plain.head(rows)
-    reach = {name: _reach(frame[name]) for name in drawn}
+    reach = {name: _reach(pd.Series(frame[name])) for name in drawn}
     head = "".join(f'<th style="{LEFT}">{html.escape(str(c))}</th>' for c in plain.columns)
     body = "".join(
         "<tr>"
@@ -110,7 +111,7 @@ def _cell(value: Any, reach: tuple[float, bool] | None, signed: bool) -> str:
         return (
             f'<td style="text-align:{side};font-variant-numeric:tabular-nums">{html.escape(number(value, signed))}</td>'
         )
-    if isinstance(value, Real) and abs(value) < ROUNDING * reach[0]:
+    if isinstance(value, Real) and abs(float(value)) < ROUNDING * reach[0]:
         value = 0
     return (
         f'<td style="text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums">'

@@ -74,7 +74,7 @@ class Comparison(Shown):
         numbers = self.differences
         table = tables.table(numbers, bars=(), signed=("difference",), rows=len(numbers))
         words = self.scores.merge(numbers[["analysis", "metric"]], how="left", indicator=True)
-        words = words[words["_merge"] == "left_only"].drop(columns="_merge")
+        words = words.query("_merge == 'left_only'").drop(columns="_merge")
         others = fold(f"{len(words)} metrics that are not numbers", len(words) and tables.table(words, rows=len(words)))
         return [*parts, failed + fold(f"{len(numbers)} metrics", table, opened=len(numbers) <= 40) + others]
 

@@ -59,9 +59,14 @@ def signed_axis(reach: float, title: str) -> dict[str, Any]:
     return {"colorscale": SIGNED, "cmin": -(reach or 1.0), "cmax": reach or 1.0, "colorbar": bar}
 
 
+def traces(figure: go.Figure) -> list[Any]:
+    """The traces of a figure."""
+    return list(figure.data)
+
+
 def square(figure: go.Figure) -> go.Figure:
     """Maps with square cells and the first row on top."""
-    for trace in figure.data:
+    for trace in traces(figure):
         if trace.type == "heatmap":
             x, y = (getattr(trace, f"{letter}axis") or letter for letter in "xy")
             figure.layout[f"xaxis{x[1:]}"].constrain = "domain"

@@ -92,7 +92,7 @@ def _joined(drawn: Sequence[go.Figure], steps: Sequence[int]) -> go.Figure:
     """Figures of the same traces as the frames of one."""
     import plotly.graph_objects as go
 
-    counts = {tuple(trace.type for trace in figure.data) for figure in drawn}
+    counts = {tuple(trace.type for trace in panels.traces(figure)) for figure in drawn}
     if len(counts) > 1:
         raise InterpError(
             "the figure has other traces at other checkpoints: fix them by an argument, such as frequencies="
@@ -117,7 +117,7 @@ def _same_scales(made: go.Figure, drawn: Sequence[go.Figure]) -> None:
     """The same range of colours and of values at every step."""
     reach: dict[str, tuple[float, float]] = {}
     for figure in drawn:
-        for trace in figure.data:
+        for trace in panels.traces(figure):
             for name, values in _scaled(trace):
                 known = np.asarray(values, dtype=float)
                 known = known[np.isfinite(known)]
@@ -138,7 +138,7 @@ def _same_scales(made: go.Figure, drawn: Sequence[go.Figure]) -> None:
                 pad = 0.05 * ((high - low) or 1.0)
                 own.range = [low - pad, high + pad]
     for figure in (made, *drawn):
-        for trace in figure.data:
+        for trace in panels.traces(figure):
             if trace.type == "heatmap" and not trace.coloraxis and "z" in reach:
                 trace.update(zmin=reach["z"][0], zmax=reach["z"][1], zmid=None)
 

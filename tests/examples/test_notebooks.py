@@ -39,17 +39,17 @@ def test_the_first_hour(monkeypatch: pytest.MonkeyPatch) -> None:
     notebook = nbformat.read(EXAMPLES / "first_hour.ipynb", as_version=4)
     cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
     assert len(cells) == 30
-    wrong = [
-        nbformat.v4.new_code_cell(text) for text in ("1\ninterp.capture(subject, task.inputs, 'hook_embde')", "%tb")
-    ]
-    notebook.cells += wrong
+    cells.append(nbformat.v4.new_code_cell("interp.analyze(subject, only='fourier')['fourier']"))
+    texts = ("1\ninterp.capture(subject, task.inputs, 'hook_embde')", "%tb")
+    wrong = [nbformat.v4.new_code_cell(text) for text in texts]
+    notebook.cells += [cells[-1], *wrong]
     where = {"metadata": {"path": str(EXAMPLES)}}
     NotebookClient(notebook, timeout=120, kernel_name="python3", resources=where, allow_errors=True).execute()
     outputs = [output for cell in cells for output in cell.outputs]
     assert {output.output_type for output in outputs} == {"execute_result", "display_data", "stream"}
     assert [o.text for o in outputs if o.get("name") == "stderr"] == []
     drawn = [output.data for output in outputs if PLOTLY in output.get("data", {})]
-    assert len(drawn) >= 12
+    assert len(drawn) >= 14
     assert ["interp-plotly" in data["text/html"].split("<div")[0] for data in drawn] == [True] + [False] * (
         len(drawn) - 1
     )
