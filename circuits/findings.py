@@ -56,6 +56,9 @@ class Findings(Shown, ABC):
     def figure(self) -> go.Figure:
         """One plotly figure of the result."""
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}: {'; '.join(f'{k} {v}' for k, v in _flat(self.summary) if str(v))}"
+
     def save(self, path: str | Path) -> Path:
         """Write the result to a file.
 
@@ -183,6 +186,8 @@ class EffectTable(Findings, pd.DataFrame):
     @override
     def _pieces(self) -> list[Any]:
         return [summary_html(self.summary) + tables.table(self.rows, SHOWN, largest=True)]
+
+    __repr__ = pd.DataFrame.__repr__
 
     @override
     def _repr_html_(self) -> str:  # pandas has one of its own
