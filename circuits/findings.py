@@ -15,6 +15,8 @@ from typing_extensions import override
 
 from interp._util.csv_text import csv_text
 from interp.errors import InterpError
+from interp.notebook import tables
+from interp.notebook.show import Shown, as_html
 from interp.report.data import jsonable
 
 if TYPE_CHECKING:
@@ -24,7 +26,7 @@ COLUMNS = ("component", "site", "index", "metric", "clean", "changed", "change")
 SHOWN = 12  # rows of a table in a notebook
 
 
-class Findings(ABC):
+class Findings(Shown, ABC):
     """The result of an experiment.
 
     Attributes:
@@ -32,7 +34,7 @@ class Findings(ABC):
             further columns of the experiment's own.
         summary: single numbers and texts: clean values, what the sign of a change means, scores of a circuit.
 
-    A finding shows itself in a notebook as its summary and the first rows of its table.
+    A finding shows itself in a notebook as its summary, the rows of its table with the largest effects, and its figure.
     """
 
     @property
@@ -53,6 +55,9 @@ class Findings(ABC):
     @abstractmethod
     def figure(self) -> go.Figure:
         """One plotly figure of the result."""
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}: {'; '.join(f'{k} {v}' for k, v in _flat(self.summary) if str(v))}"
 
     def save(self, path: str | Path) -> Path:
         """Write the result to a file.
@@ -91,8 +96,8 @@ class Findings(ABC):
             f"<!doctype html><meta charset='utf8'>{page}{summary_html(self.summary)}{self.table.to_html(index=False)}"
         )
 
-    def _repr_html_(self) -> str:
-        return summary_html(self.summary) + self.table.head(SHOWN).to_html(index=False, border=0)
+    def _pieces(self) -> list[Any]:
+        return [summary_html(self.summary) + tables.table(self.rows, SHOWN, largest=True), self.figure()]
 
 
 class EffectTable(Findings, pd.DataFrame):
@@ -176,13 +181,17 @@ class EffectTable(Findings, pd.DataFrame):
         )  # fmt: skip
         for value in random:
             drawn.add_hline(y=value, line={"color": figures.GREY, "width": 0.5})
-        return drawn
+        return drawn.update_yaxes(exponentformat="power")
 
     @override
-    def _repr_html_(self) -> str:
-        shown = pd.DataFrame(self)
-        more = f"<p>{len(shown):,} rows</p>" if len(shown) > SHOWN else ""
-        return summary_html(self.summary) + shown.head(SHOWN).to_html(index=False, border=0) + more
+    def _pieces(self) -> list[Any]:
+        return [summary_html(self.summary) + tables.table(self.rows, SHOWN, largest=True)]
+
+    __repr__ = pd.DataFrame.__repr__
+
+    @override
+    def _repr_html_(self) -> str:  # pandas has one of its own
+        return as_html(self._pieces())
 
 
 def as_path(given: str | Path) -> Path:

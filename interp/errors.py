@@ -7,12 +7,42 @@ traceback.
 from __future__ import annotations
 
 import difflib
+import sys
+import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 
 class InterpError(ValueError):
-    """Base of all errors about the user's input, as opposed to bugs of the suite."""
+    """Base of all errors about the user's input, as opposed to bugs of the suite.
+
+    In IPython and in notebooks it is one line, with the line of the cell that it came from; ``%tb`` then shows the whole
+    traceback.
+    """
+
+    _told: bool = False  # whether a notebook has shown the line
+
+    def _render_traceback_(self) -> list[str]:
+        """What IPython shows of it: one red line at first, and the whole traceback when asked again (``%tb``)."""
+        shell = _shell()
+        if self._told and shell is not None:
+            return shell.InteractiveTB.structured_traceback(type(self), self, self.__traceback__)
+        self._told = True
+        place = _cell_line(self)
+        return [f"\x1b[31m{type(self).__name__}: {self}\x1b[0m ({place}%tb shows the traceback)"]
+
+
+def _shell() -> Any:
+    ipython = sys.modules.get("IPython")
+    return None if ipython is None else ipython.get_ipython()
+
+
+def _cell_line(error: BaseException) -> str:
+    """The line of the user's cell in which an error arose."""
+    frames = [(f.f_code.co_filename, line) for f, line in traceback.walk_tb(error.__traceback__)]
+    lines = [line for file, line in frames if file.startswith("<ipython-input") or "ipykernel_" in file]
+    return f"line {lines[-1]} of the cell; " if lines else ""
 
 
 class UnknownName(InterpError):

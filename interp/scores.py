@@ -161,6 +161,8 @@ def of_examples(losses: Tensor, correct: Tensor | None, train: Tensor, test: Ten
     def part(index: Tensor | None) -> Part:
         own = losses if index is None else losses[index.to(losses.device)]
         hits = correct if correct is None or index is None else correct[index.to(correct.device)]
-        return Part(float(own.mean()) if len(own) else None, None if hits is None else int(hits.sum()), len(own))
+        return Part(
+            float(own.detach().mean()) if len(own) else None, None if hits is None else int(hits.sum()), len(own)
+        )
 
     return Scores(part(train), part(test), part(None))

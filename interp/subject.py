@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,10 +10,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
-from interp._util.devices import resolve_dtype
+from interp._util.devices import device_and_dtype, resolve_dtype
 from interp.activations.batches import batches, placed
 from interp.errors import InterpError, MissingCapability, kind_of
 from interp.hooked import HookedCPPN, HookedModel, HookedTransformer, as_model
+from interp.notebook import network
 from interp.runs import RunLike, open_run
 from interp.series import CheckpointSeries
 from interp.tasks import CyclicStructure, GroupStructure, Task, make_task
@@ -22,7 +22,6 @@ from interp.tasks import CyclicStructure, GroupStructure, Task, make_task
 if TYPE_CHECKING:
     from interp.neat import NEATGenome
     from interp.picbreeder import Genome
-
 
 Capability = Literal[
     "weights", "activations", "outputs", "gradients", "task", "answers", "input_table", "cyclic", "group", "image", "genome",
@@ -239,13 +238,18 @@ class Subject:
         model = self.model.cast(dtype, device)
         return self if model is self.model and dtype == self.precision else replace(self, model=model, precision=dtype)
 
+    def to(self, *where: Any, device: Any = None, dtype: torch.dtype | None = None) -> Subject:
+        """As `torch.Tensor.to`: the same subject on a device, in a dtype (its measures too), or both, in any order."""
+        device, dtype = device_and_dtype(where, device, dtype)
+        model, dtype = self.model.cast(dtype, device), dtype or self.precision
+        return self if model is self.model and dtype == self.precision else replace(self, model=model, precision=dtype)
+
     def rows(self) -> list[tuple[str, str]]:
         """What is known about it, as label and text."""
         config = ", ".join(f"{k}={v}" for k, v in self.model.config.to_dict().items() if v is not None)
-        parameters = sum(p.numel() for p in self.model.parameters())
-        dtype = str(self.model.dtype).removeprefix("torch.")
+        size, dtype = sum(p.numel() for p in self.model.parameters()), str(self.model.dtype).removeprefix("torch.")
         rows = [
-            ("model", f"{type(self.model).__name__}, {parameters:,} parameters, {dtype} on {self.model.device}"),
+            ("model", f"{type(self.model).__name__}, {size:,} parameters, {dtype} on {self.model.device}"),
             ("config", config),
             ("task", str(self.task) if self.task else "not known"),
             ("step", "unknown" if self.step is None else f"{self.step:,}"),
@@ -264,11 +268,7 @@ class Subject:
         return f"Subject {self.name}\n" + "\n".join(f"  {label:<14}{text}" for label, text in self.rows())
 
     def _repr_html_(self) -> str:
-        cells = "".join(
-            f"<tr><th style='text-align:left'>{html.escape(a)}</th><td style='text-align:left'>{html.escape(b)}</td></tr>"
-            for a, b in self.rows()
-        )
-        return f"<table><caption>{html.escape(self.name)}</caption>{cells}</table>"
+        return network.subject(self.name, self.model, self.rows())
 
 
 def as_subject(given: Subject | HookedModel) -> Subject:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from probes import neurons as neurons
     from probes import norms as norms
     from probes import parallelograms as parallelograms
+    from probes import plots as plots
     from probes import representations as representations
     from probes import sparsity as sparsity
     from probes import spectra as spectra

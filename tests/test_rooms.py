@@ -65,12 +65,14 @@ ARROWS: dict[str, str] = {
     "interp.hooked.transformer": "interp.errors, interp.hooked.*",
     "interp.neat": "interp.errors, interp.hooked.cppn, interp.hooked.neat, interp.picbreeder, interp.pictures",
     "interp.picbreeder": "interp._util, interp.errors, interp.hooked.cppn, interp.pictures",
+    "interp.notebook": "",
     "interp.pictures": "interp._util, interp.errors",
     "interp.plugins": (
-        "interp._util, interp.errors, interp.hooked (door), interp.pictures, interp.snapshot, interp.subject"
+        "interp._util, interp.errors, interp.hooked (door), interp.notebook, interp.pictures, interp.snapshot, "
+        "interp.subject"
     ),
     "interp.report": (
-        "interp._util, interp.checkpoints (door), interp.checkpoints.*, interp.errors, interp.hooked (door), "
+        "interp._util, interp.checkpoints (door), interp.checkpoints.*, interp.errors, interp.hooked (door), interp.notebook, "
         "interp.pictures, interp.plugins, interp.subject"
     ),
     "interp.runs": "interp._util, interp.errors",
@@ -81,7 +83,7 @@ ARROWS: dict[str, str] = {
         "interp.activations, interp.errors, interp.hooked (door), interp.sites, interp.subject, interp.tasks"
     ),
     "interp.subject": (
-        "interp._util, interp.activations, interp.errors, interp.hooked (door), interp.neat, "
+        "interp._util, interp.activations, interp.errors, interp.hooked (door), interp.neat, interp.notebook, "
         "interp.picbreeder, interp.runs, interp.series, interp.tasks"
     ),
     "interp.tasks": (
@@ -107,11 +109,15 @@ ARROWS: dict[str, str] = {
     "probes.claims": "interp.plugins, interp.scores, interp.tasks",
     "probes.fourier": "interp.errors, interp.tasks, probes.*",
     "probes.representations": "interp.errors, interp.groups, probes.*",
+    "probes.plots": (
+        "interp._util, interp.activations, interp.errors, interp.hooked (door), interp.hooked.*, interp.notebook, "
+        "interp.report, interp.sites, interp.subject, interp.tasks, probes.*, probes.fourier"
+    ),
     "probes.measures": (
         "interp._util, interp.activations, interp.errors, interp.hooked (door), interp.plugins, "
         "interp.scores, interp.snapshot, interp.subject, interp.tasks, probes.*, probes.fourier"
     ),
-    "circuits.*": "interp._util, interp.errors, interp.report, interp.tasks",
+    "circuits.*": "interp._util, interp.errors, interp.notebook, interp.report, interp.tasks",
     "circuits.analyses": (
         "circuits.*, circuits.claims, circuits.compression, circuits.discovery, circuits.engine, circuits.experiments, "
         "circuits.factor_units, circuits.fourier, circuits.weight_sweeps, interp._util, interp.errors, interp.hooked (door), "
@@ -126,7 +132,7 @@ ARROWS: dict[str, str] = {
     ),
     "circuits.discovery": (
         "circuits.*, circuits.engine, circuits.interventions, interp._util, interp.activations, "
-        "interp.errors, interp.hooked (door), interp.hooked.*, interp.hooked.foreign, interp.report, "
+        "interp.errors, interp.hooked (door), interp.hooked.*, interp.hooked.foreign, interp.notebook, interp.report, "
         "interp.sites, interp.subject, interp.tasks"
     ),
     "circuits.engine": (
@@ -136,7 +142,7 @@ ARROWS: dict[str, str] = {
     "circuits.experiments": (
         "circuits.*, circuits.engine, circuits.interventions, interp._util, interp.activations, "
         "interp.checkpoints.*, interp.errors, interp.hooked.*, interp.hooked.foreign, "
-        "interp.hooked.transformer, interp.report, interp.sites, interp.subject, interp.tasks, probes.*"
+        "interp.hooked.transformer, interp.notebook, interp.report, interp.sites, interp.subject, interp.tasks, probes.*"
     ),
     "circuits.factor_units": (
         "circuits.*, circuits.interventions, circuits.weight_sweeps, interp._util, interp.activations, interp.errors, "
@@ -153,7 +159,8 @@ ARROWS: dict[str, str] = {
     ),
     "circuits.weight_sweeps": (
         "circuits.*, interp._util, interp.activations, interp.errors, interp.hooked (door), interp.hooked.*, "
-        "interp.hooked.cppn, interp.hooked.mlp, interp.hooked.transformer, interp.pictures, interp.plugins, interp.report, "
+        "interp.hooked.cppn, interp.hooked.mlp, interp.hooked.transformer, interp.notebook, "
+        "interp.pictures, interp.plugins, interp.report, "
         "interp.snapshot, interp.subject, interp.tasks, interp.groups, probes.*, probes.fourier, probes.representations"
     ),
 }

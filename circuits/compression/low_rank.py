@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 ERRORS = (0.8, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 0.05, 0.01)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Reduced(Findings):
     """A network whose weight matrices have low rank.
 

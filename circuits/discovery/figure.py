@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from interp.notebook.figure import Figure
 from interp.report import figures
 
 STAGES = {"in": -1.0, "embed": -1.0, "out": 1e6, "logits": 1e6}
@@ -34,7 +35,7 @@ def draw(elements: pd.DataFrame, title: str) -> go.Figure:
 
 
 def _nodes(elements: pd.DataFrame, title: str) -> go.Figure:
-    figure, ticks = go.Figure(), {}
+    figure, ticks = Figure(), {}
     height = 0.0
     for site, own in elements.groupby("site", sort=False):
         n = len(own)
@@ -78,7 +79,7 @@ def _edges(elements: pd.DataFrame, title: str) -> go.Figure:
     used = {_component(end) for pair in pairs for end in pair}
     places = _places([e for e in every if e in used])
     largest = max([1e-12, *kept["faithfulness_lost"].dropna().to_list()])
-    figure, seen = go.Figure(), set()
+    figure, seen = Figure(), set()
     for (sender, receiver), lost in zip(pairs, kept["faithfulness_lost"], strict=True):
         into = next((kind for kind in INTO if receiver.endswith(f" {kind}")), "")
         color, shift = INTO.get(into, (figures.GREY, 0.0))

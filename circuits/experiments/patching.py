@@ -79,8 +79,11 @@ class Patching(Findings):
         """A heat map of ``recovered``: sites (and heads) from top to bottom, positions from left to right."""
         return heat_map(self.effects, "recovered")
 
-    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
-        return self.figure()._repr_mimebundle_(**kwargs)
+    @override
+    def __repr__(self) -> str:
+        best = self.effects.nlargest(3, "recovered")
+        named = [f"{_name(row)} {row['recovered']:.3g}" for row in best.to_dict("records")]
+        return f"Patching of {len(self.effects):,} cells; most recovered: {', '.join(named)}"
 
 
 def _name(row: Mapping[Hashable, Any]) -> str:

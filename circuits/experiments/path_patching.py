@@ -49,6 +49,18 @@ class PathEffect(Findings):
     recovered: float
     moved: dict[str, float]
 
+    @override
+    def _pieces(self) -> list[Any]:
+        return super()._pieces()[: 1 if len(self.moved) < 2 else None]  # one bar says nothing
+
+    @override
+    def __repr__(self) -> str:
+        path = f"{self.sender} > {', '.join(self.receivers)}"
+        return (
+            f"PathEffect of {path}: {self.metric} {self.value:.4g}, clean {self.clean:.4g}, corrupted {self.corrupted:.4g}; "
+            f"recovered {self.recovered:.3g}"
+        )
+
     @property
     @override
     def rows(self) -> pd.DataFrame:

@@ -22,6 +22,9 @@ from interp._util.schema import described, fits, parse_json, require_fields, sho
 from interp._util.versions import versions
 from interp.checkpoints.saving import write_tensors
 from interp.errors import InterpError, UnknownName, UnreadableFile, kind_of, unknown
+from interp.notebook import tables
+from interp.notebook.show import escaped, fold
+from interp.notebook.tables import number
 from interp.subject import Subject, as_subject
 
 KEY, FORMAT = "interp_experiment", 1
@@ -122,6 +125,10 @@ class Experiment:
             f", {k}={f'tensor{list(v.shape)}' if isinstance(v, Tensor) else repr(v)}" for k, v in self.arguments.items()
         )
         return f"Experiment({self.what!r}{given})"
+
+    def _repr_html_(self) -> str:
+        given = {k: f"tensor{list(v.shape)}" if isinstance(v, Tensor) else repr(v) for k, v in self.arguments.items()}
+        return f"<p><b>Experiment: {escaped(self.what)}</b></p>{tables.pairs(given)}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -249,3 +256,8 @@ class Outcome:
         return (
             f"{self.experiment!r} on {self.subject['name']} (step {self.subject.get('step')}): {len(self.table)} rows"
         )
+
+    def _repr_html_(self) -> str:
+        done = f"<p>on {escaped(self.subject['name'])}, step {escaped(number(self.subject.get('step')) or 'not known')}</p>"
+        summary = fold("Summary", tables.pairs({k: number(v) for k, v in self.summary.items()}))
+        return self.experiment._repr_html_() + done + summary + tables.table(self.table, largest=True)

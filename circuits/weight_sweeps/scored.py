@@ -18,9 +18,13 @@ from circuits.findings import Findings
 from circuits.weight_sweeps import change_measures
 from circuits.weight_sweeps.directions import Direction
 from interp.errors import InterpError
+from interp.notebook import tables
+from interp.notebook.show import escaped
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
+
+SCORE = ("median, or rank as a share", "value", "95% from", "to")
 
 
 @dataclass(frozen=True)
@@ -170,13 +174,19 @@ class ScoredSweep(Findings):
             )
         return int(order.index[round(share * (len(order) - 1))])
 
+    @override
+    def _pieces(self) -> list[Any]:
+        scores = {name.replace("_", " "): [s.value, s.low, s.high] for name, s in self.scores().items()}
+        frame = pd.DataFrame([[name, *values] for name, values in scores.items()], columns=pd.Index(SCORE))
+        notes = "".join(f"<p>{escaped(note)}</p>" for note in getattr(self, "notes", ()))
+        return [f"<p><b>{escaped(self._head())}</b></p>{tables.table(frame, rows=len(frame))}{notes}", self.figure()]
+
+    def _head(self) -> str:
+        counted = f"{len(self.counted()):,} of {len(self.measured):,} changes counted"
+        return f"{type(self).__name__} of {len(self.directions):,} directions, {counted}"
+
     def __repr__(self) -> str:
-        lines = [f"{name}: {score}" for name, score in self.scores().items()]
-        head = (
-            f"{type(self).__name__} of {len(self.directions)} directions, {len(self.counted())} of {len(self.measured)} "
-            "changes counted"
-        )
-        return "\n  ".join([head, *lines])
+        return "\n  ".join([self._head(), *(f"{name}: {score}" for name, score in self.scores().items())])
 
 
 def frame_of(

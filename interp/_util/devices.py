@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import torch
 
 from interp.errors import InterpError, UnknownName, kind_of, unknown
@@ -35,6 +38,34 @@ def resolve_dtype(dtype: str | torch.dtype | None) -> torch.dtype | None:
     if not isinstance(dtype, str) or dtype not in DTYPES:
         raise UnknownName(f"unknown dtype {str(dtype)!r}; known: {', '.join(DTYPES)}")
     return DTYPES[dtype]
+
+
+def device_and_dtype(
+    given: Sequence[Any], device: Any = None, dtype: Any = None
+) -> tuple[str | torch.device | None, torch.dtype | None]:
+    """What `torch.Tensor.to` would make of its arguments: a device, a dtype, or both in any order.
+
+    Args:
+        given: devices, dtypes, or their names.
+        device: a device given by keyword.
+        dtype: a dtype given by keyword.
+
+    Returns:
+        both, None for what was not given; a device that this machine has.
+
+    Raises:
+        UnknownName: an unknown name.
+        InterpError: two of a kind, or a device that this machine does not have.
+
+    >>> device_and_dtype(["cpu", torch.float32]), device_and_dtype(["float64"])
+    ((device(type='cpu'), torch.float32), (None, torch.float64))
+    """
+    devices, dtypes = [device] if device is not None else [], [dtype] if dtype is not None else []
+    for one in given:
+        (dtypes if isinstance(one, torch.dtype) or (isinstance(one, str) and one in DTYPES) else devices).append(one)
+    if len(devices) > 1 or len(dtypes) > 1:
+        raise InterpError(f"one device and one dtype can be given, got {', '.join(map(str, devices + dtypes))}")
+    return resolve_device(devices[0]) if devices else None, resolve_dtype(dtypes[0]) if dtypes else None
 
 
 def resolve_device(device: str | torch.device) -> torch.device:

@@ -15,6 +15,7 @@ from interp.activations.loaders import Loader, is_loader
 from interp.activations.reducers import Reducer
 from interp.errors import InterpError
 from interp.hooked.base import HookedModel
+from interp.hooked.cache import NoSuchActivation, full_name
 from interp.hooked.coerce import as_model
 from interp.hooked.foreign.several import Inputs, as_inputs
 from interp.sites import HasModel, Site, SitePattern, find_axis, resolve_sites
@@ -25,7 +26,7 @@ DEFAULT_BUDGET = 4 << 30  # bytes
 class Activations(Mapping[str, Any]):
     """Captured activations: ``acts[name]`` is a tensor, with a leading ``call`` axis if the hook point fired repeatedly.
 
-    With a reducer, the values are the reducer's results instead.
+    TransformerLens's short names do, too: ``acts["pattern", 0]``. With a reducer, the values are the reducer's results instead.
 
     Attributes:
         axes: axis names of each activation, by site, as far as they remain (without the ``call`` axis).
@@ -35,10 +36,11 @@ class Activations(Mapping[str, Any]):
     def __init__(self, values: dict[str, Any], axes: dict[str, tuple[str, ...]], outputs: Tensor | None = None):
         self._values, self.axes, self.outputs = values, axes, outputs
 
-    def __getitem__(self, name: str) -> Any:
-        if name not in self._values:
-            raise KeyError(f"{name!r} was not captured; captured: {', '.join(self._values)}")
-        return self._values[name]
+    def __getitem__(self, name: Any) -> Any:
+        try:
+            return self._values[full_name(name, self._values)]
+        except NoSuchActivation:
+            raise NoSuchActivation(f"{name!r} was not captured; captured: {', '.join(self._values)}") from None
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._values)

@@ -12,6 +12,7 @@ from torch import Tensor
 from interp.errors import InterpError, UnknownName, unknown
 from interp.hooked.config import Config
 from interp.hooked.initial import SCHEMES, TorchDraws
+from interp.hooked.lens_config import LensConfig
 from interp.hooked.named_hooks import NamedHooks
 from interp.hooked.rest import Resumable
 
@@ -83,6 +84,11 @@ class HookedModel(Resumable, NamedHooks):
         copies = {name: w.detach().to(dtype=dtype or w.dtype, copy=True) for name, w in weights.items()}
         model.load_state_dict(copies, strict=True, assign=True)
         return model
+
+    @property
+    def cfg(self) -> LensConfig:
+        """`config`, as TransformerLens names it and its fields."""
+        return LensConfig(self)
 
     @property
     def device(self) -> torch.device:

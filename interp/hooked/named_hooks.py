@@ -9,6 +9,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from interp.errors import InterpError, UnknownName, UnknownSite
+from interp.hooked.cache import ActivationCache
 from interp.hooked.hook_point import HookedRootModule, HookPoint, hooks_on
 from interp.sites import SitePattern, no_such_site, resolve_sites
 
@@ -113,7 +114,7 @@ class NamedHooks(HookedRootModule):
     @override
     def run_with_cache(
         self, *args: Any, names_filter: SitePattern | Callable[[str], bool] | None = None, **kwargs: Any
-    ) -> tuple[Tensor, dict[str, Tensor]]:
+    ) -> tuple[Tensor, ActivationCache]:
         """TransformerLens's `run_with_cache`, with names that must match something.
 
         `interp.capture` also copies activations, runs in batches, and keeps repeated calls of a hook point.
@@ -124,12 +125,15 @@ class NamedHooks(HookedRootModule):
             kwargs: as in TransformerLens.
 
         Returns:
-            the output, and the cache: a dict from hook point name to a detached tensor.
+            the output, and the cache: a dict from hook point name to a detached tensor, which also answers to
+            TransformerLens's short names: ``cache["q", 0]``.
         """
         if args:
             self.check_values(args[0])
         wanted = None if names_filter is None else set(self._names(names_filter))
-        return super().run_with_cache(*args, names_filter=None if wanted is None else wanted.__contains__, **kwargs)
+        filtered = None if wanted is None else wanted.__contains__
+        output, cache = super().run_with_cache(*args, names_filter=filtered, **kwargs)
+        return output, ActivationCache(cache)
 
     def _names(self, pattern: SitePattern | Callable[[str], bool]) -> list[str]:
         if not callable(pattern):

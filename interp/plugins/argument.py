@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import html
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from interp.plugins.claim import QUESTIONS, Claim, Question, Verdict
+from interp.notebook.show import fold
+from interp.plugins.claim import QUESTIONS, Claim, Question, Verdict, claims_table
 from interp.plugins.result import Result
 
 MARKS: dict[Verdict, str] = {"supported": "+", "in part": "~", "not supported": "-", "not tested": "?"}
@@ -138,6 +140,15 @@ class Argument:
     def text(self, width: int = 100) -> str:
         """The argument as plain text, as ``interp analyze --explain`` prints it."""
         return "\n".join(_lines(self, width))
+
+    def _repr_html_(self) -> str:
+        said = "".join(f"<li>{html.escape(sentence)}</li>" for sentence in self.summary)
+        parts = [
+            f"<p><b>{html.escape(w)}</b></p>{claims_table(p.claim for p in points)}"
+            for w, points in self.questions.items()
+        ]
+        folded = fold(f"{len(self.points)} claims, their tests and what they are compared with", "".join(parts))
+        return (f"<ul>{said}</ul>" if said else "") + folded
 
 
 def argue(results: Mapping[str, Result], questions: Mapping[str, Question], missing: Iterable[str] = ()) -> Argument:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -18,6 +20,12 @@ QUESTIONS: dict[Question, str] = {  # in the order of a report
 }
 Verdict = Literal["supported", "in part", "not supported", "not tested"]
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
+MARKS: dict[Verdict, str] = {
+    "supported": "&#9679;",
+    "in part": "&#9680;",
+    "not supported": "&#9675;",
+    "not tested": "&#8211;",
+}
 
 
 @dataclass(frozen=True)
@@ -65,6 +73,28 @@ def graded(supported: bool, in_part: bool) -> Verdict:
     'in part'
     """
     return "supported" if supported else "in part" if in_part else "not supported"
+
+
+def claims_table(claims: Iterable[Claim]) -> str:
+    """Claims as an HTML table for a notebook: what is said, what decides it, and what came out.
+
+    Args:
+        claims: of a result.
+
+    Returns:
+        a ``table`` element; nothing without claims.
+    """
+    rows = [
+        f"<tr><td style='text-align:left'>{MARKS[c.verdict]}&nbsp;{html.escape(c.verdict)}</td>"
+        + "".join(
+            f"<td style='text-align:left'>{html.escape(text)}</td>" for text in (c.text, c.value, c.against, c.test)
+        )
+        + "</tr>"
+        for c in claims
+    ]
+    names = ("verdict", "claim", "value", "against", "test")
+    head = "".join(f"<th style='text-align:left'>{name}</th>" for name in names)
+    return f"<div style='overflow-x:auto'><table><tr>{head}</tr>{''.join(rows)}</table></div>" if rows else ""
 
 
 def check_claim(claim: object, shown: list[str]) -> None:

@@ -10,6 +10,8 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from interp.errors import InterpError
+from interp.notebook import tables
+from interp.notebook.show import Shown, fold
 from interp.pictures import Picture
 from interp.plugins.argument import Argument, argue
 from interp.plugins.claim import Question
@@ -17,7 +19,7 @@ from interp.plugins.result import Result
 
 
 @dataclass
-class Outcome:
+class Outcome(Shown):
     """What became of one analysis. The parts of its result are attributes: ``outcomes["fourier"].tables``.
 
     Attributes:
@@ -81,11 +83,12 @@ class Outcome:
             f"\n{self.result}" if self.result else ""
         )
 
-    def _repr_html_(self) -> str:
+    def _pieces(self) -> list[Any]:
         head = f"<h3>{html.escape(self.name)}</h3>"
         if self.result is None:
-            return f"{head}\n<p>{self.status}: {html.escape(self.reason or self.error)}</p>"
-        return f"{head}\n{self.result._repr_html_()}"
+            return [f"{head}\n<p>{self.status}: {html.escape(self.reason or self.error)}</p>"]
+        first, *rest = self.result._pieces()
+        return [f"{head}\n{first}", *rest]
 
 
 class Outcomes(dict[str, Outcome]):
@@ -101,4 +104,24 @@ class Outcomes(dict[str, Outcome]):
         return "\n".join(map(repr, self.values()))
 
     def _repr_html_(self) -> str:
-        return "\n".join(outcome._repr_html_() for outcome in self.values())
+        done = [_line(one.name, one.headline or "done", one.result.folded()) for one in self.values() if one.result]
+        failed = [
+            f"<p>failed {html.escape(o.name)}: {html.escape(o.error)}</p>"
+            for o in self.values()
+            if o.status == "failed"
+        ]
+        skipped = {o.name: f"skipped: {o.reason}" for o in self.values() if o.status == "skipped"}
+        drawn = next((o.name for o in self.values() if o.result and o.result.figures), None)
+        hint = f'<p><small>outcomes["{html.escape(drawn)}"] shows its figures.</small></p>' if drawn else ""
+        return (
+            self.argument._repr_html_()
+            + "".join(done + failed)
+            + fold(f"{len(skipped)} skipped", tables.pairs(skipped))
+            + hint
+        )
+
+
+def _line(name: str, headline: str, inside: str) -> str:
+    """The finding of one analysis; everything else of it behind that line."""
+    said = f"<b>{html.escape(name)}</b>: {html.escape(headline)}"
+    return f"<details><summary>{said}</summary>{inside}</details>"

@@ -10,12 +10,16 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
+from interp.notebook import tables
+from interp.notebook.show import Shown, fold
 from interp.pictures import Picture
-from interp.plugins.claim import Claim, check_claim
+from interp.plugins.claim import Claim, check_claim, claims_table
+
+FEW = 12  # metrics that a notebook shows unfolded
 
 
 @dataclass
-class Result:
+class Result(Shown):
     """What an analysis found.
 
     Attributes:
@@ -44,19 +48,31 @@ class Result:
     verdict: list[tuple[str, str]] = field(default_factory=list)
     claims: list[Claim] = field(default_factory=list)
 
-    def _repr_html_(self) -> str:
-        parts = [f"<p><b>{html.escape(self.headline)}</b></p>"] if self.headline else []
-        rows = "".join(
-            f"<tr><td style='text-align:left'>{html.escape(k)}</td><td style='text-align:left'>"
-            f"{html.escape(format_metric(v))}</td></tr>"
-            for k, v in self.metrics.items()
-        )
-        parts.append(f"<table>{rows}</table>")
-        parts += [f"<p>{html.escape(name)}<br>{picture.html(name)}</p>" for name, picture in self.pictures.items()]
-        parts += [f.to_html(full_html=False, include_plotlyjs="cdn") for f in self.figures.values()]
-        parts += [t.head(12).to_html(border=0, index=False) for t in self.tables.values()]
-        parts += [f"<p>{html.escape(note)}</p>" for note in self.notes]
-        return "\n".join(parts)
+    def _pieces(self) -> list[str | go.Figure]:
+        """For a notebook: the finding, its claims and numbers; figures, the lead first; tables and notes, folded."""
+        names = sorted(self.figures, key=lambda name: name != self.lead)
+        first = f"<p><b>{html.escape(self.headline)}</b></p>" if self.headline else ""
+        first += claims_table(self.claims) + self._numbers()
+        first += "".join(f"<p>{html.escape(name)}<br>{one.html(name)}</p>" for name, one in self.pictures.items())
+        return [first, *(self.figures[name] for name in names), *filter(None, [self._details()])]
+
+    def _numbers(self) -> str:
+        metrics = {name: format_metric(value) for name, value in self.metrics.items()}
+        table = tables.pairs(metrics)
+        return table if len(metrics) <= FEW else fold(f"{len(metrics)} metrics", table)
+
+    def _details(self) -> str:
+        """Tables and notes, each behind a line of its own."""
+        parts = [fold(f"Table {name}: {_size(t)}", tables.table(t, bars=())) for name, t in self.tables.items()]
+        notes = "".join(f"<li>{html.escape(note)}</li>" for note in self.notes)
+        return "".join(parts) + fold("Notes", notes and f"<ul>{notes}</ul>")
+
+    def folded(self) -> str:
+        """Claims, metrics, tables and notes as HTML without figures and pictures, which are named."""
+        drawn = [f"{len(named)} {kind}: {', '.join(named)}" for kind, named in
+                 (("figures", self.figures), ("pictures", self.pictures)) if named]  # fmt: skip
+        drawn = [f"<p>{html.escape(text)}</p>" for text in drawn]
+        return claims_table(self.claims) + self._numbers() + self._details() + "".join(drawn)
 
     def __repr__(self) -> str:
         lines = [self.headline] if self.headline else []
@@ -92,6 +108,10 @@ def format_metric(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return ", ".join(map(format_metric, value)) or "none"
     return str(value)
+
+
+def _size(table: pd.DataFrame) -> str:
+    return f"{len(table):,} row{'' if len(table) == 1 else 's'}, {len(table.columns)} columns"
 
 
 def format_share(value: float | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,8 @@ import pandas as pd
 import torch
 
 from interp.errors import InterpError
+from interp.notebook import tables
+from interp.notebook.show import Shown, fold
 from interp.plugins.analysis import Analysis, analyses, analyze, asked_for
 from interp.plugins.argument import Argument, argue
 from interp.plugins.claim import Question
@@ -19,8 +22,8 @@ from interp.report.sources import Network, as_subjects
 from interp.subject import Subject
 
 
-@dataclass
-class Comparison:
+@dataclass(repr=False)
+class Comparison(Shown):
     """The outcomes of every subject, and what each analysis finds by comparing them.
 
     Attributes:
@@ -47,6 +50,36 @@ class Comparison:
         return pd.DataFrame(table, columns=pd.Index(["analysis", "metric", *self.subjects]))
 
     @property
+    def differences(self) -> pd.DataFrame:
+        """The metrics that are numbers, one row each: a column per subject, and ``difference``.
+
+        The difference is that of the last column that has the metric and the first; of more than two subjects, the one that
+        is largest in size between any of them and the first.
+        """
+        rows: dict[tuple[str, str], dict[str, float]] = {}
+        for name, outcomes in self.outcomes.items():
+            for analysis, outcome in outcomes.items():
+                for metric, value in (outcome.result.metrics if outcome.result else {}).items():
+                    if isinstance(value, (int, float)) and not isinstance(value, bool):
+                        rows.setdefault((analysis, metric), {})[name] = value
+        names = list(self.subjects)
+        table = [[a, m, *(row.get(n) for n in names), _difference(row, names)] for (a, m), row in rows.items()]
+        return pd.DataFrame(table, columns=pd.Index(["analysis", "metric", *names, "difference"]))
+
+    def _pieces(self) -> list[Any]:
+        parts: list[Any] = [f"<p><b>{html.escape(' and '.join(self.subjects))}</b></p>{self.argument._repr_html_()}"]
+        for name, found in self.together.items():
+            first, *rest = found._pieces()
+            parts += [f"<h3>{html.escape(name)}</h3>{first}", *rest]
+        failed = "".join(f"<p>failed {html.escape(n)}: {html.escape(why)}</p>" for n, why in self.failed.items())
+        numbers = self.differences
+        table = tables.table(numbers, bars=(), signed=("difference",), rows=len(numbers))
+        words = self.scores.merge(numbers[["analysis", "metric"]], how="left", indicator=True)
+        words = words.query("_merge == 'left_only'").drop(columns="_merge")
+        others = fold(f"{len(words)} metrics that are not numbers", len(words) and tables.table(words, rows=len(words)))
+        return [*parts, failed + fold(f"{len(numbers)} metrics", table, opened=len(numbers) <= 40) + others]
+
+    @property
     def argument(self) -> Argument:
         """What the comparisons claim of the networks, with how many there are of each."""
         known = analyses()[0]
@@ -56,13 +89,17 @@ class Comparison:
         questions: dict[str, Question] = {name: known[name].question for name in self.together if name in known}
         return argue(self.together, questions, missing if any(r.claims for r in self.together.values()) else ())
 
-    def _repr_html_(self) -> str:
-        parts = [found._repr_html_() for found in self.together.values()]
-        return "\n".join([*parts, self.scores.to_html(index=False, border=0)])
-
     def __repr__(self) -> str:
         heads = [f"{name}: {found.headline}" for name, found in self.together.items()]
-        return "\n".join([f"Comparison of {', '.join(self.subjects)}", *heads])
+        heads += [f"{name}: failed: {why}" for name, why in self.failed.items()]
+        return "\n".join([f"Comparison of {', '.join(self.subjects)}: {len(self.differences)} metrics", *heads])
+
+
+def _difference(row: Mapping[str, float], names: list[str]) -> float:
+    """The largest difference from the first network; NaN where fewer than two have the metric, or not the first."""
+    if names[0] not in row or len(row) < 2:
+        return float("nan")
+    return max((row[n] - row[names[0]] for n in names[1:] if n in row), key=abs)
 
 
 def compare(

@@ -9,6 +9,8 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import ArrayLike
 
+from interp.notebook.figure import Figure
+
 BLUE, ORANGE, GREY, GREEN, RED, PURPLE = "#3b78c2", "#e07b39", "#9aa3ad", "#4b9e6a", "#c8504d", "#8a63b3"
 AXES = ("linear", "log")
 LEGEND = 16  # curves in one figure
@@ -36,7 +38,7 @@ def bars(
     """A bar chart with some bars highlighted and labelled."""
     heights = np.asarray(y, dtype=float)
     chosen = set(highlight)
-    figure = go.Figure(go.Bar(x=list(x), y=heights, marker_color=[ORANGE if v in chosen else GREY for v in x]))
+    figure = Figure(go.Bar(x=list(x), y=heights, marker_color=[ORANGE if v in chosen else GREY for v in x]))
     for label, height in zip(x, heights, strict=True):
         if label in chosen and len(chosen) <= 16:
             figure.add_annotation(
@@ -52,7 +54,7 @@ def lines(
     log_x: bool = False, log_y: bool = False, markers: bool = False,
 ) -> go.Figure:  # fmt: skip
     """A line chart; each curve is given as (x, y)."""
-    figure = go.Figure()
+    figure = Figure()
     for name, (x, y) in curves.items():
         figure.add_scatter(x=np.asarray(x), y=np.asarray(y), name=name, mode="lines+markers" if markers else "lines")
     style(figure, title, x_title, y_title)
@@ -89,7 +91,7 @@ def heatmap(
     if log:
         shown = np.log10(np.where(shown > 1e-16 * np.nanmax(shown), shown, np.nan))
         unit = f"log10 {unit}"
-    figure = go.Figure(
+    figure = Figure(
         go.Heatmap(z=shown, x=x, y=y, colorscale="Viridis", colorbar={"title": {"text": unit}, "thickness": 12})
     )
     if diverging:
@@ -107,7 +109,7 @@ def scatter(
     marker: dict[str, object] = {"size": 6, "color": BLUE}
     if colors is not None:
         marker.update(color=np.asarray(colors), colorscale="Viridis", showscale=True)
-    figure = go.Figure(
+    figure = Figure(
         go.Scatter(
             x=np.asarray(x), y=np.asarray(y), mode="markers", marker=marker, text=list(labels) or None, showlegend=False
         )
@@ -135,7 +137,7 @@ def timeline(
     Returns:
         The figure.
     """
-    figure = go.Figure()
+    figure = Figure()
     for (name, (x, y)), color in zip((background or {}).items(), (BLUE, ORANGE), strict=False):
         figure.add_scatter(
             x=np.asarray(x), y=np.asarray(y), name=name, mode="lines", yaxis="y2", opacity=0.35, hoverinfo="skip",

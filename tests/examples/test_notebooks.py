@@ -12,8 +12,9 @@ import pytest
 from tests.conftest import DATA, ROOT
 
 nbformat = pytest.importorskip("nbformat")  # of the extra "examples"
-pytest.importorskip("nbclient")
+NotebookClient = pytest.importorskip("nbclient").NotebookClient
 EXAMPLES = ROOT / "examples"
+PLOTLY = "application/vnd.plotly.v1+json"
 sys.path.insert(0, str(EXAMPLES))  # scripts there import one another as a notebook does
 
 import claims  # noqa: E402
@@ -21,8 +22,8 @@ import execute  # noqa: E402
 
 NAMES = execute.names()
 EXPECTED = {
-    "effective_theory", "fractured_or_unified", "modular_addition", "own_model", "picbreeder_vs_sgd", "progress_measures",
-    "sparse_parity",
+    "effective_theory", "first_hour", "fractured_or_unified", "modular_addition", "own_model", "picbreeder_vs_sgd",
+    "progress_measures", "sparse_parity",
 }  # fmt: skip
 
 
@@ -30,6 +31,37 @@ def code(name: str) -> list[str]:
     """The code cells of a notebook."""
     cells = nbformat.read(EXAMPLES / f"{name}.ipynb", as_version=4).cells
     return [cell.source for cell in cells if cell.cell_type == "code"]
+
+
+def test_the_first_hour(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Thirty cells as a notebook runs them; figures by MIME and for a static page, and errors of one line."""
+    monkeypatch.delenv("PLOTLY_RENDERER", raising=False)
+    notebook = nbformat.read(EXAMPLES / "first_hour.ipynb", as_version=4)
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert len(cells) == 30
+    cells.append(nbformat.v4.new_code_cell("interp.analyze(subject, only='fourier')['fourier']"))
+    texts = ("1\ninterp.capture(subject, task.inputs, 'hook_embde')", "%tb")
+    wrong = [nbformat.v4.new_code_cell(text) for text in texts]
+    notebook.cells += [cells[-1], *wrong]
+    where = {"metadata": {"path": str(EXAMPLES)}}
+    NotebookClient(notebook, timeout=120, kernel_name="python3", resources=where, allow_errors=True).execute()
+    outputs = [output for cell in cells for output in cell.outputs]
+    assert {output.output_type for output in outputs} == {"execute_result", "display_data", "stream"}
+    assert [o.text for o in outputs if o.get("name") == "stderr"] == []
+    drawn = [output.data for output in outputs if PLOTLY in output.get("data", {})]
+    assert len(drawn) >= 14
+    assert ["interp-plotly" in data["text/html"].split("<div")[0] for data in drawn] == [True] + [False] * (
+        len(drawn) - 1
+    )
+    pages = [data["text/html"] for output in outputs if "text/html" in (data := output.get("data", {}))]
+    assert not [page for page in pages[1:] if re.search(r"(src|href)=.?https?:", page)]
+    assert max(len(page) for page in pages if page is not drawn[0]["text/html"]) < 300_000
+    short, whole = ([str(line) for o in cell.outputs for line in o.traceback] for cell in wrong)
+    assert len(short) == 1
+    assert re.search(
+        r"UnknownSite: no hook point matches 'hook_embde'; nearest: hook_embed.*line 2 of the cell; %tb", short[0]
+    )
+    assert len(whole) > 3
 
 
 def test_all_are_there() -> None:

@@ -22,5 +22,5 @@ def test_parts_of_a_result_by_the_outcome() -> None:
             getattr(outcomes["fourier"], part)
     with pytest.raises(InterpError, match=r"bad has no result, it failed: ValueError: no cake"):
         _ = Outcome("bad", "failed", error="ValueError: no cake").tables
-    assert outcomes["fourier"]._repr_html_() in outcomes._repr_html_()
+    assert "skipped: needs a task, and none is known" in outcomes._repr_html_()
     assert "<h3>fourier</h3>\n<p>skipped: needs a task, and none is known" in outcomes["fourier"]._repr_html_()
