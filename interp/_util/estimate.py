@@ -28,7 +28,8 @@ def told(what: str, then: Callable[[int, int], None] | None = None) -> Callable[
         if now - start > QUIET and (now - last > 1 or done == total):
             last = now
             left = (now - start) * (total - done) / max(1, done)
-            tick(f"{done:,} of {total:,} {what}" + (f", about {duration(left)} left" if done < total else ""))
+            rest = f", about {duration(left)} left" if done < total else ""
+            tick(f"{done:,} of {total:,} {what}{rest}", done, total)
         if then is not None:
             then(done, total)
 

@@ -13,6 +13,20 @@ from interp.errors import InterpError
 from interp.pictures import Picture
 from interp.plugins.result import Result
 
+STOPPED = "stopped before it was finished: go on with the same command"
+
+
+class Stopped(KeyboardInterrupt):
+    """Ctrl-C while analyses run.
+
+    Attributes:
+        found: what is done: the `Outcomes`, or the `Comparison`.
+    """
+
+    def __init__(self, found: Any):
+        super().__init__()
+        self.found = found
+
 
 @dataclass
 class Outcome:
@@ -20,16 +34,16 @@ class Outcome:
 
     Attributes:
         name: of the analysis.
-        status: ``ok`` with a result, ``skipped`` with a reason, or ``failed`` with an error.
+        status: ``ok`` with a result, ``skipped`` with a reason, ``failed`` with an error, or ``stopped`` by Ctrl-C.
         summary: what the analysis says of itself, in one line.
         result: None unless the status is ``ok``.
-        reason: why it was skipped.
+        reason: why it was skipped or stopped.
         error: why it failed, in one line.
         detail: the traceback of an error that is not the user's.
     """
 
     name: str
-    status: Literal["ok", "skipped", "failed"]
+    status: Literal["ok", "skipped", "failed", "stopped"]
     summary: str = ""
     result: Result | None = None
     reason: str = ""
@@ -68,7 +82,7 @@ class Outcome:
 
     def _found(self) -> Result:
         if self.result is None:
-            why = f"was skipped: {self.reason}" if self.status == "skipped" else f"failed: {self.error}"
+            why = f"failed: {self.error}" if self.status == "failed" else f"was {self.status}: {self.reason}"
             raise InterpError(f"{self.name} has no result, it {why}")
         return self.result
 

@@ -125,7 +125,8 @@ def test_analyze_everything_that_applies(run: Run, work: Path) -> None:
         "representations",
         *IMAGE,
     }
-    assert "skipped densities: needs several checkpoints of a run; this is a single one" in ran.out
+    assert "skipped densities, clouds: needs several checkpoints of a run; this is a single one" in ran.out
+    assert "skipped feature_maps, reduction: needs an image network" in ran.out
 
 
 def test_analyze_a_step(run: Run, work: Path) -> None:
