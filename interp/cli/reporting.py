@@ -90,7 +90,8 @@ def report(subject: Subject, request: Request, saying: Saying = Saying()) -> Non
             outcomes = _run(subject, request)
         except Stopped as stop:
             tell("writing what is done")
-            leave(earlier, request.out, lambda: write(subject, stop.found, request.out, force=request.force))
+            done = stop.found
+            leave(earlier, request.out, lambda: write(subject, done, request.out, force=request.force))
         skipped = {name: one.reason for name, one in outcomes.items() if one.status == "skipped"}
         if request.only is not None and len(skipped) == len(outcomes):
             _refuse(skipped)

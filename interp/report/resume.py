@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from interp._util.files import no_follow, refuse_link
-from interp.errors import InterpError
+from interp.errors import InterpError, UnreadableFile
 from interp.plugins.result import Result
 from interp.report.output import KEPT, PARTIAL
 from interp.report.stored import Unstorable, from_json, to_json
@@ -32,16 +32,18 @@ def stored(out: Path, key: str) -> Result | None:
     path = out / KEPT / f"{key}.json"
     try:
         refuse_link(path.parent)
-        if not path.exists():
-            return None
-        with open(path, "rb", opener=no_follow) as file:
-            text = file.read(BYTES + 1)
-        if len(text) > BYTES:
-            raise InterpError(f"more than {BYTES >> 20} MiB")
-        return from_json(text.decode("utf-8"))
+        return from_json(_text(path)) if path.exists() else None
     except (InterpError, OSError, UnicodeDecodeError) as error:
         log.warning("%s is not used: %s", path, error)
         return None
+
+
+def _text(path: Path) -> str:
+    with open(path, "rb", opener=no_follow) as file:
+        content = file.read(BYTES + 1)
+    if len(content) > BYTES:
+        raise UnreadableFile(f"more than {BYTES >> 20} MiB")
+    return content.decode("utf-8")
 
 
 def keep(out: Path, finished: Mapping[str, Result]) -> None:

@@ -138,16 +138,15 @@ def _text(key: Any) -> str:
 
 
 def _frame(table: pd.DataFrame) -> dict[str, Any]:
+    """The columns and their dtypes. The index is left out, as in a report, and so is the class of a DataFrame of ours."""
     columns = [table.iloc[:, i] for i in range(table.shape[1])]
-    simple = isinstance(table.index, pd.RangeIndex) and (table.index.start, table.index.step) == (0, 1)
-    if type(table) is not pd.DataFrame or not simple or table.columns.nlevels > 1 or table.columns.name is not None:
-        raise Unstorable(f"a {type(table).__name__} with an index")
+    if table.columns.nlevels > 1 or table.columns.name is not None:
+        raise Unstorable("a table with names above its columns")
     return {
         "columns": [_text(name) for name in table.columns],
         "rows": len(table),
         "dtypes": [_known(str(column.dtype)) for column in columns],
         "values": [[_cell(v) for v in column.tolist()] for column in columns],
-        "attrs": plain(table.attrs),
     }
 
 
@@ -177,7 +176,6 @@ def _as_frame(data: Mapping[str, Any]) -> pd.DataFrame:
     parts = [pd.Series(column, dtype=dtype) for column, dtype in zip(values, dtypes, strict=True)]
     table = pd.DataFrame(dict(enumerate(parts)), index=pd.RangeIndex(data["rows"]))
     table.columns = pd.Index([_text(name) for name in names], dtype=object if not names else None)
-    table.attrs = dict(data["attrs"])
     return table
 
 

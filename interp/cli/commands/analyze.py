@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from interp.cli.completion import analysis_names
 from interp.cli.failures import hold
 from interp.cli.options import (
     Device,
@@ -49,7 +50,11 @@ def analyze(
     out: Out = Path("report"),
     only: Annotated[
         str | None,
-        typer.Option(help="Analyses to run, with commas; see interp analyses.", show_default="all that apply"),
+        typer.Option(
+            help="Analyses to run, with commas; see interp analyses.",
+            autocompletion=analysis_names,
+            show_default="all that apply",
+        ),
     ] = None,
     set_: Settings = None,
     task: Task = None,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from interp.cli.completion import analysis_names
 from interp.cli.failures import INCOMPLETE, hold
 from interp.cli.options import (
     Device,
@@ -44,7 +45,11 @@ def compare(
     out: Out = Path("report"),
     only: Annotated[
         str | None,
-        typer.Option(help="Analyses to run, with commas; see interp analyses.", show_default="those that apply to two"),
+        typer.Option(
+            help="Analyses to run, with commas; see interp analyses.",
+            autocompletion=analysis_names,
+            show_default="those that apply to two",
+        ),
     ] = None,
     set_: Settings = None,
     task: Annotated[list[str] | None, typer.Option(help=f"As in interp analyze. {EACH}", show_default=False)] = None,
@@ -67,8 +72,8 @@ def compare(
     """Run the same analyses on several networks and write one report; the others are compared with the first.
 
     --task, --layout, --key, --step and --member count for all networks; given as often as there are networks, for each in
-    its order; as SOURCE=VALUE, for that one.
-    """
+    its order; as SOURCE=VALUE, for that one. After Ctrl-C the same command goes on.
+    """  # noqa: DOC501 (typer shows the docstring)
     from interp.report import reserved
 
     saying = Saying.of(quiet=quiet, verbose=verbose, as_json=json)
@@ -88,7 +93,8 @@ def compare(
             found = run(expand(sources, device=device, how=how), names, options, dtype=resolved, seed=seed)
         except Stopped as stop:
             tell("writing what is done")
-            leave(earlier, out, lambda: write_comparison(stop.found, out, force=force))
+            done = stop.found
+            leave(earlier, out, lambda: write_comparison(done, out, force=force))
         tell("writing the report")
         page = write_comparison(found, out, force=force)
     saying.note_taken(earlier.taken)

@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -63,8 +64,11 @@ def test_help_exists(run: Run, command: str) -> None:
 
 
 def test_version(run: Run) -> None:
-    """The version of the package, and nothing else."""
-    assert run("--version").out == f"{interp.__version__}\n"
+    """The version of the package, and those of what its numbers depend on, as installed."""
+    said = run("--version").out
+    assert said.startswith(f"interp-suite {interp.__version__} (python ")
+    for package in ("torch", "transformer-lens", "numpy"):
+        assert f", {package} {metadata.version(package)}" in said
 
 
 def test_inspect(run: Run, work: Path) -> None:
