@@ -6,7 +6,6 @@ An analysis is a function of a `Subject`, decorated with `analysis` and register
 
 from __future__ import annotations
 
-import logging
 import re
 import time
 import traceback
@@ -24,7 +23,7 @@ from interp.errors import InterpError, MissingCapability, UnknownName, unknown
 from interp.hooked import HookedModel
 from interp.plugins.earlier import resumed
 from interp.plugins.options import Option, as_names, keyword_options, parse_options
-from interp.plugins.outcome import STOPPED, Outcome, Outcomes, Stopped
+from interp.plugins.outcome import Outcome, Outcomes, Stopped, not_run
 from interp.plugins.result import Result, check_result
 from interp.subject import Capability, Subject, as_subject
 
@@ -200,7 +199,7 @@ def analyze(
     # MPS does not support float64, in which losses are taken
     subject = subject.cast(dtype or subject.model.dtype, "cpu" if subject.model.device.type == "mps" else None)
     order = sorted(names, key=[*known, *broken].index)
-    outcomes = Outcomes((name, idle(name, known, broken, subject)) for name in order)
+    outcomes = Outcomes((n, not_run(n, known.get(n), broken.get(n, ""), subject)) for n in order)
     waiting = [name for name in order if outcomes[name].status == "stopped"]
     try:
         with bar(progress) as tell:
@@ -212,26 +211,6 @@ def analyze(
     except KeyboardInterrupt:
         raise Stopped(outcomes) from None
     return outcomes
-
-
-def idle(name: str, known: Mapping[str, Analysis], broken: Mapping[str, str], subject: Subject) -> Outcome:
-    """The outcome of an analysis that has not run.
-
-    Args:
-        name: of the analysis.
-        known: the analyses that could be loaded.
-        broken: errors of those that could not.
-        subject: the network.
-
-    Returns:
-        failed where it is broken, skipped where it does not apply, else stopped: its turn has not come.
-    """
-    if name not in known:
-        return Outcome(name, "failed", error=broken[name])
-    one = known[name]
-    missing = subject.lacks(one.needs)
-    status = "skipped" if missing else "stopped"
-    return Outcome(name, status, one.summary, reason=missing[0] if missing else STOPPED)
 
 
 def asked_for(only: str | Analysis | Iterable[str | Analysis]) -> list[str | Analysis]:
@@ -262,16 +241,14 @@ def _run(
     own = {o.name for o in one.options}
     parsed = one.parse({**{n: v for n, v in shared.items() if n in own}, **given})
     earlier = resumed()
-    key = earlier.key(one, subject, parsed, seed) if earlier else ""
+    key = earlier.key(subject, one.function, name=one.name, options=parsed, seed=seed) if earlier else ""
     if earlier and (result := earlier.take(key)) is not None:
         log.info("%s: taken from the interrupted report", shown)
         return Outcome(one.name, "ok", one.summary, result=result)
     started = time.perf_counter()
     outcome = _attempt(one, subject, parsed, seed, blamed=bool(given))
     seconds = time.perf_counter() - started
-    said = {"ok": f"{seconds:.1f} s", "failed": f"failed after {seconds:.1f} s: {outcome.error}"}
-    level = logging.ERROR if outcome.status == "failed" else logging.INFO
-    log.log(level, "%s: %s", shown, said.get(outcome.status, f"skipped: {outcome.reason}"))
+    outcome.log(shown, seconds)
     if outcome.result is not None:
         outcome.result.context["seconds"] = round(seconds, 3)
         if earlier:

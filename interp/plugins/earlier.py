@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,9 +18,6 @@ from interp._util.versions import versions
 from interp.plugins.fingerprint import fingerprint, source_digest
 from interp.plugins.result import Result
 from interp.subject import Subject
-
-if TYPE_CHECKING:
-    from interp.plugins.analysis import Analysis
 
 
 class Earlier:
@@ -40,10 +37,18 @@ class Earlier:
         self.taken = 0
         self._known: list[tuple[Subject, str]] = []
 
-    def key(self, one: Analysis, subject: Subject, options: Mapping[str, Any], seed: int) -> str:
-        """What a result depends on, as a digest: the network, its files, the analysis' code, options, seed and versions."""
-        code = fingerprint(one.function)
-        return digest(self._of(subject), one.name, code, sorted(options.items()), seed, versions())
+    def key(self, subject: Subject, function: Callable[..., Result], **more: Any) -> str:
+        """What a result depends on, as a digest.
+
+        Args:
+            subject: the network.
+            function: of the analysis; its code counts.
+            **more: name, options and seed.
+
+        Returns:
+            64 hexadecimal digits; versions of libraries count as well.
+        """
+        return digest(self._of(subject), fingerprint(function), more, versions())
 
     def take(self, key: str) -> Result | None:
         """The earlier report's result, if it has one."""

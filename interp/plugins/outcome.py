@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import html
+import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import pandas as pd
 import plotly.graph_objects as go
 
+from interp._util.progress_context import log
 from interp.errors import InterpError
 from interp.pictures import Picture
 from interp.plugins.result import Result
+from interp.subject import Capability, Subject
 
 STOPPED = "stopped before it was finished: go on with the same command"
 
@@ -49,6 +53,12 @@ class Outcome:
     reason: str = ""
     error: str = ""
     detail: str = ""
+
+    def log(self, shown: str, seconds: float) -> None:
+        """Log what became of the analysis, under the name that is ``shown``, after so many seconds."""
+        said = {"ok": f"{seconds:.1f} s", "failed": f"failed after {seconds:.1f} s: {self.error}"}
+        level = logging.ERROR if self.status == "failed" else logging.INFO
+        log.log(level, "%s: %s", shown, said.get(self.status, f"{self.status}: {self.reason}"))
 
     @property
     def metrics(self) -> dict[str, Any]:
@@ -106,3 +116,35 @@ class Outcomes(dict[str, Outcome]):
 
     def _repr_html_(self) -> str:
         return "\n".join(outcome._repr_html_() for outcome in self.values())
+
+
+class Described(Protocol):
+    """What is said of an analysis before it runs."""
+
+    @property
+    def needs(self) -> Sequence[Capability]:
+        """Capabilities without which it does not apply."""
+        ...
+
+    @property
+    def summary(self) -> str:
+        """What it finds, in one line."""
+        ...
+
+
+def not_run(name: str, one: Described | None, error: str, subject: Subject) -> Outcome:
+    """The outcome of an analysis that has not run.
+
+    Args:
+        name: of the analysis.
+        one: the analysis, None where it could not be loaded.
+        error: why it could not be loaded.
+        subject: the network.
+
+    Returns:
+        failed where it is broken, skipped where it does not apply, else stopped: its turn has not come.
+    """
+    if one is None:
+        return Outcome(name, "failed", error=error)
+    missing = subject.lacks(one.needs)
+    return Outcome(name, "skipped" if missing else "stopped", one.summary, reason=missing[0] if missing else STOPPED)

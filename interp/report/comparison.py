@@ -12,8 +12,8 @@ import torch
 from interp._util.bar import bar
 from interp._util.progress_context import part
 from interp.errors import InterpError
-from interp.plugins.analysis import Analysis, analyses, analyze, asked_for, idle
-from interp.plugins.outcome import STOPPED, Outcomes, Stopped
+from interp.plugins.analysis import Analysis, analyses, analyze, asked_for
+from interp.plugins.outcome import STOPPED, Outcomes, Stopped, not_run
 from interp.plugins.result import Result, check_result, format_metric
 from interp.report.sources import Network, as_subjects
 from interp.subject import Subject
@@ -121,9 +121,8 @@ def _one_by_one(
     dtype: torch.dtype | None, seed: int, progress: Callable[[str], None] | bool | None,
 ) -> dict[str, Outcomes]:  # fmt: skip
     """The outcomes of every network; after Ctrl-C those of the networks left are stopped ones."""
-    known = {name: one for name, one in wanted.items() if isinstance(one, Analysis)}
-    broken = {name: name for name in wanted if name not in known}
-    waiting = {n: Outcomes((a, idle(a, known, broken, subject)) for a in wanted) for n, subject in named.items()}
+    known = {name: one if isinstance(one, Analysis) else None for name, one in wanted.items()}
+    waiting = {n: Outcomes((a, not_run(a, one, "", s)) for a, one in known.items()) for n, s in named.items()}
     pieces = {n: sum(one.status == "stopped" for one in own.values()) for n, own in waiting.items()}
     done, outcomes = 0, {}
     with bar(progress) as given:
