@@ -26,6 +26,7 @@ DTYPES = {
     "bool", "boolean", "object", "str", "string", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
     "Int64", "float16", "float32", "float64", "Float64",
 }  # fmt: skip
+BINARY = {"i1", "i2", "i4", "u1", "u2", "u4", "f4", "f8"}  # dtypes of plotly's binary arrays
 
 
 class Unstorable(TypeError):
@@ -86,7 +87,7 @@ def _encoded(name: str, value: Any) -> Any:
 
 
 def _decoded(name: str, value: Any, hint: Any) -> Any:
-    decode = {"tables": _as_frame, "figures": go.Figure, "pictures": _as_picture}.get(name)
+    decode = {"tables": _as_frame, "figures": _as_figure, "pictures": _as_picture}.get(name)
     if decode is not None:
         return {label: decode(item) for label, item in value.items()}
     kind = get_args(hint)[0] if get_origin(hint) is list else None
@@ -181,6 +182,25 @@ def _as_frame(data: Mapping[str, Any]) -> pd.DataFrame:
 
 def _figure(figure: go.Figure) -> Any:
     return json.loads(figure.to_json() or "{}")
+
+
+def _as_figure(data: Any) -> go.Figure:
+    return go.Figure(_arrays(data))
+
+
+def _arrays(value: Any) -> Any:
+    """The same with plotly's binary arrays, ``{"dtype", "bdata", "shape"}``, as arrays."""
+    if isinstance(value, list):
+        return [_arrays(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if not {"dtype", "bdata"} <= set(value):
+        return {key: _arrays(item) for key, item in value.items()}
+    if value["dtype"] not in BINARY:
+        raise ValueError(f"an array of {value['dtype']!r}")
+    flat = np.frombuffer(base64.b64decode(value["bdata"], validate=True), dtype=np.dtype(value["dtype"]))
+    shape = [int(n) for n in str(value.get("shape", len(flat))).split(",")]
+    return flat.reshape(shape)
 
 
 def _picture(picture: Picture) -> str:
