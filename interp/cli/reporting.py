@@ -19,6 +19,7 @@ from interp.errors import MissingCapability
 if TYPE_CHECKING:
     import torch
 
+    from interp.plugins.argument import Argument
     from interp.plugins.earlier import Earlier
     from interp.plugins.outcome import Outcomes
     from interp.subject import Subject
@@ -36,6 +37,7 @@ class Request:
         seed: of everything random in the analyses.
         force: write into a folder that holds something else.
         shared: options for every analysis that has them.
+        explain: print every claim with its test, not the summary alone.
     """
 
     out: Path
@@ -45,6 +47,7 @@ class Request:
     seed: int = 0
     force: bool = False
     shared: Mapping[str, Any] = field(default_factory=dict)
+    explain: bool = False
 
 
 def require_applicable(subject: Subject, names: Sequence[str] | None) -> None:
@@ -84,6 +87,7 @@ def report(subject: Subject, request: Request, saying: Saying = Saying()) -> Non
     """
     from interp.plugins.outcome import Stopped
     from interp.report import write
+    from interp.report.data import argument_of
 
     with working(saying.loudness) as tell, resumable(request.out) as earlier:
         try:
@@ -99,6 +103,7 @@ def report(subject: Subject, request: Request, saying: Saying = Saying()) -> Non
         page = write(subject, outcomes, request.out, force=request.force)
     saying.note_taken(earlier.taken)
     _show(subject, outcomes, saying, named=request.only is not None)
+    show_argument(argument_of(subject, outcomes), saying, explain=request.explain)
     saying.point_to(page)
     wanted = ("failed",) if request.only is None else ("failed", "skipped")
     if any(one.status in wanted for one in outcomes.values()):
@@ -153,6 +158,21 @@ def _run(subject: Subject, request: Request) -> Outcomes:
         subject, request.only, request.options, dtype=request.dtype or torch.float64, seed=request.seed,
         shared=request.shared,
     )  # fmt: skip
+
+
+def show_argument(argument: Argument, saying: Saying, *, explain: bool) -> None:
+    """Print what the analyses claim: in a few sentences, or every claim with its test, number, comparison and rule.
+
+    Args:
+        argument: of a report or a comparison.
+        saying: what is printed, and how.
+        explain: print all of it.
+    """
+    if explain:
+        saying.wrapped(f"\n{argument.text(min(saying.width, 110))}\n")
+        return
+    for sentence in argument.summary:
+        saying.wrapped(sentence)
 
 
 def _show(subject: Subject, outcomes: Outcomes, saying: Saying, *, named: bool) -> None:

@@ -51,6 +51,16 @@ class Saying:
         if not self.as_json and self.loudness is not Loudness.QUIET:
             output().print(text)
 
+    def wrapped(self, text: str) -> None:
+        """Sentences for a reader as they are, broken between words."""
+        if not self.as_json and self.loudness is not Loudness.QUIET:
+            output(wrap=True).print(text, markup=False)
+
+    @property
+    def width(self) -> int:
+        """Columns of standard output."""
+        return output().width
+
     def note(self, text: str) -> None:
         """A remark on standard error that is no warning."""
         if self.loudness is not Loudness.QUIET:

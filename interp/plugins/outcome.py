@@ -14,6 +14,8 @@ import plotly.graph_objects as go
 from interp._util.progress_context import log
 from interp.errors import InterpError
 from interp.pictures import Picture
+from interp.plugins.argument import Argument, argue
+from interp.plugins.claim import Question
 from interp.plugins.result import Result
 from interp.subject import Capability, Subject
 
@@ -44,6 +46,7 @@ class Outcome:
         reason: why it was skipped or stopped.
         error: why it failed, in one line.
         detail: the traceback of an error that is not the user's.
+        question: which one the analysis answers.
     """
 
     name: str
@@ -53,6 +56,7 @@ class Outcome:
     reason: str = ""
     error: str = ""
     detail: str = ""
+    question: Question = "else"
 
     def log(self, shown: str, seconds: float) -> None:
         """Log what became of the analysis, under the name that is ``shown``, after so many seconds."""
@@ -111,6 +115,12 @@ class Outcome:
 class Outcomes(dict[str, Outcome]):
     """The outcome of every analysis by name, in the order of the report; renders itself in a notebook."""
 
+    @property
+    def argument(self) -> Argument:
+        """What the analyses claim of the network together: every claim with its test and verdict."""
+        results = {name: one.result for name, one in self.items() if one.result is not None}
+        return argue(results, {name: one.question for name, one in self.items()})
+
     def __repr__(self) -> str:
         return "\n".join(map(repr, self.values()))
 
@@ -131,6 +141,11 @@ class Described(Protocol):
         """What it finds, in one line."""
         ...
 
+    @property
+    def question(self) -> Question:
+        """Which question it answers."""
+        ...
+
 
 def not_run(name: str, one: Described | None, error: str, subject: Subject) -> Outcome:
     """The outcome of an analysis that has not run.
@@ -147,4 +162,5 @@ def not_run(name: str, one: Described | None, error: str, subject: Subject) -> O
     if one is None:
         return Outcome(name, "failed", error=error)
     missing = subject.lacks(one.needs)
-    return Outcome(name, "skipped" if missing else "stopped", one.summary, reason=missing[0] if missing else STOPPED)
+    status, reason = ("skipped", missing[0]) if missing else ("stopped", STOPPED)
+    return Outcome(name, status, one.summary, reason=reason, question=one.question)

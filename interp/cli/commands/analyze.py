@@ -16,6 +16,7 @@ from interp.cli.options import (
     Every,
     Example,
     ExecutorOption,
+    Explain,
     Force,
     Json,
     Key,
@@ -70,6 +71,7 @@ def analyze(
     seed: Seed = 0,
     every: Every = None,
     executor: ExecutorOption = None,
+    explain: Explain = False,
     force: Force = False,
     json: Json = False,
     quiet: Quiet = False,
@@ -92,7 +94,7 @@ def analyze(
     from interp.checkpoints import load
     from interp.checkpoints.loading import resolve_dtype
 
-    request = Request(out, names, options, resolve_dtype(dtype), seed, force, shared)
+    request = Request(out, names, options, resolve_dtype(dtype), seed, force, shared, explain)
 
     how = {"key": key, "step": step, "member": member, "device": device}
     if module is not None or module_args is not None or example is not None:

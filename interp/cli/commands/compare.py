@@ -12,6 +12,7 @@ from interp.cli.failures import INCOMPLETE, hold
 from interp.cli.options import (
     Device,
     Dtype,
+    Explain,
     Force,
     Json,
     Out,
@@ -25,7 +26,7 @@ from interp.cli.options import (
 )
 from interp.cli.per_network import each
 from interp.cli.progress import working
-from interp.cli.reporting import leave, resumable
+from interp.cli.reporting import leave, resumable, show_argument
 from interp.cli.saying import Saying
 from interp.cli.terminal import escape
 
@@ -64,6 +65,7 @@ def compare(
     device: Device = "auto",
     dtype: Dtype = "float64",
     seed: Seed = 0,
+    explain: Explain = False,
     force: Force = False,
     json: Json = False,
     quiet: Quiet = False,
@@ -98,18 +100,19 @@ def compare(
         tell("writing the report")
         page = write_comparison(found, out, force=force)
     saying.note_taken(earlier.taken)
-    failed = _show(found, saying)
+    failed = _show(found, saying, explain)
     saying.point_to(page)
     if failed:
         raise typer.Exit(INCOMPLETE)
 
 
-def _show(found: Comparison, saying: Saying) -> bool:
+def _show(found: Comparison, saying: Saying, explain: bool) -> bool:
     """Print the verdicts and what failed; whether anything failed."""
     failed = bool(found.failed)
     saying.out(f"[bold]{escape(' and '.join(found.subjects))}[/]")
     for name, result in found.together.items():
         saying.out(f"  {escape(name)}: {escape(result.headline)}")
+    show_argument(found.argument, saying, explain=explain)
     for name, outcomes in found.outcomes.items():
         for warning in found.subjects[name].warnings:
             saying.complain(f"[red]WARNING[/] {escape(name)}: {escape(warning)}")
