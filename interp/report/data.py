@@ -31,8 +31,8 @@ def result_data(subject: Subject, outcomes: Outcomes, prefix: str = "") -> dict[
     Returns:
         Plain JSON values, with null for numbers that are not finite. Keys: ``interp_report`` (format version), ``subject``,
         ``provenance``, ``argument`` (``summary``, ``claims``, ``topics``, ``contradictions``), ``analyses``; per analysis
-        ``status`` (``ok``, ``skipped`` or ``stopped`` with ``reason``, ``failed`` with ``error``), ``metrics``, ``headline``, ``verdict``,
-        ``claims``, ``notes``, ``tables`` and ``pictures`` (file names) and ``context``.
+        ``status`` (``ok``, ``skipped`` or ``stopped`` with ``reason``, ``failed`` with ``error``), ``metrics``, ``headline``,
+        ``verdict``, ``claims``, ``notes``, ``tables`` and ``pictures`` (file names) and ``context``.
     """
     parts: dict[str, Any] = {}
     for name, outcome in outcomes.items():

@@ -85,6 +85,17 @@ def test_inspect(run: Run, work: Path) -> None:
         assert facts[name].split() == ["x".join(map(str, tensor.shape)), "float32", "cpu"]
 
 
+def test_inspect_in_a_narrow_pipe(run: Run, work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hash and a name are never broken, so that they can be copied; JSON holds the same."""
+    wide = run("inspect", "chain.pt").out
+    monkeypatch.setenv("COLUMNS", "40")
+    assert run("inspect", "chain.pt").out == wide
+    found = json.loads(run("inspect", "chain.pt", "--json").out)
+    assert all(f"{name} " in wide and text.splitlines()[0] in wide for name, text in found["facts"].items())
+    shapes = {one["name"]: (one["shape"], one["dtype"]) for one in found["tensors"]}
+    assert shapes == {name: (list(t.shape), "float32") for name, t in make_chain(seed=1).items()}
+
+
 def test_inspect_a_series(run: Run, work: Path) -> None:
     """A folder of steps: how many, from which to which."""
     assert "3 checkpoints, 0 to 20" in run("inspect", "steps").out
