@@ -7,7 +7,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from importlib.util import find_spec
 from typing import Any, ParamSpec, TypeVar
 
 from interp._util.progress_context import Watcher, is_watched, watched
@@ -15,7 +14,8 @@ from interp._util.progress_context import Watcher, is_watched, watched
 DELAY = 1.0  # seconds before a bar appears: short work needs none
 
 F = TypeVar("F", bound=Callable[..., Any])
-P, R = ParamSpec("P"), TypeVar("R")
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 def in_notebook() -> bool:
@@ -25,11 +25,9 @@ def in_notebook() -> bool:
 
 
 def make_bar(**how: Any) -> Any:
-    """A tqdm bar that vanishes at the end: a widget where a notebook can show one, a line of text elsewhere."""
-    if in_notebook() and find_spec("ipywidgets"):
-        from tqdm.notebook import tqdm
-    else:
-        from tqdm import tqdm
+    """A tqdm bar that vanishes at the end: text, which any notebook shows, and which leaves no dead widget in a saved one."""
+    from tqdm import tqdm
+
     return tqdm(leave=False, mininterval=0.5, file=sys.stderr, **how)
 
 

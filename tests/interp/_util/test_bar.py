@@ -26,10 +26,9 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 @pytest.fixture
 def notebook(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A Jupyter kernel without ipywidgets."""
+    """A Jupyter kernel."""
     shell = SimpleNamespace(get_ipython=lambda: SimpleNamespace(kernel=object()))
     monkeypatch.setitem(sys.modules, "IPython", shell)
-    monkeypatch.setattr(bars, "find_spec", lambda name: None)
 
 
 def test_a_notebook_shows_bars(drawn: list[str], notebook: None) -> None:
