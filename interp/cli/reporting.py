@@ -50,11 +50,11 @@ class Request:
     explain: bool = False
 
 
-def require_applicable(subject: Subject, names: Sequence[str] | None) -> None:
-    """Refuse analyses that were named and do not apply to the network.
+def require_applicable(subjects: Sequence[Subject], names: Sequence[str] | None) -> None:
+    """Refuse analyses that were named and apply to none of the networks.
 
     Args:
-        subject: the network.
+        subjects: the networks.
         names: the analyses that were asked for by name; None where none was.
 
     Raises:
@@ -63,8 +63,10 @@ def require_applicable(subject: Subject, names: Sequence[str] | None) -> None:
     from interp.plugins.analysis import analyses
 
     known = analyses()[0]
-    reasons = {name: subject.lacks(known[name].needs) for name in names or () if name in known}
-    _refuse({name: missing[0] for name, missing in reasons.items() if missing})
+    lacking = {
+        name: [subject.lacks(known[name].needs) for subject in subjects] for name in names or () if name in known
+    }
+    _refuse({name: reasons[0][0] for name, reasons in lacking.items() if reasons and all(reasons)})
 
 
 def _refuse(reasons: Mapping[str, str]) -> None:

@@ -104,7 +104,7 @@ def analyze(
         subject = _weights_at_least(source, how)
     else:
         subject = load(source, task=task, layout=layout, **how)
-    require_applicable(subject, names)
+    require_applicable([subject], names)
     report(subject, request, saying)
 
 

@@ -26,7 +26,7 @@ from interp.cli.options import (
 )
 from interp.cli.per_network import each
 from interp.cli.progress import working
-from interp.cli.reporting import leave, resumable, show_argument
+from interp.cli.reporting import leave, require_applicable, resumable, show_argument
 from interp.cli.saying import Saying
 from interp.cli.terminal import escape
 
@@ -91,8 +91,10 @@ def compare(
 
     resolved = resolve_dtype(dtype)
     with working(saying.loudness) as tell, resumable(out) as earlier:
+        networks = expand(sources, device=device, how=how)
+        require_applicable(list(networks.values()), names)
         try:
-            found = run(expand(sources, device=device, how=how), names, options, dtype=resolved, seed=seed)
+            found = run(networks, names, options, dtype=resolved, seed=seed)
         except Stopped as stop:
             tell("writing what is done")
             done = stop.found

@@ -85,6 +85,13 @@ def test_networks_that_cannot_be_compared_so(run: Run, genomes: Path) -> None:
     assert "b.xml has" in data["comparisons"]["feature_maps"]["headline"]
 
 
+def test_an_analysis_that_applies_to_none(refused: Refused, genomes: Path) -> None:
+    """Asked for by name it is an error, with the reason, before anything runs."""
+    said = refused("compare", "a.xml", "b.xml", "--only", "feature_maps,fourier")
+    assert "fourier does not apply: needs a task" in said
+    assert "feature_maps does" not in said
+
+
 def test_a_failed_analysis(run: Run, genomes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The report is written; each failure is on standard error, and the exit code is 1."""
 
