@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import io
 import json
-import re
 from dataclasses import replace
 
 import numpy as np
@@ -20,12 +19,11 @@ from interp.errors import UnreadableFile
 from interp.plugins.outcome import Outcomes
 from interp.plugins.result import Result
 from interp.report.data import result_data
-from interp.report.page import render
 from interp.report.stored import Unstorable, from_json, to_json
 
 
 def test_every_analysis_of_the_demo(demo: interp.Subject, demo_outcomes: Outcomes) -> None:
-    """Text and back is the same report: result.json, CSV files, and a page that differs at most in the order of keys."""
+    """Text and back is the same report: result.json, the claims in it, CSV files, figures."""
     done = {name: one for name, one in demo_outcomes.items() if one.result is not None}
     back = {name: replace(one, result=from_json(to_json(one.result))) for name, one in done.items()}
     assert result_data(demo, Outcomes(done)) == result_data(demo, Outcomes(back))
@@ -36,8 +34,6 @@ def test_every_analysis_of_the_demo(demo: interp.Subject, demo_outcomes: Outcome
         ]
         for label, figure in one.figures.items():
             assert json.loads(figure.to_json()) == json.loads(back[name].figures[label].to_json())
-    pages = [re.sub(r'"layout":\{.*?\}\s*<', "<", render(demo, Outcomes(some))) for some in (done, back)]
-    assert len(pages[0]) == len(pages[1])
 
 
 def test_what_tables_hold() -> None:
