@@ -80,8 +80,8 @@ def of_picture(subject: Subject, n: int, directions: int, n_random: int, size: i
     asked = PICTURE if uneven <= UNEVEN else PICTURE[1:]
     if uneven > UNEVEN:
         result.notes.append(
-            f"The picture itself is not symmetric (antisymmetric share {uneven:.2f}, above {UNEVEN}), so that of its changes says "
-            "nothing of a unified representation."
+            f"The picture itself is not symmetric (antisymmetric share {uneven:.2f}, above {UNEVEN}), so that of its changes "
+            "says nothing of a unified representation."
         )
     result.claims = sweep_claims(pd.DataFrame(rows), asked, [*result.figures, *result.pictures])
     result.notes.append(

@@ -68,7 +68,8 @@ class Topic:
             return f"That {named} is supported by {'the one test' if n == 1 else f'all {n} tests'} of it."
         if self.verdict == "in part":
             part = _listed([p for p in self.points if p.claim.verdict == "in part"], ", and ")
-            return f"That {named} is supported in part: {len(held)} of {n} tests bear it out; it holds in part {part}."
+            also = f"{len(held)} of {n} tests bear it out; " if held else ""
+            return f"That {named} is supported in part: {also}it holds in part {part}."
         also = f" {len(held)} of {n} tests bear it out." if held else ""
         return f"That {named} is not supported: it does not hold {_listed(failed, ', nor ')}.{also}"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
 import numpy as np
@@ -63,15 +64,22 @@ def _places(figure: go.Figure, traces: list[Any]) -> list[tuple[Any, np.ndarray,
 
 def _numbers(values: Any, traces: list[Any], axis: str) -> np.ndarray:
     """Values as numbers; names as the places at which they first stand on the axis."""
-    own = [] if values is None else list(values)
+    own = [] if values is None else list(_plain_values(values))
     try:
         return np.asarray(own, dtype=float)
     except (TypeError, ValueError):
-        every = dict.fromkeys(
-            str(v) for t in traces for v in (getattr(t, axis) if getattr(t, axis) is not None else ())
-        )
+        given = (_plain_values(getattr(t, axis)) for t in traces)
+        every = dict.fromkeys(str(v) for one in given for v in (() if one is None else one))
         places = {name: i for i, name in enumerate(every)}
         return np.asarray([places[str(v)] for v in own], dtype=float)
+
+
+def _plain_values(values: Any) -> Any:
+    """The values of a trace; a figure that was read from JSON holds them as base64."""
+    if not isinstance(values, dict):
+        return values
+    flat = np.frombuffer(base64.b64decode(values["bdata"]), dtype=values["dtype"])
+    return flat.reshape([int(n) for n in str(values.get("shape", flat.size)).split(",")])
 
 
 def _scaled(kind: str | None, values: np.ndarray) -> np.ndarray:
@@ -113,7 +121,7 @@ def _few(x: np.ndarray, y: np.ndarray) -> list[tuple[float, float]]:
 def _colors(given: Any, n: int, i: int) -> list[str]:
     """One colour for every mark; what is not a plain hexadecimal colour becomes the palette's."""
     palette = (INK, "#e07b39", "#4b9e6a", "#8a63b3", "#c8504d", "#9aa3ad")
-    each = list(given) if isinstance(given, (tuple, list)) else [given] * n
+    each = list(given) if isinstance(given, (tuple, list, np.ndarray)) else [given] * n
     return [c if _plain(c) else palette[i % len(palette)] for c in each][:n] or [palette[0]] * n
 
 
@@ -127,7 +135,7 @@ def _plain(color: Any) -> bool:
 
 
 def _cells(trace: Any) -> str:
-    values = np.asarray(trace.z, dtype=float)
+    values = np.asarray(_plain_values(trace.z), dtype=float)
     if values.ndim != 2 or not values.size:
         return ""
     rows, columns = (

@@ -13,7 +13,7 @@ from interp.plugins.analysis import Result, analysis
 from interp.report import figures
 from interp.subject import Subject
 from probes import feature_maps as fm
-from probes.claims.pictures import unit_claims
+from probes.claims.pictures import compared_claims, unit_claims
 
 COMPONENTS = 8
 
@@ -190,6 +190,9 @@ def compared(results: Mapping[str, Result]) -> Result:
     return Result(
         tables={"units": table},
         headline="; ".join(parts),
+        claims=compared_claims(
+            {n: (r.metrics["symmetric_share"], r.metrics["active_own_units"]) for n, r in results.items()}
+        ),
         notes=[
             "active_units and distinct_units count every slot, copies included; active_own_units, distinct_own_units, "
             "symmetric_share and effective_rank exclude copies, which only the layered form of an evolved network has. "

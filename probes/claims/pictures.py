@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from interp.plugins.claim import Claim, graded
 from interp.plugins.result import format_share
+from probes.claims.performance import wilson
 
 SYMMETRIC, SYMMETRIC_IN_PART = 0.5, 0.1
 FEW, FEW_IN_PART = 0.5, 0.9
@@ -42,6 +45,39 @@ def unit_claims(symmetric: float | None, own: int, distinct: int, figure: str) -
             figure=figure,
         ),
     ]
+
+
+def compared_claims(units: Mapping[str, tuple[float | None, int]]) -> list[Claim]:
+    """That the units of one network are more symmetric than those of another: every network against the first.
+
+    Args:
+        units: share of the active units of its own that draw a symmetric picture, and their number, by network.
+
+    Returns:
+        a claim for every network but the first that has such units, where the first has.
+    """
+    (first, (base, of)), *others = units.items()
+    claims = []
+    for name, (share, n) in others:
+        if share is None or base is None or min(n, of) < FEWEST:
+            continue
+        ordered = ((first, base, of), (name, share, n)) if base >= share else ((name, share, n), (first, base, of))
+        (more, high, n_more), (less, low, n_less) = ordered
+        ends = wilson(round(high * n_more), n_more)[0], wilson(round(low * n_less), n_less)[1]
+        apart = ends[0] > ends[1]
+        claims.append(
+            Claim(
+                f"By the symmetry of its units, {more} is more unified than {less}",
+                graded(False, apart),
+                "Active units that draw a symmetric picture, more in a unified representation of one",
+                f"{format_share(high)} of {n_more:,} to {format_share(low)} of {n_less:,}",
+                "in part when the 95% intervals of the shares do not overlap; no null model draws its units, so never more",
+                question="unified",
+                topic=f"one of {first} and {name} is unified (UFR) and the other fractured (FER)",
+                answer=f"{more} is the unified one" if apart else "",
+            )
+        )
+    return claims
 
 
 def link_claims(fewest: int, links: int, error: float, most: float, figure: str) -> list[Claim]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import plotly
 import pytest
 import torch
 
@@ -133,6 +134,10 @@ def test_thumbnails_draw_what_figures_show() -> None:
     assert "nan" not in curve
     cells = thumbnail(figures.heatmap([[0.0, 1.0], [2.0, 3.0]], title="", x_title="", y_title=""))
     assert cells.count("<rect") == 4
+    stored = plotly.io.from_json(
+        figures.heatmap(torch.rand(3, 5).numpy(), title="", x_title="", y_title="").to_json() or ""
+    )
+    assert thumbnail(stored).count("<rect") == 15
 
 
 @pytest.mark.slow
