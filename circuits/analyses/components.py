@@ -13,6 +13,7 @@ from circuits.analyses.sufficient import Goal
 from circuits.claims.parts import direction_claims
 from circuits.compression.derived import scores_of
 from circuits.compression.held import Held
+from interp._util.estimate import told
 from interp.errors import require_range
 from interp.hooked.base import HookedModel
 from interp.hooked.foreign.guest import Guest
@@ -69,7 +70,10 @@ def components_analysis(
         )
     numbers = {}
     held = {name: Held.of(subject, name) for name in names}
-    curves = {name: curve(one, whole, accuracy) for name, one in held.items()}
+    curves, shown = {}, told("sites restricted")
+    for name, one in held.items():
+        curves[name] = curve(one, whole, accuracy)
+        shown(len(curves), len(held))
     if curves:
         numbers = add_components(result, held, curves, whole, accuracy)
         goal = Goal(whole, whole, accuracy)

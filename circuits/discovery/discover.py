@@ -22,6 +22,8 @@ from circuits.findings import Findings
 from circuits.interventions.kinds import Intervention
 from circuits.interventions.values import DEFAULT, ValueLike, as_value
 from circuits.metrics import MetricLike, make_metric
+from interp._util.bar import with_bar
+from interp._util.estimate import told
 from interp._util.renamed import renamed
 from interp.errors import InterpError, UnknownName, require_range, unknown
 from interp.hooked.base import HookedModel
@@ -131,6 +133,7 @@ class Circuit(Findings):
 
 
 @renamed(keep="faithfulness")
+@with_bar
 def discover(
     subject: Subject | HookedModel,
     *,
@@ -145,7 +148,7 @@ def discover(
     inputs: Tensor | None = None,
     dtype: torch.dtype | None = None,
     max_bytes: int = DEFAULT_BYTES,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Callable[[int, int], None] | bool | None = None,
 ) -> Circuit:
     """Circuit discovery: a small circuit that does the task, by a greedy search in which the true score decides.
 
@@ -176,7 +179,8 @@ def discover(
         inputs: run on these instead of the task's examples.
         dtype: the model is computed in this, the subject's precision by default.
         max_bytes: working memory in addition to the captured activations.
-        progress: called with (elements ablated, elements in all).
+        progress: called with (elements ablated, elements in all). By default a notebook shows a bar; False
+            leaves it out.
 
     Returns:
         `Circuit`. No single node can be removed from it any more; another circuit may do as well.
@@ -209,7 +213,13 @@ def discover(
             f"{subject.name}: the {evaluation.metrics[0].name} is {clean:g} in the whole network and {empty:g} with all "
             f"{len(graph)} elements replaced by {value}: there is nothing that a circuit could do"
         )
-    kept = shrink(graph, empty + faithfulness * (clean - empty), 1 if clean > empty else -1, order, progress)
+    kept = shrink(
+        graph,
+        empty + faithfulness * (clean - empty),
+        1 if clean > empty else -1,
+        order,
+        told("elements ablated", progress),
+    )
     about = {"target": faithfulness, "value": repr(value), "kinds": kinds if of == "nodes" else ()}
     return _judged(graph, kept, (clean, empty), graph.random(kept, n_random, seed), about)
 
@@ -241,8 +251,10 @@ def _judged(graph: Graph, kept: Tensor, ends: tuple[float, float], random: Tenso
     if len(random):
         own, others = graph.scores(random)[:, 0], graph.scores(~random)[:, 0]
         minimal = torch.full_like(own, torch.nan)
-        for i in range(min(len(random), RANDOM_EFFECTS)):
+        shown, n = told("random circuits taken apart"), min(len(random), RANDOM_EFFECTS)
+        for i in range(n):
             minimal[i] = _least(faithfulness(own[i]) - faithfulness(graph.effects(random[i])[:, 0]))
+            shown(i + 1, n)
         columns = {
             "score": own,
             "faithfulness": faithfulness(own),

@@ -17,6 +17,7 @@ from circuits.engine.evaluation import make_evaluation
 from circuits.findings import EffectTable
 from circuits.interventions.values import DEFAULT, ValueLike, as_value
 from circuits.metrics import make_metric
+from interp._util.estimate import told
 from interp.errors import InterpError, MissingCapability, require_range
 from interp.subject import Subject, as_subject
 
@@ -133,7 +134,7 @@ def necessity(
     if not circuit.kinds:
         raise InterpError("necessity needs a circuit of nodes: discover(subject, of='nodes')")
     positions = sorted({*range(0, len(subject.series), every), len(subject.series) - 1})
-    metric, frames = make_metric(circuit.metric), []
+    metric, frames, shown = make_metric(circuit.metric), [], told("checkpoints", progress)
     for done, position in enumerate(positions):
         one = replace(subject, model=subject.series[position], step=subject.series.steps[position], series=None)
         evaluation = make_evaluation(one, judges(metric, subject.task), dtype=dtype)
@@ -150,8 +151,7 @@ def necessity(
             pd.DataFrame({"step": one.step, "component": circuit.components, "worth": worth.tolist(), "circuit": own,
                           "network": network, "empty": empty})
         )  # fmt: skip
-        if progress is not None:
-            progress(done + 1, len(positions))
+        shown(done + 1, len(positions))
     made = Worth(pd.concat(frames, ignore_index=True))
     sites = dict(zip(circuit.elements["component"], circuit.elements["site"], strict=True))
     made.attrs = {"metric": circuit.metric, "better": better(judges(metric, subject.task)[0]), "sites": sites}

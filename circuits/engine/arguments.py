@@ -46,7 +46,7 @@ def require_whole(name: str, value: object, low: int, high: int | float = float(
 
 
 def require_progress(given: object) -> None:
-    """Refuse a ``progress`` that is not a function.
+    """Refuse a ``progress`` that is neither a function nor True or False.
 
     Args:
         given: what the user gave; None for no report.
@@ -54,5 +54,5 @@ def require_progress(given: object) -> None:
     Raises:
         InterpError: it cannot be called.
     """
-    if given is not None and not callable(given):
+    if given is not None and not isinstance(given, bool) and not callable(given):
         raise InterpError(f"progress must be a function of (done, total), such as print, got {given!r}")

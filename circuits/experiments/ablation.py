@@ -21,6 +21,7 @@ from circuits.experiments.streamed import Stream, first_pass, settled_over, stre
 from circuits.findings import EffectTable
 from circuits.interventions.values import DEFAULT, ValueLike, as_value
 from circuits.metrics import AccuracyMetric, LossMetric, Metric, MetricLike, make_metric
+from interp._util.bar import with_bar
 from interp._util.estimate import told
 from interp.activations.loaders import Labels, Loader, is_loader
 from interp.errors import InterpError, UnknownName, unknown
@@ -52,6 +53,7 @@ def _former_baseline(function: Callable[P, R]) -> Callable[P, R]:
 
 
 @_former_baseline
+@with_bar
 def ablate(
     subject: Subject | HookedModel,
     kind: Kind | None = None,
@@ -67,7 +69,7 @@ def ablate(
     seed: int = 0,
     dtype: torch.dtype | None = None,
     max_bytes: int = DEFAULT_BYTES,
-    progress: Progress | None = None,
+    progress: Progress | bool | None = None,
 ) -> EffectTable:
     """Ablate every component of a kind, one at a time, over the whole input table.
 
@@ -93,7 +95,8 @@ def ablate(
         seed: of the random directions.
         dtype: the model is computed in this, the subject's precision (float64) by default; losses are always float64.
         max_bytes: working memory in addition to the captured activations.
-        progress: called with (groups done, groups in all) of the current site.
+        progress: called with (groups done, groups in all) of the current site. By default a notebook shows a bar; False
+            leaves it out.
 
     Returns:
         A DataFrame with a row per component: ``component, site, index, baseline`` (whether it is random), then for every

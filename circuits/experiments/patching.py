@@ -23,6 +23,7 @@ from circuits.experiments.heatmap import ACROSS, heat_map
 from circuits.findings import Findings
 from circuits.interventions.layout import Features
 from circuits.metrics import MetricLike
+from interp._util.bar import with_bar
 from interp._util.estimate import told
 from interp.activations.transform import transform_at
 from interp.errors import InterpError
@@ -92,6 +93,7 @@ def _name(row: Mapping[Hashable, Any]) -> str:
     return " ".join([str(row["site"]), *indices])
 
 
+@with_bar
 @torch.no_grad()
 def patch(
     subject: Subject | HookedModel,
@@ -103,7 +105,7 @@ def patch(
     by: Sequence[str] | None = None,
     dtype: torch.dtype | None = None,
     max_bytes: int = DEFAULT_BYTES,
-    progress: Progress | None = None,
+    progress: Progress | bool | None = None,
 ) -> Patching:
     """Activation patching (causal tracing): put every part of a clean run, one at a time, into the corrupted run.
 
@@ -119,7 +121,7 @@ def patch(
             else ``unit``. ``()`` patches each site whole.
         dtype: the model runs in this, the subject's precision by default.
         max_bytes: working memory in addition to the captured activations.
-        progress: called with (cells done, cells in all).
+        progress: called with (cells done, cells in all). By default a notebook shows a bar; False leaves it out.
 
     Returns:
         a `Patching`: ``.effects`` has a row per cell, ``.figure()`` is the heat map, ``.table`` the tidy table.

@@ -13,6 +13,7 @@ from circuits.weight_sweeps.directions import Direction
 from circuits.weight_sweeps.image_sweep import SIZE
 from circuits.weight_sweeps.network_sweep import MAX_BYTES, STEP, NetworkSweep, network_matched_steps, network_sweep
 from circuits.weight_sweeps.sweep_result import Sweep
+from interp._util.bar import with_bar
 from interp._util.renamed import renamed
 from interp.hooked import HookedCPPN
 from interp.hooked.base import HookedModel
@@ -25,22 +26,23 @@ Progress = Callable[[int, int], None]
 @overload
 def sweep(
     subject: HookedCPPN, directions: Sequence[Direction], steps: Sequence[float] | Tensor | None = None,
-    size: int | None = None, progress: Progress | None = None, *, dtype: torch.dtype | str | None = None,
+    size: int | None = None, progress: Progress | bool | None = None, *, dtype: torch.dtype | str | None = None,
     max_bytes: int = MAX_BYTES,
 ) -> Sweep: ...  # fmt: skip
 @overload
 def sweep(
     subject: Subject | HookedModel, directions: Sequence[Direction], steps: Sequence[float] | Tensor | None = None,
-    size: int | None = None, progress: Progress | None = None, *, dtype: torch.dtype | str | None = None,
+    size: int | None = None, progress: Progress | bool | None = None, *, dtype: torch.dtype | str | None = None,
     max_bytes: int = MAX_BYTES,
 ) -> Sweep | NetworkSweep: ...  # fmt: skip
 @renamed(cppn="subject")
+@with_bar
 def sweep(
     subject: Subject | HookedModel,
     directions: Sequence[Direction],
     steps: Sequence[float] | Tensor | None = None,
     size: int | None = None,
-    progress: Progress | None = None,
+    progress: Progress | bool | None = None,
     *,
     dtype: torch.dtype | str | None = None,
     max_bytes: int = MAX_BYTES,
@@ -60,7 +62,8 @@ def sweep(
         directions: of `circuits.single_entries` or `circuits.random_directions`.
         steps: how far, for all directions ``[step]``, or for each ``[direction, step]``; by default 0.3, of a picture -1 and 1.
         size: pixels along each edge of a picture, 64 by default.
-        progress: called with (directions done, directions in all).
+        progress: called with (directions done, directions in all). By default a notebook shows a bar; False
+            leaves it out.
         dtype: in which any other network is run; by default the subject's precision.
         max_bytes: of its changes that are kept for their rank.
 

@@ -16,6 +16,7 @@ from circuits.weight_sweeps.image_network import as_cppn
 from circuits.weight_sweeps.render import Block, Renderer
 from circuits.weight_sweeps.scored import frame_of
 from circuits.weight_sweeps.sweep_result import Sweep
+from interp._util.estimate import told
 from interp.hooked import HookedCPPN
 from interp.subject import Subject
 
@@ -29,7 +30,7 @@ def sweep(
     directions: Sequence[Direction],
     steps: Sequence[float] | Tensor = STEPS,
     size: int = SIZE,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Callable[[int, int], None] | bool | None = None,
 ) -> Sweep:
     """Weight sweep: move the weights of an image network along each direction, and measure how the picture changes.
 
@@ -66,7 +67,7 @@ def sweep(
     columns = {
         name: torch.zeros(given.shape, dtype=torch.float64) for name in ("mean_square", *change_measures.MEASURES)
     }
-    kept, rows, done = [], [], 0
+    kept, rows, done, shown = [], [], 0, told("directions", progress)
     for block in renderer.pictures(directions, given.to(renderer.base)):
         ids = torch.tensor(block.directions)
         if block.pictures is not None:
@@ -78,8 +79,7 @@ def sweep(
             kept.append(change[wanted].flatten(0, 1).flatten(1))
             rows.append((ids[wanted].unsqueeze(1) * given.shape[1] + torch.arange(given.shape[1])).flatten())
         done += len(ids)
-        if progress is not None:
-            progress(done, len(directions))
+        shown(done, len(directions))
     layers = {name: i for i, (name, _) in enumerate(cppn.named_parameters())}
     table = frame_of(directions, given, layers, columns)
     changes = torch.cat(kept) if kept else renderer.base.new_zeros(0, renderer.base.numel())

@@ -12,6 +12,8 @@ from torch.func import functional_call
 
 from circuits.findings import EffectTable
 from circuits.weight_sweeps.directions import Direction, as_steps
+from interp._util.bar import with_bar
+from interp._util.estimate import told
 from interp.activations.batches import placed
 from interp.errors import InterpError, UnknownName, unknown
 from interp.hooked.base import HookedModel
@@ -45,13 +47,14 @@ class LossSweep(EffectTable):
         return drawn
 
 
+@with_bar
 @torch.no_grad()
 def loss_sweep(
     subject: Subject | HookedModel,
     directions: Sequence[Direction],
     steps: Sequence[float] | Tensor = (-1.0, 1.0),
     part: Literal["train", "test", "all"] = "all",
-    progress: Callable[[int, int], None] | None = None,
+    progress: Callable[[int, int], None] | bool | None = None,
 ) -> LossSweep:
     """Weight sweep: loss and accuracy of a network whose weights are moved along each direction.
 
@@ -62,7 +65,8 @@ def loss_sweep(
         directions: `circuits.single_entries` or `circuits.random_directions` of its model.
         steps: how far, for all directions ``[step]``, or for each ``[direction, step]``.
         part: of the examples: ``"train"``, ``"test"`` or ``"all"``.
-        progress: called with (directions done, directions in all).
+        progress: called with (directions done, directions in all). By default a notebook shows a bar; False
+            leaves it out.
 
     Returns:
         A DataFrame with a row per direction and step: ``direction``, ``name``, ``step``, ``loss`` (mean, in float64),
@@ -102,7 +106,7 @@ def loss_sweep(
     groups: dict[str | None, list[int]] = {}
     for i, direction in enumerate(directions):
         groups.setdefault(direction.parameter, []).append(i)
-    done = 0
+    done, shown = 0, told("directions", progress)
     for own in groups.values():
         for start in range(0, len(own), max(1, together // given.shape[1])):
             ids = own[start : start + max(1, together // given.shape[1])]
@@ -113,8 +117,7 @@ def loss_sweep(
             )({**weights, **moved})  # [network, example, width]
             found[ids] = measure(outputs).unflatten(0, (len(ids), -1))
             done += len(ids)
-            if progress is not None:
-                progress(done, len(directions))
+            shown(done, len(directions))
     k = given.shape[1]
     flat = found.flatten(0, 1)
     frame = pd.DataFrame(

@@ -176,7 +176,7 @@ def network_sweep(
     *,
     dtype: torch.dtype | str | None = None,
     max_bytes: int = MAX_BYTES,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Callable[[int, int], None] | bool | None = None,
 ) -> NetworkSweep:
     """Weight sweep of a network with a task; see `circuits.sweep`.
 

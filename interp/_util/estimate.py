@@ -10,12 +10,12 @@ from interp._util.progress_context import tick
 QUIET = 2.0  # seconds before the first word: short work needs none
 
 
-def told(what: str, then: Callable[[int, int], None] | None = None) -> Callable[[int, int], None]:
+def told(what: str, then: Callable[[int, int], None] | bool | None = None) -> Callable[[int, int], None]:
     """A progress function that tells the watcher how far the work is and how long the rest takes at the pace so far.
 
     Args:
         what: is counted, such as ``components``.
-        then: another progress function, called with the same numbers.
+        then: another progress function, called with the same numbers; what `with_bar` has dealt with is none.
 
     Returns:
         a function of (done, total).
@@ -28,8 +28,9 @@ def told(what: str, then: Callable[[int, int], None] | None = None) -> Callable[
         if now - start > QUIET and (now - last > 1 or done == total):
             last = now
             left = (now - start) * (total - done) / max(1, done)
-            tick(f"{done:,} of {total:,} {what}" + (f", about {duration(left)} left" if done < total else ""))
-        if then is not None:
+            rest = f", about {duration(left)} left" if done < total else ""
+            tick(f"{done:,} of {total:,} {what}{rest}", done, total)
+        if callable(then):
             then(done, total)
 
     return progress

@@ -71,6 +71,11 @@ ExecutorOption = Annotated[
     typer.Option(help="Spread the checkpoints over workers: process:4 or dask:ADDRESS.", show_default="this process"),
 ]
 Seed = Annotated[int, typer.Option(help="Seed of everything random in the analyses.", min=0, max=2**63 - 1)]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print warnings and errors alone.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Log every step on standard error, with the time.")]
+Json = Annotated[
+    bool, typer.Option("--json", help="Print JSON, and nothing else, on standard output; the rest on standard error.")
+]
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for the report.")]
 
 

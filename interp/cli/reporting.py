@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
 from interp.cli.failures import INCOMPLETE
 from interp.cli.progress import working
-from interp.cli.terminal import errors, escape, output
+from interp.cli.saying import Saying
+from interp.cli.terminal import escape
 from interp.errors import MissingCapability
 
 if TYPE_CHECKING:
     import torch
 
-    from interp.plugins.analysis import Outcomes
     from interp.plugins.argument import Argument
+    from interp.plugins.earlier import Earlier
+    from interp.plugins.outcome import Outcomes
     from interp.subject import Subject
 
 
@@ -47,11 +50,11 @@ class Request:
     explain: bool = False
 
 
-def require_applicable(subject: Subject, names: Sequence[str] | None) -> None:
-    """Refuse analyses that were named and do not apply to the network.
+def require_applicable(subjects: Sequence[Subject], names: Sequence[str] | None) -> None:
+    """Refuse analyses that were named and apply to none of the networks.
 
     Args:
-        subject: the network.
+        subjects: the networks.
         names: the analyses that were asked for by name; None where none was.
 
     Raises:
@@ -60,8 +63,10 @@ def require_applicable(subject: Subject, names: Sequence[str] | None) -> None:
     from interp.plugins.analysis import analyses
 
     known = analyses()[0]
-    reasons = {name: subject.lacks(known[name].needs) for name in names or () if name in known}
-    _refuse({name: missing[0] for name, missing in reasons.items() if missing})
+    lacking = {
+        name: [subject.lacks(known[name].needs) for subject in subjects] for name in names or () if name in known
+    }
+    _refuse({name: reasons[0][0] for name, reasons in lacking.items() if reasons and all(reasons)})
 
 
 def _refuse(reasons: Mapping[str, str]) -> None:
@@ -70,86 +75,125 @@ def _refuse(reasons: Mapping[str, str]) -> None:
         raise MissingCapability("\n".join(lines) + "\nleave it out of --only, or supply what it needs")
 
 
-def report(subject: Subject, request: Request) -> None:
+def report(subject: Subject, request: Request, saying: Saying = Saying()) -> None:  # noqa: B008 (frozen)
     """Run the analyses, write the report and print what was found.
 
     Args:
         subject: the network.
         request: what is asked for.
+        saying: what is printed, and how.
 
     Raises:
         MissingCapability: none of the analyses named turned out to apply; nothing is written.
         Exit: with code 1, when the report is written and an analysis failed, or one named did not apply after all.
     """
+    from interp.plugins.outcome import Stopped
     from interp.report import write
     from interp.report.data import argument_of
 
-    with working() as tell:
-        outcomes = _run(subject, request, tell)
+    with working(saying.loudness) as tell, resumable(request.out) as earlier:
+        try:
+            outcomes = _run(subject, request)
+        except Stopped as stop:
+            tell("writing what is done")
+            done = stop.found
+            leave(earlier, request.out, lambda: write(subject, done, request.out, force=request.force))
         skipped = {name: one.reason for name, one in outcomes.items() if one.status == "skipped"}
         if request.only is not None and len(skipped) == len(outcomes):
             _refuse(skipped)
         tell("writing the report")
         page = write(subject, outcomes, request.out, force=request.force)
-    _show(subject, outcomes, named=request.only is not None)
-    show_argument(argument_of(subject, outcomes), explain=request.explain)
-    output().print(f"Report: {escape(str(page))}")
+    saying.note_taken(earlier.taken)
+    _show(subject, outcomes, saying, named=request.only is not None)
+    show_argument(argument_of(subject, outcomes), saying, explain=request.explain)
+    saying.point_to(page)
     wanted = ("failed",) if request.only is None else ("failed", "skipped")
     if any(one.status in wanted for one in outcomes.values()):
         raise typer.Exit(INCOMPLETE)
 
 
-def _run(subject: Subject, request: Request, tell: Any) -> Outcomes:
+@contextmanager
+def resumable(out: Path) -> Iterator[Earlier]:
+    """Within the block, analyses take results that an interrupted report has left in the folder.
+
+    Args:
+        out: the report's folder.
+
+    Yields:
+        The results that were taken, and all that are finished.
+    """
+    from interp.plugins.earlier import Earlier, resuming
+    from interp.report.resume import stored
+
+    earlier = Earlier(lambda key: stored(out, key))
+    with resuming(earlier):
+        yield earlier
+
+
+def leave(earlier: Earlier, out: Path, write: Callable[[], Path]) -> NoReturn:
+    """Write a report of what is done, keep the results for the same command, and end as Ctrl-C does.
+
+    Args:
+        earlier: holds the results.
+        out: the report's folder.
+        write: the report; it is called when there is anything to write.
+
+    Raises:
+        KeyboardInterrupt: always; its text is the message.
+    """
+    from interp.report.resume import keep
+
+    if not earlier.finished:
+        raise KeyboardInterrupt
+    page, n = write(), len(earlier.finished)
+    keep(out, earlier.finished)
+    done = "1 analysis is" if n == 1 else f"{n} analyses are"
+    raise KeyboardInterrupt(f"interrupted; {done} finished and in {page}; go on with the same command")
+
+
+def _run(subject: Subject, request: Request) -> Outcomes:
     import torch
 
-    from interp._util.progress_context import watched
     from interp.plugins.analysis import analyze
 
-    now = subject.name
-
-    def started(name: str) -> None:
-        nonlocal now
-        now = f"{subject.name}: {name}"
-        tell(now)
-
-    with watched(lambda text: tell(f"{now}: {text}")):
-        return analyze(
-            subject, request.only, request.options, dtype=request.dtype or torch.float64, seed=request.seed,
-            progress=started, shared=request.shared,
-        )  # fmt: skip
+    return analyze(
+        subject, request.only, request.options, dtype=request.dtype or torch.float64, seed=request.seed,
+        shared=request.shared,
+    )  # fmt: skip
 
 
-def show_argument(argument: Argument, *, explain: bool) -> None:
+def show_argument(argument: Argument, saying: Saying, *, explain: bool) -> None:
     """Print what the analyses claim: in a few sentences, or every claim with its test, number, comparison and rule.
 
     Args:
         argument: of a report or a comparison.
+        saying: what is printed, and how.
         explain: print all of it.
     """
-    console = output(wrap=True)
     if explain:
-        console.print(f"\n{escape(argument.text(min(console.width, 110)))}\n")
+        saying.wrapped(f"\n{argument.text(min(saying.width, 110))}\n")
         return
     for sentence in argument.summary:
-        console.print(escape(sentence))
+        saying.wrapped(sentence)
 
 
-def _show(subject: Subject, outcomes: Outcomes, *, named: bool) -> None:
+def _show(subject: Subject, outcomes: Outcomes, saying: Saying, *, named: bool) -> None:
     """The verdict, the headlines of analyses that were asked for by name, warnings, and what was skipped or failed."""
     from interp.report.page import verdict
 
-    console, complaints = output(), errors()
-    console.print(f"[bold]{escape(subject.name)}[/]")
-    for label, text in verdict(outcomes):
-        console.print(f"  {escape(label):<28}{escape(text)}")
+    saying.out(f"[bold]{escape(subject.name)}[/]")
+    saying.rows(verdict(outcomes))
     for note in subject.provenance.notes:
-        complaints.print(f"note: {escape(note)}")
+        saying.note(escape(note))
     for warning in subject.warnings:
-        complaints.print(f"[red]WARNING[/] {escape(warning)}")
+        saying.complain(f"[red]WARNING[/] {escape(warning)}")
+    skipped: dict[str, list[str]] = {}
     for name, outcome in outcomes.items():
         if named and outcome.result is not None and outcome.result.headline:
-            console.print(f"  {escape(name)}: {escape(outcome.result.headline)}")
+            saying.out(f"  {escape(name)}: {escape(outcome.result.headline)}")
         elif outcome.status == "skipped":
-            (complaints if named else console).print(f"  skipped {escape(name)}: {escape(outcome.reason)}")
+            skipped.setdefault(outcome.reason, []).append(name)
         elif outcome.status == "failed":
-            complaints.print(f"[red]failed[/] {escape(name)}: {escape(outcome.error)}")
+            saying.complain(f"[red]failed[/] {escape(name)}: {escape(outcome.error)}")
+    for reason, names in skipped.items():
+        (saying.complain if named else saying.out)(f"  skipped {escape(', '.join(names))}: {escape(reason)}")

@@ -140,7 +140,7 @@ class OnePass:
             good = {n: m for n, m in one.measured.items() if "error" not in m}
             self.cache.put({due.key: good[due.name] for due in row if due.key and due.name in good})
             self.result.computed += len(one.measured)
-            tick(f"{len(found)} of {len(jobs)} checkpoints measured")
+            tick(f"{len(found)} of {len(jobs)} checkpoints measured", len(found), len(jobs))
 
         wanted = [tuple((one.name, one.options) for one in row) for _, row in jobs]
         if workers.count > 1 and len(jobs) > 1:

@@ -84,7 +84,7 @@ def walk(subject: Subject, steps: Sequence[int], notes: list[str]) -> Iterator[S
             notes.append(left_out(step, str(error)))
             continue
         yield snapshot
-        tick(f"{place + 1} of {len(steps)} checkpoints")
+        tick(f"{place + 1} of {len(steps)} checkpoints", place + 1, len(steps))
 
 
 def left_out(step: int, reason: str) -> str:

@@ -15,13 +15,16 @@ from typing import Any
 
 import torch
 
+from interp._util.bar import bar
+from interp._util.progress_context import begin, log
 from interp._util.registry import load_group
 from interp._util.versions import versions
 from interp.errors import InterpError, MissingCapability, UnknownName, unknown
 from interp.hooked import HookedModel
 from interp.plugins.claim import QUESTIONS, Question
+from interp.plugins.earlier import resumed
 from interp.plugins.options import Option, as_names, keyword_options, parse_options
-from interp.plugins.outcome import Outcome, Outcomes
+from interp.plugins.outcome import Outcome, Outcomes, Stopped, not_run
 from interp.plugins.result import Result, check_result
 from interp.subject import Capability, Subject, as_subject
 
@@ -164,10 +167,12 @@ def analyze(
     *,
     dtype: torch.dtype | None = torch.float64,
     seed: int = 0,
-    progress: Callable[[str], None] | None = None,
+    progress: Callable[[str], None] | bool | None = None,
     shared: Mapping[str, Any] | None = None,
 ) -> Outcomes:
     """Run every analysis that applies, or those named; one that fails does not stop the others.
+
+    A line per analysis, with its seconds, goes to ``logging.getLogger("interp")`` at the level INFO.
 
     Args:
         subject: a Subject, or a model (then analyses that need a task are skipped).
@@ -176,7 +181,7 @@ def analyze(
         options: by analysis, such as ``{"fourier": {"top": 5}}``.
         dtype: the model is computed in this; None leaves it as it was loaded.
         seed: of the global generators, set anew before every analysis.
-        progress: called with each analysis' name before it starts.
+        progress: called with each analysis' name before it starts. By default a notebook shows a bar; False leaves it out.
         shared: options for every analysis that has them, such as ``every``, unless its own ``options`` say otherwise.
 
     Returns:
@@ -185,6 +190,7 @@ def analyze(
     Raises:
         UnknownName: an analysis or option that does not exist; nothing has run then.
         InterpError: an option's value that an analysis cannot work with, such as a site that the model does not have.
+        Stopped: Ctrl-C, a KeyboardInterrupt that carries the outcomes so far.
     """
     subject = as_subject(subject)
     known, broken = analyses()
@@ -200,14 +206,18 @@ def analyze(
         known[name].parse(given)
     # MPS does not support float64, in which losses are taken
     subject = subject.cast(dtype or subject.model.dtype, "cpu" if subject.model.device.type == "mps" else None)
-    outcomes = Outcomes()
-    for name in sorted(names, key=[*known, *broken].index):
-        if name not in known:
-            outcomes[name] = Outcome(name, "failed", error=broken[name])
-            continue
-        if progress is not None:
-            progress(name)
-        outcomes[name] = _run(known[name], subject, (options or {}).get(name, {}), seed, shared or {})
+    order = sorted(names, key=[*known, *broken].index)
+    outcomes = Outcomes((n, not_run(n, known.get(n), broken.get(n, ""), subject)) for n in order)
+    waiting = [name for name in order if outcomes[name].status == "stopped"]
+    try:
+        with bar(progress) as tell:
+            for place, name in enumerate(waiting, 1):
+                if tell is not None:
+                    tell(name)
+                shown = begin(name, place, len(waiting))
+                outcomes[name] = _run(known[name], subject, (options or {}).get(name, {}), seed, shared or {}, shown)
+    except KeyboardInterrupt:
+        raise Stopped(outcomes) from None
     return outcomes
 
 
@@ -232,35 +242,50 @@ def asked_for(only: str | Analysis | Iterable[str | Analysis]) -> list[str | Ana
     return asked
 
 
-def _run(one: Analysis, subject: Subject, given: Mapping[str, Any], seed: int, shared: Mapping[str, Any]) -> Outcome:
-    missing = subject.lacks(one.needs)
-    if missing:
-        return Outcome(one.name, "skipped", one.summary, reason=missing[0], question=one.question)
+def _run(
+    one: Analysis, subject: Subject, given: Mapping[str, Any], seed: int, shared: Mapping[str, Any], shown: str
+) -> Outcome:
+    """Run one analysis, or take its result from an interrupted report; log it under the name that is ``shown``."""
     own = {o.name for o in one.options}
     parsed = one.parse({**{n: v for n, v in shared.items() if n in own}, **given})
+    earlier = resumed()
+    key = earlier.key(subject, one.function, name=one.name, options=parsed, seed=seed) if earlier else ""
+    if earlier and (result := earlier.take(key)) is not None:
+        log.info("%s: taken from the interrupted report", shown)
+        return Outcome(one.name, "ok", one.summary, result=result, question=one.question)
     started = time.perf_counter()
+    outcome = _attempt(one, subject, parsed, seed, blamed=bool(given))
+    seconds = time.perf_counter() - started
+    outcome.question = one.question
+    outcome.log(shown, seconds)
+    if outcome.result is not None:
+        outcome.result.context["seconds"] = round(seconds, 3)
+        if earlier:
+            earlier.finished[key] = outcome.result
+    return outcome
+
+
+def _attempt(one: Analysis, subject: Subject, parsed: dict[str, Any], seed: int, *, blamed: bool) -> Outcome:
+    """What becomes of an analysis; with ``blamed`` an InterpError is about the user's own options and is raised."""
     torch.manual_seed(seed)
     try:
         result = one.function(subject, **parsed)
         check_result(result)
     except MissingCapability as reason:  # found only while running
-        return Outcome(one.name, "skipped", one.summary, reason=str(reason), question=one.question)
+        return Outcome(one.name, "skipped", one.summary, reason=str(reason))
     except InterpError as error:
-        if given:  # the user's own option is at fault, and the user should learn so at once
+        if blamed:  # and the user should learn so at once
             raise type(error)(f"{one.name}: {error}") from error
-        return Outcome(one.name, "failed", one.summary, error=str(error), question=one.question)
+        return Outcome(one.name, "failed", one.summary, error=str(error))
     except (Exception, SystemExit) as error:  # isolation: a plugin's failure is one red line of the report
         message = f"{type(error).__name__}: {error}"
-        return Outcome(
-            one.name, "failed", one.summary, error=message, detail=traceback.format_exc(), question=one.question
-        )
+        return Outcome(one.name, "failed", one.summary, error=message, detail=traceback.format_exc())
     result.context = {
         "options": parsed,
         "dtype": str(subject.model.dtype).removeprefix("torch."),
         "device": str(subject.model.device),
         "seed": seed,
-        "seconds": round(time.perf_counter() - started, 3),
         "checkpoint": subject.provenance.sha256,
         "versions": versions(),
     }
-    return Outcome(one.name, "ok", one.summary, result=result, question=one.question)
+    return Outcome(one.name, "ok", one.summary, result=result)

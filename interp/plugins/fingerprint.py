@@ -15,10 +15,19 @@ def fingerprint(function: Callable[..., Any]) -> str:
     """A digest of the file that a function stands in, and of every module of the suite."""
     function = inspect.unwrap(function)
     code = function if inspect.isroutine(function) else type(function)  # an object with __call__
-    return _source_digest(inspect.getsourcefile(code) or "") + _suite_digest()
+    return source_digest(code) + _suite_digest()
 
 
-def _source_digest(path: str) -> str:
+def source_digest(code: Callable[..., Any]) -> str:
+    """A digest of the file that a function or class stands in; empty where there is no such file."""
+    try:
+        path = inspect.getsourcefile(code)
+    except TypeError:  # of a class that was typed in, or is built in
+        return ""
+    return _file_digest(path or "")
+
+
+def _file_digest(path: str) -> str:
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16] if path and Path(path).is_file() else ""
 
 

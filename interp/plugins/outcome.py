@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import html
+import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import pandas as pd
 import plotly.graph_objects as go
 
+from interp._util.progress_context import log
 from interp.errors import InterpError
 from interp.notebook import tables
 from interp.notebook.show import Shown, fold
@@ -16,6 +19,21 @@ from interp.pictures import Picture
 from interp.plugins.argument import Argument, argue
 from interp.plugins.claim import Question
 from interp.plugins.result import Result
+from interp.subject import Capability, Subject
+
+STOPPED = "stopped before it was finished: go on with the same command"
+
+
+class Stopped(KeyboardInterrupt):
+    """Ctrl-C while analyses run.
+
+    Attributes:
+        found: what is done: the `Outcomes`, or the `Comparison`.
+    """
+
+    def __init__(self, found: Any):
+        super().__init__()
+        self.found = found
 
 
 @dataclass
@@ -24,23 +42,29 @@ class Outcome(Shown):
 
     Attributes:
         name: of the analysis.
-        status: ``ok`` with a result, ``skipped`` with a reason, or ``failed`` with an error.
+        status: ``ok`` with a result, ``skipped`` with a reason, ``failed`` with an error, or ``stopped`` by Ctrl-C.
         summary: what the analysis says of itself, in one line.
         result: None unless the status is ``ok``.
-        reason: why it was skipped.
+        reason: why it was skipped or stopped.
         error: why it failed, in one line.
         detail: the traceback of an error that is not the user's.
         question: which one the analysis answers.
     """
 
     name: str
-    status: Literal["ok", "skipped", "failed"]
+    status: Literal["ok", "skipped", "failed", "stopped"]
     summary: str = ""
     result: Result | None = None
     reason: str = ""
     error: str = ""
     detail: str = ""
     question: Question = "else"
+
+    def log(self, shown: str, seconds: float) -> None:
+        """Log what became of the analysis, under the name that is ``shown``, after so many seconds."""
+        said = {"ok": f"{seconds:.1f} s", "failed": f"failed after {seconds:.1f} s: {self.error}"}
+        level = logging.ERROR if self.status == "failed" else logging.INFO
+        log.log(level, "%s: %s", shown, said.get(self.status, f"{self.status}: {self.reason}"))
 
     @property
     def metrics(self) -> dict[str, Any]:
@@ -74,7 +98,7 @@ class Outcome(Shown):
 
     def _found(self) -> Result:
         if self.result is None:
-            why = f"was skipped: {self.reason}" if self.status == "skipped" else f"failed: {self.error}"
+            why = f"failed: {self.error}" if self.status == "failed" else f"was {self.status}: {self.reason}"
             raise InterpError(f"{self.name} has no result, it {why}")
         return self.result
 
@@ -106,9 +130,9 @@ class Outcomes(dict[str, Outcome]):
     def _repr_html_(self) -> str:
         done = [_line(one.name, one.headline or "done", one.result.folded()) for one in self.values() if one.result]
         failed = [
-            f"<p>failed {html.escape(o.name)}: {html.escape(o.error)}</p>"
+            f"<p>{o.status} {html.escape(o.name)}: {html.escape(o.error or o.reason)}</p>"
             for o in self.values()
-            if o.status == "failed"
+            if o.status in ("failed", "stopped")
         ]
         skipped = {o.name: f"skipped: {o.reason}" for o in self.values() if o.status == "skipped"}
         drawn = next((o.name for o in self.values() if o.result and o.result.figures), None)
@@ -125,3 +149,41 @@ def _line(name: str, headline: str, inside: str) -> str:
     """The finding of one analysis; everything else of it behind that line."""
     said = f"<b>{html.escape(name)}</b>: {html.escape(headline)}"
     return f"<details><summary>{said}</summary>{inside}</details>"
+
+
+class Described(Protocol):
+    """What is said of an analysis before it runs."""
+
+    @property
+    def needs(self) -> Sequence[Capability]:
+        """Capabilities without which it does not apply."""
+        ...
+
+    @property
+    def summary(self) -> str:
+        """What it finds, in one line."""
+        ...
+
+    @property
+    def question(self) -> Question:
+        """Which question it answers."""
+        ...
+
+
+def not_run(name: str, one: Described | None, error: str, subject: Subject) -> Outcome:
+    """The outcome of an analysis that has not run.
+
+    Args:
+        name: of the analysis.
+        one: the analysis, None where it could not be loaded.
+        error: why it could not be loaded.
+        subject: the network.
+
+    Returns:
+        failed where it is broken, skipped where it does not apply, else stopped: its turn has not come.
+    """
+    if one is None:
+        return Outcome(name, "failed", error=error)
+    missing = subject.lacks(one.needs)
+    status, reason = ("skipped", missing[0]) if missing else ("stopped", STOPPED)
+    return Outcome(name, status, one.summary, reason=reason, question=one.question)

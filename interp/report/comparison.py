@@ -10,13 +10,15 @@ from typing import Any
 import pandas as pd
 import torch
 
+from interp._util.bar import bar
+from interp._util.progress_context import part
 from interp.errors import InterpError
 from interp.notebook import tables
 from interp.notebook.show import Shown, fold
 from interp.plugins.analysis import Analysis, analyses, analyze, asked_for
 from interp.plugins.argument import Argument, argue
 from interp.plugins.claim import Question
-from interp.plugins.outcome import Outcomes
+from interp.plugins.outcome import STOPPED, Outcomes, Stopped, not_run
 from interp.plugins.result import Result, check_result, format_metric
 from interp.report.sources import Network, as_subjects
 from interp.subject import Subject
@@ -109,7 +111,7 @@ def compare(
     *,
     dtype: torch.dtype | None = torch.float64,
     seed: int = 0,
-    progress: Callable[[str], None] | None = None,
+    progress: Callable[[str], None] | bool | None = None,
     device: str = "auto",
 ) -> Comparison:
     """Run the same analyses on several networks.
@@ -121,7 +123,7 @@ def compare(
         options: by analysis, as in `analyze`.
         dtype: as in `analyze`.
         seed: as in `analyze`.
-        progress: called with a line before every analysis.
+        progress: called with a line before every analysis. By default a notebook shows a bar; False leaves it out.
         device: where networks given as paths are loaded.
 
     Returns:
@@ -129,6 +131,7 @@ def compare(
 
     Raises:
         InterpError: fewer than two networks, two of one name, or no analysis that applies to two of them.
+        Stopped: Ctrl-C, a KeyboardInterrupt that carries the comparison so far.
     """
     named = as_subjects(subjects, device)
     if len(named) < 2:
@@ -141,14 +144,14 @@ def compare(
         raise InterpError(
             f"no analysis applies to two of {', '.join(named)}; interp analyses FILE lists what each of them lacks"
         )
-    outcomes = {}
-    for name, subject in named.items():
-        tell = None if progress is None else (lambda analysis, name=name: progress(f"{name}: {analysis}"))
-        outcomes[name] = analyze(subject, wanted, options, dtype=dtype, seed=seed, progress=tell)
     known |= {one.name: one for one in wanted if isinstance(one, Analysis)}
+    names = [one.name if isinstance(one, Analysis) else one for one in wanted]
+    outcomes = _one_by_one(named, {one: known.get(one, one) for one in names}, options, dtype, seed, progress)
+    if any(one.status == "stopped" for own in outcomes.values() for one in own.values()):
+        raise Stopped(Comparison(named, outcomes, {}, dict.fromkeys(names, STOPPED)))
     together: dict[str, Result] = {}
     failed: dict[str, str] = {}
-    for analysis in (one.name if isinstance(one, Analysis) else one for one in wanted):
+    for analysis in names:
         results = {n: r for n, o in outcomes.items() if analysis in o and (r := o[analysis].result) is not None}
         comparison = known[analysis].comparison if analysis in known else None
         if comparison is None or len(results) < 2:
@@ -160,3 +163,24 @@ def compare(
         except (Exception, SystemExit) as error:  # isolation, as in `analyze`
             failed[analysis] = f"{type(error).__name__}: {error}"
     return Comparison(named, outcomes, together, failed)
+
+
+def _one_by_one(
+    named: Mapping[str, Subject], wanted: Mapping[str, Analysis | str], options: Mapping[str, Mapping[str, Any]] | None,
+    dtype: torch.dtype | None, seed: int, progress: Callable[[str], None] | bool | None,
+) -> dict[str, Outcomes]:  # fmt: skip
+    """The outcomes of every network; after Ctrl-C those of the networks left are stopped ones."""
+    known = {name: one if isinstance(one, Analysis) else None for name, one in wanted.items()}
+    waiting = {n: Outcomes((a, not_run(a, one, "", s)) for a, one in known.items()) for n, s in named.items()}
+    pieces = {n: sum(one.status == "stopped" for one in own.values()) for n, own in waiting.items()}
+    done, outcomes = 0, {}
+    with bar(progress) as given:
+        for name, subject in named.items():
+            tell = None if given is None else (lambda analysis, name=name: given(f"{name}: {analysis}"))
+            try:
+                with part(name, done, sum(pieces.values())):
+                    own = analyze(subject, wanted.values(), options, dtype=dtype, seed=seed, progress=tell)
+            except Stopped as stop:
+                return {**waiting, **outcomes, name: stop.found}
+            outcomes[name], done = own, done + pieces[name]
+    return outcomes

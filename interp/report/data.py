@@ -31,8 +31,8 @@ def result_data(subject: Subject, outcomes: Outcomes, prefix: str = "") -> dict[
     Returns:
         Plain JSON values, with null for numbers that are not finite. Keys: ``interp_report`` (format version), ``subject``,
         ``provenance``, ``argument`` (``summary``, ``claims``, ``topics``, ``contradictions``), ``analyses``; per analysis
-        ``status`` (``ok``, ``skipped`` with ``reason``, ``failed`` with ``error``), ``metrics``, ``headline``, ``verdict``,
-        ``claims``, ``notes``, ``tables`` and ``pictures`` (file names) and ``context``.
+        ``status`` (``ok``, ``skipped`` or ``stopped`` with ``reason``, ``failed`` with ``error``), ``metrics``, ``headline``,
+        ``verdict``, ``claims``, ``notes``, ``tables`` and ``pictures`` (file names) and ``context``.
     """
     parts: dict[str, Any] = {}
     for name, outcome in outcomes.items():
@@ -49,7 +49,7 @@ def result_data(subject: Subject, outcomes: Outcomes, prefix: str = "") -> dict[
             }
             part["tables"] = [table_path(prefix + name, table) for table in found.tables]
             part["pictures"] = [picture_path(prefix + name, picture) for picture in found.pictures]
-        elif outcome.status == "skipped":
+        elif outcome.status != "failed":
             part["reason"] = outcome.reason
         else:
             part["error"] = outcome.error

@@ -17,6 +17,7 @@ from interp.report.comparison import Comparison
 from interp.report.data import result_data, write_files
 from interp.report.output import FILES, FOLDERS, PARTIAL, earlier, reserved
 from interp.report.page import render
+from interp.report.resume import forget
 from interp.subject import Subject, as_subject
 
 
@@ -73,6 +74,7 @@ def _write(fill: Callable[[Path], None], out: Path, force: bool) -> Path:
                 (building / name).mkdir()
             fill(building)
             _put_in_place(building, out)
+            forget(out)
     except OSError as error:
         raise InterpError(f"cannot write a report to {out}: {error.strerror or error}") from error
     return out / "index.html"

@@ -16,6 +16,7 @@ from interp.errors import InterpError, OutputExists
 
 PARTIAL = ".partial-"  # begins the names of what is in the folder only while a report is made
 LOCK = f"{PARTIAL}lock"
+KEPT = ".interp-resume"  # holds the results of an interrupted report until it is finished
 _RESERVED: ContextVar[frozenset[Path]] = ContextVar("reserved", default=frozenset())
 FILES, FOLDERS = ("index.html", "result.json"), ("tables", "pictures")
 
@@ -52,7 +53,7 @@ def check_output(out: str | Path, *, force: bool = False) -> None:
         raise OutputExists(
             f"{out / wrong[0]} is in the way of the report's own; move it, or choose another folder with --out"
         )
-    others = sorted(p.name for p in out.iterdir() if not p.name.startswith(PARTIAL))
+    others = sorted(p.name for p in out.iterdir() if p.name != KEPT and not p.name.startswith(PARTIAL))
     if not force and earlier(out) is None and others:
         held = ", ".join(others[:6])
         raise OutputExists(

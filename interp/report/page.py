@@ -51,6 +51,7 @@ def render(subject: Subject, outcomes: Outcomes) -> str:
         sections=[s for s in sections if s["outcome"].status == "ok"],
         failed=[o for o in outcomes.values() if o.status == "failed"],
         skipped=[o for o in outcomes.values() if o.status == "skipped"],
+        stopped=[o.name for o in outcomes.values() if o.status == "stopped"],
         provenance=flat(provenance(subject)),
         format_metric=format_metric,
         plotly_js=plotly_js(),

@@ -9,7 +9,7 @@ from typing import Any
 
 from interp.checkpoints import load
 from interp.checkpoints.run_files import read_run
-from interp.errors import InterpError, UnreadableFile
+from interp.errors import InterpError, UnreadableFile, in_file
 from interp.hooked import HookedModel
 from interp.subject import Subject, as_subject
 
@@ -17,12 +17,17 @@ MAX_SUBJECTS = 64
 Network = Subject | HookedModel | str | Path
 
 
-def as_subjects(given: Network | Mapping[str, Network] | Iterable[Network], device: str = "auto") -> dict[str, Subject]:
+def as_subjects(
+    given: Network | Mapping[str, Network] | Iterable[Network],
+    device: str = "auto",
+    how: Sequence[Mapping[str, Any]] | None = None,
+) -> dict[str, Subject]:
     """Subjects by name, from whatever a user has.
 
     Args:
         given: Subjects, models or paths, one or several, as a list or by name. Equal names of paths get a number.
         device: where paths are loaded.
+        how: for each path, the arguments with which it is opened: ``task``, ``layout``, ``key``, ``step``, ``member``.
 
     Returns:
         Every network under its name, in the order given.
@@ -41,10 +46,10 @@ def as_subjects(given: Network | Mapping[str, Network] | Iterable[Network], devi
         else [(None, one) for one in given]
     )
     found: dict[str, Subject] = {}
-    for name, one in pairs:
+    for place, (name, one) in enumerate(pairs):
         if isinstance(one, (str, Path)):
-            path = Path(one)
-            for own, subject in _inside(path, name or path.name or str(path), device):
+            path, opened = Path(one), {**(how[place] if how else {}), "device": device}
+            for own, subject in _inside(path, name or path.name or str(path), opened):
                 unique = _numbered(own, found)
                 _add(found, unique, replace(subject, name=unique))
             continue
@@ -58,12 +63,15 @@ def as_subjects(given: Network | Mapping[str, Network] | Iterable[Network], devi
     return found
 
 
-def expand(sources: Iterable[str | Path], *, device: str = "auto") -> dict[str, Subject]:
+def expand(
+    sources: Iterable[str | Path], *, device: str = "auto", how: Sequence[Mapping[str, Any]] | None = None
+) -> dict[str, Subject]:
     """The networks at several paths: every member of a run, every run of a folder of runs.
 
     Args:
         sources: paths of checkpoints, runs, or folders of runs.
         device: where they are loaded.
+        how: as in `as_subjects`; with a member, that one alone stands for its run.
 
     Returns:
         Subjects by name; equal names get a number.
@@ -72,7 +80,7 @@ def expand(sources: Iterable[str | Path], *, device: str = "auto") -> dict[str, 
         UnreadableFile: a path without a checkpoint.
         InterpError: more than `MAX_SUBJECTS` networks.
     """
-    return as_subjects(list(sources), device)
+    return as_subjects(list(sources), device, how)
 
 
 def _add(found: dict[str, Subject], name: str, subject: Subject) -> None:
@@ -88,21 +96,30 @@ def _numbered(name: str, taken: Mapping[str, Any]) -> str:
     return unique
 
 
-def _inside(path: Path, name: str, device: str) -> Iterable[tuple[str, Subject]]:
-    """The networks at a path, each with its name."""
-    if (path / "run.json").is_file():
+def _inside(path: Path, name: str, how: Mapping[str, Any]) -> Iterable[tuple[str, Subject]]:
+    """The networks at a path, each with its name; an error names the path."""
+    step = how.get("step")
+    shown = name if step is None else f"{name} step={step}"
+    if how.get("member") is None and (path / "run.json").is_file():
         members = read_run(path).get("members") or [{}]
         if not isinstance(members, list) or not all(isinstance(m, dict) for m in members):
             raise UnreadableFile(f"{path / 'run.json'}: members must be a list of settings")
         for i, own in enumerate(members):
-            yield _labelled(name, own, members), load(path, member=i, device=device)
+            yield _labelled(shown, own, members), _load(path, {**how, "member": i})
         return
     runs = sorted(p for p in path.iterdir() if (p / "run.json").is_file()) if path.is_dir() else []
     if runs:
         for run in runs:
-            yield from _inside(run, f"{name}/{run.name}", device)
+            yield from _inside(run, f"{name}/{run.name}", how)
         return
-    yield name, load(path, device=device)
+    if (member := how.get("member")) is not None:
+        shown += f" member={member}"
+    yield shown, _load(path, how)
+
+
+def _load(path: Path, how: Mapping[str, Any]) -> Subject:
+    with in_file(path):
+        return load(path, **{name: value for name, value in how.items() if value is not None})
 
 
 def _labelled(name: str, own: Mapping[str, Any], members: Sequence[Mapping[str, Any]]) -> str:

@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tqdm import tqdm
-
+from interp._util.bar import in_notebook, make_bar
 from interp.training.loop import Progress, Watcher
-
-
-def in_notebook() -> bool:
-    """Whether this process is a Jupyter kernel."""
-    ipython = sys.modules.get("IPython")
-    return ipython is not None and getattr(ipython.get_ipython(), "kernel", None) is not None
 
 
 @contextmanager
@@ -23,7 +15,7 @@ def shown(watcher: Watcher | None) -> Iterator[Watcher | None]:
     if watcher is not None or not in_notebook():
         yield watcher
         return
-    with tqdm(unit=" steps", leave=False, mininterval=0.5, file=sys.stderr) as bar:
+    with make_bar(unit=" steps") as bar:
 
         def update(seen: Progress) -> None:
             bar.total, bar.n = seen.steps, seen.step

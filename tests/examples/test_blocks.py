@@ -97,7 +97,7 @@ def commands(page: Path) -> Iterator[list[str]]:
             continue
         for line in re.sub(r"\\\n", " ", text).splitlines():
             for part in line.split("&&"):
-                words = list(takewhile(lambda word: word != ">", shlex.split(part, comments=True)))
+                words = list(takewhile(lambda word: word not in (">", "|"), shlex.split(part, comments=True)))
                 if words and words[0].rsplit("/", 1)[-1] == "interp":
                     yield words[1:]
 

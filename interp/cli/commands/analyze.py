@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from interp.cli.completion import analysis_names
 from interp.cli.failures import hold
 from interp.cli.options import (
     Device,
@@ -17,23 +18,27 @@ from interp.cli.options import (
     ExecutorOption,
     Explain,
     Force,
+    Json,
     Key,
     LayoutOption,
     Member,
     ModuleArgs,
     ModuleOption,
     Out,
+    Quiet,
     Seed,
     Settings,
     Source,
     Step,
     Task,
+    Verbose,
     check_names,
     parse_names,
     parse_settings,
     shared_options,
 )  # fmt: skip
 from interp.cli.reporting import Request, report, require_applicable
+from interp.cli.saying import Saying
 from interp.cli.terminal import errors, escape
 from interp.errors import InterpError, UnknownLayout
 
@@ -46,7 +51,11 @@ def analyze(
     out: Out = Path("report"),
     only: Annotated[
         str | None,
-        typer.Option(help="Analyses to run, with commas; see interp analyses.", show_default="all that apply"),
+        typer.Option(
+            help="Analyses to run, with commas; see interp analyses.",
+            autocompletion=analysis_names,
+            show_default="all that apply",
+        ),
     ] = None,
     set_: Settings = None,
     task: Task = None,
@@ -64,14 +73,20 @@ def analyze(
     executor: ExecutorOption = None,
     explain: Explain = False,
     force: Force = False,
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """Run every analysis that applies and write a report: OUT/index.html, OUT/result.json, OUT/tables.
 
     Where the layout is unknown, and none of --layout, --module and --task is given, the weights alone are analysed.
-    Exit code 1: the report is written, and an analysis failed. 2: nothing is written; the message says why.
+    After Ctrl-C the report holds what is done, and the same command goes on.
+
+    Exit code 1: the report is written, and an analysis failed. 2: nothing is written; the message says why. 130: Ctrl-C.
     """
     from interp.report import reserved
 
+    saying = Saying.of(quiet=quiet, verbose=verbose, as_json=json)
     hold(reserved(out, force=force))
     names, options = parse_names(only), parse_settings(set_ or [])
     check_names(names, options)
@@ -89,8 +104,8 @@ def analyze(
         subject = _weights_at_least(source, how)
     else:
         subject = load(source, task=task, layout=layout, **how)
-    require_applicable(subject, names)
-    report(subject, request)
+    require_applicable([subject], names)
+    report(subject, request, saying)
 
 
 def _of_a_class(

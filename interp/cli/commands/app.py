@@ -32,19 +32,28 @@ COMMANDS: tuple[tuple[Callable[..., None], tuple[str, ...]], ...] = (
             "interp analyze runs/modadd --only progress --every 10 --executor process:2",
         ),
     ),
-    (compare, ("interp compare skull.zip sgd_skull/ --out report", "interp compare skull.zip runs/skull")),
+    (
+        compare,
+        (
+            "interp compare skull.zip sgd_skull/ --out report",
+            "interp compare skull.zip runs/skull",
+            "interp compare runs/modadd runs/modadd --step 500 --step 20000",
+            'interp compare a.pt b.pt --task "modular:p=113,seed=1" --layout b.pt=linear_chain:orientation=out_in',
+        ),
+    ),
     (draw, ("interp draw skull.zip skull.png", "interp draw skull.zip eye.png --x=-0.5,0 --y=-0.6,-0.1")),
     (demo, ("interp demo --out report",)),
     (convert, ("interp convert model.pth model.safetensors",)),
-    (analyses, ("interp analyses model.pth",)),
-    (measures, ("interp measures runs/modadd",)),
+    (analyses, ("interp analyses", "interp analyses fourier", "interp analyses model.pth")),
+    (measures, ("interp measures runs/modadd", "interp measures loss")),
 )
 
 app = typer.Typer(
-    name="interp", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich",
+    name="interp", no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="rich",
     context_settings=HELP,
     epilog="Exit codes: 0 all that was asked for; 1 the report is written, and an analysis in it failed; 2 the input was "
-    "refused and nothing was written; 130 Ctrl-C.",
+    "refused, or an analysis named does not apply, and nothing was written; 130 Ctrl-C or SIGTERM: what was done is kept, "
+    "and the same command goes on. Progress and errors go to standard error; NO_COLOR turns colours off.",
 )  # fmt: skip
 for command, examples in COMMANDS:
     app.command(epilog="\n\n".join(f"Example: {line}" for line in examples))(interruptible(command))
@@ -68,16 +77,23 @@ def main() -> None:
 
 def _version(asked: bool) -> None:
     if asked:
-        from interp._util.versions import __version__
+        from interp._util.versions import versions
 
-        typer.echo(__version__)
+        (name, own), *others = versions().items()
+        typer.echo(f"{name} {own} ({', '.join(f'{other} {found}' for other, found in others)})")
         raise typer.Exit
 
 
 @app.callback()
 def root(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+        bool,
+        typer.Option(
+            "--version",
+            callback=_version,
+            is_eager=True,
+            help="Print the version, and those of Python, torch and other libraries that numbers depend on.",
+        ),
     ] = False,
 ) -> None:
     """Take small neural networks apart: a checkpoint becomes a report."""

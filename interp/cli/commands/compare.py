@@ -7,25 +7,33 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from interp.cli.completion import analysis_names
 from interp.cli.failures import INCOMPLETE, hold
 from interp.cli.options import (
     Device,
     Dtype,
     Explain,
     Force,
+    Json,
     Out,
+    Quiet,
     Seed,
     Settings,
+    Verbose,
     check_names,
     parse_names,
     parse_settings,
 )
+from interp.cli.per_network import each
 from interp.cli.progress import working
-from interp.cli.reporting import show_argument
-from interp.cli.terminal import errors, escape, output
+from interp.cli.reporting import leave, require_applicable, resumable, show_argument
+from interp.cli.saying import Saying
+from interp.cli.terminal import escape
 
 if TYPE_CHECKING:
     from interp.report.comparison import Comparison
+
+EACH = "Once for all networks, once for each in their order, or SOURCE=VALUE for one."
 
 
 def compare(
@@ -38,49 +46,82 @@ def compare(
     out: Out = Path("report"),
     only: Annotated[
         str | None,
-        typer.Option(help="Analyses to run, with commas; see interp analyses.", show_default="those that apply to two"),
+        typer.Option(
+            help="Analyses to run, with commas; see interp analyses.",
+            autocompletion=analysis_names,
+            show_default="those that apply to two",
+        ),
     ] = None,
     set_: Settings = None,
+    task: Annotated[list[str] | None, typer.Option(help=f"As in interp analyze. {EACH}", show_default=False)] = None,
+    layout: Annotated[list[str] | None, typer.Option(help="As in interp analyze.", show_default=False)] = None,
+    key: Annotated[list[str] | None, typer.Option(help="As in interp analyze.", show_default=False)] = None,
+    step: Annotated[
+        list[str] | None, typer.Option(help="Which checkpoint of a series.", show_default="the last")
+    ] = None,
+    member: Annotated[
+        list[str] | None, typer.Option(help="Which network of a run, from 0.", show_default="all of them")
+    ] = None,
     device: Device = "auto",
     dtype: Dtype = "float64",
     seed: Seed = 0,
     explain: Explain = False,
     force: Force = False,
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
-    """Run the same analyses on several networks and write one report; the others are compared with the first."""
-    from interp.report import reserved, write_comparison
+    """Run the same analyses on several networks and write one report; the others are compared with the first.
 
+    --task, --layout, --key, --step and --member count for all networks; given as often as there are networks, for each in
+    its order; as SOURCE=VALUE, for that one. After Ctrl-C the same command goes on.
+    """  # noqa: DOC501 (typer shows the docstring)
+    from interp.report import reserved
+
+    saying = Saying.of(quiet=quiet, verbose=verbose, as_json=json)
     hold(reserved(out, force=force))
     names, options = parse_names(only), parse_settings(set_ or [])
     check_names(names, options)
+    how = each(sources, task=task, layout=layout, key=key, step=step, member=member)
     from interp.checkpoints.loading import resolve_dtype
+    from interp.plugins.outcome import Stopped
+    from interp.report import write_comparison
     from interp.report.comparison import compare as run
     from interp.report.sources import expand
 
     resolved = resolve_dtype(dtype)
-    with working() as tell:
-        found = run(expand(sources, device=device), names, options, dtype=resolved, seed=seed, progress=tell)
+    with working(saying.loudness) as tell, resumable(out) as earlier:
+        networks = expand(sources, device=device, how=how)
+        require_applicable(list(networks.values()), names)
+        try:
+            found = run(networks, names, options, dtype=resolved, seed=seed)
+        except Stopped as stop:
+            tell("writing what is done")
+            done = stop.found
+            leave(earlier, out, lambda: write_comparison(done, out, force=force))
         tell("writing the report")
         page = write_comparison(found, out, force=force)
-    if _show(found, page, explain):
+    saying.note_taken(earlier.taken)
+    failed = _show(found, saying, explain)
+    saying.point_to(page)
+    if failed:
         raise typer.Exit(INCOMPLETE)
 
 
-def _show(found: Comparison, page: Path, explain: bool) -> bool:
-    """Print the verdicts, what failed, and where the report is; whether anything failed."""
-    console, complaints, failed = output(), errors(), bool(found.failed)
-    console.print(f"[bold]{escape(' and '.join(found.subjects))}[/]")
+def _show(found: Comparison, saying: Saying, explain: bool) -> bool:
+    """Print the verdicts and what failed; whether anything failed."""
+    failed = bool(found.failed)
+    saying.out(f"[bold]{escape(' and '.join(found.subjects))}[/]")
     for name, result in found.together.items():
-        console.print(f"  {escape(name)}: {escape(result.headline)}")
-    show_argument(found.argument, explain=explain)
+        saying.out(f"  {escape(name)}: {escape(result.headline)}")
+    show_argument(found.argument, saying, explain=explain)
     for name, outcomes in found.outcomes.items():
         for warning in found.subjects[name].warnings:
-            complaints.print(f"[red]WARNING[/] {escape(name)}: {escape(warning)}")
+            saying.complain(f"[red]WARNING[/] {escape(name)}: {escape(warning)}")
         for outcome in outcomes.values():
             if outcome.status == "failed":
                 failed = True
-                complaints.print(f"[red]failed[/] {escape(name)}, {outcome.name}: {escape(outcome.error)}")
+                saying.complain(f"[red]failed[/] {escape(name)}, {outcome.name}: {escape(outcome.error)}")
     for name, reason in found.failed.items():
-        complaints.print(f"[red]failed[/] comparison of {escape(name)}: {escape(reason)}")
-    console.print(f"Report: {escape(str(page))}")
+        saying.complain(f"[red]failed[/] comparison of {escape(name)}: {escape(reason)}")
     return failed

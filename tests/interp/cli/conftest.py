@@ -36,7 +36,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
         except Exception:
             code, trace = 1, traceback.format_exc(limit=-1)  # the innermost call says enough
         out, err = capsys.readouterr()
-        return Ran(code, out, err + trace)
+        return Ran.of(code, out, err + trace)
 
     return in_process
 
@@ -50,7 +50,7 @@ def shell() -> Run:
     def in_a_process(*argv: object, cwd: Path) -> Ran:
         words = [str(command), *map(str, argv)]
         done = subprocess.run(words, cwd=cwd, env=environment, capture_output=True, text=True, timeout=120)
-        return Ran(done.returncode, done.stdout, done.stderr)
+        return Ran.of(done.returncode, done.stdout, done.stderr)
 
     return in_a_process
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,14 +11,25 @@ import torch
 
 import interp
 
+LOGGED = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d interp: (.*)\n")
+
 
 @dataclass(frozen=True)
 class Ran:
-    """What a command left behind: exit code, standard output, standard error."""
+    """What a command left behind: exit code, standard output, standard error, and the lines of the log in it."""
 
     code: int
     out: str
     err: str
+    log: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, code: int, out: str, err: str) -> Ran:
+        """Take the log out of standard error."""
+        lines = err.splitlines(keepends=True)
+        logged = [LOGGED.match(line) for line in lines]
+        rest = "".join(line for line, found in zip(lines, logged, strict=True) if found is None)
+        return cls(code, out, rest, tuple(found[1] for found in logged if found is not None))
 
     @property
     def said(self) -> str:

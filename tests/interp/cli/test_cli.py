@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,7 @@ ANALYSES = (
     "clouds", "fourier", "clock_or_pizza", "frequencies", "representations", "ablation", "circuit", "sweeps", "fracture",
     "neurons", "components", "svd", "axis_spectrum", "pca", "weights",
 )  # fmt: skip
-SINGLE = "no: needs several checkpoints of a run; this is a single one"
+SINGLE = "needs several checkpoints of a run; this is a single one"
 PAIRS = [(a, b) for a in range(7) for b in range(7)]
 
 
@@ -63,8 +64,11 @@ def test_help_exists(run: Run, command: str) -> None:
 
 
 def test_version(run: Run) -> None:
-    """The version of the package, and nothing else."""
-    assert run("--version").out == f"{interp.__version__}\n"
+    """The version of the package, and those of what its numbers depend on, as installed."""
+    said = run("--version").out
+    assert said.startswith(f"interp-suite {interp.__version__} (python ")
+    for package in ("torch", "transformer-lens", "numpy"):
+        assert f", {package} {metadata.version(package)}" in said
 
 
 def test_inspect(run: Run, work: Path) -> None:
@@ -79,6 +83,17 @@ def test_inspect(run: Run, work: Path) -> None:
     assert facts["weights"].strip() == "at  model"
     for name, tensor in make_chain(seed=1).items():
         assert facts[name].split() == ["x".join(map(str, tensor.shape)), "float32", "cpu"]
+
+
+def test_inspect_in_a_narrow_pipe(run: Run, work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hash and a name are never broken, so that they can be copied; JSON holds the same."""
+    wide = run("inspect", "chain.pt").out
+    monkeypatch.setenv("COLUMNS", "40")
+    assert run("inspect", "chain.pt").out == wide
+    found = json.loads(run("inspect", "chain.pt", "--json").out)
+    assert all(f"{name} " in wide and text.splitlines()[0] in wide for name, text in found["facts"].items())
+    shapes = {one["name"]: (one["shape"], one["dtype"]) for one in found["tensors"]}
+    assert shapes == {name: (list(t.shape), "float32") for name, t in make_chain(seed=1).items()}
 
 
 def test_inspect_a_series(run: Run, work: Path) -> None:
@@ -125,7 +140,8 @@ def test_analyze_everything_that_applies(run: Run, work: Path) -> None:
         "representations",
         *IMAGE,
     }
-    assert "skipped densities: needs several checkpoints of a run; this is a single one" in ran.out
+    assert "skipped densities, clouds: needs several checkpoints of a run; this is a single one" in ran.out
+    assert "skipped feature_maps, reduction: needs an image network" in ran.out
 
 
 def test_analyze_a_step(run: Run, work: Path) -> None:
@@ -173,28 +189,48 @@ def test_convert_over_itself(run: Run, work: Path) -> None:
 
 
 def test_analyses(run: Run) -> None:
-    """Every analysis with its summary, needs and options, types and defaults included."""
+    """Every analysis in the order of the report, with its summary, in a line each; JSON has everything."""
     ran = run("analyses")
     assert (ran.code, ran.err) == (0, "")
     rows = {line.split()[0]: line for line in ran.out.splitlines() if line.split()}
-    assert set(ANALYSES) <= set(rows)
-    assert "top: int = 8" in rows["fourier"]
-    assert "cyclic" in rows["fourier"]
+    assert tuple(rows)[: len(ANALYSES)] == ANALYSES
+    assert "Which frequencies the network computes with" in rows["fourier"]
+    found = {one["name"]: one for one in json.loads(run("analyses", "--json").out)}
+    assert tuple(found) == ANALYSES
+    assert found["fourier"]["needs"] == ["weights", "cyclic"]
+    assert found["fourier"]["options"][0] | {"help": ""} == {"name": "top", "type": "int", "default": 8, "help": ""}
+
+
+def test_one_analysis(run: Run, refused: Refused) -> None:
+    """By its name: what it does, what it needs, and its options with types, defaults and meaning; a typo is named."""
+    ran = run("analyses", "fourier")
+    assert (ran.code, ran.err) == (0, "")
+    said = " ".join(ran.out.split())
+    assert "fourier: Which frequencies the network computes with" in said
+    assert "Needs cyclic: a task that is addition modulo n" in said
+    assert "Option top: int = 8 number of frequencies in the table" in said
+    assert "pca" not in said
+    assert "did you mean 'fourier'" in refused("analyses", "fuorier")
 
 
 @pytest.mark.parametrize(
     ("argv", "applies", "reason"),
-    [(["mlp.safetensors"], "yes", SINGLE), (["chain.pt"], "no: needs a task, and none is known: give one", SINGLE),
-     (["chain.pt", "--task", "modular:p=7,operation=x^2+y^2"], "no: x^2+y^2 modulo 7 is not addition", "no: "),
-     (["steps", "--task", "modular:p=7"], "yes", "yes")],
+    [(["mlp.safetensors"], "", SINGLE), (["chain.pt"], "needs a task, and none is known: give one", SINGLE),
+     (["chain.pt", "--task", "modular:p=7,operation=x^2+y^2"], "x^2+y^2 modulo 7 is not addition", "needs "),
+     (["steps", "--task", "modular:p=7"], "", "")],
 )  # fmt: skip
 def test_analyses_of_a_file(run: Run, work: Path, argv: list[str], applies: str, reason: str) -> None:
     """With a file: which analyses apply, and why the others do not."""
+    found = {one["name"]: one for one in json.loads(run("analyses", *argv, "--json").out)}
+    for name, why in (("fourier", applies), ("densities", reason)):
+        assert found[name]["applies"] == (not why)
+        assert found[name]["reason"].startswith(why)
     ran = run("analyses", *argv)
     assert (ran.code, ran.err) == (0, "")
-    rows = {line.split()[0]: line.rstrip() for line in ran.out.splitlines() if line.split()}
-    assert applies in rows["fourier"].split("top: int = 8")[1]
-    assert reason in rows["densities"].split("every: int = 1")[1]
+    rows = {line.split()[0]: line.split()[1:] for line in ran.out.splitlines() if line.split()}
+    assert rows["fourier"][0] == ("no" if applies else "yes")
+    assert applies in ran.out
+    assert reason in ran.out
 
 
 def test_demo_prints_the_verdict(demo_run: tuple[str, Path]) -> None:

@@ -85,6 +85,13 @@ def test_networks_that_cannot_be_compared_so(run: Run, genomes: Path) -> None:
     assert "b.xml has" in data["comparisons"]["feature_maps"]["headline"]
 
 
+def test_an_analysis_that_applies_to_none(refused: Refused, genomes: Path) -> None:
+    """Asked for by name it is an error, with the reason, before anything runs."""
+    said = refused("compare", "a.xml", "b.xml", "--only", "feature_maps,fourier")
+    assert "fourier does not apply: needs a task" in said
+    assert "feature_maps does" not in said
+
+
 def test_a_failed_analysis(run: Run, genomes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The report is written; each failure is on standard error, and the exit code is 1."""
 
@@ -263,3 +270,37 @@ def test_the_skull(run: Run, work: Path, data: Path) -> None:
     ran = run("compare", folder / "skull.zip", folder / "sgd_skull.npz", *ONLY)
     assert (ran.code, ran.err) == (0, "")
     assert ran.out.startswith("skull.zip and sgd_skull.npz\n")
+
+
+def test_options_of_each_network(run: Run, work: Path) -> None:
+    """Once for all, once for each in their order, or by name; the report says what was read."""
+    assert run("compare", "steps", "steps", "--step", 0, "--step", 10, "--only", "weights").code == 0
+    data = json.loads(Path("report/result.json").read_text())["subjects"]
+    assert {name: one["subject"]["step"] for name, one in data.items()} == {"steps step=0": 0, "steps step=10": 10}
+    argv = ("compare", "mlp.safetensors", "chain.pt", "steps", "--only", "weights", "--json")
+    ran = run(
+        *argv, "--task", "modular:p=7,seed=3", "--task", "chain.pt=modular:p=7,operation=subtract", "--step", "steps=10"
+    )
+    tasks = [one["subject"]["task"] for one in json.loads(ran.out)["subjects"].values()]
+    assert [("operation=subtract" in task, "seed=3" in task) for task in tasks] == [
+        (False, True),
+        (True, False),
+        (False, True),
+    ]
+
+
+@pytest.mark.parametrize(("typed", "parts"), [
+    (("--task", "modular:p=11"), ("mlp.safetensors", "p=11")),
+    (("--task", "chain.pt=modular:p=11"), ("chain.pt", "p=11")),
+    (("--layout", "chain.pt=linear_chin"), ("chain.pt", "linear_chain")),
+    (("--step", "chain.pt=3"), ("chain.pt", "step")),
+    (("--step", "chain.pt=x"), ("chain.pt: --step must be a whole number", "'x'")),
+    (("--member", "-1"), ("mlp.safetensors: --member",)),
+    (("--key", "chain.pt=a", "--key", "chain.pt=b"), ("--key is given twice for chain.pt",)),
+    (("--key", "a", "--key", "b", "--key", "c"), ("--key is given 3 times for 2 networks", "--key chain.pt=VALUE")),
+])  # fmt: skip
+def test_errors_name_the_network(refused: Refused, work: Path, typed: tuple[str, ...], parts: tuple[str, ...]) -> None:
+    """Whatever is wrong with one of them."""
+    said = refused("compare", "mlp.safetensors", "chain.pt", "--only", "weights", *typed)
+    missing = [part for part in parts if part not in said]
+    assert not missing, said
