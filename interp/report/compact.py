@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -62,10 +63,14 @@ def trace_types(figure: go.Figure) -> set[str]:
 
 
 def _default_template(template: Any) -> bool:
-    if not template:
-        return True
-    default = pio.templates[pio.templates.default] if pio.templates.default else None
-    return default is not None and go.Layout(template=template).template == default
+    """Whether a figure has no template that somebody chose; comparing plain values is far cheaper than plotly's own."""
+    default = pio.templates.default
+    return not template or (default is not None and template == _plain_template(str(default)))
+
+
+@cache
+def _plain_template(name: str) -> dict[str, Any]:
+    return dict(pio.templates[name].to_plotly_json())
 
 
 def _as_array(value: Any) -> np.ndarray | None:
