@@ -10,6 +10,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from circuits.analyses.sweep_scores import KINDS, metrics_of, scores_row
+from circuits.claims.unified import PICTURE, sweep_claims
 from circuits.weight_sweeps.directions import Direction, random_directions, single_entries
 from circuits.weight_sweeps.image_network import as_cppn
 from circuits.weight_sweeps.image_sweep import STEPS, matched_steps, sweep
@@ -71,6 +72,7 @@ def of_picture(subject: Subject, n: int, directions: int, n_random: int, size: i
     result.pictures = {"films": films(model, found)}
     result.figures["antisymmetric share"] = _scatter(found)
     result.headline = _headline(result.metrics, rows)
+    result.claims = sweep_claims(pd.DataFrame(rows), PICTURE, [*result.figures, *result.pictures])
     result.notes.append(
         f"A sweep moves one weight (single: entries that are not 0) or a column along a random unit vector (random) by "
         f"{STEPS[0]:+g} and {STEPS[1]:+g}. Changes of mean square under 1e-4 are left out; medians over at most {n} changes "

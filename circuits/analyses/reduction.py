@@ -23,6 +23,7 @@ MAX_ERROR = 1e-3  # mean squared error: a root mean square of 0.03, from black 0
     needs=("image",),
     summary="The smallest network that still draws the picture",
     order=7,
+    question="needs",
     renamed={"within": "max_error"},
 )
 def reduction(subject: Subject, *, max_error: float = MAX_ERROR, size: int = SIZE) -> Result:

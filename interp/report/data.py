@@ -30,7 +30,7 @@ def result_data(subject: Subject, outcomes: Outcomes, prefix: str = "") -> dict[
     Returns:
         Plain JSON values, with null for numbers that are not finite. Keys: ``interp_report`` (format version), ``subject``,
         ``provenance``, ``analyses``; per analysis ``status`` (``ok``, ``skipped`` with ``reason``, ``failed`` with
-        ``error``), ``metrics``, ``headline``, ``verdict``, ``notes``, ``tables`` and ``pictures`` (file names) and
+        ``error``), ``metrics``, ``headline``, ``verdict``, ``claims``, ``notes``, ``tables`` and ``pictures`` (file names) and
         ``context``.
     """
     parts: dict[str, Any] = {}
@@ -41,6 +41,7 @@ def result_data(subject: Subject, outcomes: Outcomes, prefix: str = "") -> dict[
             part |= {
                 "headline": found.headline,
                 "verdict": found.verdict,
+                "claims": [asdict(claim) for claim in found.claims],
                 "metrics": found.metrics,
                 "notes": found.notes,
                 "context": found.context,

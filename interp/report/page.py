@@ -11,26 +11,33 @@ import plotly.graph_objects as go
 from markupsafe import Markup
 
 from interp.pictures import Picture
+from interp.plugins.analysis import analyses
+from interp.plugins.claim import QUESTIONS, Question
 from interp.plugins.outcome import Outcome, Outcomes
 from interp.plugins.result import Result, format_metric
 from interp.report import figures
+from interp.report.argument import Argument, argue
 from interp.report.compact import figure_json, script_safe, trace_types
 from interp.report.data import jsonable, picture_path, provenance, table_path
 from interp.report.made import how_made
 from interp.report.plotly_js import plotly_js
 from interp.report.tables import table_data, table_entry
+from interp.report.thumbnails import thumbnail
 from interp.subject import Subject
 
 
 def render(subject: Subject, outcomes: Outcomes) -> str:
     """The report as HTML; the template escapes all text that comes from files or plugins."""
     sections = [_section(subject, name, o, o.result) for name, o in outcomes.items() if o.result]
-    grouped = groups(sections)
+    grouped, argument = groups(sections), argument_of(subject, outcomes)
     return template("page.html.j2").render(
         subject=subject,
-        entries=contents(grouped),
+        argument=argument,
+        thumbnails=thumbnails(argument, outcomes),
+        entries=contents(grouped, argument),
         verdict=verdict(outcomes),
         groups=grouped,
+        questions=QUESTIONS,
         failed=[o for o in outcomes.values() if o.status == "failed"],
         skipped=[o for o in outcomes.values() if o.status == "skipped"],
         provenance=flat(provenance(subject)),
@@ -58,17 +65,25 @@ def _section(subject: Subject, name: str, outcome: Outcome, result: Result) -> d
     }
 
 
-def groups(sections: list[dict[str, Any]]) -> list[tuple[str, list[dict[str, Any]]]]:
-    """Sections under the questions that they answer."""
-    return [("", sections)]
+Group = tuple[Question, list[dict[str, Any]]]
 
 
-def contents(grouped: list[tuple[str, list[dict[str, Any]]]]) -> list[tuple[str, str, int]]:
+def groups(sections: list[dict[str, Any]]) -> list[Group]:
+    """Sections under the questions that they answer, in the order of the questions."""
+    known = analyses()[0]
+    found: dict[Question, list[dict[str, Any]]] = {question: [] for question in QUESTIONS}
+    for section in sections:
+        one = known.get(section["outcome"].name)
+        found[one.question if one else "else"].append(section)
+    return [(question, own) for question, own in found.items() if own]
+
+
+def contents(grouped: list[Group], argument: Argument) -> list[tuple[str, str, int]]:
     """Id, label and level of every entry of the contents."""
-    entries = [("top", "Summary", 1)]
+    entries = [("argument" if argument.points or argument.missing else "top", "Summary", 1)]
     for question, sections in grouped:
-        entries += [(question, question, 1)] if question else []
-        entries += [(name := s["outcome"].name, name, 2 if question else 1) for s in sections]
+        entries += [(f"question-{question}", QUESTIONS[question], 1)]
+        entries += [(s["outcome"].name, s["outcome"].name, 2) for s in sections]
     return [*entries, ("skipped", "Skipped and failed", 1), ("provenance", "Provenance", 1)]
 
 
@@ -107,6 +122,29 @@ def parts(results: Iterable[Result]) -> dict[str, Any]:
     """What every page with figures needs: plotly.js, as much of it as they use, and one template for all of them."""
     types = {kind for result in results for figure in result.figures.values() for kind in trace_types(figure)}
     return {"plotly_js": plotly_js(types), "figure_template": script_safe(json.dumps(figures.TEMPLATE))}
+
+
+def argument_of(subject: Subject, outcomes: Outcomes) -> Argument:
+    """What the analyses claim of a subject, and what could not be asked of it."""
+    missing = []
+    if subject.task is None:
+        asked = [name for name, one in outcomes.items() if one.status == "skipped"]
+        missing.append(
+            "No task is known, so what the network computes, what is necessary for it and what suffices cannot be tested"
+            + (f" ({len(asked)} analyses were skipped)" if asked else "")
+            + ": name one with --task, or task= of interp.load. What stands below is what the weights alone show."
+        )
+    return argue({name: one.result for name, one in outcomes.items() if one.result is not None}, missing)
+
+
+def thumbnails(argument: Argument, outcomes: Outcomes) -> dict[tuple[str, str | None], Markup]:
+    """The small picture of every claim that names a figure, by analysis and figure."""
+    found = {}
+    for point in argument.points:
+        result, name = outcomes[point.analysis].result, point.claim.figure
+        if name is not None and result is not None:
+            found[point.analysis, name] = thumbnail(result.figures.get(name) or result.pictures[name])
+    return found
 
 
 def template(name: str) -> jinja2.Template:

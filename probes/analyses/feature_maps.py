@@ -17,7 +17,13 @@ from probes import feature_maps as fm
 COMPONENTS = 8
 
 
-@analysis("feature_maps", needs=("image",), summary="What every unit draws, and how many of them differ", order=5)
+@analysis(
+    "feature_maps",
+    needs=("image",),
+    summary="What every unit draws, and how many of them differ",
+    order=5,
+    question="represents",
+)
 def feature_maps(subject: Subject, *, size: int = fm.SIZE, tolerance: float = fm.ACTIVE) -> Result:
     """Numbers of active, distinct and symmetric units, effective rank of their maps, and all maps as one picture.
 
