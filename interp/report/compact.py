@@ -104,7 +104,11 @@ def _packed(value: Any, key: str) -> Any:
 def _written(array: np.ndarray) -> Any:
     narrow = narrowed(array)
     if narrow.size <= SHORT or narrow.ndim not in (1, 2):
-        return [float(f"{v:.9g}") if isinstance(v, float) else v for v in array.tolist()] if array.ndim == 1 else array.tolist()
+        return (
+            [float(f"{v:.9g}") if isinstance(v, float) else v for v in array.tolist()]
+            if array.ndim == 1
+            else array.tolist()
+        )
     text = {"dtype": CODES[narrow.dtype.name], "bdata": base64.b64encode(narrow.tobytes()).decode()}
     return text | ({"shape": ", ".join(map(str, narrow.shape))} if narrow.ndim > 1 else {})
 

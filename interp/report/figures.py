@@ -63,6 +63,21 @@ def loss_unit(loss: str, name: str = "loss") -> str:
     return f"{name} (nats)" if loss.partition(":")[0] in NATS else name
 
 
+def name_loss(figure: go.Figure, loss: str) -> go.Figure:
+    """Add the unit to a vertical axis of losses.
+
+    Args:
+        figure: any; its axis counts as one of losses where its title begins with the word.
+        loss: the task's loss, by name.
+
+    Returns:
+        The figure.
+    """
+    title = str(figure.layout.yaxis.title.text or "")  # pyright: ignore[reportAttributeAccessIssue]
+    word, comma, rest = title.partition(",")
+    return figure.update_yaxes(title=loss_unit(loss) + comma + rest) if word == "loss" else figure
+
+
 def style(figure: go.Figure, title: str, x: str, y: str, height: int = 340) -> go.Figure:
     """Apply the suite's style to a figure, and return it."""
     figure.update_layout(
@@ -225,6 +240,28 @@ def timeline(
     }  # fmt: skip
     figure.update_layout(updatemenus=[buttons], height=360, margin_t=64)
     return figure.update_yaxes(type="log", exponentformat="power", nticks=8) if log_y else figure
+
+
+def mark_level(figure: go.Figure, value: float, name: str, color: str = GREY) -> go.Figure:
+    """A horizontal line at a value, named at its right end; on a logarithmic axis as well, once that is set.
+
+    Args:
+        figure: to draw in.
+        value: of the vertical axis.
+        name: what the value is.
+        color: of the line.
+
+    Returns:
+        The figure.
+    """
+    log = figure.layout.yaxis.type == "log"  # pyright: ignore[reportAttributeAccessIssue]
+    if log and value <= 0:
+        return figure
+    figure.add_hline(y=value, line={"color": color, "width": 1.5, "dash": "dash"})
+    return figure.add_annotation(
+        x=1, xref="x domain", xanchor="right", y=np.log10(value) if log else value, yanchor="bottom", text=name, showarrow=False,
+        font={"size": 10},
+    )  # fmt: skip
 
 
 def mark_steps(figure: go.Figure, marks: Mapping[str, float | None]) -> go.Figure:

@@ -10,7 +10,6 @@ import jinja2
 import plotly.graph_objects as go
 from markupsafe import Markup
 
-from interp.pictures import Picture
 from interp.plugins.analysis import analyses
 from interp.plugins.claim import QUESTIONS, Question
 from interp.plugins.outcome import Outcome, Outcomes
@@ -24,6 +23,8 @@ from interp.report.plotly_js import plotly_js
 from interp.report.tables import table_data, table_entry
 from interp.report.thumbnails import thumbnail
 from interp.subject import Subject
+
+WIDE = 16  # names in a legend from which on a figure takes the whole width
 
 
 def render(subject: Subject, outcomes: Outcomes) -> str:
@@ -54,7 +55,12 @@ def _section(subject: Subject, name: str, outcome: Outcome, result: Result) -> d
         "result": result,
         "figures": figure_entries(name, result),
         "pictures": [
-            {"label": label, "file": picture_path(name, label), "uri": Markup(picture.data_uri()), "width": picture.size[1]}
+            {
+                "label": label,
+                "file": picture_path(name, label),
+                "uri": Markup(picture.data_uri()),
+                "width": picture.size[1],
+            }
             for label, picture in _first(result.pictures, result.lead)
         ],
         "tables": [
@@ -96,7 +102,9 @@ def figure_entries(name: str, result: Result) -> list[dict[str, Any]]:
 def figure_entry(name: str, label: str, figure: go.Figure) -> dict[str, Any]:
     """A figure as the template `gallery` takes it: its data, its title and what it shows in words."""
     title = str(figure.layout.title.text or label)  # pyright: ignore[reportAttributeAccessIssue]
-    wide = isinstance(figure.layout.meta, Mapping) and bool(figure.layout.meta.get("wide"))
+    named = sum(bool(trace.name) and trace.showlegend is not False for trace in figure.data)
+    asked = isinstance(figure.layout.meta, Mapping) and bool(figure.layout.meta.get("wide"))
+    wide = asked or named > WIDE
     return {
         "id": f"figure-{name}", "label": label, "title": title, "wide": wide, "words": in_words(label, figure),
         "json": figure_json(figure),

@@ -38,7 +38,14 @@ def table_entry(name: str, label: str, file: str, table: pd.DataFrame, rows: int
         ``html`` of the first rows, ``cells`` of as many as the page keeps, where these are more, and what names it.
     """
     cells = _cells(table) if len(table) > rows else None
-    return {"id": name, "label": label, "file": file, "rows": len(table), "html": table_html(table, rows), "cells": cells}
+    return {
+        "id": name,
+        "label": label,
+        "file": file,
+        "rows": len(table),
+        "html": table_html(table, rows),
+        "cells": cells,
+    }
 
 
 def table_data(entries: list[dict[str, Any]]) -> Markup:

@@ -6,6 +6,7 @@ import errno
 import hashlib
 import math
 import os
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,8 @@ import torch
 
 import interp
 from interp.errors import OutputExists
-from interp.plugins.analysis import Outcome, Outcomes, Result, analysis
+from interp.plugins.analysis import Outcome, Outcomes, Result, analyses, analysis
+from interp.plugins.claim import QUESTIONS
 from interp.report import write, write_comparison
 from tests.conftest import DEMO
 from tests.interp.cli.conftest import run  # noqa: F401
@@ -135,7 +137,9 @@ def test_the_verdict_is_on_the_page(demo_report: Path) -> None:
     ]  # fmt: skip
     assert all(0 < page.text.index(label) < page.text.index("Provenance") for label in lines)
     sections = [a["id"] for tag, a in page.elements if tag == "section"]
-    assert sections == [*(n for n in found["analyses"] if n not in OTHERS), "skipped", "provenance"]
+    assert sections[0] == "argument"
+    assert sorted(sections[1:-2]) == sorted(n for n in found["analyses"] if n not in OTHERS)
+    assert sections[-2:] == ["skipped", "provenance"]
     assert page.red == []
 
 
@@ -286,3 +290,63 @@ def test_a_report_on_examples_that_the_user_brought(tmp_path: Path) -> None:
     mine = interp.Subject("mine", interp.wrap(net, inputs), task)
     write(mine, interp.analyze(mine, only=["performance", "weights"]), tmp_path / "report")
     assert read(tmp_path / "report")[1]["subject"]["task"] == str(task)
+
+
+def test_sections_stand_under_their_questions(demo_report: Path) -> None:
+    """In the order of the questions, each section once, and the contents name them in the same order."""
+    page, found = read(demo_report)
+    known = analyses()[0]
+    order = [k for k, a in page.elements if k == "section" or (k == "h2" and a["id"].startswith("question-"))]
+    assert order.count("h2") > 3
+    ids = [a["id"] for tag, a in page.elements if tag == "section" or (tag == "h2" and "id" in a)][1:-2]
+    question, seen = "", []
+    for one in ids:
+        if one.startswith("question-"):
+            question = one.removeprefix("question-")
+            seen.append(question)
+        else:
+            assert known[one].question == question, one
+    assert seen == [q for q in QUESTIONS if q in seen]
+    links = [a["href"][1:] for tag, a in page.elements if tag == "a" and a.get("href", "").startswith("#")]
+    assert [link for link in links[: len(ids) + 3] if link in ids] == ids
+
+
+def test_how_it_was_made(demo: interp.Subject, demo_report: Path, tmp_path: Path) -> None:
+    """The call and the line give the section again, options that were set included; what has no file has no line."""
+    page, found = read(demo_report)
+    code = [text for text in page.codes if "'weights'" in text or "--only weights" in text]
+    names: dict[str, Any] = {"interp": interp}
+    exec(code[0].replace("interp.analyze(", "again = interp.analyze("), names)
+    assert names["again"].metrics == found["analyses"]["weights"]["metrics"]
+    assert shlex.split(code[1]) == ["interp", "analyze", str(demo.origin["source"]), "--only", "weights"]
+    outcomes = interp.analyze(demo, ["fourier"], {"fourier": {"top": 3}}, dtype=torch.float32, seed=7)
+    code = read(write(demo, outcomes, tmp_path / "out").parent)[0].codes
+    assert code[0].endswith("interp.analyze(subject, 'fourier', {'fourier': {'top': 3}}, dtype=torch.float32, seed=7)['fourier']")
+    assert code[1].endswith("--only fourier --set fourier.top=3 --dtype float32 --seed 7")
+    bare = interp.Subject("bare", demo.model, demo.task)
+    code = read(write(bare, outcomes, tmp_path / "bare").parent)[0].codes
+    assert len(code) == 1
+    assert code[0].startswith("subject = ...  # bare")
+
+
+def test_nothing_stands_twice(demo_outcomes: Outcomes) -> None:
+    """No two figures of the demo draw the same curves."""
+    drawn = {}
+    for name, one in demo_outcomes.items():
+        for label, figure in (one.result.figures if one.result else {}).items():
+            key = tuple((str(np.asarray(t.x).tolist()), str(np.asarray(t.y).tolist())) for t in figure.data if t.type == "scatter")
+            if key:
+                assert drawn.setdefault(key, (name, label)) == (name, label)
+
+
+def test_no_two_curves_look_alike(demo_outcomes: Outcomes) -> None:
+    """In no figure of the demo do two named curves share colour, dash and symbol; every figure names its axes."""
+    for name, one in demo_outcomes.items():
+        for label, figure in (one.result.figures if one.result else {}).items():
+            looks = [(t.line.color, t.line.dash, t.marker.symbol) for t in figure.data if t.type == "scatter" and t.showlegend is not False
+                     and t.line.color is not None]  # fmt: skip
+            assert len(set(looks)) == len(looks), (name, label)
+            for trace in figure.data:
+                bar = trace.colorbar if trace.type == "heatmap" else trace.marker.colorbar
+                shown = trace.type == "heatmap" or trace.marker.showscale
+                assert bar.title.text or not shown, (name, label)
