@@ -235,7 +235,7 @@ def asked_for(only: str | Analysis | Iterable[str | Analysis]) -> list[str | Ana
 def _run(one: Analysis, subject: Subject, given: Mapping[str, Any], seed: int, shared: Mapping[str, Any]) -> Outcome:
     missing = subject.lacks(one.needs)
     if missing:
-        return Outcome(one.name, "skipped", one.summary, reason=missing[0])
+        return Outcome(one.name, "skipped", one.summary, reason=missing[0], question=one.question)
     own = {o.name for o in one.options}
     parsed = one.parse({**{n: v for n, v in shared.items() if n in own}, **given})
     started = time.perf_counter()
@@ -244,14 +244,16 @@ def _run(one: Analysis, subject: Subject, given: Mapping[str, Any], seed: int, s
         result = one.function(subject, **parsed)
         check_result(result)
     except MissingCapability as reason:  # found only while running
-        return Outcome(one.name, "skipped", one.summary, reason=str(reason))
+        return Outcome(one.name, "skipped", one.summary, reason=str(reason), question=one.question)
     except InterpError as error:
         if given:  # the user's own option is at fault, and the user should learn so at once
             raise type(error)(f"{one.name}: {error}") from error
-        return Outcome(one.name, "failed", one.summary, error=str(error))
+        return Outcome(one.name, "failed", one.summary, error=str(error), question=one.question)
     except (Exception, SystemExit) as error:  # isolation: a plugin's failure is one red line of the report
         message = f"{type(error).__name__}: {error}"
-        return Outcome(one.name, "failed", one.summary, error=message, detail=traceback.format_exc())
+        return Outcome(
+            one.name, "failed", one.summary, error=message, detail=traceback.format_exc(), question=one.question
+        )
     result.context = {
         "options": parsed,
         "dtype": str(subject.model.dtype).removeprefix("torch."),
@@ -261,4 +263,4 @@ def _run(one: Analysis, subject: Subject, given: Mapping[str, Any], seed: int, s
         "checkpoint": subject.provenance.sha256,
         "versions": versions(),
     }
-    return Outcome(one.name, "ok", one.summary, result=result)
+    return Outcome(one.name, "ok", one.summary, result=result, question=one.question)

@@ -73,12 +73,18 @@ def _plain_template(name: str) -> dict[str, Any]:
     return dict(pio.templates[name].to_plotly_json())
 
 
+def unpacked(value: Any) -> Any:
+    """An array that plotly has written in binary, as a figure that was stored and read again holds it; all else as it is."""
+    if not (isinstance(value, Mapping) and "bdata" in value):
+        return value
+    array = np.frombuffer(base64.b64decode(value["bdata"]), np.dtype(value["dtype"]))
+    shape = value.get("shape")
+    return array if shape is None else array.reshape([int(n) for n in str(shape).split(",")])
+
+
 def _as_array(value: Any) -> np.ndarray | None:
     """Numbers, however plotly keeps them; None for everything else."""
-    if isinstance(value, Mapping) and "bdata" in value:
-        array = np.frombuffer(base64.b64decode(value["bdata"]), np.dtype(value["dtype"]))
-        shape = value.get("shape")
-        return array if shape is None else array.reshape([int(n) for n in str(shape).split(",")])
+    value = unpacked(value)
     if isinstance(value, np.ndarray) and value.dtype.kind in "iuf":
         return value
     if isinstance(value, (list, tuple)) and value and all(type(v) in (int, float) for v in value):

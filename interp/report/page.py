@@ -11,13 +11,13 @@ import plotly.graph_objects as go
 from markupsafe import Markup
 
 from interp.plugins.analysis import analyses
+from interp.plugins.argument import Argument
 from interp.plugins.claim import QUESTIONS, Question
 from interp.plugins.outcome import Outcome, Outcomes
 from interp.plugins.result import Result, format_metric
 from interp.report import figures
-from interp.report.argument import Argument, argue
 from interp.report.compact import figure_json, script_safe, trace_types
-from interp.report.data import jsonable, picture_path, provenance, table_path
+from interp.report.data import argument_of, jsonable, picture_path, provenance, table_path
 from interp.report.made import how_made
 from interp.report.plotly_js import plotly_js
 from interp.report.tables import table_data, table_entry
@@ -34,7 +34,7 @@ def render(subject: Subject, outcomes: Outcomes) -> str:
     return template("page.html.j2").render(
         subject=subject,
         argument=argument,
-        thumbnails=thumbnails(argument, outcomes),
+        thumbnails=thumbnails(argument, {name: one.result for name, one in outcomes.items() if one.result is not None}),
         entries=contents(grouped, argument),
         verdict=verdict(outcomes),
         groups=grouped,
@@ -132,25 +132,12 @@ def parts(results: Iterable[Result]) -> dict[str, Any]:
     return {"plotly_js": plotly_js(types), "figure_template": script_safe(json.dumps(figures.TEMPLATE))}
 
 
-def argument_of(subject: Subject, outcomes: Outcomes) -> Argument:
-    """What the analyses claim of a subject, and what could not be asked of it."""
-    missing = []
-    if subject.task is None:
-        asked = [name for name, one in outcomes.items() if one.status == "skipped"]
-        missing.append(
-            "No task is known, so what the network computes, what is necessary for it and what suffices cannot be tested"
-            + (f" ({len(asked)} analyses were skipped)" if asked else "")
-            + ": name one with --task, or task= of interp.load. What stands below is what the weights alone show."
-        )
-    return argue({name: one.result for name, one in outcomes.items() if one.result is not None}, missing)
-
-
-def thumbnails(argument: Argument, outcomes: Outcomes) -> dict[tuple[str, str | None], Markup]:
+def thumbnails(argument: Argument, results: Mapping[str, Result]) -> dict[tuple[str, str | None], Markup]:
     """The small picture of every claim that names a figure, by analysis and figure."""
     found = {}
     for point in argument.points:
-        result, name = outcomes[point.analysis].result, point.claim.figure
-        if name is not None and result is not None:
+        result, name = results[point.analysis], point.claim.figure
+        if name is not None:
             found[point.analysis, name] = thumbnail(result.figures.get(name) or result.pictures[name])
     return found
 

@@ -10,6 +10,7 @@ from markupsafe import Markup
 from plotly.colors import sample_colorscale
 
 from interp.pictures import Picture
+from interp.report.compact import unpacked
 
 WIDTH, HEIGHT, EDGE = 120.0, 60.0, 3.0
 CELLS = (40, 20)  # of a heat map, at most
@@ -28,7 +29,7 @@ def thumbnail(shown: go.Figure | Picture) -> Markup:
         SVG or an image; empty for a figure of other kinds of traces.
     """
     if isinstance(shown, Picture):
-        return Markup('<img src="{}" alt="" width="120">').format(Markup(shown.data_uri()))
+        return Markup('<img src="{}" alt="" width="120">').format(Markup(_small(shown).data_uri()))
     traces = [t for t in shown.data if t.type in ("bar", "scatter", "heatmap") and t.visible in (None, True)]
     if not traces:
         return Markup("")
@@ -38,6 +39,13 @@ def thumbnail(shown: go.Figure | Picture) -> Markup:
     return _svg("".join(_drawn(trace, x, y, i) for i, (trace, x, y) in enumerate(placed)))
 
 
+def _small(picture: Picture) -> Picture:
+    """The picture, no wider than a thumbnail needs, so that it is not in the page twice."""
+    image = picture.image()
+    image.thumbnail((2 * WIDTH, 4 * HEIGHT))
+    return Picture(np.asarray(image) / 255)
+
+
 def _svg(body: str) -> Markup:
     inside = body and f'<svg viewBox="0 0 {WIDTH:g} {HEIGHT:g}" aria-hidden="true">{body}</svg>'
     return Markup(inside)  # numbers and checked colours alone
@@ -45,7 +53,7 @@ def _svg(body: str) -> Markup:
 
 def _places(figure: go.Figure, traces: list[Any]) -> list[tuple[Any, np.ndarray, np.ndarray]]:
     """Every trace with its points in pixels; all share one frame, bars begin at its foot."""
-    raw = [(t, _numbers(t.x, traces, "x"), _numbers(t.y, traces, "y")) for t in traces]
+    raw = [(t, _numbers(unpacked(t.x), traces, "x"), _numbers(unpacked(t.y), traces, "y")) for t in traces]
     raw = [(t, x if len(x) else np.arange(len(y), dtype=float), y) for t, x, y in raw]
     raw = [(t, _scaled(figure.layout.xaxis.type, x[:n]), _scaled(figure.layout.yaxis.type, y[:n]))
            for t, x, y in raw for n in [min(len(x), len(y))]]  # fmt: skip
@@ -67,7 +75,7 @@ def _numbers(values: Any, traces: list[Any], axis: str) -> np.ndarray:
         return np.asarray(own, dtype=float)
     except (TypeError, ValueError):
         every = dict.fromkeys(
-            str(v) for t in traces for v in (getattr(t, axis) if getattr(t, axis) is not None else ())
+            str(v) for t in traces for v in (unpacked(getattr(t, axis)) if getattr(t, axis) is not None else ())
         )
         places = {name: i for i, name in enumerate(every)}
         return np.asarray([places[str(v)] for v in own], dtype=float)
@@ -126,7 +134,7 @@ def _plain(color: Any) -> bool:
 
 
 def _cells(trace: Any) -> str:
-    values = np.asarray(trace.z, dtype=float)
+    values = np.asarray(unpacked(trace.z), dtype=float)
     if values.ndim != 2 or not values.size:
         return ""
     rows, columns = (

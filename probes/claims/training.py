@@ -40,7 +40,7 @@ def grokking_claims(
             verdict,
             f"Steps from which train and test accuracy stay at or above {threshold:g}",
             value,
-            f"supported when it takes {LATE:g} times as many steps to generalise as to memorise, in part when {LATE_IN_PART:g} times",
+            f"supported when generalising takes {LATE:g} times as many steps as memorising, in part when {LATE_IN_PART:g} times",
             figure=figure,
         )
     ]

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from interp.plugins.analysis import analyses
 from interp.plugins.claim import QUESTIONS, Claim, Question, Verdict
 from interp.plugins.result import Result
 
@@ -137,23 +136,23 @@ class Argument:
         return "\n".join(_lines(self, width))
 
 
-def argue(results: Mapping[str, Result], missing: Iterable[str] = ()) -> Argument:
+def argue(results: Mapping[str, Result], questions: Mapping[str, Question], missing: Iterable[str] = ()) -> Argument:
     """The argument that results make.
 
     Args:
         results: by analysis, in the order of the report.
+        questions: which one each analysis answers.
         missing: what could not be asked, in sentences.
 
     Returns:
-        the claims by question.
+        the claims by question; of two with one text the first.
     """
-    known = analyses()[0]
-    points = []
+    points: dict[str, Point] = {}
     for name, result in results.items():
-        own: Question = known[name].question if name in known else "else"
-        points += [Point(claim, name, claim.question or own) for claim in result.claims]
+        for claim in result.claims:
+            points.setdefault(claim.text, Point(claim, name, claim.question or questions.get(name, "else")))
     order = list(QUESTIONS)
-    return Argument(tuple(sorted(points, key=lambda p: order.index(p.question))), tuple(missing))
+    return Argument(tuple(sorted(points.values(), key=lambda p: order.index(p.question))), tuple(missing))
 
 
 def _topic(name: str, points: Iterable[Point]) -> Topic:
