@@ -103,10 +103,10 @@ def _edges(elements: pd.DataFrame, title: str) -> go.Figure:
         marker={"size": 14, "color": figures.BLUE, "line": {"width": 1, "color": "#fff"}}, hoverinfo="text",
     )  # fmt: skip
     figures.style(figure, title, "", "", height=max(340, 120 + 90 * len({y for _, y in places.values()})))
-    for name, (x, y) in places.items():  # above its dot, on a ground, so that no edge runs through the letters
-        figure.add_annotation(
-            x=x, y=y, text=name, showarrow=False, yshift=17, bgcolor="rgba(255,255,255,0.01)", font={"size": 12}
-        )
+    for name, (x, y) in places.items():  # beside a dot that stands alone, above one of several: clear of the edges
+        alone = sum(other == y for _, other in places.values()) == 1
+        where = {"xanchor": "left", "xshift": 12} if alone else {"yshift": 17}
+        figure.add_annotation(x=x, y=y, text=name, showarrow=False, font={"size": 12}, **where)
     figure.update_layout(margin={"l": 16, "b": 24}, legend={"y": -0.02})
     figure.update_xaxes(visible=False, range=[-0.65, 0.65])
     rows = [y for _, y in places.values()] or [0.0]

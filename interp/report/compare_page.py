@@ -7,12 +7,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from markupsafe import Markup
-
 from interp._util.versions import versions
 from interp.plugins.result import Result
 from interp.report.comparison import Comparison
 from interp.report.data import jsonable, picture_path, result_data, table_path, write_files
+from interp.report.images import picture_entry
 from interp.report.page import figure_entries, flat, parts, template, thumbnails
 from interp.report.tables import table_data, table_entry, table_html
 
@@ -141,7 +140,7 @@ def _beside(found: Comparison) -> list[tuple[str, list[dict[str, Any]]]]:
         for analysis, outcome in outcomes.items():
             for label, picture in (outcome.result.pictures if outcome.result else {}).items():
                 path = picture_path(_prefix(found, name) + analysis, label)
-                tile = {"name": name, "file": path, "uri": Markup(picture.data_uri()), "width": picture.size[1]}
+                tile = picture_entry(label, path, picture) | {"name": name}
                 rows.setdefault((analysis, label), []).append(tile)
     return [(label, tiles) for (_, label), tiles in rows.items()]
 

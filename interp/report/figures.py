@@ -100,7 +100,7 @@ def bars(
     chosen = set(highlight)
     figure = go.Figure(go.Bar(x=list(x), y=heights, marker_color=[ORANGE if v in chosen else GREY for v in x]))
     marked = [i for i, label in enumerate(x) if label in chosen and np.isfinite(heights[i])]
-    for group in _near(marked, [str(x[i]) for i in marked], len(x)) if len(chosen) <= 16 else ():
+    for group in _near(marked, list(x)) if len(chosen) <= 16 else ():
         top = max(group, key=lambda i: heights[i])
         if log and heights[top] <= 0:
             continue
@@ -113,16 +113,19 @@ def bars(
     return figure.update_yaxes(type="log", exponentformat="power", nticks=8, minor_showgrid=False) if log else figure
 
 
-def _near(places: Sequence[int], texts: Sequence[str], n: int) -> list[list[int]]:
+def _near(marked: Sequence[int], x: Sequence[object]) -> list[list[int]]:
     """Neighbours whose labels would overlap in a figure of 400 pixels, together."""
+    numbers = [float(v) for v in x if isinstance(v, (int, float, np.number))]
+    numeric = len(numbers) == len(x) > 0
+    span = np.ptp(numbers) + 1 if numeric else len(x)
     groups: list[tuple[list[int], float]] = []  # places, where the label ends
-    for place, text in zip(places, texts, strict=True):
-        width = 7 * (len(text) + 2) * n / 400
-        if groups and place - width / 2 < groups[-1][1]:
+    for i in sorted(marked, key=lambda i: numbers[i] if numeric else i):
+        place, half = numbers[i] if numeric else i, 3.5 * (len(str(x[i])) + 2) * span / 400
+        if groups and place - half < groups[-1][1]:
             members, end = groups.pop()
-            groups.append(([*members, place], max(end, place) + width / 2))
+            groups.append(([*members, i], max(end, place) + half))
         else:
-            groups.append(([place], place + width / 2))
+            groups.append(([i], place + half))
     return [members for members, _ in groups]
 
 
@@ -173,6 +176,9 @@ def heatmap(
         shown = np.log10(np.where(shown > 1e-16 * np.nanmax(shown), shown, np.nan))
         unit = f"log10 {unit}".rstrip()
     figure = go.Figure(go.Heatmap(z=shown, x=x, y=y, colorscale="Viridis", colorbar=color_bar(unit or "value")))
+    for axis, labels in ((figure.update_xaxes, x), (figure.update_yaxes, y)):
+        if labels is not None and any(isinstance(v, str) for v in labels):
+            axis(type="category")  # a name such as "23 *" among numbers is a place, too
     if diverging:
         reach = float(np.nanmax(np.abs(shown), initial=0)) or 1.0
         figure.update_traces(colorscale="RdBu", zmin=-reach, zmax=reach, zmid=0)

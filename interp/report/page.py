@@ -18,6 +18,7 @@ from interp.plugins.result import Result, format_metric
 from interp.report import figures
 from interp.report.compact import figure_json, script_safe, trace_types
 from interp.report.data import argument_of, jsonable, picture_path, provenance, table_path
+from interp.report.images import picture_entry
 from interp.report.made import how_made
 from interp.report.plotly_js import plotly_js
 from interp.report.tables import table_data, table_entry
@@ -55,12 +56,7 @@ def _section(subject: Subject, name: str, outcome: Outcome, result: Result) -> d
         "result": result,
         "figures": figure_entries(name, result),
         "pictures": [
-            {
-                "label": label,
-                "file": picture_path(name, label),
-                "uri": Markup(picture.data_uri()),
-                "width": picture.size[1],
-            }
+            picture_entry(label, picture_path(name, label), picture)
             for label, picture in _first(result.pictures, result.lead)
         ],
         "tables": [

@@ -11,6 +11,7 @@ from plotly.colors import sample_colorscale
 
 from interp.pictures import Picture
 from interp.report.compact import unpacked
+from interp.report.images import thumbnail_uri
 
 WIDTH, HEIGHT, EDGE = 120.0, 60.0, 3.0
 CELLS = (40, 20)  # of a heat map, at most
@@ -29,7 +30,9 @@ def thumbnail(shown: go.Figure | Picture) -> Markup:
         SVG or an image; empty for a figure of other kinds of traces.
     """
     if isinstance(shown, Picture):
-        return Markup('<img src="{}" alt="" width="120">').format(Markup(_small(shown).data_uri()))
+        return Markup('<img src="{}" alt="" width="120">').format(
+            thumbnail_uri(shown, round(2 * WIDTH), round(4 * HEIGHT))
+        )
     traces = [t for t in shown.data if t.type in ("bar", "scatter", "heatmap") and t.visible in (None, True)]
     if not traces:
         return Markup("")
@@ -37,13 +40,6 @@ def thumbnail(shown: go.Figure | Picture) -> Markup:
         return _svg(_cells(traces[0]))
     placed = _places(shown, [t for t in traces if t.type != "heatmap"][:CURVES])
     return _svg("".join(_drawn(trace, x, y, i) for i, (trace, x, y) in enumerate(placed)))
-
-
-def _small(picture: Picture) -> Picture:
-    """The picture, no wider than a thumbnail needs, so that it is not in the page twice."""
-    image = picture.image()
-    image.thumbnail((2 * WIDTH, 4 * HEIGHT))
-    return Picture(np.asarray(image) / 255)
 
 
 def _svg(body: str) -> Markup:
