@@ -23,6 +23,8 @@ FLAGS = (
 
 # run at the end of a page: what became of it, as an attribute, and as a message where the page is in a frame
 PROBE = """<script>addEventListener("load", function () { setTimeout(function () {
+  window.dispatchEvent(new Event("beforeprint"));  // draws all figures
+  window.dispatchEvent(new Event("afterprint"));
   if (OPEN) document.querySelectorAll("details").forEach(function (d) { d.open = true; });
   var root = document.documentElement, style = getComputedStyle(document.body), figures = [];
   document.querySelectorAll("[data-figure]").forEach(function (place) {
