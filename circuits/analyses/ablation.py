@@ -132,7 +132,7 @@ def _figure(frame: pd.DataFrame, kind: str, clean: float, loss: str) -> go.Figur
         figure.update_xaxes(
             type="category", categoryorder="array", categoryarray=[*names, "random"] if random else names
         )
-        if not (own["loss"] > 0).all():  # bars on a logarithmic axis have no foot at 0
+        if min(own["loss"].to_list()) <= 0:  # bars on a logarithmic axis have no foot at 0
             figure.update_yaxes(type="linear")
         if random:
             figure.add_scatter(

@@ -59,7 +59,7 @@ def script_safe(text: str) -> Markup:
 
 def trace_types(figure: go.Figure) -> set[str]:
     """The types of a figure's traces."""
-    return {str(trace.type) for trace in figure.data}
+    return {str(trace.type) for trace in figures.traces(figure)}
 
 
 def _default_template(template: Any) -> bool:

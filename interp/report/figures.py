@@ -47,6 +47,11 @@ def look(i: int) -> tuple[str, str, str]:
     return PALETTE[once], dash, SYMBOLS[n % len(SYMBOLS)]
 
 
+def traces(figure: go.Figure) -> list[Any]:
+    """The traces of a figure, whose stubs call them a text."""
+    return list(figure.data)
+
+
 def loss_unit(loss: str, name: str = "loss") -> str:
     """The title of an axis of losses.
 
@@ -177,7 +182,7 @@ def heatmap(
         unit = f"log10 {unit}".rstrip()
     figure = go.Figure(go.Heatmap(z=shown, x=x, y=y, colorscale="Viridis", colorbar=color_bar(unit or "value")))
     for axis, labels in ((figure.update_xaxes, x), (figure.update_yaxes, y)):
-        if labels is not None and any(isinstance(v, str) for v in labels):
+        if labels is not None and np.asarray(labels).dtype.kind in "UO":
             axis(type="category")  # a name such as "23 *" among numbers is a place, too
     if diverging:
         reach = float(np.nanmax(np.abs(shown), initial=0)) or 1.0

@@ -7,6 +7,7 @@ import io
 from typing import Any
 
 import numpy as np
+import torch
 from markupsafe import Markup
 
 from interp.pictures import Picture
@@ -40,7 +41,7 @@ def thumbnail_uri(picture: Picture, width: int, height: int) -> Markup:
     """The picture no larger than that."""
     image = picture.image()
     image.thumbnail((width, height))
-    return image_uri(Picture(np.asarray(image) / 255))
+    return image_uri(Picture(torch.from_numpy(np.asarray(image) / 255)))
 
 
 def _webp(picture: Picture) -> bytes:

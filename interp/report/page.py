@@ -98,7 +98,7 @@ def figure_entries(name: str, result: Result) -> list[dict[str, Any]]:
 def figure_entry(name: str, label: str, figure: go.Figure) -> dict[str, Any]:
     """A figure as the template `gallery` takes it: its data, its title and what it shows in words."""
     title = str(figure.layout.title.text or label)  # pyright: ignore[reportAttributeAccessIssue]
-    named = sum(bool(trace.name) and trace.showlegend is not False for trace in figure.data)
+    named = sum(bool(trace.name) and trace.showlegend is not False for trace in figures.traces(figure))
     asked = isinstance(figure.layout.meta, Mapping) and bool(figure.layout.meta.get("wide"))
     wide = asked or named > WIDE
     return {

@@ -10,6 +10,7 @@ from markupsafe import Markup
 from plotly.colors import sample_colorscale
 
 from interp.pictures import Picture
+from interp.report import figures
 from interp.report.compact import unpacked
 from interp.report.images import thumbnail_uri
 
@@ -33,7 +34,7 @@ def thumbnail(shown: go.Figure | Picture) -> Markup:
         return Markup('<img src="{}" alt="" width="120">').format(
             thumbnail_uri(shown, round(2 * WIDTH), round(4 * HEIGHT))
         )
-    traces = [t for t in shown.data if t.type in ("bar", "scatter", "heatmap") and t.visible in (None, True)]
+    traces = [t for t in figures.traces(shown) if t.type in ("bar", "scatter", "heatmap") and t.visible in (None, True)]
     if not traces:
         return Markup("")
     if traces[0].type == "heatmap":
