@@ -112,7 +112,7 @@ def in_words(label: str, figure: go.Figure) -> str:
     layout = figure.layout
     axes = [(side, getattr(getattr(layout, f"{side}axis").title, "text", None)) for side in ("x", "y")]
     named = [f"{side} axis: {text}" for side, text in axes if text]
-    names = list(dict.fromkeys(str(trace.name) for trace in figure.data if getattr(trace, "name", None)))
+    names = list(dict.fromkeys(str(trace.name) for trace in figures.traces(figure) if getattr(trace, "name", None)))
     drawn = [f"shows {', '.join(names[:12])}" + (f" and {len(names) - 12} more" if len(names) > 12 else "")]
     return "; ".join([label, *named, *(drawn if names else [])])
 
