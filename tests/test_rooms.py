@@ -118,7 +118,7 @@ ARROWS: dict[str, str] = {
         "interp.hooked.*, interp.hooked.foreign, interp.pictures, interp.plugins, interp.report, "
         "interp.scores, interp.sites, interp.subject, probes.*, probes.claims, probes.representations"
     ),
-    "circuits.claims": "interp.plugins",
+    "circuits.claims": "interp.plugins, probes.claims",
     "circuits.compression": (
         "circuits.*, circuits.experiments, circuits.interventions, circuits.weight_sweeps, interp._util, "
         "interp.activations, interp.errors, interp.hooked (door), interp.hooked.*, interp.hooked.cppn, "

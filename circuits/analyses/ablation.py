@@ -20,6 +20,7 @@ from interp.plugins.analysis import Result, analysis
 from interp.report import figures
 from interp.scores import of_constant, score
 from interp.subject import Subject
+from probes.claims.performance import better
 
 SIGN = make_metric("loss").sign
 FEW = 16  # components that are named one by one
@@ -88,8 +89,9 @@ def ablation(
     result.tables = {"strongest": every.nlargest(top, "loss_change"), **result.tables}
     total = clean.all.total
     result.notes = [f"{SIGN}. Components are ablated one at a time ({value} ablation), over all {total:,} inputs."]
-    constant = of_constant(subject.require_task()).correct or 0
-    result.claims = ablation_claims(frames, clean.correct or 0, constant, total, set(result.figures))
+    constant = of_constant(subject.require_task())
+    right, solved = (clean.correct or 0, constant.correct or 0, total), better(clean.all, constant.all)
+    result.claims = ablation_claims(frames, *right, solved, set(result.figures))
     strongest = every.loc[every["loss_change"].idxmax()]
     result.headline = (
         f"{strongest['component']} matters most: ablating it raises the loss from {clean.loss:.3g} to {strongest['loss']:.3g} "

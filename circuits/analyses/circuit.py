@@ -11,7 +11,7 @@ from circuits.claims.parts import circuit_claims
 from circuits.discovery.discover import Circuit, NothingToDo, discover
 from circuits.discovery.over_training import necessary_from, necessity
 from interp.errors import require_range
-from interp.hooked import HookedMLP, HookedTransformer
+from interp.hooked import HookedMLP, HookedModel, HookedTransformer
 from interp.plugins.analysis import Result, analysis
 from interp.scores import of_constant, score
 from interp.subject import Subject
@@ -84,7 +84,7 @@ def circuit(
         _add(result, of, one)
         result.claims += circuit_claims(
             len(one), len(one.elements), one.faithfulness, one.completeness, one.random["faithfulness"].to_list(), one.metric,
-            "heads and neurons" if of == "nodes" else "edges", faithfulness, solved, f"circuit of {of}",
+            _noun(model) if of == "nodes" else "edges", faithfulness, solved, f"circuit of {of}",
         )  # fmt: skip
     nodes = found["nodes"]
     result.lead = "circuit of nodes"
@@ -105,6 +105,11 @@ def circuit(
     if checkpoints and subject.series is not None and len(subject.series) > 1 and len(nodes):
         _follow(result, subject, nodes, checkpoints, how)
     return result
+
+
+def _noun(model: HookedModel) -> str:
+    """What the nodes of a network are."""
+    return " and ".join(kind for kind in ("heads", "neurons") if model.component_sites(kind))
 
 
 def _sample(subject: Subject) -> Tensor:

@@ -11,10 +11,11 @@ from circuits.fourier.table import Table
 from interp.errors import InterpError, require_range
 from interp.plugins.analysis import Result, analysis
 from interp.plugins.result import format_metric
-from interp.scores import of_constant
+from interp.scores import Part, of_constant
 from interp.sites import hidden_sites
 from interp.subject import Subject
 from probes.claims.modes import TOPIC, named
+from probes.claims.performance import better
 
 
 @analysis(
@@ -66,13 +67,14 @@ def frequencies(subject: Subject, *, definition: Definition = "nanda2d", n_rando
     ]
     result.figures = shared.draw(single, sets, clean.all, keys)
     result.headline = shared.headline(result.metrics, clean, table, "frequencies")
-    constant = of_constant(table.task).correct or 0
+    least = of_constant(table.task)
+    constant, solved = least.correct or 0, better(Part(None, clean.correct, clean.total), least.all)
     result.claims = [
         *sufficient_claims(
             "frequencies", TOPIC, named(keys), result.metrics["restricted_correct"], clean.correct, clean.total,
-            (result.metrics["restricted_loss"], clean.all), constant, "each alone",
+            (result.metrics["restricted_loss"], clean.all), constant, solved, "each alone",
         ),
-        *necessary_claims(sets, "frequencies", TOPIC, clean.correct, constant, "removed sets"),
+        *necessary_claims(sets, "frequencies", TOPIC, clean.correct, constant, solved, "removed sets"),
     ]  # fmt: skip
     result.verdict = [
         (label, format_metric(result.metrics[name]))

@@ -20,13 +20,14 @@ from interp.plugins.analysis import Result, analysis
 from interp.plugins.claim import Claim
 from interp.plugins.result import format_metric, format_share
 from interp.report import figures
-from interp.scores import of_constant
+from interp.scores import Part, of_constant
 from interp.sites import hidden_sites
 from interp.subject import Subject
 from probes import group_tables
 from probes import representations as modes
 from probes.claims.modes import neuron_claims
 from probes.claims.oddities import dead_claims
+from probes.claims.performance import better
 from probes.neurons import active
 
 TUNED = 0.85  # as for frequencies: a neuron that one representation explains to this share
@@ -117,14 +118,15 @@ def _claims(result: Result, table: Table) -> list[Claim]:
 
 def _loss_claims(result: Result, table: Table, clean: Loss) -> list[Claim]:
     """That the key representations suffice and are necessary."""
-    constant, sets, m = of_constant(table.task).correct or 0, result.tables["removed"], result.metrics
+    least, sets, m = of_constant(table.task), result.tables["removed"], result.metrics
+    constant, solved = least.correct or 0, better(Part(None, clean.correct, clean.total), least.all)
     losses, answer = (m["restricted_loss"], clean.all), ", ".join(sorted(map(str, table.keys)))
     return [
         *sufficient_claims(
             "representations", TOPIC, answer, m["restricted_correct"], clean.correct, clean.total, losses, constant,
-            "each alone",
+            solved, "each alone",
         ),
-        *necessary_claims(sets, "representations", TOPIC, clean.correct, constant, "removed sets"),
+        *necessary_claims(sets, "representations", TOPIC, clean.correct, constant, solved, "removed sets"),
     ]  # fmt: skip
 
 

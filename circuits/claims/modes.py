@@ -7,17 +7,17 @@ from collections.abc import Sequence
 import pandas as pd
 
 from interp.plugins.claim import Claim, graded
-from interp.plugins.result import format_metric, format_share
+from interp.plugins.result import format_share
+from probes.claims.modes import LOGITS, LOGITS_IN_PART, held_claim
+from probes.claims.performance import if_solved
 
 SUFFICES, SUFFICES_IN_PART = 0.99, 0.5
 LEFT, KEPT = 0.5, 0.9  # of the clean right answers: at most without the key parts, at least without random ones
-EXPLAINED, EXPLAINED_IN_PART = 0.9, 0.5
-HELD, TIMES_FLAT = 0.5, 3.0
 
 
 def sufficient_claims(
     plural: str, topic: str, answer: str, restricted: int, clean: int, total: int, losses: tuple[float, float],
-    constant: int, figure: str,
+    constant: int, solved: bool, figure: str,
 ) -> list[Claim]:  # fmt: skip
     """That the key parts of the logits alone give the right answers.
 
@@ -30,21 +30,19 @@ def sufficient_claims(
         total: number of answers.
         losses: restricted and clean loss.
         constant: right answers of the commonest answer.
+        solved: whether the network answers better than that.
         figure: that shows it.
 
     Returns:
         one claim.
     """
-    worth = max(clean - constant, 0)
-    share = (restricted - constant) / worth if worth else None
-    return [
+    share = (restricted - constant) / max(clean - constant, 1)
+    claims = [
         Claim(
             f"The key {plural} suffice",
-            "not tested" if share is None else graded(share >= SUFFICES, share >= SUFFICES_IN_PART),
+            graded(share >= SUFFICES, share >= SUFFICES_IN_PART),
             f"Right answers with nothing but the key {plural} of the logits",
-            f"{restricted:,} of {total:,}, restricted loss {losses[0]:.3g}"
-            if share is not None
-            else "the network answers no better than the commonest answer",
+            f"{restricted:,} of {total:,}, restricted loss {losses[0]:.3g}",
             f"supported from {SUFFICES:.0%} of the way from the commonest answer to the whole network, in part from "
             f"{SUFFICES_IN_PART:.0%}",
             f"{clean:,} with all (loss {losses[1]:.3g}), {constant:,} by the commonest answer",
@@ -54,10 +52,11 @@ def sufficient_claims(
             answer=answer,
         )
     ]
+    return if_solved(claims, solved)
 
 
 def necessary_claims(
-    sets: pd.DataFrame, plural: str, topic: str, clean: int, constant: int, figure: str
+    sets: pd.DataFrame, plural: str, topic: str, clean: int, constant: int, solved: bool, figure: str
 ) -> list[Claim]:
     """That without the key parts the answers are wrong, wherever they are removed, and without random ones they are not.
 
@@ -67,6 +66,7 @@ def necessary_claims(
         topic: of the claim.
         clean: right answers of the whole network.
         constant: right answers of the commonest answer.
+        solved: whether the network answers better than that.
         figure: that shows it.
 
     Returns:
@@ -85,12 +85,12 @@ def necessary_claims(
         claims.append(
             Claim(
                 f"The key {plural} are necessary in {where}",
-                graded(lost and special, beyond and key < clean - 0.01 * worth) if worth > 0 else "not tested",
+                graded(lost and special, beyond and key < clean - 0.01 * worth),
                 f"Right answers without the key {plural} in {where}",
-                f"{key:,} of {clean:,}" if worth > 0 else "the network answers no better than the commonest answer",
+                f"{key:,} of {clean:,}",
                 f"supported when at most {LEFT:.0%} of what it answers beyond the commonest answer is left and without random "
                 f"{plural} at least {KEPT:.0%}; in part when fewer are right than without any random set",
-                f"{min(random):,} at worst without one of {len(random)} random sets of the same size"
+                f"{min(random):,} at worst without {_sets(len(random))} of the same size"
                 if random
                 else f"no other {plural} are left to compare",
                 question="needs",
@@ -98,7 +98,11 @@ def necessary_claims(
                 topic=topic,
             )
         )
-    return claims
+    return if_solved(claims, solved)
+
+
+def _sets(n: int) -> str:
+    return "one random set" if n == 1 else f"one of {n} random sets"
 
 
 def representation_claims(
@@ -121,29 +125,19 @@ def representation_claims(
     claims = [
         Claim(
             "Few irreducible representations make its logits",
-            graded(bool(keys) and explained >= EXPLAINED, bool(keys) and explained >= EXPLAINED_IN_PART),
+            graded(bool(keys) and explained >= LOGITS, bool(keys) and explained >= LOGITS_IN_PART),
             "Share of the logits' variance on functions of the product in the key representations",
             f"{format_share(explained)} in {len(keys)} of {n_parts}" if keys else "no representation stands out",
-            f"supported from {EXPLAINED:.0%}, in part from {EXPLAINED_IN_PART:.0%}, where representations stand out",
+            f"supported from {LOGITS:.0%}, in part from {LOGITS_IN_PART:.0%}, where representations stand out",
             question="represents",
             figure=figure,
             topic=topic,
             answer=", ".join(sorted(keys)),
         )
     ]
-    for name, share in held.items() if keys else ():
-        enough = min(max(HELD, TIMES_FLAT * flat), (1 + flat) / 2)
-        claims.append(
-            Claim(
-                f"{name} holds its operands in these representations",
-                graded(share >= enough, share >= min(TIMES_FLAT * flat, enough)),
-                f"Share of the non-constant power of {name} in the key representations",
-                format_share(share),
-                f"supported from {HELD:.0%} and {TIMES_FLAT:g} times, or half of the way up from, the share without structure; "
-                f"in part from {TIMES_FLAT:g} times",
-                f"{format_metric(flat)} without structure",
-                question="represents",
-                topic=topic,
-            )
-        )
+    claims += [
+        held_claim(name, share, flat, "in these representations", "in the key representations", topic)
+        for name, share in held.items()
+        if keys
+    ]
     return claims

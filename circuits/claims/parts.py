@@ -8,19 +8,19 @@ import pandas as pd
 
 from interp.plugins.claim import Claim, graded
 from interp.plugins.result import format_metric
+from probes.claims.performance import if_solved
 
 LEFT, LOST = 0.5, 0.01  # of what is answered beyond the commonest answer: left at most, lost at least
 SMALL = 0.5  # of all parts
 OTHERS = 0.5  # of the faithfulness: what random circuits of its size may reach
 NOTHING, NOTHING_IN_PART = 0.1, 0.5  # of the faithfulness, that the rest of the network has left
 FEW = 0.25  # of a site's dimensions
-UNSOLVED = "the network answers no better than the commonest answer"
 KINDS = {"attention": "attention layer", "mlp": "MLP layer", "heads": "head", "neurons": "neuron", "units": "unit"}
 MOST = 4  # layers with a claim of their own
 
 
 def ablation_claims(
-    frames: Mapping[str, pd.DataFrame], clean: int, constant: int, total: int, shown: set[str]
+    frames: Mapping[str, pd.DataFrame], clean: int, constant: int, total: int, solved: bool, shown: set[str]
 ) -> list[Claim]:
     """That layers are necessary, and whether a single head or neuron is.
 
@@ -29,6 +29,7 @@ def ablation_claims(
         clean: right answers of the whole network.
         constant: right answers of the commonest answer.
         total: number of answers.
+        solved: whether the network answers better than the commonest answer.
         shown: names of the kinds with a figure.
 
     Returns:
@@ -42,18 +43,17 @@ def ablation_claims(
                 left = int(row["correct"])
                 claims.append(_layer(f"{row['component']} is necessary", left, worth, constant, clean, total))
             continue
-        worst = own.loc[own["correct"].astype(int).idxmin()]
-        left, noun = int(worst["correct"]), KINDS.get(kind, kind)
-        compared = int(random["correct"].astype(int).min()) if len(random) else None
+        counts = [int(n) for n in own["correct"].to_list()]
+        left, noun = min(counts), KINDS.get(kind, kind)
+        worst = own["component"].to_list()[counts.index(left)]
+        compared = min((int(n) for n in random["correct"].to_list()), default=None)
         far = compared is None or left < compared
         claims.append(
             Claim(
                 f"A single {noun} is necessary",
-                "not tested"
-                if worth <= 0
-                else graded(far and left <= constant + LEFT * worth, far and left < clean - LOST * worth),
+                graded(far and left <= constant + LEFT * worth, far and left < clean - LOST * worth),
                 f"Right answers without any one of {len(own):,} {noun}s",
-                f"{left:,} of {total:,} at the fewest, without {worst['component']}" if worth > 0 else UNSOLVED,
+                f"{left:,} of {total:,} at the fewest, without {worst}",
                 f"supported when at most {LEFT:.0%} of what is answered beyond the commonest answer is left, in part when "
                 f"{LOST:.0%} is lost, and more than without any random direction",
                 ""
@@ -62,15 +62,15 @@ def ablation_claims(
                 figure=kind if kind in shown else None,
             )
         )
-    return claims
+    return if_solved(claims, solved)
 
 
 def _layer(text: str, left: int, worth: int, constant: int, clean: int, total: int) -> Claim:
     return Claim(
         text,
-        "not tested" if worth <= 0 else graded(left <= constant + LEFT * worth, left < clean - LOST * worth),
+        graded(left <= constant + LEFT * worth, left < clean - LOST * worth),
         "Right answers without it",
-        f"{left:,} of {total:,}" if worth > 0 else UNSOLVED,
+        f"{left:,} of {total:,}",
         f"supported when at most {LEFT:.0%} of what is answered beyond the commonest answer is left, in part when {LOST:.0%} is "
         "lost",
         f"{clean:,} with it, {constant:,} by the commonest answer",
@@ -96,35 +96,37 @@ def circuit_claims(
         figure: that shows the circuit.
 
     Returns:
-        two claims.
+        one claim, or two where anything is left out.
     """
     best = max(random, default=None)
     special = best is None or best <= OTHERS * faithfulness
     enough, share = faithfulness >= asked, kept / parts if parts else 1.0
-    return [
+    claims = [
         Claim(
             f"A small circuit of {noun} suffices",
-            "not tested"
-            if not solved
-            else graded(
+            graded(
                 enough and share <= SMALL and special, enough and kept < parts and (best is None or best < faithfulness)
             ),
             f"Smallest set of {noun} that keeps {asked:.0%} of the {metric}, everything else at its mean",
-            f"{kept:,} of {parts:,}, faithfulness {faithfulness:.3f}" if solved else UNSOLVED,
+            f"{kept:,} of {parts:,}, faithfulness {faithfulness:.3f}",
             f"supported up to {SMALL:.0%} of the parts and twice as faithful as any random circuit of the size, in part when "
             "anything can be left out and no random circuit does as well",
             "" if best is None else f"{best:.3f} by the best of {len(random)} random circuits of that size",
             figure=figure,
-        ),
-        Claim(
-            f"Without that circuit of {noun} nothing does the task",
-            "not tested" if not solved else graded(completeness <= NOTHING, completeness <= NOTHING_IN_PART),
-            f"Share of the {metric} that is left when only the circuit is ablated",
-            f"{max(completeness, 0.0):.3f}" if solved else UNSOLVED,
-            f"supported up to {NOTHING:g}, in part up to {NOTHING_IN_PART:g}",
-            figure=figure,
-        ),
+        )
     ]
+    if kept < parts:  # without everything nothing is left to test
+        claims.append(
+            Claim(
+                f"Without that circuit of {noun} nothing does the task",
+                graded(completeness <= NOTHING, completeness <= NOTHING_IN_PART),
+                f"Share of the {metric} that is left when only the circuit is ablated",
+                f"{max(completeness, 0.0):.3f}",
+                f"supported up to {NOTHING:g}, in part up to {NOTHING_IN_PART:g}",
+                figure=figure,
+            )
+        )
+    return if_solved(claims, solved)
 
 
 def direction_claims(
@@ -145,18 +147,17 @@ def direction_claims(
     if not needed:
         return []
     few = [n is not None and n <= FEW * dimensions[site] for site, n in needed.items()]
-    return [
+    claims = [
         Claim(
             "Few directions of its activations carry what it does",
-            "not tested" if not solved else graded(all(few), any(few)),
+            graded(all(few), any(few)),
             f"Fewest principal components of a site that keep {format_metric(share)} of the accuracy",
             ", ".join(
                 f"{n if n is not None else 'more than all'} of {dimensions[site]} at {site}"
                 for site, n in needed.items()
-            )
-            if solved
-            else UNSOLVED,
+            ),
             f"supported when every site needs at most {FEW:.0%} of its dimensions, in part when one does",
             figure=figure,
         )
     ]
+    return if_solved(claims, solved)

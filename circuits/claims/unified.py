@@ -7,12 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from interp.plugins.claim import Claim, Verdict
 from interp.plugins.result import format_metric
 
-TOPIC = "it is a unified, factored representation (UFR)"
+TOPIC = "its representation is unified and factored (UFR)"
 FEWEST = 10  # changes, below which a sweep is not compared
 FAR = 0.5  # of the nulls' value, up to which a lower score counts as clearly lower
 
@@ -40,7 +41,7 @@ NETWORK = (
     Yardstick("input_factors", "number of factors that a move touches", "A move of its weights changes few factors of the task",
               figure="against nulls"),
     Yardstick("equivariant_share", "share of a change that keeps the task's symmetry",
-              "What a move of its weights changes keeps the symmetry of the task", lower=False),
+              "What its weights change keeps more of the task's symmetry than chance", lower=False),
 )  # fmt: skip
 PICTURE = (
     Yardstick("antisymmetric_share", "antisymmetric share of a change",
@@ -87,7 +88,7 @@ def sweep_claims(scores: pd.DataFrame, yardsticks: Sequence[Yardstick], shown: S
     rows = scores.query("kind == 'random' and at == 'one step'")
     claims = []
     for one in yardsticks:
-        if one.name not in rows or rows.query("null == ''")[one.name].isna().all():
+        if not _has(rows, one.name):
             continue
         own, nulls = _rows(rows, one.name, "null")
         claims.append(_claim(one, own, nulls, shown, "along random directions of its weights"))
@@ -130,7 +131,7 @@ def compared_claims(
     claims = []
     for other in others:
         for one in yardsticks:
-            if all(one.name in rows[n] and rows[n].query("null == ''")[one.name].notna().all() for n in (first, other)):
+            if all(_has(rows[n], one.name) for n in (first, other)):
                 pair = {n: _rows(rows[n], one.name, "null") for n in (first, other)}
                 claims.append(_compared(one, pair, shown))
     return claims
@@ -141,11 +142,12 @@ def _compared(one: Yardstick, pair: Mapping[str, tuple[_Scored, list[_Scored]]],
     a_wins = (own_a.value < own_b.value) == one.lower
     winner, loser = (a, b) if a_wins else (b, a)
     own, nulls = pair[winner]
-    apart = _beats(own, [pair[loser][0]], one.lower)
     verdict, _, against = _verdict(one, own, nulls)
-    told: Verdict = "not supported" if not apart else "supported" if verdict in ("supported", "in part") else verdict
-    if apart and verdict == "not supported":
-        told = "not tested"
+    told: Verdict = (
+        "not tested" if verdict == "not supported" else verdict
+    )  # the better of two, and yet no better than chance
+    if not _apart(own, [pair[loser][0]], one.lower):
+        told = "not supported"
     why = (
         ""
         if told != "not tested"
@@ -157,13 +159,19 @@ def _compared(one: Yardstick, pair: Mapping[str, tuple[_Scored, list[_Scored]]],
         told,
         f"{one.words[0].upper()}{one.words[1:]}, {'lower' if one.lower else 'higher'} in a unified representation",
         f"{own} to {pair[loser][0]}{why}",
-        "supported when the 95% intervals do not overlap and the null models of the more unified one do not score as well",
+        "the 95% intervals must not overlap; then as clear as the more unified one is of its null models, and not tested where "
+        "these score as well",
         against,
         question="unified",
         figure=figure if figure in shown else None,
         topic=f"one of {a} and {b} is unified (UFR) and the other fractured (FER)",
-        answer=f"{winner} is the unified one" if told == "supported" else "",
+        answer=f"{winner} is the unified one" if told in ("supported", "in part") else "",
     )  # fmt: skip
+
+
+def _has(rows: pd.DataFrame, name: str) -> bool:
+    """Whether the network itself has a score."""
+    return name in rows and bool(np.isfinite(rows.query("null == ''")[name].to_numpy(dtype=float)).any())
 
 
 def _rows(rows: pd.DataFrame, name: str, null: str) -> tuple[_Scored, list[_Scored]]:
@@ -183,9 +191,9 @@ def _claim(one: Yardstick, own: _Scored, nulls: list[_Scored], shown: Sequence[s
         verdict,
         f"{one.words[0].upper()}{one.words[1:]}, {how}",
         value,
-        f"supported when the 95% interval lies {'below' if one.lower else 'above'} every null model and "
-        f"{'at half of' if one.lower else 'at twice'} their value or beyond, else in part; not tested where random networks "
-        f"score as {'low' if one.lower else 'high'}; not supported where shuffled weights do",
+        f"in part when the 95% interval lies {'below' if one.lower else 'above'} every null model; supported when their "
+        f"intervals do not overlap and the value is {'at most half' if one.lower else 'at least twice'} of theirs; not tested "
+        f"where untrained networks score as {'low' if one.lower else 'high'}; not supported where shuffled weights do",
         against,
         figure=one.figure if one.figure in shown else None,
         topic=TOPIC,
@@ -195,12 +203,12 @@ def _claim(one: Yardstick, own: _Scored, nulls: list[_Scored], shown: Sequence[s
 def _verdict(one: Yardstick, own: _Scored, nulls: list[_Scored]) -> tuple[Verdict, str, str]:
     """Verdict, value and comparison of a score that is set against null models."""
     usable, degenerate = [n for n in nulls if n.counts], [n for n in nulls if not n.counts]
-    shuffled = [n for n in usable if not n.network.startswith("random network")]
-    untrained = [n for n in usable if n.network.startswith("random network")]
+    shuffled = [n for n in usable if n.network.startswith("shuffled")]
+    untrained = [n for n in usable if n not in shuffled]
     left_out = f"; left out, with hardly any change: {', '.join(n.network for n in degenerate)}" if degenerate else ""
     parts = [
         f"{words} {_span(group)}"
-        for words, group in (("shuffled weights", shuffled), ("random networks", untrained))
+        for words, group in (("shuffled weights", shuffled), ("untrained networks", untrained))
         if group
     ]
     against = ", ".join(parts) + left_out if parts else f"no null model that changes enough{left_out}"
@@ -211,15 +219,21 @@ def _verdict(one: Yardstick, own: _Scored, nulls: list[_Scored]) -> tuple[Verdic
     if not _beats(own, untrained, one.lower):
         return (
             "not tested",
-            f"{own}: random networks score as {'low' if one.lower else 'high'}, so this cannot tell",
+            f"{own}: untrained networks score as {'low' if one.lower else 'high'}, so this cannot tell",
             against,
         )
     nearest = min(n.value for n in usable) if one.lower else max(n.value for n in usable)
     far = own.value <= FAR * nearest if one.lower else own.value >= nearest / FAR
-    return "supported" if far else "in part", str(own), against
+    return "supported" if far and _apart(own, usable, one.lower) else "in part", str(own), against
 
 
 def _beats(own: _Scored, others: Sequence[_Scored], lower: bool) -> bool:
+    """Whether a network's whole interval lies on the unified side of every null model's value."""
+    return all(own.high < n.value if lower else own.low > n.value for n in others)
+
+
+def _apart(own: _Scored, others: Sequence[_Scored], lower: bool) -> bool:
+    """Whether a network's interval lies on the unified side of every other's interval."""
     return all(own.high < n.low if lower else own.low > n.high for n in others)
 
 

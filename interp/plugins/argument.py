@@ -67,10 +67,11 @@ class Topic:
         if self.verdict == "supported":
             return f"That {named} is supported by {'the one test' if n == 1 else f'all {n} tests'} of it."
         if self.verdict == "in part":
-            part = [p for p in self.points if p.claim.verdict == "in part"]
-            return f"That {named} is supported in part: {len(held)} of {n} tests bear it out, and in part: {_listed(part)}."
+            part = _listed([p for p in self.points if p.claim.verdict == "in part"], ", and ")
+            also = f"{len(held)} of {n} tests bear it out; " if held else ""
+            return f"That {named} is supported in part: {also}it holds in part {part}."
         also = f" {len(held)} of {n} tests bear it out." if held else ""
-        return f"That {named} is not supported: the test fails of {_listed(failed)}.{also}"
+        return f"That {named} is not supported: it does not hold {_listed(failed, ', nor ')}.{also}"
 
 
 @dataclass(frozen=True)
@@ -111,16 +112,19 @@ class Argument:
             failed = [p for p in topic.points if p.claim.verdict == "not supported"]
             if held and failed:
                 found.append(
-                    f"That {_lower(held[0].claim.text)} is supported, that {_lower(failed[0].claim.text)} is not: what "
-                    f"{topic.name.removeprefix('it ')} would show in both, so another mechanism may give these answers."
+                    f"That {_lower(held[0].claim.text)} is supported, but that {_lower(failed[0].claim.text)} is not, although "
+                    f"both should hold if {topic.name}."
                 )
         return found
 
     @property
     def summary(self) -> list[str]:
-        """The sentences that a reader wants first: what it does, every hypothesis, contradictions, what could not be asked."""
-        does = [f"{p.claim.text}: {p.claim.verdict} ({p.claim.value})." for p in self.points if p.question == "does"]
-        return [*does, *(topic.sentence for topic in self.topics), *self.contradictions, *self.missing]
+        """The sentences that a reader wants first: what it does, every hypothesis, what suffices, contradictions, gaps."""
+        said = [_said(p.claim) for p in self.points if p.question == "does"]
+        said += [topic.sentence for topic in self.topics]
+        for question in ("needs", "history"):
+            said += [_said(p.claim) for p in self.points if p.question == question and not p.claim.topic][:1]
+        return [*said, *self.contradictions, *self.missing]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as ``result.json`` has them."""
@@ -158,20 +162,31 @@ def argue(results: Mapping[str, Result], questions: Mapping[str, Question], miss
 def _topic(name: str, points: Iterable[Point]) -> Topic:
     own = [p for p in points if p.claim.topic == name]
     tested = tuple(p for p in own if p.claim.verdict != "not tested")
-    verdicts = {p.claim.verdict for p in tested}
-    worst: tuple[Verdict, ...] = ("not supported", "in part", "supported")
-    verdict = next((v for v in worst if v in verdicts), "not tested")
-    return Topic(name, verdict, tested, tuple(p for p in own if p not in tested))
+    return Topic(name, _worst([p.claim.verdict for p in tested]), tested, tuple(p for p in own if p not in tested))
 
 
-def _listed(points: Iterable[Point]) -> str:
-    return "; ".join(f"that {_lower(p.claim.text)}" for p in points)
+def _worst(verdicts: list[Verdict]) -> Verdict:
+    """A hypothesis is as good as its weakest test."""
+    if "not supported" in verdicts:
+        return "not supported"
+    if "in part" in verdicts:
+        return "in part"
+    return "supported" if verdicts else "not tested"
+
+
+def _said(claim: Claim) -> str:
+    against = f"; {claim.against}" if claim.against else ""
+    return f"{claim.text}: {claim.verdict} ({claim.value}{against})."
+
+
+def _listed(points: Iterable[Point], joined: str) -> str:
+    return joined.join(f"that {_lower(p.claim.text)}" for p in points)
 
 
 def _lower(text: str) -> str:
     """A sentence as a clause: its first word without its capital, unless it is a name."""
     head, _, rest = text.partition(" ")
-    return f"{head.lower()} {rest}" if head.istitle() else text
+    return f"{head.lower()} {rest}" if head.isalpha() and head.istitle() else text
 
 
 def _lines(argument: Argument, width: int) -> Iterator[str]:

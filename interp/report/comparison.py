@@ -12,6 +12,7 @@ import torch
 from interp.errors import InterpError
 from interp.plugins.analysis import Analysis, analyses, analyze, asked_for
 from interp.plugins.argument import Argument, argue
+from interp.plugins.claim import Question
 from interp.plugins.outcome import Outcomes
 from interp.plugins.result import Result, check_result, format_metric
 from interp.report.sources import Network, as_subjects
@@ -52,7 +53,7 @@ class Comparison:
         missing = [
             f"{len(self.subjects)} networks were compared, one of each: nothing here says what other training seeds would give."
         ]
-        questions = {name: known[name].question for name in self.together if name in known}
+        questions: dict[str, Question] = {name: known[name].question for name in self.together if name in known}
         return argue(self.together, questions, missing if any(r.claims for r in self.together.values()) else ())
 
     def _repr_html_(self) -> str:

@@ -18,7 +18,7 @@ WIDTH, HEIGHT, EDGE = 120.0, 60.0, 3.0
 CELLS = (40, 20)  # of a heat map, at most
 POINTS = 120  # of a curve, at most
 CURVES = 6
-INK = "#3b78c2"
+INK = figures.BLUE
 
 
 def thumbnail(shown: go.Figure | Picture) -> Markup:
@@ -50,7 +50,7 @@ def _svg(body: str) -> Markup:
 
 def _places(figure: go.Figure, traces: list[Any]) -> list[tuple[Any, np.ndarray, np.ndarray]]:
     """Every trace with its points in pixels; all share one frame, bars begin at its foot."""
-    raw = [(t, _numbers(unpacked(t.x), traces, "x"), _numbers(unpacked(t.y), traces, "y")) for t in traces]
+    raw = [(t, _numbers(t.x, traces, "x"), _numbers(t.y, traces, "y")) for t in traces]
     raw = [(t, x if len(x) else np.arange(len(y), dtype=float), y) for t, x, y in raw]
     raw = [(t, _scaled(figure.layout.xaxis.type, x[:n]), _scaled(figure.layout.yaxis.type, y[:n]))
            for t, x, y in raw for n in [min(len(x), len(y))]]  # fmt: skip
@@ -67,13 +67,12 @@ def _places(figure: go.Figure, traces: list[Any]) -> list[tuple[Any, np.ndarray,
 
 def _numbers(values: Any, traces: list[Any], axis: str) -> np.ndarray:
     """Values as numbers; names as the places at which they first stand on the axis."""
-    own = [] if values is None else list(values)
+    own = [] if values is None else list(unpacked(values))
     try:
         return np.asarray(own, dtype=float)
     except (TypeError, ValueError):
-        every = dict.fromkeys(
-            str(v) for t in traces for v in (unpacked(getattr(t, axis)) if getattr(t, axis) is not None else ())
-        )
+        given = (unpacked(getattr(t, axis)) for t in traces)
+        every = dict.fromkeys(str(v) for one in given for v in (() if one is None else one))
         places = {name: i for i, name in enumerate(every)}
         return np.asarray([places[str(v)] for v in own], dtype=float)
 
@@ -116,8 +115,8 @@ def _few(x: np.ndarray, y: np.ndarray) -> list[tuple[float, float]]:
 
 def _colors(given: Any, n: int, i: int) -> list[str]:
     """One colour for every mark; what is not a plain hexadecimal colour becomes the palette's."""
-    palette = (INK, "#e07b39", "#4b9e6a", "#8a63b3", "#c8504d", "#9aa3ad")
-    each = list(given) if isinstance(given, (tuple, list)) else [given] * n
+    palette = (INK, *figures.PALETTE[1:])
+    each = list(given) if isinstance(given, (tuple, list, np.ndarray)) else [given] * n
     return [c if _plain(c) else palette[i % len(palette)] for c in each][:n] or [palette[0]] * n
 
 

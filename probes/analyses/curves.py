@@ -51,7 +51,7 @@ def curves(subject: Subject, *, points: int = 1500, threshold: float = LEARNT) -
         result.metrics.update(memorised_at_step=memorised, generalised_at_step=generalised)
         if memorised is not None or generalised is not None:
             result.claims = grokking_claims(
-                memorised, generalised, result.metrics["last_step"], threshold, "accuracies"
+                memorised, generalised, _step(subject, result.metrics["last_step"]), threshold, "accuracies"
             )
         when = ["never" if s is None else f"by step {s:,}" for s in (memorised, generalised)]
         result.headline = (
@@ -63,6 +63,10 @@ def curves(subject: Subject, *, points: int = 1500, threshold: float = LEARNT) -
     rows = [(n, x, y) for n, curve in thinned.items() for x, y in zip(*curve, strict=True)]
     result.tables["curves"] = pd.DataFrame(rows, columns=["curve", "step", "value"])
     return result
+
+
+def _step(subject: Subject, last: int) -> int:
+    return last if subject.step is None else subject.step
 
 
 def thin(points: list[tuple[int, float]], n: int) -> tuple[np.ndarray, np.ndarray]:

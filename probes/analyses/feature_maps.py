@@ -13,6 +13,7 @@ from interp.plugins.analysis import Result, analysis
 from interp.report import figures
 from interp.subject import Subject
 from probes import feature_maps as fm
+from probes.claims.pictures import compared_claims, unit_claims
 
 COMPONENTS = 8
 COMPONENT_LEGEND = "blue: below 0, red: above 0. Row: layer. Column: component, with its share of variance"
@@ -50,6 +51,7 @@ def feature_maps(subject: Subject, *, size: int = fm.SIZE, tolerance: float = fm
     result.figures["layers"] = _by_layer(result.tables["layers"])
     result.figures["units"] = _interactive(found)
     m = result.metrics
+    result.claims = unit_claims(m["symmetric_share"], m["active_own_units"], m["distinct_own_units"], "feature maps")
     share = "none" if m["symmetric_share"] is None else f"{m['symmetric_share']:.0%}"
     result.headline = (
         f"{m['active_units']} of {m['total_units']} units are active, {m['distinct_units']} of them distinct; without the "
@@ -189,6 +191,9 @@ def compared(results: Mapping[str, Result]) -> Result:
     return Result(
         tables={"units": table},
         headline="; ".join(parts),
+        claims=compared_claims(
+            {n: (r.metrics["symmetric_share"], r.metrics["active_own_units"]) for n, r in results.items()}
+        ),
         notes=[
             "active_units and distinct_units count every slot, copies included; active_own_units, distinct_own_units, "
             "symmetric_share and effective_rank exclude copies, which only the layered form of an evolved network has. "

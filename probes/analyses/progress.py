@@ -74,7 +74,8 @@ def progress_analysis(
         "last_step": int(steps[-1]) if steps else None,
         **_last_metrics(found.frame),
     }
-    collapse = collapse_claims(result.metrics.get("softmax_collapse"))
+    at = subject.step if subject.step is not None or not steps else int(steps[-1])
+    collapse = collapse_claims(result.metrics.get("softmax_collapse")) if not steps or at == steps[-1] else []
     result.claims = list(collapse)
     if len(steps) < 2:
         result.headline = f"{found.frame['measure'].nunique()} measures at one checkpoint"
@@ -89,10 +90,10 @@ def progress_analysis(
     _draw(result, found.frame, subject, memorised, generalised, leads)
     _slingshots(result, subject, found.frame)
     if curves:
-        result.claims = grokking_claims(memorised, generalised, int(steps[-1]), threshold, "which leads")
+        result.claims = grokking_claims(memorised, generalised, at or 0, threshold, "which leads")
     window = last_window(leads)
     own = leads.query("window == @window")
-    result.claims += lead_claims(own, leading(leads, window), generalised, "which leads") + collapse
+    result.claims += lead_claims(own, leading(leads, window), generalised, at or 0, "which leads") + collapse
     result.headline = _headline(leads, len(steps), memorised, generalised, threshold)
     return result
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from interp.plugins.claim import Claim, graded
 from interp.plugins.result import format_share
 
-RANK_ONE, SMALL = 1.5, 3
+RANK_ONE, SMALL = 1.5, 4
 COLLAPSED, COLLAPSED_IN_PART = 0.9, 0.1
 DEAD, DEAD_IN_PART = 0.1, 0.0
 

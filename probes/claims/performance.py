@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 from interp.plugins.claim import Claim, graded
 from interp.plugins.result import format_metric, format_share
@@ -11,6 +12,7 @@ from interp.tasks import Task
 
 SOLVED = 0.99
 EXPLAINED, EXPLAINED_IN_PART = 0.95, 0.1
+UNSOLVED = "the network answers no better than the commonest answer"
 ERRORS = 3  # standard errors above the commonest answer, from which a network counts as better
 
 
@@ -32,7 +34,7 @@ def performance_claims(task: Task, found: Scores, constant: Scores) -> list[Clai
             f"It {task.purpose}",
             graded((found.accuracy or 0) >= SOLVED, better(found.all, constant.all)),
             "Right answers over all examples",
-            _of(found.all),
+            _of(found.all, task),
             f"supported from {SOLVED:.0%} of the answers right; in part from {ERRORS} standard errors above the commonest answer",
             f"{constant.correct:,} by the commonest answer",
         )
@@ -43,7 +45,7 @@ def performance_claims(task: Task, found: Scores, constant: Scores) -> list[Clai
                 "It generalises to examples that it was not trained on",
                 graded((found.test.accuracy or 0) >= LEARNT, better(found.test, constant.test)),
                 "Right answers over the test examples",
-                _of(found.test),
+                _of(found.test, task),
                 f"supported from {LEARNT:.0%} of the test examples right; in part from {ERRORS} standard errors above the "
                 "commonest answer",
                 f"train {format_share(found.train.accuracy)}, the commonest answer {format_share(constant.test.accuracy)}",
@@ -61,9 +63,28 @@ def better(part: Part, constant: Part) -> bool:
     return part.correct / part.total > share + ERRORS * error
 
 
-def _of(part: Part) -> str:
+def if_solved(claims: list[Claim], solved: bool) -> list[Claim]:
+    """Claims on what a network needs for its answers; of one that does not do its task, that they could not be tested.
+
+    Args:
+        claims: on its answers.
+        solved: whether it answers better than the commonest answer, see `better`.
+
+    Returns:
+        the claims, with their verdicts.
+    """
+    if solved:
+        return claims
+    return [replace(one, verdict="not tested", value=UNSOLVED, against="", figure=None, answer="") for one in claims]
+
+
+def _of(part: Part, task: Task) -> str:
+    """How many are right; with the interval of their share, where the examples are a sample of all."""
+    counted = f"{part.correct:,} of {part.total:,}"
+    if task.complete or not part.total:
+        return counted
     low, high = wilson(part.correct or 0, part.total)
-    return f"{part.correct:,} of {part.total:,} ({format_share(part.accuracy)} [{low:.1%}, {high:.1%}])"
+    return f"{counted}, {format_share(part.accuracy)} [{low:.1%}, {high:.1%}]"
 
 
 def wilson(correct: int, total: int) -> tuple[float, float]:
@@ -96,9 +117,9 @@ def _of_regression(task: Task, found: Scores, constant: Scores) -> list[Claim]:
 
 
 def _explained(text: str, over: str, part: Part, constant: Part) -> Claim:
-    loss, worst = part.loss, constant.loss
-    known = loss is not None and worst is not None and math.isfinite(loss) and worst > 0
-    share = 1 - loss / worst if known else None  # pyright: ignore[reportOptionalOperand]  known says so
+    loss, worst, share = part.loss, constant.loss, None
+    if loss is not None and worst is not None and math.isfinite(loss) and worst > 0:
+        share = 1 - loss / worst
     return Claim(
         text,
         "not tested" if share is None else graded(share >= EXPLAINED, share >= EXPLAINED_IN_PART),

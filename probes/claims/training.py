@@ -12,24 +12,24 @@ LATE, LATE_IN_PART = 10.0, 2.0
 
 
 def grokking_claims(
-    memorised: int | None, generalised: int | None, last: int, threshold: float, figure: str | None
+    memorised: int | None, generalised: int | None, at: int, threshold: float, figure: str | None
 ) -> list[Claim]:
     """That the network generalised long after it had memorised.
 
     Args:
         memorised: step from which the train accuracy stays above the threshold, None for never.
         generalised: the same of the test accuracy.
-        last: step of the last record.
+        at: step of the network; what the run learns later is not its own.
         threshold: of both accuracies.
         figure: that shows them.
 
     Returns:
         one claim.
     """
-    if memorised is None:
-        verdict, value = "not supported", f"it has not memorised by step {last:,}"
-    elif generalised is None:
-        verdict, value = "not supported", f"memorised by step {memorised:,}; has not generalised by step {last:,}"
+    if memorised is None or memorised > at:
+        verdict, value = "not supported", f"it has not memorised by step {at:,}"
+    elif generalised is None or generalised > at:
+        verdict, value = "not supported", f"memorised by step {memorised:,}; has not generalised by step {at:,}"
     else:
         times = generalised / max(memorised, 1)
         verdict = graded(times >= LATE, times >= LATE_IN_PART)
@@ -46,13 +46,16 @@ def grokking_claims(
     ]
 
 
-def lead_claims(leads: pd.DataFrame, leading: Sequence[str], generalised: int | None, figure: str) -> list[Claim]:
+def lead_claims(
+    leads: pd.DataFrame, leading: Sequence[str], generalised: int | None, at: int, figure: str
+) -> list[Claim]:
     """That a measure changes before the test accuracy does.
 
     Args:
         leads: the change of every measure in one window: ``measure, where, changes_at, low, high``.
         leading: names of those that lead, earliest first.
         generalised: step of generalisation, None for never.
+        at: step of the network.
         figure: that shows them.
 
     Returns:
@@ -63,8 +66,8 @@ def lead_claims(leads: pd.DataFrame, leading: Sequence[str], generalised: int | 
         return []
     own = test.iloc[0]
     measures = ", ".join(leading[:3]) + (f" and {len(leading) - 3} more" if len(leading) > 3 else "")
-    if generalised is None:
-        verdict, value = "not tested", "the network has not generalised"
+    if generalised is None or generalised > at:
+        verdict, value = "not tested", f"the network has not generalised by step {at:,}"
     elif leading:
         verdict, value = "supported", f"{len(leading)} of {leads['measure'].nunique() - 1}: {measures}"
     else:
