@@ -23,7 +23,8 @@ GRID: dict[str, Any] = {"gridcolor": "rgba(128,128,128,0.22)", "zerolinecolor": 
 TEMPLATE: dict[str, Any] = {
     "layout": {
         "colorway": list(PALETTE), "paper_bgcolor": "rgba(0,0,0,0)", "plot_bgcolor": "rgba(0,0,0,0)", "hovermode": "closest",
-        "xaxis": {"automargin": True, "title": {"standoff": 8}, **GRID}, "yaxis": {"automargin": True, **GRID},
+        "xaxis": {"automargin": True, "title": {"standoff": 8}, **GRID},
+        "yaxis": {"automargin": True, "title": {"standoff": 8}, **GRID},
         "colorscale": {"sequential": "Viridis", "diverging": "RdBu"}, "coloraxis": {"colorbar": {"outlinewidth": 0}},
     },
     "data": {"heatmap": [{"colorbar": {"outlinewidth": 0}}], "scatter": [{"marker": {"colorbar": {"outlinewidth": 0}}}]},

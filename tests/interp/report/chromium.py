@@ -28,7 +28,7 @@ PROBE = """<script>addEventListener("load", function () { setTimeout(function ()
   if (OPEN) document.querySelectorAll("details").forEach(function (d) { d.open = true; });
   var root = document.documentElement, style = getComputedStyle(document.body), figures = [];
   document.querySelectorAll("[data-figure]").forEach(function (place) {
-    var box = place.getBoundingClientRect(), title = place.querySelector("text.gtitle, .xtitle, .xtick text");
+    var box = place.getBoundingClientRect(), title = place.querySelector(".xtitle, .xtick text, .annotation-text, text");
     figures.push({ svgs: place.querySelectorAll("svg.main-svg").length, width: box.width, height: box.height,
       asked: JSON.parse(document.getElementById(place.id + "-data").textContent).data.length,
       drawn: (place._fullData || []).length, ink: title ? getComputedStyle(title).fill : "" });
