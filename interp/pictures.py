@@ -19,6 +19,9 @@ from interp.errors import InterpError
 
 GAP = 4  # pixels between tiles
 LINE = 13  # height of a line of text
+FONT = 11  # pixels
+LEGEND = 20  # height of a legend
+SCALE = 90  # width of its scale
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,6 +137,7 @@ def sheet(
     labels: Sequence[Sequence[str]] | None = None,
     rows: Sequence[str] = (),
     columns: Sequence[str] = (),
+    legend: str = "",
 ) -> Picture:
     """Arrange tiles of one size in rows, on white.
 
@@ -142,6 +146,7 @@ def sheet(
         labels: a short text under each tile, by row.
         rows: text to the left of each row.
         columns: text above each column.
+        legend: text above all, behind a scale from blue (below 0) to red (above 0), the colours of `from_signed`.
 
     Returns:
         one picture.
@@ -162,15 +167,25 @@ def sheet(
     if labels is not None and [len(row) for row in labels] != [len(row) for row in tiles]:
         raise InterpError("a sheet needs one label for each tile, in the same rows")
     height, width = sizes.pop()
-    font = ImageFont.load_default(size=11)
+    font = ImageFont.load_default(size=FONT)
     left = GAP + max((int(font.getlength(text)) + GAP for text in rows), default=0)
-    top = GAP + (LINE + GAP if columns else 0)
+    head = GAP + (LEGEND if legend else 0)
+    top = head + (LINE + GAP if columns else 0)
     step_y, step_x = height + GAP + (LINE if labels is not None else 0), width + GAP
     across = max(map(len, tiles))
     page = Image.new("RGB", (left + across * step_x, top + len(tiles) * step_y), "white")
     draw = ImageDraw.Draw(page)
+    if legend:
+        scale = from_signed(torch.linspace(-1, 1, SCALE, dtype=torch.float64).expand(LINE, SCALE))
+        page.paste(Picture(scale).image(), (left, GAP))
+        draw.text(
+            (left + SCALE + 2 * GAP, GAP),
+            _shortened(legend, page.width - left - SCALE - 3 * GAP, font),
+            fill="#333",
+            font=font,
+        )
     for j, text in enumerate(columns):
-        draw.text((left + j * step_x, GAP), _shortened(text, width, font), fill="#333", font=font)
+        draw.text((left + j * step_x, head), _shortened(text, width, font), fill="#333", font=font)
     for i, row in enumerate(tiles):
         y = top + i * step_y
         if i < len(rows):

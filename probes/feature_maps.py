@@ -29,6 +29,9 @@ ACTIVE = 0.01  # standard deviation over the image
 SYMMETRIC = 0.95  # correlation with the reflection
 DISTINCT = 0.99  # |correlation| from which two maps count as the same
 SIZE = 64  # reflections need a grid that is symmetric about 0, as linspace(-1, 1) is
+SIGNED = (
+    "blue: below 0, white: 0, red: above 0. Row: layer. Column: slot, with its activation function; = copy, - inactive"
+)
 
 
 def standardised(maps: Float[Tensor, "n pixels"]) -> Float[Tensor, "n pixels"]:
@@ -163,7 +166,7 @@ class FeatureMaps:
         colours = from_signed(self.maps[..., ::step, ::step])
         tiles = [[Picture(t) for t in row] for row in colours]
         marks = [[self.mark(i, j) for j in range(len(self.kinds))] for i in range(len(self.maps))]
-        return sheet(tiles, marks, rows=[str(i) for i in range(len(self.maps))])
+        return sheet(tiles, marks, rows=[str(i) for i in range(len(self.maps))], legend=SIGNED)
 
     def mark(self, layer: int, slot: int) -> str:
         """Caption of a unit: its activation function, ``=`` for a copy, ``-`` for an inactive unit."""

@@ -23,6 +23,7 @@ from interp.subject import Subject
 from probes.claims.performance import better
 
 SIGN = make_metric("loss").sign
+FEW = 16  # components that are named one by one
 
 
 @analysis(
@@ -83,7 +84,7 @@ def ablation(
             result.metrics[f"{kind}_random_lowest_correct"] = min(random["correct"].to_list())
         result.tables[kind] = frame
         if len(own) > 1:
-            result.figures[kind] = _figure(frame, kind, clean.loss)
+            result.figures[kind] = _figure(frame, kind, clean.loss, subject.require_task().loss)
     every = pd.concat([f.query("not baseline") for f in frames.values()], ignore_index=True)
     result.tables = {"strongest": every.nlargest(top, "loss_change"), **result.tables}
     total = clean.all.total
@@ -120,23 +121,39 @@ def _random_in_words(frames: dict[str, pd.DataFrame], component: str) -> str:
     return ""
 
 
-def _figure(frame: pd.DataFrame, kind: str, clean: float) -> go.Figure:
+def _figure(frame: pd.DataFrame, kind: str, clean: float, loss: str) -> go.Figure:
+    """Bars by name where there are few components, a falling curve where there are many; the clean loss as a line."""
     own = frame.query("not baseline").sort_values("loss", ascending=False)
-    few = len(own) <= 16  # then every component is named
-    place = own["component"].to_list() if few else list(range(len(own)))
-    curves = {"clean": ([place[0], place[-1]], [clean, clean]), f"{kind}, sorted": (place, own["loss"].to_list())}
-    figure = figures.lines(
-        curves, title=f"Loss without each of the {len(own)} {kind}", x_title="" if few else "rank", y_title="loss",
-        log_y=True, markers=few,
-    )  # fmt: skip
     random = sorted(frame.query("baseline")["loss"].to_list(), reverse=True)
-    if random:
-        at = np.linspace(0, len(own) - 1, len(random)).round().astype(int)
-        figure.add_scatter(
-            x=[place[i] for i in at],
-            y=random,
-            mode="markers",
-            name="random, same size",
-            marker={"color": figures.GREY, "size": 6},
+    few, y_title = len(own) <= FEW, figures.loss_unit(loss)
+    title = f"Loss without each of the {len(own)} {kind}"
+    if few:
+        names = own["component"].to_list()
+        figure = figures.bars(names, own["loss"], title=title, x_title="", y_title=y_title, highlight=(), log=True)
+        figure.update_traces(marker_color=figures.BLUE, name=f"without the {kind.removesuffix('s')}", showlegend=True)
+        figure.update_xaxes(
+            type="category", categoryorder="array", categoryarray=[*names, "random"] if random else names
         )
-    return figure
+        if min(own["loss"].to_list()) <= 0:  # bars on a logarithmic axis have no foot at 0
+            figure.update_yaxes(type="linear")
+        if random:
+            figure.add_scatter(
+                x=["random"] * len(random), y=random, mode="markers", name="random, same size",
+                marker={"color": figures.GREY, "size": 7, "symbol": "line-ew-open", "line": {"width": 2}},
+            )  # fmt: skip
+    else:
+        place = list(range(1, len(own) + 1))
+        figure = figures.lines(
+            {f"{kind}, sorted": (place, own["loss"].to_list())},
+            title=title,
+            x_title="rank",
+            y_title=y_title,
+            log_y=True,
+        )
+        if random:
+            at = np.linspace(0, len(own) - 1, len(random)).round().astype(int)
+            figure.add_scatter(
+                x=[place[i] for i in at], y=random, mode="markers", name="random, same size",
+                marker={"color": figures.GREY, "size": 6},
+            )  # fmt: skip
+    return figures.mark_level(figure, clean, f"clean {clean:.3g}", figures.ORANGE)

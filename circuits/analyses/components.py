@@ -18,6 +18,7 @@ from interp.errors import require_range
 from interp.hooked.base import HookedModel
 from interp.hooked.foreign.guest import Guest
 from interp.plugins.analysis import Result, analysis
+from interp.report import figures
 from interp.scores import of_constant
 from interp.sites import resolve_sites
 from interp.subject import Subject
@@ -84,6 +85,8 @@ def components_analysis(
         found = [in_words(name, n, held[name], goal) for name, n in numbers.items()] + found
     if checkpoints and names and subject.series is not None and len(subject.series) > 1:
         found += add_start(result, subject, held, numbers, checkpoints)
+    for figure in result.figures.values():
+        figures.name_loss(figure, subject.task.loss if subject.task else "")
     result.headline = (
         "; ".join(found) or "No site has a feature axis without heads, so none can be restricted: name one with sites="
     )

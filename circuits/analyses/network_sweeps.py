@@ -217,17 +217,18 @@ def _againstnull_models(rows: pd.DataFrame, one: NetworkSweep) -> go.Figure:
     """Factors touched by the network and by each null model, with intervals."""
     kinds = plural(one.meter.factors.kind)
     figure = figures.lines(
-        {}, title=f"{kinds.capitalize()} touched by one move", x_title="", y_title=f"{kinds} (input side)"
+        {}, title=f"{kinds.capitalize()} touched by one move", x_title=f"{kinds} (input side)", y_title=""
     )
-    for kind in KINDS:
+    for i, kind in enumerate(KINDS):
         own = rows.query("kind == @kind and at == 'one step'").dropna(subset=["input_factors"])
+        color, _, symbol = figures.look(i)
         figure.add_scatter(
-            x=[null or "this network" for null in own["null"]], y=own["input_factors"], name=kind, mode="markers",
-            marker={"size": 9},
-            error_y={"type": "data", "symmetric": False, "array": own["input_factors high"] - own["input_factors"],
+            x=own["input_factors"], y=[null or "this network" for null in own["null"]], name=f"{kind} moves", mode="markers",
+            marker={"size": 9, "color": color, "symbol": symbol},
+            error_x={"type": "data", "symmetric": False, "array": own["input_factors high"] - own["input_factors"],
                      "arrayminus": own["input_factors"] - own["input_factors low"]},
         )  # fmt: skip
-    return figure.update_yaxes(rangemode="tozero")
+    return figure.update_xaxes(rangemode="tozero").update_yaxes(autorange="reversed")
 
 
 def _headline(result: Result, rows: pd.DataFrame) -> str:

@@ -86,11 +86,11 @@ def draw(single: pd.DataFrame, sets: pd.DataFrame, clean: float, keys: Sequence[
     return {
         "without each": figures.bars(
             order, single["loss_without"], highlight=keys, log=True, x_title=f"{noun} removed from the logits",
-            title=f"Loss without each {noun} (clean {clean:.2g})", y_title="loss (log)",
+            title=f"Loss without each {noun} (clean {clean:.2g})", y_title="loss (nats)",
         ),
         "each alone": figures.bars(
             order, single["loss_alone"], highlight=keys, x_title=f"{noun} kept in the logits",
-            title=f"Loss with each {noun} only", y_title="loss",
+            title=f"Loss with each {noun} only", y_title="loss (nats)",
         ),
         "removed sets": figure,
     }  # fmt: skip

@@ -85,7 +85,7 @@ def _add_run(result: Result, subject: Subject, name: str, n: int, checkpoints: i
     result.figures["held over the run"] = figures.lines(
         {label: (table["step"], table[f"{of}_{metrics[0]}"]) for of, label in labels.items()},
         title=f"{name} restricted to {n} components at each checkpoint: {metrics[0]}",
-        x_title="step", y_title=f"{metrics[0]}, all examples", log_y=metrics[0] == "loss", markers=True,
+        x_title="training step", y_title=f"{metrics[0]}, all examples", log_y=metrics[0] == "loss", markers=True,
     )  # fmt: skip
 
 

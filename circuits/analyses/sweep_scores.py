@@ -15,6 +15,11 @@ from interp.report import figures
 
 KINDS = ("single", "random")
 NAN = float("nan")
+NULLS = {
+    "shuffled": "x-thin-open",
+    "random network": "circle-open",
+    "step": "square-open",
+}  # as they begin, and their symbols
 
 
 def scores_row(
@@ -153,16 +158,42 @@ def _number(value: float) -> str:
 
 
 def _intervals(results: Mapping[str, Result], score: str) -> go.Figure:
-    """Every network's value with its interval, by kind of sweep."""
+    """Every network's value with its interval, by kind of sweep, and beside it what its null models have."""
     words = score.replace("_", " ")
-    figure = figures.lines({}, title=f"{words.capitalize()} of the changes", x_title="", y_title=words)
-    for kind in KINDS:
+    figure = figures.lines({}, title=f"{words.capitalize()} of the changes", x_title=words, y_title="")
+    places: list[str] = []
+    for i, kind in enumerate(KINDS):
         found = {n: r.metrics for n, r in results.items() if r.metrics.get(f"{kind}_{score}") is not None}
         values = [m[f"{kind}_{score}"] for m in found.values()]
         bounds = [m[f"{kind}_{score}_interval"] for m in found.values()]
+        rows = [f"{name}, {kind}" for name in found]
+        places += rows
+        color, _, symbol = figures.look(i)
         figure.add_scatter(
-            x=list(found), y=values, name=kind, mode="markers", marker={"size": 9},
-            error_y={"type": "data", "symmetric": False, "array": [b[1] - v for b, v in zip(bounds, values, strict=True)],
+            x=values, y=rows, name=kind, mode="markers", marker={"size": 9, "color": color, "symbol": symbol},
+            error_x={"type": "data", "symmetric": False, "array": [b[1] - v for b, v in zip(bounds, values, strict=True)],
                      "arrayminus": [v - b[0] for b, v in zip(bounds, values, strict=True)]},
         )  # fmt: skip
-    return figure.update_yaxes(rangemode="tozero")
+    nulls = [null for n, r in results.items() for null in _nulls(n, r, score)]
+    for name, symbol in NULLS.items():
+        own = [(place, value) for null, place, value in nulls if null.startswith(name) and place in places]
+        if own:
+            figure.add_scatter(
+                x=[v for _, v in own], y=[place for place, _ in own], name=f"null: {name}", mode="markers",
+                marker={"size": 8, "color": figures.GREY, "symbol": symbol},
+            )  # fmt: skip
+    figure.update_layout(height=190 + 30 * len(places))
+    figure.update_yaxes(categoryorder="array", categoryarray=places[::-1])
+    return figure.update_xaxes(rangemode="tozero")
+
+
+def _nulls(network: str, result: Result, score: str) -> list[tuple[str, str, float]]:
+    """Name, row of the figure and value of every null model that was measured at one step."""
+    table = result.tables.get("scores")
+    if table is None or score not in table or "null" not in table:
+        return []
+    rows = table[(table["null"] != "") & (table["at"] == "one step") & table[score].notna()]
+    return [
+        (str(null), f"{network}, {kind}", float(value))
+        for null, kind, value in zip(rows["null"], rows["kind"], rows[score], strict=True)
+    ]

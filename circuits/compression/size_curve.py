@@ -56,7 +56,5 @@ class SizeCurve(EffectTable):
             title=f"{' and '.join(clean).capitalize()} by {size}", x_title=size, y_title="all examples", log_y=True, markers=True,
         )  # fmt: skip
         for name, value in clean.items():
-            drawn.add_hline(
-                y=value, line={"color": figures.GREY, "width": 1, "dash": "dash"}, annotation_text=f"clean {name}"
-            )
+            figures.mark_level(drawn, value, f"clean {name}")
         return drawn

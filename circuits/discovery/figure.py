@@ -16,8 +16,11 @@ STAGES = {"in": -1.0, "embed": -1.0, "out": 1e6, "logits": 1e6}
 PART = re.compile(r"L(\d+)(?:(H)(\d+)|(N)(\d+)| (\w+))")
 LINES = 3000  # edges that are drawn; of more, those that matter most
 WIDTH = 60  # nodes in one row; a layer of more neurons wraps
+ROW = 0.5  # height of such a row
 NAMED = 16  # nodes of a layer up to which each is named
-INTO = {"queries": (figures.BLUE, -0.02), "keys": (figures.GREEN, 0.0), "values": (figures.ORANGE, 0.02)}  # of a head
+INTO = {  # of a head: colour, dash, place
+    "queries": (figures.SKY, "solid", -0.03), "keys": (figures.GREEN, "dash", 0.0), "values": (figures.ORANGE, "solid", 0.03)
+}  # fmt: skip
 
 
 def draw(elements: pd.DataFrame, title: str) -> go.Figure:
@@ -35,38 +38,39 @@ def draw(elements: pd.DataFrame, title: str) -> go.Figure:
 
 
 def _nodes(elements: pd.DataFrame, title: str) -> go.Figure:
-    figure, ticks = Figure(), {}
-    height = 0.0
+    """A row of dots per site, the site's name above it; sites of few nodes first, with the nodes' names below."""
+    figure, height = Figure(), 0.0
     for site, own in elements.groupby("site", sort=False):
         n = len(own)
-        rows = -(-n // WIDTH)
-        per_row = -(-n // rows)
-        place, few = np.arange(n), n <= NAMED
-        x = (place % per_row - (per_row - 1) / 2) * (WIDTH / (per_row + 1) if few else 1.0)
-        y = height + (place // per_row) * 0.45
-        ticks[height + (rows - 1) * 0.225] = f"{site}: {sum(own['kept'].to_list())} of {n}"
-        height += rows * 0.45 + 0.9
-        kept = own["kept"].to_numpy(bool)
-        lost = own["faithfulness_lost"].to_numpy(float)
+        per_row, few, place = -(-n // -(-n // WIDTH)), n <= NAMED, np.arange(n)
+        x = (place % per_row + 0.5) / per_row * WIDTH
+        y = height + place // per_row * ROW
+        rows = -(-n // per_row)
+        figure.add_annotation(
+            x=0, y=y[-1] + (0.75 if few else 0.6), text=f"{site}: {sum(own['kept'].to_list())} of {n} kept", showarrow=False,
+            xanchor="left",
+        )  # fmt: skip
+        height += (rows - 1) * ROW + 1.6 + (0.4 if few else 0)
+        kept, lost = own["kept"].to_numpy(bool), own["faithfulness_lost"].to_numpy(float)
         named = own["component"].to_numpy()
         figure.add_scatter(
-            x=x[~kept], y=y[~kept], mode="markers", text=named[~kept], showlegend=False,
-            marker={"size": 6, "color": figures.GREY, "opacity": 0.35},
+            x=x[~kept], y=y[~kept], mode="markers+text" if few else "markers", text=named[~kept], showlegend=False,
+            textposition="bottom center", marker={"size": 6, "color": figures.GREY, "opacity": 0.6},
             hovertemplate="%{text}: ablated<extra></extra>",
         )  # fmt: skip
         figure.add_scatter(
-            x=x[kept], y=y[kept], mode="markers+text" if few else "markers", text=named[kept], textposition="top center",
+            x=x[kept], y=y[kept], mode="markers+text" if few else "markers", text=named[kept], textposition="bottom center",
             customdata=lost[kept], showlegend=False,
-            marker={"size": 20 if few else 11, "color": lost[kept], "coloraxis": "coloraxis"},
+            marker={"size": 18 if few else 11, "color": lost[kept], "coloraxis": "coloraxis", "line": {"width": 0}},
             hovertemplate="%{text}: ablating it loses %{customdata:.4f} of the faithfulness<extra></extra>",
         )  # fmt: skip
-    figures.style(figure, f"{title}. Grey: ablated", "", "", height=max(340, round(70 * height)))
+    figures.style(figure, f"{title}. Small and grey: ablated", "", "", height=max(240, round(150 + 42 * height)))
     figure.update_layout(
-        coloraxis={"colorscale": [[0, "#cfe0f3"], [1, figures.BLUE]], "cmin": 0,
-                   "colorbar": {"title": "faithfulness<br>lost without it", "thickness": 12}}
+        coloraxis={"colorscale": figures.EFFECT, "cmin": 0, "colorbar": figures.color_bar("faithfulness lost without it")},
+        meta={"wide": True}, margin={"l": 16, "b": 24},
     )  # fmt: skip
-    figure.update_xaxes(visible=False)
-    return figure.update_yaxes(tickvals=list(ticks), ticktext=list(ticks.values()), showgrid=False, zeroline=False)
+    figure.update_xaxes(visible=False, range=[-1, WIDTH + 1])
+    return figure.update_yaxes(visible=False, range=[-0.9, height])
 
 
 def _edges(elements: pd.DataFrame, title: str) -> go.Figure:
@@ -82,7 +86,7 @@ def _edges(elements: pd.DataFrame, title: str) -> go.Figure:
     figure, seen = Figure(), set()
     for (sender, receiver), lost in zip(pairs, kept["faithfulness_lost"], strict=True):
         into = next((kind for kind in INTO if receiver.endswith(f" {kind}")), "")
-        color, shift = INTO.get(into, (figures.GREY, 0.0))
+        color, dash, shift = INTO.get(into, (figures.GREY, "solid", 0.0))
         (x0, y0), (x1, y1) = places[_component(sender)], places[_component(receiver)]
         share = 0.0 if np.isnan(lost) else max(float(lost), 0.0) / largest
         cost = "" if np.isnan(lost) else f": ablating it loses {lost:.4f} of the faithfulness"
@@ -90,17 +94,24 @@ def _edges(elements: pd.DataFrame, title: str) -> go.Figure:
         figure.add_scatter(
             x=[x0, middle[0], x1 + shift], y=[y0, middle[1], y1], mode="lines", name=f"into {into or 'mlp and logits'}",
             legendgroup=into, showlegend=into not in seen, text=[f"{sender} > {receiver}{cost}"] * 3,
-            hovertemplate="%{text}<extra></extra>", line={"width": 1 + 4 * share, "color": color}, opacity=0.35 + 0.65 * share,
+            hovertemplate="%{text}<extra></extra>", line={"width": 1.5 + 4.5 * share, "color": color, "dash": dash},
+            opacity=0.7 + 0.3 * share,
         )  # fmt: skip
         seen.add(into)
     names = list(places)
     figure.add_scatter(
-        x=[places[n][0] for n in names], y=[places[n][1] for n in names], mode="markers+text", text=names, showlegend=False,
-        textposition="middle right", marker={"size": 12, "color": figures.PURPLE}, hoverinfo="text",
+        x=[places[n][0] for n in names], y=[places[n][1] for n in names], mode="markers", text=names, showlegend=False,
+        marker={"size": 14, "color": figures.BLUE, "line": {"width": 1, "color": "#fff"}}, hoverinfo="text",
     )  # fmt: skip
-    figures.style(figure, title, "", "", height=480)
-    figure.update_xaxes(visible=False, range=[-0.6, 0.7])  # room for the names on the right
-    return figure.update_yaxes(visible=False)
+    figures.style(figure, title, "", "", height=max(340, 120 + 90 * len({y for _, y in places.values()})))
+    for name, (x, y) in places.items():  # beside a dot that stands alone, above one of several: clear of the edges
+        alone = sum(other == y for _, other in places.values()) == 1
+        where = {"xanchor": "left", "xshift": 12} if alone else {"yshift": 17}
+        figure.add_annotation(x=x, y=y, text=name, showarrow=False, font={"size": 12}, **where)
+    figure.update_layout(margin={"l": 16, "b": 24}, legend={"y": -0.02})
+    figure.update_xaxes(visible=False, range=[-0.65, 0.65])
+    rows = [y for _, y in places.values()] or [0.0]
+    return figure.update_yaxes(visible=False, range=[min(rows) - 0.2, max(rows) + 0.45])
 
 
 def _component(end: str) -> str:

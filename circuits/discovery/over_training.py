@@ -61,7 +61,7 @@ class Worth(EffectTable):
             rows = own[own["component"] == component]
             curves[f"worth of {component}"] = (rows["step"], rows["worth"])
         return figures.lines(
-            curves, title=f"The circuit over the run: {metric}", x_title="step", y_title=metric, markers=True
+            curves, title=f"The circuit over the run: {metric}", x_title="training step", y_title=metric, markers=True
         )
 
 

@@ -37,7 +37,10 @@ class LossSweep(EffectTable):
         from interp.report import figures
 
         drawn = figures.lines(
-            {}, title="Loss along each direction", x_title="step", y_title="loss, changed minus clean"
+            {},
+            title="Loss along each direction",
+            x_title="step along the direction",
+            y_title="loss, changed minus clean",
         )
         for name, own in self.rows.sort_values(["direction", "step"]).groupby("direction", sort=False):
             drawn.add_scatter(

@@ -7,16 +7,17 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from markupsafe import Markup
-
 from interp._util.versions import versions
 from interp.plugins.result import Result
 from interp.report.comparison import Comparison
 from interp.report.data import jsonable, picture_path, result_data, table_path, write_files
-from interp.report.page import figure_entry, flat, plotly_js, table_html, template, thumbnails
+from interp.report.images import picture_entry
+from interp.report.page import figure_entries, flat, parts, template, thumbnails
+from interp.report.tables import table_data, table_entry, table_html
 
 FORMAT = 1  # of a comparison's result.json
-ROWS = 60  # shown of a comparison's table
+ROWS = 24  # shown of a comparison's table
+SMALL = 400  # pixels up to which pictures stand on the first screen
 
 
 def comparison_data(found: Comparison) -> dict[str, Any]:
@@ -79,18 +80,23 @@ def render(found: Comparison) -> str:
     failed = [
         (f"{n}, {a}", o.error) for n, outs in found.outcomes.items() for a, o in outs.items() if o.status == "failed"
     ]
+    pictures = _beside(found)
     argument = found.argument
     return template("comparison.html.j2").render(
         argument=argument,
         thumbnails=thumbnails(argument, found.together),
         names=list(found.subjects),
+        small=SMALL,
+        entries=_contents(list(found.together), pictures),
         failed=[*failed, *found.failed.items()],
         warnings=[f"{n}: {w}" for n, s in found.subjects.items() for w in s.warnings],
         together=together,
-        pictures=_beside(found),
+        pictures=pictures,
         scores=table_html(found.scores, rows=None),
+        tables=_files(found),
         provenance=flat({n: asdict(s.provenance) for n, s in found.subjects.items()}),
-        plotly_js=plotly_js(),
+        **parts(found.together.values()),
+        table_data=table_data([table for _, shown in together for table in shown["tables"]]),
     )
 
 
@@ -98,9 +104,33 @@ def _shown(name: str, result: Result) -> dict[str, Any]:
     return {
         "headline": result.headline,
         "notes": result.notes,
-        "tables": [(label, table_html(table, rows=ROWS)) for label, table in result.tables.items()],
-        "figures": [figure_entry(f"{name}-{i}", label, f) for i, (label, f) in enumerate(result.figures.items())],
+        "tables": [
+            table_entry(f"table-{name}-{i}", label, table_path(name, label), table, rows=ROWS)
+            for i, (label, table) in enumerate(result.tables.items())
+        ],
+        "figures": figure_entries(name, result),
     }
+
+
+def _contents(names: list[str], pictures: list[tuple[str, list[dict[str, Any]]]]) -> list[tuple[str, str, int]]:
+    """Id, label and level of every entry of the contents."""
+    large = any(tiles[0]["width"] > SMALL for _, tiles in pictures)
+    return [
+        ("top", "Summary", 1), *(("verdict", "Verdict", 1) for _ in names[:1]), *((n, n, 1) for n in names),
+        *([("side-by-side", "Side by side", 1)] if large else []), ("metrics", "All metrics", 1),
+        ("provenance", "Provenance", 1),
+    ]  # fmt: skip
+
+
+def _files(found: Comparison) -> list[tuple[str, list[tuple[str, str]]]]:
+    """The CSV files of every network's own tables."""
+    return [
+        (name, [
+            (f"{analysis}: {label}", table_path(_prefix(found, name) + analysis, label))
+            for analysis, outcome in outcomes.items() if outcome.result for label in outcome.result.tables
+        ])
+        for name, outcomes in found.outcomes.items()
+    ]  # fmt: skip
 
 
 def _beside(found: Comparison) -> list[tuple[str, list[dict[str, Any]]]]:
@@ -110,7 +140,7 @@ def _beside(found: Comparison) -> list[tuple[str, list[dict[str, Any]]]]:
         for analysis, outcome in outcomes.items():
             for label, picture in (outcome.result.pictures if outcome.result else {}).items():
                 path = picture_path(_prefix(found, name) + analysis, label)
-                tile = {"name": name, "file": path, "uri": Markup(picture.data_uri())}
+                tile = picture_entry(label, path, picture) | {"name": name}
                 rows.setdefault((analysis, label), []).append(tile)
     return [(label, tiles) for (_, label), tiles in rows.items()]
 

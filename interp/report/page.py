@@ -2,60 +2,131 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import jinja2
-import pandas as pd
 import plotly.graph_objects as go
 from markupsafe import Markup
-from plotly.offline import get_plotlyjs
 
-from interp.pictures import Picture
+from interp.plugins.analysis import analyses
 from interp.plugins.argument import Argument
-from interp.plugins.outcome import Outcomes
+from interp.plugins.claim import QUESTIONS, Question
+from interp.plugins.outcome import Outcome, Outcomes
 from interp.plugins.result import Result, format_metric
+from interp.report import figures
+from interp.report.compact import figure_json, script_safe, trace_types
 from interp.report.data import argument_of, jsonable, picture_path, provenance, table_path
+from interp.report.images import picture_entry
+from interp.report.made import how_made
+from interp.report.plotly_js import plotly_js
+from interp.report.tables import table_data, table_entry
 from interp.report.thumbnails import thumbnail
 from interp.subject import Subject
 
-ROWS_SHOWN = 12
-LEADS_SHOWN = 2
+WIDE = 16  # names in a legend from which on a figure takes the whole width
 
 
 def render(subject: Subject, outcomes: Outcomes) -> str:
     """The report as HTML; the template escapes all text that comes from files or plugins."""
-    results = [o.result for o in outcomes.values() if o.result and o.result.lead]
-    leads = [(r.lead, r.figures.get(r.lead) or r.pictures[r.lead]) for r in results if r.lead]
-    sections = []
-    for name, outcome in outcomes.items():
-        shown = outcome.result.figures if outcome.result else {}
-        figures = [figure_entry(f"{name}-{i}", label, figure) for i, (label, figure) in enumerate(shown.items())]
-        pictures = [
-            {"label": label, "file": picture_path(name, label), "uri": Markup(picture.data_uri())}
-            for label, picture in (outcome.result.pictures if outcome.result else {}).items()
-        ]
-        tables = [
-            {"label": label, "file": table_path(name, label), "rows": len(table), "html": table_html(table)}
-            for label, table in (outcome.result.tables if outcome.result else {}).items()
-        ]
-        sections.append({"outcome": outcome, "figures": figures, "pictures": pictures, "tables": tables})
-    argument = argument_of(subject, outcomes)
+    sections = [_section(subject, name, o, o.result) for name, o in outcomes.items() if o.result]
+    grouped, argument = groups(sections), argument_of(subject, outcomes)
     return template("page.html.j2").render(
         subject=subject,
         argument=argument,
         thumbnails=thumbnails(argument, {name: one.result for name, one in outcomes.items() if one.result is not None}),
+        entries=contents(grouped, argument),
         verdict=verdict(outcomes),
-        leads=[figure_entry(f"lead-{i}", label, figure) for i, (label, figure) in enumerate(leads[:LEADS_SHOWN])],
-        headlines=[(n, o.result.headline) for n, o in outcomes.items() if o.result and o.result.headline],
-        sections=[s for s in sections if s["outcome"].status == "ok"],
+        groups=grouped,
+        questions=QUESTIONS,
         failed=[o for o in outcomes.values() if o.status == "failed"],
         skipped=[o for o in outcomes.values() if o.status == "skipped"],
         stopped=[o.name for o in outcomes.values() if o.status == "stopped"],
         provenance=flat(provenance(subject)),
         format_metric=format_metric,
-        plotly_js=plotly_js(),
+        **parts(o.result for o in outcomes.values() if o.result),
+        table_data=table_data([table for s in sections for table in s["tables"]]),
     )
+
+
+def _section(subject: Subject, name: str, outcome: Outcome, result: Result) -> dict[str, Any]:
+    """What the template shows of an analysis; its leading figure or picture stands first."""
+    return {
+        "outcome": outcome,
+        "result": result,
+        "figures": figure_entries(name, result),
+        "pictures": [
+            picture_entry(label, picture_path(name, label), picture)
+            for label, picture in _first(result.pictures, result.lead)
+        ],
+        "tables": [
+            table_entry(f"table-{name}-{i}", label, table_path(name, label), table)
+            for i, (label, table) in enumerate(result.tables.items())
+        ],
+        "made": how_made(subject, name, result.context),
+    }
+
+
+Group = tuple[Question, list[dict[str, Any]]]
+
+
+def groups(sections: list[dict[str, Any]]) -> list[Group]:
+    """Sections under the questions that they answer, in the order of the questions."""
+    known = analyses()[0]
+    found: dict[Question, list[dict[str, Any]]] = {question: [] for question in QUESTIONS}
+    for section in sections:
+        one = known.get(section["outcome"].name)
+        found[one.question if one else "else"].append(section)
+    return [(question, own) for question, own in found.items() if own]
+
+
+def contents(grouped: list[Group], argument: Argument) -> list[tuple[str, str, int]]:
+    """Id, label and level of every entry of the contents."""
+    entries = [("argument" if argument.points or argument.missing else "top", "Summary", 1)]
+    for question, sections in grouped:
+        entries += [(f"question-{question}", QUESTIONS[question], 1)]
+        entries += [(s["outcome"].name, s["outcome"].name, 2) for s in sections]
+    return [*entries, ("skipped", "Skipped and failed", 1), ("provenance", "Provenance", 1)]
+
+
+def figure_entries(name: str, result: Result) -> list[dict[str, Any]]:
+    """The figures of a result as the template `gallery` takes them."""
+    shown = _first(result.figures, result.lead)
+    return [figure_entry(f"{name}-{i}", label, figure) for i, (label, figure) in enumerate(shown)]
+
+
+def figure_entry(name: str, label: str, figure: go.Figure) -> dict[str, Any]:
+    """A figure as the template `gallery` takes it: its data, its title and what it shows in words."""
+    title = str(figure.layout.title.text or label)  # pyright: ignore[reportAttributeAccessIssue]
+    named = sum(bool(trace.name) and trace.showlegend is not False for trace in figures.traces(figure))
+    asked = isinstance(figure.layout.meta, Mapping) and bool(figure.layout.meta.get("wide"))
+    wide = asked or named > WIDE
+    return {
+        "id": f"figure-{name}", "label": label, "title": title, "wide": wide, "words": in_words(label, figure),
+        "json": figure_json(figure),
+    }  # fmt: skip
+
+
+def in_words(label: str, figure: go.Figure) -> str:
+    """What a reader who does not see a figure needs to know of it: axes, and the names of what is drawn."""
+    layout = figure.layout
+    axes = [(side, getattr(getattr(layout, f"{side}axis").title, "text", None)) for side in ("x", "y")]
+    named = [f"{side} axis: {text}" for side, text in axes if text]
+    names = list(dict.fromkeys(str(trace.name) for trace in figures.traces(figure) if getattr(trace, "name", None)))
+    drawn = [f"shows {', '.join(names[:12])}" + (f" and {len(names) - 12} more" if len(names) > 12 else "")]
+    return "; ".join([label, *named, *(drawn if names else [])])
+
+
+def _first(shown: Mapping[str, Any], lead: str | None) -> list[tuple[str, Any]]:
+    """Names and values, those of the leading name first."""
+    return sorted(shown.items(), key=lambda item: item[0] != lead)
+
+
+def parts(results: Iterable[Result]) -> dict[str, Any]:
+    """What every page with figures needs: plotly.js, as much of it as they use, and one template for all of them."""
+    types = {kind for result in results for figure in result.figures.values() for kind in trace_types(figure)}
+    return {"plotly_js": plotly_js(types), "figure_template": script_safe(json.dumps(figures.TEMPLATE))}
 
 
 def thumbnails(argument: Argument, results: Mapping[str, Result]) -> dict[tuple[str, str | None], Markup]:
@@ -77,18 +148,6 @@ def template(name: str) -> jinja2.Template:
     return environment.get_template(name)
 
 
-def plotly_js() -> Markup:
-    """The source of plotly.js, so that the page works offline."""
-    return Markup(get_plotlyjs().replace("</script", "<\\/script"))
-
-
-def figure_entry(name: str, label: str, figure: go.Figure | Picture) -> dict[str, Any]:
-    """A figure or picture as the template `gallery` takes it."""
-    if isinstance(figure, Picture):
-        return {"id": f"picture-{name}", "label": label, "uri": Markup(figure.data_uri())}
-    return {"id": f"figure-{name}", "label": label, "json": figure_json(figure)}
-
-
 def verdict(outcomes: Outcomes) -> list[tuple[str, str]]:
     """The lines that a reader wants first, as the analyses declare them (`Result.verdict`).
 
@@ -105,24 +164,6 @@ def verdict(outcomes: Outcomes) -> list[tuple[str, str]]:
             if lines.setdefault(label, text) != text:
                 lines[f"{label} ({name})"] = text
     return list(lines.items())
-
-
-def figure_json(figure: go.Figure) -> Markup:
-    """A figure's JSON, escaped so that no text in it can close the script element around it."""
-    text = figure.to_json() or "{}"
-    return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
-
-
-def table_html(table: pd.DataFrame, rows: int | None = ROWS_SHOWN) -> Markup:
-    """The first rows of a table as HTML, or all of them; pandas escapes the cells."""
-    shown = (table if rows is None else table.head(rows)).map(_cell)
-    return Markup(shown.to_html(index=False, border=0, escape=True, na_rep="n/a"))
-
-
-def _cell(value: Any) -> Any:
-    if not isinstance(value, float):
-        return value
-    return "NaN" if value != value else format_metric(value)
 
 
 def flat(value: Any, prefix: str = "") -> list[tuple[str, str]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from typing import Any
 
 import numpy as np
@@ -11,12 +10,15 @@ from markupsafe import Markup
 from plotly.colors import sample_colorscale
 
 from interp.pictures import Picture
+from interp.report import figures
+from interp.report.compact import unpacked
+from interp.report.images import thumbnail_uri
 
 WIDTH, HEIGHT, EDGE = 120.0, 60.0, 3.0
 CELLS = (40, 20)  # of a heat map, at most
 POINTS = 120  # of a curve, at most
 CURVES = 6
-INK = "#3b78c2"
+INK = figures.BLUE
 
 
 def thumbnail(shown: go.Figure | Picture) -> Markup:
@@ -29,9 +31,10 @@ def thumbnail(shown: go.Figure | Picture) -> Markup:
         SVG or an image; empty for a figure of other kinds of traces.
     """
     if isinstance(shown, Picture):
-        return Markup('<img src="{}" alt="" width="120">').format(Markup(shown.data_uri()))
-    drawn: Any = shown.data
-    traces = [t for t in drawn if t.type in ("bar", "scatter", "heatmap") and t.visible in (None, True)]
+        return Markup('<img src="{}" alt="" width="120">').format(
+            thumbnail_uri(shown, round(2 * WIDTH), round(4 * HEIGHT))
+        )
+    traces = [t for t in figures.traces(shown) if t.type in ("bar", "scatter", "heatmap") and t.visible in (None, True)]
     if not traces:
         return Markup("")
     if traces[0].type == "heatmap":
@@ -64,22 +67,14 @@ def _places(figure: go.Figure, traces: list[Any]) -> list[tuple[Any, np.ndarray,
 
 def _numbers(values: Any, traces: list[Any], axis: str) -> np.ndarray:
     """Values as numbers; names as the places at which they first stand on the axis."""
-    own = [] if values is None else list(_plain_values(values))
+    own = [] if values is None else list(unpacked(values))
     try:
         return np.asarray(own, dtype=float)
     except (TypeError, ValueError):
-        given = (_plain_values(getattr(t, axis)) for t in traces)
+        given = (unpacked(getattr(t, axis)) for t in traces)
         every = dict.fromkeys(str(v) for one in given for v in (() if one is None else one))
         places = {name: i for i, name in enumerate(every)}
         return np.asarray([places[str(v)] for v in own], dtype=float)
-
-
-def _plain_values(values: Any) -> Any:
-    """The values of a trace; a figure that was read from JSON holds them as base64."""
-    if not isinstance(values, dict):
-        return values
-    flat = np.frombuffer(base64.b64decode(values["bdata"]), dtype=values["dtype"])
-    return flat.reshape([int(n) for n in str(values.get("shape", flat.size)).split(",")])
 
 
 def _scaled(kind: str | None, values: np.ndarray) -> np.ndarray:
@@ -120,7 +115,7 @@ def _few(x: np.ndarray, y: np.ndarray) -> list[tuple[float, float]]:
 
 def _colors(given: Any, n: int, i: int) -> list[str]:
     """One colour for every mark; what is not a plain hexadecimal colour becomes the palette's."""
-    palette = (INK, "#e07b39", "#4b9e6a", "#8a63b3", "#c8504d", "#9aa3ad")
+    palette = (INK, *figures.PALETTE[1:])
     each = list(given) if isinstance(given, (tuple, list, np.ndarray)) else [given] * n
     return [c if _plain(c) else palette[i % len(palette)] for c in each][:n] or [palette[0]] * n
 
@@ -135,7 +130,7 @@ def _plain(color: Any) -> bool:
 
 
 def _cells(trace: Any) -> str:
-    values = np.asarray(_plain_values(trace.z), dtype=float)
+    values = np.asarray(unpacked(trace.z), dtype=float)
     if values.ndim != 2 or not values.size:
         return ""
     rows, columns = (

@@ -110,16 +110,18 @@ def _names(subject: Subject, index: Tensor) -> list[str]:
 
 def _draw(placed: Tensor, names: Sequence[str], title: str) -> go.Figure:
     groups = sorted(set(names), key=lambda n: (len(n), n))
-    if len(groups) > len(figures.PALETTE) + 2:
+    if len(groups) > 2 * len(figures.PALETTE):
         numbers = [groups.index(n) for n in names]
         return figures.scatter(
-            placed[:, 0].numpy(), placed[:, 1].numpy(), labels=names, colors=numbers, title=title, x_title="", y_title="",
-            square=True,
+            placed[:, 0].numpy(), placed[:, 1].numpy(), labels=names, colors=numbers, title=title, x_title="t-SNE 1",
+            y_title="t-SNE 2", square=True, color_title="label",
         )  # fmt: skip
-    figure = figures.lines({}, title=title, x_title="", y_title="")
-    for group in groups:
-        rows = [i for i, n in enumerate(names) if n == group]
+    figure = figures.lines({}, title=title, x_title="t-SNE 1", y_title="t-SNE 2")
+    for i, group in enumerate(groups):
+        rows = [j for j, n in enumerate(names) if n == group]
+        color, _, symbol = figures.look(i)
         figure.add_scatter(
-            x=placed[rows, 0].numpy(), y=placed[rows, 1].numpy(), mode="markers", name=group, marker={"size": 5}
-        )
+            x=placed[rows, 0].numpy(), y=placed[rows, 1].numpy(), mode="markers", name=group,
+            marker={"size": 6, "color": color, "symbol": symbol},
+        )  # fmt: skip
     return figure.update_layout(height=440).update_yaxes(scaleanchor="x")

@@ -36,7 +36,7 @@ def curves(subject: Subject, *, points: int = 1500, threshold: float = LEARNT) -
     result = Result()
     losses, accuracies = ({n: v for n, v in thinned.items() if kind in n} for kind in ("loss", "acc"))
     if losses:
-        result.figures["losses"] = _figure(losses, "Losses during training", "loss", log_y=True)
+        result.figures["losses"] = _figure(losses, "Losses during training", _unit(subject), log_y=True)
     if accuracies:
         result.figures["accuracies"] = _figure(accuracies, "Accuracies during training", "accuracy", log_y=False)
     result.lead = next(iter(result.figures), None)
@@ -86,6 +86,11 @@ def thin(points: list[tuple[int, float]], n: int) -> tuple[np.ndarray, np.ndarra
     return x[index], y[index]
 
 
+def _unit(subject: Subject) -> str:
+    """What the losses are in; of a run without a task nobody knows."""
+    return "loss" if subject.task is None else figures.loss_unit(subject.task.loss)
+
+
 def _figure(curves: dict[str, tuple[np.ndarray, np.ndarray]], title: str, unit: str, *, log_y: bool) -> go.Figure:
-    shifted = {n: (x + 1, y) for n, (x, y) in curves.items()}  # a logarithmic axis has no step 0
-    return figures.lines(shifted, title=title, x_title="step + 1", y_title=unit, log_x=True, log_y=log_y)
+    shifted = {n.replace("_", " "): (x + 1, y) for n, (x, y) in curves.items()}  # a logarithmic axis has no step 0
+    return figures.lines(shifted, title=title, x_title="training step + 1", y_title=unit, log_x=True, log_y=log_y)

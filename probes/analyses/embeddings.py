@@ -78,7 +78,7 @@ def embeddings(subject: Subject, *, every: int = 1, frames: int = 40, project: b
     _draw_clouds(result, clouds, first, end)
     if scores:
         result.tables["projected"] = pd.DataFrame(scores)
-        _draw_scores(result, pd.DataFrame(scores))
+        _draw_scores(result, pd.DataFrame(scores), subject.require_task().loss)
     begin, last = rows[0], rows[-1]
     result.metrics = {
         "effective_dimension": last["effective dimension"], "share_of_two_components": last["share of PC 0 and 1"],
@@ -87,8 +87,9 @@ def embeddings(subject: Subject, *, every: int = 1, frames: int = 40, project: b
     result.headline = (
         f"effective dimension {begin['effective dimension']:.1f} at step {begin['step']:,}, "
         f"{last['effective dimension']:.1f} at step {last['step']:,}; at the end two components explain "
-        f"{last['share of PC 0 and 1']:.0%} of the variance"
-    )
+        if len(rows) > 1
+        else f"effective dimension {last['effective dimension']:.1f}; two components explain "
+    ) + f"{last['share of PC 0 and 1']:.0%} of the variance"
     return result
 
 
@@ -121,17 +122,18 @@ def _draw_clouds(result: Result, clouds: dict[int, Tensor], first: tuple[int, Ta
         {s: points.cpu() for s, points in clouds.items()}, title="Embeddings on their first two principal components"
     )
     on_end = centred @ end.basis.directions[:2].T
-    if on_end.shape[1] == 2:
+    if on_end.shape[1] == 2 and len(clouds) > 1:
         labels = list(map(str, range(len(on_end))))
         result.figures["start on final axes"] = figures.scatter(
             on_end[:, 0].cpu().numpy(), on_end[:, 1].cpu().numpy(), labels=labels, colors=range(len(labels)), square=True,
             title=f"Embeddings of step {step:,} on the final axes", x_title="PC 0 of the end", y_title="PC 1 of the end",
+            color_title="symbol",
         )  # fmt: skip
     result.lead = "through time"
 
 
 def slider(clouds: dict[int, Tensor], *, title: str) -> go.Figure:
-    """Points by step with a slider over the steps; every step has its own scale, and the last is shown first.
+    """Points by step with a slider over the steps, where there are several; each has its own scale, the last is shown first.
 
     Args:
         clouds: points ``[n, 1 or 2]`` by step.
@@ -148,8 +150,13 @@ def slider(clouds: dict[int, Tensor], *, title: str) -> go.Figure:
         return go.Scatter(
             x=flat[:, 0].numpy(), y=flat[:, 1].numpy(), mode="markers+text" if len(points) <= 128 else "markers", text=names,
             textposition="top center", textfont={"size": 9}, showlegend=False,
-            marker={"size": 6, "color": list(range(len(points))), "colorscale": "Phase" if len(points) > 2 else "Viridis"},
+            marker={"size": 6, "color": list(range(len(points))), "colorscale": "Viridis", "showscale": True,
+                    "colorbar": figures.color_bar("symbol")},
         )  # fmt: skip
+
+    def moved(points: Tensor) -> go.Scatter:  # a frame changes the places alone
+        shown = trace(points)
+        return go.Scatter(x=shown.x, y=shown.y)
 
     def span(points: Tensor) -> list[float]:
         edge = 1.15 * float(points.abs().max()) or 1.0
@@ -159,10 +166,10 @@ def slider(clouds: dict[int, Tensor], *, title: str) -> go.Figure:
         trace(clouds[last]),
         frames=[
             go.Frame(
-                data=[trace(points)], name=str(step),
+                data=[moved(points)], name=str(step),
                 layout={"xaxis": {"range": span(points)}, "yaxis": {"range": span(points)}},
             )
-            for step, points in clouds.items()
+            for step, points in (clouds.items() if len(clouds) > 1 else ())
         ],
     )  # fmt: skip
     steps = [
@@ -171,14 +178,15 @@ def slider(clouds: dict[int, Tensor], *, title: str) -> go.Figure:
         for step in clouds
     ]  # fmt: skip
     figures.style(figure, title, "PC 0", "PC 1", height=520)
-    figure.update_layout(
-        sliders=[{"active": len(steps) - 1, "currentvalue": {"prefix": "step "}, "steps": steps, "pad": {"t": 40}}],
-        xaxis_range=span(clouds[last]), yaxis_range=span(clouds[last]),
-    )  # fmt: skip
+    figure.update_layout(xaxis_range=span(clouds[last]), yaxis_range=span(clouds[last]))
+    if len(clouds) > 1:
+        figure.update_layout(
+            sliders=[{"active": len(steps) - 1, "currentvalue": {"prefix": "step "}, "steps": steps, "pad": {"t": 40}}]
+        )
     return figure
 
 
-def _draw_scores(result: Result, scores: pd.DataFrame) -> None:
+def _draw_scores(result: Result, scores: pd.DataFrame, loss: str) -> None:
     column = "loss" if scores["accuracy"].isna().to_numpy().any() else "accuracy"
     chosen = sorted(scores["step"].unique())
     curves = {}
@@ -190,5 +198,5 @@ def _draw_scores(result: Result, scores: pd.DataFrame) -> None:
             curves[f"step {step:,}, axes of {axes}"] = (part["components"], part[column])
     result.figures["on the first components"] = figures.lines(
         curves, title=f"{column.capitalize()} with the embeddings projected onto their first components",
-        x_title="components kept", y_title=column, markers=True, log_x=False,
+        x_title="components kept", y_title=figures.loss_unit(loss) if column == "loss" else column, markers=True, log_x=False,
     )  # fmt: skip

@@ -16,6 +16,7 @@ from probes import feature_maps as fm
 from probes.claims.pictures import compared_claims, unit_claims
 
 COMPONENTS = 8
+COMPONENT_LEGEND = "blue: below 0, red: above 0. Row: layer. Column: component, with its share of variance"
 
 
 @analysis(
@@ -128,7 +129,7 @@ def _component_sheet(found: fm.FeatureMaps) -> Picture:
         scale = maps.abs().amax((-2, -1), keepdim=True).clamp_min(1e-12)
         tiles.append([Picture(t) for t in from_signed(maps / scale)])
         labels.append([f"{s:.0%}" for s in share.tolist()])
-    return sheet(tiles, labels, rows=[str(i) for i in range(len(tiles))])
+    return sheet(tiles, labels, rows=[str(i) for i in range(len(tiles))], legend=COMPONENT_LEGEND)
 
 
 def _interactive(found: fm.FeatureMaps) -> go.Figure:

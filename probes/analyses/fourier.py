@@ -126,7 +126,7 @@ def _draw(
         )  # fmt: skip
     result.figures["logit spectrum"] = figures.bars(
         frequencies, frame["logits on (a + b - c)"], highlight=keys, log=True,
-        title="Logits: share of variance on cos/sin(w_k (a + b - c))", x_title="frequency", y_title="share (log)",
+        title="Logits: share of variance on cos/sin(w_k (a + b - c))", x_title="frequency", y_title="share of variance",
     )  # fmt: skip
     power = modes.spectrum_2d(centred).cpu().numpy()
     if not power.sum() > 0:

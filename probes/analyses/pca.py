@@ -32,8 +32,8 @@ def pca(subject: Subject, *, site: str | None = None, components: int = 6) -> Re
         components: columns of explained variance in the table.
 
     Returns:
-        Explained variance and effective rank by hook point; for tasks on symbols, the embeddings on their first two
-        components.
+        Explained variance and effective rank by hook point; where each operand has its own embeddings, the first
+        one's on their first two components.
     """
     require_range("components", components, 1)
     task, model = subject.require_task(), subject.cast().model
@@ -77,14 +77,15 @@ def _wanted(model: HookedModel) -> list[str]:
 def _embedding_plane(subject: Subject) -> go.Figure | None:
     table = getattr(subject.model, "W_E", None)
     task = subject.task
-    if table is None or not isinstance(task, BinaryOperation):
-        return None
-    symbols = (table if table.ndim == 2 else table[0]).detach()[: task.n_symbols]
+    if table is None or table.ndim == 2 or not isinstance(task, BinaryOperation):
+        return None  # a single table stands in the analysis `embeddings`
+    symbols = table[0].detach()[: task.n_symbols]
     if not bool(symbols.isfinite().all()) or min(symbols.shape) < 2:
         return None
     reduced = spectra.pca(symbols)
     plane = reduced.basis.coordinates(symbols.double() - reduced.mean)[:, :2].cpu()
     return figures.scatter(
         plane[:, 0], plane[:, 1], labels=[str(i) for i in range(len(plane))], colors=range(len(plane)), square=True,
-        title="Embeddings of the symbols on their first two principal components", x_title="PC 0", y_title="PC 1",
+        title="Embeddings of the first operand on their first two principal components", x_title="PC 0", y_title="PC 1",
+        color_title="symbol",
     )  # fmt: skip

@@ -87,7 +87,7 @@ def progress_analysis(
     result.metrics |= {"memorised_at_step": memorised, "generalised_at_step": generalised}
     leads = lead_table(found.frame, memorised, generalised)
     result.tables["which leads"] = leads
-    _draw(result, found.frame, curves, memorised, generalised, leads)
+    _draw(result, found.frame, subject, memorised, generalised, leads)
     _slingshots(result, subject, found.frame)
     if curves:
         result.claims = grokking_claims(memorised, generalised, at or 0, threshold, "which leads")
@@ -146,34 +146,55 @@ def _headline(leads: pd.DataFrame, n: int, memorised: int | None, generalised: i
 def _draw(
     result: Result,
     frame: pd.DataFrame,
-    accuracies: Mapping[str, list[tuple[int, float]]],
+    subject: Subject,
     memorised: int | None,
     generalised: int | None,
     leads: pd.DataFrame,
 ) -> None:
     known = choose(None)
-    background = {name: ([s for s, _ in p], [a for _, a in p]) for name, p in accuracies.items()}
+    recorded = recorded_measures(subject)
     marks = {"memorised": memorised, "generalised": generalised}
     result.figures["which leads"] = _lead_figure(main_curves(leads), marks)
     for name, rows in frame.groupby("measure", sort=False):
+        if str(name) in recorded:
+            continue
         one = known.get(str(name))
         curves = {w or str(name): (c["step"], c["value"]) for _, w, c in by_curve(rows) if not is_companion(w)}
         positive = bool((rows["value"].dropna() > 0).all())
         result.figures[str(name)] = figures.timeline(
-            curves, title=f"{name}: {one.summary if one else ''}", y_title=str(name), background=background, marks=marks,
+            curves, title=f"{name}: {one.summary if one else ''}", y_title=_unit(str(name), subject), marks=marks,
             log_y=bool(one and one.log and positive),
         )  # fmt: skip
         if len(curves) > figures.LEGEND:
             result.notes.append(
                 f"{name}: the figure shows the first {figures.LEGEND} of {len(curves)} curves; the table has all."
             )
+    if recorded:
+        result.notes.append(
+            f"The curves of {' and '.join(recorded)} stand in the section curves, as they were recorded during training."
+        )
     result.lead = "accuracy" if "accuracy" in result.figures else "which leads"
+
+
+def recorded_measures(subject: Subject) -> list[str]:
+    """The measures whose curves were recorded during training, of train and test, and are drawn by `curves`."""
+    return [
+        name for name in ("loss", "accuracy")
+        if all(len(subject.curves.get(f"{part}_{name}", ())) > 1 for part in ("train", "test"))
+    ]  # fmt: skip
+
+
+def _unit(name: str, subject: Subject) -> str:
+    """A measure as the title of an axis, with its unit where it is a loss of the task."""
+    if subject.task is None or not name.endswith("loss") or name == "effective_loss":
+        return name
+    return figures.loss_unit(subject.task.loss, name)
 
 
 def _lead_figure(main: pd.DataFrame, marks: Mapping[str, int | None]):
     window = last_window(main)
     part = main[main["window"] == window].iloc[::-1]
-    figure = figures.lines({}, title="When each measure changes", x_title=f"step ({window})", y_title="")
+    figure = figures.lines({}, title="When each measure changes", x_title=f"training step ({window})", y_title="")
     labels = [f"{m} {w}".strip() for m, w in zip(part["measure"], part["where"], strict=True)]
     figure.add_scatter(
         x=part["changes_at"], y=labels, mode="markers", marker={"size": 8, "color": figures.BLUE}, name="change",
@@ -181,9 +202,7 @@ def _lead_figure(main: pd.DataFrame, marks: Mapping[str, int | None]):
                  "arrayminus": part["changes_at"] - part["low"]},
         text=[f"explains {e:.0%} of the variance" for e in part["explained"]],
     )  # fmt: skip
-    for name, step in marks.items():
-        if step is not None:
-            figure.add_vline(x=step, line={"color": figures.GREY, "dash": "dash"}, annotation_text=name)
+    figures.mark_steps(figure, marks)
     return figure.update_layout(height=120 + 22 * len(part), showlegend=False, margin={"l": 190})
 
 

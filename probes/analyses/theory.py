@@ -150,18 +150,25 @@ def _trajectories(result: Result, subject: Subject, steps: list[int], lr: float)
     times = lr * (torch.tensor(seen, dtype=torch.float64) - seen[0])
     flow = effective_flow(clouds[seen[0]], samples, trained, times) @ axis
     figure = figures.lines(
-        {}, title="Embeddings: trained (lines), effective flow (dots)", x_title="step", y_title="normalised embedding"
+        {},
+        title="Embeddings: trained (lines), effective flow (dots)",
+        x_title="training step",
+        y_title="normalised embedding",
     )
     for k in range(samples.n_symbols):
-        color = figures.PALETTE[k % len(figures.PALETTE)]
+        color, dash, _ = figures.look(k)
         own = [float(clouds[s][k] @ axis) for s in seen]
-        figure.add_scatter(x=seen, y=own, name=str(k), mode="lines", line={"color": color})
+        figure.add_scatter(x=seen, y=own, name=str(k), mode="lines", line={"color": color, "dash": dash})
         figure.add_scatter(
             x=seen,
             y=flow[:, k].numpy(),
             name=f"{k}, theory",
-            mode="lines",
-            line={"color": color, "dash": "dot"},
+            mode="markers",
+            marker={
+                "color": color,
+                "size": 3,
+                "symbol": figures.SYMBOLS[k // len(figures.PALETTE) % len(figures.SYMBOLS)],
+            },
             showlegend=False,
         )
     result.figures["trajectories"] = figure.update_layout(height=440)
@@ -245,7 +252,8 @@ def _members(result: Result, subject: Subject, every: int, delta: float, executo
         result.metrics["rank_correlation_of_steps"] = order if math.isfinite(order) else None
         result.figures["steps by member"] = figures.scatter(
             fits["predicted_steps"], fits["grokked_at"], labels=[f"member {m}" for m in fits["member"]],
-            colors=fits["train_fraction"], title=f"Steps to RQI above {FORCED}: measured against 1 / (lambda_3 lr)",
+            colors=fits["train_fraction"], color_title="train fraction",
+            title=f"Steps to RQI above {FORCED}: measured against 1 / (lambda_3 lr)",
             x_title="1 / (lambda_3 lr)", y_title="measured steps",
         )  # fmt: skip
     over = table.query("rqi > ideal_rqi + 1e-9")

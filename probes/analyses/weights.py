@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from interp.plugins.analysis import Result, analysis
-from interp.report import figures
 from interp.subject import Subject
 from probes.claims.oddities import finite_claims
 
@@ -29,24 +28,17 @@ def weights(subject: Subject) -> Result:
         subject: any network.
 
     Returns:
-        A table with a row per parameter, and the norms as a figure.
+        A table with a row per parameter.
     """
     rows = [_row(name, parameter.detach().double()) for name, parameter in subject.model.named_parameters()]
     table = pd.DataFrame(rows)
     total = sum(p.numel() for p in subject.model.parameters())
     norm = float(np.linalg.norm(table["norm"].to_numpy()))
     bad = sum(row["not finite"] for row in rows)
-    figure = figures.bars(
-        list(table["parameter"]),
-        table["norm"],
-        title="Norm of every parameter",
-        x_title="",
-        y_title="Frobenius norm",
-    )
     headline = f"{total:,} parameters, norm {norm:.4g}" + (f"; {bad:,} entries are NaN or infinite" if bad else "")
     held = [row["parameter"] for row in rows if row["not finite"]]
     return Result(
-        {"parameters": total, "weight_norm": norm, "not_finite": bad}, {"parameters": table}, {"norms": figure},
+        {"parameters": total, "weight_norm": norm, "not_finite": bad}, {"parameters": table},
         headline=headline, claims=finite_claims(bad, total, held),
     )  # fmt: skip
 

@@ -23,10 +23,12 @@ FLAGS = (
 
 # run at the end of a page: what became of it, as an attribute, and as a message where the page is in a frame
 PROBE = """<script>addEventListener("load", function () { setTimeout(function () {
+  window.dispatchEvent(new Event("beforeprint"));  // draws all figures
+  window.dispatchEvent(new Event("afterprint"));
   if (OPEN) document.querySelectorAll("details").forEach(function (d) { d.open = true; });
   var root = document.documentElement, style = getComputedStyle(document.body), figures = [];
   document.querySelectorAll("[data-figure]").forEach(function (place) {
-    var box = place.getBoundingClientRect(), title = place.querySelector("text.gtitle, .xtitle, .xtick text");
+    var box = place.getBoundingClientRect(), title = place.querySelector(".xtitle, .xtick text, .annotation-text, text");
     figures.push({ svgs: place.querySelectorAll("svg.main-svg").length, width: box.width, height: box.height,
       asked: JSON.parse(document.getElementById(place.id + "-data").textContent).data.length,
       drawn: (place._fullData || []).length, ink: title ? getComputedStyle(title).fill : "" });

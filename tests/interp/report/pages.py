@@ -18,6 +18,7 @@ class Page(HTMLParser):
         scripts: type and content of every script element, in order.
         red: the text of every block of the class ``bad``.
         text: everything that a reader sees.
+        codes: the text of every ``code`` element.
     """
 
     def __init__(self, source: str):
@@ -27,6 +28,7 @@ class Page(HTMLParser):
         self.scripts: list[tuple[str, str]] = []
         self.red: list[str] = []
         self.text = ""
+        self.codes: list[str] = []
         self._open: list[tuple[str, bool]] = []  # tag, whether it is a red block
         self.feed(source)
         self.close()
@@ -36,6 +38,8 @@ class Page(HTMLParser):
         self.elements.append((tag, attributes))
         if tag == "script":
             self.scripts.append((attributes.get("type", ""), ""))
+        if tag == "code":
+            self.codes.append("")
         if tag not in VOID:
             red = attributes.get("class") == "bad"
             self._open.append((tag, red))
@@ -53,6 +57,8 @@ class Page(HTMLParser):
             self.scripts[-1] = (kind, content + data)
         elif "style" not in inside:
             self.text += data
+            if inside and inside[-1] == "code":
+                self.codes[-1] += data
             if any(red for _, red in self._open):
                 self.red[-1] += data
 

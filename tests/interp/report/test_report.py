@@ -6,19 +6,23 @@ import errno
 import hashlib
 import math
 import os
-from collections.abc import Callable
+import shlex
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import plotly.graph_objects as go
 import pytest
 import torch
 
 import interp
 from interp.errors import OutputExists
-from interp.plugins.analysis import Outcome, Outcomes, Result, analysis
+from interp.plugins.analysis import Outcome, Outcomes, Result, analyses, analysis
+from interp.plugins.claim import QUESTIONS
 from interp.report import write, write_comparison
+from interp.report.compact import figure_data
 from tests.conftest import DEMO
 from tests.interp.cli.conftest import run  # noqa: F401
 from tests.interp.report.pages import read
@@ -42,7 +46,7 @@ def outcome(name: str = "one", **parts: Any) -> Outcomes:
 def test_keys(demo_report: Path) -> None:
     """The contract of ``result.json``: format, subject, provenance, analyses."""
     _, found = read(demo_report)
-    assert list(found) == ["interp_report", "subject", "provenance", "analyses"]
+    assert list(found) == ["interp_report", "subject", "provenance", "argument", "analyses"]
     assert found["interp_report"] == 1
     assert set(found["subject"]) >= {"name", "model", "config", "parameters", "task", "step", "steps", "warnings"}
     assert set(found["provenance"]) >= {"path", "sha256", "format", "layout", "notes", "versions"}
@@ -116,7 +120,7 @@ def test_the_page_stands_alone(demo_report: Path) -> None:
     page, _ = read(demo_report)
     ids = {a["id"] for _, a in page.elements if "id" in a}
     addresses = [a for a in page.addresses if a != "data:,"]
-    addresses = [a for a in addresses if not a.startswith("data:image/png;base64,")]  # films, whole in the page
+    addresses = [a for a in addresses if not a.startswith("data:image/")]  # films, whole in the page
     assert "result.json" in addresses
     for address in addresses:
         known = address[1:] in ids if address.startswith("#") else (demo_report / address).is_file()
@@ -126,16 +130,18 @@ def test_the_page_stands_alone(demo_report: Path) -> None:
 def test_the_verdict_is_on_the_page(demo_report: Path) -> None:
     """The first thing to read is how many answers are correct; every analysis has its section."""
     page, found = read(demo_report)
-    assert page.text.index("2,809 of 2,809") < page.text.index("Provenance")
+    assert page.text.index("2,809 of 2,809") < page.text.rindex("Provenance")
     lines = [label for part in found["analyses"].values() for label, _ in part.get("verdict", [])]
     assert lines == [
         "correct answers", "train loss", "test loss", "key frequencies", "logits explained by a + b", "clock or pizza",
         "restricted loss", "excluded loss", "frequencies touched by a random move",
         "frequencies carried by a unit",
     ]  # fmt: skip
-    assert all(0 < page.text.index(label) < page.text.index("Provenance") for label in lines)
+    assert all(0 < page.text.index(label) < page.text.rindex("Provenance") for label in lines)
     sections = [a["id"] for tag, a in page.elements if tag == "section"]
-    assert sections == [*(n for n in found["analyses"] if n not in OTHERS), "skipped", "provenance"]
+    assert sections[0] == "argument"
+    assert sorted(sections[1:-2]) == sorted(n for n in found["analyses"] if n not in OTHERS)
+    assert sections[-2:] == ["skipped", "provenance"]
     assert page.red == []
 
 
@@ -286,3 +292,70 @@ def test_a_report_on_examples_that_the_user_brought(tmp_path: Path) -> None:
     mine = interp.Subject("mine", interp.wrap(net, inputs), task)
     write(mine, interp.analyze(mine, only=["performance", "weights"]), tmp_path / "report")
     assert read(tmp_path / "report")[1]["subject"]["task"] == str(task)
+
+
+def test_sections_stand_under_their_questions(demo_report: Path) -> None:
+    """In the order of the questions, each section once, and the contents name them in the same order."""
+    page, _ = read(demo_report)
+    known = analyses()[0]
+    order = [k for k, a in page.elements if k == "section" or (k == "h2" and a["id"].startswith("question-"))]
+    assert order.count("h2") > 3
+    ids = [a["id"] for tag, a in page.elements if tag == "section" or (tag == "h2" and "id" in a)][1:-2]
+    question, seen = "", []
+    for one in ids:
+        if one.startswith("question-"):
+            question = one.removeprefix("question-")
+            seen.append(question)
+        else:
+            assert known[one].question == question, one
+    assert seen == [q for q in QUESTIONS if q in seen]
+    links = [a["href"][1:] for tag, a in page.elements if tag == "a" and a.get("href", "").startswith("#")]
+    assert [link for link in links[: len(ids) + 3] if link in ids] == ids
+
+
+def test_how_it_was_made(demo: interp.Subject, demo_report: Path, tmp_path: Path) -> None:
+    """The call and the line give the section again, options that were set included; what has no file has no line."""
+    page, found = read(demo_report)
+    code = [text for text in page.codes if "'weights'" in text or "--only weights" in text]
+    names: dict[str, Any] = {"interp": interp}
+    exec(code[0].replace("interp.analyze(", "again = interp.analyze("), names)
+    assert names["again"].metrics == found["analyses"]["weights"]["metrics"]
+    assert shlex.split(code[1]) == ["interp", "analyze", str(demo.origin["source"]), "--only", "weights"]
+    outcomes = interp.analyze(demo, ["fourier"], {"fourier": {"top": 3}}, dtype=torch.float32, seed=7)
+    code = read(write(demo, outcomes, tmp_path / "out").parent)[0].codes
+    assert code[0].endswith(
+        "interp.analyze(subject, 'fourier', {'fourier': {'top': 3}}, dtype=torch.float32, seed=7)['fourier']"
+    )
+    assert code[1].endswith("--only fourier --set fourier.top=3 --dtype float32 --seed 7")
+    bare = interp.Subject("bare", demo.model, demo.task)
+    code = read(write(bare, outcomes, tmp_path / "bare").parent)[0].codes
+    assert len(code) == 1
+    assert code[0].startswith("subject = ...  # bare")
+
+
+def shown(outcomes: Outcomes) -> Iterator[tuple[tuple[str, str], go.Figure]]:
+    """All figures, by analysis and label."""
+    for name, one in outcomes.items():
+        for label, figure in (one.result.figures if one.result else {}).items():
+            yield (name, label), figure
+
+
+def test_nothing_stands_twice(demo_outcomes: Outcomes) -> None:
+    """No two figures of the demo draw the same curves."""
+    drawn: dict[str, tuple[str, str]] = {}
+    for where, figure in shown(demo_outcomes):
+        curves = [(t["x"], t["y"]) for t in figure_data(figure)["data"] if t["type"] == "scatter"]
+        if curves:
+            assert drawn.setdefault(str(curves), where) == where
+
+
+def test_no_two_curves_look_alike(demo_outcomes: Outcomes) -> None:
+    """No two curves of a figure's legend share colour, dash and symbol; every scale of colours has its title."""
+    for where, figure in shown(demo_outcomes):
+        curves = [t for t in figure.data if t.type == "scatter" and t.showlegend is not False]
+        looks = [(t.line.color or t.marker.color, t.line.dash, t.marker.symbol) for t in curves]
+        assert len(set(looks)) == len(looks), where
+        for trace in figure.data:
+            if trace.type == "heatmap" or (trace.type == "scatter" and trace.marker.showscale):
+                bar = trace.colorbar if trace.type == "heatmap" else trace.marker.colorbar
+                assert bar.title.text, where
