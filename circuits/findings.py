@@ -187,7 +187,7 @@ class EffectTable(Findings, pd.DataFrame):
     def _pieces(self) -> list[Any]:
         return [summary_html(self.summary) + tables.table(self.rows, SHOWN, largest=True)]
 
-    __repr__ = pd.DataFrame.__repr__
+    __repr__ = pd.DataFrame.__repr__  # pyright: ignore[reportAssignmentType]  the class is a DataFrame, too
 
     @override
     def _repr_html_(self) -> str:  # pandas has one of its own
