@@ -45,7 +45,9 @@ def curves(subject: Subject, *, points: int = 1500) -> Result:
             first_step_above(recorded.get(f"{p}_accuracy", []), MEMORISED) for p in ("train", "test")
         )
         result.metrics.update(memorised_at_step=memorised, generalised_at_step=generalised)
-        when = ["never" if s is None else f"by step {s:,}" for s in (memorised, generalised)]
+        when = [
+            _when(step, f"{part}_accuracy" in recorded) for part, step in (("train", memorised), ("test", generalised))
+        ]
         result.headline = (
             f"memorised {when[0]}, generalised {when[1]} (train and test accuracy stay at or above {MEMORISED})"
         )
@@ -55,6 +57,12 @@ def curves(subject: Subject, *, points: int = 1500) -> Result:
     rows = [(n, x, y) for n, curve in thinned.items() for x, y in zip(*curve, strict=True)]
     result.tables["curves"] = pd.DataFrame(rows, columns=["curve", "step", "value"])
     return result
+
+
+def _when(step: int | None, recorded: bool) -> str:
+    if not recorded:
+        return "at a step that no curve tells"
+    return "never" if step is None else f"by step {step:,}"
 
 
 def thin(points: list[tuple[int, float]], n: int) -> tuple[np.ndarray, np.ndarray]:
