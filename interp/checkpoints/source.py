@@ -21,9 +21,10 @@ from interp.checkpoints.layouts import FileInfo, config_beside, weights_file
 from interp.checkpoints.layouts.config_fields import usable_config
 from interp.checkpoints.logged.folders import logged_run, run_below
 from interp.checkpoints.logged.log import Log
+from interp.checkpoints.logged.names import named
 from interp.checkpoints.logged_checkpoints import logged_entries
 from interp.checkpoints.reparametrised import resolve
-from interp.checkpoints.run_files import points, read_config, read_curves, read_run
+from interp.checkpoints.run_files import RECORDED, points, read_config, read_curves, read_run, read_scalars
 from interp.errors import InterpError, UnreadableFile, in_file
 from interp.series import Entry
 
@@ -176,6 +177,8 @@ def _open_directory(path: Path, key: str | None, member: int) -> Source:
         return replace(_open_file(file, key, member), path=path)
     if (path / "run.json").is_file() and (path / "checkpoints").is_dir():
         run = read_run(path)
+        if run.get(RECORDED) is True:
+            return _open_recorded(path, run, key, member)
         source = _open_directory(path / "checkpoints", key, member)
         return replace(source, path=path, run=run, curves=read_curves(path / "metrics.jsonl", member) or source.curves)
     if (metadata := distributed_in(path)) is not None:
@@ -208,6 +211,15 @@ def _open_directory(path: Path, key: str | None, member: int) -> Source:
         return replace(_open_file(weights, key, member), path=path, notes=(f"{weights.name} is read, {left} left out",))
     config, ignored = _sibling_config(path)
     return Source(path, entries, config, notes=(*notes, *ignored), member=member, key=key)
+
+
+def _open_recorded(path: Path, run: dict[str, Any], key: str | None, member: int) -> Source:
+    """A run of `interp.record`, finished or not: a loop of the user's own under our names for files."""
+    log = Log(
+        "interp.record", read_scalars(path / "metrics.jsonl"), run.get("config", {}), folders=(path / "checkpoints",)
+    )
+    curves, notes = named(log.points)
+    return replace(_open_logged(path, replace(log, points=curves, notes=notes), key, member), run=run)
 
 
 def _open_logged(path: Path, log: Log, key: str | None, member: int) -> Source:
