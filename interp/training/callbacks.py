@@ -55,11 +55,11 @@ def lightning_callback(
             settings = dict(getattr(pl_module, "hparams", {})) if config is None else config
             self._run = record(_part(pl_module, network), task, out, config=settings, **schedule)  # pyright: ignore[reportArgumentType]
             self._run.__enter__()
-            self._seen: dict[str, Any] = {}
+            self._often, self._rare = set[str](), set[str]()
             self._run.step(trainer.global_step)
 
         def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
-            values = self._news(trainer)
+            values = self._news(trainer, rare=False)
             loss = outputs.get("loss") if isinstance(outputs, Mapping) else outputs
             if loss is not None and not any("loss" in n and not n.startswith(("val", "test")) for n in values):
                 values["train_loss"] = loss
@@ -72,12 +72,12 @@ def lightning_callback(
         def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
             self._run.step(trainer.global_step, **self._news(trainer))
 
-        def _news(self, trainer: Any) -> dict[str, Any]:
-            """What has been logged since the last look."""
-            now = dict(trainer.callback_metrics)
-            fresh = {n: v for n, v in now.items() if self._seen.get(n) is not v and _single(v)}
-            self._seen = now
-            return {n.replace("/", "_"): v for n, v in fresh.items()}
+        def _news(self, trainer: Any, rare: bool = True) -> dict[str, Any]:
+            """What is logged after batches, or what is logged more rarely, which Lightning shows after batches, too."""
+            now = {n: v for n, v in trainer.callback_metrics.items() if _single(v)}
+            others = self._often if rare else self._rare
+            (self._rare if rare else self._often).update(n for n in now if n not in others)
+            return {n.replace("/", "_"): v for n, v in now.items() if n not in others}
 
         def on_fit_end(self, trainer: Any, pl_module: Any) -> None:
             self._close(None)
