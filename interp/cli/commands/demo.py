@@ -1,18 +1,34 @@
-"""``interp demo``: a report on the run that ships with the package."""
+"""``interp demo``: a report on the run that ships with the package, or small files to try things on."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
+import typer
+
+from interp.cli.commands.demo_files import FILES, RUN, copy_files
 from interp.cli.failures import hold
 from interp.cli.options import Device, Force, Out
 from interp.cli.reporting import Request, report
 
-RUN = Path(__file__).parents[2] / "demo" / "run"
+Copy = Annotated[
+    Path | None,
+    typer.Option(
+        "--copy",
+        help="In place of a report, put small files into this folder: a checkpoint, a run, a genome, its SGD twin.",
+        show_default=False,
+    ),
+]
 
 
-def demo(out: Out = Path("report"), device: Device = "auto", force: Force = False) -> None:
+def demo(out: Out = Path("report"), device: Device = "auto", force: Force = False, copy: Copy = None) -> None:
     """Analyse the run that ships with the package: a small transformer that groks (a + b) mod 53."""
+    if copy is not None:
+        copy_files(copy, force=force)
+        for name, what in FILES.items():
+            typer.echo(f"{copy / name}: {what}")
+        return
     from interp.report import reserved
 
     hold(reserved(out, force=force))
