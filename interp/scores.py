@@ -11,6 +11,8 @@ from torch import Tensor
 from interp.errors import InterpError, kind_of
 from interp.tasks import Task
 
+LEARNT = 0.9  # accuracy from which train examples count as memorised and test examples as generalised (Liu et al. 2022)
+
 
 @dataclass(frozen=True)
 class Part:
@@ -120,6 +122,27 @@ def score(task: Task, logits: Tensor) -> Scores:
         raise InterpError(f"{len(logits)} rows of logits were given for the {len(task.labels)} examples of {task.name}")
     correct = task.correct(logits) if task.criterion.answers else None
     return of_examples(task.losses(logits), correct, task.train_indices, task.test_indices)
+
+
+def of_constant(task: Task) -> Scores:
+    """The score of a network that gives one answer whatever its input: what any network must beat.
+
+    Args:
+        task: with answers, or a regression.
+
+    Returns:
+        correct answers of the commonest answer of the train examples; for a regression, the losses of the mean target of the
+        train examples. Losses of a task with answers are None.
+    """
+    train, labels = task.train_indices, task.labels
+    own = labels[train.to(labels.device)] if len(train) else labels
+    if not task.criterion.answers:
+        outputs = own.double().mean(0).expand(len(labels), *labels.shape[1:])
+        return of_examples(task.losses(outputs), None, train, task.test_indices)
+    values, counts = own.unique(dim=0, return_counts=True)
+    hits = (labels == values[counts.argmax()]).reshape(len(labels), -1).all(1)
+    counted = of_examples(hits.double(), hits, train, task.test_indices)
+    return Scores(*(Part(None, part.correct, part.total) for part in (counted.train, counted.test, counted.all)))
 
 
 def of_examples(losses: Tensor, correct: Tensor | None, train: Tensor, test: Tensor) -> Scores:

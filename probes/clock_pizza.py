@@ -110,7 +110,8 @@ def circles(embedding: Float[Tensor, "p d"], n_components: int = N_COMPONENTS) -
         Circularity, and each component's share, frequency and variance.
 
     Raises:
-        InterpError: fewer than one component, or an embedding that is the same for all elements.
+        InterpError: fewer than one component.
+        MissingCapability: an embedding that is the same for all elements.
     """
     require_range("n_components", n_components, 1)
     embedding = as_tensor(embedding, "embedding").detach().double()
@@ -121,7 +122,7 @@ def circles(embedding: Float[Tensor, "p d"], n_components: int = N_COMPONENTS) -
     reduced = spectra.pca(embedding)
     kept = int((reduced.explained[:n_components] > ROUNDING).sum())
     if not kept:
-        raise InterpError("circularity needs an embedding that differs between elements")
+        raise MissingCapability("circularity needs an embedding that differs between elements")
     scores = (embedding - embedding.mean(0)) @ reduced.basis.directions[:kept].to(embedding).T
     power = torch.fft.rfft(scores, dim=0).abs().pow(2)[1:]
     power[: (len(scores) - 1) // 2] *= 2  # rfft keeps one of k and p - k

@@ -102,9 +102,10 @@ ARROWS: dict[str, str] = {
     "probes.analyses": (
         "interp._util, interp.activations, interp.errors, interp.history, interp.hooked (door), "
         "interp.neat, interp.picbreeder, interp.pictures, interp.plugins, interp.report, interp.scores, interp.sites, "
-        "interp.snapshot, interp.subject, interp.tasks, interp.training, probes.*, probes.fourier, "
-        "probes.measures"
+        "interp.snapshot, interp.subject, interp.tasks, interp.training, probes.*, probes.claims, "
+        "probes.fourier, probes.measures"
     ),
+    "probes.claims": "interp.plugins, interp.scores, interp.tasks",
     "probes.fourier": "interp.errors, interp.tasks, probes.*",
     "probes.representations": "interp.errors, interp.groups, probes.*",
     "probes.measures": (
@@ -113,11 +114,12 @@ ARROWS: dict[str, str] = {
     ),
     "circuits.*": "interp._util, interp.errors, interp.report, interp.tasks",
     "circuits.analyses": (
-        "circuits.*, circuits.compression, circuits.discovery, circuits.engine, circuits.experiments, "
+        "circuits.*, circuits.claims, circuits.compression, circuits.discovery, circuits.engine, circuits.experiments, "
         "circuits.factor_units, circuits.fourier, circuits.weight_sweeps, interp._util, interp.errors, interp.hooked (door), "
         "interp.hooked.*, interp.hooked.foreign, interp.pictures, interp.plugins, interp.report, "
-        "interp.scores, interp.sites, interp.subject, probes.*, probes.representations"
+        "interp.scores, interp.sites, interp.subject, probes.*, probes.claims, probes.representations"
     ),
+    "circuits.claims": "interp.plugins, probes.claims",
     "circuits.compression": (
         "circuits.*, circuits.experiments, circuits.interventions, circuits.weight_sweeps, interp._util, "
         "interp.activations, interp.errors, interp.hooked (door), interp.hooked.*, interp.hooked.cppn, "

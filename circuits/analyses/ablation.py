@@ -9,6 +9,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from torch import Tensor
 
+from circuits.claims.parts import ablation_claims
 from circuits.engine.components import KINDS
 from circuits.experiments.ablation import ablate
 from circuits.metrics import make_metric
@@ -17,8 +18,9 @@ from interp.hooked import HookedModel
 from interp.hooked.foreign.guest import Guest
 from interp.plugins.analysis import Result, analysis
 from interp.report import figures
-from interp.scores import score
+from interp.scores import of_constant, score
 from interp.subject import Subject
+from probes.claims.performance import better
 
 SIGN = make_metric("loss").sign
 
@@ -28,6 +30,7 @@ SIGN = make_metric("loss").sign
     needs=("answers", "activations"),
     summary="The effect of every neuron, head and layer",
     order=55,
+    question="where",
     renamed={"baseline": "n_random"},
 )
 def ablation(
@@ -85,6 +88,9 @@ def ablation(
     result.tables = {"strongest": every.nlargest(top, "loss_change"), **result.tables}
     total = clean.all.total
     result.notes = [f"{SIGN}. Components are ablated one at a time ({value} ablation), over all {total:,} inputs."]
+    constant = of_constant(subject.require_task())
+    right, solved = (clean.correct or 0, constant.correct or 0, total), better(clean.all, constant.all)
+    result.claims = ablation_claims(frames, *right, solved, set(result.figures))
     strongest = every.loc[every["loss_change"].idxmax()]
     result.headline = (
         f"{strongest['component']} matters most: ablating it raises the loss from {clean.loss:.3g} to {strongest['loss']:.3g} "

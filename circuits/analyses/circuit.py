@@ -7,12 +7,15 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from circuits.claims.parts import circuit_claims
 from circuits.discovery.discover import Circuit, NothingToDo, discover
 from circuits.discovery.over_training import necessary_from, necessity
 from interp.errors import require_range
-from interp.hooked import HookedMLP, HookedTransformer
+from interp.hooked import HookedMLP, HookedModel, HookedTransformer
 from interp.plugins.analysis import Result, analysis
+from interp.scores import of_constant, score
 from interp.subject import Subject
+from probes.claims.performance import better
 
 CHECKPOINTS = 6  # of a series, at which the circuit is followed
 EDGE_INPUTS = 2048
@@ -23,6 +26,7 @@ EDGE_INPUTS = 2048
     needs=("answers", "activations"),
     summary="The smallest circuit that does the task, against random ones of its size",
     order=56,
+    question="needs",
     renamed={"keep": "faithfulness", "random": "n_random"},
 )
 def circuit(
@@ -75,8 +79,13 @@ def circuit(
         found["edges"] = discover(
             subject, faithfulness=faithfulness, n_random=n_random, of="edges", inputs=_sample(subject), **how
         )
+    solved = better(score(subject.require_task(), subject.logits()).all, of_constant(subject.require_task()).all)
     for of, one in found.items():
         _add(result, of, one)
+        result.claims += circuit_claims(
+            len(one), len(one.elements), one.faithfulness, one.completeness, one.random["faithfulness"].to_list(), one.metric,
+            _noun(model) if of == "nodes" else "edges", faithfulness, solved, f"circuit of {of}",
+        )  # fmt: skip
     nodes = found["nodes"]
     result.lead = "circuit of nodes"
     result.headline = _headline(nodes)
@@ -96,6 +105,11 @@ def circuit(
     if checkpoints and subject.series is not None and len(subject.series) > 1 and len(nodes):
         _follow(result, subject, nodes, checkpoints, how)
     return result
+
+
+def _noun(model: HookedModel) -> str:
+    """What the nodes of a network are."""
+    return " and ".join(kind for kind in ("heads", "neurons") if model.component_sites(kind))
 
 
 def _sample(subject: Subject) -> Tensor:

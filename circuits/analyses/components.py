@@ -10,14 +10,17 @@ from circuits.analyses.held_sites import add_components, curve, in_words
 from circuits.analyses.ranks import add_ranks
 from circuits.analyses.start_of_run import add_start
 from circuits.analyses.sufficient import Goal
+from circuits.claims.parts import direction_claims
 from circuits.compression.derived import scores_of
 from circuits.compression.held import Held
 from interp.errors import require_range
 from interp.hooked.base import HookedModel
 from interp.hooked.foreign.guest import Guest
 from interp.plugins.analysis import Result, analysis
+from interp.scores import of_constant
 from interp.sites import resolve_sites
 from interp.subject import Subject
+from probes.claims.performance import better
 
 CHECKPOINTS = 5  # of a series, at which the first site is restricted
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
@@ -28,6 +31,7 @@ DTYPES = {"float32": torch.float32, "float64": torch.float64}
     needs=("activations",),
     summary="Accuracy against principal components of the main sites, and against the rank of the weights",
     order=62,
+    question="needs",
     renamed={"keep": "accuracy"},
 )
 def components_analysis(
@@ -69,6 +73,10 @@ def components_analysis(
     if curves:
         numbers = add_components(result, held, curves, whole, accuracy)
         goal = Goal(whole, whole, accuracy)
+        dimensions = {name: held[name].basis.dim for name in numbers}
+        task = subject.require_task()
+        solved = not task.criterion.answers or better(whole.all, of_constant(task).all)
+        result.claims = direction_claims(numbers, dimensions, accuracy, solved, result.lead)
         found = [in_words(name, n, held[name], goal) for name, n in numbers.items()] + found
     if checkpoints and names and subject.series is not None and len(subject.series) > 1:
         found += add_start(result, subject, held, numbers, checkpoints)

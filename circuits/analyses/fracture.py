@@ -10,6 +10,7 @@ import pandas as pd
 import torch
 
 from circuits.analyses.network_sweeps import null_models, plural
+from circuits.claims.unified import unit_claims
 from circuits.factor_units.fracture import fracture
 from circuits.factor_units.fracture_result import Fracture
 from circuits.weight_sweeps.scored import Score
@@ -22,7 +23,13 @@ from interp.subject import Subject
 MOST = 1 << 21  # examples run in all, where the network runs once per unit
 
 
-@analysis("fracture", needs=("task", "activations"), summary="Which units carry each factor of the task", order=59)
+@analysis(
+    "fracture",
+    needs=("task", "activations"),
+    summary="Which units carry each factor of the task",
+    order=59,
+    question="unified",
+)
 def fracture_analysis(subject: Subject, *, site: str | None = None, n_random: int = 1) -> Result:
     """How many factors of the task each unit carries, how many units carry a factor, and in how many groups.
 
@@ -54,6 +61,7 @@ def fracture_analysis(subject: Subject, *, site: str | None = None, n_random: in
     result.figures["units by factor"] = found.figure()
     _draw_shares(result, found)
     result.headline = _headline(found, result.tables["null models"])
+    result.claims = unit_claims(result.tables["null models"], list(result.figures))
     per_unit = found.factors_per_unit()
     if per_unit is not None:
         kinds = plural(found.factors.kind)

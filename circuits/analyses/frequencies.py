@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from circuits.analyses import parts_of_logits as shared
+from circuits.claims.modes import necessary_claims, sufficient_claims
 from circuits.fourier.definitions import OF_LAYER, Definition
 from circuits.fourier.losses import by_frequency
 from circuits.fourier.removal import remove_everywhere
@@ -10,8 +11,11 @@ from circuits.fourier.table import Table
 from interp.errors import InterpError, require_range
 from interp.plugins.analysis import Result, analysis
 from interp.plugins.result import format_metric
+from interp.scores import Part, of_constant
 from interp.sites import hidden_sites
 from interp.subject import Subject
+from probes.claims.modes import TOPIC, named
+from probes.claims.performance import better
 
 
 @analysis(
@@ -19,6 +23,7 @@ from interp.subject import Subject
     needs=("cyclic", "input_table"),
     summary="Restricted and excluded loss; key frequencies removed",
     order=50,
+    question="needs",
     renamed={"random_sets": "n_random"},
 )
 def frequencies(subject: Subject, *, definition: Definition = "nanda2d", n_random: int = 8) -> Result:
@@ -62,6 +67,15 @@ def frequencies(subject: Subject, *, definition: Definition = "nanda2d", n_rando
     ]
     result.figures = shared.draw(single, sets, clean.all, keys)
     result.headline = shared.headline(result.metrics, clean, table, "frequencies")
+    least = of_constant(table.task)
+    constant, solved = least.correct or 0, better(Part(None, clean.correct, clean.total), least.all)
+    result.claims = [
+        *sufficient_claims(
+            "frequencies", TOPIC, named(keys), result.metrics["restricted_correct"], clean.correct, clean.total,
+            (result.metrics["restricted_loss"], clean.all), constant, solved, "each alone",
+        ),
+        *necessary_claims(sets, "frequencies", TOPIC, clean.correct, constant, solved, "removed sets"),
+    ]  # fmt: skip
     result.verdict = [
         (label, format_metric(result.metrics[name]))
         for label, name in (("restricted loss", "restricted_loss"), ("excluded loss", "excluded_loss"))

@@ -12,6 +12,7 @@ import plotly.graph_objects as go
 import torch
 
 from circuits.analyses.sweep_scores import KINDS, metrics_of, scores_row
+from circuits.claims.unified import NETWORK, sweep_claims
 from circuits.weight_sweeps.directions import Direction, random_directions, single_entries
 from circuits.weight_sweeps.factor_measures import MEASURES, expected_factors
 from circuits.weight_sweeps.films import FACTORS, table_films
@@ -82,6 +83,7 @@ def of_network(subject: Subject, n: int | None, directions: int | None, n_random
     result.notes = _notes(swept, size)
     _draw(result, found, pd.DataFrame(rows), swept, size)
     result.headline = _headline(result, pd.DataFrame(rows))
+    result.claims = sweep_claims(pd.DataFrame(rows), NETWORK, [*result.figures, *result.pictures])
     touched = result.metrics["random_input_factors"]
     if touched is not None:
         of = f"{touched:.1f} of {result.metrics['factors']}"

@@ -10,6 +10,8 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from circuits.analyses.sweep_scores import KINDS, metrics_of, scores_row
+from circuits.claims.unified import PICTURE, sweep_claims
+from circuits.weight_sweeps.change_measures import antisymmetric_share
 from circuits.weight_sweeps.directions import Direction, random_directions, single_entries
 from circuits.weight_sweeps.image_network import as_cppn
 from circuits.weight_sweeps.image_sweep import STEPS, matched_steps, sweep
@@ -25,6 +27,7 @@ from interp.subject import Subject
 SHOWN = ("antisymmetric_share", "change_rank_share", "roughness", "extent", "colour_share")
 RANKS = (0.25, 0.5, 0.75, 1.0)  # of effect, at which films are shown
 FEW = 10  # changes, below which a null model is not compared
+UNEVEN = 0.2  # antisymmetric share of a picture, above which it has no left-right symmetry to keep
 EFFECT = 0.1  # root mean square of a change, at which networks are compared as well
 
 
@@ -71,6 +74,16 @@ def of_picture(subject: Subject, n: int, directions: int, n_random: int, size: i
     result.pictures = {"films": films(model, found)}
     result.figures["antisymmetric share"] = _scatter(found)
     result.headline = _headline(result.metrics, rows)
+    picture = Renderer(model, size).base
+    uneven = float(antisymmetric_share(picture - picture.mean((-2, -1), keepdim=True)))
+    result.metrics["picture_antisymmetric_share"] = uneven
+    asked = PICTURE if uneven <= UNEVEN else PICTURE[1:]
+    if uneven > UNEVEN:
+        result.notes.append(
+            f"The picture itself is not symmetric (antisymmetric share {uneven:.2f}, above {UNEVEN}), so that of its changes "
+            "says nothing of a unified representation."
+        )
+    result.claims = sweep_claims(pd.DataFrame(rows), asked, [*result.figures, *result.pictures])
     result.notes.append(
         f"A sweep moves one weight (single: entries that are not 0) or a column along a random unit vector (random) by "
         f"{STEPS[0]:+g} and {STEPS[1]:+g}. Changes of mean square under 1e-4 are left out; medians over at most {n} changes "

@@ -14,6 +14,7 @@ from interp.pictures import sheet
 from interp.plugins.analysis import Result, analysis
 from interp.report import figures
 from interp.subject import Subject
+from probes.claims.pictures import link_claims
 
 MAX_ERROR = 1e-3  # mean squared error: a root mean square of 0.03, from black 0 to white 1
 
@@ -23,6 +24,7 @@ MAX_ERROR = 1e-3  # mean squared error: a root mean square of 0.03, from black 0
     needs=("image",),
     summary="The smallest network that still draws the picture",
     order=7,
+    question="needs",
     renamed={"within": "max_error"},
 )
 def reduction(subject: Subject, *, max_error: float = MAX_ERROR, size: int = SIZE) -> Result:
@@ -60,6 +62,7 @@ def reduction(subject: Subject, *, max_error: float = MAX_ERROR, size: int = SIZ
         shown[f"rank {rank}"] = spectra.truncated(model, spectra.same(rank))
     result.pictures["reduced"] = sheet([[m.draw(128) for m in shown.values()]], [list(shown)])
     _draw(result, table)
+    result.claims = link_claims(fewest.links, fewest.links_before, fewest.mean_square, max_error, "reduced")
     result.headline = _headline(result, max_error)
     result.notes.append(
         "Units: the most important are kept, the others held at their mean. Components: every layer passes on its first "

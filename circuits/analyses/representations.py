@@ -10,18 +10,24 @@ import torch
 from torch import Tensor
 
 from circuits.analyses import parts_of_logits as shared
+from circuits.claims.modes import necessary_claims, representation_claims, sufficient_claims
 from circuits.fourier.definitions import OF_LAYER, Definition, project
 from circuits.fourier.losses import by_frequency
 from circuits.fourier.removal import remove_everywhere
 from circuits.fourier.table import Loss, Table
 from interp.errors import InterpError, MissingCapability, require_range
 from interp.plugins.analysis import Result, analysis
+from interp.plugins.claim import Claim
 from interp.plugins.result import format_metric, format_share
 from interp.report import figures
+from interp.scores import Part, of_constant
 from interp.sites import hidden_sites
 from interp.subject import Subject
 from probes import group_tables
 from probes import representations as modes
+from probes.claims.modes import neuron_claims
+from probes.claims.oddities import dead_claims
+from probes.claims.performance import better
 from probes.neurons import active
 
 TUNED = 0.85  # as for frequencies: a neuron that one representation explains to this share
@@ -33,6 +39,7 @@ SHOWN = 512  # neurons in the heat map
     needs=("activations", "group", "input_table"),
     summary="Which irreducible representations the network computes with",
     order=51,
+    question="represents",
 )
 def representations(
     subject: Subject, *, definition: Definition = "logit", n_random: int = 8, tuned: float = TUNED
@@ -69,11 +76,13 @@ def representations(
     _draw_spectra(result, table)
     _add_neurons(result, table, tuned)
     result.notes = _notes(table)
+    result.claims = _claims(result, table)
     if not table.keys:
         result.metrics |= {"restricted_loss": None, "excluded_loss": None}
         result.headline = "No representation stands out in the logits, so there is none to keep or remove"
         return result
     _add_losses(result, table, clean, single, definition, n_random)
+    result.claims += _loss_claims(result, table, clean)
     named = ", ".join(map(str, table.keys))
     result.headline = f"Key representations {named}. {shared.headline(result.metrics, clean, table, 'representations')}"
     result.verdict = [
@@ -83,6 +92,42 @@ def representations(
         ("excluded loss", format_metric(result.metrics["excluded_loss"])),
     ]
     return result
+
+
+TOPIC = "it computes with irreducible representations"
+
+
+def _claims(result: Result, table: Table) -> list[Claim]:
+    """That few representations make the logits, that embeddings hold them, that neurons compute with them."""
+    keys, frame, group = [str(k) for k in table.keys], result.tables["representations"], table.group
+    key_rows = frame["representation"].isin(keys)
+    held = {
+        str(c).removesuffix(" share"): float(frame.loc[key_rows, c].sum()) for c in frame if str(c).startswith("W_E")
+    }
+    flat = float((frame.loc[key_rows, "degree"] ** 2).sum() / (frame["degree"] ** 2).sum())
+    explained = result.metrics["logit_variance_explained_by_key"]
+    claims = representation_claims(keys, explained, held, flat, len(group) - 1, TOPIC, "logit spectrum")
+    if "active" in result.metrics:
+        m = result.metrics
+        found = m["preferring_a_key_representation"], m["active"], m["median_share"], len(keys), len(group) - 1
+        figure = "neurons by representation" if "neurons by representation" in result.figures else None
+        claims += neuron_claims(*found, figure=figure, topic=TOPIC, noun="representation")
+        claims += dead_claims(m["active"], m["units"])
+    return claims
+
+
+def _loss_claims(result: Result, table: Table, clean: Loss) -> list[Claim]:
+    """That the key representations suffice and are necessary."""
+    least, sets, m = of_constant(table.task), result.tables["removed"], result.metrics
+    constant, solved = least.correct or 0, better(Part(None, clean.correct, clean.total), least.all)
+    losses, answer = (m["restricted_loss"], clean.all), ", ".join(sorted(map(str, table.keys)))
+    return [
+        *sufficient_claims(
+            "representations", TOPIC, answer, m["restricted_correct"], clean.correct, clean.total, losses, constant,
+            solved, "each alone",
+        ),
+        *necessary_claims(sets, "representations", TOPIC, clean.correct, constant, solved, "removed sets"),
+    ]  # fmt: skip
 
 
 def _spectra(table: Table) -> dict[str, Any]:

@@ -11,6 +11,9 @@ from collections.abc import Mapping
 from circuits.analyses.network_sweeps import of_network
 from circuits.analyses.picture_sweeps import of_picture
 from circuits.analyses.sweep_scores import compared_scores
+from circuits.claims.unified import NETWORK as OF_NETWORK
+from circuits.claims.unified import PICTURE as OF_PICTURE
+from circuits.claims.unified import compared_claims
 from circuits.weight_sweeps.image_sweep import SIZE
 from interp.errors import require_range
 from interp.hooked import HookedCPPN
@@ -26,6 +29,7 @@ PICTURE = ("antisymmetric_share", "change_rank_share")
     needs=("outputs",),
     summary="How the outputs change when weights move (FER or UFR), against null models",
     order=58,
+    question="unified",
     renamed={"nulls": "n_random"},
 )
 def sweeps(
@@ -87,6 +91,8 @@ def compared(results: Mapping[str, Result]) -> Result:
         else "Few factors and a high equivariant share: a move changes a whole factor of the task, as in a unified factored "
         "representation (UFR). Only networks of the same task compare."
     )
+    asked = OF_PICTURE if pictures else OF_NETWORK
+    made.claims = compared_claims({n: r.tables["scores"] for n, r in results.items()}, asked, list(made.figures))
     made.notes = [
         "Higher, lower: the 95% intervals do not overlap; otherwise the two cannot be distinguished. "
         f"{meaning} A low change rank: many weights do the same few things. Networks differ in how far one step moves them "

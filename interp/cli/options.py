@@ -55,6 +55,9 @@ Member = Annotated[int, typer.Option(help="Which network of a run that trained s
 Device = Annotated[str, typer.Option(help="auto (CUDA where there is one), cpu, cuda, cuda:1, mps.")]
 Dtype = Annotated[str, typer.Option(help="Precision of the computation: float64, float32, bfloat16, float16.")]
 Force = Annotated[bool, typer.Option("--force", help="Write into a folder, or over a file, that holds something else.")]
+Explain = Annotated[
+    bool, typer.Option("--explain", help="Print every claim with its test, number, comparison and rule.")
+]
 Settings = Annotated[
     list[str] | None,
     typer.Option("--set", help="An option of an analysis: fourier.top=5. May be repeated.", show_default=False),

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import torch
 
     from interp.plugins.analysis import Outcomes
+    from interp.plugins.argument import Argument
     from interp.subject import Subject
 
 
@@ -33,6 +34,7 @@ class Request:
         seed: of everything random in the analyses.
         force: write into a folder that holds something else.
         shared: options for every analysis that has them.
+        explain: print every claim with its test, not the summary alone.
     """
 
     out: Path
@@ -42,6 +44,7 @@ class Request:
     seed: int = 0
     force: bool = False
     shared: Mapping[str, Any] = field(default_factory=dict)
+    explain: bool = False
 
 
 def require_applicable(subject: Subject, names: Sequence[str] | None) -> None:
@@ -79,6 +82,7 @@ def report(subject: Subject, request: Request) -> None:
         Exit: with code 1, when the report is written and an analysis failed, or one named did not apply after all.
     """
     from interp.report import write
+    from interp.report.data import argument_of
 
     with working() as tell:
         outcomes = _run(subject, request, tell)
@@ -88,6 +92,7 @@ def report(subject: Subject, request: Request) -> None:
         tell("writing the report")
         page = write(subject, outcomes, request.out, force=request.force)
     _show(subject, outcomes, named=request.only is not None)
+    show_argument(argument_of(subject, outcomes), explain=request.explain)
     output().print(f"Report: {escape(str(page))}")
     wanted = ("failed",) if request.only is None else ("failed", "skipped")
     if any(one.status in wanted for one in outcomes.values()):
@@ -112,6 +117,21 @@ def _run(subject: Subject, request: Request, tell: Any) -> Outcomes:
             subject, request.only, request.options, dtype=request.dtype or torch.float64, seed=request.seed,
             progress=started, shared=request.shared,
         )  # fmt: skip
+
+
+def show_argument(argument: Argument, *, explain: bool) -> None:
+    """Print what the analyses claim: in a few sentences, or every claim with its test, number, comparison and rule.
+
+    Args:
+        argument: of a report or a comparison.
+        explain: print all of it.
+    """
+    console = output(wrap=True)
+    if explain:
+        console.print(f"\n{escape(argument.text(min(console.width, 110)))}\n")
+        return
+    for sentence in argument.summary:
+        console.print(escape(sentence))
 
 
 def _show(subject: Subject, outcomes: Outcomes, *, named: bool) -> None:

@@ -19,6 +19,7 @@ from interp._util.registry import load_group
 from interp._util.versions import versions
 from interp.errors import InterpError, MissingCapability, UnknownName, unknown
 from interp.hooked import HookedModel
+from interp.plugins.claim import QUESTIONS, Question
 from interp.plugins.options import Option, as_names, keyword_options, parse_options
 from interp.plugins.outcome import Outcome, Outcomes
 from interp.plugins.result import Result, check_result
@@ -38,7 +39,8 @@ class Analysis:
         needs: capabilities (`Subject.CAPABILITIES`) that the subject must have.
         summary: one line for lists and reports.
         options: the keyword arguments of the function.
-        order: place in the report.
+        order: place in the report, after the question.
+        question: which question of the report it answers.
         renamed: former names of options and their present ones; a former name works, with a DeprecationWarning.
         comparison: turns the Results of several subjects into one, for ``interp compare``; set with `compares`.
     """
@@ -49,6 +51,7 @@ class Analysis:
     summary: str
     options: tuple[Option, ...]
     order: int
+    question: Question = "else"
     renamed: Mapping[str, str] = field(default_factory=dict)
     comparison: Compared | None = None
 
@@ -98,6 +101,7 @@ def analysis(
     needs: Iterable[Capability] = (),
     summary: str,
     order: int = 100,
+    question: Question = "else",
     renamed: Mapping[str, str] | None = None,
 ) -> Callable[[Callable[..., Result]], Analysis]:
     """Make a function of a Subject an analysis.
@@ -106,7 +110,9 @@ def analysis(
         name: as typed on the command line; the entry point carries the same name.
         needs: capabilities (`Subject.CAPABILITIES`) without which the analysis is skipped, with the reason.
         summary: one line for ``interp analyses`` and the report.
-        order: place in the report; the suite's own are below 100.
+        order: place among the analyses of its question; the suite's own are below 100.
+        question: which question of the report it answers, one of `interp.plugins.claim.QUESTIONS`: ``does``, ``represents``,
+            ``where``, ``needs``, ``history``, ``unified``, ``odd``.
         renamed: former names of options and their present ones, such as ``{"baseline": "n_random"}``: a former name works,
             with a DeprecationWarning.
 
@@ -121,6 +127,8 @@ def analysis(
     if unknown_needs := [n for n in needs if n not in Subject.CAPABILITIES]:
         raise TypeError(f"analysis {name!r} needs {unknown_needs}; capabilities are {', '.join(Subject.CAPABILITIES)}")
 
+    if question not in QUESTIONS:
+        raise TypeError(f"analysis {name!r}: question is one of {', '.join(QUESTIONS)}, got {question!r}")
     if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
         raise TypeError(f"analysis {name!r}: a name consists of letters, digits, _ and -")
 
@@ -129,7 +137,7 @@ def analysis(
         names = {o.name for o in options}
         if wrong := sorted((set((renamed or {}).values()) - names) | (set(renamed or {}) & names)):
             raise TypeError(f"analysis {name!r}: renamed maps former names to present options, not {wrong}")
-        made = Analysis(name, function, needs, summary, options, order, dict(renamed or {}))
+        made = Analysis(name, function, needs, summary, options, order, question, dict(renamed or {}))
         object.__setattr__(made, "__doc__", function.__doc__)
         return made
 
@@ -227,7 +235,7 @@ def asked_for(only: str | Analysis | Iterable[str | Analysis]) -> list[str | Ana
 def _run(one: Analysis, subject: Subject, given: Mapping[str, Any], seed: int, shared: Mapping[str, Any]) -> Outcome:
     missing = subject.lacks(one.needs)
     if missing:
-        return Outcome(one.name, "skipped", one.summary, reason=missing[0])
+        return Outcome(one.name, "skipped", one.summary, reason=missing[0], question=one.question)
     own = {o.name for o in one.options}
     parsed = one.parse({**{n: v for n, v in shared.items() if n in own}, **given})
     started = time.perf_counter()
@@ -236,14 +244,16 @@ def _run(one: Analysis, subject: Subject, given: Mapping[str, Any], seed: int, s
         result = one.function(subject, **parsed)
         check_result(result)
     except MissingCapability as reason:  # found only while running
-        return Outcome(one.name, "skipped", one.summary, reason=str(reason))
+        return Outcome(one.name, "skipped", one.summary, reason=str(reason), question=one.question)
     except InterpError as error:
         if given:  # the user's own option is at fault, and the user should learn so at once
             raise type(error)(f"{one.name}: {error}") from error
-        return Outcome(one.name, "failed", one.summary, error=str(error))
+        return Outcome(one.name, "failed", one.summary, error=str(error), question=one.question)
     except (Exception, SystemExit) as error:  # isolation: a plugin's failure is one red line of the report
         message = f"{type(error).__name__}: {error}"
-        return Outcome(one.name, "failed", one.summary, error=message, detail=traceback.format_exc())
+        return Outcome(
+            one.name, "failed", one.summary, error=message, detail=traceback.format_exc(), question=one.question
+        )
     result.context = {
         "options": parsed,
         "dtype": str(subject.model.dtype).removeprefix("torch."),
@@ -253,4 +263,4 @@ def _run(one: Analysis, subject: Subject, given: Mapping[str, Any], seed: int, s
         "checkpoint": subject.provenance.sha256,
         "versions": versions(),
     }
-    return Outcome(one.name, "ok", one.summary, result=result)
+    return Outcome(one.name, "ok", one.summary, result=result, question=one.question)

@@ -11,6 +11,8 @@ import plotly.graph_objects as go
 
 from interp.errors import InterpError
 from interp.pictures import Picture
+from interp.plugins.argument import Argument, argue
+from interp.plugins.claim import Question
 from interp.plugins.result import Result
 
 
@@ -26,6 +28,7 @@ class Outcome:
         reason: why it was skipped.
         error: why it failed, in one line.
         detail: the traceback of an error that is not the user's.
+        question: which one the analysis answers.
     """
 
     name: str
@@ -35,6 +38,7 @@ class Outcome:
     reason: str = ""
     error: str = ""
     detail: str = ""
+    question: Question = "else"
 
     @property
     def metrics(self) -> dict[str, Any]:
@@ -86,6 +90,12 @@ class Outcome:
 
 class Outcomes(dict[str, Outcome]):
     """The outcome of every analysis by name, in the order of the report; renders itself in a notebook."""
+
+    @property
+    def argument(self) -> Argument:
+        """What the analyses claim of the network together: every claim with its test and verdict."""
+        results = {name: one.result for name, one in self.items() if one.result is not None}
+        return argue(results, {name: one.question for name, one in self.items()})
 
     def __repr__(self) -> str:
         return "\n".join(map(repr, self.values()))

@@ -11,6 +11,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from interp.pictures import Picture
+from interp.plugins.claim import Claim, check_claim
 
 
 @dataclass
@@ -29,6 +30,7 @@ class Result:
         verdict: pairs of label and text, such as ``("test loss", "3.2e-07")``: the few numbers that a reader wants first.
             They stand at the top of the report and on the terminal, in the order of the report. Write numbers with
             `format_metric` or `format_share`, which name what is not a number.
+        claims: what it says of the network, each `Claim` with its test and verdict: the argument at the top of a report.
     """
 
     metrics: dict[str, Any] = field(default_factory=dict)
@@ -40,6 +42,7 @@ class Result:
     context: dict[str, Any] = field(default_factory=dict)
     pictures: dict[str, Picture] = field(default_factory=dict)
     verdict: list[tuple[str, str]] = field(default_factory=list)
+    claims: list[Claim] = field(default_factory=list)
 
     def _repr_html_(self) -> str:
         parts = [f"<p><b>{html.escape(self.headline)}</b></p>"] if self.headline else []
@@ -135,8 +138,9 @@ def check_result(result: Any) -> None:
         result: what an analysis returned.
 
     Raises:
-        TypeError: not a Result, or a metric, table, figure, picture or verdict line of another type.
-        ValueError: a lead that names no figure or picture, or two tables that would share one file.
+        TypeError: not a Result, or a metric, table, figure, picture, verdict line or claim of another type.
+        ValueError: a lead that names no figure or picture, two tables that would share one file, or a claim as in
+            `check_claim`.
     """
     if not isinstance(result, Result):
         raise TypeError(f"an analysis returns a Result, this one returned {type(result).__name__}")
@@ -148,6 +152,8 @@ def check_result(result: Any) -> None:
         if not (isinstance(line, (tuple, list)) and len(line) == 2 and all(isinstance(part, str) for part in line)):
             raise TypeError(f"a verdict line is a pair of texts, (label, text), got {line!r}")
     shown = [*result.figures, *result.pictures]
+    for claim in result.claims:
+        check_claim(claim, shown)
     if result.lead is not None and result.lead not in shown:
         raise ValueError(
             f"lead {result.lead!r} names no figure or picture of the result: {', '.join(shown) or 'there are none'}"

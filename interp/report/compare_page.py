@@ -13,7 +13,7 @@ from interp._util.versions import versions
 from interp.plugins.result import Result
 from interp.report.comparison import Comparison
 from interp.report.data import jsonable, picture_path, result_data, table_path, write_files
-from interp.report.page import figure_entry, flat, plotly_js, table_html, template
+from interp.report.page import figure_entry, flat, plotly_js, table_html, template, thumbnails
 
 FORMAT = 1  # of a comparison's result.json
 ROWS = 60  # shown of a comparison's table
@@ -42,6 +42,7 @@ def comparison_data(found: Comparison) -> dict[str, Any]:
             "status": "ok",
             "headline": r.headline,
             "metrics": r.metrics,
+            "claims": [asdict(claim) for claim in r.claims],
             "notes": r.notes,
             "tables": [table_path(name, t) for t in r.tables],
             "pictures": [picture_path(name, p) for p in r.pictures],
@@ -50,7 +51,13 @@ def comparison_data(found: Comparison) -> dict[str, Any]:
     }
     comparisons |= {name: {"status": "failed", "error": reason} for name, reason in found.failed.items()}
     return jsonable(
-        {"interp_comparison": FORMAT, "versions": versions(), "subjects": subjects, "comparisons": comparisons}
+        {
+            "interp_comparison": FORMAT,
+            "versions": versions(),
+            "argument": found.argument.to_dict(),
+            "subjects": subjects,
+            "comparisons": comparisons,
+        }
     )
 
 
@@ -72,7 +79,10 @@ def render(found: Comparison) -> str:
     failed = [
         (f"{n}, {a}", o.error) for n, outs in found.outcomes.items() for a, o in outs.items() if o.status == "failed"
     ]
+    argument = found.argument
     return template("comparison.html.j2").render(
+        argument=argument,
+        thumbnails=thumbnails(argument, found.together),
         names=list(found.subjects),
         failed=[*failed, *found.failed.items()],
         warnings=[f"{n}: {w}" for n, s in found.subjects.items() for w in s.warnings],

@@ -11,6 +11,8 @@ import torch
 
 from interp.errors import InterpError
 from interp.plugins.analysis import Analysis, analyses, analyze, asked_for
+from interp.plugins.argument import Argument, argue
+from interp.plugins.claim import Question
 from interp.plugins.outcome import Outcomes
 from interp.plugins.result import Result, check_result, format_metric
 from interp.report.sources import Network, as_subjects
@@ -43,6 +45,16 @@ class Comparison:
                     rows.setdefault((analysis, metric), {})[name] = format_metric(value)
         table = [[a, m, *(row.get(n, "") for n in self.subjects)] for (a, m), row in rows.items()]
         return pd.DataFrame(table, columns=pd.Index(["analysis", "metric", *self.subjects]))
+
+    @property
+    def argument(self) -> Argument:
+        """What the comparisons claim of the networks, with how many there are of each."""
+        known = analyses()[0]
+        missing = [
+            f"{len(self.subjects)} networks were compared, one of each: nothing here says what other training seeds would give."
+        ]
+        questions: dict[str, Question] = {name: known[name].question for name in self.together if name in known}
+        return argue(self.together, questions, missing if any(r.claims for r in self.together.values()) else ())
 
     def _repr_html_(self) -> str:
         parts = [found._repr_html_() for found in self.together.values()]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 
 from interp._util.csv_text import csv_text
 from interp._util.versions import versions
+from interp.plugins.argument import Argument
 from interp.plugins.outcome import Outcomes
 from interp.plugins.result import Result, table_file
 from interp.subject import Subject
@@ -29,9 +30,9 @@ def result_data(subject: Subject, outcomes: Outcomes, prefix: str = "") -> dict[
 
     Returns:
         Plain JSON values, with null for numbers that are not finite. Keys: ``interp_report`` (format version), ``subject``,
-        ``provenance``, ``analyses``; per analysis ``status`` (``ok``, ``skipped`` with ``reason``, ``failed`` with
-        ``error``), ``metrics``, ``headline``, ``verdict``, ``notes``, ``tables`` and ``pictures`` (file names) and
-        ``context``.
+        ``provenance``, ``argument`` (``summary``, ``claims``, ``topics``, ``contradictions``), ``analyses``; per analysis
+        ``status`` (``ok``, ``skipped`` with ``reason``, ``failed`` with ``error``), ``metrics``, ``headline``, ``verdict``,
+        ``claims``, ``notes``, ``tables`` and ``pictures`` (file names) and ``context``.
     """
     parts: dict[str, Any] = {}
     for name, outcome in outcomes.items():
@@ -41,6 +42,7 @@ def result_data(subject: Subject, outcomes: Outcomes, prefix: str = "") -> dict[
             part |= {
                 "headline": found.headline,
                 "verdict": found.verdict,
+                "claims": [asdict(claim) for claim in found.claims],
                 "metrics": found.metrics,
                 "notes": found.notes,
                 "context": found.context,
@@ -66,9 +68,23 @@ def result_data(subject: Subject, outcomes: Outcomes, prefix: str = "") -> dict[
                 "warnings": subject.warnings,
             },
             "provenance": provenance(subject),
+            "argument": argument_of(subject, outcomes).to_dict(),
             "analyses": parts,
         }
     )
+
+
+def argument_of(subject: Subject, outcomes: Outcomes) -> Argument:
+    """What the analyses claim of a subject, and what could not be asked of it."""
+    missing = []
+    if subject.task is None:
+        asked = [name for name, one in outcomes.items() if one.status == "skipped"]
+        missing.append(
+            "No task is known, so what the network computes, what is necessary for it and what suffices cannot be tested"
+            + (f" ({len(asked)} analyses were skipped)" if asked else "")
+            + ": name one with --task, or task= of interp.load. What stands below is what the weights alone show."
+        )
+    return replace(outcomes.argument, missing=tuple(missing))
 
 
 def provenance(subject: Subject) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import jinja2
@@ -11,9 +12,11 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from interp.pictures import Picture
+from interp.plugins.argument import Argument
 from interp.plugins.outcome import Outcomes
-from interp.plugins.result import format_metric
-from interp.report.data import jsonable, picture_path, provenance, table_path
+from interp.plugins.result import Result, format_metric
+from interp.report.data import argument_of, jsonable, picture_path, provenance, table_path
+from interp.report.thumbnails import thumbnail
 from interp.subject import Subject
 
 ROWS_SHOWN = 12
@@ -37,8 +40,11 @@ def render(subject: Subject, outcomes: Outcomes) -> str:
             for label, table in (outcome.result.tables if outcome.result else {}).items()
         ]
         sections.append({"outcome": outcome, "figures": figures, "pictures": pictures, "tables": tables})
+    argument = argument_of(subject, outcomes)
     return template("page.html.j2").render(
         subject=subject,
+        argument=argument,
+        thumbnails=thumbnails(argument, {name: one.result for name, one in outcomes.items() if one.result is not None}),
         verdict=verdict(outcomes),
         leads=[figure_entry(f"lead-{i}", label, figure) for i, (label, figure) in enumerate(leads[:LEADS_SHOWN])],
         headlines=[(n, o.result.headline) for n, o in outcomes.items() if o.result and o.result.headline],
@@ -49,6 +55,16 @@ def render(subject: Subject, outcomes: Outcomes) -> str:
         format_metric=format_metric,
         plotly_js=plotly_js(),
     )
+
+
+def thumbnails(argument: Argument, results: Mapping[str, Result]) -> dict[tuple[str, str | None], Markup]:
+    """The small picture of every claim that names a figure, by analysis and figure."""
+    found = {}
+    for point in argument.points:
+        result, name = results[point.analysis], point.claim.figure
+        if name is not None:
+            found[point.analysis, name] = thumbnail(result.figures.get(name) or result.pictures[name])
+    return found
 
 
 def template(name: str) -> jinja2.Template:

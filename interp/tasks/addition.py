@@ -77,6 +77,11 @@ class ToyAddition(BinaryOperation):
     def n_outputs(self) -> int:
         return 2 * self.p - 1
 
+    @property
+    @override
+    def purpose(self) -> str:
+        return f"adds i + j of all i <= j < {self.p}"
+
     @override
     def make_pairs(self) -> Tensor:
         return torch.combinations(torch.arange(self.p), 2, with_replacement=True)

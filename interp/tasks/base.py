@@ -235,6 +235,11 @@ class Task(Structured):
         own = {n: v for n, v in self.spec_options().items() if n != "seed" and v != self.default(n)}
         return format_spec(self.name, own)
 
+    @property
+    def purpose(self) -> str:
+        """What a network that has learnt it does, as a verb and its object: ``computes (a + b) mod 53``."""
+        return f"solves {self.title()}"
+
     @classmethod
     def field_names(cls) -> list[str]:
         """Names of all fields."""

@@ -115,6 +115,11 @@ class Digits(Task):
         images = scaled(pixels.unflatten(1, self.image_shape), self.mean, self.std)
         return (_channels_first(images) if self.images else images.flatten(1)), labels
 
+    @property
+    @override
+    def purpose(self) -> str:
+        return "recognises digits"
+
     @override
     def make_inputs(self) -> Tensor:
         """The chosen examples ``[n, d_in]``, or as images ``[n, channel, row, column]``; those to train on first."""

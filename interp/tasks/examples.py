@@ -110,6 +110,11 @@ class Examples(Task):
             raise InterpError(f"examples: labels must be {limit}; they reach from {found[0]} to {found[-1]}")
         object.__setattr__(self, "labels", self.labels.long())  # as losses index with them
 
+    @property
+    @override
+    def purpose(self) -> str:
+        return "answers the examples it was given" if self.criterion.answers else "fits the targets it was given"
+
     @override
     def make_inputs(self) -> Tensor:
         return self.inputs

@@ -95,6 +95,11 @@ class GridDirections(BinaryOperation):
         common = math.gcd(down, right)
         return down // common, right // common
 
+    @property
+    @override
+    def purpose(self) -> str:
+        return f"tells the direction from one point to another on a grid of {self.side} by {self.side}"
+
     @override
     def make_pairs(self) -> Tensor:
         pairs = torch.cartesian_prod(torch.arange(self.n_symbols), torch.arange(self.n_symbols))

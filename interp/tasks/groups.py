@@ -92,6 +92,12 @@ class GroupComposition(BinaryOperation):
     def n_symbols(self) -> int:
         return len(self.table)
 
+    @property
+    @override
+    def purpose(self) -> str:
+        known = group_name(str(self.source)) if self.source is not None else None
+        return f"composes the elements of {known or f'a group of order {self.n_symbols}'}"
+
     @override
     def make_pairs(self) -> Tensor:
         return torch.cartesian_prod(torch.arange(self.n_symbols), torch.arange(self.n_symbols))

@@ -96,6 +96,11 @@ class ImageTask(Task):
         rows, columns, _ = self._pixels().shape
         return rows, columns
 
+    @property
+    @override
+    def purpose(self) -> str:
+        return f"draws the picture {Path(self.target).name}"
+
     @override
     def make_inputs(self) -> Tensor:
         """``[row * col, 4]``: y, x, d, b."""

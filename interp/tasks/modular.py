@@ -88,6 +88,13 @@ class ModularArithmetic(BinaryOperation):
     def n_symbols(self) -> int:
         return self.p
 
+    @property
+    @override
+    def purpose(self) -> str:
+        words = {"add": "a + b", "subtract": "a - b", "multiply": "a * b", "divide": "a / b"}
+        term = words.get(self.operation) or self.operation.replace("x", "a").replace("y", "b")
+        return f"computes ({term}) mod {self.p}"
+
     @override
     def make_pairs(self) -> Tensor:
         first_b = 1 if self.operation == "divide" else 0

@@ -91,6 +91,11 @@ class SparseParity(Task):
         bits = torch.randint(0, 2, (self.n_train + self.n_test, self.n), generator=generator)
         return (2 * bits - 1).float(), torch.randperm(self.n_train, generator=generator)
 
+    @property
+    @override
+    def purpose(self) -> str:
+        return f"gives the parity of the first {self.k} of {self.n} bits"
+
     @override
     def make_inputs(self) -> Tensor:
         """``[n_train + n_test, n]`` of -1 and 1, or of 0 and 1."""

@@ -96,6 +96,11 @@ class Reviews(Task):
         columns = (self.text_column, self.label_column)
         return encode(file_key(self.path), columns, self.n, self.vocabulary, self.max_length)
 
+    @property
+    @override
+    def purpose(self) -> str:
+        return "tells positive from negative reviews"
+
     @override
     def make_inputs(self) -> Tensor:
         """Tokens ``[review, pos]``; the longest review has no padding."""

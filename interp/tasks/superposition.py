@@ -125,6 +125,11 @@ class Superposition(Task):
         """The loss, with the features' importance."""
         return WeightedMSE(self.importances)
 
+    @property
+    @override
+    def purpose(self) -> str:
+        return "reconstructs its sparse features"
+
     @override
     def make_inputs(self) -> Tensor:
         """``[n_train + n_test, n_features]`` from 0 to 1."""

@@ -18,7 +18,13 @@ FEWEST = 4  # columns of such an axis: the spectrum of a single one is peaked by
 MOST = 64  # weights that are looked at unasked
 
 
-@analysis("axis_spectrum", needs=("weights",), summary="Power by frequency along the axes of the weights", order=72)
+@analysis(
+    "axis_spectrum",
+    needs=("weights",),
+    summary="Power by frequency along the axes of the weights",
+    order=72,
+    question="represents",
+)
 def axis_spectrum(subject: Subject, *, tensor: str | None = None, axis: int = 0, first: int | None = None) -> Result:
     """Power by frequency along an axis of one weight; without a name all axes are compared and the most periodic is drawn.
 

@@ -14,6 +14,7 @@ from interp.report import figures
 from interp.subject import Subject
 from probes import clock_pizza
 from probes import cyclic_tables as tables
+from probes.claims.modes import clock_claims
 
 PIZZA = 0.4  # Zhong et al. 2023: pizzas have a distance irrelevance from 0 to 0.4, clocks from 0.4 to 1
 
@@ -23,6 +24,7 @@ PIZZA = 0.4  # Zhong et al. 2023: pizzas have a distance irrelevance from 0 to 0
     needs=("gradients", "cyclic"),
     summary="Clock or pizza: which algorithm adds on the circles",
     order=45,
+    question="represents",
 )
 def clock_or_pizza(subject: Subject, *, n_triples: int = clock_pizza.N_TRIPLES, seed: int = clock_pizza.SEED) -> Result:
     """Gradient symmetricity, distance irrelevance and circularity (Zhong et al. 2023).
@@ -57,12 +59,29 @@ def clock_or_pizza(subject: Subject, *, n_triples: int = clock_pizza.N_TRIPLES, 
         f"[{low:.2f}, {high:.2f}], circularity {circularity:.3f}"
     )
     result.verdict = [("clock or pizza", kind)]
-    result.notes = _notes(subject, kind, symmetricity, seed, logits, list(embeddings))
+    right = _right(logits)
+    result.notes = _notes(subject, kind, symmetricity, seed, right, list(embeddings))
     result.figures["right logits"] = figures.heatmap(
         _over_sum(logits), title="Logit of the right answer by distance and sum of the operands (rows alike: clock)",
         x_title="a + b", y_title="b - a", unit="logit",
     )  # fmt: skip
+    result.claims = clock_claims(
+        kind, irrelevance, f"{symmetricity.mean:.2f} [{low:.2f}, {high:.2f}]", circularity, PIZZA, right=right,
+        comparable=_comparable(subject, list(embeddings)), figure="right logits",
+    )  # fmt: skip
     return result
+
+
+def _right(logits: Tensor) -> float:
+    """Share of the input table whose largest logit is a + b."""
+    index = torch.arange(len(logits), device=logits.device)
+    return float((logits.argmax(-1) == (index[:, None] + index) % len(logits)).double().mean())
+
+
+def _comparable(subject: Subject, embeddings: list[str]) -> bool:
+    """Whether gradients at both operands live in one space, and are not alike whatever the network computes."""
+    summed = isinstance(subject.model, HookedMLP) and subject.model.config.combine == "sum"
+    return len(embeddings) == 1 and not summed
 
 
 def _table(circles: dict[str, clock_pizza.Circles]) -> pd.DataFrame:
@@ -90,11 +109,9 @@ def _notes(
     kind: str,
     symmetricity: clock_pizza.Symmetricity,
     seed: int,
-    logits: Tensor,
+    right: float,
     embeddings: list[str],
 ) -> list[str]:
-    index = torch.arange(len(logits), device=logits.device)
-    right = float((logits.argmax(-1) == (index[:, None] + index) % len(logits)).double().mean())
     notes = [
         "In Zhong et al. 2023 a pizza has a distance irrelevance of 0 to 0.4 and a clock of 0.4 to 1. Their example of a pizza "
         "has a gradient symmetricity of 0.99, that of a clock 0.33; between them there is no boundary.",

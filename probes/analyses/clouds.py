@@ -13,6 +13,7 @@ from interp.errors import InterpError, MissingCapability, require_range
 from interp.history.steps import kept_steps, left_out, walk
 from interp.plugins.analysis import Result, analysis
 from interp.report import figures
+from interp.scores import LEARNT
 from interp.sites import hidden_sites
 from interp.snapshot import Snapshot
 from interp.subject import Subject
@@ -21,7 +22,13 @@ from probes.change_points import first_step_above
 from probes.tsne import FEWEST, tsne
 
 
-@analysis("clouds", needs=("activations", "series"), order=36, summary="t-SNE of hidden activations at chosen steps")
+@analysis(
+    "clouds",
+    needs=("activations", "series"),
+    order=36,
+    question="represents",
+    summary="t-SNE of hidden activations at chosen steps",
+)
 def clouds(
     subject: Subject, *, steps: tuple[int, ...] | None = None, points: int = 250, site: str | None = None,
     perplexity: float = 30.0, seed: int = 0,
@@ -77,7 +84,7 @@ def clouds(
 def _steps(subject: Subject, asked: Sequence[int] | None) -> list[int]:
     known = kept_steps(subject)
     if asked is None:
-        events = [first_step_above(subject.curves.get(f"{part}_accuracy", []), 0.9) for part in ("train", "test")]
+        events = [first_step_above(subject.curves.get(f"{part}_accuracy", []), LEARNT) for part in ("train", "test")]
         reached = [next((s for s in known if s >= e), known[-1]) for e in events if e is not None]
         return sorted({known[0], *reached, known[-1]})
     missing = [s for s in asked if s not in known]

@@ -9,24 +9,28 @@ import plotly.graph_objects as go
 from interp.errors import require_range
 from interp.plugins.analysis import Result, analysis
 from interp.report import figures
+from interp.scores import LEARNT
 from interp.subject import Subject
 from probes.change_points import first_step_above
+from probes.claims.training import grokking_claims
 
-MEMORISED = 0.999
 
-
-@analysis("curves", needs=("curves",), summary="Training curves as the file recorded them", order=20)
-def curves(subject: Subject, *, points: int = 1500) -> Result:
+@analysis(
+    "curves", needs=("curves",), summary="Training curves as the file recorded them", order=20, question="history"
+)
+def curves(subject: Subject, *, points: int = 1500, threshold: float = LEARNT) -> Result:
     """Recorded losses and accuracies over the steps.
 
     Args:
         subject: a network with recorded curves.
         points: at most this many per curve in figure and table, evenly spaced on the logarithmic axis.
+        threshold: train accuracy that counts as memorised, test accuracy that counts as generalised.
 
     Returns:
-        The curves, and the steps from which train and test accuracy stay at or above 0.999.
+        The curves, and the steps from which train and test accuracy stay at or above the threshold.
     """
     require_range("points", points, 2)
+    require_range("threshold", threshold, 0, 1)
     recorded = {name: values for name, values in subject.curves.items() if len(values) > 1}
     thinned = {name: thin(values, points) for name, values in recorded.items()}
     result = Result()
@@ -42,14 +46,19 @@ def curves(subject: Subject, *, points: int = 1500) -> Result:
     }
     if accuracies:
         memorised, generalised = (
-            first_step_above(recorded.get(f"{p}_accuracy", []), MEMORISED) for p in ("train", "test")
+            first_step_above(recorded.get(f"{p}_accuracy", []), threshold) for p in ("train", "test")
         )
         result.metrics.update(memorised_at_step=memorised, generalised_at_step=generalised)
+        both = all(f"{part}_accuracy" in recorded for part in ("train", "test"))
+        if both and (memorised is not None or generalised is not None):
+            result.claims = grokking_claims(
+                memorised, generalised, _step(subject, result.metrics["last_step"]), threshold, "accuracies"
+            )
         when = [
             _when(step, f"{part}_accuracy" in recorded) for part, step in (("train", memorised), ("test", generalised))
         ]
         result.headline = (
-            f"memorised {when[0]}, generalised {when[1]} (train and test accuracy stay at or above {MEMORISED})"
+            f"memorised {when[0]}, generalised {when[1]} (train and test accuracy stay at or above {threshold:g})"
         )
     else:
         ends = ", ".join(f"{name} {points[-1][1]:.3g}" for name, points in recorded.items())
@@ -63,6 +72,10 @@ def _when(step: int | None, recorded: bool) -> str:
     if not recorded:
         return "at a step that no curve tells"
     return "never" if step is None else f"by step {step:,}"
+
+
+def _step(subject: Subject, last: int) -> int:
+    return last if subject.step is None else subject.step
 
 
 def thin(points: list[tuple[int, float]], n: int) -> tuple[np.ndarray, np.ndarray]:

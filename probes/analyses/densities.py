@@ -20,7 +20,11 @@ SHOWN = 12  # parameters drawn
 
 
 @analysis(
-    "densities", needs=("weights", "series"), order=34, summary="Densities of every weight matrix through the run"
+    "densities",
+    needs=("weights", "series"),
+    order=34,
+    question="history",
+    summary="Densities of every weight matrix through the run",
 )
 def densities(subject: Subject, *, every: int = 1, bins: int = 80, steps: int = 40) -> Result:
     """Density of the entries of every weight matrix over the steps.

@@ -24,7 +24,11 @@ SCORED = 4  # steps at which the network is scored on its first components
 
 
 @analysis(
-    "embeddings", needs=("weights",), order=32, summary="Embeddings on their principal components, through the run"
+    "embeddings",
+    needs=("weights",),
+    order=32,
+    question="represents",
+    summary="Embeddings on their principal components, through the run",
 )
 def embeddings(subject: Subject, *, every: int = 1, frames: int = 40, project: bool = True) -> Result:
     """Embeddings on their first two principal components at every step, and those of the first step on the final axes.

@@ -13,11 +13,18 @@ from interp.plugins.analysis import Result, analysis
 from interp.report import figures
 from interp.subject import Subject
 from probes import feature_maps as fm
+from probes.claims.pictures import compared_claims, unit_claims
 
 COMPONENTS = 8
 
 
-@analysis("feature_maps", needs=("image",), summary="What every unit draws, and how many of them differ", order=5)
+@analysis(
+    "feature_maps",
+    needs=("image",),
+    summary="What every unit draws, and how many of them differ",
+    order=5,
+    question="represents",
+)
 def feature_maps(subject: Subject, *, size: int = fm.SIZE, tolerance: float = fm.ACTIVE) -> Result:
     """Numbers of active, distinct and symmetric units, effective rank of their maps, and all maps as one picture.
 
@@ -43,6 +50,7 @@ def feature_maps(subject: Subject, *, size: int = fm.SIZE, tolerance: float = fm
     result.figures["layers"] = _by_layer(result.tables["layers"])
     result.figures["units"] = _interactive(found)
     m = result.metrics
+    result.claims = unit_claims(m["symmetric_share"], m["active_own_units"], m["distinct_own_units"], "feature maps")
     share = "none" if m["symmetric_share"] is None else f"{m['symmetric_share']:.0%}"
     result.headline = (
         f"{m['active_units']} of {m['total_units']} units are active, {m['distinct_units']} of them distinct; without the "
@@ -182,6 +190,9 @@ def compared(results: Mapping[str, Result]) -> Result:
     return Result(
         tables={"units": table},
         headline="; ".join(parts),
+        claims=compared_claims(
+            {n: (r.metrics["symmetric_share"], r.metrics["active_own_units"]) for n, r in results.items()}
+        ),
         notes=[
             "active_units and distinct_units count every slot, copies included; active_own_units, distinct_own_units, "
             "symmetric_share and effective_rank exclude copies, which only the layered form of an evolved network has. "

@@ -14,9 +14,16 @@ from interp.report import figures
 from interp.subject import Subject
 from probes import cyclic_tables as tables
 from probes import fourier as modes
+from probes.claims.modes import fourier_claims
 
 
-@analysis("fourier", needs=("weights", "cyclic"), summary="Which frequencies the network computes with", order=40)
+@analysis(
+    "fourier",
+    needs=("weights", "cyclic"),
+    summary="Which frequencies the network computes with",
+    order=40,
+    question="represents",
+)
 def fourier(subject: Subject, *, top: int = 8) -> Result:
     """Fourier spectra of embeddings and logits, and the key frequencies.
 
@@ -55,6 +62,12 @@ def fourier(subject: Subject, *, top: int = 8) -> Result:
     share = metrics["logit_variance_explained"]
     named = ", ".join(map(str, keys)) or "none"
     result.headline = f"key frequencies {named}; functions of a + b explain {share:.1%} of the logits' variance"
+    operands = {name: power for name, power in embeddings.items() if name.startswith("W_E")}
+    held = {name: float(modes.shares(power)[keys].sum()) for name, power in operands.items() if power[1:].sum() > 0}
+    drawn = {"logits": "logit spectrum", **{name: f"spectrum {name}" for name in held}}
+    result.claims = fourier_claims(
+        keys, metrics["logit_variance_explained_by_key"], held, len(shares.on_sum) - 1, drawn
+    )
     result.verdict = [("key frequencies", format_metric(keys)), ("logits explained by a + b", format_share(share))]
     return result
 

@@ -18,7 +18,11 @@ from probes.genome_graph import positions
 
 
 @analysis(
-    "genome", needs=("genome",), summary="The evolved network as a graph, every node with its own picture", order=4
+    "genome",
+    needs=("genome",),
+    summary="The evolved network as a graph, every node with its own picture",
+    order=4,
+    question="represents",
 )
 def genome(subject: Subject, *, size: int = 48) -> Result:
     """Nodes with their activation functions and the pictures that they draw; links by weight.

@@ -15,12 +15,16 @@ from interp.sites import hidden_sites
 from interp.subject import Subject
 from probes import cyclic_tables as tables
 from probes import fourier
+from probes.claims.modes import neuron_claims
+from probes.claims.oddities import dead_claims
 from probes.neurons import active
 
 TUNED = 0.85  # Nanda et al. 2023 call a neuron explained by one frequency above this share
 
 
-@analysis("neurons", needs=("activations", "cyclic"), summary="The frequency of every hidden unit", order=60)
+@analysis(
+    "neurons", needs=("activations", "cyclic"), summary="The frequency of every hidden unit", order=60, question="where"
+)
 def neurons(subject: Subject, *, tuned: float = TUNED) -> Result:
     """Every neuron's frequency, and the share of its variance over the input table that the frequency explains.
 
@@ -50,6 +54,8 @@ def neurons(subject: Subject, *, tuned: float = TUNED) -> Result:
     by_frequency = _by_frequency(living, clusters, keys)
     result.tables = {"neurons": frame, "by frequency": by_frequency.sort_values("neurons", ascending=False)}
     _draw(result, living, by_frequency, keys)
+    found = in_keys, len(living), result.metrics["median_share"], len(keys), len(tables.logit_table(subject)) // 2
+    result.claims = neuron_claims(*found, figure="neurons by frequency") + dead_claims(len(living), len(frame))
     result.notes.append(
         "Frequency k of a neuron means cos and sin of w_k a and of w_k b, and their products, over the input table at the "
         "readout position."

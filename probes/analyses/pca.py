@@ -21,6 +21,7 @@ from probes import spectra
     needs=("activations",),
     summary="Principal components of activations over all examples",
     order=80,
+    question="represents",
 )
 def pca(subject: Subject, *, site: str | None = None, components: int = 6) -> Result:
     """Principal components of the activations over all examples of the task, at the readout position.

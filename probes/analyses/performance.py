@@ -9,8 +9,9 @@ import pandas as pd
 
 from interp.plugins.analysis import Result, analysis
 from interp.plugins.result import format_metric
-from interp.scores import Scores, score
+from interp.scores import Scores, of_constant, score
 from interp.subject import Subject
+from probes.claims.performance import performance_claims
 
 CAUSES = (
     "another split, another step, a loss in lower precision, or other inputs than the network was trained on (how they were "
@@ -19,7 +20,7 @@ CAUSES = (
 PARTS = ("train", "test")
 
 
-@analysis("performance", needs=("task",), summary="Loss and accuracy on all examples", order=10)
+@analysis("performance", needs=("task",), summary="Loss and accuracy on all examples", order=10, question="does")
 def performance(subject: Subject) -> Result:
     """Correct answers and losses in float64 over train, test and all examples, compared with the recorded losses.
 
@@ -55,6 +56,7 @@ def performance(subject: Subject) -> Result:
         headline += "; losses match the recorded ones" if agree else "; losses differ from the recorded ones"
     result = Result(metrics, {"split": table}, notes=notes, headline=headline)
     result.verdict = _verdict(metrics)
+    result.claims = performance_claims(subject.require_task(), found, of_constant(subject.require_task()))
     return result
 
 

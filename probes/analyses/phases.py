@@ -12,6 +12,7 @@ import plotly.graph_objects as go
 from interp.errors import MissingCapability, UnknownName, require_range, unknown
 from interp.plugins.analysis import Result, analysis
 from interp.report import figures
+from interp.scores import LEARNT
 from interp.subject import Subject
 from interp.training.members import varying
 from interp.training.phases import PHASES
@@ -25,6 +26,7 @@ REPEATS = ("seed", "data_seed")  # what makes members repetitions of one another
     "phases",
     needs=("members",),
     order=8,
+    question="history",
     summary="Comprehension, grokking, memorization, confusion over a grid of runs",
 )
 def phases(
@@ -32,7 +34,7 @@ def phases(
     *,
     x: str | None = None,
     y: str | None = None,
-    threshold: float = 0.9,
+    threshold: float = LEARNT,
     limit: int = 100_000,
     gap: int = 1_000,
 ) -> Result:

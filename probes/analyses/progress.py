@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import pandas as pd
 
@@ -15,17 +15,13 @@ from interp.plugins.analysis import Result, analysis
 from interp.plugins.measure import choose
 from interp.plugins.options import parse_settings
 from interp.report import figures
+from interp.scores import LEARNT
 from interp.subject import Subject
 from probes.analyses.curves import first_step_above
-from probes.change_points import Change, change_point
+from probes.analyses.leads import MAIN, by_curve, is_companion, last_window, lead_table, leading, main_curves
+from probes.claims.oddities import collapse_claims
+from probes.claims.training import grokking_claims, lead_claims
 from probes.stability import slingshots
-
-MAIN = ("test", "all", "", "train")  # which curve of a measure stands for it, the first that there is
-LEAD_COLUMNS = (
-    "measure", "where", "window", "changes_at", "low", "high", "before", "after", "explained",
-    "after_memorisation", "before_generalisation", "leads_test_accuracy",
-)  # fmt: skip
-
 
 CHANGE_NOTE = (
     "A change is the best single step between two levels, by least squares over the checkpoints; its 95% interval is that of the "
@@ -33,7 +29,13 @@ CHANGE_NOTE = (
 )
 
 
-@analysis("progress", needs=("weights",), order=30, summary="Measures over the run's checkpoints; which one leads")
+@analysis(
+    "progress",
+    needs=("weights",),
+    order=30,
+    question="history",
+    summary="Measures over the run's checkpoints; which one leads",
+)
 def progress_analysis(
     subject: Subject,
     *,
@@ -42,7 +44,7 @@ def progress_analysis(
     every: int = 1,
     executor: str | None = None,
     cache: bool = True,
-    threshold: float = 0.9,
+    threshold: float = LEARNT,
 ) -> Result:
     """All measures that apply, over all checkpoints in one pass; results are cached for the next call.
 
@@ -72,6 +74,9 @@ def progress_analysis(
         "last_step": int(steps[-1]) if steps else None,
         **_last_metrics(found.frame),
     }
+    at = subject.step if subject.step is not None or not steps else int(steps[-1])
+    collapse = collapse_claims(result.metrics.get("softmax_collapse")) if not steps or at == steps[-1] else []
+    result.claims = list(collapse)
     if len(steps) < 2:
         result.headline = f"{found.frame['measure'].nunique()} measures at one checkpoint"
         return result
@@ -84,19 +89,13 @@ def progress_analysis(
     result.tables["which leads"] = leads
     _draw(result, found.frame, curves, memorised, generalised, leads)
     _slingshots(result, subject, found.frame)
+    if curves:
+        result.claims = grokking_claims(memorised, generalised, at or 0, threshold, "which leads")
+    window = last_window(leads)
+    own = leads.query("window == @window")
+    result.claims += lead_claims(own, leading(leads, window), generalised, at or 0, "which leads") + collapse
     result.headline = _headline(leads, len(steps), memorised, generalised, threshold)
     return result
-
-
-def by_curve(frame: pd.DataFrame) -> Iterator[tuple[str, str, pd.DataFrame]]:
-    """The curves of a table of measures: (measure, where, rows in the order of the steps)."""
-    for (name, where), rows in frame.groupby(["measure", "where"], sort=False):  # pyright: ignore[reportGeneralTypeIssues]
-        yield str(name), str(where), rows
-
-
-def is_companion(where: str) -> bool:
-    """Whether a value only accompanies another value of its measure: its spread, its mean per example, its square."""
-    return where.startswith(("std of ", "mean of ")) or where.endswith(" squared")
 
 
 def last_values(frame: pd.DataFrame) -> pd.DataFrame:
@@ -128,59 +127,6 @@ def accuracy_curves(subject: Subject, frame: pd.DataFrame) -> dict[str, list[tup
     return curves
 
 
-def lead_table(frame: pd.DataFrame, memorised: int | None, generalised: int | None) -> pd.DataFrame:
-    """The change of every curve (`probes.change_points.change_point`), over the whole run and after memorisation.
-
-    Args:
-        frame: all values, with columns measure, where, step, value.
-        memorised: step of memorisation, or None.
-        generalised: step of generalisation, or None.
-
-    Returns:
-        A row per curve and window. ``after_memorisation`` and ``before_generalisation`` are steps since and until these
-        events; ``leads_test_accuracy`` is yes if the change's whole interval lies before that of test accuracy in the same
-        window, no if it lies after it, and open if they overlap.
-    """
-    rows = []
-    for window, begin in (("whole run", None), ("after memorisation", memorised)):
-        if window != "whole run" and begin is None:
-            continue
-        changes = {}
-        for name, where, curve in by_curve(frame if begin is None else frame.query("step >= @begin")):
-            change = None if is_companion(where) else change_point(curve["step"].tolist(), curve["value"].tolist())
-            if change is not None:
-                changes[name, where] = change
-        reference = changes.get(("accuracy", "test"))
-        rows += [
-            (name, where, window, c.step, c.low, c.high, c.before, c.after, c.explained,
-             None if memorised is None else c.step - memorised, None if generalised is None else generalised - c.step,
-             _leads(c, reference))
-            for (name, where), c in changes.items()
-        ]  # fmt: skip
-    table = pd.DataFrame(rows, columns=pd.Index(LEAD_COLUMNS))
-    return table.sort_values(["window", "changes_at"], ascending=[False, True], ignore_index=True)
-
-
-def _leads(change: Change, reference: Change | None) -> str:
-    if reference is None:
-        return ""
-    if change.high <= reference.low:
-        return "yes"
-    return "no" if change.low >= reference.high else "open"
-
-
-def main_curves(leads: pd.DataFrame) -> pd.DataFrame:
-    """One row per measure and window: the curve that represents it, or the one whose change explains most."""
-    rank = [MAIN.index(where) if where in MAIN else len(MAIN) for where in leads["where"]]
-    ordered = leads.assign(rank=rank).sort_values(["rank", "explained"], ascending=[True, False])
-    return ordered.drop_duplicates(["window", "measure"]).sort_values("changes_at").drop(columns="rank")
-
-
-def last_window(leads: pd.DataFrame) -> str:
-    """The window to report: after memorisation if the run has memorised, otherwise the whole run."""
-    return "after memorisation" if "after memorisation" in set(leads["window"]) else "whole run"
-
-
 def _headline(leads: pd.DataFrame, n: int, memorised: int | None, generalised: int | None, threshold: float) -> str:
     when = [
         f"{what} {'never' if step is None else f'by step {step:,}'}"
@@ -195,29 +141,6 @@ def _headline(leads: pd.DataFrame, n: int, memorised: int | None, generalised: i
     named = ", ".join(before[:6]) + (f" and {len(before) - 6} more" if len(before) > 6 else "")
     change = f"change{'' if len(before) > 1 else 's'} before test accuracy (step {test['changes_at'].iloc[0]:,.0f})"
     return f"{start}; {named or 'no measure'} {change}"
-
-
-def leading(leads: pd.DataFrame, window: str) -> list[str]:
-    """The measures that lead test accuracy with a change that explains at least half of their variance, earliest first.
-
-    Args:
-        leads: from `lead_table`.
-        window: ``whole run`` or ``after memorisation``.
-
-    Returns:
-        Names of measures. A measure leads if the curve that represents it does; for a measure with values per layer only,
-        any layer counts and is named.
-    """
-    leads = leads.query(f"window == {window!r}")
-    main = main_curves(leads).to_dict("records")
-    standing = {row["measure"]: row["where"] for row in main if row["where"] in MAIN}
-    found: dict[str, str] = {}
-    for row in leads.sort_values("changes_at").to_dict("records"):
-        name, where = row["measure"], row["where"]
-        leads_test = row["leads_test_accuracy"] == "yes" and row["explained"] >= 0.5
-        if leads_test and standing.get(name, where) == where:
-            found.setdefault(name, name if name in standing else f"{name} ({where})")
-    return list(found.values())
 
 
 def _draw(

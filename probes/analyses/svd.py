@@ -10,10 +10,17 @@ from interp.plugins.analysis import Result, analysis
 from interp.report import figures
 from interp.snapshot import matrices
 from interp.subject import Subject
+from probes.claims.oddities import rank_claims
 from probes.spectra import effective_rank, participation_ratio
 
 
-@analysis("svd", needs=("weights",), summary="Singular values and effective rank of every weight matrix", order=70)
+@analysis(
+    "svd",
+    needs=("weights",),
+    summary="Singular values and effective rank of every weight matrix",
+    order=70,
+    question="odd",
+)
 def svd(subject: Subject, *, top: int = 64) -> Result:
     """Singular values of every weight matrix; stacked weights (heads, operands) matrix by matrix.
 
@@ -53,6 +60,8 @@ def svd(subject: Subject, *, top: int = 64) -> Result:
         )},
         headline=f"{lowest['matrix']} has the lowest effective rank for its size: {rank:.1f} of {lowest['full rank']}",
     )  # fmt: skip
+    ranks = [(row["matrix"], row["effective rank"], row["full rank"]) for row in rows]
+    result.claims = rank_claims(ranks, "singular values")
     if skipped:
         result.notes.append(f"Left out because they hold NaN or infinity: {', '.join(skipped)}.")
     return result

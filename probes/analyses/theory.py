@@ -35,6 +35,7 @@ MEASURES = ("rqi", "predicted_accuracy", "ideal_rqi", "ideal_accuracy", "lambda_
     "theory",
     needs=("task", "answers"),
     order=31,
+    question="represents",
     summary="Effective theory of addition: predicted and measured structure",
 )
 def theory(

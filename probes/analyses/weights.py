@@ -12,6 +12,7 @@ from torch import Tensor
 from interp.plugins.analysis import Result, analysis
 from interp.report import figures
 from interp.subject import Subject
+from probes.claims.oddities import finite_claims
 
 
 @analysis(
@@ -19,6 +20,7 @@ from interp.subject import Subject
     needs=("weights",),
     summary="Every parameter: shape, norm, spread, entries that are not finite",
     order=90,
+    question="odd",
 )
 def weights(subject: Subject) -> Result:
     """Norms and spread of every parameter, in float64.
@@ -42,9 +44,10 @@ def weights(subject: Subject) -> Result:
         y_title="Frobenius norm",
     )
     headline = f"{total:,} parameters, norm {norm:.4g}" + (f"; {bad:,} entries are NaN or infinite" if bad else "")
+    held = [row["parameter"] for row in rows if row["not finite"]]
     return Result(
         {"parameters": total, "weight_norm": norm, "not_finite": bad}, {"parameters": table}, {"norms": figure},
-        headline=headline,
+        headline=headline, claims=finite_claims(bad, total, held),
     )  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from interp.cli.options import (
     Every,
     Example,
     ExecutorOption,
+    Explain,
     Force,
     Key,
     LayoutOption,
@@ -61,6 +62,7 @@ def analyze(
     seed: Seed = 0,
     every: Every = None,
     executor: ExecutorOption = None,
+    explain: Explain = False,
     force: Force = False,
 ) -> None:
     """Run every analysis that applies and write a report: OUT/index.html, OUT/result.json, OUT/tables.
@@ -77,7 +79,7 @@ def analyze(
     from interp.checkpoints import load
     from interp.checkpoints.loading import resolve_dtype
 
-    request = Request(out, names, options, resolve_dtype(dtype), seed, force, shared)
+    request = Request(out, names, options, resolve_dtype(dtype), seed, force, shared, explain)
 
     how = {"key": key, "step": step, "member": member, "device": device}
     if module is not None or module_args is not None or example is not None:

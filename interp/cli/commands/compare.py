@@ -8,8 +8,20 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from interp.cli.failures import INCOMPLETE, hold
-from interp.cli.options import Device, Dtype, Force, Out, Seed, Settings, check_names, parse_names, parse_settings
+from interp.cli.options import (
+    Device,
+    Dtype,
+    Explain,
+    Force,
+    Out,
+    Seed,
+    Settings,
+    check_names,
+    parse_names,
+    parse_settings,
+)
 from interp.cli.progress import working
+from interp.cli.reporting import show_argument
 from interp.cli.terminal import errors, escape, output
 
 if TYPE_CHECKING:
@@ -32,6 +44,7 @@ def compare(
     device: Device = "auto",
     dtype: Dtype = "float64",
     seed: Seed = 0,
+    explain: Explain = False,
     force: Force = False,
 ) -> None:
     """Run the same analyses on several networks and write one report; the others are compared with the first."""
@@ -49,16 +62,17 @@ def compare(
         found = run(expand(sources, device=device), names, options, dtype=resolved, seed=seed, progress=tell)
         tell("writing the report")
         page = write_comparison(found, out, force=force)
-    if _show(found, page):
+    if _show(found, page, explain):
         raise typer.Exit(INCOMPLETE)
 
 
-def _show(found: Comparison, page: Path) -> bool:
+def _show(found: Comparison, page: Path, explain: bool) -> bool:
     """Print the verdicts, what failed, and where the report is; whether anything failed."""
     console, complaints, failed = output(), errors(), bool(found.failed)
     console.print(f"[bold]{escape(' and '.join(found.subjects))}[/]")
     for name, result in found.together.items():
         console.print(f"  {escape(name)}: {escape(result.headline)}")
+    show_argument(found.argument, explain=explain)
     for name, outcomes in found.outcomes.items():
         for warning in found.subjects[name].warnings:
             complaints.print(f"[red]WARNING[/] {escape(name)}: {escape(warning)}")

@@ -18,7 +18,7 @@ from interp.hooked import HookedModel
 from interp.report import write
 from interp.snapshot import Snapshot
 from probes.analyses import progress as module
-from probes.analyses.progress import LEAD_COLUMNS, is_companion, lead_table, main_curves
+from probes.analyses.leads import LEAD_COLUMNS, is_companion, lead_table, main_curves
 from tests.models import subject
 
 STEPS = list(range(0, 200, 10))

@@ -1,0 +1,1 @@
+"""Claims: what the measurements of an analysis say of a network, each with its rule. Pure functions of numbers."""
