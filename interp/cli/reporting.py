@@ -35,6 +35,7 @@ class Request:
         force: write into a folder that holds something else.
         shared: options for every analysis that has them.
         explain: print every claim with its test, not the summary alone.
+        log: ``wandb`` or ``mlflow``, where the results go, too.
     """
 
     out: Path
@@ -45,6 +46,7 @@ class Request:
     force: bool = False
     shared: Mapping[str, Any] = field(default_factory=dict)
     explain: bool = False
+    log: str | None = None
 
 
 def require_applicable(subject: Subject, names: Sequence[str] | None) -> None:
@@ -91,12 +93,20 @@ def report(subject: Subject, request: Request) -> None:
             _refuse(skipped)
         tell("writing the report")
         page = write(subject, outcomes, request.out, force=request.force)
+        _send(subject, outcomes, request, page.parent)
     _show(subject, outcomes, named=request.only is not None)
     show_argument(argument_of(subject, outcomes), explain=request.explain)
     output().print(f"Report: {escape(str(page))}")
     wanted = ("failed",) if request.only is None else ("failed", "skipped")
     if any(one.status in wanted for one in outcomes.values()):
         raise typer.Exit(INCOMPLETE)
+
+
+def _send(subject: Subject, outcomes: Outcomes, request: Request, page: Path) -> None:
+    if request.log is not None:
+        from interp.report.loggers import send
+
+        send(request.log, subject, outcomes, page)
 
 
 def _run(subject: Subject, request: Request, tell: Any) -> Outcomes:
