@@ -24,7 +24,7 @@ from interp.checkpoints.formats.header import HEADER, header_text
 from interp.checkpoints.run_files import RECORDED, RUN_FILES, RUN_FORMAT, read_json, read_rows
 from interp.checkpoints.saving import write_tensors
 from interp.errors import InterpError, UnreadableFile
-from interp.hooked import HookedModel
+from interp.hooked import Config, HookedModel
 from interp.hooked.foreign.guest import Guest
 from interp.tasks import Task, task_to_dict
 from interp.training.directory import CHECKPOINT, RunDirectory, locked
@@ -56,7 +56,7 @@ class RecordedDirectory:
         self.path, self._network, self._task, self._about = path, network, task, about
         self._metrics = path / "metrics.jsonl"
         ours = isinstance(network, HookedModel) and network.runs
-        self._header = None if not ours else network.config
+        self._header: Config | None = network.config if ours else None  # pyright: ignore[reportAttributeAccessIssue]
         task_to_dict(task) if task is not None else None
 
     def begin(self, resume: bool) -> None:

@@ -37,7 +37,7 @@ def masked_crc32c(records: Sequence[bytes]) -> np.ndarray:
     found = np.zeros(len(records), dtype=np.uint32)
     for length in np.unique(lengths):
         index = np.flatnonzero(lengths == length)
-        data = np.frombuffer(b"".join(records[i] for i in index), dtype=np.uint8).reshape(len(index), length)
+        data = np.frombuffer(b"".join(records[i] for i in index.tolist()), dtype=np.uint8).reshape(len(index), length)
         found[index] = _crc(data)
     rotated = (found >> np.uint32(15)) | (found << np.uint32(17))
     return rotated + np.uint32(MASK)

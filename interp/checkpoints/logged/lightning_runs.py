@@ -68,8 +68,8 @@ def _metrics(path: Path, log: Log) -> None:
                 if step is None or not 0 <= step < 1 << 62:
                     continue
                 for name, cell in row.items():
-                    value = _number(cell) if name not in (None, "", clock) else None
-                    if value is not None:
+                    value = _number(cell) if name and name != clock else None
+                    if name and value is not None:
                         log.add(name, int(step), value)
     except OSError as error:
         log.notes.append(f"{path.name} cannot be read: {error.strerror or error}")

@@ -164,7 +164,7 @@ def _points(rows: Iterable[Mapping[str, float]], log: Log) -> Points:
         log.notes.append(f"steps are those logged as {own!r}; W&B's own counter, _step, counts calls of log")
     step, kept = next((int(row[own]) for row in rows if own in row), 0) if own is not None else 0, Log(KIND)
     for number, row in enumerate(rows):
-        step = int(row[own]) if own in row else step if own is not None else int(_whole(row.get("_step"), number))
+        step = int(_whole(row.get("_step"), number)) if own is None else int(row.get(own, step))
         for name, value in row.items():
             if name != own and not name.startswith("_"):
                 kept.add(name, step, value)

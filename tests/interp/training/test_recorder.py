@@ -220,7 +220,8 @@ def test_the_callback_of_lightning(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     """Called as Lightning's loop calls it: each value once, at the step at which it was logged."""
     fake_lightning(monkeypatch)
     holder = nn.Module()
-    holder.net, holder.hparams = mlp(), {"lr": 0.1}  # pyright: ignore[reportAttributeAccessIssue]
+    holder.net = mlp()
+    vars(holder)["hparams"] = {"lr": 0.1}
     callback = lightning_callback(TASK, tmp_path / "run", network="net", every=2)
     trainer = types.SimpleNamespace(global_step=0, callback_metrics={}, sanity_checking=False)
     callback.on_fit_start(trainer, holder)

@@ -81,7 +81,7 @@ def test_curves_and_series(kind: str, tmp_path: Path) -> None:
     assert subject.series is not None
     assert subject.series.steps == [6, 12, 27]
     assert subject.step == 27
-    assert torch.equal(subject.series.at(12).state_dict()["layers.0.W"], writers.network(12)[0].weight.T)
+    assert torch.equal(subject.series.at(12).state_dict()["layers.0.W"], writers.network(12).state_dict()["0.weight"].T)
     outcomes = interp.analyze(subject, only=["curves", "progress"], options={"progress": {"measures": "weight_norm"}})
     assert [o.status for o in outcomes.values()] == ["ok", "ok"]
     assert outcomes["curves"].metrics["last_step"] == 27

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import struct
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -178,7 +178,9 @@ def lightning_run(
 # the Trainer of Hugging Face
 
 
-def trainer_run(folder: Path, history: list[Row], *, steps: Iterable[int] = (), model: nn.Module | None = None) -> Path:
+def trainer_run(
+    folder: Path, history: Sequence[Row], *, steps: Iterable[int] = (), model: nn.Module | None = None
+) -> Path:
     """``checkpoint-N`` of a module of one's own, which has no config.json."""
     for step in steps:
         inner = folder / f"checkpoint-{step}"
