@@ -69,8 +69,8 @@ def shown(result: dict[str, Any]) -> list[str]:
 def _claims(value: Any) -> list[str]:
     """Every claim in a result, wherever it stands: an object with a verdict and a sentence."""
     if isinstance(value, dict):
-        if isinstance(value.get("verdict"), str) and isinstance(value.get("sentence", value.get("claim")), str):
-            return [f"{value.get('sentence', value.get('claim'))}: {value['verdict']}, {value.get('value', '')}"]
+        if isinstance(value.get("verdict"), str) and isinstance(value.get("text"), str):
+            return [f"{value['text']}: {value['verdict']}, {value.get('value', '')} {value.get('against', '')}"]
         return [claim for inner in value.values() for claim in _claims(inner)]
     return [claim for inner in value for claim in _claims(inner)] if isinstance(value, list) else []
 
