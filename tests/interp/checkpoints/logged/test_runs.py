@@ -85,7 +85,8 @@ def test_curves_and_series(kind: str, tmp_path: Path) -> None:
     outcomes = interp.analyze(subject, only=["curves", "progress"], options={"progress": {"measures": "weight_norm"}})
     assert [o.status for o in outcomes.values()] == ["ok", "ok"]
     assert outcomes["curves"].metrics["last_step"] == 27
-    assert "memorised at a step that no curve tells, generalised by step 18" in outcomes["curves"].headline
+    step = 21 if kind == "tensorboard" else 18  # where 0.9 is a float32, just below
+    assert f"memorised at a step that no curve tells, generalised by step {step}" in outcomes["curves"].headline
     assert outcomes["progress"].metrics["checkpoints"] == 3
 
 
