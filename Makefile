@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 UNIT := $(wildcard tests/probes/test_*.py) $(wildcard tests/interp/test_*.py) tests/circuits/interventions tests/interp/activations
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check test lint types slow bench fuzz notebooks docs lowest newest lock clean
+.PHONY: help demo check test lint types slow bench fuzz notebooks docs pictures lowest newest lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+( [a-z]+)*:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -54,6 +54,9 @@ notebooks: $(VENV)/.dev ## every notebook at laptop size, outputs stored; NOTEBO
 
 docs: $(VENV)/.dev ## site/index.html: guides, notebooks and API reference, warnings as errors
 	$(BIN)/sphinx-build -q -W --keep-going -b html docs site
+
+pictures: $(VENV)/.dev ## the README's pictures: the demo's report in Chromium, and the gallery out of the notebooks
+	$(BIN)/python docs/pictures.py
 
 # the oldest torch that pyproject.toml allows, and the newest of everything, each in an environment of its own
 lowest: ## all tests with the oldest torch that pyproject.toml allows

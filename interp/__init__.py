@@ -92,6 +92,7 @@ if TYPE_CHECKING:
     from interp.training import every as every
     from interp.training import grid as grid
     from interp.training import log_spaced as log_spaced
+    from interp.training import record as record
     from interp.training import resume as resume
     from interp.training import seeds as seeds
     from interp.training import train as train

@@ -147,8 +147,8 @@ class Subject:
     def _lacks(self, need: Capability) -> str | None:
         if need not in self.CAPABILITIES:
             raise MissingCapability(f"{need!r} is not a capability; known are {', '.join(self.CAPABILITIES)}")
-        if not self.model.runs and need not in ("weights", "series", "members", "curves", "genome"):
-            return "needs a network that can be run; the layout of these tensors is unknown"
+        if not self.model.runs and need not in self.model.serves:
+            return self.model.unserved
         if need == "outputs" and isinstance(self.model, HookedCPPN):
             return None
         if need in NEED_TASK and self.task is None:
@@ -247,9 +247,8 @@ class Subject:
     def rows(self) -> list[tuple[str, str]]:
         """What is known about it, as label and text."""
         config = ", ".join(f"{k}={v}" for k, v in self.model.config.to_dict().items() if v is not None)
-        size, dtype = sum(p.numel() for p in self.model.parameters()), str(self.model.dtype).removeprefix("torch.")
         rows = [
-            ("model", f"{type(self.model).__name__}, {size:,} parameters, {dtype} on {self.model.device}"),
+            ("model", self.model.summary()),
             ("config", config),
             ("task", str(self.task) if self.task else "not known"),
             ("step", "unknown" if self.step is None else f"{self.step:,}"),

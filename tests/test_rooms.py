@@ -18,8 +18,8 @@ ARROWS: dict[str, str] = {
     "interp.activations": "interp.errors, interp.hooked.*, interp.hooked.foreign, interp.sites",
     "interp.checkpoints (door)": "interp.checkpoints.*, interp.series",
     "interp.checkpoints.*": (
-        "interp._util, interp.checkpoints.formats, interp.checkpoints.layouts, interp.errors, interp.hooked "
-        "(door), interp.hooked.*, interp.series, interp.subject, interp.tasks"
+        "interp._util, interp.checkpoints.formats, interp.checkpoints.layouts, interp.checkpoints.logged, "
+        "interp.errors, interp.hooked (door), interp.hooked.*, interp.series, interp.subject, interp.tasks"
     ),
     "interp.checkpoints.formats": (
         "interp._util, interp.errors, interp.hooked.*, interp.neat, interp.picbreeder, interp.tasks"
@@ -29,6 +29,7 @@ ARROWS: dict[str, str] = {
         "interp.hooked.cppn, interp.hooked.mlp, interp.hooked.rnn, interp.hooked.toy_model, "
         "interp.hooked.transformer, interp.tasks"
     ),
+    "interp.checkpoints.logged": "interp._util, interp.checkpoints.formats, interp.errors",
     "interp.cli (door)": "interp.cli.commands",
     "interp.cli.*": ("interp._util, interp.errors, interp.plugins, interp.report, interp.subject, interp.training"),
     "interp.cli.commands": (
@@ -93,7 +94,7 @@ ARROWS: dict[str, str] = {
     ),
     "interp.training": (
         "interp._util, interp.checkpoints.*, interp.checkpoints.formats, interp.errors, interp.hooked (door), "
-        "interp.hooked.*, interp.series, interp.subject, interp.tasks"
+        "interp.hooked.*, interp.hooked.foreign, interp.series, interp.subject, interp.tasks"
     ),
     "probes.*": (
         "interp.activations, interp.errors, interp.hooked (door), interp.hooked.*, interp.hooked.cppn, "

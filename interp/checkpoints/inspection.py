@@ -10,7 +10,7 @@ from typing import Any
 
 from interp.checkpoints.formats.reading import sha256
 from interp.checkpoints.layouts import choose
-from interp.checkpoints.source import Opened, open_source
+from interp.checkpoints.source import Opened, Source, open_source
 from interp.checkpoints.wrong_kinds import require_path
 from interp.errors import InterpError
 from interp.series import Entry
@@ -49,12 +49,15 @@ def inspect(source: str | Path, *, key: str | None = None, layout: str | None = 
         InterpError: ``source`` is not a path, or the file holds several sets of weights.
     """
     found = open_source(require_path(source, "inspect"), key)
+    if not found.entries:
+        return _of_curves(found)
     opened = found.open(found.entries[-1])
     weights, path, contents = opened.found.weights, opened.entry.path, opened.contents
     read_as, reading, ways = _layout(opened, layout)
     assumed = () if layout is not None or ways else _assumed(opened)
     of_genome = contents.genome.notes if contents.genome else ()
     facts = {
+        "run of": found.tool,
         "file": str(path),
         "format": contents.format,
         "size": f"{path.stat().st_size:,} bytes",
@@ -67,13 +70,29 @@ def inspect(source: str | Path, *, key: str | None = None, layout: str | None = 
         "ways on": ways,
         "parameters": f"{sum(t.numel for t in weights.values()):,} numbers in {len(weights)} tensors",
         "config": _short(opened.header.get("config") or opened.info.config),
-        "recorded curves": ", ".join(f"{n} ({len(p):,})" for n, p in found.curves.items()),
+        "recorded curves": _listed(found),
         "stripped prefixes": " ".join(opened.found.stripped),
         "classes not read": ", ".join(contents.stubs),
         "notes": "\n".join([*found.notes, *contents.notes, *opened.notes, *assumed, *of_genome]),
     }
     tensors = tuple((n, t.shape, str(t.dtype).removeprefix("torch."), t.device) for n, t in weights.items())
     return Inspection({k: v for k, v in facts.items() if v}, tensors, read_as)
+
+
+def _of_curves(found: Source) -> Inspection:
+    """What a run without checkpoints holds."""
+    facts = {
+        "run of": found.tool,
+        "file": str(found.path),
+        "config": _short(found.config),
+        "recorded curves": _listed(found),
+        "notes": "\n".join(found.notes),
+    }
+    return Inspection({k: v for k, v in facts.items() if v}, (), "none: there is no checkpoint")
+
+
+def _listed(found: Source) -> str:
+    return ", ".join(f"{n} ({len(p):,})" for n, p in found.curves.items())
 
 
 def _layout(opened: Opened, spec: str | None) -> tuple[str, str, str]:

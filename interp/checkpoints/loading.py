@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from numbers import Integral
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,10 +13,11 @@ from interp._util.devices import resolve_device, resolve_dtype
 from interp._util.specs import parse_spec
 from interp.checkpoints.formats.reading import sha256
 from interp.checkpoints.layouts import Converted, Layout, choose, task_from_config
+from interp.checkpoints.logged_subject import curves_alone, shortened
 from interp.checkpoints.source import Opened, Source, open_source
 from interp.checkpoints.told_by_file import Told, own_order, told_split, told_task
 from interp.checkpoints.wrong_kinds import require_path
-from interp.errors import InterpError, TaskMismatch, in_file
+from interp.errors import AmbiguousLayout, InterpError, TaskMismatch, UnknownLayout, UnreadableFile, in_file
 from interp.hooked import MODELS, HookedModel
 from interp.series import CheckpointSeries, Entry
 from interp.subject import Provenance, Subject
@@ -40,7 +42,8 @@ def load(
     Args:
         source: the path. Torch files (zip and legacy, saved on any device), pickles of tensors or arrays, torch distributed
             checkpoints, safetensors (single, sharded), folders of Hugging Face, npz, flax msgpack, Keras files (with h5py),
-            Picbreeder genomes (XML, zipped or not), folders of akarshkumar0101/fer.
+            Picbreeder genomes (XML, zipped or not), folders of akarshkumar0101/fer; runs of Weights & Biases, TensorBoard,
+            Lightning and the Trainer of Hugging Face, with their curves.
         task: what the network was trained on, as a spec (``modular:p=113,seed=1``) or a Task. By default it is rebuilt
             from the file, or from ``cfg.json`` beside it.
         layout: name of the layout, with options (``linear_chain:orientation=out_in``), if it is not recognised.
@@ -57,6 +60,9 @@ def load(
         InterpError: as `UnreadableFile`, `UnknownLayout`, `AmbiguousLayout`, `TaskMismatch` or `UnknownName`; the message
             says what was wrong, where, and what to do.
         TaskMismatch: ``task`` does not fit the network.
+        UnreadableFile: nothing there, or a file that cannot be read.
+        UnknownLayout: the tensors fit no layout; the message has the ways on.
+        AmbiguousLayout: the tensors fit several; the message says how to choose.
     """
     path = require_path(source, "load")
     for name, value in (("step", 0 if step is None else step), ("member", member)):
@@ -64,11 +70,30 @@ def load(
             raise InterpError(f"{name} must be a whole number, got {value!r}")
     step, member = None if step is None else int(step), int(member)  # numpy's whole numbers, from a table's index, too
     opener = open_source(path, key, member)
+    origin = {
+        "source": str(path.resolve()),
+        "task": task,
+        "layout": layout,
+        "key": key,
+        "member": member,
+        "dtype": dtype,
+    }
+    if not opener.entries:
+        return _curves_alone(opener, origin, step)
     loader = _Loader(opener, layout, resolve_dtype(dtype), resolve_device(device))
     series = CheckpointSeries(opener.entries, loader.model)
-    found = loader.load(opener.entries[-1] if step is None else series.entry(step))
+    entry, unread = opener.entries[-1] if step is None else series.entry(step), []
+    try:
+        found = loader.load(entry)
+    except (UnknownLayout, AmbiguousLayout, UnreadableFile) as error:
+        if not opener.tool or not opener.curves or any(given is not None for given in (task, layout, key, step)):
+            raise
+        found, unread = loader.tensors_alone(entry), [shortened(error)]  # the run is still worth its curves
+        if found is None:
+            return curves_alone(opener, _name(opener), origin, unread[0])
+        origin["layout"] = "tensors"
     notes = [*opener.notes, *_notes(found)]
-    chosen, note = _task(opener, found, task)
+    chosen, note = _task(opener, found, task) if not unread else (None, None)
     if note is not None:
         notes.append(note)
     if chosen is not None and not found.model.runs:
@@ -94,17 +119,21 @@ def load(
         curves=opener.curves,
         genome=found.opened.contents.genome,
         members=len(members) if isinstance(members := opener.run.get("members"), list) else 1,
-        origin={
-            "source": str(path.resolve()),
-            "task": task,
-            "layout": layout,
-            "key": key,
-            "member": member,
-            "dtype": dtype,
-        },
+        origin=origin,
         trained_in=opener.path.resolve() if "format" in opener.run else None,
-        warnings=[*found.converted.warnings, *nonfinite(found.model)],
+        warnings=[*unread, *found.converted.warnings, *nonfinite(found.model)],
     )
+
+
+def _curves_alone(source: Source, origin: Mapping[str, Any], step: int | None) -> Subject:
+    """A run without checkpoints, of which nothing but its curves can be asked."""
+    given = next((n for n in ("task", "layout", "key") if origin[n] is not None), "step" if step is not None else None)
+    if given is not None:
+        raise InterpError(
+            f"{source.path} is a run of {source.tool} without a checkpoint that can be read, so {given} does not apply: "
+            "leave it out, or name a file of weights"
+        )
+    return curves_alone(source, _name(source), origin)
 
 
 class _Loaded(NamedTuple):
@@ -136,6 +165,14 @@ class _Loader:
 
     def model(self, entry: Entry) -> HookedModel:
         return self.load(entry).model
+
+    def tensors_alone(self, entry: Entry) -> _Loaded | None:
+        """An entry whose layout is unknown as tensors, as are all others from then on; None where it cannot be read at all."""
+        self._spec, self._chosen = "tensors", None
+        try:
+            return self.load(entry)
+        except (UnknownLayout, UnreadableFile):
+            return None
 
 
 def _task(source: Source, found: _Loaded, given: str | Task | None) -> tuple[Task | None, str | None]:

@@ -14,6 +14,7 @@ from interp.checkpoints.layouts.config_fields import usable_config
 from interp.errors import UnreadableFile
 
 RUN_FORMAT = 1  # of the run directory; raised when an older version could not read it
+RECORDED = "recorded"  # in run.json: written by interp.record, which has no plan
 RUN_FILES = ("run.json", "metrics.jsonl", "state", "checkpoints", "shards")
 CURVES = ("train_loss", "test_loss", "train_accuracy", "test_accuracy")
 RUN = {
@@ -21,6 +22,7 @@ RUN = {
     "task": dict[str, Any],
     "model": dict[str, Any],
     "members": list[dict[str, Any]],
+    "config": dict[str, Any],
 }  # what loading uses
 NUMBER, SCALAR = float | None, float | str | bool | None
 ROW = {"step": int, "member": int, **dict.fromkeys((*CURVES, "weight_norm"), NUMBER)}
@@ -114,6 +116,26 @@ def read_curves(path: Path, member: int) -> Points:
             for name in CURVES:
                 if row.get(name) is not None:
                     curves.setdefault(name, []).append((row["step"], float(row[name])))
+    return curves
+
+
+def read_scalars(path: Path) -> Points:
+    """Everything that a recorded run measured: all numbers, under the names of its loop.
+
+    Args:
+        path: of its ``metrics.jsonl``; it need not exist.
+
+    Returns:
+        (step, value) points by name.
+
+    Raises:
+        UnreadableFile: a damaged line, which is named.
+    """
+    curves: Points = {}
+    for row in read_rows(path):
+        for name, value in row.items():
+            if name not in ("step", "member") and isinstance(value, (int, float)):
+                curves.setdefault(name, []).append((row["step"], float(value)))
     return curves
 
 

@@ -19,8 +19,12 @@ from interp.checkpoints.formats.steps import step_in_name
 from interp.checkpoints.formats.tensors import TensorRef
 from interp.checkpoints.layouts import FileInfo, config_beside, weights_file
 from interp.checkpoints.layouts.config_fields import usable_config
+from interp.checkpoints.logged.folders import logged_run, run_below
+from interp.checkpoints.logged.log import Log
+from interp.checkpoints.logged.names import named
+from interp.checkpoints.logged_checkpoints import logged_entries
 from interp.checkpoints.reparametrised import resolve
-from interp.checkpoints.run_files import points, read_config, read_curves, read_run
+from interp.checkpoints.run_files import RECORDED, points, read_config, read_curves, read_run, read_scalars
 from interp.errors import InterpError, UnreadableFile, in_file
 from interp.series import Entry
 
@@ -61,6 +65,7 @@ class Source:
         notes: what was left out.
         member: which network of a run that trained several.
         key: where the weights are inside a file, as the user gave it.
+        tool: that logged the run, if it was another one; then there may be no entries.
     """
 
     path: Path
@@ -71,6 +76,7 @@ class Source:
     notes: tuple[str, ...] = ()
     member: int = 0
     key: str | None = None
+    tool: str = ""
     _file: dict[Path, tuple[Contents, Findings]] = field(
         default_factory=dict, repr=False
     )  # the last one that was opened
@@ -137,7 +143,13 @@ def open_source(path: str | Path, key: str | None = None, member: int = 0) -> So
         folder = path.is_dir()
     except OSError as error:
         raise UnreadableFile(f"cannot read {str(path)[:200]}: {error.strerror}; check the path") from None
-    return _open_directory(path, key, member) if folder else _open_file(path, key, member)
+    if folder:
+        try:
+            return _open_directory(path, key, member)
+        except PermissionError as error:
+            raise UnreadableFile(f"cannot read {error.filename}: {error.strerror}; check its permissions") from None
+    log = logged_run(path)
+    return _open_file(path, key, member) if log is None else _open_logged(path, log, key, member)
 
 
 def _open_file(path: Path, key: str | None, member: int) -> Source:
@@ -157,7 +169,7 @@ def _open_file(path: Path, key: str | None, member: int) -> Source:
         entries = [Entry(step or 0, path, findings.steps[0].where or None, known=step is not None)]
     curves = points(findings.curves, entries[-1].step)
     opened = {path: (contents, findings)}
-    return Source(path, tuple(entries), config, {}, curves, (*findings.notes, *notes), member, key, opened)
+    return Source(path, tuple(entries), config, {}, curves, (*findings.notes, *notes), member, key, "", opened)
 
 
 def _open_directory(path: Path, key: str | None, member: int) -> Source:
@@ -165,16 +177,23 @@ def _open_directory(path: Path, key: str | None, member: int) -> Source:
         return replace(_open_file(file, key, member), path=path)
     if (path / "run.json").is_file() and (path / "checkpoints").is_dir():
         run = read_run(path)
+        if run.get(RECORDED) is True:
+            return _open_recorded(path, run, key, member)
         source = _open_directory(path / "checkpoints", key, member)
         return replace(source, path=path, run=run, curves=read_curves(path / "metrics.jsonl", member) or source.curves)
     if (metadata := distributed_in(path)) is not None:
         return replace(_open_file(metadata, key, member), path=path)
+    if (log := logged_run(path)) is not None:
+        return _open_logged(path, log, key, member)
     if steps := steps_in(path):
         return _open_steps(path, steps, key, member)
     indices = sorted([*path.glob(f"*{INDEX_SUFFIX}"), *path.glob(f"*{BIN_INDEX_SUFFIX}")])
     if len(indices) == 1:
         return _open_file(indices[0], key, member)
     files = sorted(f for f in path.iterdir() if f.is_file() and f.suffix in SUFFIXES and not f.name.startswith("."))
+    if not files and (below := run_below(path)) is not None:
+        source = _open_directory(below, key, member)
+        return replace(source, notes=(f"{below.relative_to(path)} is the run in {path.name}", *source.notes))
     if not files:
         held = ", ".join(sorted(f.name for f in path.iterdir())[:8]) or "nothing"
         raise UnreadableFile(
@@ -192,6 +211,30 @@ def _open_directory(path: Path, key: str | None, member: int) -> Source:
         return replace(_open_file(weights, key, member), path=path, notes=(f"{weights.name} is read, {left} left out",))
     config, ignored = _sibling_config(path)
     return Source(path, entries, config, notes=(*notes, *ignored), member=member, key=key)
+
+
+def _open_recorded(path: Path, run: dict[str, Any], key: str | None, member: int) -> Source:
+    """A run of `interp.record`, finished or not: a loop of the user's own under our names for files."""
+    log = Log(
+        "interp.record", read_scalars(path / "metrics.jsonl"), run.get("config", {}), folders=(path / "checkpoints",)
+    )
+    curves, notes = named(log.points)
+    return replace(_open_logged(path, replace(log, points=curves, notes=notes), key, member), run=run)
+
+
+def _open_logged(path: Path, log: Log, key: str | None, member: int) -> Source:
+    """A run of another tool: its curves, and what checkpoints it has."""
+    entries, notes = logged_entries(log, lambda file: _inside(file, key))
+    if not entries and not log.points:
+        raise UnreadableFile(
+            f"{path} is a run of {log.kind} without a curve and without a checkpoint; name another folder"
+        )
+    place = entries[0].path.parent if entries else path
+    beside, ignored = _sibling_config(place)
+    told, left = usable_config(log.config, f"the settings of {log.kind}")
+    run = {"name": log.name} if log.name else {}
+    all_notes = (*log.notes, *notes, *ignored, *left)
+    return Source(path, entries, {**told, **beside}, run, log.points, all_notes, member, key, log.kind)
 
 
 def _open_steps(path: Path, steps: dict[Path, int], key: str | None, member: int) -> Source:

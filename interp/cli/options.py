@@ -70,6 +70,12 @@ ExecutorOption = Annotated[
     str | None,
     typer.Option(help="Spread the checkpoints over workers: process:4 or dask:ADDRESS.", show_default="this process"),
 ]
+Log = Annotated[
+    str | None,
+    typer.Option(
+        "--log", help="Log the results to wandb or mlflow, too: numbers, tables, the page.", show_default=False
+    ),
+]
 Seed = Annotated[int, typer.Option(help="Seed of everything random in the analyses.", min=0, max=2**63 - 1)]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print warnings and errors alone.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Log every step on standard error, with the time.")]

@@ -38,6 +38,7 @@ class Request:
         force: write into a folder that holds something else.
         shared: options for every analysis that has them.
         explain: print every claim with its test, not the summary alone.
+        log: ``wandb`` or ``mlflow``, where the results go, too.
     """
 
     out: Path
@@ -48,6 +49,7 @@ class Request:
     force: bool = False
     shared: Mapping[str, Any] = field(default_factory=dict)
     explain: bool = False
+    log: str | None = None
 
 
 def require_applicable(subjects: Sequence[Subject], names: Sequence[str] | None) -> None:
@@ -103,6 +105,7 @@ def report(subject: Subject, request: Request, saying: Saying = Saying()) -> Non
             _refuse(skipped)
         tell("writing the report")
         page = write(subject, outcomes, request.out, force=request.force)
+        _send(subject, outcomes, request, page.parent)
     saying.note_taken(earlier.taken)
     _show(subject, outcomes, saying, named=request.only is not None)
     show_argument(argument_of(subject, outcomes), saying, explain=request.explain)
@@ -149,6 +152,13 @@ def leave(earlier: Earlier, out: Path, write: Callable[[], Path]) -> NoReturn:
     keep(out, earlier.finished)
     done = "1 analysis is" if n == 1 else f"{n} analyses are"
     raise KeyboardInterrupt(f"interrupted; {done} finished and in {page}; go on with the same command")
+
+
+def _send(subject: Subject, outcomes: Outcomes, request: Request, page: Path) -> None:
+    if request.log is not None:
+        from interp.report.loggers import send
+
+        send(request.log, subject, outcomes, page)
 
 
 def _run(subject: Subject, request: Request) -> Outcomes:

@@ -36,6 +36,8 @@ class HookedModel(Resumable, NamedHooks):
 
     config_class: ClassVar[type[Config]]
     runs: ClassVar[bool] = True  # whether there is a network to run; tensors of an unknown one have none
+    serves: ClassVar[tuple[str, ...]] = ()  # what a Subject of a model that does not run can still do
+    unserved: ClassVar[str] = ""  # why it cannot do the rest
     stacks: ClassVar[bool] = False  # whether `forward` takes stacked parameters, which is faster than vmap over them
     config: Config
 
@@ -99,6 +101,11 @@ class HookedModel(Resumable, NamedHooks):
     def dtype(self) -> torch.dtype:
         """The dtype of the parameters."""
         return next(self.parameters()).dtype
+
+    def summary(self) -> str:
+        """The model in one line: its kind, size, precision and place."""
+        parameters, dtype = sum(p.numel() for p in self.parameters()), str(self.dtype).removeprefix("torch.")
+        return f"{type(self).__name__}, {parameters:,} parameters, {dtype} on {self.device}"
 
     def cast(self, dtype: torch.dtype | None = None, device: torch.device | str | None = None) -> Self:
         """The same model in another dtype or on another device.

@@ -46,6 +46,8 @@ class HookedTensors(HookedModel):
 
     config_class = TensorsConfig
     runs = False
+    serves = ("weights", "series", "members", "curves", "genome")
+    unserved = "needs a network that can be run; the layout of these tensors is unknown"
     config: TensorsConfig  # pyright: ignore[reportIncompatibleVariableOverride]  set once, by the constructor
 
     def __init__(self, config: TensorsConfig):

@@ -1,14 +1,16 @@
 """Training: an ensemble of networks in one batched loop, into a run directory that survives."""
 
+from interp.training.callbacks import lightning_callback, trainer_callback
 from interp.training.launch import resume, train
 from interp.training.loop import Progress, RunInterrupted
 from interp.training.members import grid, seeds
 from interp.training.optimizers import Optimizer
 from interp.training.plan import Plan
+from interp.training.recorder import Recorder, record
 from interp.training.run import Run
 from interp.training.schedule import Schedule, every, log_spaced
 
 __all__ = [
-    "Optimizer", "Plan", "Progress", "Run", "RunInterrupted", "Schedule", "every", "grid", "log_spaced", "resume",
-    "seeds", "train",
+    "Optimizer", "Plan", "Progress", "Recorder", "Run", "RunInterrupted", "Schedule", "every", "grid",
+    "lightning_callback", "log_spaced", "record", "resume", "seeds", "train", "trainer_callback",
 ]  # fmt: skip

@@ -17,6 +17,7 @@ import os
 import platform
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from torch import Tensor
 from interp._util.files import atomic, no_follow, refuse_links
 from interp._util.versions import __version__
 from interp.checkpoints.formats.header import HEADER, header_text
-from interp.checkpoints.run_files import RUN_FILES, RUN_FORMAT, read_json
+from interp.checkpoints.run_files import RECORDED, RUN_FILES, RUN_FORMAT, read_json
 from interp.checkpoints.saving import write_tensors
 from interp.errors import InterpError, OutputExists, UnreadableFile, naming
 from interp.training.ensemble import Ensemble, Status
@@ -115,6 +116,11 @@ class RunDirectory:
         if not file.is_file():
             raise UnreadableFile(f"{path} holds no run (run.json is missing); name the folder that was given to --out")
         stored = read_json(file)
+        if stored.get(RECORDED):
+            raise UnreadableFile(
+                f"{path} was recorded from a loop of its own: interp.load opens it, and interp.record(..., resume=True) goes on "
+                "with it"
+            )
         if stored.get("format") != RUN_FORMAT:
             raise UnreadableFile(
                 f"{file} is of run format {stored.get('format')!r}, this version of interp reads format {RUN_FORMAT}; "
@@ -126,32 +132,9 @@ class RunDirectory:
             named = naming(file, error)
             raise named from None
 
-    @contextlib.contextmanager
-    def locked(self) -> Iterator[None]:
-        """Keep other processes out for as long as this one trains; a kill releases the lock.
-
-        Raises:
-            InterpError: another process trains here.
-        """
-        try:
-            import fcntl
-        except ImportError:  # Windows: nothing keeps a second process out
-            yield
-            return
-        try:
-            (self.path / "state").mkdir(exist_ok=True)
-            # to append is not to truncate: what is there stays as it is
-            handle = open(self.path / "state" / "lock", "a", opener=no_follow)  # noqa: SIM115  held below
-        except OSError as error:
-            raise InterpError(f"cannot write {self.path}: {error.strerror or error}") from None
-        with handle:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise InterpError(
-                    f"{self.path}: another process is training this run; wait for it, or stop it"
-                ) from None
-            yield
+    def locked(self) -> AbstractContextManager[None]:
+        """Keep other processes out for as long as this one trains; a kill releases the lock."""
+        return locked(self.path)
 
     def append(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Add rows to ``metrics.jsonl``."""
@@ -256,3 +239,32 @@ class RunDirectory:
                     file.truncate(length)
         except OSError as error:
             raise InterpError(f"cannot write {self.path}: {error.strerror or error}") from None
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Keep other processes out for as long as this one trains; a kill releases the lock.
+
+    Args:
+        path: the folder of a run.
+
+    Raises:
+        InterpError: another process trains here.
+    """
+    try:
+        import fcntl
+    except ImportError:  # Windows: nothing keeps a second process out
+        yield
+        return
+    try:
+        (path / "state").mkdir(exist_ok=True)
+        # to append is not to truncate: what is there stays as it is
+        handle = open(path / "state" / "lock", "a", opener=no_follow)  # noqa: SIM115  held below
+    except OSError as error:
+        raise InterpError(f"cannot write {path}: {error.strerror or error}") from None
+    with handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise InterpError(f"{path}: another process is training this run; wait for it, or stop it") from None
+        yield

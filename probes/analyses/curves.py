@@ -49,11 +49,14 @@ def curves(subject: Subject, *, points: int = 1500, threshold: float = LEARNT) -
             first_step_above(recorded.get(f"{p}_accuracy", []), threshold) for p in ("train", "test")
         )
         result.metrics.update(memorised_at_step=memorised, generalised_at_step=generalised)
-        if memorised is not None or generalised is not None:
+        both = all(f"{part}_accuracy" in recorded for part in ("train", "test"))
+        if both and (memorised is not None or generalised is not None):
             result.claims = grokking_claims(
                 memorised, generalised, _step(subject, result.metrics["last_step"]), threshold, "accuracies"
             )
-        when = ["never" if s is None else f"by step {s:,}" for s in (memorised, generalised)]
+        when = [
+            _when(step, f"{part}_accuracy" in recorded) for part, step in (("train", memorised), ("test", generalised))
+        ]
         result.headline = (
             f"memorised {when[0]}, generalised {when[1]} (train and test accuracy stay at or above {threshold:g})"
         )
@@ -63,6 +66,12 @@ def curves(subject: Subject, *, points: int = 1500, threshold: float = LEARNT) -
     rows = [(n, x, y) for n, curve in thinned.items() for x, y in zip(*curve, strict=True)]
     result.tables["curves"] = pd.DataFrame(rows, columns=["curve", "step", "value"])
     return result
+
+
+def _when(step: int | None, recorded: bool) -> str:
+    if not recorded:
+        return "at a step that no curve tells"
+    return "never" if step is None else f"by step {step:,}"
 
 
 def _step(subject: Subject, last: int) -> int:

@@ -21,6 +21,7 @@ from interp.cli.options import (
     Json,
     Key,
     LayoutOption,
+    Log,
     Member,
     ModuleArgs,
     ModuleOption,
@@ -72,6 +73,7 @@ def analyze(
     every: Every = None,
     executor: ExecutorOption = None,
     explain: Explain = False,
+    log: Log = None,
     force: Force = False,
     json: Json = False,
     quiet: Quiet = False,
@@ -85,16 +87,19 @@ def analyze(
     Exit code 1: the report is written, and an analysis failed. 2: nothing is written; the message says why. 130: Ctrl-C.
     """
     from interp.report import reserved
+    from interp.report.loggers import check_tool
 
     saying = Saying.of(quiet=quiet, verbose=verbose, as_json=json)
     hold(reserved(out, force=force))
     names, options = parse_names(only), parse_settings(set_ or [])
     check_names(names, options)
+    if log is not None:
+        check_tool(log)
     shared = shared_options(names, every=every, executor=executor)
     from interp.checkpoints import load
     from interp.checkpoints.loading import resolve_dtype
 
-    request = Request(out, names, options, resolve_dtype(dtype), seed, force, shared, explain)
+    request = Request(out, names, options, resolve_dtype(dtype), seed, force, shared, explain, log)
 
     how = {"key": key, "step": step, "member": member, "device": device}
     if module is not None or module_args is not None or example is not None:

@@ -42,7 +42,7 @@ COMMANDS: tuple[tuple[Callable[..., None], tuple[str, ...]], ...] = (
         ),
     ),
     (draw, ("interp draw skull.zip skull.png", "interp draw skull.zip eye.png --x=-0.5,0 --y=-0.6,-0.1")),
-    (demo, ("interp demo --out report",)),
+    (demo, ("interp demo --out report", "interp demo --copy examples")),
     (convert, ("interp convert model.pth model.safetensors",)),
     (analyses, ("interp analyses", "interp analyses fourier", "interp analyses model.pth")),
     (measures, ("interp measures runs/modadd", "interp measures loss")),

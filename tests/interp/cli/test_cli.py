@@ -340,3 +340,32 @@ def test_ctrl_c_says_so(run: Run, work: Path, interrupted: Callable[[str], None]
     interrupted("probes.analyses.performance.score")
     ran = run("analyze", "mlp.safetensors", "--only", "performance")
     assert ran.said == "error: interrupted; nothing was written"
+
+
+def test_demo_copies_files_for_every_example(run: Run, tmp_path: Path) -> None:
+    """All of them load, without options; nothing is replaced unasked, and nothing is left half done."""
+    copied = run("demo", "--copy", tmp_path / "examples")
+    assert copied.code == 0, copied.err
+    folder = tmp_path / "examples"
+    kinds = {"model.pth": interp.HookedTransformer, "runs/modadd": interp.HookedTransformer, "genome.xml": interp.HookedCPPN,
+             "sgd_twin.safetensors": interp.HookedCPPN}  # fmt: skip
+    loaded = {name: interp.load(folder / name, device="cpu") for name in kinds}
+    assert {name: type(subject.model) for name, subject in loaded.items()} == kinds
+    assert (folder / "picture.png").is_file()
+    assert all(name in copied.out for name in (*kinds, "picture.png"))
+    score = interp.score(loaded["model.pth"].require_task(), loaded["model.pth"].logits())
+    assert score.all.correct == 2809
+    evolved, trained = (loaded[name].model.state_dict() for name in ("genome.xml", "sgd_twin.safetensors"))
+    assert {n: w.shape for n, w in evolved.items()} == {n: w.shape for n, w in trained.items()}
+    (folder / "genome.xml").write_text("mine")
+    again = run("demo", "--copy", folder)
+    assert (again.code, (folder / "genome.xml").read_text()) == (2, "mine")
+    assert "is there already" in again.said
+    assert run("demo", "--copy", folder, "--force").code == 0
+    assert sorted(p.name for p in folder.iterdir()) == [
+        "genome.xml",
+        "model.pth",
+        "picture.png",
+        "runs",
+        "sgd_twin.safetensors",
+    ]

@@ -1,0 +1,1 @@
+"""Runs that other tools have logged: Weights & Biases, TensorBoard, Lightning, the Trainer of Hugging Face."""
