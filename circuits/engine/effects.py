@@ -23,6 +23,7 @@ from circuits.engine.algebra import Prepared, prepare_ablation
 from circuits.engine.budget import CACHE_ELEMENTS, DEFAULT_BYTES, inputs_at_once, slices
 from circuits.engine.components import Components
 from circuits.engine.evaluation import Evaluation
+from circuits.engine.shifted import Shifted
 from circuits.engine.tiled import Piece, tiled
 from circuits.interventions.apply import applied
 from circuits.interventions.kinds import Intervention
@@ -31,8 +32,6 @@ from circuits.metrics import AccuracyMetric, LossMetric
 from interp.hooked.base import HookedModel
 from interp.hooked.rest import NormedRest
 from interp.tasks import Task
-
-SAFE_EXPONENT = 600.0  # exp of more overflows float64 when summed over many outputs
 
 Progress = Callable[[int, int], None]
 
@@ -138,40 +137,35 @@ def _acts_behind(model: HookedModel, prepared: Prepared, held: Sequence[Interven
 def _losses(task: Task, evaluation: Evaluation, prepared: Prepared, rest: Tensor, max_bytes: int) -> Iterator[Piece]:
     """Algebra for loss and accuracy only: neither the logits nor their softmax are written to memory.
 
-    Logits are relative to the correct answer's, so that the loss is their ``log sum exp``, and an answer whose loss is below
-    ln 2 is correct whatever the other logits are.
-
     Yields:
         groups, inputs, and the metrics' values.
     """
+    shifted = _shifted(task, evaluation, prepared, rest)
+    for g, n in _blocks(prepared, *shifted.clean.shape, max_bytes):
+        losses = shifted.losses(g, n)
+        columns = [losses if isinstance(m, LossMetric) else shifted.right(losses, g, n) for m in evaluation.metrics]
+        yield g, n, torch.stack([c.T.double() for c in columns], -1)
+
+
+def _shifted(task: Task, evaluation: Evaluation, prepared: Prepared, rest: Tensor) -> Shifted:
     clean = task.read(evaluation.model.resume(prepared.stream, prepared.clean)).double()
-    labels = (
-        task.labels.to(clean.device)
-        if evaluation.answers.labels is None
-        else evaluation.answers.labels.to(clean.device)
-    )
+    own = evaluation.answers.labels
+    labels = (task.labels if own is None else own).to(clean.device)
     reach = (prepared.rows @ rest[:, : clean.shape[-1]]).double()  # [directions, outputs]
     reach = reach - reach.mean(1, keepdim=True)  # what all outputs gain alike changes no loss and could overflow
     relative = clean - clean.gather(1, labels[:, None])
     moves = prepared.moves.reshape(len(clean), -1).double()
-    shift = reach.T[labels]  # what the correct answer's own logit gains, per unit of move [inputs, directions]
-    spread = moves.abs().amax() * reach.abs().amax() * prepared.groups.shape[1]
-    stable = not bool(relative.amax() + spread < SAFE_EXPONENT)
-    for g, n in _parts(prepared, len(clean), clean.shape[-1], max_bytes):
-        index = prepared.groups[g]
-        move = moves[n][:, index]  # [inputs, groups, size]
-        if index.shape[1] == 1:
-            logits = torch.addcmul(relative[n][:, None], move, reach[index[:, 0]])
-        else:
-            logits = relative[n][:, None] + torch.einsum("ngk,gkv->ngv", move, reach[index])
-        own = (move * shift[n][:, index]).sum(-1)
-        total = logits.logsumexp(-1) if stable else logits.exp().sum(-1).log()
-        losses = total - own
-        right = losses < math.log(2)
-        unsure = (~right).nonzero(as_tuple=True)
-        right[unsure] = task.correct(logits[unsure], labels[n][unsure[0]])
-        columns = [losses.T if isinstance(m, LossMetric) else right.T.double() for m in evaluation.metrics]
-        yield g, n, torch.stack(columns, -1)
+    return Shifted(task, relative, labels, moves, reach, prepared.groups)
+
+
+def _blocks(prepared: Prepared, n_inputs: int, width: int, max_bytes: int) -> Iterator[tuple[slice, slice]]:
+    """The groups and inputs whose losses are in memory at once: one number per pair, or on a GPU all their logits."""
+    size = prepared.groups.shape[1]
+    on_cpu = prepared.moves.device.type == "cpu"
+    pairs = max(1, CACHE_ELEMENTS // size if on_cpu else max_bytes // 32 // width)
+    groups = min(len(prepared.groups), max(1, math.isqrt(pairs) // 2))
+    for g in slices(len(prepared.groups), groups):
+        yield from ((g, n) for n in slices(n_inputs, max(1, pairs // groups)))
 
 
 def _algebra(evaluation: Evaluation, prepared: Prepared, rest: Tensor | NormedRest, max_bytes: int) -> Iterator[Piece]:
