@@ -23,6 +23,7 @@ from circuits.interventions.kinds import Intervention
 from circuits.interventions.values import DEFAULT, ValueLike, as_value
 from circuits.metrics import MetricLike, make_metric
 from interp._util.renamed import renamed
+from interp._util.threads import few_threads
 from interp.errors import InterpError, UnknownName, require_range, unknown
 from interp.hooked.base import HookedModel
 from interp.subject import Subject, as_subject
@@ -209,9 +210,10 @@ def discover(
             f"{subject.name}: the {evaluation.metrics[0].name} is {clean:g} in the whole network and {empty:g} with all "
             f"{len(graph)} elements replaced by {value}: there is nothing that a circuit could do"
         )
-    kept = shrink(graph, empty + faithfulness * (clean - empty), 1 if clean > empty else -1, order, progress)
-    about = {"target": faithfulness, "value": repr(value), "kinds": kinds if of == "nodes" else ()}
-    return _judged(graph, kept, (clean, empty), graph.random(kept, n_random, seed), about)
+    with few_threads(sum(p.numel() for p in evaluation.model.parameters())):
+        kept = shrink(graph, empty + faithfulness * (clean - empty), 1 if clean > empty else -1, order, progress)
+        about = {"target": faithfulness, "value": repr(value), "kinds": kinds if of == "nodes" else ()}
+        return _judged(graph, kept, (clean, empty), graph.random(kept, n_random, seed), about)
 
 
 def _known_kinds(kinds: Kind | Sequence[Kind]) -> tuple[Kind, ...]:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float
@@ -28,10 +28,10 @@ from circuits.engine.tiled import Piece, tiled
 from circuits.interventions.apply import applied
 from circuits.interventions.kinds import Intervention
 from circuits.interventions.values import Value
-from circuits.metrics import AccuracyMetric, LossMetric
+from circuits.metrics import AccuracyMetric, LogitDiff, LossMetric, Metric
+from interp._util.threads import few_threads
 from interp.hooked.base import HookedModel
 from interp.hooked.rest import NormedRest
-from interp.tasks import Task
 
 Progress = Callable[[int, int], None]
 
@@ -98,10 +98,11 @@ def measure(
         dtype=torch.float64,
         device=evaluation.parts.device,
     )
-    for groups, inputs, values in _pieces(evaluation, components, value, held, max_bytes):
-        sums[groups] += torch.einsum("gnm,np->gpm", values, evaluation.parts[inputs])
-        if progress is not None:
-            progress(groups.stop, n_groups)
+    with few_threads(sum(p.numel() for p in evaluation.model.parameters())):
+        for groups, inputs, values in _pieces(evaluation, components, value, held, max_bytes):
+            sums[groups] += torch.einsum("gnm,np->gpm", values, evaluation.parts[inputs])
+            if progress is not None:
+                progress(groups.stop, n_groups)
     return Effects(sums, evaluation.sizes)
 
 
@@ -118,11 +119,24 @@ def _pieces(
     if rest is None:
         yield from _resumed(evaluation, prepared, held, max_bytes)
         return
-    usual = all(isinstance(m, LossMetric | AccuracyMetric) for m in evaluation.metrics)
-    if usual and evaluation.task is not None and evaluation.task.loss == "cross_entropy" and isinstance(rest, Tensor):
-        yield from _losses(evaluation.task, evaluation, prepared, rest, max_bytes)
+    plain = evaluation.task is not None and evaluation.task.loss == "cross_entropy" and isinstance(rest, Tensor)
+    if plain and all(isinstance(m, LossMetric | AccuracyMetric) for m in evaluation.metrics):
+        yield from _losses(evaluation, prepared, rest, max_bytes)
+    elif plain and all(isinstance(m, AccuracyMetric) or _is_margin(m, evaluation) for m in evaluation.metrics):
+        yield from _margins(evaluation, prepared, rest, max_bytes)
     else:
         yield from _algebra(evaluation, prepared, rest, max_bytes)
+
+
+def _is_margin(metric: Metric, evaluation: Evaluation) -> bool:
+    """Whether a metric is the logit difference between the task's answers and the largest of the others."""
+    return (
+        isinstance(metric, LogitDiff)
+        and metric.right is None
+        and metric.wrong is None
+        and evaluation.answers.wrong is None
+        and evaluation.answers.labels is not None
+    )
 
 
 def _acts_behind(model: HookedModel, prepared: Prepared, held: Sequence[Intervention]) -> bool:
@@ -134,28 +148,45 @@ def _acts_behind(model: HookedModel, prepared: Prepared, held: Sequence[Interven
     return any(entry.fired for entry in record.entries)
 
 
-def _losses(task: Task, evaluation: Evaluation, prepared: Prepared, rest: Tensor, max_bytes: int) -> Iterator[Piece]:
+def _losses(evaluation: Evaluation, prepared: Prepared, rest: Tensor, max_bytes: int) -> Iterator[Piece]:
     """Algebra for loss and accuracy only: neither the logits nor their softmax are written to memory.
+
+    Logits are relative to the correct answer's, so that the loss is their ``log sum exp`` less what the correct answer gains.
 
     Yields:
         groups, inputs, and the metrics' values.
     """
-    shifted = _shifted(task, evaluation, prepared, rest)
-    for g, n in _blocks(prepared, *shifted.clean.shape, max_bytes):
+    shifted = _shifted(evaluation, prepared, rest, torch.float64)
+    reach = shifted.reach - shifted.reach.mean(1, keepdim=True)  # what all outputs gain alike could overflow
+    relative = shifted.clean - shifted.clean.gather(1, shifted.labels[:, None])
+    shifted = replace(shifted, clean=relative, reach=reach)
+    for g, n in _blocks(prepared, *relative.shape, max_bytes):
         losses = shifted.losses(g, n)
         columns = [losses if isinstance(m, LossMetric) else shifted.right(losses, g, n) for m in evaluation.metrics]
         yield g, n, torch.stack([c.T.double() for c in columns], -1)
 
 
-def _shifted(task: Task, evaluation: Evaluation, prepared: Prepared, rest: Tensor) -> Shifted:
-    clean = task.read(evaluation.model.resume(prepared.stream, prepared.clean)).double()
-    own = evaluation.answers.labels
+def _margins(evaluation: Evaluation, prepared: Prepared, rest: Tensor, max_bytes: int) -> Iterator[Piece]:
+    """Algebra for logit differences and accuracy only, in the network's dtype.
+
+    Yields:
+        groups, inputs, and the metrics' values.
+    """
+    shifted = _shifted(evaluation, prepared, rest, prepared.rows.dtype)
+    for g, n in _blocks(prepared, *shifted.clean.shape, max_bytes):
+        margin, right = shifted.margins(g, n)
+        columns = [right if isinstance(m, AccuracyMetric) else margin for m in evaluation.metrics]
+        yield g, n, torch.stack([c.T.double() for c in columns], -1)
+
+
+def _shifted(evaluation: Evaluation, prepared: Prepared, rest: Tensor, dtype: torch.dtype) -> Shifted:
+    task, own = evaluation.task, evaluation.answers.labels
+    assert task is not None  # the caller has asked
+    clean = task.read(evaluation.model.resume(prepared.stream, prepared.clean)).to(dtype)
     labels = (task.labels if own is None else own).to(clean.device)
-    reach = (prepared.rows @ rest[:, : clean.shape[-1]]).double()  # [directions, outputs]
-    reach = reach - reach.mean(1, keepdim=True)  # what all outputs gain alike changes no loss and could overflow
-    relative = clean - clean.gather(1, labels[:, None])
-    moves = prepared.moves.reshape(len(clean), -1).double()
-    return Shifted(task, relative, labels, moves, reach, prepared.groups)
+    reach = (prepared.rows @ rest[:, : clean.shape[-1]]).to(dtype)  # [directions, outputs]
+    moves = prepared.moves.reshape(len(clean), -1).to(dtype)
+    return Shifted(task, clean, labels, moves, reach, prepared.groups)
 
 
 def _blocks(prepared: Prepared, n_inputs: int, width: int, max_bytes: int) -> Iterator[tuple[slice, slice]]:

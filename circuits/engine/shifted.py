@@ -1,9 +1,9 @@
-"""Cross-entropy of shifted logits: the elementwise work of many ablations at once, in tiles that stay in a core's cache."""
+"""Cross-entropy and margins of shifted logits: the elementwise work of many ablations, in tiles that fit a core's cache."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -22,11 +22,9 @@ TILE_GROUPS = 16  # of one tile: few enough that its rows of logits are not read
 class Shifted:
     """The logits of a network, each input's changed by the moves of one group of directions after another.
 
-    Logits are relative to the correct answer's, so that the loss is their ``log sum exp`` less what the correct answer gains.
-
     Attributes:
         task: judges the answers.
-        clean: the logits before any change, relative to the correct answer's.
+        clean: the logits before any change.
         labels: the correct answers.
         moves: along every direction.
         reach: what a unit of each direction adds to the logits.
@@ -47,32 +45,60 @@ class Shifted:
         return bool(self.clean.amax() + spread < SAFE_EXPONENT)
 
     def losses(self, g: slice, n: slice) -> Float[Tensor, "n g"]:
-        """The loss of every input after each group's move."""
-        index = self.groups[g]
+        """The cross-entropy of every input after each group's move; the logits must be relative to the correct one's."""
+        if not self.stable:
+            return self._over_outputs(lambda logits: logits.logsumexp(-1), g, n).sub_(self._gain(g, n))
+        return self._over_outputs(lambda logits: logits.exp_().sum(-1), g, n).log_().sub_(self._gain(g, n))
+
+    def margins(self, g: slice, n: slice) -> tuple[Float[Tensor, "n g"], Bool[Tensor, "n g"]]:
+        """Logit differences: the correct answer's less the largest of the others; and whether the answer is correct."""
+        own = self.clean.gather(1, self.labels[:, None])[n] + self._gain(g, n)
+        margin = own.double() - self._over_outputs(lambda logits: logits.amax(-1), g, n, self._others).double()
+        right = margin > 0
+        self._judge(right, margin == 0, g, n)  # of equal logits the first is the network's answer
+        return margin, right
+
+    @cached_property
+    def _others(self) -> Float[Tensor, "inputs outputs"]:
+        return self.clean.scatter(1, self.labels[:, None], -torch.inf)
+
+    def _over_outputs(
+        self, reduce: Callable[[Tensor], Tensor], g: slice, n: slice, clean: Tensor | None = None
+    ) -> Float[Tensor, "n g"]:
+        """A number for the logits of every input after each group's move, tile by tile."""
+        clean, index = (self.clean if clean is None else clean)[n], self.groups[g]
         move = self.moves[n][:, index]  # [n, g, size]
-        total = move.new_empty(move.shape[:2])
-        for part, near in self._tiles(len(total), len(index)):
-            logits = self._logits(self.clean[n][part], move[part, near], index[near])
-            total[part, near] = logits.exp_().sum(-1) if self.stable else logits.logsumexp(-1)
-        own = torch.einsum("ngk,gkn->ng", move, self.reach[index][..., self.labels[n]])
-        return (total.log_() if self.stable else total).sub_(own)
+        found = move.new_empty(move.shape[:2])
+        for part, near in self._tiles(len(found), len(index)):
+            found[part, near] = reduce(self._logits(clean[part], move[part, near], index[near]))
+        return found
+
+    def _gain(self, g: slice, n: slice) -> Float[Tensor, "n g"]:
+        """What each group's move adds to the correct answer's logit."""
+        index = self.groups[g]
+        return torch.einsum("ngk,gkn->ng", self.moves[n][:, index], self.reach[index][..., self.labels[n]])
 
     def right(self, losses: Float[Tensor, "n g"], g: slice, n: slice) -> Bool[Tensor, "n g"]:
         """Whether each input is answered correctly; most losses tell.
 
         Below ln 2 the correct answer has more than half of the probability, and above ln of the number of answers less than
         its share, which is less than the largest.
+
+        Returns:
+            the answers' verdicts.
         """
-        right = losses < math.log(2)
-        width = self.clean.shape[1]
-        unsure = ((losses <= math.log(width) * (1 + 1e-9) + 1e-9) & ~right).nonzero()
-        for part in unsure.split(max(1, CACHE_ELEMENTS // width)):
+        right, most = losses < math.log(2), math.log(self.clean.shape[1])
+        self._judge(right, (losses <= most * (1 + 1e-9) + 1e-9) & ~right, g, n)
+        return right
+
+    def _judge(self, right: Tensor, unsure: Tensor, g: slice, n: slice) -> None:
+        """Write into ``right``, where it is unsure, what the logits say."""
+        for part in unsure.nonzero().split(max(1, CACHE_ELEMENTS // self.clean.shape[1])):
             i, j = part.unbind(1)
             index = self.groups[g][j]
             move = self.moves[n][i[:, None], index]
             logits = self.clean[n][i] + torch.einsum("uk,ukv->uv", move, self.reach[index])
             right[i, j] = self.task.correct(logits, self.labels[n][i])
-        return right
 
     def _logits(self, clean: Tensor, move: Tensor, index: Tensor) -> Float[Tensor, "n g outputs"]:
         if index.shape[1] == 1:

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from interp._util.registry import load_group
+from interp._util.threads import few_threads
 from interp._util.versions import versions
 from interp.errors import InterpError, MissingCapability, UnknownName, unknown
 from interp.hooked import HookedModel
@@ -233,7 +234,8 @@ def _run(one: Analysis, subject: Subject, given: Mapping[str, Any], seed: int, s
     started = time.perf_counter()
     torch.manual_seed(seed)
     try:
-        result = one.function(subject, **parsed)
+        with few_threads(sum(p.numel() for p in subject.model.parameters())):
+            result = one.function(subject, **parsed)
         check_result(result)
     except MissingCapability as reason:  # found only while running
         return Outcome(one.name, "skipped", one.summary, reason=str(reason))
