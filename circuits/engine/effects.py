@@ -119,10 +119,12 @@ def _pieces(
     if rest is None:
         yield from _resumed(evaluation, prepared, held, max_bytes)
         return
-    plain = evaluation.task is not None and evaluation.task.loss == "cross_entropy" and isinstance(rest, Tensor)
-    if plain and all(isinstance(m, LossMetric | AccuracyMetric) for m in evaluation.metrics):
+    metrics = evaluation.metrics if evaluation.task is not None and evaluation.task.loss == "cross_entropy" else ()
+    if not metrics or not isinstance(rest, Tensor):
+        yield from _algebra(evaluation, prepared, rest, max_bytes)
+    elif all(isinstance(m, LossMetric | AccuracyMetric) for m in metrics):
         yield from _losses(evaluation, prepared, rest, max_bytes)
-    elif plain and all(isinstance(m, AccuracyMetric) or _is_margin(m, evaluation) for m in evaluation.metrics):
+    elif all(isinstance(m, AccuracyMetric) or _is_margin(m, evaluation) for m in metrics):
         yield from _margins(evaluation, prepared, rest, max_bytes)
     else:
         yield from _algebra(evaluation, prepared, rest, max_bytes)
@@ -160,7 +162,7 @@ def _losses(evaluation: Evaluation, prepared: Prepared, rest: Tensor, max_bytes:
     reach = shifted.reach - shifted.reach.mean(1, keepdim=True)  # what all outputs gain alike could overflow
     relative = shifted.clean - shifted.clean.gather(1, shifted.labels[:, None])
     shifted = replace(shifted, clean=relative, reach=reach)
-    for g, n in _blocks(prepared, *relative.shape, max_bytes):
+    for g, n in _blocks(prepared, len(relative), relative.shape[1], max_bytes):
         losses = shifted.losses(g, n)
         columns = [losses if isinstance(m, LossMetric) else shifted.right(losses, g, n) for m in evaluation.metrics]
         yield g, n, torch.stack([c.T.double() for c in columns], -1)
@@ -173,7 +175,7 @@ def _margins(evaluation: Evaluation, prepared: Prepared, rest: Tensor, max_bytes
         groups, inputs, and the metrics' values.
     """
     shifted = _shifted(evaluation, prepared, rest, prepared.rows.dtype)
-    for g, n in _blocks(prepared, *shifted.clean.shape, max_bytes):
+    for g, n in _blocks(prepared, len(shifted.clean), shifted.clean.shape[1], max_bytes):
         margin, right = shifted.margins(g, n)
         columns = [right if isinstance(m, AccuracyMetric) else margin for m in evaluation.metrics]
         yield g, n, torch.stack([c.T.double() for c in columns], -1)

@@ -161,7 +161,7 @@ class _Deferred(ModuleType):
             assert spec.loader is not None
             vars(self).pop("origins", None)
             self.__path__ = spec.submodule_search_locations or []
-            self.__class__ = ModuleType
+            object.__setattr__(self, "__class__", ModuleType)  # from now on a module like any other
             try:
                 spec.loader.exec_module(self)
             except BaseException:
