@@ -75,6 +75,10 @@ class Nodes:
         return [Ablate(Site(self.site) if whole else Site(self.site, unit=gone), self.constant)]
 
 
+def _tiled(activation: Tensor, k: int) -> Tensor:
+    return activation.repeat(k, *[1] * (activation.ndim - 1))
+
+
 def _noted(activation: Tensor, site: str, fired: set[str]) -> Tensor:
     fired.add(site)
     return activation
@@ -98,9 +102,9 @@ class _Start:
 
     def stream(self, rows: slice, masked: Callable[[Tensor], Tensor], k: int, features: Features) -> Tensor:
         """The activation ``[k n, ...]`` at the site of arrival, of k circuits for some inputs."""
-        tiles = tiled_inputs(self.first[rows], k)
+        tiles = _tiled(self.first[rows], k)
         moves = features.last(masked(tiles)) - features.last(tiles)
-        return tiled_inputs(self.clean[rows], k) + (moves if self.matrix is None else moves @ self.matrix)
+        return _tiled(self.clean[rows], k) + (moves if self.matrix is None else moves @ self.matrix)
 
 
 @dataclass(eq=False)
