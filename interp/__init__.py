@@ -8,6 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from interp._util.door import lazy_exports
+from interp._util.threads import wait_passively
+
+wait_passively()  # it is read when torch is imported
 
 if TYPE_CHECKING:
     from interp import activations as activations

@@ -137,7 +137,7 @@ ARROWS: dict[str, str] = {
         "interp.sites, interp.subject, interp.tasks"
     ),
     "circuits.engine": (
-        "circuits.*, circuits.interventions, interp.activations, interp.errors, interp.hooked (door), "
+        "circuits.*, circuits.interventions, interp._util, interp.activations, interp.errors, interp.hooked (door), "
         "interp.hooked.*, interp.hooked.foreign, interp.hooked.transformer, interp.sites, interp.subject, interp.tasks, probes.*"
     ),
     "circuits.experiments": (

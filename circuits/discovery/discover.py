@@ -25,6 +25,7 @@ from circuits.metrics import MetricLike, make_metric
 from interp._util.bar import with_bar
 from interp._util.estimate import told
 from interp._util.renamed import renamed
+from interp._util.threads import few_threads
 from interp.errors import InterpError, UnknownName, require_range, unknown
 from interp.hooked.base import HookedModel
 from interp.subject import Subject, as_subject
@@ -213,15 +214,11 @@ def discover(
             f"{subject.name}: the {evaluation.metrics[0].name} is {clean:g} in the whole network and {empty:g} with all "
             f"{len(graph)} elements replaced by {value}: there is nothing that a circuit could do"
         )
-    kept = shrink(
-        graph,
-        empty + faithfulness * (clean - empty),
-        1 if clean > empty else -1,
-        order,
-        told("elements ablated", progress),
-    )
-    about = {"target": faithfulness, "value": repr(value), "kinds": kinds if of == "nodes" else ()}
-    return _judged(graph, kept, (clean, empty), graph.random(kept, n_random, seed), about)
+    with few_threads(sum(p.numel() for p in evaluation.model.parameters())):
+        seen = told("elements ablated", progress)
+        kept = shrink(graph, empty + faithfulness * (clean - empty), 1 if clean > empty else -1, order, seen)
+        about = {"target": faithfulness, "value": repr(value), "kinds": kinds if of == "nodes" else ()}
+        return _judged(graph, kept, (clean, empty), graph.random(kept, n_random, seed), about)
 
 
 def _known_kinds(kinds: Kind | Sequence[Kind]) -> tuple[Kind, ...]:

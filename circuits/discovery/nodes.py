@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from itertools import pairwise
 
 import torch
@@ -14,7 +14,7 @@ from typing_extensions import override
 
 from circuits.discovery.graph import Graph
 from circuits.engine.algebra import check_value, settle
-from circuits.engine.budget import DEFAULT_BYTES
+from circuits.engine.budget import BATCH, DEFAULT_BYTES
 from circuits.engine.components import Components, Kind, find_components
 from circuits.engine.effects import measure
 from circuits.engine.evaluation import Evaluation
@@ -75,6 +75,38 @@ class Nodes:
         return [Ablate(Site(self.site) if whole else Site(self.site, unit=gone), self.constant)]
 
 
+def _tiled(activation: Tensor, k: int) -> Tensor:
+    return activation.repeat(k, *[1] * (activation.ndim - 1))
+
+
+def _noted(activation: Tensor, site: str, fired: set[str]) -> Tensor:
+    fired.add(site)
+    return activation
+
+
+@dataclass(frozen=True, eq=False)
+class _Start:
+    """The activation of the first nodes, and of the site where their changes arrive.
+
+    Attributes:
+        first: of the nodes' site ``[n, ...]``.
+        arrives: the site where changes arrive, and from which the network goes on.
+        clean: its activation.
+        matrix: maps changes to it; None where they arrive as they are.
+    """
+
+    first: Tensor
+    arrives: str
+    clean: Tensor
+    matrix: Tensor | None
+
+    def stream(self, rows: slice, masked: Callable[[Tensor], Tensor], k: int, features: Features) -> Tensor:
+        """The activation ``[k n, ...]`` at the site of arrival, of k circuits for some inputs."""
+        tiles = _tiled(self.first[rows], k)
+        moves = features.last(masked(tiles)) - features.last(tiles)
+        return _tiled(self.clean[rows], k) + (moves if self.matrix is None else moves @ self.matrix)
+
+
 @dataclass(eq=False)
 class NodeGraph(Graph):
     """Heads and neurons (or whole layers) of a network as elements."""
@@ -93,9 +125,31 @@ class NodeGraph(Graph):
     def outputs(self, kept: Float[Tensor, "k elements"], rows: slice) -> Tensor:
         model, inputs = self.evaluation.model, self.evaluation.inputs[rows]
         masks = [(n.site, partial(n.masked, kept=kept[:, n.elements])) for n in self.nodes]
-        with transform_at(model, masks):
-            outputs = model(tiled_inputs(inputs, len(kept)))
+        start = self._start
+        if start is None:
+            with transform_at(model, masks):
+                outputs = model(tiled_inputs(inputs, len(kept)))
+        else:
+            stream = start.stream(rows, masks[0][1], len(kept), self.nodes[0].features)
+            with transform_at(model, masks[1:]):
+                outputs = model.resume(start.arrives, stream)
         return outputs.unflatten(0, (len(kept), len(inputs)))
+
+    @cached_property
+    def _start(self) -> _Start | None:
+        """What comes before the first node, the same for every circuit; None where the network cannot go on from there."""
+        first, model = self.nodes[0].site, self.evaluation.model
+        if (arrival := self.evaluation.arrival(first)) is None or model.axes_of(first)[0] != "batch":
+            return None
+        arrives, matrix = arrival
+        acts = capture(model, self.evaluation.inputs, {first, arrives}, batch_size=BATCH)
+        later: list[str] = [n.site for n in self.nodes[1:]]
+        fired: set[str] = set()
+        with transform_at(model, [(site, partial(_noted, site=site, fired=fired)) for site in later]):
+            model.resume(arrives, acts[arrives][:1])
+        if fired < set(later):
+            return None  # the network would go on behind a node
+        return _Start(acts[first], arrives, acts[arrives], None if matrix is None else matrix.detach())
 
     def interventions(self, kept: Bool[Tensor, " elements"]) -> list[Ablate]:
         """Interventions that turn the network into the circuit, for `circuits.applied`."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float
@@ -23,16 +23,15 @@ from circuits.engine.algebra import Prepared, prepare_ablation
 from circuits.engine.budget import CACHE_ELEMENTS, DEFAULT_BYTES, inputs_at_once, slices
 from circuits.engine.components import Components
 from circuits.engine.evaluation import Evaluation
+from circuits.engine.shifted import Shifted
 from circuits.engine.tiled import Piece, tiled
 from circuits.interventions.apply import applied
 from circuits.interventions.kinds import Intervention
 from circuits.interventions.values import Value
-from circuits.metrics import AccuracyMetric, LossMetric
+from circuits.metrics import AccuracyMetric, LogitDiff, LossMetric, Metric
+from interp._util.threads import few_threads
 from interp.hooked.base import HookedModel
 from interp.hooked.rest import NormedRest
-from interp.tasks import Task
-
-SAFE_EXPONENT = 600.0  # exp of more overflows float64 when summed over many outputs
 
 Progress = Callable[[int, int], None]
 
@@ -99,10 +98,11 @@ def measure(
         dtype=torch.float64,
         device=evaluation.parts.device,
     )
-    for groups, inputs, values in _pieces(evaluation, components, value, held, max_bytes):
-        sums[groups] += torch.einsum("gnm,np->gpm", values, evaluation.parts[inputs])
-        if progress is not None:
-            progress(groups.stop, n_groups)
+    with few_threads(sum(p.numel() for p in evaluation.model.parameters())):
+        for groups, inputs, values in _pieces(evaluation, components, value, held, max_bytes):
+            sums[groups] += torch.einsum("gnm,np->gpm", values, evaluation.parts[inputs])
+            if progress is not None:
+                progress(groups.stop, n_groups)
     return Effects(sums, evaluation.sizes)
 
 
@@ -119,11 +119,26 @@ def _pieces(
     if rest is None:
         yield from _resumed(evaluation, prepared, held, max_bytes)
         return
-    usual = all(isinstance(m, LossMetric | AccuracyMetric) for m in evaluation.metrics)
-    if usual and evaluation.task is not None and evaluation.task.loss == "cross_entropy" and isinstance(rest, Tensor):
-        yield from _losses(evaluation.task, evaluation, prepared, rest, max_bytes)
+    metrics = evaluation.metrics if evaluation.task is not None and evaluation.task.loss == "cross_entropy" else ()
+    if not metrics or not isinstance(rest, Tensor):
+        yield from _algebra(evaluation, prepared, rest, max_bytes)
+    elif all(isinstance(m, LossMetric | AccuracyMetric) for m in metrics):
+        yield from _losses(evaluation, prepared, rest, max_bytes)
+    elif all(isinstance(m, AccuracyMetric) or _is_margin(m, evaluation) for m in metrics):
+        yield from _margins(evaluation, prepared, rest, max_bytes)
     else:
         yield from _algebra(evaluation, prepared, rest, max_bytes)
+
+
+def _is_margin(metric: Metric, evaluation: Evaluation) -> bool:
+    """Whether a metric is the logit difference between the task's answers and the largest of the others."""
+    return (
+        isinstance(metric, LogitDiff)
+        and metric.right is None
+        and metric.wrong is None
+        and evaluation.answers.wrong is None
+        and evaluation.answers.labels is not None
+    )
 
 
 def _acts_behind(model: HookedModel, prepared: Prepared, held: Sequence[Intervention]) -> bool:
@@ -135,43 +150,55 @@ def _acts_behind(model: HookedModel, prepared: Prepared, held: Sequence[Interven
     return any(entry.fired for entry in record.entries)
 
 
-def _losses(task: Task, evaluation: Evaluation, prepared: Prepared, rest: Tensor, max_bytes: int) -> Iterator[Piece]:
+def _losses(evaluation: Evaluation, prepared: Prepared, rest: Tensor, max_bytes: int) -> Iterator[Piece]:
     """Algebra for loss and accuracy only: neither the logits nor their softmax are written to memory.
 
-    Logits are relative to the correct answer's, so that the loss is their ``log sum exp``, and an answer whose loss is below
-    ln 2 is correct whatever the other logits are.
+    Logits are relative to the correct answer's, so that the loss is their ``log sum exp`` less what the correct answer gains.
 
     Yields:
         groups, inputs, and the metrics' values.
     """
-    clean = task.read(evaluation.model.resume(prepared.stream, prepared.clean)).double()
-    labels = (
-        task.labels.to(clean.device)
-        if evaluation.answers.labels is None
-        else evaluation.answers.labels.to(clean.device)
-    )
-    reach = (prepared.rows @ rest[:, : clean.shape[-1]]).double()  # [directions, outputs]
-    reach = reach - reach.mean(1, keepdim=True)  # what all outputs gain alike changes no loss and could overflow
-    relative = clean - clean.gather(1, labels[:, None])
-    moves = prepared.moves.reshape(len(clean), -1).double()
-    shift = reach.T[labels]  # what the correct answer's own logit gains, per unit of move [inputs, directions]
-    spread = moves.abs().amax() * reach.abs().amax() * prepared.groups.shape[1]
-    stable = not bool(relative.amax() + spread < SAFE_EXPONENT)
-    for g, n in _parts(prepared, len(clean), clean.shape[-1], max_bytes):
-        index = prepared.groups[g]
-        move = moves[n][:, index]  # [inputs, groups, size]
-        if index.shape[1] == 1:
-            logits = torch.addcmul(relative[n][:, None], move, reach[index[:, 0]])
-        else:
-            logits = relative[n][:, None] + torch.einsum("ngk,gkv->ngv", move, reach[index])
-        own = (move * shift[n][:, index]).sum(-1)
-        total = logits.logsumexp(-1) if stable else logits.exp().sum(-1).log()
-        losses = total - own
-        right = losses < math.log(2)
-        unsure = (~right).nonzero(as_tuple=True)
-        right[unsure] = task.correct(logits[unsure], labels[n][unsure[0]])
-        columns = [losses.T if isinstance(m, LossMetric) else right.T.double() for m in evaluation.metrics]
-        yield g, n, torch.stack(columns, -1)
+    shifted = _shifted(evaluation, prepared, rest, torch.float64)
+    reach = shifted.reach - shifted.reach.mean(1, keepdim=True)  # what all outputs gain alike could overflow
+    relative = shifted.clean - shifted.clean.gather(1, shifted.labels[:, None])
+    shifted = replace(shifted, clean=relative, reach=reach)
+    for g, n in _blocks(prepared, len(relative), relative.shape[1], max_bytes):
+        losses = shifted.losses(g, n)
+        columns = [losses if isinstance(m, LossMetric) else shifted.right(losses, g, n) for m in evaluation.metrics]
+        yield g, n, torch.stack([c.T.double() for c in columns], -1)
+
+
+def _margins(evaluation: Evaluation, prepared: Prepared, rest: Tensor, max_bytes: int) -> Iterator[Piece]:
+    """Algebra for logit differences and accuracy only, in the network's dtype.
+
+    Yields:
+        groups, inputs, and the metrics' values.
+    """
+    shifted = _shifted(evaluation, prepared, rest, prepared.rows.dtype)
+    for g, n in _blocks(prepared, len(shifted.clean), shifted.clean.shape[1], max_bytes):
+        margin, right = shifted.margins(g, n)
+        columns = [right if isinstance(m, AccuracyMetric) else margin for m in evaluation.metrics]
+        yield g, n, torch.stack([c.T.double() for c in columns], -1)
+
+
+def _shifted(evaluation: Evaluation, prepared: Prepared, rest: Tensor, dtype: torch.dtype) -> Shifted:
+    task, own = evaluation.task, evaluation.answers.labels
+    assert task is not None  # the caller has asked
+    clean = task.read(evaluation.model.resume(prepared.stream, prepared.clean)).to(dtype)
+    labels = (task.labels if own is None else own).to(clean.device)
+    reach = (prepared.rows @ rest[:, : clean.shape[-1]]).to(dtype)  # [directions, outputs]
+    moves = prepared.moves.reshape(len(clean), -1).to(dtype)
+    return Shifted(task, clean, labels, moves, reach, prepared.groups)
+
+
+def _blocks(prepared: Prepared, n_inputs: int, width: int, max_bytes: int) -> Iterator[tuple[slice, slice]]:
+    """The groups and inputs whose losses are in memory at once: one number per pair, or on a GPU all their logits."""
+    size = prepared.groups.shape[1]
+    on_cpu = prepared.moves.device.type == "cpu"
+    pairs = max(1, CACHE_ELEMENTS // size if on_cpu else max_bytes // 32 // width)
+    groups = min(len(prepared.groups), max(1, math.isqrt(pairs) // 2))
+    for g in slices(len(prepared.groups), groups):
+        yield from ((g, n) for n in slices(n_inputs, max(1, pairs // groups)))
 
 
 def _algebra(evaluation: Evaluation, prepared: Prepared, rest: Tensor | NormedRest, max_bytes: int) -> Iterator[Piece]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 import torch
@@ -15,14 +15,17 @@ from circuits.weight_sweeps.directions import Direction, as_steps
 from interp._util.bar import with_bar
 from interp._util.estimate import told
 from interp.activations.batches import placed
-from interp.errors import InterpError, UnknownName, unknown
+from interp.activations.capture import capture
+from interp.errors import InterpError, UnknownName, require_range, unknown
 from interp.hooked.base import HookedModel
 from interp.subject import Subject, as_subject, at_readout
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-OUTPUT_BYTES = 256 << 20  # of the outputs of the networks that are run at once
+MAX_BYTES = 512 << 20  # working memory
+CPU_BYTES = 64 << 20  # on a CPU larger pieces are no faster
+TOGETHER = 16  # networks at once where memory allows, so that what precedes the changed weights is shared
 
 
 class LossSweep(EffectTable):
@@ -57,6 +60,7 @@ def loss_sweep(
     directions: Sequence[Direction],
     steps: Sequence[float] | Tensor = (-1.0, 1.0),
     part: Literal["train", "test", "all"] = "all",
+    max_bytes: int = MAX_BYTES,
     progress: Callable[[int, int], None] | bool | None = None,
 ) -> LossSweep:
     """Weight sweep: loss and accuracy of a network whose weights are moved along each direction.
@@ -68,6 +72,7 @@ def loss_sweep(
         directions: `circuits.single_entries` or `circuits.random_directions` of its model.
         steps: how far, for all directions ``[step]``, or for each ``[direction, step]``.
         part: of the examples: ``"train"``, ``"test"`` or ``"all"``.
+        max_bytes: working memory: as many changed networks and examples run at once as fit.
         progress: called with (directions done, directions in all). By default a notebook shows a bar; False
             leaves it out.
 
@@ -82,6 +87,7 @@ def loss_sweep(
         InterpError: no directions, steps of another shape, or a part without examples.
     """
     subject, directions = as_subject(subject), list(directions)
+    require_range("max_bytes", max_bytes, 1)
     task, given = subject.require_task(), as_steps(steps, len(directions))
     parts = {"train": task.train_indices, "test": task.test_indices, "all": torch.arange(len(task.labels))}
     if part not in parts:
@@ -94,31 +100,38 @@ def loss_sweep(
     inputs, labels = placed(task.inputs[parts[part]], model), task.labels[parts[part]]
     weights = {n: p.detach() for n, p in model.named_parameters()}
     first = task.read(model(inputs[:1]))
+    separable = task.criterion.separable
     judged = task.criterion.correct(first.double(), labels[:1].to(model.device)) is not None
 
-    def measure(outputs: Tensor) -> Tensor:
-        """Loss and accuracy ``[network, 2]``."""
-        loss = task.losses(outputs, labels).mean(-1)
-        right = task.correct(outputs, labels).double().mean(-1) if judged else torch.full_like(loss, float("nan"))
+    def judge(outputs: Tensor, rows: slice) -> Tensor:
+        """Loss and accuracy of every example ``[network, example, 2]``."""
+        loss = task.losses(outputs, labels[rows])
+        right = task.correct(outputs, labels[rows]).double() if judged else torch.full_like(loss, float("nan"))
         return torch.stack([loss, right], -1).cpu()
 
-    base_output = task.read(model(inputs))
-    base = measure(base_output.unsqueeze(0))[0]
-    together = max(1, OUTPUT_BYTES // max(1, base_output.numel() * base_output.element_size() * 4))
+    every = slice(0, len(labels))
+    base = judge(task.read(model(inputs)).unsqueeze(0), every)[0].mean(0)
     found = torch.zeros(*given.shape, 2, dtype=torch.float64)
     groups: dict[str | None, list[int]] = {}
     for i, direction in enumerate(directions):
         groups.setdefault(direction.parameter, []).append(i)
     done, shown = 0, told("directions", progress)
     for own in groups.values():
-        for start in range(0, len(own), max(1, together // given.shape[1])):
-            ids = own[start : start + max(1, together // given.shape[1])]
+        changed_bytes = 4 * sum(t.nbytes for t in directions[own[0]].changes(weights).values())
+        networks, n = _at_once(model, inputs, max_bytes, changed_bytes)
+        size = max(1, networks // given.shape[1])
+        for start in range(0, len(own), size):
+            ids = own[start : start + size]
             moved = _moved(weights, [directions[i] for i in ids], given[ids])
-            axes = {n: 0 if n in moved else None for n in weights}
-            outputs = torch.vmap(
-                lambda changed: task.read(functional_call(model, changed, (inputs,))), in_dims=(axes,)
-            )({**weights, **moved})  # [network, example, width]
-            found[ids] = measure(outputs).unflatten(0, (len(ids), -1))
+            axes = {name: 0 if name in moved else None for name in weights}
+            judgements = []
+            for rows in [slice(i, min(i + n, len(labels))) for i in range(0, len(labels), n)] if separable else [every]:
+                outputs = torch.vmap(
+                    lambda changed, rows=rows: task.read(functional_call(model, changed, (inputs[rows],))),
+                    in_dims=(axes,),
+                )({**weights, **moved})  # [network, example, width]
+                judgements.append(judge(outputs, rows))
+            found[ids] = torch.cat(judgements, 1).mean(1).unflatten(0, (len(ids), -1))
             done += len(ids)
             shown(done, len(directions))
     k = given.shape[1]
@@ -136,6 +149,15 @@ def loss_sweep(
     made = LossSweep(frame)
     made.attrs = {"clean": clean, "label": "name", "part": part}
     return made
+
+
+def _at_once(model: HookedModel, inputs: Any, max_bytes: int, changed_bytes: int) -> tuple[int, int]:
+    """How many changed networks run at once, and on how many examples."""
+    per_example = sum(t.nbytes for t in capture(model, inputs[:1], "*").values())
+    networks = max(1, min(TOGETHER, max_bytes // 2 // max(1, changed_bytes)))
+    most = min(max_bytes // 2, CPU_BYTES) if model.device.type == "cpu" else max_bytes // 2
+    pairs = most // max(1, per_example)
+    return networks, max(1, pairs // networks)
 
 
 def _moved(weights: dict[str, Tensor], directions: Sequence[Direction], steps: Tensor) -> dict[str, Tensor]:

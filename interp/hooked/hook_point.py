@@ -6,11 +6,15 @@ from functools import partial
 from typing import Any
 
 from torch import Tensor, nn
-from transformer_lens.hook_points import HookPoint as LensHookPoint
-from transformer_lens.HookedRootModule import HookedRootModule as HookedRootModule
 from typing_extensions import override
 
 from interp.errors import InterpError
+from interp.hooked.deferred import import_lightly
+
+# these two modules alone, where that can be done: the whole of TransformerLens takes longer than torch
+import_lightly("transformer_lens", ("transformer_lens.hook_points", "transformer_lens.HookedRootModule"))
+from transformer_lens.hook_points import HookPoint as LensHookPoint  # noqa: E402
+from transformer_lens.HookedRootModule import HookedRootModule as HookedRootModule  # noqa: E402
 
 
 class HookPoint(LensHookPoint):

@@ -18,6 +18,7 @@ import torch
 from interp._util.bar import bar
 from interp._util.progress_context import begin, log
 from interp._util.registry import load_group
+from interp._util.threads import few_threads
 from interp._util.versions import versions
 from interp.errors import InterpError, MissingCapability, UnknownName, unknown
 from interp.hooked import HookedModel
@@ -269,7 +270,8 @@ def _attempt(one: Analysis, subject: Subject, parsed: dict[str, Any], seed: int,
     """What becomes of an analysis; with ``blamed`` an InterpError is about the user's own options and is raised."""
     torch.manual_seed(seed)
     try:
-        result = one.function(subject, **parsed)
+        with few_threads(sum(p.numel() for p in subject.model.parameters())):
+            result = one.function(subject, **parsed)
         check_result(result)
     except MissingCapability as reason:  # found only while running
         return Outcome(one.name, "skipped", one.summary, reason=str(reason))

@@ -9,8 +9,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
-import pandas as pd
-
 from interp.errors import InterpError, UnknownName, UnreadableFile, unknown
 from interp.tasks.files import FileKey
 
@@ -112,6 +110,8 @@ def _is_number(cell: str) -> bool:
 
 def _read(key: FileKey, *given: Column) -> Cells:
     """All cells as texts, and the names of the columns: their numbers if the file has no names."""
+    import pandas as pd  # half a second that only reviews need
+
     text = _decode(key)
     separator = _separator(Path(key.path), text.partition("\n")[0])
     # reviews in TSV files hold stray quotes; fields in CSV files are quoted

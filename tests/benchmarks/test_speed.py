@@ -52,7 +52,7 @@ def one_pass(subject: Subject, task: Task, unit: int) -> tuple[float, int]:
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=["float64", "float32"])
 def test_mean_ablation_of_512_neurons(dtype: torch.dtype) -> None:
-    """All 512 neurons over 12,769 inputs against one pass per neuron (timed on 8 of them), at least 80 times faster."""
+    """All 512 neurons over 12,769 inputs against one pass per neuron (timed on 8 of them), at least 100 times faster."""
     subject = network(dtype)
     task = subject.require_task()
     frame = ablate(subject, "neurons", dtype=dtype)
@@ -65,7 +65,7 @@ def test_mean_ablation_of_512_neurons(dtype: torch.dtype) -> None:
     print(
         f"\n512 neurons, {dtype}: loop {loop:.0f} s, batched {batched:.2f} s, {loop / batched:.0f} times; peak {peak:.2f} GiB"
     )
-    assert loop / batched > 80
+    assert loop / batched > 100
     assert peak < 2
 
 

@@ -73,6 +73,8 @@ class _Visit:
     def _made(self, node: Any, depth: int) -> tuple[Any, int]:
         if isinstance(node, Mapping):
             return self._mapping(node, depth)
+        if type(node) is list and set(map(type, node)) == {float} and depth < MAX_DEPTH:
+            return node[:], 8 + 8 * len(node)  # a recorded curve, at once
         if isinstance(node, (list, tuple, set, frozenset)):
             parts = [self.value(item, depth + 1) for item in node]
             values = node if isinstance(node, (set, frozenset)) else type(node)(value for value, _ in parts)

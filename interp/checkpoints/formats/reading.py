@@ -207,7 +207,9 @@ def _named(tree: Any, name: str, seen: set[int]) -> Iterator[tuple[str, TensorRe
         held = tree.state if isinstance(tree, Stub) else tree
         if held is not tree and not isinstance(held, Mapping):
             yield from _named(held, name, seen)
-        elif isinstance(held, (Mapping, list, tuple)):
+        elif isinstance(held, (Mapping, list, tuple)) and (
+            isinstance(held, Mapping) or set(map(type, held)) != {float}
+        ):
             for key, value in held.items() if isinstance(held, Mapping) else enumerate(held):
                 yield from _named(value, f"{name}.{str(key)[:80]}".lstrip("."), seen)
 

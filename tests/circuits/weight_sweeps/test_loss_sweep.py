@@ -71,12 +71,14 @@ def test_steps_of_each_direction() -> None:
     assert own["loss"][0] == circuits.loss_sweep(subject, drawn, (0.5,))["loss"][0]
 
 
-def test_few_networks_at_a_time_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_few_networks_and_examples_at_a_time_give_the_same() -> None:
     subject = models.subject("plain")
     drawn = directions(subject.model)
     whole = circuits.loss_sweep(subject, drawn)
-    monkeypatch.setattr("circuits.weight_sweeps.loss_sweep.OUTPUT_BYTES", 1)
-    assert circuits.loss_sweep(subject, drawn)["loss"].sub(whole["loss"]).abs().max() < 1e-12
+    for max_bytes in (1, 20_000):
+        few = circuits.loss_sweep(subject, drawn, max_bytes=max_bytes)
+        assert few["loss"].sub(whole["loss"]).abs().max() < 1e-12
+        assert few["accuracy"].equals(whole["accuracy"])
 
 
 def test_vectors_in() -> None:
