@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 UNIT := $(wildcard tests/probes/test_*.py) $(wildcard tests/interp/test_*.py) tests/circuits/interventions tests/interp/activations
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check test lint types slow bench fuzz notebooks docs pictures lowest newest lock clean
+.PHONY: help demo check test lint types slow bench fuzz notebooks docs gallery pictures lowest newest lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+( [a-z]+)*:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -58,6 +58,9 @@ docs: $(VENV)/.dev ## site/index.html: guides, notebooks and API reference, warn
 pictures: $(VENV)/.dev ## the README's pictures: the demo's report in Chromium, and the gallery out of the notebooks
 	$(BIN)/python docs/pictures.py
 
+gallery: $(VENV)/.dev ## a report on every kind of network, for the site: minutes
+	$(BIN)/python docs/gallery.py
+
 # the oldest torch that pyproject.toml allows, and the newest of everything, each in an environment of its own
 lowest: ## all tests with the oldest torch that pyproject.toml allows
 	$(MAKE) .venv-lowest/.tested FIRST="torch==$$(sed -n 's/^ *"torch>=\([0-9.]*\)".*/\1/p' pyproject.toml).*"
@@ -81,7 +84,7 @@ lock: ## renew constraints.txt: the newest versions in a fresh environment, froz
 	rm -rf .venv-lock
 
 clean: ## remove environments, reports, the site, and what they leave
-	rm -rf $(VENV) .venv-lowest .venv-newest .venv-lock report site jupyter_execute docs/index.md docs/claims.md docs/notebooks
+	rm -rf $(VENV) .venv-lowest .venv-newest .venv-lock report site jupyter_execute docs/index.md docs/claims.md docs/notebooks docs/gallery.md docs/gallery_pages
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 	rm -rf .pytest_cache .ruff_cache .hypothesis build dist
 

@@ -25,7 +25,9 @@ html_copy_source = False
 html_static_path = ["_static"]
 html_css_files = ["pages.css"]
 html_math_renderer = "mathml"
-exclude_patterns = ["_static", "images"]
+GALLERY = HERE / "gallery.md"  # of `make gallery`; without it the site has no gallery
+html_extra_path = ["gallery_pages"] if GALLERY.is_file() else []
+exclude_patterns = ["_static", "images", "gallery_pages"]
 
 nb_execution_mode = "off"  # outputs are stored; `make notebooks` makes them
 myst_heading_anchors = 3
@@ -52,7 +54,8 @@ def made_pages() -> None:
     text = re.sub(r"\(docs/([^)]+)\)", r"(\1)", text)
     text = re.sub(r"\(examples/(\w+\.ipynb)\)", r"(notebooks/\1)", text).replace("(examples/CLAIMS.md)", "(claims.md)")
     text = re.sub(r"\[([^]]+)\]\(((?:examples/|[A-Z])[^):]*)\)", r"`\2`", text)
-    (HERE / "index.md").write_text(text + CONTENTS, encoding="utf8")
+    contents = CONTENTS.replace(" GALLERY", "\ngallery" if GALLERY.is_file() else "")
+    (HERE / "index.md").write_text(text + contents, encoding="utf8")
     claims = (ROOT / "examples" / "CLAIMS.md").read_text(encoding="utf8")
     (HERE / "claims.md").write_text(re.sub(r"\((\w+\.ipynb)\)", r"(notebooks/\1)", claims), encoding="utf8")
     shutil.rmtree(HERE / "notebooks", ignore_errors=True)
@@ -68,7 +71,7 @@ CONTENTS = """
 
 getting_started
 concepts
-coming_from_transformerlens
+coming_from_transformerlens GALLERY
 ```
 ```{toctree}
 :caption: How to

@@ -52,9 +52,9 @@ class Saying:
             output().print(text)
 
     def wrapped(self, text: str) -> None:
-        """Sentences for a reader as they are, broken between words."""
+        """Sentences for a reader as they are, broken between words on a terminal, whole in a pipe."""
         if not self.as_json and self.loudness is not Loudness.QUIET:
-            output(wrap=True).print(text, markup=False)
+            output(wrap=output().is_terminal).print(text, markup=False)
 
     @property
     def width(self) -> int:

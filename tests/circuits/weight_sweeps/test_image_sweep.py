@@ -210,6 +210,7 @@ def test_analysis() -> None:
         result = results[name] = sweeps(subject, n=20, directions=15, n_random=1, size=16)
         expected = {f"{k}_{s}{end}" for k in KINDS for s in SHOWN for end in ("", "_interval")}
         expected |= {f"{k}_{s}" for k in KINDS for s in ("changes", "median_effect")}
+        expected.add("picture_antisymmetric_share")
         assert set(result.metrics) == expected
         assert all(
             text in result.headline for text in ("single weights 0.", "random directions 0.", "shuffled weights 0.")
