@@ -136,7 +136,7 @@ WITH: dict[str, tuple[Any, ...]] = {
     "interp.load": (), "interp.inspect": (), "interp.save": (Path("x.safetensors"),), "interp.capture": (CLEAN, "*"),
     "interp.resolve_sites": ("*",), "interp.analyze": (), "interp.compare": (), "interp.wrap": (),
     "interp.wrap_file": (torch.nn.Identity, torch.ones(2, 2)), "interp.make_task": (),
-    "interp.train": (), "interp.resume": (), "interp.score": (CLEAN,), "probes.progress": (),
+    "interp.train": (), "interp.resume": (), "interp.record": (None, Path("x")), "interp.score": (CLEAN,), "probes.progress": (),
     "circuits.ablate": (), "circuits.patch": (CLEAN, CORRUPTED, "*"), "circuits.attribute": (CLEAN, CORRUPTED),
     "circuits.discover": (), "circuits.necessity": (None,), "circuits.applied": ([],), "circuits.freeze": (CLEAN, "*"),
     "circuits.intervene": ([],), "circuits.prune": (), "circuits.reduce": (1,), "circuits.rank_curve": (),

@@ -228,7 +228,7 @@ def test_axes_are_named(experiment: Callable[..., Any]) -> None:
     ({"n_random": "3"}, "n_random must be a whole number, got '3'"), ({"n_random": 2.5}, "n_random must be a whole"),
     ({"n_random": -1}, "n_random must be at least 0"), ({"n_random": 1, "seed": "a"}, "seed must be a whole number"),
     ({"max_bytes": "1"}, "max_bytes must be a whole"), ({"max_bytes": 0}, "max_bytes must be at least 1"),
-    ({"progress": True}, "progress must be a function"), ({"dtype": "float32"}, "dtype must be one of torch.float64"),
+    ({"progress": 3}, "progress must be a function"), ({"dtype": "float32"}, "dtype must be one of torch.float64"),
     ({"basis": Basis, "site": POST}, "got the class Basis"), ({"basis": Basis.neurons(10)}, "a basis and the site where"),
     ({"site": 3}, "a site is the name of a hook point"), ({"metric": ["kl"]}, "a metric is a name"),
     ({"metric": lambda out: "a"}, "the metric 'metric' returned 'a'"), ({"metric": lambda out: None}, "returned None"),

@@ -30,7 +30,7 @@ def logged_run(path: Path) -> Log | None:
         InterpError: it holds several runs; they are named.
         UnreadableFile: a log that cannot be read.
     """
-    log = _of_file(path) if path.is_file() else _of_folder(path)
+    log = _of_file(path) if path.is_file() else _of_folder(path) if path.is_dir() else None
     if log is None:
         return None
     curves, notes = named(log.points)
@@ -49,7 +49,7 @@ def run_below(folder: Path) -> Path | None:
     Raises:
         InterpError: there are several; they are named.
     """
-    found = list(_runs_below(folder, DEPTH, [MOST_FOLDERS]))
+    found = list(_runs_below(folder, DEPTH, [MOST_FOLDERS])) if folder.is_dir() else []
     _refuse_several(folder, [str(p.relative_to(folder)) for p in found])
     return found[0] if found else None
 

@@ -116,7 +116,7 @@ def test_analyze(shell: Run, work: Path) -> None:
     right = (forward(make_chain(seed=1)).argmax(-1) == torch.tensor([(a - b) % 7 for a, b in PAIRS])).sum()
     assert found["analyses"]["performance"]["metrics"]["correct"] == int(right)
     assert "Report: out/index.html" in ran.out
-    assert (work / "out" / "index.html").stat().st_size > 1_000_000  # plotly is inside
+    assert (work / "out" / "index.html").stat().st_size > 500_000  # the part of plotly.js that is used is inside
 
 
 def forward(chain: dict[str, Tensor]) -> Tensor:

@@ -157,7 +157,7 @@ def comparable(folder: Path) -> dict:
     return {"json": text} | {p.name: p.read_bytes() for p in (folder / "tables").iterdir()}
 
 
-WEIGHTS = "probes.analyses.weights.figures.bars"
+WEIGHTS = "probes.analyses.weights.finite_claims"
 
 
 def test_ctrl_c_and_the_same_command_again(
