@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -58,6 +59,7 @@ def clouds(
         raise InterpError(f"clouds.site must be one of {', '.join(sites)}; got {site!r}")
     chosen, task = _steps(subject, steps), subject.require_task()
     result, rows = Result(), []
+    found: dict[int, Tensor] = {}
     index = torch.linspace(0, len(task.inputs) - 1, min(points, len(task.inputs))).round().long().unique()
     names = _names(subject, index)
     for snapshot in walk(subject, chosen, result.notes):
@@ -65,9 +67,13 @@ def clouds(
         if not bool(values.isfinite().all()):
             result.notes.append(left_out(snapshot.step, "the activations hold NaN or infinity"))
             continue
-        placed = tsne(values, min(perplexity, (len(index) - 1) / 3), seed)
-        rows += [(snapshot.step, int(i), n, x, y) for i, n, (x, y) in zip(index, names, placed.tolist(), strict=True)]
-        result.figures[f"step {snapshot.step}"] = _draw(placed, names, f"Step {snapshot.step:,}: {site or sites[-1]}")
+        found[snapshot.step] = values
+    most = min(perplexity, (len(index) - 1) / 3)
+    with ThreadPoolExecutor() as pool:  # scikit-learn runs without the interpreter's lock
+        places = pool.map(lambda values: tsne(values, most, seed), found.values())
+        for step, placed in zip(found, places, strict=True):
+            rows += [(step, int(i), n, x, y) for i, n, (x, y) in zip(index, names, placed.tolist(), strict=True)]
+            result.figures[f"step {step}"] = _draw(placed, names, f"Step {step:,}: {site or sites[-1]}")
     result.tables["points"] = pd.DataFrame(rows, columns=pd.Index(["step", "example", "group", "x", "y"]))
     result.metrics = {"points": len(index), "steps": [int(s) for s in chosen]}
     result.headline = f"t-SNE of {len(index)} examples at steps {', '.join(f'{s:,}' for s in chosen)}"

@@ -23,6 +23,7 @@ from tests.interp.cli.console import Run
 DEMO = ROOT / "interp" / "demo" / "run"
 MODES = ["performance", "fourier", "frequencies", "neurons", "clock_or_pizza"]
 TOPIC = "it computes with Fourier modes"
+GROUP_TOPIC = "it computes with irreducible representations"
 P = 31
 
 
@@ -140,18 +141,64 @@ def test_thumbnails_draw_what_figures_show() -> None:
     assert thumbnail(stored).count("<rect") == 15
 
 
+def test_a_parity_network_argues() -> None:
+    """Built by hand: four units of the two bits that matter, and four of one that does not."""
+    task = interp.SparseParity(n=8, k=2, n_train=100, n_test=60)
+    signs = torch.tensor([[1.0, 1.0], [-1.0, -1.0], [1.0, -1.0], [-1.0, 1.0]])
+    into = torch.zeros(8, 8)
+    into[:2, :4], into[5, 4:] = signs.T, 0.1
+    out = torch.tensor([1.0, 1.0, -1.0, -1.0, 0.0, 0.0, 0.0, 0.0])[:, None]
+    config = interp.MLPConfig(hidden=(8,), d_out=1, d_in=8)
+    weights = {"layers.0.W": into, "layers.0.b": torch.zeros(8), "unembed.W_U": out, "unembed.b_U": torch.zeros(1)}
+    subject = interp.Subject("parity", interp.HookedMLP.from_weights(config, weights), task)
+    found = interp.analyze(subject, ["performance", "ablation", "circuit", "weights"])
+    said = verdicts(found.argument)
+    assert said["It gives the parity of the first 2 of 8 bits"] == "supported"
+    assert said["It generalises to examples that it was not trained on"] == "supported"
+    assert said["A small circuit of neurons suffices"] in ("supported", "in part")
+    assert "%" in found.argument.points[0].claim.value  # a sample: the share has an interval
+
+
 @pytest.mark.slow
 @pytest.mark.real_data
 @pytest.mark.parametrize(
-    ("file", "task", "topic", "answer"),
+    ("file", "task", "topic", "verdict", "answer"),
     [
-        ("grokking/wd_10-1_mod_addition_loss_curve.pth", None, TOPIC, "6, 23, 37, 39, 41"),
-        ("groups/C113_T_seed1", "modular:p=113", TOPIC, "16, 30, 56"),
+        ("grokking/wd_10-1_mod_addition_loss_curve.pth", None, TOPIC, "supported", "6, 23, 37, 39, 41"),
+        ("groups/C113_T_seed1", "modular:p=113", TOPIC, "supported", "16, 30, 56"),
+        (
+            "groups/C113_MLP_seed1",
+            "modular:p=113",
+            TOPIC,
+            "supported",
+            "1, 4, 8, 11, 13, 16, 17, 22, 25, 32, 34, 44, 50",
+        ),
+        ("groups/S5_MLP_seed1", "S5_table.csv", GROUP_TOPIC, "in part", "s5_5d_a, sign, standard, standard_sign"),
+        ("groups/S5_MLP_hidden_dim_32_seed1", "S5_table.csv", GROUP_TOPIC, "in part", "s5_5d_a, sign, standard"),
     ],
 )
-def test_real_networks(file: str, task: str | None, topic: str, answer: str) -> None:
-    found = interp.analyze(interp.load(DATA / file, task=task), MODES).argument
+def test_real_networks(file: str, task: str | None, topic: str, verdict: str, answer: str) -> None:
+    """The key parts that the authors name, and how far the tests bear them out."""
+    if task is not None and task.endswith(".csv"):
+        task = f"group:table={DATA / 'groups' / task}"
+    names = [name for name in MODES if topic == TOPIC or name == "performance"]
+    found = interp.analyze(interp.load(DATA / file, task=task), [*names, "representations"]).argument
     (one,) = found.topics
-    assert one.name == topic
-    assert one.verdict in ("supported", "in part")
-    assert list(one.answers) == [answer]
+    assert (one.name, one.verdict, list(one.answers)) == (topic, verdict, [answer])
+    assert found.contradictions == []
+
+
+@pytest.mark.slow
+@pytest.mark.real_data
+def test_the_evolved_skull_is_the_unified_one() -> None:
+    """In part: by its symmetry, against null models; by the rank of its changes untrained networks are as good."""
+    folder = DATA / "picbreeder"
+    found = interp.compare([folder / "skull.zip", folder / "fer" / "sgd_skull"], ["feature_maps", "sweeps"]).argument
+    said = verdicts(found)
+    assert said["By the antisymmetric share of a change, skull.zip is more unified than sgd_skull"] == "in part"
+    assert said["By the symmetry of its units, skull.zip is more unified than sgd_skull"] == "in part"
+    assert said["By the rank of the changes, skull.zip is more unified than sgd_skull"] == "not tested"
+    (topic,) = found.topics
+    assert list(topic.answers) == ["skull.zip is the unified one"]
+    assert any("training seeds" in sentence for sentence in found.summary)
+    assert any("shuffled 0" in p.claim.against for p in found.points)  # a null model that changes nothing is named
