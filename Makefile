@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 UNIT := $(wildcard tests/probes/test_*.py) $(wildcard tests/interp/test_*.py) tests/circuits/interventions tests/interp/activations
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check test lint types slow bench fuzz notebooks docs gallery pictures lowest newest lock clean
+.PHONY: help demo check test shapes lint types slow bench fuzz notebooks docs gallery pictures lowest newest lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+( [a-z]+)*:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -25,12 +25,14 @@ check: $(VENV)/.dev ## lint, types, doctests and unit tests in under a minute: t
 	$(ONE) $(BIN)/python -m pytest -n logical --maxprocesses 8 --dist worksteal -m "$(QUICK) and not browser and not notebook" interp probes circuits $(UNIT); tests=$$?; \
 	wait $$types; typed=$$?; cat $(VENV)/types.txt; exit $$((tests + typed))
 
-# the shapes in the signatures are checked at every call where tests can bear it; which can, tests/conftest.py says
 test: $(VENV)/.dev lint ## lint, types and all tests: what every change must pass
 	@$(BIN)/pyright --pythonpath $(BIN)/python > $(VENV)/types.txt & types=$$!; \
-	$(PYTEST) -m "shaped and $(QUICK)" tests/probes tests/circuits --jaxtyping-packages=probes,circuits,beartype.beartype; shaped=$$?; \
-	$(PYTEST) -m "not shaped and $(QUICK)"; rest=$$?; \
-	wait $$types; typed=$$?; cat $(VENV)/types.txt; exit $$((shaped + rest + typed))
+	$(PYTEST) -m "$(QUICK)"; tests=$$?; \
+	wait $$types; typed=$$?; cat $(VENV)/types.txt; exit $$((tests + typed))
+
+# which tests can bear it, tests/conftest.py says
+shapes: $(VENV)/.dev ## tests of probes and circuits with the shapes in their signatures checked at every call: three minutes
+	$(PYTEST) -m "shaped and $(QUICK)" tests/probes tests/circuits --jaxtyping-packages=probes,circuits,beartype.beartype
 
 lint: $(VENV)/.dev ## ruff: rules and format
 	$(BIN)/ruff check .

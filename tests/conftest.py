@@ -37,9 +37,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip, saying so, what needs data or hardware that is not here."""
     no_data = pytest.mark.skip(reason=f"the checkpoints of others are not at {DATA}")
     no_cuda = pytest.mark.skip(reason="no CUDA device")
-    items.sort(
-        key=lambda item: item.path.name != "test_real_data.py"
-    )  # the longest first, so that no process ends alone
+    items.sort(key=_place)
     for item in items:
         part = item.path.relative_to(ROOT).parts[:2]
         if part in (("tests", "probes"), ("tests", "circuits")) and not any(name in item.nodeid for name in UNSHAPED):
@@ -48,6 +46,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(no_data)
         if "cuda" in item.keywords and not torch.cuda.is_available():
             item.add_marker(no_cuda)
+
+
+def _place(item: pytest.Item) -> int:
+    """What shares the demo's report first, in one process while others work; then the longest, so that none ends alone."""
+    if {"demo_report", "demo_outcomes"} & set(getattr(item, "fixturenames", ())):
+        return 0
+    return 1 if item.path.name == "test_real_data.py" else 2
 
 
 @pytest.fixture(autouse=True, scope="session")
