@@ -86,7 +86,7 @@ class Comparison(Shown):
         """What the comparisons claim of the networks, with how many there are of each."""
         known = analyses()[0]
         missing = [
-            f"{len(self.subjects)} networks were compared, one of each: nothing here says what other training seeds would give."
+            f"Each of the {len(self.subjects)} networks is one training run: what they show, other seeds need not."
         ]
         questions: dict[str, Question] = {name: known[name].question for name in self.together if name in known}
         return argue(self.together, questions, missing if any(r.claims for r in self.together.values()) else ())

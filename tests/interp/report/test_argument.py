@@ -200,5 +200,5 @@ def test_the_evolved_skull_is_the_unified_one() -> None:
     assert said["By the rank of the changes, skull.zip is more unified than sgd_skull"] == "not tested"
     (topic,) = found.topics
     assert list(topic.answers) == ["skull.zip is the unified one"]
-    assert any("training seeds" in sentence for sentence in found.summary)
+    assert any("one training run" in sentence for sentence in found.summary)
     assert any("shuffled 0" in p.claim.against for p in found.points)  # a null model that changes nothing is named
