@@ -6,7 +6,8 @@ BIN := $(VENV)/bin
 ONE := OMP_NUM_THREADS=1
 PYTEST := $(ONE) $(BIN)/python -m pytest -n logical --maxprocesses 8 --dist worksteal
 QUICK := not slow and not bench
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+# bytecode is written when a module is first imported: compiling all of 2 GB takes a minute and a half
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt
 # what `make check` runs beside the doctests: mathematics, interventions, vocabulary; no programs, trainings or pages
 UNIT := $(wildcard tests/probes/test_*.py) $(wildcard tests/interp/test_*.py) tests/circuits/interventions tests/interp/activations
 
