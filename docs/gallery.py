@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -18,6 +16,7 @@ from pathlib import Path
 import torch
 
 import interp
+from interp.cli.commands.demo_files import copy_files
 from interp.plugins.argument import Argument
 from interp.report.data import argument_of
 
@@ -65,8 +64,7 @@ def trained(out: Path, task: str, **settings: object) -> Argument:
 def pictures(out: Path) -> Argument:
     """An evolved network and its SGD twin, of `interp demo --copy`."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "interp.cli", "demo", "--copy", folder]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        copy_files(Path(folder))
         return compared([Path(folder) / "genome.xml", Path(folder) / "sgd_twin.safetensors"], out)
 
 
