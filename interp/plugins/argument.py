@@ -67,7 +67,8 @@ class Topic:
         held = [p for p in self.points if p.claim.verdict == "supported"]
         failed = [p for p in self.points if p.claim.verdict == "not supported"]
         if self.verdict == "supported":
-            return f"That {named} is supported by {'the one test' if n == 1 else f'all {n} tests'} of it."
+            every = {1: "the one test", 2: "both tests"}.get(n, f"all {n} tests")
+            return f"That {named} is supported by {every} of it."
         if self.verdict == "in part":
             part = _listed([p for p in self.points if p.claim.verdict == "in part"], ", and ")
             also = f"{len(held)} of {n} tests bear it out; " if held else ""
