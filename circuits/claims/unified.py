@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +16,8 @@ from interp.plugins.result import format_metric
 
 TOPIC = "its representation is unified and factored (UFR)"
 FEWEST = 10  # changes, below which a sweep is not compared
-FAR = 0.5  # of the nulls' value, up to which a lower score counts as clearly lower
+FAR = 0.5  # of the nearest null model's value, up to which a lower score counts as clearly lower
+NEAR = 0.75  # of the null models' median, from which on it counts as no lower
 
 
 @dataclass(frozen=True)
@@ -191,12 +193,23 @@ def _claim(one: Yardstick, own: _Scored, nulls: list[_Scored], shown: Sequence[s
         verdict,
         f"{one.words[0].upper()}{one.words[1:]}, {how}",
         value,
-        f"in part when the 95% interval lies {'below' if one.lower else 'above'} every null model; supported when their "
-        f"intervals do not overlap and the value is {'at most half' if one.lower else 'at least twice'} of theirs; not tested "
-        f"where untrained networks score as {'low' if one.lower else 'high'}; not supported where shuffled weights do",
+        _rule(one),
         against,
         figure=one.figure if one.figure in shown else None,
         topic=TOPIC,
+    )
+
+
+def _rule(one: Yardstick) -> str:
+    side, near, far, level = (
+        ("below", "at most three quarters", "at most half", "low")
+        if one.lower
+        else ("above", "at least four thirds", "at least twice", "high")
+    )
+    return (
+        f"in part when the 95% interval lies {side} every null model and the value is {near} of their median; supported when "
+        f"the intervals do not overlap and it is {far} of the nearest; not tested where untrained networks score as {level}; "
+        "else not supported"
     )
 
 
@@ -223,6 +236,9 @@ def _verdict(one: Yardstick, own: _Scored, nulls: list[_Scored]) -> tuple[Verdic
             against,
         )
     nearest = min(n.value for n in usable) if one.lower else max(n.value for n in usable)
+    middle = statistics.median(n.value for n in usable)
+    if own.value > NEAR * middle if one.lower else own.value < middle / NEAR:
+        return "not supported", str(own), against
     far = own.value <= FAR * nearest if one.lower else own.value >= nearest / FAR
     return "supported" if far and _apart(own, usable, one.lower) else "in part", str(own), against
 
