@@ -105,8 +105,12 @@ class Argument:
 
     @property
     def contradictions(self) -> list[str]:
-        """Where claims disagree: two answers to one topic, or a hypothesis that holds in one part and fails in another."""
+        """Where claims disagree: one claim with two verdicts, two answers to one topic, a topic that holds and fails in parts."""
         found = []
+        for text in dict.fromkeys(p.claim.text for p in self.points):
+            same = [p for p in self.points if p.claim.text == text]
+            if len(same) > 1:
+                found.append(f"{text}: " + ", but ".join(f"{p.claim.verdict} by {p.analysis}" for p in same) + ".")
         for topic in self.topics:
             if len(topic.answers) > 1:
                 said = "; ".join(f"{', '.join(who)}: {answer}" for answer, who in topic.answers.items())
@@ -161,12 +165,13 @@ def argue(results: Mapping[str, Result], questions: Mapping[str, Question], miss
         missing: what could not be asked, in sentences.
 
     Returns:
-        the claims by question; of two with one text the first.
+        the claims by question; of two with one text and one verdict the first.
     """
-    points: dict[str, Point] = {}
+    points: dict[tuple[str, Verdict], Point] = {}
     for name, result in results.items():
         for claim in result.claims:
-            points.setdefault(claim.text, Point(claim, name, claim.question or questions.get(name, "else")))
+            point = Point(claim, name, claim.question or questions.get(name, "else"))
+            points.setdefault((claim.text, claim.verdict), point)
     order = list(QUESTIONS)
     return Argument(tuple(sorted(points.values(), key=lambda p: order.index(p.question))), tuple(missing))
 

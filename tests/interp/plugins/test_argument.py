@@ -62,6 +62,8 @@ def test_contradictions_are_named() -> None:
     assert "few cats make it is supported" in half
     assert "both should hold if it computes with cats" in half
     assert set(found.contradictions) < set(found.summary)
+    same = {"a": Result(claims=[one]), "b": Result(claims=[dataclasses.replace(one, verdict="not supported")])}
+    assert "Few cats make it: supported by a, but not supported by b." in argue(same, {}).contradictions
     agreeing = dataclasses.replace(other, verdict="supported", answer="2, 3")
     assert argue({"a": Result(claims=[one]), "b": Result(claims=[agreeing])}, {}).contradictions == []
 
