@@ -197,7 +197,7 @@ def test_a_network_without_named_components_says_what_to_do(kind: str) -> None:
     assert ablate(one, site=place)["component"].nunique() == shape_of(one, place)["unit"]
 
 
-@pytest.mark.parametrize("kind", ["conv", "bridge"])
+@pytest.mark.parametrize("kind", ["conv", pytest.param("bridge", marks=pytest.mark.slow)])
 def test_a_report_on_a_wrapped_network(kind: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Whatever applies runs, and nothing fails: singular values, components, measures, ablation."""
     subject(kind)

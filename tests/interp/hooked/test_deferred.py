@@ -52,7 +52,7 @@ def run(code: str, *path: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-c", start + code], capture_output=True, text=True, timeout=300)
 
 
-@pytest.mark.parametrize("use", ["ours only", "a module of theirs"])
+@pytest.mark.parametrize("use", ["ours only", pytest.param("a module of theirs", marks=pytest.mark.slow)])
 def test_there_is_one_transformer_lens(use: str) -> None:
     done = run(USES[use])
     assert done.returncode == 0, done.stderr
@@ -84,6 +84,7 @@ def toy(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow  # each in a process of its own
 @pytest.mark.parametrize(
     "code",
     [
@@ -102,6 +103,7 @@ def test_a_package_waits_and_then_is_what_a_plain_import_makes(toy: Path, code: 
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_an_init_that_fails_fails_again(toy: Path) -> None:
     (toy / "toy" / "__init__.py").write_text("from .small import thing\nfrom .absent import other\n")
     asks = "try:\n    toy.other\nexcept ModuleNotFoundError as error:\n    print(error)\n"

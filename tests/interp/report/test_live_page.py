@@ -165,6 +165,7 @@ def test_narrow(browser: Browser, demo_report: Path) -> None:
         assert tab.complaints() == []
 
 
+@pytest.mark.slow  # every figure is drawn for the printer
 def test_printing(desk: Tab) -> None:
     """Everything is opened and drawn for the printer, and closed again; the PDF has its pages."""
     closed = desk.run("document.querySelectorAll('main details:not([open])').length")
