@@ -6,6 +6,7 @@ groups with shuffled names are one case.
 
 from __future__ import annotations
 
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
@@ -49,6 +50,19 @@ def logit_table(subject: Subject) -> Float[Tensor, "n n n"]:
         ``[a, b, c]`` in the subject's precision; answers outside the cyclic structure are left out.
     """
     return group_tables.logit_table(subject, as_subject(subject).require_cyclic())
+
+
+def answered(logits: Float[Tensor, "n n n"]) -> float:
+    """Share of the input table whose largest logit is a + b.
+
+    Args:
+        logits: ``[a, b, c]``, as `logit_table` returns them.
+
+    Returns:
+        A share from 0 to 1.
+    """
+    index = torch.arange(len(logits), device=logits.device)
+    return float((logits.argmax(-1) == (index[:, None] + index) % len(logits)).double().mean())
 
 
 def embedding_tables(subject: Subject) -> dict[str, Float[Tensor, "n d"]]:

@@ -11,11 +11,9 @@ from circuits.fourier.table import Table
 from interp.errors import InterpError, require_range
 from interp.plugins.analysis import Result, analysis
 from interp.plugins.result import format_metric
-from interp.scores import Part, of_constant
 from interp.sites import hidden_sites
 from interp.subject import Subject
 from probes.claims.modes import TOPIC, named
-from probes.claims.performance import better
 
 
 @analysis(
@@ -67,8 +65,7 @@ def frequencies(subject: Subject, *, definition: Definition = "nanda2d", n_rando
     ]
     result.figures = shared.draw(single, sets, clean.all, keys)
     result.headline = shared.headline(result.metrics, clean, table, "frequencies")
-    least = of_constant(table.task)
-    constant, solved = least.correct or 0, better(Part(None, clean.correct, clean.total), least.all)
+    constant, solved = shared.least(table, clean)
     result.claims = [
         *sufficient_claims(
             "frequencies", TOPIC, named(keys), result.metrics["restricted_correct"], clean.correct, clean.total,

@@ -11,7 +11,9 @@ import plotly.graph_objects as go
 from circuits.fourier.definitions import DEFINITIONS, OF_LAYER, Definition, project
 from circuits.fourier.table import Loss, Table
 from interp.report import figures
+from interp.scores import Part, of_constant
 from interp.sites import hidden_sites
+from probes.claims.performance import better
 
 REMOVED = ("key", "random")
 Losses = dict[tuple[Definition, str], Loss]
@@ -56,6 +58,12 @@ def without(sets: pd.DataFrame) -> dict[str, int | None]:
         metrics[f"without_key_in_{where}_correct"] = right["key"][0]
         metrics[f"without_random_in_{where}_correct"] = min(right["random"], default=None)
     return metrics
+
+
+def least(table: Table, clean: Loss) -> tuple[int, bool]:
+    """Right answers of the commonest answer, and whether the network answers better than that."""
+    constant = of_constant(table.task)
+    return constant.correct or 0, better(Part(None, clean.correct, clean.total), constant.all)
 
 
 def headline(metrics: dict[str, Any], clean: Loss, table: Table, plural: str) -> str:

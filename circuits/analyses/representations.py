@@ -20,14 +20,12 @@ from interp.plugins.analysis import Result, analysis
 from interp.plugins.claim import Claim
 from interp.plugins.result import format_metric, format_share
 from interp.report import figures
-from interp.scores import Part, of_constant
 from interp.sites import hidden_sites
 from interp.subject import Subject
 from probes import group_tables
 from probes import representations as modes
 from probes.claims.modes import neuron_claims
 from probes.claims.oddities import dead_claims
-from probes.claims.performance import better
 from probes.neurons import active
 
 TUNED = 0.85  # as for frequencies: a neuron that one representation explains to this share
@@ -118,8 +116,8 @@ def _claims(result: Result, table: Table) -> list[Claim]:
 
 def _loss_claims(result: Result, table: Table, clean: Loss) -> list[Claim]:
     """That the key representations suffice and are necessary."""
-    least, sets, m = of_constant(table.task), result.tables["removed"], result.metrics
-    constant, solved = least.correct or 0, better(Part(None, clean.correct, clean.total), least.all)
+    sets, m = result.tables["removed"], result.metrics
+    constant, solved = shared.least(table, clean)
     losses, answer = (m["restricted_loss"], clean.all), ", ".join(sorted(map(str, table.keys)))
     return [
         *sufficient_claims(

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from circuits.claims.parts import LEFT, LOST
 from interp.plugins.claim import Claim, graded
 from interp.plugins.result import format_share
 from probes.claims.modes import LOGITS, LOGITS_IN_PART, held_claim
 from probes.claims.performance import if_solved
 
 SUFFICES, SUFFICES_IN_PART = 0.99, 0.5
-LEFT, KEPT = 0.5, 0.9  # of the clean right answers: at most without the key parts, at least without random ones
+KEPT = 0.9  # of the clean right answers, at least without random parts
 
 
 def sufficient_claims(
@@ -85,7 +86,7 @@ def necessary_claims(
         claims.append(
             Claim(
                 f"The key {plural} are necessary in {where}",
-                graded(lost and special, beyond and key < clean - 0.01 * worth),
+                graded(lost and special, beyond and key < clean - LOST * worth),
                 f"Right answers without the key {plural} in {where}",
                 f"{key:,} of {clean:,}",
                 f"supported when at most {LEFT:.0%} of what it answers beyond the commonest answer is left and without random "

@@ -138,12 +138,7 @@ class RunDirectory:
 
     def append(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Add rows to ``metrics.jsonl``."""
-        text = "".join(json.dumps(row, allow_nan=False) + "\n" for row in rows)
-        try:
-            with open(self.metrics_path, "a", encoding="utf-8", opener=no_follow) as file:
-                file.write(text)
-        except OSError as error:
-            raise InterpError(f"cannot write {self.metrics_path}: {error.strerror or error}{self._advice()}") from None
+        append_rows(self.metrics_path, rows, self._advice())
 
     def checkpoint(self, ensemble: Ensemble) -> Path:
         """Write the weights of all members at the ensemble's step."""
@@ -175,9 +170,7 @@ class RunDirectory:
 
     def saved_steps(self) -> dict[int, Path]:
         """The checkpoints by their steps."""
-        files = sorted((self.path / "checkpoints").glob("step_*.safetensors"))
-        named = ((CHECKPOINT.fullmatch(file.name), file) for file in files)
-        return {int(match[1]): file for match, file in named if match}
+        return saved_checkpoints(self.path)
 
     def block_size(self) -> int | None:
         """Members per block in the saved state: the same bits need the same blocks. None where nothing was saved yet."""
@@ -239,6 +232,39 @@ class RunDirectory:
                     file.truncate(length)
         except OSError as error:
             raise InterpError(f"cannot write {self.path}: {error.strerror or error}") from None
+
+
+def append_rows(path: Path, rows: Sequence[Mapping[str, Any]], advice: str = "") -> None:
+    """Add rows to a run's ``metrics.jsonl``.
+
+    Args:
+        path: of the file; it is created if needed.
+        rows: of plain values.
+        advice: what a user can do when it cannot be written, for the message.
+
+    Raises:
+        InterpError: the file cannot be written.
+    """
+    text = "".join(json.dumps(row, allow_nan=False) + "\n" for row in rows)
+    try:
+        with open(path, "a", encoding="utf-8", opener=no_follow) as file:
+            file.write(text)
+    except OSError as error:
+        raise InterpError(f"cannot write {path}: {error.strerror or error}{advice}") from None
+
+
+def saved_checkpoints(folder: Path) -> dict[int, Path]:
+    """The checkpoints in a run's folder by their steps, in order.
+
+    Args:
+        folder: of the run.
+
+    Returns:
+        paths by step.
+    """
+    files = sorted((folder / "checkpoints").glob("step_*.safetensors"))
+    named = ((CHECKPOINT.fullmatch(file.name), file) for file in files)
+    return {int(match[1]): file for match, file in named if match}
 
 
 @contextlib.contextmanager

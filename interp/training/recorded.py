@@ -18,7 +18,7 @@ import pandas as pd
 import torch
 from torch import nn
 
-from interp._util.files import atomic, no_follow, refuse_links
+from interp._util.files import atomic, refuse_links
 from interp._util.versions import __version__
 from interp.checkpoints.formats.header import HEADER, header_text
 from interp.checkpoints.run_files import RECORDED, RUN_FILES, RUN_FORMAT, read_json, read_rows
@@ -27,7 +27,7 @@ from interp.errors import InterpError, UnreadableFile
 from interp.hooked import Config, HookedModel
 from interp.hooked.foreign.guest import Guest
 from interp.tasks import Task, task_to_dict
-from interp.training.directory import CHECKPOINT, RunDirectory, locked
+from interp.training.directory import RunDirectory, append_rows, locked, saved_checkpoints
 from interp.training.metrics import MetricsFile
 from interp.training.phases import phases
 
@@ -99,7 +99,7 @@ class RecordedDirectory:
         Raises:
             InterpError: nothing would be left of the run.
         """
-        saved = self._saved()
+        saved = saved_checkpoints(self.path)
         kept = {at: file for at, file in saved.items() if at < step}
         if saved and not kept and max(saved) > step:
             raise InterpError(
@@ -116,20 +116,9 @@ class RecordedDirectory:
         for partial in (*self.path.glob(".*.partial"), *(self.path / "checkpoints").glob(".*.partial")):
             partial.unlink(missing_ok=True)  # a kill while a file was being written
 
-    def _saved(self) -> dict[int, Path]:
-        named = (
-            (CHECKPOINT.fullmatch(file.name), file) for file in (self.path / "checkpoints").glob("step_*.safetensors")
-        )
-        return {int(match[1]): file for match, file in named if match}
-
     def append(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Add rows to ``metrics.jsonl``, whole or not at all as far as a reader sees."""
-        text = "".join(json.dumps(row, allow_nan=False) + "\n" for row in rows)
-        try:
-            with open(self._metrics, "a", encoding="utf-8", opener=no_follow) as file:
-                file.write(text)
-        except OSError as error:
-            raise InterpError(f"cannot write {self._metrics}: {error.strerror or error}") from None
+        append_rows(self._metrics, rows)
 
     def checkpoint(self, step: int) -> None:
         """Write the weights as they are now."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-import torch
 from torch import Tensor
 
 from interp.errors import require_range
@@ -59,7 +58,7 @@ def clock_or_pizza(subject: Subject, *, n_triples: int = clock_pizza.N_TRIPLES, 
         f"[{low:.2f}, {high:.2f}], circularity {circularity:.3f}"
     )
     result.verdict = [("clock or pizza", kind)]
-    right = _right(logits)
+    right = tables.answered(logits)
     result.notes = _notes(subject, kind, symmetricity, seed, right, list(embeddings))
     result.figures["right logits"] = figures.heatmap(
         _over_sum(logits), title="Logit of the right answer by distance and sum of the operands (rows alike: clock)",
@@ -70,12 +69,6 @@ def clock_or_pizza(subject: Subject, *, n_triples: int = clock_pizza.N_TRIPLES, 
         comparable=_comparable(subject, list(embeddings)), figure="right logits",
     )  # fmt: skip
     return result
-
-
-def _right(logits: Tensor) -> float:
-    """Share of the input table whose largest logit is a + b."""
-    index = torch.arange(len(logits), device=logits.device)
-    return float((logits.argmax(-1) == (index[:, None] + index) % len(logits)).double().mean())
 
 
 def _comparable(subject: Subject, embeddings: list[str]) -> bool:

@@ -56,7 +56,7 @@ def fourier(subject: Subject, *, top: int = 8) -> Result:
         metrics[f"gini_{label}"] = modes.gini(power)
     order = frame.sort_values("logits on (a + b - c)", ascending=False)
     result = Result(metrics, {"frequencies": frame, "strongest": order.head(max(top, len(keys)))})
-    result.notes = _notes(metrics, list(embeddings), keys, _answered(logits))
+    result.notes = _notes(metrics, list(embeddings), keys, tables.answered(logits))
     _draw(result, frame, embeddings, logits - logits.mean((0, 1)), keys)
     result.lead = next(iter(result.figures))
     share = metrics["logit_variance_explained"]
@@ -82,12 +82,6 @@ def _frame(shares: modes.LogitShares, embeddings: dict[str, torch.Tensor], keys:
     frame["answer share"] = modes.answer_shares(shares)[1:].cpu().numpy()
     frame["key"] = frame["frequency"].isin(keys)
     return frame
-
-
-def _answered(logits: torch.Tensor) -> float:
-    """Share of the input table whose largest logit is a + b."""
-    index = torch.arange(len(logits), device=logits.device)
-    return float((logits.argmax(-1) == (index[:, None] + index) % len(logits)).double().mean())
 
 
 def _notes(metrics: dict[str, Any], embeddings: list[str], keys: list[int], right: float) -> list[str]:

@@ -38,7 +38,8 @@ def neurons(subject: Subject, *, tuned: float = TUNED) -> Result:
         Tables of neurons and of frequencies, and how many active neurons prefer a key frequency.
     """
     require_range("tuned", tuned, 0, 1)
-    keys = fourier.logit_frequencies(tables.logit_table(subject))
+    logits = tables.logit_table(subject)
+    keys = fourier.logit_frequencies(logits)
     frames = [_layer(site, tables.neuron_table(subject, site)) for site in hidden_sites(subject.model)]
     if not frames:
         return Result(headline="the network has no hidden units after an activation function")
@@ -54,7 +55,7 @@ def neurons(subject: Subject, *, tuned: float = TUNED) -> Result:
     by_frequency = _by_frequency(living, clusters, keys)
     result.tables = {"neurons": frame, "by frequency": by_frequency.sort_values("neurons", ascending=False)}
     _draw(result, living, by_frequency, keys)
-    found = in_keys, len(living), result.metrics["median_share"], len(keys), len(tables.logit_table(subject)) // 2
+    found = in_keys, len(living), result.metrics["median_share"], len(keys), len(logits) // 2
     result.claims = neuron_claims(*found, figure="neurons by frequency") + dead_claims(len(living), len(frame))
     result.notes.append(
         "Frequency k of a neuron means cos and sin of w_k a and of w_k b, and their products, over the input table at the "

@@ -13,7 +13,7 @@ from interp.checkpoints.logged.log import Log
 from interp.checkpoints.logged.names import PARTS, named
 from interp.errors import InterpError
 
-DEPTH, MOST_FOLDERS = 3, 3000  # below a folder that is no run itself
+DEPTH, MOST_FOLDERS = 3, 3000  # below a folder that is not a run itself
 PART_WORDS = set().union(*PARTS.values())
 
 
@@ -24,7 +24,7 @@ def logged_run(path: Path) -> Log | None:
         path: of a folder, or of a single log.
 
     Returns:
-        The log; None where it is no such run.
+        The log; None if it is not such a run.
 
     Raises:
         InterpError: it holds several runs; they are named.
@@ -38,7 +38,7 @@ def logged_run(path: Path) -> Log | None:
 
 
 def run_below(folder: Path) -> Path | None:
-    """The only run among the folders below one that is no run itself, such as a project with ``lightning_logs`` in it.
+    """The only run among the folders below one that is not a run itself, such as a project with ``lightning_logs`` in it.
 
     Args:
         folder: any.
@@ -98,7 +98,7 @@ def _event_files(folder: Path) -> dict[str, list[Path]]:
     they are called train, validation and the like.
 
     Returns:
-        The files; none where the folder is no run.
+        The files; none if the folder is not a run.
     """
     own = _events_in(folder)
     if not own and not any(inner.name.lower() in PART_WORDS for inner in _folders(folder, 1, [MOST_FOLDERS])):

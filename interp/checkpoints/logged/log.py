@@ -104,7 +104,7 @@ def scalars(name: str, value: Any, depth: int = 4) -> Iterator[tuple[str, float]
         depth: how many dicts inside one another are entered.
 
     Yields:
-        Name and number. Texts, lists and media (dicts with ``_type``) are no scalars; NaN and infinity are, as W&B spells them.
+        Name and number. Texts, lists and media (dicts with ``_type``) are not scalars; NaN and infinity are, as W&B spells them.
 
     >>> list(scalars("val", {"loss": 2, "note": "x", "hist": {"_type": "histogram", "bins": 3}}))
     [('val.loss', 2.0)]

@@ -68,7 +68,7 @@ def signed(value: Field) -> int:
 
 
 def text(value: Field) -> str:
-    """A field as text; bytes that are no UTF-8 are replaced."""
+    """A field as text; bytes that are not UTF-8 are replaced."""
     return value.decode("utf-8", errors="replace") if isinstance(value, bytes) else ""
 
 
