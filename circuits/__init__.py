@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from circuits import factor_units as factor_units
     from circuits import fourier as fourier
     from circuits import interventions as interventions
+    from circuits import methods as methods
     from circuits import metrics as metrics
     from circuits import weight_sweeps as weight_sweeps
     from circuits.compression.low_rank import Reduced as Reduced
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from circuits.interventions.apply import Record as Record
     from circuits.interventions.apply import applied as applied
     from circuits.interventions.apply import freeze as freeze
+    from circuits.interventions.counterfactual import Counterfactual as Counterfactual
     from circuits.interventions.kinds import Ablate as Ablate
     from circuits.interventions.kinds import Add as Add
     from circuits.interventions.kinds import Freeze as Freeze
@@ -62,6 +64,11 @@ if TYPE_CHECKING:
     from circuits.interventions.values import Resample as Resample
     from circuits.interventions.values import Value as Value
     from circuits.interventions.values import Zero as Zero
+    from circuits.methods.acdc import acdc as acdc
+    from circuits.methods.eap import eap as eap
+    from circuits.methods.eap_ig import eap_ig as eap_ig
+    from circuits.methods.edge_scores import EdgeScores as EdgeScores
+    from circuits.methods.faithfulness import Faithfulness as Faithfulness
     from circuits.metrics import LogitDiff as LogitDiff
     from circuits.metrics import Metric as Metric
     from circuits.weight_sweeps.any_network import matched_steps as matched_steps

@@ -218,7 +218,7 @@ def discover(
         seen = told("elements ablated", progress)
         kept = shrink(graph, empty + faithfulness * (clean - empty), 1 if clean > empty else -1, order, seen)
         about = {"target": faithfulness, "value": repr(value), "kinds": kinds if of == "nodes" else ()}
-        return _judged(graph, kept, (clean, empty), graph.random(kept, n_random, seed), about)
+        return judged(graph, kept, (clean, empty), graph.random(kept, n_random, seed), about)
 
 
 def _known_kinds(kinds: Kind | Sequence[Kind]) -> tuple[Kind, ...]:
@@ -234,8 +234,19 @@ def _check_name(what: str, given: object, known: Sequence[str]) -> None:
         raise UnknownName(unknown(what, given, known))
 
 
-def _judged(graph: Graph, kept: Tensor, ends: tuple[float, float], random: Tensor, about: Mapping[str, Any]) -> Circuit:
-    """The circuit with its scores, and those of random ones ``[n, elements]``."""
+def judged(graph: Graph, kept: Tensor, ends: tuple[float, float], random: Tensor, about: Mapping[str, Any]) -> Circuit:
+    """The circuit with its scores, and those of random ones.
+
+    Args:
+        graph: the network's elements.
+        kept: those of the circuit.
+        ends: the metric of the whole network, and with everything ablated.
+        random: circuits to compare it with ``[n, elements]``.
+        about: ``target``, ``value`` and ``kinds`` of the circuit.
+
+    Returns:
+        the circuit.
+    """
     (clean, empty), graph = ends, graph.judging_alone()
 
     def faithfulness(scores: Tensor) -> Tensor:

@@ -6,27 +6,29 @@ from circuits.discovery.graph import Graph
 from circuits.discovery.mlp_edges import MLPEdges
 from circuits.discovery.transformer_edges import TransformerEdges
 from circuits.engine.evaluation import Evaluation
+from circuits.interventions.counterfactual import Counterfactual
 from circuits.interventions.values import Mean, Value, Zero
 from interp.errors import InterpError
 from interp.hooked import HookedMLP, HookedTransformer
 
 
-def edge_graph(evaluation: Evaluation, value: Value, max_bytes: int) -> Graph:
+def edge_graph(evaluation: Evaluation, value: Value, max_bytes: int, by_position: bool = False) -> Graph:
     """The graph of all edges of a transformer or an MLP.
 
     Args:
         evaluation: the network, the inputs and the metrics.
-        value: what an ablated edge carries: the mean over the inputs, or zero.
+        value: what an ablated edge carries: the mean over the inputs, zero, or what it carries for a corrupted input.
         max_bytes: working memory in addition to the captured activations.
+        by_position: tell edges of a transformer apart by the position at which they are read.
 
     Returns:
         the graph.
 
     Raises:
-        InterpError: another kind of network; a value that is neither the mean over the inputs nor zero.
+        InterpError: another kind of network; another value; corrupted inputs that do not align with the inputs.
     """
-    if not isinstance(value, Mean | Zero) or (isinstance(value, Mean) and "unit" in value.over):
-        raise InterpError(f"an ablated edge carries its sender's Mean or Zero, not {value}")
+    if not isinstance(value, Mean | Zero | Counterfactual) or (isinstance(value, Mean) and "unit" in value.over):
+        raise InterpError(f"an ablated edge carries its sender's Mean or Zero, or a Counterfactual, not {value}")
     if isinstance(value, Mean):
         value = value.bound(evaluation.task)
     reference = evaluation.inputs if value.inputs is None else value.inputs.to(evaluation.inputs.device)
@@ -35,8 +37,10 @@ def edge_graph(evaluation: Evaluation, value: Value, max_bytes: int) -> Graph:
             f"{value}: an example of the reference set has shape {list(reference.shape[1:])}, an input has "
             f"{list(evaluation.inputs.shape[1:])}"
         )
+    if isinstance(value, Counterfactual) and len(reference) != len(evaluation.inputs):
+        raise InterpError(f"{value}: every one of the {len(evaluation.inputs)} inputs needs a corrupted one in its row")
     if isinstance(evaluation.model, HookedTransformer):
-        return TransformerEdges(evaluation, evaluation.model, value, reference, max_bytes)
+        return TransformerEdges(evaluation, evaluation.model, value, reference, max_bytes, by_position)
     if isinstance(evaluation.model, HookedMLP):
         return MLPEdges(evaluation, evaluation.model, value, reference, max_bytes)
     raise InterpError(

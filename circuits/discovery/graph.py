@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
+from typing_extensions import override
 
 from circuits.engine.budget import DEFAULT_BYTES, inputs_at_once, slices
 from circuits.engine.evaluation import Evaluation
@@ -148,6 +149,40 @@ class Graph(ABC):
                 found[row.numpy().tobytes()] = row
         rows = torch.stack(list(found.values())) if found else torch.zeros(0, len(self), dtype=torch.bool)
         return rows.to(like.device)
+
+
+class EdgeGraph(Graph):
+    """A graph of edges, each from a sender to a receiver.
+
+    Attributes:
+        senders: names of the senders, in the order in which they write.
+        sender_of: the sender of every edge.
+        stages: the senders that write at the same time, from first to last.
+    """
+
+    senders: Sequence[str]
+    sender_of: Tensor
+    stages: Sequence[Sequence[int]]
+
+    @abstractmethod
+    def slopes(
+        self, kept: Float[Tensor, " elements"], shares: Mapping[int, float] | None = None
+    ) -> Float[Tensor, " elements"]:
+        """The slope of the last metric's mean along every edge, in one forward and one backward pass over the inputs.
+
+        Args:
+            kept: how much of each edge is heard.
+            shares: by sender, how much of what it writes in this network (minus its constant) it writes while the gradient is
+                taken; the gradient is multiplied by all of it.
+
+        Returns:
+            to first order, the metric minus the metric without the edge, heard or not.
+        """
+
+    @override
+    def attributions(self, kept: Bool[Tensor, " elements"], points: int = 1) -> Float[Tensor, " elements"]:
+        shares = [kept.to(self.evaluation.model.dtype) * point / points for point in range(1, points + 1)]
+        return torch.stack([self.slopes(share) for share in shares]).mean(0)
 
 
 def _one_less(kept: Tensor, elements: Tensor) -> Tensor:

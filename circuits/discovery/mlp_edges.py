@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import accumulate, pairwise
 
 import torch
@@ -9,18 +10,19 @@ from jaxtyping import Float
 from torch import Tensor
 from typing_extensions import override
 
-from circuits.discovery.graph import Graph
+from circuits.discovery.graph import EdgeGraph
+from circuits.engine.budget import slices
 from circuits.engine.evaluation import Evaluation
 from circuits.interventions.values import Mean, Value
 from interp.activations.capture import capture
 from interp.hooked import HookedMLP
 
 
-class MLPEdges(Graph):
+class MLPEdges(EdgeGraph):
     """Every weight carries its unit's activation to one unit of the next layer; an ablated one carries the unit's constant.
 
     Attributes:
-        sites: whose units the weights of each layer read, first to last.
+        sites: whose units the weights of each layer read, first to last; the units of a layer are one sender.
         constants: of those units ``[in]``.
     """
 
@@ -35,6 +37,9 @@ class MLPEdges(Graph):
         senders = ["in", *(f"L{i}N" for i in range(depth))]
         receivers = [*(f"L{i}N" for i in range(depth)), "out"]
         shapes = [W.shape for W, _ in self.weights]
+        self.senders = senders
+        self.sender_of = torch.tensor([i for i, (n_in, n_out) in enumerate(shapes) for _ in range(n_in * n_out)])
+        self.stages = [[i] for i in range(len(shapes))]
         self.labels = [
             f"{sender}{a} > {receiver}{b}"
             for sender, receiver, (n_in, n_out) in zip(senders, receivers, shapes, strict=True)
@@ -51,16 +56,67 @@ class MLPEdges(Graph):
         last = self.model.unembed
         return [*((x.W, x.b if x.bias else None) for x in layers), (last.W_U, last.b_U if last.bias else None)]
 
+    @property
+    def _masks(self) -> list[slice]:
+        ends = [0, *accumulate(W.numel() for W, _ in self.weights)]
+        return [slice(start, stop) for start, stop in pairwise(ends)]
+
     @override
     def outputs(self, kept: Float[Tensor, "k elements"], rows: slice) -> Tensor:
-        weights = self.weights
-        ends = [0, *accumulate(W.numel() for W, _ in weights)]
-        x = capture(self.model, self.evaluation.inputs[rows], "hook_input")["hook_input"].expand(len(kept), -1, -1)
-        for i, ((W, bias), (start, stop)) in enumerate(zip(weights, pairwise(ends), strict=True)):
+        return self._run(kept, self.evaluation.inputs[rows], {}, [], [])
+
+    def _run(
+        self,
+        kept: Tensor,
+        inputs: Tensor,
+        moved: Mapping[int, Tensor],
+        carried: list[Tensor],
+        taken: list[Tensor] | None,
+    ) -> Tensor:
+        """The network with masked weights.
+
+        Args:
+            kept: ``[k, elements]``.
+            inputs: of the network.
+            moved: by layer, what its weights carry instead, without the constant ``[k, n, in]``.
+            carried: is given what each layer's weights carry, without the constant.
+            taken: is given the sums that each layer's units take in.
+
+        Returns:
+            outputs ``[k, n, out]``.
+        """
+        x = capture(self.model, inputs, "hook_input")["hook_input"].expand(len(kept), -1, -1)
+        for i, ((W, bias), part) in enumerate(zip(self.weights, self._masks, strict=True)):
             constant = self.constants[i].expand(len(W))
-            masked = W * kept[:, start:stop].unflatten(1, W.shape)  # [k, in, out]
-            x = (x - constant) @ masked + constant @ W
+            carried.append(moved.get(i, x - constant))
+            x = carried[-1] @ (W * kept[:, part].unflatten(1, W.shape)) + constant @ W
             x = x if bias is None else x + bias
-            if i < len(weights) - 1:
+            if taken is not None:
+                taken.append(x)
+            if i < len(self.sites) - 1:
                 x = self.model.layer(i).act(x)
         return x
+
+    @override
+    def slopes(
+        self, kept: Float[Tensor, " elements"], shares: Mapping[int, float] | None = None
+    ) -> Float[Tensor, " elements"]:
+        metric, n = self.evaluation.metrics[-1], len(self.evaluation.inputs)
+        mask, total = (
+            kept.to(self.model.dtype).unsqueeze(0),
+            torch.zeros(len(self), dtype=torch.float64, device=kept.device),
+        )
+        for rows in slices(n, n if metric.whole else min(n, self.at_once)):
+            inputs, whole = self.evaluation.inputs[rows], []
+            with torch.no_grad():
+                self._run(mask, inputs, {}, whole, None)
+            moved = {layer: share * whole[layer] for layer, share in (shares or {}).items()}
+            with torch.enable_grad():
+                taken: list[Tensor] = []
+                outputs = self._run(mask, inputs, moved, [], taken)
+                value = metric.values(outputs, rows, self.evaluation.answers).sum() / n
+                found = torch.autograd.grad(value, taken, allow_unused=True)
+            for part, (W, _), own, slope in zip(self._masks, self.weights, whole, found, strict=True):
+                if slope is not None:
+                    total[part] += ((own[0].T @ slope[0]) * W.detach()).flatten().double()
+        return total

@@ -2,160 +2,165 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from itertools import accumulate, pairwise
+from collections import OrderedDict
+from collections.abc import Mapping
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 from typing_extensions import override
 
-from circuits.discovery.graph import Graph
+from circuits.discovery.edge_runs import Base, Run
+from circuits.discovery.graph import EFFECTS, EdgeGraph
+from circuits.discovery.held_edges import HeldEdges
+from circuits.discovery.receivers import layout
 from circuits.engine.budget import slices
 from circuits.engine.evaluation import Evaluation
+from circuits.interventions.counterfactual import Counterfactual
 from circuits.interventions.values import Mean, Value
-from interp.errors import InterpError
 from interp.hooked import HookedTransformer
 
-Record = Callable[[int, Tensor], None]
 
-
-class TransformerEdges(Graph):
+class TransformerEdges(EdgeGraph):
     """Every receiver (a head's queries, keys or values, an MLP, the logits) reads its own sum of what senders write.
 
-    An ablated edge replaces the sender's output by its mean, for this receiver only. The terms of the sum are exact: the
-    embedding (positions included), each head's own part of ``W_O`` and each MLP with its bias; the attention's bias is in
-    every sum. Such edges are those of ACDC (Conmy et al. 2023, https://arxiv.org/abs/2304.14997).
+    An ablated edge replaces the sender's output by its mean, by zero, or by what it is for the corrupted input of the same
+    row, for this receiver only. The terms of the sum are exact: the embedding (positions included), each head's own part of
+    ``W_O`` and each MLP with its bias; the attention's bias is in every sum. Such edges are those of ACDC (Conmy et al. 2023,
+    https://arxiv.org/abs/2304.14997).
+
+    Args:
+        evaluation: the network, the inputs and the metrics.
+        model: the network again.
+        value: what an ablated edge carries.
+        reference: inputs that a mean is taken over.
+        max_bytes: working memory in addition to the captured activations.
+        by_position: tell edges apart by the position at which they are read.
 
     Attributes:
         senders: in the order in which they write.
-        blocks: groups of edges: name of the receivers, how many there are, how many senders each may read.
+        receivers: in the order in which they read.
     """
 
     def __init__(
-        self, evaluation: Evaluation, model: HookedTransformer, value: Value, reference: Tensor, max_bytes: int
+        self,
+        evaluation: Evaluation,
+        model: HookedTransformer,
+        value: Value,
+        reference: Tensor,
+        max_bytes: int,
+        by_position: bool = False,
     ):
         self.evaluation, self.model, self.max_bytes = evaluation, model, max_bytes
-        config = model.config
-        if not config.n_layers:
-            raise InterpError("a transformer without layers has no edges to search")
-        if config.post_norm:
-            raise InterpError(
-                "edges are terms of a sum, and a transformer with post_norm normalises the sum after every layer; "
-                "search its nodes (of='nodes')"
-            )
-        self.senders, self.blocks = ["embed"], []
-        for i in range(config.n_layers):
-            self.blocks += [(f"L{i} {x}", config.n_heads, len(self.senders)) for x in ("queries", "keys", "values")]
-            self.senders += [f"L{i}H{h}" for h in range(config.n_heads)]
-            if config.d_mlp is not None:
-                self.blocks.append((f"L{i} mlp", 1, len(self.senders)))
-                self.senders.append(f"L{i} mlp")
-        self.blocks.append(("logits", 1, len(self.senders)))
-        self.labels = [
-            f"{sender} > {self._receiver(name, n, r)}"
-            for name, n, hears in self.blocks for r in range(n) for sender in self.senders[:hears]
-        ]  # fmt: skip
-        self.places = [name for name, n, hears in self.blocks for _ in range(n * hears)]
-        self.constants = self._constants(value, reference)
-
-    @staticmethod
-    def _receiver(name: str, n: int, r: int) -> str:
-        layer, _, what = name.partition(" ")
-        return name if n == 1 and what in ("", "mlp") else f"{layer}H{r} {what}"
-
-    @override
-    def outputs(self, kept: Float[Tensor, "k elements"], rows: slice) -> Tensor:
-        return self._run(self.evaluation.inputs[rows], kept, self.constants, None, self.model)
+        self.senders, self.receivers = layout(model, evaluation.inputs.shape[1], by_position)
+        self.labels = [label for r in self.receivers for label in r.labels(self.senders)]
+        self.places = [r.place for r in self.receivers for _ in range(r.hears * r.width)]
+        self.sender_of = torch.tensor([s for r in self.receivers for s in range(r.hears) for _ in range(r.width)])
+        self.stages = [[0]]
+        for i in range(model.config.n_layers):
+            first = 1 + i * (model.config.n_heads + (model.config.d_mlp is not None))
+            self.stages.append([*range(first, first + model.config.n_heads)])
+            if model.config.d_mlp is not None:
+                self.stages.append([first + model.config.n_heads])
+        self.corrupted = reference if isinstance(value, Counterfactual) else None
+        self.constants = [] if self.corrupted is not None else self._constants(value, reference)
+        self._held: OrderedDict[tuple[int, int], HeldEdges] = OrderedDict()
 
     @torch.no_grad()
     def _constants(self, value: Value, reference: Tensor) -> list[Tensor]:
         """What replaces each sender on an ablated edge ``[pos, d_model]``; in the last block, at the readout position."""
-        nothing = [reference.new_zeros((), dtype=self.model.dtype)] * len(self.senders)
         if not isinstance(value, Mean):
-            return nothing
-        sums: dict[int, Tensor] = {}
-
-        def add(sender: int, written: Tensor) -> None:
-            sums[sender] = sums.get(sender, torch.zeros((), dtype=torch.float64)) + written[0].double().sum(0)
-
-        everything = torch.ones(1, len(self.labels), dtype=self.model.dtype, device=reference.device)
+            return [reference.new_zeros((), dtype=self.model.dtype)] * len(self.senders)
         model = self.evaluation.whole if value.needs_all_positions else self.model
         assert isinstance(model, HookedTransformer)
+        sums: list[Tensor] = []
         for part in slices(len(reference), self.at_once):
-            self._run(reference[part], everything, nothing, add, model)
-        means = [sums[i] / len(reference) for i in range(len(self.senders))]
+            own = [w.double().sum(0) for w in self._writes(reference[part], model)]
+            sums = [a + b for a, b in zip(sums, own, strict=True)] if sums else own
+        means = [s / len(reference) for s in sums]
         if value.needs_all_positions:  # one for all positions; the first keeps as many as the stream has
             means = [m.mean(0, keepdim=True).expand(-1 if i else len(m), -1) for i, m in enumerate(means)]
         return [m.to(self.model.dtype) for m in means]
 
-    def _run(
-        self, inputs: Tensor, kept: Tensor, constants: list[Tensor], record: Record | None, model: HookedTransformer
-    ) -> Tensor:
-        """Outputs ``[k, n, pos, out]``; ``record`` is given what each sender writes ``[k, n, pos, d_model]``."""
-        stream = _Stream(constants, record)
-        masks = self._masks(kept)
-        stream.write(model.stream(inputs).unsqueeze(0))
-        for i in range(model.config.n_layers):
-            block, attn = model.block(i), model.block(i).attn
-            shape = attn.W_Q.shape  # [head, d_model, d_head]
-            n_pos = inputs.shape[1]
-            readout = model.config.readout if i == model.config.n_layers - 1 else None
-            first, n_queries = (0, n_pos) if readout is None else (readout % n_pos, 1)
-            q, k, v = (
-                torch.einsum("khnpd,hde->knphe", block.ln1(heard), getattr(attn, f"W_{x}"))
-                + (getattr(attn, f"b_{x}") if attn.bias else 0.0)
-                for x, heard in (
-                    ("Q", stream.narrowed(first, n_queries).heard(masks[f"L{i} queries"])),
-                    ("K", stream.heard(masks[f"L{i} keys"])),
-                    ("V", stream.heard(masks[f"L{i} values"])),
+    @torch.no_grad()
+    def _writes(self, tokens: Tensor, model: HookedTransformer) -> list[Tensor]:
+        """What each sender of the whole network writes ``[n, pos, d_model]``."""
+        receivers = self.receivers if model is self.model else layout(model, tokens.shape[1], by_position=False)[1]
+        nothing = [torch.zeros((), dtype=model.dtype, device=tokens.device)] * len(self.senders)
+        held = HeldEdges(model, receivers, model.stream(tokens), nothing)
+        base = held.base(torch.ones(receivers[-1].edges.stop))
+        return [base.written[s] for s in range(len(self.senders))]
+
+    def held(self, rows: slice) -> HeldEdges:
+        """The network on some inputs, with what replaces their edges; the last few are remembered within ``max_bytes``."""
+        key = (rows.start, rows.stop)
+        if key not in self._held:
+            tokens, constants = self.evaluation.inputs[rows], self.constants
+            if self.corrupted is not None:
+                constants = self._writes(self.corrupted[rows], self.model)
+            with torch.no_grad():
+                self._held[key] = HeldEdges(
+                    self.model, self.receivers, self.model.stream(tokens) - constants[0], constants
                 )
-            )
-            z = attn.read(q, k, v, first)
-            stream = stream.narrowed(first, n_queries)
-            for head in range(shape[0]):
-                stream.write(z[..., head, :] @ attn.W_O[head])
-            if attn.bias:
-                stream.base = stream.base + attn.b_O
-            if block.has_mlp:
-                stream.write(block.mlp(block.ln2(stream.heard(masks[f"L{i} mlp"]).squeeze(1))))
-        return model.unembed(model.ln_final(stream.heard(masks["logits"]).squeeze(1)))
+            size = sum(c.nbytes for c in (self._held[key].embedded, *constants))
+            while len(self._held) > max(1, self.max_bytes // size):
+                self._held.popitem(last=False)
+        self._held.move_to_end(key)
+        return self._held[key]
 
-    def _masks(self, kept: Tensor) -> dict[str, Tensor]:
-        """Which senders each receiver reads, ``[k, receiver, sender]``."""
-        ends = [0, *accumulate(n * hears for _, n, hears in self.blocks)]
-        return {
-            name: kept[:, start:stop].unflatten(1, (n, hears))
-            for (name, n, hears), (start, stop) in zip(self.blocks, pairwise(ends), strict=True)
-        }
+    @property
+    @override
+    def at_once(self) -> int:  # type: ignore[override]
+        per_position = self.model.config.d_model * (len(self.senders) + 3 * self.model.config.n_heads)
+        own = self.evaluation.inputs.shape[1] * per_position * self.model.dtype.itemsize
+        return max(1, min(super().at_once, self.max_bytes // own))
 
+    @override
+    def outputs(self, kept: Float[Tensor, "k elements"], rows: slice) -> Tensor:
+        held = self.held(rows)
+        found = held.run(held.rows(kept)).outputs
+        assert found is not None
+        return found
 
-class _Stream:
-    """What has been written so far: the constants' sum, and every sender's deviation from its own."""
+    @override
+    @torch.no_grad()
+    def effects(self, kept: Bool[Tensor, " elements"]) -> Float[Tensor, "elements metrics"]:
+        """The metrics without each edge of the circuit: only what hears its receiver is run again."""
+        inside = kept.clone()
+        if int(kept.sum()) > EFFECTS:
+            ranked = self.attributions(kept).masked_fill(~kept, torch.inf).argsort(stable=True)
+            inside[ranked[EFFECTS:]] = False
+        inside = inside.cpu()
+        n, metrics = len(self.evaluation.inputs), self.evaluation.metrics
+        sums = torch.zeros(len(self), len(metrics), dtype=torch.float64, device=kept.device)
+        for rows in slices(n, n if any(m.whole for m in metrics) else min(n, self.at_once)):
+            held, size = self.held(rows), rows.stop - rows.start
+            base = held.base(kept)
+            for index, receiver in enumerate(self.receivers):
+                own = inside[receiver.edges].nonzero().flatten()
+                for part in own.split(max(1, self.at_once // size)):
+                    changed = base.rows[index].flatten().repeat(len(part), 1)
+                    changed[torch.arange(len(part)), part] = 0
+                    outputs = self._changed(held, base, index, changed.unflatten(1, base.rows[index].shape))
+                    sums[part.to(kept.device) + receiver.start] += self.evaluation.judge(outputs, rows).sum(1)
+        sums[~inside.to(kept.device)] = torch.nan
+        return sums / n
 
-    def __init__(self, constants: list[Tensor], record: Record | None):
-        self.constants, self.record = constants, record
-        self.base: Tensor = torch.zeros((), dtype=constants[0].dtype, device=constants[0].device)
-        self.deviations: list[Tensor] = []
+    def _changed(self, held: HeldEdges, base: Base, index: int, rows: Tensor) -> Tensor:
+        run: Run = held.run({index: rows}, base)
+        assert base.outputs is not None
+        return base.outputs.expand(len(rows), *base.outputs.shape) if run.outputs is None else run.outputs
 
-    def write(self, written: Tensor) -> None:
-        sender = len(self.deviations)
-        if self.record is not None:
-            self.record(sender, written)
-        self.base = self.base + self.constants[sender]
-        self.deviations.append(written - self.constants[sender])
+    @override
+    def slopes(
+        self, kept: Float[Tensor, " elements"], shares: Mapping[int, float] | None = None
+    ) -> Float[Tensor, " elements"]:
+        metric, n = self.evaluation.metrics[-1], len(self.evaluation.inputs)
+        total = torch.zeros(len(self), dtype=torch.float64, device=kept.device)
+        for rows in slices(n, n if metric.whole else min(n, self.at_once)):
 
-    def heard(self, mask: Tensor) -> Tensor:
-        """The stream as each receiver reads it ``[k, receiver, n, pos, d_model]``."""
-        k = len(mask)
-        stacked = torch.stack([d.expand(k, *d.shape[1:]) for d in self.deviations])
-        return torch.einsum("krs,sknpd->krnpd", mask, stacked) + self.base
+            def score(outputs: Tensor, rows: slice = rows) -> Tensor:
+                return metric.values(outputs, rows, self.evaluation.answers).sum() / n
 
-    def narrowed(self, first: int, n: int) -> _Stream:
-        """The stream at some positions only."""
-        if n == self.deviations[0].shape[-2]:
-            return self
-        new = _Stream(self.constants, self.record)
-        new.deviations = [d.narrow(-2, first, n) for d in self.deviations]
-        new.base = self.base.narrow(-2, first, n) if self.base.ndim > 1 else self.base
-        return new
+            total += self.held(rows).slopes(kept, score, shares)
+        return total

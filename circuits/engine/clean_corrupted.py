@@ -72,6 +72,40 @@ class Pair:
         return (value - self.corrupted_value) / (gap if gap else torch.nan)
 
 
+def aligned(clean: Tensor | Inputs, corrupted: Tensor | Inputs) -> tuple[Any, Any]:
+    """Refuse two batches of inputs that are not pairs.
+
+    Args:
+        clean: inputs ``[batch, ...]``.
+        corrupted: another input for each of them, in the same row.
+
+    Returns:
+        both, as tensors or `Inputs`.
+
+    Raises:
+        InterpError: inputs of different shapes or kinds, none, or the same twice.
+    """
+    for name, given in (("clean", clean), ("corrupted", corrupted)):
+        if is_loader(given):
+            raise InterpError(
+                f"the {name} inputs are {kind_of(given)}: patching and attribution compare two aligned batches; give tensors, "
+                "or call them on each batch and average the effects"
+            )
+    clean, corrupted = as_inputs(clean), as_inputs(corrupted)
+    require_batch(clean, "clean inputs")
+    require_batch(corrupted, "corrupted inputs")
+    if len(clean) != len(corrupted) or form_of(clean) != form_of(corrupted):
+        raise InterpError(
+            f"clean and corrupted inputs do not align: {shown_inputs(clean)} and {shown_inputs(corrupted)}; each "
+            "clean input needs a corrupted one in the same row"
+        )
+    if len(clean) == 0:
+        raise InterpError("no clean and corrupted inputs were given (the first axis has length 0)")
+    if same_inputs(clean, corrupted):
+        raise InterpError("clean and corrupted inputs are the same, so there is nothing to patch")
+    return clean, corrupted
+
+
 def make_pair(
     subject: Subject,
     clean: Tensor | Inputs,
@@ -103,24 +137,7 @@ def make_pair(
         InterpError: inputs of different shapes or kinds, none, or the same twice; a metric whose value is not finite; hooks
             left on the model.
     """
-    for name, given in (("clean", clean), ("corrupted", corrupted)):
-        if is_loader(given):
-            raise InterpError(
-                f"the {name} inputs are {kind_of(given)}: patching and attribution compare two aligned batches; give tensors, "
-                "or call them on each batch and average the effects"
-            )
-    clean, corrupted = as_inputs(clean), as_inputs(corrupted)
-    require_batch(clean, "clean inputs")
-    require_batch(corrupted, "corrupted inputs")
-    if len(clean) != len(corrupted) or form_of(clean) != form_of(corrupted):
-        raise InterpError(
-            f"clean and corrupted inputs do not align: {shown_inputs(clean)} and {shown_inputs(corrupted)}; each "
-            "clean input needs a corrupted one in the same row"
-        )
-    if len(clean) == 0:
-        raise InterpError("no clean and corrupted inputs were given (the first axis has length 0)")
-    if same_inputs(clean, corrupted):
-        raise InterpError("clean and corrupted inputs are the same, so there is nothing to patch")
+    clean, corrupted = aligned(clean, corrupted)
     subject.refuse_hooks()
     subject, task, one = subject.cast(dtype), subject.task, make_metric(metric)
     model = subject.model

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from circuits.interventions.counterfactual import Counterfactual
 from circuits.interventions.kinds import Ablate, Add, Freeze, Keep, Patch, Remove, Scale
 from circuits.interventions.values import Fixed, Mean, Resample, Settled, Zero
 from circuits.metrics import AccuracyMetric, KLMetric, LogitDiff, LossMetric
@@ -21,7 +22,7 @@ from probes.basis import Basis
 KINDS: dict[str, type] = {
     kind.__name__: kind
     for kind in (
-        Site, Basis, Zero, Mean, Resample, Fixed, Settled, Ablate, Patch, Freeze, Scale, Add, Remove, Keep,
+        Site, Basis, Zero, Mean, Resample, Fixed, Settled, Counterfactual, Ablate, Patch, Freeze, Scale, Add, Remove, Keep,
         LossMetric, AccuracyMetric, LogitDiff, KLMetric,
     )
 }  # fmt: skip

@@ -204,8 +204,8 @@ class Fixed(Value):
     def of(self, activation: Tensor, axes: Sequence[str], mask: Tensor | None = None) -> Tensor:
         given = self.tensor.to(activation)
         try:
-            fits = torch.broadcast_shapes(given.shape, activation.shape) == activation.shape
-        except RuntimeError:
+            fits = np.broadcast_shapes(given.shape, activation.shape) == activation.shape  # torch's imports sympy
+        except ValueError:
             fits = False
         if not fits:
             raise InterpError(self._misfit(list(given.shape), list(activation.shape)))

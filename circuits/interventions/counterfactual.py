@@ -1,0 +1,53 @@
+"""Counterfactual ablation: every example takes its activation from another input, the corrupted one in the same row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+from typing_extensions import override
+
+from circuits.interventions.values import Settled, Value
+from interp.errors import InterpError, kind_of
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Counterfactual(Value):
+    """The activation of a corrupted input, example by example (interchange intervention, also called resample ablation).
+
+    What is replaced keeps the distribution that the network knows, and what it says about the corrupted input; so only what
+    differs between the two inputs is removed. It misleads where the two differ in more than what is asked about.
+
+    Args:
+        corrupted: inputs ``[n, ...]``, in the order of those that the experiment runs on.
+
+    Raises:
+        InterpError: not a tensor.
+
+    Geiger et al. 2021, Causal Abstractions of Neural Networks, https://arxiv.org/abs/2106.02997; Chan et al. 2022, Causal
+    Scrubbing, https://www.alignmentforum.org/posts/JvZhhzycHu2Yd57RN.
+    """
+
+    corrupted: Tensor
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.corrupted, Tensor) or self.corrupted.ndim == 0:
+            raise InterpError(f"Counterfactual needs the corrupted inputs [n, ...], got {kind_of(self.corrupted)}")
+
+    @property
+    @override
+    def inputs(self) -> Tensor:
+        return self.corrupted
+
+    @override
+    def settled(self, reference: Tensor, axes: Sequence[str], mask: Tensor | None = None) -> Value:
+        return Settled(reference, repr(self))
+
+    @override
+    def of(self, activation: Tensor, axes: Sequence[str], mask: Tensor | None = None) -> Tensor:
+        raise InterpError(f"{self} has no value yet: its inputs are run by `circuits.applied` and the experiments")
+
+    @override
+    def __repr__(self) -> str:
+        return f"Counterfactual(inputs{list(self.corrupted.shape)})"

@@ -1,0 +1,121 @@
+"""Faithfulness over sparsity: how well circuits of growing size do what the network does, and the areas CPR and CMD."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from circuits.findings import Findings
+from interp.errors import InterpError
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+SHARES = (0.0, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)  # of edges: those of MIB, and none
+
+
+@dataclass(frozen=True, eq=False)
+class Faithfulness(Findings):
+    """Faithfulness of circuits of growing size: ``(m - empty) / (clean - empty)`` of their metric ``m``.
+
+    Attributes:
+        points: ``size, share, faithfulness``.
+        method: by which edges were ranked.
+    """
+
+    points: pd.DataFrame
+    method: str
+
+    @property
+    def cpr(self) -> float:
+        """Integrated circuit performance ratio: the area under the curve; higher is better.
+
+        Above 1 where circuits do better than the network.
+
+        Mueller et al. 2025, MIB, https://arxiv.org/abs/2504.13151.
+        """
+        return float(np.trapezoid(self.points["faithfulness"], self.points["share"]))
+
+    @property
+    def cmd(self) -> float:
+        """Integrated circuit-model distance: the area between the curve and 1. Lower is better: 0 is the whole network.
+
+        Mueller et al. 2025, MIB, https://arxiv.org/abs/2504.13151.
+        """
+        return float(np.trapezoid((1 - self.points["faithfulness"]).abs(), self.points["share"]))
+
+    @property
+    def rows(self) -> pd.DataFrame:
+        """`points`."""
+        return self.points
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """A row per size, as every finding has it."""
+        own = self.points
+        return pd.DataFrame({
+            "component": [f"{n} edges" for n in own["size"]], "site": "", "index": own["size"], "metric": "faithfulness",
+            "clean": 1.0, "changed": own["faithfulness"], "change": own["faithfulness"] - 1,
+        })  # fmt: skip
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """Method and areas."""
+        return {"method": self.method, "CPR (higher is better)": self.cpr, "CMD (lower is better)": self.cmd}
+
+    def figure(self) -> go.Figure:
+        """The curve, over the share of edges."""
+        return draw([self])
+
+
+def curve(
+    method: str, total: int, faithful: Callable[[Sequence[int]], list[float]], shares: Sequence[float] | None = None
+) -> Faithfulness:
+    """The curve of a ranking.
+
+    Args:
+        method: its name.
+        total: number of edges.
+        faithful: the faithfulness of the first n edges, for several n.
+        shares: of all edges, between 0 and 1.
+
+    Returns:
+        the curve; shares that round to the same number of edges stand once.
+
+    Raises:
+        InterpError: shares outside 0 to 1, or fewer than two sizes.
+    """
+    given = SHARES if shares is None else tuple(shares)
+    if not all(0 <= s <= 1 for s in given):
+        raise InterpError(f"shares of edges are between 0 and 1, got {given}")
+    sizes = sorted({round(s * total) for s in given})
+    if len(sizes) < 2:
+        raise InterpError("a curve needs at least two sizes of circuits")
+    found = faithful(sizes)
+    points = pd.DataFrame({"size": sizes, "share": [n / total for n in sizes], "faithfulness": found})
+    return Faithfulness(points, method)
+
+
+def draw(curves: Sequence[Faithfulness]) -> go.Figure:
+    """Curves over the share of edges, one line a method.
+
+    Args:
+        curves: with different methods.
+
+    Returns:
+        the figure.
+    """
+    from interp.notebook.figure import Figure
+    from interp.report import figures
+
+    figure = Figure()
+    for i, one in enumerate(curves):
+        figure.add_scatter(
+            x=one.points["share"], y=one.points["faithfulness"], mode="lines+markers",
+            name=f"{one.method} (CMD {one.cmd:.3f})", line={"dash": ("solid", "dash", "dot", "dashdot")[i // 8 % 4]},
+        )  # fmt: skip
+    return figures.style(figure, "Faithfulness of circuits of the first edges", "share of edges kept", "faithfulness")

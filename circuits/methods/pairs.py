@@ -1,0 +1,95 @@
+"""The graph that all methods work on: a network's edges on clean inputs, held at their mean or at corrupted inputs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from circuits.discovery.edges import edge_graph
+from circuits.discovery.graph import EdgeGraph, judges
+from circuits.engine.budget import DEFAULT_BYTES
+from circuits.engine.clean_corrupted import aligned
+from circuits.engine.evaluation import answers_of, make_evaluation
+from circuits.interventions.counterfactual import Counterfactual
+from circuits.interventions.values import DEFAULT, ValueLike, as_value
+from circuits.metrics import MetricLike, make_metric
+from interp.errors import InterpError
+from interp.hooked.base import HookedModel
+from interp.subject import Subject, as_subject
+
+
+@dataclass(frozen=True)
+class Ends:
+    """A graph of edges, and its metric with all of them and with none.
+
+    Attributes:
+        graph: of the network.
+        clean: the metric of the whole network.
+        empty: of the network in which every edge carries what replaces it.
+        value: what that is.
+    """
+
+    graph: EdgeGraph
+    clean: float
+    empty: float
+    value: str
+
+
+def make_ends(
+    subject: Subject | HookedModel,
+    clean: Tensor | None,
+    corrupted: Tensor | None,
+    metric: MetricLike,
+    value: ValueLike | None,
+    *,
+    by_position: bool = False,
+    dtype: torch.dtype | None = None,
+    max_bytes: int = DEFAULT_BYTES,
+) -> Ends:
+    """The edges of a network, with what an ablated edge carries.
+
+    Args:
+        subject: the network, and its task if it has one.
+        clean: inputs ``[n, ...]``; the task's examples by default.
+        corrupted: another input for each of them: an ablated edge carries what it carries there. None: ``value``.
+        metric: by name, a `Metric`, or a function of the model's outputs. ``logit_diff`` compares the clean inputs' answers
+            with the corrupted inputs', if the task knows them.
+        value: what an ablated edge carries without ``corrupted``: ``"mean"`` over the inputs (the default) or ``"zero"``.
+        by_position: tell edges apart by the position at which they are read.
+        dtype: the network runs in this, the subject's precision by default.
+        max_bytes: working memory in addition to the captured activations.
+
+    Returns:
+        the graph and its ends.
+
+    Raises:
+        MissingCapability: neither inputs nor a task.
+        InterpError: inputs that do not align, both ``corrupted`` and ``value``, a network without edges, or a metric that
+            ablating everything does not change.
+    """
+    subject, wrong = as_subject(subject), None
+    if corrupted is not None:
+        if value is not None:
+            raise InterpError(
+                "an ablated edge carries a value or what it carries for corrupted inputs: give one of them"
+            )
+        clean = subject.require_task().inputs if clean is None else clean
+        clean, corrupted = aligned(clean, corrupted)
+        others = None if subject.task is None else answers_of(subject.task, corrupted)
+        plain = others is not None and others.ndim == 1 and not others.is_floating_point()
+        wrong, given = others if plain else None, Counterfactual(corrupted)
+    else:
+        given = DEFAULT if value is None else as_value(value)
+    asked = make_metric(metric)
+    evaluation = make_evaluation(subject, judges(asked, subject.task), clean, wrong=wrong, dtype=dtype)
+    graph = edge_graph(evaluation, given, max_bytes, by_position)
+    assert isinstance(graph, EdgeGraph)
+    full, empty = graph.scores(torch.stack([graph.whole, ~graph.whole]))[:, 0].tolist()
+    if not abs(full - empty) > 1e-9 * max(abs(full), abs(empty)):
+        raise InterpError(
+            f"{subject.name}: the {asked.name} is {full:g} in the whole network and {empty:g} with all {len(graph)} edges held "
+            f"at {given}: there is nothing that a circuit could do"
+        )
+    return Ends(graph, full, empty, repr(given))
