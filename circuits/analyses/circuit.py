@@ -10,6 +10,8 @@ from torch import Tensor
 from circuits.claims.parts import circuit_claims
 from circuits.discovery.discover import Circuit, NothingToDo, discover
 from circuits.discovery.over_training import necessary_from, necessity
+from circuits.engine.evaluation import make_evaluation
+from circuits.interventions.apply import applied
 from interp.errors import require_range
 from interp.hooked import HookedMLP, HookedModel, HookedTransformer
 from interp.plugins.analysis import Result, analysis
@@ -18,7 +20,7 @@ from interp.subject import Subject
 from probes.claims.performance import better
 
 CHECKPOINTS = 6  # of a series, at which the circuit is followed
-EDGE_INPUTS = 2048
+SAMPLE = 2048  # inputs that circuits are searched and scored on: every element costs a run of the network
 
 
 @analysis(
@@ -64,7 +66,7 @@ def circuit(
     if not any(model.component_sites(kind) for kind in ("heads", "neurons")):
         result.headline = "The network has no named heads or neurons, so there are no nodes to search a circuit among"
         return result
-    how: dict[str, Any] = {"value": value, "dtype": getattr(torch, dtype)}
+    how: dict[str, Any] = {"value": value, "dtype": getattr(torch, dtype), "inputs": _sample(subject)}
     try:
         found = {"nodes": discover(subject, faithfulness=faithfulness, n_random=n_random, **how)}
     except NothingToDo as error:
@@ -76,9 +78,7 @@ def circuit(
             "every layer (post_norm)."
         )
     elif edges and isinstance(model, HookedTransformer) and model.config.n_layers:
-        found["edges"] = discover(
-            subject, faithfulness=faithfulness, n_random=n_random, of="edges", inputs=_sample(subject), **how
-        )
+        found["edges"] = discover(subject, faithfulness=faithfulness, n_random=n_random, of="edges", **how)
     solved = better(score(subject.require_task(), subject.logits()).all, of_constant(subject.require_task()).all)
     for of, one in found.items():
         _add(result, of, one)
@@ -96,8 +96,13 @@ def circuit(
         "least faithfulness that is lost with any one element. Random circuits have as many elements at every place. The search "
         "is greedy: another circuit may do as well."
     )
-    if "edges" in found and len(subject.require_task().inputs) > EDGE_INPUTS:
-        result.notes.append(f"Edges are searched and scored on {EDGE_INPUTS:,} inputs drawn at random.")
+    if how["inputs"] is not None:
+        on_all, n = _on_all(subject, nodes), len(subject.require_task().inputs)
+        result.metrics[f"nodes_{nodes.metric}_on_all_inputs"] = on_all
+        result.notes.append(
+            f"Circuits are searched and scored on {SAMPLE:,} inputs drawn at random. On all {n:,} the circuit of nodes has "
+            f"{nodes.metric} {on_all:.4f}."
+        )
     if isinstance(model, HookedMLP) and edges:
         result.notes.append(
             "Edges of an MLP are its single weights: circuits.discover(subject, of='edges') searches them."
@@ -112,11 +117,20 @@ def _noun(model: HookedModel) -> str:
     return " and ".join(kind for kind in ("heads", "neurons") if model.component_sites(kind))
 
 
-def _sample(subject: Subject) -> Tensor:
-    """The inputs on which edges are searched: every element costs a run of the whole network."""
+def _sample(subject: Subject) -> Tensor | None:
+    """Some of the task's inputs, drawn at random; None where it has no more than that."""
     inputs = subject.require_task().inputs
+    if len(inputs) <= SAMPLE:
+        return None
     order = torch.randperm(len(inputs), generator=torch.Generator().manual_seed(0))
-    return inputs[order[:EDGE_INPUTS].to(inputs.device)]
+    return inputs[order[:SAMPLE].to(inputs.device)]
+
+
+def _on_all(subject: Subject, nodes: Circuit) -> float:
+    """The circuit's metric over all examples of the task."""
+    evaluation = make_evaluation(subject, nodes.metric)
+    with applied(evaluation.model, list(nodes.interventions), strict=False):
+        return float(evaluation.run()[0])
 
 
 def _add(result: Result, of: str, one: Circuit) -> None:

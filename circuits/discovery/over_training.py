@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 import torch
+from torch import Tensor
 
 from circuits.discovery.discover import Circuit
 from circuits.discovery.graph import better, judges
@@ -98,6 +99,7 @@ def necessity(
     *,
     every: int = 1,
     value: ValueLike = DEFAULT,
+    inputs: Tensor | None = None,
     dtype: torch.dtype | None = None,
     max_bytes: int = DEFAULT_BYTES,
     progress: Callable[[int, int], None] | None = None,
@@ -112,6 +114,7 @@ def necessity(
         circuit: of nodes, for example of the last checkpoint: `circuits.discover` with a metric by name.
         every: evaluate only every n-th checkpoint, counting from the first, and the last.
         value: what replaces everything outside the circuit.
+        inputs: run on these instead of the task's examples.
         dtype: the models run in this, the subject's precision by default.
         max_bytes: working memory in addition to the captured activations.
         progress: called with (checkpoints done, checkpoints in all).
@@ -137,7 +140,7 @@ def necessity(
     metric, frames, shown = make_metric(circuit.metric), [], told("checkpoints", progress)
     for done, position in enumerate(positions):
         one = replace(subject, model=subject.series[position], step=subject.series.steps[position], series=None)
-        evaluation = make_evaluation(one, judges(metric, subject.task), dtype=dtype)
+        evaluation = make_evaluation(one, judges(metric, subject.task), inputs, dtype=dtype)
         graph = node_graph(evaluation, circuit.kinds, value, max_bytes)
         if list(graph.labels) != circuit.elements["component"].to_list():
             raise InterpError(
