@@ -15,15 +15,18 @@ from interp.errors import InterpError
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-SHARES = (0.0, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)  # of edges: those of MIB, and none
+SHARES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)  # of edges, as in MIB
 
 
 @dataclass(frozen=True, eq=False)
 class Faithfulness(Findings):
     """Faithfulness of circuits of growing size: ``(m - empty) / (clean - empty)`` of their metric ``m``.
 
+    Areas are those of MIB: by the trapezoidal rule over the shares that were asked for, on a linear scale, of circuits of
+    ``int(share * edges)`` edges. Of small networks its first shares are no edge at all.
+
     Attributes:
-        points: ``size, share, faithfulness``.
+        points: ``share, size, faithfulness``.
         method: by which edges were ranked.
     """
 
@@ -32,7 +35,7 @@ class Faithfulness(Findings):
 
     @property
     def cpr(self) -> float:
-        """Integrated circuit performance ratio: the area under the curve; higher is better.
+        """CPR: the area under the curve. Higher is better.
 
         Above 1 where circuits do better than the network.
 
@@ -42,7 +45,7 @@ class Faithfulness(Findings):
 
     @property
     def cmd(self) -> float:
-        """Integrated circuit-model distance: the area between the curve and 1. Lower is better: 0 is the whole network.
+        """CMD: the area between the curve and 1. Lower is better: 0 is as good as the whole network.
 
         Mueller et al. 2025, MIB, https://arxiv.org/abs/2504.13151.
         """
@@ -84,20 +87,18 @@ def curve(
         shares: of all edges, between 0 and 1.
 
     Returns:
-        the curve; shares that round to the same number of edges stand once.
+        the curve.
 
     Raises:
-        InterpError: shares outside 0 to 1, or fewer than two sizes.
+        InterpError: shares outside 0 to 1, or fewer than two.
     """
-    given = SHARES if shares is None else tuple(shares)
-    if not all(0 <= s <= 1 for s in given):
-        raise InterpError(f"shares of edges are between 0 and 1, got {given}")
-    sizes = sorted({round(s * total) for s in given})
-    if len(sizes) < 2:
-        raise InterpError("a curve needs at least two sizes of circuits")
-    found = faithful(sizes)
-    points = pd.DataFrame({"size": sizes, "share": [n / total for n in sizes], "faithfulness": found})
-    return Faithfulness(points, method)
+    given = sorted(SHARES if shares is None else set(shares))
+    if len(given) < 2 or not all(0 <= s <= 1 for s in given):
+        raise InterpError(f"a curve needs at least two shares of edges between 0 and 1, got {given}")
+    sizes = [int(s * total) for s in given]
+    each = sorted(set(sizes))
+    found = dict(zip(each, faithful(each), strict=True))
+    return Faithfulness(pd.DataFrame({"share": given, "size": sizes, "faithfulness": [found[n] for n in sizes]}), method)
 
 
 def draw(curves: Sequence[Faithfulness]) -> go.Figure:
