@@ -145,7 +145,7 @@ def counterfactuals(inputs: Tensor, labels: Tensor) -> Tensor:
         labels: ``[n]``.
 
     Returns:
-        its index ``[n]``. Of several as near, each input takes another, so that all kinds of differences are among them.
+        its index ``[n]``; of several as near, one drawn with a fixed seed.
 
     Raises:
         InterpError: all inputs have the same answer.
@@ -156,4 +156,5 @@ def counterfactuals(inputs: Tensor, labels: Tensor) -> Tensor:
     distance = (flat[:, None] != flat[None]).sum(-1).double()
     distance[labels[:, None] == labels[None]] = torch.inf
     nearest = [(row == row.min()).nonzero().flatten() for row in distance]
-    return torch.stack([ties[i % len(ties)] for i, ties in enumerate(nearest)])
+    draw = torch.Generator().manual_seed(0)
+    return torch.stack([ties[torch.randint(len(ties), (), generator=draw)] for ties in nearest])
