@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from circuits.known.attention_by_hand import and_or as and_or
     from circuits.known.attention_by_hand import induction as induction
     from circuits.known.compressing import compressed as compressed
+    from circuits.known.interpbench import from_interpbench as from_interpbench
     from circuits.known.known_circuit import EdgeScores as EdgeScores
     from circuits.known.known_circuit import KnownCircuit as KnownCircuit
     from circuits.known.mlp_weights import mlp_edges as mlp_edges

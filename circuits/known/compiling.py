@@ -69,7 +69,9 @@ def _head_width(variable: Variable) -> int:
     return max(variable.width, 1 if made.key is None else made.key.width)
 
 
-def _write_head(model: HookedTransformer, layer: int, h: int, variable: Variable, subspaces: Mapping[str, slice]) -> None:
+def _write_head(
+    model: HookedTransformer, layer: int, h: int, variable: Variable, subspaces: Mapping[str, slice]
+) -> None:
     made, attn = variable.made_by, model.block(layer).attention
     assert isinstance(made, Aggregate)
     if made.query is not None and made.key is not None and made.select is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -68,11 +69,12 @@ class KnownCircuit:
         ends = {end.split()[0] if "mlp" not in end else end for edge in self.edges for end in edge.split(" > ")}
         return frozenset(end for end in ends if end.startswith("L"))
 
-    def compare(self, edges: Iterable[str]) -> EdgeScores:
+    def compare(self, edges: Iterable[str], heads: bool = False) -> EdgeScores:
         """Compare edges that were found with the true ones.
 
         Args:
             edges: labels, such as the ``components`` of what ``circuits.discover(of="edges")`` returns.
+            heads: whether an edge into a head's queries, keys or values is one into the head.
 
         Returns:
             precision, recall, and the edges behind them.
@@ -80,21 +82,28 @@ class KnownCircuit:
         Raises:
             InterpError: something else than labels.
         """
-        given = None if isinstance(edges, str) or not isinstance(edges, Iterable) else list(edges)
-        if given is None or not all(isinstance(edge, str) for edge in given):
+        given = [None] if isinstance(edges, str) or not isinstance(edges, Iterable) else list(edges)
+        if not all(isinstance(edge, str) for edge in given):
             raise InterpError(
                 f"edges are labels such as {min(self.edges)!r}, got {kind_of(edges)}; a Circuit has them as .components"
             )
-        found = frozenset(given) - self.constant
-        right, needed = found & self.edges, self.edges - self.redundant
+        merged = _into_heads if heads else frozenset
+        true, redundant = merged(self.edges), merged(self.redundant)
+        found = merged(given) - (merged(self.constant) - true)
+        right, needed = found & true, true - redundant
         return EdgeScores(
-            _share(len(right), len(found)), _share(len(right), len(self.edges)),
-            _share(len(right & needed), len(needed)), self.edges - found, found - self.edges,
+            _share(len(right), len(found)), _share(len(right), len(true)), _share(len(right & needed), len(needed)),
+            true - found, found - true,
         )  # fmt: skip
 
     def __repr__(self) -> str:
         backup = f", {len(self.redundant)} of them redundant" if self.redundant else ""
         return f"KnownCircuit {self.name}: {len(self.edges)} true edges{backup}, {len(self.clean)} pairs. {self.why}"
+
+
+def _into_heads(edges: Iterable[str]) -> frozenset[str]:
+    """The edges with heads as receivers: ``embed > L0H1`` for ``embed > L0H1 queries``."""
+    return frozenset(re.sub(r" (queries|keys|values)$", "", edge) for edge in edges)
 
 
 def _share(part: int, whole: int) -> float:
@@ -122,7 +131,9 @@ def known_circuit(name: str, subject: Subject, why: str, redundant: Iterable[str
     model, task = subject.model, subject.require_task()
     right = task.correct(subject.logits())
     if not bool(right.all()):
-        raise InterpError(f"{name}: {int((~right).sum())} of {len(right)} answers are wrong, so its circuit is not known")
+        raise InterpError(
+            f"{name}: {int((~right).sum())} of {len(right)} answers are wrong, so its circuit is not known"
+        )
     inputs = task.inputs.to(model.dtype) if task.inputs.is_floating_point() else task.inputs
     if isinstance(model, HookedTransformer):
         own, all_edges = (transformer_edges(model, inputs, task.readout or 0, varying) for varying in (True, False))

@@ -10,9 +10,7 @@ from interp.activations.capture import capture
 from interp.hooked import HookedMLP
 
 
-def mlp_edges(
-    model: HookedMLP, inputs: Tensor, varying: bool = True, negligible: float = NEGLIGIBLE
-) -> frozenset[str]:
+def mlp_edges(model: HookedMLP, inputs: Tensor, varying: bool = True, negligible: float = NEGLIGIBLE) -> frozenset[str]:
     """The single weights through which something that differs between inputs reaches the outputs.
 
     A weight is an edge where it is not zero, the unit that it reads differs between inputs, and the unit that it feeds

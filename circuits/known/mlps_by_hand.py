@@ -34,7 +34,9 @@ def modular_addition(p: int = 7, frequency: int = 1) -> KnownCircuit:
     require_range("p", p, 3, 31)
     require_range("frequency", frequency, 1, p - 1)
     if p % 2 == 0 or math.gcd(p, frequency) > 1:
-        raise InterpError(f"p must be odd and have no common divisor with the frequency, got p={p}, frequency={frequency}")
+        raise InterpError(
+            f"p must be odd and have no common divisor with the frequency, got p={p}, frequency={frequency}"
+        )
     angle = 2 * math.pi * frequency * torch.arange(p, dtype=torch.float64) / p
     model = _zeros(MLPConfig(hidden=(12,), d_out=p, d_vocab=p, d_embed=2, act_fn="square"))
     with torch.no_grad():

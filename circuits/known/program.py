@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import product
+from itertools import pairwise, product
 from typing import Any, TypeAlias
 
 from interp.errors import InterpError
@@ -179,7 +179,9 @@ class Program:
             total = round(sum(w * code(x, v) for w, x, v in zip(scales, sources, chosen, strict=True)), 9)
             value = function(*chosen)
             if found.setdefault(total, value) != value:
-                raise InterpError(f"{name}: the weighted sum is {total:g} for values with different results; change weights")
+                raise InterpError(
+                    f"{name}: the weighted sum is {total:g} for values with different results; change weights"
+                )
         results = tuple(sorted({v for v in found.values() if v is not None}))
         made = Map(sources, scales, tuple(sorted(found.items(), key=lambda item: item[0])), at, function)
         layer = max(x.time // 2 for x in sources)
@@ -206,7 +208,7 @@ def _radix(sources: Sequence[Variable]) -> tuple[float, ...]:
     spread = 0.0
     for source in reversed(sources):
         codes = sorted({code(source, v) for v in source.values})
-        gap = min((b - a for a, b in zip(codes, codes[1:], strict=False)), default=1.0)
+        gap = min((b - a for a, b in pairwise(codes)), default=1.0)
         weights.append((spread + 1.0) / gap if weights else 1.0 / gap)
         spread += weights[-1] * (codes[-1] - codes[0])
     return tuple(reversed(weights))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
-from itertools import permutations, product
+from itertools import accumulate, combinations, permutations, product
 from typing import Any
 
 import torch
@@ -71,7 +71,9 @@ def reverse(n_ctx: int = 4, n_tokens: int = 3, position: int = 0) -> KnownCircui
     opposite = p.map("opposite", lambda share, i: _place(n_ctx - round(n_ctx * share) - 1 - i), padded, p.indices)
     p.map("doubled", lambda token: token == 0, next_one)
     output = p.aggregate("reversed", p.tokens, opposite, p.indices, lambda q, k: q == k)
-    sequences = [(*word, *[PAD] * (n_ctx - n)) for n in range(position + 1, n_ctx + 1) for word in product(letters, repeat=n)]
+    sequences = [
+        (*word, *[PAD] * (n_ctx - n)) for n in range(position + 1, n_ctx + 1) for word in product(letters, repeat=n)
+    ]
     return solved(
         "reverse", p, output, sequences, position,
         "L0H0 finds the share of padding, L0 mlp the opposite position from it, L1H0 fetches the token there.",
@@ -194,16 +196,34 @@ def shuffle_dyck(n_ctx: int = 6) -> KnownCircuit:
     either = p.map("negative", lambda a, b: float(a + b > 0), negative, other_negative, number=True)
     shares = sorted({i / n for n in range(1, n_ctx + 1) for i in range(n + 1)})
     ever = p.aggregate("ever negative", either, values=shares)
-    output = p.map("balanced", lambda e, a, b: not (e or a or b), ever, left, other_left, weights=(float(n_ctx), 1.0, 1.0))
-    words = list(product("()[]", repeat=n_ctx))
-    good = [word for word in words if p.run(word)["balanced"][-1]]
+    output = p.map(
+        "balanced", lambda e, a, b: not (e or a or b), ever, left, other_left, weights=(float(n_ctx), 1.0, 1.0)
+    )
+    good = [word for word in product("()[]", repeat=n_ctx) if _balanced(word)]
     bad: list[tuple[str, ...]] = []
     for i, word in enumerate(good):
-        near = [w for w in words if 0 < sum(a != b for a, b in zip(w, word, strict=True)) <= 2 and w not in bad]
-        near = [w for w in near if w not in good]
+        near = [w for w in _one_change(word) if not _balanced(w) and w not in bad]
         bad.append(near[(7 * i) % len(near)])
     return solved(
         "shuffle_dyck", p, output, [*good, *bad], -1,
         "Heads of layer 0 average brackets opened minus closed, one kind each; L0 and L1 mlp see where that is negative, "
         "L2H0 whether it ever was, and the last MLP whether both kinds end at zero.",
     )  # fmt: skip
+
+
+def _balanced(word: Sequence[str]) -> bool:
+    for opens, closes in ("()", "[]"):
+        heights = list(accumulate((token == opens) - (token == closes) for token in word))
+        if min(heights) < 0 or heights[-1]:
+            return False
+    return True
+
+
+def _one_change(word: tuple[str, ...]) -> list[tuple[str, ...]]:
+    """Words that differ in one token, or in two that are swapped."""
+    found = [(*word[:i], token, *word[i + 1 :]) for i in range(len(word)) for token in "()[]" if token != word[i]]
+    for i, j in combinations(range(len(word)), 2):
+        swapped = list(word)
+        swapped[i], swapped[j] = word[j], word[i]
+        found += [tuple(swapped)] if word[i] != word[j] else []
+    return found

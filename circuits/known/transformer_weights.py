@@ -53,7 +53,9 @@ def transformer_edges(
     if config.normalization is not None or config.gated_mlp:
         raise InterpError("edges follow from products of weights only in a transformer without norms and gates")
     if not config.n_layers or config.readout is not None:
-        raise InterpError("the true edges are those of a transformer with layers that computes all positions (readout=None)")
+        raise InterpError(
+            "the true edges are those of a transformer with layers that computes all positions (readout=None)"
+        )
     found = _Backwards(model, inputs, varying, negligible)
     last = torch.zeros(inputs.shape[1], *model.W_U.shape, dtype=model.dtype)
     last[readout] = model.W_U.detach()

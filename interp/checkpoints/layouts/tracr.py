@@ -39,7 +39,14 @@ class TracrLayout(Layout):
     @override
     def matches(self, weights: Weights, info: FileInfo) -> Fit:
         names = set(_named(weights))
-        needed = ["token_embed", "pos_embed", "0.attn/query.w", "0.attn/linear.w", "0.mlp/linear_1.w", "0.mlp/linear_2.w"]
+        needed = [
+            "token_embed",
+            "pos_embed",
+            "0.attn/query.w",
+            "0.attn/linear.w",
+            "0.mlp/linear_1.w",
+            "0.mlp/linear_2.w",
+        ]
         missing = [name for name in needed if name not in names]
         if missing:
             return Fit(False, 0.9 * (1 - len(missing) / len(needed)), f"it also needs {', '.join(missing)}")
@@ -86,7 +93,9 @@ class TracrLayout(Layout):
         if n_heads is None:
             raise AmbiguousLayout(f"tracr: {_heads_question(width)}")
         if not isinstance(n_heads, int) or isinstance(n_heads, bool) or n_heads < 1 or width % n_heads:
-            raise InterpError(f"layout tracr: n_heads must divide {width}, the columns of attn/query/w, got {n_heads!r}")
+            raise InterpError(
+                f"layout tracr: n_heads must divide {width}, the columns of attn/query/w, got {n_heads!r}"
+            )
         return n_heads
 
     def _outputs(self, d_model: int, options: Mapping[str, Any]) -> tuple[int, int]:

@@ -43,7 +43,9 @@ def transformer(
     return read("logits") @ model.W_U, sent
 
 
-def mlp(model: HookedMLP, inputs: Tensor, edge: str = "", instead: Sent | None = None) -> tuple[Tensor, dict[str, Tensor]]:
+def mlp(
+    model: HookedMLP, inputs: Tensor, edge: str = "", instead: Sent | None = None
+) -> tuple[Tensor, dict[str, Tensor]]:
     """The same of an MLP with one hidden layer, whose senders are single units."""
     x = model.W_E[inputs].flatten(1) if model.config.d_vocab is not None else inputs.to(model.dtype)
     sender, _, receiver = edge.partition(" > ")

@@ -31,7 +31,9 @@ def labels(name: str) -> tuple[str, ...]:
     return tuple(edge_graph(evaluation, Zero(), 1 << 30).labels)
 
 
-def run(name: str, inputs: Tensor, edge: str = "", instead: plain.Sent | None = None) -> tuple[Tensor, dict[str, Tensor]]:
+def run(
+    name: str, inputs: Tensor, edge: str = "", instead: plain.Sent | None = None
+) -> tuple[Tensor, dict[str, Tensor]]:
     model = known(name).subject.model
     with torch.no_grad():
         if isinstance(model, HookedTransformer):

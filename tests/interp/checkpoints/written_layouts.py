@@ -189,7 +189,10 @@ def tracr(folder: Path) -> Case:
     rng, d, size, hidden = np.random.default_rng(0), 9, 4, 7
     shapes = {"attn/query": (d, 2 * size), "attn/key": (d, 2 * size), "attn/value": (d, 2 * size),
               "attn/linear": (2 * size, d), "mlp/linear_1": (d, hidden), "mlp/linear_2": (hidden, d)}  # fmt: skip
-    params = {"token_embed": {"embeddings": rng.normal(size=(5, d))}, "pos_embed": {"embeddings": rng.normal(size=(6, d))}}
+    params = {
+        "token_embed": {"embeddings": rng.normal(size=(5, d))},
+        "pos_embed": {"embeddings": rng.normal(size=(6, d))},
+    }
     for layer in range(2):
         for name, (n_in, n_out) in shapes.items():
             w, b = rng.normal(size=(n_in, n_out)) / 2, rng.normal(size=n_out)
