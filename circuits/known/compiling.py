@@ -127,6 +127,6 @@ def _write_mlp(model: HookedTransformer, layer: int, rows: Sequence[tuple[Tensor
     for W_in, b_in, W_out, b_out in rows:
         part = slice(start, start + len(b_in))
         mlp.W_in[:, part], mlp.b_in[part], mlp.W_out[part] = W_in, b_in, W_out
-        mlp.b_out += b_out
+        mlp.b_out.add_(b_out)
         start = part.stop
     mlp.W_in[:, start:] = 1.0  # neurons that read everything, and that nobody reads

@@ -9,27 +9,31 @@ from torch import Tensor
 
 from circuits.known.known_circuit import KnownCircuit, known_circuit
 from circuits.known.programs import sort
-from interp.errors import InterpError, kind_of
+from interp.errors import InterpError, kind_of, require_range
 from interp.hooked import HookedTransformer
 
 
-def compressed(known: KnownCircuit | None = None) -> KnownCircuit:
+def compressed(known: KnownCircuit | None = None, d_model: int | None = None) -> KnownCircuit:
     """The same network in as few dimensions of the residual stream as compute the same.
 
     All that is written into the stream, the rows of ``A`` (embeddings, ``W_O``, ``W_out``, ``b_out``), meets all that reads
     from it, the columns of ``B`` (``W_Q``, ``W_K``, ``W_V``, ``W_in``, ``W_U``), only in their product. Its singular value
     decomposition ``A B = U S V^T`` gives new ones, ``U sqrt(S)`` and ``sqrt(S) V^T``, with as many dimensions as ``A B`` has
     rank. Subspaces of variables that were orthogonal share dimensions; what nobody reads is gone. Tracr trains such a
-    projection (Lindner et al. 2023, https://arxiv.org/abs/2301.05062, section 5); this one is exact.
+    projection (Lindner et al. 2023, https://arxiv.org/abs/2301.05062, section 5).
+
+    With fewer dimensions than that, the smallest singular values are left out: everything that is written then arrives a
+    little at everything that reads. These edges are in ``interference``, and the answers must still be right.
 
     Args:
         known: the circuit of a transformer; None: `sort`.
+        d_model: dimensions; None: as many as compute the same.
 
     Returns:
         the known circuit of the narrower network, with the same edges.
 
     Raises:
-        InterpError: another kind of network, or one with norms.
+        InterpError: another kind of network, one with norms, or too few dimensions for all answers to be right.
     """
     known = sort() if known is None else known
     if not isinstance(known, KnownCircuit) or not isinstance(known.subject.model, HookedTransformer):
@@ -37,7 +41,9 @@ def compressed(known: KnownCircuit | None = None) -> KnownCircuit:
     model = known.subject.model
     writers, readers = _writers(model), _readers(model)
     left, sizes, right = torch.linalg.svd(torch.cat(writers) @ torch.cat(readers, 1), full_matrices=False)
-    rank = int((sizes > 1e-10 * sizes[0]).sum())
+    exact = int((sizes > 1e-10 * sizes[0]).sum())
+    rank = exact if d_model is None else d_model
+    require_range("d_model", rank, 1, exact)
     new_writers = (left[:, :rank] * sizes[:rank].sqrt()).split([len(w) for w in writers])
     new_readers = (sizes[:rank].sqrt()[:, None] * right[:rank]).split([r.shape[1] for r in readers], 1)
     narrow = HookedTransformer(replace(model.config, d_model=rank)).double()
@@ -46,11 +52,14 @@ def compressed(known: KnownCircuit | None = None) -> KnownCircuit:
             if parameter.shape == old.shape:
                 parameter.copy_(old)
         _put(narrow, list(new_writers), list(new_readers))
-    name = f"compressed {known.name}" if known.name != "sort" else "compressed"
+    name = f"{'interfering' if rank < exact else 'compressed'}_{known.name}"
     subject = replace(known.subject, name=name, model=narrow)
     why = f"{known.why} Its stream has {rank} dimensions for variables that would take {model.config.d_model}."
     made = known_circuit(name, subject, why, known.redundant, known.metric)
-    return replace(made, clean=known.clean, corrupted=known.corrupted)
+    return replace(
+        made, clean=known.clean, corrupted=known.corrupted, edges=known.edges, constant=known.constant,
+        interference=(made.edges | made.constant) - known.edges - known.constant,
+    )  # fmt: skip
 
 
 def _writers(model: HookedTransformer) -> list[Tensor]:

@@ -72,8 +72,9 @@ def _edges(path: Path, n_layers: int, n_heads: int) -> frozenset[str]:
     members = {_owner(edge.split(" > ")[1]) for edge in found} - {"logits"}
     found |= {f"{member} > logits" for member in members - read_by_someone}
     known = {f"L{i}H{h}" for i in range(n_layers) for h in range(n_heads)} | {f"L{i} mlp" for i in range(n_layers)}
-    if not found or (foreign := sorted((members | read_by_someone) - known - {"embed"})):
-        named = f": {', '.join(foreign)}" if found else ""
+    foreign = sorted((members | read_by_someone) - known - {"embed"})
+    if foreign or not found:
+        named = f": {', '.join(foreign)}" if foreign else ""
         raise InterpError(f"{path} lists no edges between components that the network has{named}")
     return frozenset(found)
 
@@ -85,8 +86,13 @@ def _pairs(tree: Any) -> list[tuple[str, str]] | None:
         tree = [(one, other) for one, others in adjacency.items() if isinstance(others, Mapping) for other in others]
     if not isinstance(tree, Iterable) or isinstance(tree, (str, bytes, Mapping)):
         return None
-    pairs = [tuple(map(_name, pair)) if isinstance(pair, (tuple, list)) and len(pair) == 2 else () for pair in tree]
-    return [(str(p[0]), str(p[1])) for p in pairs] if all(len(p) == 2 and None not in p for p in pairs) else None
+    pairs = []
+    for pair in tree:
+        one, other = map(_name, pair) if isinstance(pair, (tuple, list)) and len(pair) == 2 else (None, None)
+        if one is None or other is None:
+            return None
+        pairs.append((one, other))
+    return pairs
 
 
 def _name(node: Any) -> str | None:

@@ -21,7 +21,8 @@ class EdgeScores:
     """How edges that were found compare with the true ones.
 
     Attributes:
-        precision: share of the edges found that are true; those in `KnownCircuit.constant` do not count. NaN if none was.
+        precision: share of the edges found that are true; those in `KnownCircuit.constant` and ``interference`` do not count.
+            NaN if none was found.
         recall: share of the true edges that were found.
         recall_needed: the same without the edges that another one makes up for.
         missed: true edges that were not found.
@@ -50,6 +51,8 @@ class KnownCircuit:
         redundant: edges among these that others make up for: none changes an answer when it alone is ablated.
         constant: edges that carry the same on every input, such as a position: true in the weights, and seen only by those
             who ablate with zero.
+        interference: edges of a stream with too few dimensions that the program does not have: true in the weights, small, and
+            in no answer's way.
         metric: what scores its ablations well.
     """
 
@@ -61,6 +64,7 @@ class KnownCircuit:
     why: str
     redundant: frozenset[str] = frozenset()
     constant: frozenset[str] = frozenset()
+    interference: frozenset[str] = frozenset()
     metric: str = "logit_diff"
 
     @property
@@ -82,14 +86,14 @@ class KnownCircuit:
         Raises:
             InterpError: something else than labels.
         """
-        given = [None] if isinstance(edges, str) or not isinstance(edges, Iterable) else list(edges)
-        if not all(isinstance(edge, str) for edge in given):
+        given = list(edges) if isinstance(edges, Iterable) and not isinstance(edges, str) else None
+        if given is None or not all(isinstance(edge, str) for edge in given):
             raise InterpError(
                 f"edges are labels such as {min(self.edges)!r}, got {kind_of(edges)}; a Circuit has them as .components"
             )
         merged = _into_heads if heads else frozenset
         true, redundant = merged(self.edges), merged(self.redundant)
-        found = merged(given) - (merged(self.constant) - true)
+        found = merged(given) - (merged(self.constant | self.interference) - true)
         right, needed = found & true, true - redundant
         return EdgeScores(
             _share(len(right), len(found)), _share(len(right), len(true)), _share(len(right & needed), len(needed)),
@@ -144,7 +148,15 @@ def known_circuit(name: str, subject: Subject, why: str, redundant: Iterable[str
     rows = torch.arange(len(inputs)) if answer is None else (task.labels == answer).nonzero().flatten()
     partners = counterfactuals(task.inputs, task.labels)[rows]
     return KnownCircuit(
-        name, subject, task.inputs[rows], task.inputs[partners], own, why, frozenset(redundant), all_edges - own, metric
+        name,
+        subject,
+        task.inputs[rows],
+        task.inputs[partners],
+        own,
+        why,
+        frozenset(redundant),
+        all_edges - own,
+        metric=metric,
     )
 
 

@@ -11,10 +11,16 @@ from circuits.known.mlps_by_hand import modular_addition, parity, superposition
 from circuits.known.programs import fraction_previous, histogram, reverse, shuffle_dyck, sort
 from interp.errors import UnknownName, unknown
 
+
+def _interfering() -> KnownCircuit:
+    """`sort` in 18 dimensions, where 24 would be exact."""
+    return compressed(d_model=18)
+
+
 CIRCUITS: dict[str, Callable[[], KnownCircuit]] = {
     "reverse": reverse, "sort": sort, "histogram": histogram, "fraction_previous": fraction_previous,
     "shuffle_dyck": shuffle_dyck, "induction": induction, "and_or": and_or, "modular_addition": modular_addition,
-    "parity": parity, "superposition": superposition, "compressed": compressed,
+    "parity": parity, "superposition": superposition, "compressed_sort": compressed, "interfering_sort": _interfering,
 }  # fmt: skip
 
 

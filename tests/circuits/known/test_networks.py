@@ -39,7 +39,7 @@ def after_first(word: Sequence[int]) -> int:
 PLAIN: dict[str, tuple[Answer, list[tuple[int, ...]] | None]] = {
     "reverse": (lambda w: [t for t in w if t != 3][-1], None),
     "sort": (lambda w: sorted(w[1:])[1], [(5, *p) for p in permutations(range(5), 4)]),
-    "compressed": (lambda w: sorted(w[1:])[1], [(5, *p) for p in permutations(range(5), 4)]),
+    "compressed_sort": (lambda w: sorted(w[1:])[1], [(5, *p) for p in permutations(range(5), 4)]),
     "histogram": (lambda w: w[1:].count(w[-1]), [(3, *p) for p in product(range(3), repeat=4)]),
     "fraction_previous": (lambda w: w.count(0), list(product(range(3), repeat=5))),
     "shuffle_dyck": (balanced, list(product(range(4), repeat=6))),
@@ -123,8 +123,11 @@ def test_compressed_streams_are_narrow() -> None:
         tokens = wide.subject.require_task().inputs
         torch.testing.assert_close(b(tokens), a(tokens), rtol=0, atol=1e-8)
         assert narrow.edges == wide.edges
+        assert not narrow.interference
     with pytest.raises(InterpError, match="known circuit of a transformer"):
         KNOWN.compressed(KNOWN.parity())
+    with pytest.raises(InterpError, match="answers are wrong"):
+        KNOWN.compressed(d_model=12)
 
 
 def test_a_map_that_its_sum_cannot_tell_apart() -> None:
