@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from circuits import factor_units as factor_units
     from circuits import fourier as fourier
     from circuits import interventions as interventions
+    from circuits import known as known
     from circuits import methods as methods
     from circuits import metrics as metrics
     from circuits import weight_sweeps as weight_sweeps

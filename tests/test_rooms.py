@@ -158,6 +158,10 @@ ARROWS: dict[str, str] = {
         "circuits.*, interp._util, interp.activations, interp.errors, interp.hooked.*, interp.sites, "
         "interp.subject, interp.tasks, probes.*"
     ),
+    "circuits.known": (
+        "interp._util, interp.activations, interp.checkpoints (door), interp.checkpoints.formats, "
+        "interp.errors, interp.hooked (door), interp.subject, interp.tasks"
+    ),
     "circuits.weight_sweeps": (
         "circuits.*, interp._util, interp.activations, interp.errors, interp.hooked (door), interp.hooked.*, "
         "interp.hooked.cppn, interp.hooked.mlp, interp.hooked.transformer, interp.notebook, "

@@ -174,7 +174,7 @@ class Task(Structured):
     def read(self, output: Tensor) -> Tensor:
         """The outputs that the loss reads ``[batch, width]``, of a model's output ``[batch, (pos,) d_out]``."""
         if self.readout is not None and output.ndim > 2:  # a wrapped module may answer without positions
-            output = output[:, self.readout]
+            output = output[:, self.readout if output.shape[1] > 1 else 0]  # a model may compute this position alone
         return output[..., : self.width]
 
     def losses(self, outputs: Tensor, labels: Tensor | None = None) -> Tensor:

@@ -1,17 +1,20 @@
-"""State dicts of TransformerLens's HookedTransformer (versions 1 to 3)."""
+"""State dicts of TransformerLens's HookedTransformer (versions 1 to 3), and InterpBench's folders of one with its config."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 from typing_extensions import override
 
+from interp.checkpoints.formats.pickled_values import Stub
+from interp.checkpoints.formats.reading import read
 from interp.checkpoints.layouts.base import Converted, FileInfo, Fit, Layout, Weights, unmapped_weights
-from interp.errors import InterpError
+from interp.errors import InterpError, UnreadableFile
 from interp.hooked.transformer.config import TransformerConfig
 
 BLOCK = re.compile(
@@ -92,13 +95,43 @@ class TransformerLensLayout(Layout):
             attn_bias="blocks.0.attn.b_Q" in kept, mlp_bias="blocks.0.mlp.b_in" in kept,
             unembed_bias="unembed.b_U" in kept, ln_eps=float(given.get("eps", 1e-5)),
             post_norm=options.get("post_norm", False), final_norm=not has_norm or "ln_final.w" in kept,
-            gated_mlp="blocks.0.mlp.W_gate" in kept, attn_scale=options.get("attn_scale"),
+            gated_mlp="blocks.0.mlp.W_gate" in kept, attn_scale=options.get("attn_scale", _stated_scale(info.config)),
         )  # fmt: skip
         extra = tuple(n for n in weights if n not in kept)
         loaded = {n: w.load() for n, w in kept.items()}
         if config.gated_mlp and config.mlp_bias:
             _add_gate_biases(loaded, layers)
         return Converted(config, loaded, extra, tuple(notes), warnings=unmapped_weights(extra))
+
+    @override
+    def weights_file(self, folder: Path) -> Path | None:
+        """The weights of one of InterpBench's folders, https://huggingface.co/cybershiptrooper/InterpBench."""
+        files = [path for path in folder.glob("ll_model*.pth") if path.is_file()]
+        return files[0] if len(files) == 1 and _config_file(folder) is not None else None
+
+    @override
+    def config_beside(self, folder: Path) -> dict[str, Any]:
+        """The fields of ``ll_model_cfg.pkl``, a pickled ``HookedTransformerConfig`` or its dict, read as data."""
+        if (file := _config_file(folder)) is None:
+            return {}
+        tree = read(file).tree
+        fields = tree.state if isinstance(tree, Stub) else tree
+        if not isinstance(fields, Mapping):
+            raise UnreadableFile(f"{file} does not hold the fields of a HookedTransformerConfig")
+        return {str(name): value for name, value in fields.items()}
+
+
+def _config_file(folder: Path) -> Path | None:
+    files = [path for path in folder.glob("ll_model_cfg*.pkl") if path.is_file()]
+    return files[0] if len(files) == 1 else None
+
+
+def _stated_scale(config: Mapping[str, Any]) -> float | None:
+    """What a pickled config divides attention scores by, if that is not the square root of ``d_head``."""
+    if config.get("use_attn_scale") is False:
+        return 1.0
+    scale = config.get("attn_scale")
+    return float(scale) if isinstance(scale, (int, float)) and scale > 0 else None
 
 
 def _add_gate_biases(loaded: dict[str, Tensor], layers: int) -> None:

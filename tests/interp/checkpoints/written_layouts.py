@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import pickle
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -183,6 +184,36 @@ def toy_model(folder: Path) -> Case:
     )
 
 
+def tracr(folder: Path) -> Case:
+    """Two layers of haiku's parameters with two heads, run as tracr/transformer/model.py does."""
+    rng, d, size, hidden = np.random.default_rng(0), 9, 4, 7
+    shapes = {"attn/query": (d, 2 * size), "attn/key": (d, 2 * size), "attn/value": (d, 2 * size),
+              "attn/linear": (2 * size, d), "mlp/linear_1": (d, hidden), "mlp/linear_2": (hidden, d)}  # fmt: skip
+    params = {
+        "token_embed": {"embeddings": rng.normal(size=(5, d))},
+        "pos_embed": {"embeddings": rng.normal(size=(6, d))},
+    }
+    for layer in range(2):
+        for name, (n_in, n_out) in shapes.items():
+            w, b = rng.normal(size=(n_in, n_out)) / 2, rng.normal(size=n_out)
+            params[f"transformer/layer_{layer}/{name}"] = {"w": w, "b": b}
+    (folder / "compiled.pkl").write_bytes(pickle.dumps(params))
+    tokens = positions(8, 6, 5)
+
+    def linear(x: np.ndarray, name: str) -> np.ndarray:
+        return x @ params[name]["w"] + params[name]["b"]
+
+    x = params["token_embed"]["embeddings"][tokens.numpy()] + params["pos_embed"]["embeddings"]
+    for at in ("transformer/layer_0", "transformer/layer_1"):
+        q, k, v = (linear(x, f"{at}/attn/{n}").reshape(8, 6, 2, size) for n in ("query", "key", "value"))
+        scores = np.exp(np.einsum("bthd,bThd->bhtT", q, k) / np.sqrt(size))
+        z = np.einsum("bhtT,bThd->bthd", scores / scores.sum(-1, keepdims=True), v).reshape(8, 6, 2 * size)
+        x = x + linear(z, f"{at}/attn/linear")
+        x = x + linear(np.maximum(linear(x, f"{at}/mlp/linear_1"), 0), f"{at}/mlp/linear_2")
+    outputs = torch.from_numpy(x[..., 2:6])
+    return Case("tracr", folder / "compiled.pkl", tokens, outputs, "tracr:n_heads=2,outputs=2-5")
+
+
 def tensors(folder: Path) -> Case:
     torch.save({"trunk.w": drawn(4, 8), "actor.w": drawn(8, 8), "critic.w": drawn(8, 1)}, folder / "agent.pt")
     return Case("tensors", folder / "agent.pt", None, None, "tensors", ("only its weights are analysed",))
@@ -210,5 +241,6 @@ CASES: dict[str, Callable[[Path], Case]] = {
     "recurrent": gru,
     "recurrent, bare matrices": min_char_rnn,
     "superposition": toy_model,
+    "tracr": tracr,
     "tensors": tensors,
 }
