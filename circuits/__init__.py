@@ -66,8 +66,11 @@ if TYPE_CHECKING:
     from circuits.interventions.values import Value as Value
     from circuits.interventions.values import Zero as Zero
     from circuits.methods.acdc import acdc as acdc
+    from circuits.methods.benchmark_result import Benchmark as Benchmark
+    from circuits.methods.comparison import benchmark as benchmark
     from circuits.methods.eap import eap as eap
     from circuits.methods.eap_ig import eap_ig as eap_ig
+    from circuits.methods.edge_effects import edge_effects as edge_effects
     from circuits.methods.edge_scores import EdgeScores as EdgeScores
     from circuits.methods.faithfulness import Faithfulness as Faithfulness
     from circuits.metrics import LogitDiff as LogitDiff

@@ -208,7 +208,7 @@ def discover(
         graph: Graph = edge_graph(evaluation, value, max_bytes)
     else:
         graph = node_graph(evaluation, kinds, value, max_bytes)
-    clean, empty = graph.scores(torch.stack([graph.whole, ~graph.whole]))[:, 0].tolist()
+    clean, empty = graph.ends()
     if not abs(clean - empty) > 1e-9 * max(abs(clean), abs(empty)):
         raise NothingToDo(
             f"{subject.name}: the {evaluation.metrics[0].name} is {clean:g} in the whole network and {empty:g} with all "

@@ -36,6 +36,11 @@ class Base(Run):
 
     rows: list[Tensor]
 
+    def outputs_of(self, run: Run, k: int) -> Tensor:
+        """Outputs of k networks that differ from it ``[k, n, pos, out]``, its own where no change reaches them."""
+        assert self.outputs is not None
+        return self.outputs.expand(k, *self.outputs.shape) if run.outputs is None else run.outputs
+
     def become(self, run: Run, which: int, rows: Mapping[int, Tensor]) -> None:
         """Turn into one of the networks that differed from it.
 

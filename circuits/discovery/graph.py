@@ -127,6 +127,11 @@ class Graph(ABC):
         """The circuit of everything."""
         return torch.ones(len(self), dtype=torch.bool, device=self.evaluation.inputs.device)
 
+    def ends(self) -> tuple[float, float]:
+        """The first metric's mean of the whole network, and of the one without any element."""
+        clean, empty = self.scores(torch.stack([self.whole, ~self.whole]))[:, 0].tolist()
+        return clean, empty
+
     def random(self, like: Bool[Tensor, " elements"], n: int, seed: int) -> Bool[Tensor, "n elements"]:
         """Random circuits with as many elements at every place as a given one.
 

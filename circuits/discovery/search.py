@@ -19,7 +19,12 @@ Order = Literal["effects", "attribution"]
 
 
 def shrink(
-    graph: Graph, floor: float, direction: int, order: Order, progress: Callable[[int, int], None] | None = None
+    graph: Graph,
+    floor: float,
+    direction: int,
+    order: Order,
+    progress: Callable[[int, int], None] | None = None,
+    rounds: list[Bool[Tensor, " elements"]] | None = None,
 ) -> Bool[Tensor, " elements"]:
     """The elements that are left when no further one can be ablated.
 
@@ -38,6 +43,7 @@ def shrink(
         order: ``"effects"``: by the true score without each. ``"attribution"``: by gradients as long as they find something to
             ablate, and by true effects after that.
         progress: called with (elements ablated, elements in all) after each round.
+        rounds: is given the circuit after each round.
 
     Returns:
         which elements are kept.
@@ -46,6 +52,8 @@ def shrink(
     for ranked in (_by_attribution, _by_effects) if order == "attribution" else (_by_effects,):
         while n := _most(goal, kept, candidates := ranked(goal, kept)):
             kept = _few_more(goal, _without(kept, candidates, n), candidates[n + 1 : n + 1 + TRIES])
+            if rounds is not None:
+                rounds.append(kept)
             if progress is not None:
                 progress(int((~kept).sum()), len(graph))
     return kept

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping
+from functools import cached_property
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 from typing_extensions import override
 
-from circuits.discovery.edge_runs import Base, Run
 from circuits.discovery.graph import EFFECTS, EdgeGraph
 from circuits.discovery.held_edges import HeldEdges
 from circuits.discovery.receivers import layout
-from circuits.engine.budget import slices
-from circuits.engine.evaluation import Evaluation
+from circuits.engine.budget import BATCH, CPU_PIECE, slices
+from circuits.engine.evaluation import Evaluation, outputs_of
 from circuits.interventions.counterfactual import Counterfactual
 from circuits.interventions.values import Mean, Value
 from interp.hooked import HookedTransformer
@@ -108,12 +108,25 @@ class TransformerEdges(EdgeGraph):
         self._held.move_to_end(key)
         return self._held[key]
 
-    @property
+    @cached_property
     @override
     def at_once(self) -> int:  # type: ignore[override]
-        per_position = self.model.config.d_model * (len(self.senders) + 3 * self.model.config.n_heads)
-        own = self.evaluation.inputs.shape[1] * per_position * self.model.dtype.itemsize
-        return max(1, min(super().at_once, self.max_bytes // own))
+        config, n_pos = self.model.config, self.evaluation.inputs.shape[1]
+        heads = config.n_heads * (3 * config.d_head + 2 * n_pos)  # queries, keys, values; scores and patterns
+        per_layer = heads + 2 * (config.d_mlp or 0) + 4 * config.d_model
+        per_position = config.n_layers * per_layer + config.d_model * 2 * len(self.senders) + config.d_vocab_out
+        limit = self.max_bytes if self.evaluation.inputs.is_cuda else min(self.max_bytes, CPU_PIECE)
+        return max(1, limit // (n_pos * per_position * self.model.dtype.itemsize))
+
+    @override
+    @torch.no_grad()
+    def ends(self) -> tuple[float, float]:
+        judge = self.evaluation.metrics[0]
+        if self.corrupted is None or judge.whole:
+            return super().ends()
+        outputs = (outputs_of(self.model, x, BATCH) for x in (self.evaluation.inputs, self.corrupted))
+        clean, empty = (float(self.evaluation.judge(o.unsqueeze(0))[..., 0].mean()) for o in outputs)
+        return clean, empty
 
     @override
     def outputs(self, kept: Float[Tensor, "k elements"], rows: slice) -> Tensor:
@@ -141,15 +154,11 @@ class TransformerEdges(EdgeGraph):
                 for part in own.split(max(1, self.at_once // size)):
                     changed = base.rows[index].flatten().repeat(len(part), 1)
                     changed[torch.arange(len(part)), part] = 0
-                    outputs = self._changed(held, base, index, changed.unflatten(1, base.rows[index].shape))
+                    run = held.run({index: changed.unflatten(1, base.rows[index].shape)}, base)
+                    outputs = base.outputs_of(run, len(part))
                     sums[part.to(kept.device) + receiver.start] += self.evaluation.judge(outputs, rows).sum(1)
         sums[~inside.to(kept.device)] = torch.nan
         return sums / n
-
-    def _changed(self, held: HeldEdges, base: Base, index: int, rows: Tensor) -> Tensor:
-        run: Run = held.run({index: rows}, base)
-        assert base.outputs is not None
-        return base.outputs.expand(len(rows), *base.outputs.shape) if run.outputs is None else run.outputs
 
     @override
     def slopes(

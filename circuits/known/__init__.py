@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from circuits.known.compiling import compiled as compiled
     from circuits.known.compressing import compressed as compressed
     from circuits.known.interpbench import from_interpbench as from_interpbench
-    from circuits.known.known_circuit import EdgeScores as EdgeScores
+    from circuits.known.known_circuit import EdgeComparison as EdgeComparison
     from circuits.known.known_circuit import KnownCircuit as KnownCircuit
     from circuits.known.mlp_weights import mlp_edges as mlp_edges
     from circuits.known.mlps_by_hand import modular_addition as modular_addition

@@ -17,7 +17,7 @@ from interp.subject import Subject
 
 
 @dataclass(frozen=True)
-class EdgeScores:
+class EdgeComparison:
     """How edges that were found compare with the true ones.
 
     Attributes:
@@ -73,7 +73,7 @@ class KnownCircuit:
         ends = {end.split()[0] if "mlp" not in end else end for edge in self.edges for end in edge.split(" > ")}
         return frozenset(end for end in ends if end.startswith("L"))
 
-    def compare(self, edges: Iterable[str], heads: bool = False) -> EdgeScores:
+    def compare(self, edges: Iterable[str], heads: bool = False) -> EdgeComparison:
         """Compare edges that were found with the true ones.
 
         Args:
@@ -95,7 +95,7 @@ class KnownCircuit:
         true, redundant = merged(self.edges), merged(self.redundant)
         found = merged(given) - (merged(self.constant | self.interference) - true)
         right, needed = found & true, true - redundant
-        return EdgeScores(
+        return EdgeComparison(
             _share(len(right), len(found)), _share(len(right), len(true)), _share(len(right & needed), len(needed)),
             true - found, found - true,
         )  # fmt: skip

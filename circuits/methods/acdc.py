@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import torch
 from torch import Tensor
 
-from circuits.discovery.edge_runs import Base
-from circuits.discovery.graph import better
+from circuits.discovery.edge_runs import Base, Run
+from circuits.discovery.graph import EdgeGraph, better
 from circuits.discovery.held_edges import HeldEdges
 from circuits.discovery.transformer_edges import TransformerEdges
 from circuits.engine.budget import DEFAULT_BYTES, slices
@@ -20,7 +20,7 @@ from circuits.metrics import MetricLike
 from interp._util.bar import with_bar
 from interp._util.estimate import told
 from interp._util.threads import few_threads
-from interp.errors import InterpError, require_range
+from interp.errors import require_range
 from interp.hooked.base import HookedModel
 from interp.subject import Subject
 
@@ -53,7 +53,7 @@ def acdc(
     removes edges that make the metric worse one by one, each by less than the threshold.
 
     Args:
-        subject: a transformer, and its task if it has one.
+        subject: a transformer or an MLP (whose edges are its weights), and its task if it has one.
         clean: inputs ``[n, ...]``; the task's examples by default.
         corrupted: another input for each of them, with another answer: an ablated edge carries what it carries there.
         threshold: by how much the metric may get worse by one edge, in the metric's unit (nats for ``"kl"``).
@@ -69,7 +69,7 @@ def acdc(
 
     Raises:
         MissingCapability: neither inputs nor a task.
-        InterpError: not a transformer, inputs that do not align, or a metric that ablating everything does not change.
+        InterpError: a network without edges, inputs that do not align, or a metric that ablating everything does not change.
 
     Conmy et al. 2023, Towards Automated Circuit Discovery, https://arxiv.org/abs/2304.14997.
     """
@@ -77,18 +77,12 @@ def acdc(
     ends = make_ends(
         subject, clean, corrupted, metric, value, by_position=by_position, dtype=dtype, max_bytes=max_bytes
     )
-    if not isinstance(ends.graph, TransformerEdges):
-        raise InterpError(
-            f"ACDC visits the edges of transformers, not of a {type(ends.graph.evaluation.model).__name__}; "
-            "circuits.discover(subject, of='edges') searches its weights"
-        )
     with few_threads(sum(p.numel() for p in ends.graph.evaluation.model.parameters())), torch.no_grad():
         search = _Search(ends.graph, threshold, ends.clean)
         seen = told("edges visited", progress)
-        for index in range(len(ends.graph.receivers) - 1, -1, -1):
-            search.visit(index)
-            if seen is not None:
-                seen(search.visited, len(ends.graph))
+        for receiver in search.receivers:
+            search.visit(receiver)
+            seen(search.visited, len(ends.graph))
     return edge_scores(
         ends.graph, search.scores, method=f"ACDC ({threshold:g})", ends=(ends.clean, ends.empty),
         passes=(search.tried + 2, 0), value=ends.value, chosen=search.kept,
@@ -99,6 +93,7 @@ class _Search:
     """The network without the edges that were removed so far.
 
     Attributes:
+        receivers: the edges of each, in the order in which they are visited.
         kept: edges that are left.
         scores: the change of the metric by each edge, when it was tried.
         current: the metric.
@@ -106,56 +101,82 @@ class _Search:
         tried: number of changed networks that were run.
     """
 
-    def __init__(self, graph: TransformerEdges, threshold: float, clean: float):
+    def __init__(self, graph: EdgeGraph, threshold: float, clean: float):
         self.graph, self.threshold, self.current = graph, threshold, clean
         self.worse = -better(graph.evaluation.metrics[0])
         self.kept, self.visited, self.tried = graph.whole.clone(), 0, 0
         self.scores = torch.zeros(len(graph), dtype=torch.float64)
-        n, self.width = len(graph.evaluation.inputs), 4
-        whole_batch = any(m.whole for m in graph.evaluation.metrics[:1])
-        self.parts = list(slices(n, n if whole_batch else min(n, graph.at_once)))
-        self.most = max(1, min(WIDEST, graph.at_once // n))
-        self.runs: list[tuple[HeldEdges, Base]] = [
-            (held, held.base(graph.whole)) for held in map(graph.held, self.parts)
-        ]
+        self.width, self.most = 4, max(1, min(WIDEST, graph.at_once // len(graph.evaluation.inputs)))
+        self.removals = _Removals(graph) if isinstance(graph, TransformerEdges) else None
+        self.receivers = [range(len(graph) - 1, -1, -1)]
+        if isinstance(graph, TransformerEdges):
+            self.receivers = [range(r.edges.stop - 1, r.edges.start - 1, -1) for r in reversed(graph.receivers)]
 
-    def visit(self, index: int) -> None:
-        """Decide on every edge into a receiver."""
-        receiver, widest = self.graph.receivers[index], self.most
-        left = list(range(receiver.hears * receiver.width - 1, -1, -1))
+    def visit(self, receiver: Sequence[int]) -> None:
+        """Decide on every edge into a receiver, in the given order."""
+        left = list(receiver)
         while left:
-            own = left[: min(self.width, widest)]
-            removed = self._try(index, own)
-            self.width = min(self.width * 2, widest) if removed == len(own) else max(1, removed + 1)
+            own = left[: min(self.width, self.most)]
+            removed = self._try(own)
+            self.width = min(self.width * 2, self.most) if removed == len(own) else max(1, removed + 1)
             decided = min(removed + 1, len(own))
             self.visited += decided
             left = left[decided:]
 
-    def _try(self, index: int, edges: list[int]) -> int:
+    def _try(self, edges: Sequence[int]) -> int:
         """Remove edges one after the other until one is needed; how many were removed."""
-        start = self.graph.receivers[index].start
-        row = self.runs[0][1].rows[index]
-        rows = row.flatten().repeat(len(edges), 1)
-        for j, edge in enumerate(edges):
-            rows[j:, edge] = 0
-        rows = rows.unflatten(1, row.shape)
-        found, sums = [], torch.zeros(len(edges), dtype=torch.float64, device=self.kept.device)
-        judge = self.graph.evaluation.metrics[0]
-        for (held, base), part in zip(self.runs, self.parts, strict=True):
-            run = held.run({index: rows}, base)
-            assert base.outputs is not None
-            outputs = base.outputs.expand(len(rows), *base.outputs.shape) if run.outputs is None else run.outputs
-            sums += judge.values(outputs, part, self.graph.evaluation.answers).sum(1)
-            found.append(run)
+        if self.removals is not None:
+            found = self.removals.scores(edges)
+        else:
+            masks = self.kept.repeat(len(edges), 1)
+            for j, edge in enumerate(edges):
+                masks[j:, edge] = False
+            found = self.graph.scores(masks)[:, 0]
         self.tried += len(edges)
-        values = [self.current, *(sums / len(self.graph.evaluation.inputs)).tolist()]
+        values = [self.current, *found.tolist()]
         steps = [after - before for before, after in pairwise(values)]
         removed = next((j for j, step in enumerate(steps) if not self.worse * step < self.threshold), len(steps))
         for edge, step in list(zip(edges, steps, strict=True))[: removed + 1]:
-            self.scores[start + edge] = step
+            self.scores[edge] = step
         if removed:
-            for (_, base), run in zip(self.runs, found, strict=True):
-                base.become(run, removed - 1, {index: rows[removed - 1]})
-            self.kept[[start + edge for edge in edges[:removed]]] = False
+            if self.removals is not None:
+                self.removals.accept(removed)
+            self.kept[list(edges[:removed])] = False
             self.current = values[removed]
         return removed
+
+
+class _Removals:
+    """Runs of a transformer from which edges into one receiver are removed, one after the other."""
+
+    def __init__(self, graph: TransformerEdges):
+        n = len(graph.evaluation.inputs)
+        self.graph, self.judge = graph, graph.evaluation.metrics[0]
+        self.parts = list(slices(n, n if self.judge.whole else min(n, graph.at_once)))
+        self.bases: list[tuple[HeldEdges, Base]] = [
+            (held, held.base(graph.whole)) for held in map(graph.held, self.parts)
+        ]
+        self.tried: tuple[int, Tensor, list[Run]] | None = None
+
+    def scores(self, edges: Sequence[int]) -> Tensor:
+        """The metric without the first edge, the first two and so on, which all lead into one receiver."""
+        index = next(i for i, r in enumerate(self.graph.receivers) if r.edges.start <= edges[0] < r.edges.stop)
+        own, start = self.bases[0][1].rows[index], self.graph.receivers[index].start
+        rows = own.flatten().repeat(len(edges), 1)
+        for j, edge in enumerate(edges):
+            rows[j:, edge - start] = 0
+        rows, runs = rows.unflatten(1, own.shape), []
+        sums = torch.zeros(len(edges), dtype=torch.float64, device=self.graph.whole.device)
+        for (held, base), part in zip(self.bases, self.parts, strict=True):
+            runs.append(held.run({index: rows}, base))
+            outputs = base.outputs_of(runs[-1], len(rows))
+            sums += self.judge.values(outputs, part, self.graph.evaluation.answers).sum(1)
+        self.tried = (index, rows, runs)
+        return sums / len(self.graph.evaluation.inputs)
+
+    def accept(self, n: int) -> None:
+        """Go on without the first n edges of the last `scores`."""
+        assert self.tried is not None
+        index, rows, runs = self.tried
+        for (_, base), run in zip(self.bases, runs, strict=True):
+            base.become(run, n - 1, {index: rows[n - 1]})

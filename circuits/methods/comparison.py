@@ -2,29 +2,265 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
 
+import pandas as pd
+import torch
 from torch import Tensor
 
+from circuits.engine.budget import DEFAULT_BYTES
+from circuits.interventions.values import ValueLike
+from circuits.known.known_circuit import KnownCircuit
+from circuits.methods.acdc import acdc
+from circuits.methods.benchmark_result import Benchmark
+from circuits.methods.eap import eap
+from circuits.methods.eap_ig import eap_ig
+from circuits.methods.edge_effects import edge_effects
 from circuits.methods.edge_scores import EdgeScores
-from interp.subject import Subject
-
-if TYPE_CHECKING:
-    pass
+from circuits.methods.faithfulness import Faithfulness
+from circuits.methods.greedy import greedy
+from circuits.methods.pairs import make_ends
+from circuits.metrics import MetricLike
+from interp._util.bar import with_bar
+from interp._util.estimate import told
+from interp.errors import InterpError, UnknownName, require_range, unknown
+from interp.hooked.base import HookedModel
+from interp.subject import Subject, as_subject
 
 THRESHOLDS = (0.3, 0.1, 0.03, 0.01, 3e-3, 1e-3)  # of ACDC, in shares of what ablating everything changes
-
-
-@runtime_checkable
-class Case(Protocol):
-    """A network whose circuit is known, as `circuits.known` has them."""
-
-    name: str
-    subject: Subject
-    clean: Tensor
-    corrupted: Tensor
-    edges: frozenset[str]
-
+RANDOM = "random"
 
 Method = Callable[..., EdgeScores]
+
+
+def acdc_path(
+    subject: Subject, clean: Tensor | None, corrupted: Tensor | None, *, faithfulness: float, **how: Any
+) -> EdgeScores:
+    """ACDC at falling thresholds: an edge's score is the largest at which it is kept.
+
+    Args:
+        subject: the network.
+        clean: inputs.
+        corrupted: another input for each of them.
+        faithfulness: the circuit kept is that of the largest threshold at which it is reached.
+        how: further arguments of `acdc`.
+
+    Returns:
+        the scores; thresholds are `THRESHOLDS`, in shares of what ablating everything changes.
+    """
+    ends = make_ends(subject, clean, corrupted, **how)
+    whole, found = abs(ends.clean - ends.empty), []
+    for share in THRESHOLDS:
+        found.append(acdc(subject, clean, corrupted, threshold=share * whole, progress=False, **how))
+    kept = torch.stack([one.chosen for one in found if one.chosen is not None])
+    scores = (kept.double() * torch.tensor(THRESHOLDS, dtype=torch.float64)[:, None].to(kept.device)).amax(0) * whole
+    reached = [one.circuit(n_random=0).faithfulness >= faithfulness for one in found]
+    best = found[reached.index(True) if any(reached) else -1]
+    edges = best.edges.assign(score=scores.tolist())
+    return replace(best, edges=edges, method="ACDC", forward=sum(one.forward for one in found))
+
+
+METHODS: dict[str, Method] = {
+    "edge patching": edge_effects,
+    "EAP": eap,
+    "EAP-IG": eap_ig,
+    "EAP-IG (activations)": partial(eap_ig, path="activations"),
+    "ACDC": acdc_path,
+    "discover": greedy,
+    "discover (attribution)": partial(greedy, order="attribution"),
+}  # fmt: skip
+TAKE_FAITHFULNESS = (
+    "ACDC",
+    "discover",
+    "discover (attribution)",
+)  # methods that keep a circuit by themselves, of a given faithfulness
+
+
+@dataclass(frozen=True)
+class _Case:
+    name: str
+    subject: Subject
+    clean: Tensor | None
+    corrupted: Tensor | None
+    metric: MetricLike
+    known: KnownCircuit | None
+
+
+@with_bar
+def benchmark(
+    subject: Subject | HookedModel | KnownCircuit | Sequence[KnownCircuit] | Mapping[str, KnownCircuit],
+    clean: Tensor | None = None,
+    corrupted: Tensor | None = None,
+    *,
+    methods: str | Sequence[str] | Mapping[str, Method] | None = None,
+    metric: MetricLike | None = None,
+    value: ValueLike | None = None,
+    faithfulness: float = 0.95,
+    shares: Sequence[float] | None = None,
+    n_random: int = 8,
+    seed: int = 0,
+    dtype: torch.dtype | None = None,
+    max_bytes: int = DEFAULT_BYTES,
+    progress: Callable[[int, int], None] | bool | None = None,
+) -> Benchmark:
+    """Circuit discovery by several methods on the same network, or on networks whose circuits are known.
+
+    Each method ranks the edges. Its curve is the faithfulness of the first edges over their share of all (CPR and CMD are its
+    areas, as in MIB); its circuit is the one that it keeps itself, or the fewest first edges that reach ``faithfulness``.
+    Beside them stand ``n_random`` random rankings, as a mean.
+
+    Args:
+        subject: the network and its task; or one or several known circuits, of ``circuits.known``.
+        clean: inputs ``[n, ...]``; the task's examples by default. Known circuits have their own.
+        corrupted: another input for each of them, with another answer: an ablated edge carries what it carries there.
+        methods: names (`METHODS`), or functions of ``(subject, clean, corrupted, metric=, value=, dtype=, max_bytes=)`` by
+            name that return `EdgeScores`; all of the suite's by default.
+        metric: with a gradient; ``"logit_diff"`` by default, a known circuit's own.
+        value: what an ablated edge carries without ``corrupted``.
+        faithfulness: that each method's circuit must reach.
+        shares: of edges, at which curves are taken; those of MIB by default.
+        n_random: random rankings.
+        seed: of the random rankings, and of the halves of the inputs.
+        dtype: networks run in this, their own precision by default.
+        max_bytes: working memory in addition to the captured activations.
+        progress: called with (methods done, methods in all). By default a notebook shows a bar; False leaves it out.
+
+    Returns:
+        `Benchmark`.
+
+    Raises:
+        UnknownName: a method that there is not.
+        InterpError: inputs beside known circuits, a network without edges, or something else than a network.
+
+    Mueller et al. 2025, MIB: A Mechanistic Interpretability Benchmark, https://arxiv.org/abs/2504.13151; Wang et al. 2022 (IOI;
+    completeness and minimality), https://arxiv.org/abs/2211.00593.
+    """
+    require_range("faithfulness", faithfulness, 0, 1)
+    require_range("n_random", n_random, 0)
+    cases, chosen = _cases(subject, clean, corrupted, metric), _methods(methods)
+    how: dict[str, Any] = {"value": value, "dtype": dtype, "max_bytes": max_bytes}
+    rows, wrong, curves, seen = [], [], {}, told("methods", progress)
+    for i, case in enumerate(cases):
+        curves[case.name] = []
+        for j, (name, method) in enumerate(chosen.items()):
+            run = partial(_run, name, method, case, faithfulness, how)
+            start = time.perf_counter()
+            try:
+                found = run(case.clean, case.corrupted)
+            except InterpError as error:
+                rows.append({"network": case.name, "method": name, "note": str(error)})
+                continue
+            seconds = time.perf_counter() - start
+            circuit = _circuit(found, faithfulness)
+            curves[case.name].append(replace(found.curve(shares), method=name))
+            row, edges = _row(case, name, found, circuit, curves[case.name][-1])
+            rows.append({**row, "stability": _stability(run, circuit, case, seed), "seconds": seconds})
+            wrong += edges
+            seen(i * len(chosen) + j + 1, len(cases) * len(chosen))
+        if not curves[case.name]:
+            raise InterpError(f"{case.name}: no method could be run: {rows[-1]['note']}")
+        if n_random:
+            row, mean = _random(found, case, n_random, seed, faithfulness, shares)
+            rows.append(row)
+            curves[case.name].append(mean)
+    columns = pd.Index(["network", "method", "edge", "what"])
+    return Benchmark(pd.DataFrame(rows), pd.DataFrame(wrong, columns=columns), curves, faithfulness)
+
+
+def _cases(subject: Any, clean: Tensor | None, corrupted: Tensor | None, metric: MetricLike | None) -> list[_Case]:
+    given = [*subject.values()] if isinstance(subject, Mapping) else subject
+    known = [given] if isinstance(given, KnownCircuit) else given
+    if isinstance(known, Sequence) and known and all(isinstance(k, KnownCircuit) for k in known):
+        if clean is not None or corrupted is not None:
+            raise InterpError("a known circuit has clean and corrupted inputs of its own: leave them out")
+        return [_Case(k.name, k.subject, k.clean, k.corrupted, metric or k.metric, k) for k in known]
+    one = as_subject(subject)
+    return [_Case(one.name, one, clean, corrupted, metric or "logit_diff", None)]
+
+
+def _methods(given: str | Sequence[str] | Mapping[str, Method] | None) -> dict[str, Method]:
+    if isinstance(given, Mapping):
+        return dict(given)
+    names = [*METHODS] if given is None else [given] if isinstance(given, str) else list(given)
+    for name in names:
+        if name not in METHODS:
+            raise UnknownName(unknown("method", name, METHODS))
+    return {name: METHODS[name] for name in names}
+
+
+def _run(
+    name: str,
+    method: Method,
+    case: _Case,
+    faithfulness: float,
+    how: dict[str, Any],
+    clean: Tensor | None,
+    corrupted: Tensor | None,
+) -> EdgeScores:
+    more = {"faithfulness": faithfulness} if METHODS.get(name) is method and name in TAKE_FAITHFULNESS else {}
+    return method(case.subject, clean, corrupted, metric=case.metric, **how, **more)
+
+
+def _circuit(found: EdgeScores, faithfulness: float) -> Any:
+    return (
+        found.circuit(n_random=0) if found.chosen is not None else found.circuit(faithfulness=faithfulness, n_random=0)
+    )
+
+
+def _row(
+    case: _Case, name: str, found: EdgeScores, circuit: Any, curve: Faithfulness
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """A row of the table, and the edges that the method has wrong."""
+    row: dict[str, Any] = {
+        "network": case.name, "method": name, "edges": len(circuit), "of": len(found.edges),
+        "faithfulness": circuit.faithfulness, "completeness": circuit.completeness, "minimality": circuit.minimality,
+        "CPR": curve.cpr, "CMD": curve.cmd, "precision": float("nan"), "recall": float("nan"),
+        "recall_needed": float("nan"), "forward": found.forward, "backward": found.backward, "note": "",
+    }  # fmt: skip
+    if case.known is None:
+        return row, []
+    against = case.known.compare(circuit.components)
+    row |= {"precision": against.precision, "recall": against.recall, "recall_needed": against.recall_needed}
+    wrong = [("missed", e) for e in sorted(against.missed)] + [("spurious", e) for e in sorted(against.spurious)]
+    return row, [{"network": case.name, "method": name, "edge": e, "what": what} for what, e in wrong]
+
+
+def _stability(run: Callable[..., EdgeScores], circuit: Any, case: _Case, seed: int) -> float:
+    """The Jaccard index of the circuits on two halves of the inputs, each as large as the circuit on all of them."""
+    inputs = case.subject.require_task().inputs if case.clean is None else case.clean
+    if len(inputs) < 4:
+        return float("nan")
+    order = torch.randperm(len(inputs), generator=torch.Generator().manual_seed(seed))
+    halves = []
+    for half in order.to(inputs.device).chunk(2):
+        try:
+            one = run(inputs[half], None if case.corrupted is None else case.corrupted[half])
+        except InterpError:  # nothing to find on this half
+            return float("nan")
+        halves.append(one.top(len(circuit)))
+    union = (halves[0] | halves[1]).sum()
+    return float((halves[0] & halves[1]).sum() / union) if union else float("nan")
+
+
+def _random(
+    found: EdgeScores, case: _Case, n: int, seed: int, faithfulness: float, shares: Sequence[float] | None
+) -> tuple[dict[str, Any], Faithfulness]:
+    """The mean row and curve of random rankings."""
+    rows, curves = [], []
+    for i in range(n):
+        generator = torch.Generator().manual_seed(seed + i)
+        scores = torch.rand(len(found.edges), generator=generator, dtype=torch.float64)
+        one = replace(
+            found, edges=found.edges.assign(score=scores.tolist()), method=RANDOM, chosen=None, forward=0, backward=0
+        )
+        curves.append(one.curve(shares))
+        rows.append(_row(case, RANDOM, one, one.circuit(faithfulness=faithfulness, n_random=0), curves[-1])[0])
+    table = pd.DataFrame(rows)
+    points = curves[0].points.assign(faithfulness=sum(c.points["faithfulness"] for c in curves) / n)
+    mean = table.drop(columns=["network", "method", "note"]).mean().to_dict()
+    more = {"network": case.name, "method": RANDOM, "note": "", "stability": float("nan"), "seconds": 0.0}
+    return {**mean, **more}, Faithfulness(points, RANDOM)

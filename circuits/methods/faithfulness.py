@@ -98,7 +98,9 @@ def curve(
     sizes = [int(s * total) for s in given]
     each = sorted(set(sizes))
     found = dict(zip(each, faithful(each), strict=True))
-    return Faithfulness(pd.DataFrame({"share": given, "size": sizes, "faithfulness": [found[n] for n in sizes]}), method)
+    return Faithfulness(
+        pd.DataFrame({"share": given, "size": sizes, "faithfulness": [found[n] for n in sizes]}), method
+    )
 
 
 def draw(curves: Sequence[Faithfulness]) -> go.Figure:

@@ -86,7 +86,7 @@ def make_ends(
     evaluation = make_evaluation(subject, judges(asked, subject.task), clean, wrong=wrong, dtype=dtype)
     graph = edge_graph(evaluation, given, max_bytes, by_position)
     assert isinstance(graph, EdgeGraph)
-    full, empty = graph.scores(torch.stack([graph.whole, ~graph.whole]))[:, 0].tolist()
+    full, empty = graph.ends()
     if not abs(full - empty) > 1e-9 * max(abs(full), abs(empty)):
         raise InterpError(
             f"{subject.name}: the {asked.name} is {full:g} in the whole network and {empty:g} with all {len(graph)} edges held "

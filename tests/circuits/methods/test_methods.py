@@ -212,5 +212,20 @@ def test_refusals() -> None:
         circuits.eap(one, clean, corrupted[:3])
     with pytest.raises(UnknownName, match="did you mean 'inputs'"):
         circuits.eap_ig(one, clean, corrupted, path="input")  # type: ignore[arg-type]
-    with pytest.raises(InterpError, match="ACDC visits"):
-        circuits.acdc(subject("deep"), threshold=0.1)
+
+
+def test_acdc_of_the_weights_of_an_mlp() -> None:
+    """The plain loop over single weights, last layer first, whatever is tried together."""
+    one = subject("deep")
+    graph = make_ends(one, None, None, "loss", None).graph
+    found = circuits.acdc(one, threshold=0.01, metric="loss")
+    kept, current = graph.whole.clone(), found.clean
+    for edge in range(len(graph) - 1, -1, -1):
+        kept[edge] = False
+        after = float(graph.scores(kept.unsqueeze(0))[0, 0])
+        if after - current < 0.01:
+            current = after
+        else:
+            kept[edge] = True
+    assert found.chosen is not None
+    assert torch.equal(found.chosen, kept)
