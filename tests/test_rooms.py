@@ -121,7 +121,8 @@ ARROWS: dict[str, str] = {
     "circuits.*": "interp._util, interp.errors, interp.notebook, interp.report, interp.tasks",
     "circuits.analyses": (
         "circuits.*, circuits.claims, circuits.compression, circuits.discovery, circuits.engine, circuits.experiments, "
-        "circuits.factor_units, circuits.fourier, circuits.weight_sweeps, interp._util, interp.errors, interp.hooked (door), "
+        "circuits.factor_units, circuits.fourier, circuits.interventions, circuits.weight_sweeps, interp._util, interp.errors, "
+        "interp.hooked (door), "
         "interp.hooked.*, interp.hooked.foreign, interp.pictures, interp.plugins, interp.report, "
         "interp.scores, interp.sites, interp.subject, probes.*, probes.claims, probes.representations"
     ),
@@ -161,6 +162,10 @@ ARROWS: dict[str, str] = {
     "circuits.known": (
         "interp._util, interp.activations, interp.checkpoints (door), interp.checkpoints.formats, "
         "interp.errors, interp.hooked (door), interp.subject, interp.tasks"
+    ),
+    "circuits.methods": (
+        "circuits.*, circuits.discovery, circuits.engine, circuits.interventions, circuits.known, interp._util, "
+        "interp.errors, interp.hooked.*, interp.notebook, interp.report, interp.subject"
     ),
     "circuits.weight_sweeps": (
         "circuits.*, interp._util, interp.activations, interp.errors, interp.hooked (door), interp.hooked.*, "
