@@ -54,7 +54,7 @@ class Benchmark(Findings):
     def by_method(self) -> pd.DataFrame:
         """Means over the networks, a row per method."""
         numbers = self.scores.drop(columns=["network", "note"])
-        return numbers.groupby("method", sort=False).mean().reset_index()
+        return pd.DataFrame(numbers.groupby("method", sort=False).mean()).reset_index()
 
     @property
     def summary(self) -> dict[str, Any]:

@@ -20,10 +20,10 @@ from circuits.methods.benchmark_result import Benchmark
 from circuits.methods.eap import eap
 from circuits.methods.eap_ig import eap_ig
 from circuits.methods.edge_effects import edge_effects
-from circuits.methods.edge_scores import EdgeScores
+from circuits.methods.edge_scores import EdgeScores, edge_scores
 from circuits.methods.faithfulness import Faithfulness
 from circuits.methods.greedy import greedy
-from circuits.methods.pairs import make_ends
+from circuits.methods.pairs import Ends, make_ends
 from circuits.metrics import MetricLike
 from interp._util.bar import with_bar
 from interp._util.estimate import told
@@ -145,6 +145,7 @@ def benchmark(
     how: dict[str, Any] = {"value": value, "dtype": dtype, "max_bytes": max_bytes}
     rows, wrong, curves, seen = [], [], {}, told("methods", progress)
     for i, case in enumerate(cases):
+        ends = make_ends(case.subject, case.clean, case.corrupted, case.metric, **how)
         curves[case.name] = []
         for j, (name, method) in enumerate(chosen.items()):
             run = partial(_run, name, method, case, faithfulness, how)
@@ -161,10 +162,8 @@ def benchmark(
             rows.append({**row, "stability": _stability(run, circuit, case, seed), "seconds": seconds})
             wrong += edges
             seen(i * len(chosen) + j + 1, len(cases) * len(chosen))
-        if not curves[case.name]:
-            raise InterpError(f"{case.name}: no method could be run: {rows[-1]['note']}")
         if n_random:
-            row, mean = _random(found, case, n_random, seed, faithfulness, shares)
+            row, mean = _random(ends, case, n_random, seed, faithfulness, shares)
             rows.append(row)
             curves[case.name].append(mean)
     columns = pd.Index(["network", "method", "edge", "what"])
@@ -172,13 +171,14 @@ def benchmark(
 
 
 def _cases(subject: Any, clean: Tensor | None, corrupted: Tensor | None, metric: MetricLike | None) -> list[_Case]:
-    given = [*subject.values()] if isinstance(subject, Mapping) else subject
-    known = [given] if isinstance(given, KnownCircuit) else given
+    known = [*subject.values()] if isinstance(subject, Mapping) else subject
+    known = [known] if isinstance(known, KnownCircuit) else known
     if isinstance(known, Sequence) and known and all(isinstance(k, KnownCircuit) for k in known):
         if clean is not None or corrupted is not None:
             raise InterpError("a known circuit has clean and corrupted inputs of its own: leave them out")
         return [_Case(k.name, k.subject, k.clean, k.corrupted, metric or k.metric, k) for k in known]
-    one = as_subject(subject)
+    given: Any = subject
+    one = as_subject(given)
     return [_Case(one.name, one, clean, corrupted, metric or "logit_diff", None)]
 
 
@@ -247,15 +247,15 @@ def _stability(run: Callable[..., EdgeScores], circuit: Any, case: _Case, seed: 
 
 
 def _random(
-    found: EdgeScores, case: _Case, n: int, seed: int, faithfulness: float, shares: Sequence[float] | None
+    ends: Ends, case: _Case, n: int, seed: int, faithfulness: float, shares: Sequence[float] | None
 ) -> tuple[dict[str, Any], Faithfulness]:
     """The mean row and curve of random rankings."""
     rows, curves = [], []
     for i in range(n):
         generator = torch.Generator().manual_seed(seed + i)
-        scores = torch.rand(len(found.edges), generator=generator, dtype=torch.float64)
-        one = replace(
-            found, edges=found.edges.assign(score=scores.tolist()), method=RANDOM, chosen=None, forward=0, backward=0
+        scores = torch.rand(len(ends.graph), generator=generator, dtype=torch.float64)
+        one = edge_scores(
+            ends.graph, scores, method=RANDOM, ends=(ends.clean, ends.empty), passes=(0, 0), value=ends.value
         )
         curves.append(one.curve(shares))
         rows.append(_row(case, RANDOM, one, one.circuit(faithfulness=faithfulness, n_random=0), curves[-1])[0])

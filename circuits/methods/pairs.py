@@ -70,18 +70,18 @@ def make_ends(
             ablating everything does not change.
     """
     subject, wrong = as_subject(subject), None
-    if corrupted is not None:
+    if corrupted is None:
+        given = DEFAULT if value is None else as_value(value)
+    else:
         if value is not None:
             raise InterpError(
                 "an ablated edge carries a value or what it carries for corrupted inputs: give one of them"
             )
         clean = subject.require_task().inputs if clean is None else clean
-        clean, corrupted = aligned(clean, corrupted)
-        others = None if subject.task is None else answers_of(subject.task, corrupted)
-        plain = others is not None and others.ndim == 1 and not others.is_floating_point()
-        wrong, given = others if plain else None, Counterfactual(corrupted)
-    else:
-        given = DEFAULT if value is None else as_value(value)
+        clean, other = aligned(clean, corrupted)
+        answers = None if subject.task is None else answers_of(subject.task, other)
+        plain = answers is not None and answers.ndim == 1 and not answers.is_floating_point()
+        wrong, given = answers if plain else None, Counterfactual(other)
     asked = make_metric(metric)
     evaluation = make_evaluation(subject, judges(asked, subject.task), clean, wrong=wrong, dtype=dtype)
     graph = edge_graph(evaluation, given, max_bytes, by_position)
