@@ -93,6 +93,16 @@ def test_a_network_that_errs_has_no_known_circuit() -> None:
         counterfactuals(torch.tensor([[0], [1]]), torch.tensor([1, 1]))
 
 
+def test_soft_networks_let_gradients_through() -> None:
+    """Attribution finds nothing before the last head of a hard network, and every head of the circuit in a soft one."""
+    for one, layers in ((KNOWN.sort(), {"1"}), (KNOWN.sort(soft=True), {"0", "1"})):
+        table = circuits.attribute(one.subject, one.clean, one.corrupted).table
+        felt = table[(table["change"].abs() > 1e-6) & table["site"].str.contains("hook_z")]
+        assert set(felt["site"].str.split(".").str[1]) == layers
+        assert set(felt["component"].str.split("head=").str[1]) == {"0"}
+        assert one.edges == KNOWN.sort().edges
+
+
 def test_the_search_finds_induction() -> None:
     """With each edge that is ablated at the mean: all that it finds is true."""
     one = KNOWN.induction()
