@@ -46,6 +46,10 @@ def by_name(name: str) -> KnownCircuit:
 
     Raises:
         UnknownName: there is none of that name; the nearest are named.
+
+    >>> known = by_name("parity")
+    >>> known.compare(["in0 > L0N0", "in4 > L0N0"]).spurious
+    frozenset({'in4 > L0N0'})
     """
     if not isinstance(name, str) or name not in CIRCUITS:
         raise UnknownName(unknown("known circuit", name, CIRCUITS))

@@ -70,7 +70,7 @@ def test_compare_by_heads() -> None:
 
 
 @pytest.mark.parametrize("given", ["embed > logits", 3, [1.5], None])
-def test_compare_takes_labels(given: object) -> None:
+def test_compare_refuses_what_is_no_label(given: object) -> None:
     with pytest.raises(InterpError, match="edges are labels such as"):
         KNOWN.sort().compare(given)  # pyright: ignore[reportArgumentType]
 
