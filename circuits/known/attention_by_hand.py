@@ -10,7 +10,7 @@ from circuits.known.programs import BOS, solved
 from interp.errors import require_range
 
 
-def induction(length: int = 5, n_tokens: int = 3) -> KnownCircuit:
+def induction(length: int = 5, n_tokens: int = 3, soft: bool = False) -> KnownCircuit:
     """Induction by two heads (Elhage et al. 2021, https://transformer-circuits.pub/2021/framework/index.html).
 
     The head of layer 0 writes the previous token; the head of layer 1 looks for the last token among these (K-composition)
@@ -19,6 +19,7 @@ def induction(length: int = 5, n_tokens: int = 3) -> KnownCircuit:
     Args:
         length: of the sequences, without BOS.
         n_tokens: different tokens.
+        soft: attention and steps that let gradients through, see `compiled`.
 
     Returns:
         the known circuit; its inputs are all sequences whose last token occurred exactly once before.
@@ -33,11 +34,11 @@ def induction(length: int = 5, n_tokens: int = 3) -> KnownCircuit:
     sequences = [(BOS, *word) for word in words if word[:-1].count(word[-1]) == 1]
     return solved(
         "induction", p, output, sequences, -1,
-        "L0H0 writes the previous token, L1H0 attends to where that is the last token, and copies the token there.",
+        "L0H0 writes the previous token, L1H0 attends to where that is the last token, and copies the token there.", soft=soft,
     )  # fmt: skip
 
 
-def and_or(n_ctx: int = 4) -> KnownCircuit:
+def and_or(n_ctx: int = 4, soft: bool = False) -> KnownCircuit:
     """An AND of two bits, one of which arrives by two paths, an OR: either path suffices.
 
     Heads L0H0 and L0H1 both fetch the first bit. The MLP of layer 0 asks whether one or the other has it, the MLP of layer 1
@@ -46,6 +47,7 @@ def and_or(n_ctx: int = 4) -> KnownCircuit:
 
     Args:
         n_ctx: bits; those in the middle are not read.
+        soft: attention and steps that let gradients through, see `compiled`.
 
     Returns:
         the known circuit, with the edges of both paths in ``redundant``.
@@ -64,5 +66,5 @@ def and_or(n_ctx: int = 4) -> KnownCircuit:
     return solved(
         "and_or", p, output, product((0, 1), repeat=n_ctx), -1,
         "L0H0 or L0H1 brings the first bit (either suffices), and L1 mlp asks whether it and the last bit are 1.",
-        doubled, answer=1,
+        doubled, answer=1, soft=soft,
     )  # fmt: skip

@@ -10,18 +10,22 @@ from torch import Tensor
 from circuits.known.program import Aggregate, Map, Program, Variable, code
 from interp.hooked import HookedTransformer, TransformerConfig
 
-HARD = 100.0  # attention score of a selected key: of others, exp(-100) is left
+HARD, SOFT = 100.0, 6.0  # attention scores of a selected key: of others, exp(-100) is left, or exp(-6)
 
 
-def compiled(program: Program, output: Variable, idle_heads: int = 1, idle_neurons: int = 2) -> HookedTransformer:
+def compiled(
+    program: Program, output: Variable, soft: bool = False, idle_heads: int = 1, idle_neurons: int = 2
+) -> HookedTransformer:
     """The transformer that computes a program; at every position its logits are the one-hot vector of ``output``.
 
-    Each variable has a subspace of the residual stream; each `Aggregate` is a head whose scores are `HARD` for selected keys
-    and 0 for others, so that its softmax is exact to 1e-40; each `Map` is a row of steps, two ReLU neurons a step.
+    Each variable has a subspace of the residual stream; each aggregate is a head whose scores are 100 for selected keys and 0
+    for others, so that its softmax is exact to 1e-40; each map is a row of steps, two ReLU neurons a step.
 
     Args:
         program: its variables in order.
         output: the categorical variable that is unembedded.
+        soft: scores are 6, and steps take the whole way between two values. Logits are no longer exact, and gradients, which
+            vanish between hard steps and in saturated attention, are there everywhere.
         idle_heads: heads of each layer that write nothing.
         idle_neurons: neurons of each layer that nobody reads.
 
@@ -32,7 +36,7 @@ def compiled(program: Program, output: Variable, idle_heads: int = 1, idle_neuro
     layers = (max(v.time for v in program.variables) + 1) // 2
     heads = [[v for v in program.variables if v.time == 2 * i + 1] for i in range(layers)]
     maps = [[v for v in program.variables if v.time == 2 * i + 2 and v.made_by is not None] for i in range(layers)]
-    rows = [[_steps(v, subspaces, size) for v in layer] for layer in maps]
+    rows = [[_steps(v, subspaces, size, soft) for v in layer] for layer in maps]
     d_mlp = max(sum(W_in.shape[1] for W_in, _, _, _ in layer) for layer in rows) + idle_neurons
     wide = [max(_head_width(v) for v in layer) for layer in heads if layer]
     config = TransformerConfig(
@@ -49,7 +53,7 @@ def compiled(program: Program, output: Variable, idle_heads: int = 1, idle_neuro
         model.W_U[subspaces[output.name]] = torch.eye(len(output.values)).double()
         for i in range(layers):
             for h, variable in enumerate(heads[i]):
-                _write_head(model, i, h, variable, subspaces)
+                _write_head(model, i, h, variable, subspaces, SOFT if soft else HARD)
             if config.d_mlp is not None:
                 _write_mlp(model, i, rows[i])
     return model
@@ -70,12 +74,12 @@ def _head_width(variable: Variable) -> int:
 
 
 def _write_head(
-    model: HookedTransformer, layer: int, h: int, variable: Variable, subspaces: Mapping[str, slice]
+    model: HookedTransformer, layer: int, h: int, variable: Variable, subspaces: Mapping[str, slice], score: float
 ) -> None:
     made, attn = variable.made_by, model.block(layer).attention
     assert isinstance(made, Aggregate)
     if made.query is not None and made.key is not None and made.select is not None:
-        chosen = [[HARD * made.select(a, b) for b in made.key.values] for a in made.query.values]
+        chosen = [[score * made.select(a, b) for b in made.key.values] for a in made.query.values]
         attn.W_Q[h, subspaces[made.query.name], : made.key.width] = torch.tensor(chosen, dtype=torch.float64)
         attn.W_K[h, subspaces[made.key.name], : made.key.width] = torch.eye(made.key.width).double()
     read = torch.eye(made.source.width).double()
@@ -85,7 +89,9 @@ def _write_head(
     attn.W_O[h, : variable.width, subspaces[variable.name]] = torch.eye(variable.width).double()
 
 
-def _steps(variable: Variable, subspaces: Mapping[str, slice], size: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def _steps(
+    variable: Variable, subspaces: Mapping[str, slice], size: int, soft: bool
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """``W_in``, ``b_in``, ``W_out`` and ``b_out`` of a map: a ramp between two sums with different results."""
     made = variable.made_by
     assert isinstance(made, Map)
@@ -101,7 +107,8 @@ def _steps(variable: Variable, subspaces: Mapping[str, slice], size: int) -> tup
         if not bool(jump.any()):
             continue
         gap = totals[i + 1] - totals[i]
-        middle, slope = totals[i] + made.at * gap, 2 / (gap * min(made.at, 1 - made.at)) / 2
+        middle = totals[i] + (0.5 if soft else made.at) * gap
+        slope = 1 / gap if soft else 1 / (gap * min(made.at, 1 - made.at))
         for shift, sign in ((0.5, 1.0), (-0.5, -1.0)):  # relu(s (x - m) + 1/2) - relu(s (x - m) - 1/2)
             columns.append(slope * read)
             biases.append(shift - slope * middle)

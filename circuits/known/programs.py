@@ -21,7 +21,7 @@ BOS, PAD = "BOS", "PAD"
 
 def solved(
     name: str, program: Program, output: Variable, sequences: Iterable[Sequence[Any]], readout: int, why: str,
-    redundant: Iterable[str] = (), answer: Any = None,
+    redundant: Iterable[str] = (), answer: Any = None, soft: bool = False,
 ) -> KnownCircuit:  # fmt: skip
     """The known circuit of a program's network on the given sequences, with the answers that the program gives.
 
@@ -34,6 +34,7 @@ def solved(
         why: how the network computes its answers.
         redundant: edges that others make up for.
         answer: of the clean inputs; None: any.
+        soft: see `compiled`.
 
     Returns:
         the circuit.
@@ -42,11 +43,12 @@ def solved(
     inputs = torch.tensor([[program.alphabet.index(token) for token in row] for row in rows])
     labels = torch.tensor([output.values.index(program.run(row)[output.name][readout]) for row in rows])
     task = Examples(inputs, labels, readout=readout, n_answers=len(output.values))
+    name = f"soft_{name}" if soft else name
     of_answer = None if answer is None else output.values.index(answer)
-    return known_circuit(name, Subject(name, compiled(program, output), task), why, redundant, answer=of_answer)
+    return known_circuit(name, Subject(name, compiled(program, output, soft), task), why, redundant, answer=of_answer)
 
 
-def reverse(n_ctx: int = 4, n_tokens: int = 3, position: int = 0) -> KnownCircuit:
+def reverse(n_ctx: int = 4, n_tokens: int = 3, position: int = 0, soft: bool = False) -> KnownCircuit:
     """Reverse a sequence of any length up to ``n_ctx``, padded at its end.
 
     A head finds the length as the mean of what is padding, the MLP the opposite position from it, and a head of the next
@@ -56,6 +58,7 @@ def reverse(n_ctx: int = 4, n_tokens: int = 3, position: int = 0) -> KnownCircui
         n_ctx: positions.
         n_tokens: different tokens, without the padding.
         position: whose answer is read.
+        soft: attention and steps that let gradients through, see `compiled`.
 
     Returns:
         the known circuit; its inputs are all sequences that reach to the position.
@@ -76,7 +79,7 @@ def reverse(n_ctx: int = 4, n_tokens: int = 3, position: int = 0) -> KnownCircui
     ]
     return solved(
         "reverse", p, output, sequences, position,
-        "L0H0 finds the share of padding, L0 mlp the opposite position from it, L1H0 fetches the token there.",
+        "L0H0 finds the share of padding, L0 mlp the opposite position from it, L1H0 fetches the token there.", soft=soft,
     )  # fmt: skip
 
 
@@ -84,7 +87,7 @@ def _place(i: int) -> int | None:
     return i if i >= 0 else None
 
 
-def sort(length: int = 4, n_tokens: int = 5, rank: int = 1) -> KnownCircuit:
+def sort(length: int = 4, n_tokens: int = 5, rank: int = 1, soft: bool = False) -> KnownCircuit:
     """Sort different tokens.
 
     A head counts the smaller tokens (by its attention to BOS, which falls with their number), the MLP turns the count into
@@ -94,6 +97,7 @@ def sort(length: int = 4, n_tokens: int = 5, rank: int = 1) -> KnownCircuit:
         length: of the sequences, without BOS.
         n_tokens: tokens to choose from.
         rank: whose answer is read, from 0.
+        soft: attention and steps that let gradients through, see `compiled`.
 
     Returns:
         the known circuit; its inputs are all sequences of different tokens.
@@ -110,7 +114,7 @@ def sort(length: int = 4, n_tokens: int = 5, rank: int = 1) -> KnownCircuit:
     sequences = [(BOS, *word) for word in permutations(range(n_tokens), length)]
     return solved(
         "sort", p, output, sequences, rank + 1,
-        "L0H0 counts smaller tokens, L0 mlp turns the count into a place, L1H0 fetches the token of this place.",
+        "L0H0 counts smaller tokens, L0 mlp turns the count into a place, L1H0 fetches the token of this place.", soft=soft,
     )  # fmt: skip
 
 
@@ -126,12 +130,13 @@ def _width(p: Program, name: str, select: Any) -> Variable:
     )
 
 
-def histogram(length: int = 4, n_tokens: int = 3) -> KnownCircuit:
+def histogram(length: int = 4, n_tokens: int = 3, soft: bool = False) -> KnownCircuit:
     """How often the last token occurs.
 
     Args:
         length: of the sequences, without BOS.
         n_tokens: different tokens.
+        soft: attention and steps that let gradients through, see `compiled`.
 
     Returns:
         the known circuit; its inputs are all sequences.
@@ -145,16 +150,17 @@ def histogram(length: int = 4, n_tokens: int = 3) -> KnownCircuit:
     sequences = [(BOS, *word) for word in product(range(n_tokens), repeat=length)]
     return solved(
         "histogram", p, count, sequences, -1,
-        "L0H0 attends to BOS and all tokens like the last; L0 mlp reads their number from what is left for BOS.",
+        "L0H0 attends to BOS and all tokens like the last; L0 mlp reads their number from what is left for BOS.", soft=soft,
     )  # fmt: skip
 
 
-def fraction_previous(n_ctx: int = 5, n_tokens: int = 3) -> KnownCircuit:
+def fraction_previous(n_ctx: int = 5, n_tokens: int = 3, soft: bool = False) -> KnownCircuit:
     """The fraction of tokens so far that are token 0.
 
     Args:
         n_ctx: positions.
         n_tokens: different tokens.
+        soft: attention and steps that let gradients through, see `compiled`.
 
     Returns:
         the known circuit; its inputs are all sequences, its answers the fractions 0, 1 / n_ctx, ..., 1 at the last position.
@@ -168,17 +174,18 @@ def fraction_previous(n_ctx: int = 5, n_tokens: int = 3) -> KnownCircuit:
     fraction = p.map("fraction", lambda s: float(Fraction(s).limit_denominator(n_ctx)), share)
     return solved(
         "fraction_previous", p, fraction, product(range(n_tokens), repeat=n_ctx), -1,
-        "L0H0 averages over all positions whether the token is 0; L0 mlp tells the possible means apart.",
+        "L0H0 averages over all positions whether the token is 0; L0 mlp tells the possible means apart.", soft=soft,
     )  # fmt: skip
 
 
-def shuffle_dyck(n_ctx: int = 6) -> KnownCircuit:
+def shuffle_dyck(n_ctx: int = 6, soft: bool = False) -> KnownCircuit:
     """Whether two kinds of brackets are balanced, each by itself (Shuffle-Dyck-2).
 
     Half of the inputs are balanced; the others differ from one of them in a single token or in two that are swapped.
 
     Args:
         n_ctx: positions, an even number.
+        soft: attention and steps that let gradients through, see `compiled`.
 
     Returns:
         the known circuit.
@@ -207,7 +214,7 @@ def shuffle_dyck(n_ctx: int = 6) -> KnownCircuit:
     return solved(
         "shuffle_dyck", p, output, [*good, *bad], -1,
         "Heads of layer 0 average brackets opened minus closed, one kind each; L0 and L1 mlp see where that is negative, "
-        "L2H0 whether it ever was, and the last MLP whether both kinds end at zero.",
+        "L2H0 whether it ever was, and the last MLP whether both kinds end at zero.", soft=soft,
     )  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from circuits.known.attention_by_hand import and_or, induction
 from circuits.known.compressing import compressed
@@ -21,6 +22,7 @@ CIRCUITS: dict[str, Callable[[], KnownCircuit]] = {
     "reverse": reverse, "sort": sort, "histogram": histogram, "fraction_previous": fraction_previous,
     "shuffle_dyck": shuffle_dyck, "induction": induction, "and_or": and_or, "modular_addition": modular_addition,
     "parity": parity, "superposition": superposition, "compressed_sort": compressed, "interfering_sort": _interfering,
+    **{f"soft_{make.__name__}": partial(make, soft=True) for make in (reverse, sort, histogram, induction)},
 }  # fmt: skip
 
 
@@ -44,6 +46,10 @@ def by_name(name: str) -> KnownCircuit:
 
     Raises:
         UnknownName: there is none of that name; the nearest are named.
+
+    >>> known = by_name("parity")
+    >>> known.compare(["in0 > L0N0", "in4 > L0N0"]).spurious
+    frozenset({'in4 > L0N0'})
     """
     if not isinstance(name, str) or name not in CIRCUITS:
         raise UnknownName(unknown("known circuit", name, CIRCUITS))

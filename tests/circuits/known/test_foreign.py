@@ -129,7 +129,7 @@ def test_other_contents_are_refused_and_never_run(edges: Any, tmp_path: Path, mo
     assert not Path("harmed").exists()
 
 
-def test_other_folders(tmp_path: Path) -> None:
+def test_other_folders_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UnreadableFile):
         KNOWN.from_interpbench(tmp_path)
     with pytest.raises(InterpError, match="path of a folder"):

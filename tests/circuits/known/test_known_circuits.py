@@ -70,7 +70,7 @@ def test_compare_by_heads() -> None:
 
 
 @pytest.mark.parametrize("given", ["embed > logits", 3, [1.5], None])
-def test_compare_takes_labels(given: object) -> None:
+def test_compare_refuses_what_is_no_label(given: object) -> None:
     with pytest.raises(InterpError, match="edges are labels such as"):
         KNOWN.sort().compare(given)  # pyright: ignore[reportArgumentType]
 
@@ -91,6 +91,16 @@ def test_a_network_that_errs_has_no_known_circuit() -> None:
         known_circuit("broken", Subject("broken", one.model, one.task), "")
     with pytest.raises(InterpError, match="the same answer"):
         counterfactuals(torch.tensor([[0], [1]]), torch.tensor([1, 1]))
+
+
+def test_soft_networks_let_gradients_through() -> None:
+    """Attribution finds nothing before the last head of a hard network, and every head of the circuit in a soft one."""
+    for one, layers in ((KNOWN.sort(), {"1"}), (KNOWN.sort(soft=True), {"0", "1"})):
+        table = circuits.attribute(one.subject, one.clean, one.corrupted).table
+        felt = table[(table["change"].abs() > 1e-6) & table["site"].str.contains("hook_z")]
+        assert set(felt["site"].str.split(".").str[1]) == layers
+        assert set(felt["component"].str.split("head=").str[1]) == {"0"}
+        assert one.edges == KNOWN.sort().edges
 
 
 def test_the_search_finds_induction() -> None:

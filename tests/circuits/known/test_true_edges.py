@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from itertools import product
 
 import pytest
 import torch
@@ -12,6 +13,8 @@ import circuits
 from circuits.discovery.edges import edge_graph
 from circuits.engine.evaluation import make_evaluation
 from circuits.interventions.values import Zero
+from circuits.known.compiling import compiled
+from circuits.known.program import Program
 from circuits.metrics import make_metric
 from interp import HookedMLP, HookedTransformer
 from tests.circuits.known import plain
@@ -125,3 +128,35 @@ def test_the_rule_follows_dead_units() -> None:
         model.W_U[1] = 0.0
     expected = {edge for edge in one.edges if "L0N1" not in edge}
     assert circuits.known.mlp_edges(model, one.subject.require_task().inputs.double()) == expected
+
+
+def test_what_shifts_all_keys_alike_is_no_edge() -> None:
+    """Softmax does not see it, though the product of weights is not zero; a key of its own makes it an edge."""
+    one = circuits.known.induction()
+    model, inputs = one.subject.model, one.subject.require_task().inputs
+    assert isinstance(model, HookedTransformer)
+    attn, free = model.block(1).attention, model.config.d_head - 1
+    with torch.no_grad():
+        assert not bool(attn.W_Q[0, :, free].any())
+        previous, positions = model.W_O[0, 0].any(0), model.W_pos.any(0)  # where L0H0 and positions are written
+        attn.W_Q[0, previous, free] = torch.arange(int(previous.sum())).double()
+        attn.W_K[0, positions, free] = 1.0  # the same for every key
+        assert circuits.known.transformer_edges(model, inputs, -1) == one.edges
+        attn.W_K[0, positions.nonzero()[0], free] = 2.0
+    more = {"L0H0 > L1H0 queries", "embed > L1H0 keys"}
+    assert circuits.known.transformer_edges(model, inputs, -1) - one.edges <= more
+    assert "L0H0 > L1H0 queries" in circuits.known.transformer_edges(model, inputs, -1)
+
+
+def test_what_differs_where_nobody_attends_is_no_edge() -> None:
+    """A head that reads tokens and what another head wrote, at position 0 only, where the token is the same on all inputs."""
+    p = Program((0, 1), 3)
+    last = p.aggregate("last", p.tokens, p.indices, p.indices, lambda q, k: k == 2)
+    output = p.aggregate("moved", last, p.indices, p.indices, lambda q, k: k == 0)
+    model, tokens = compiled(p, output), torch.tensor(list(product((0, 1), repeat=3)))
+    reader = model.block(1).attention.W_V
+    with torch.no_grad():
+        reader[0, :2] = reader[0, 5:7]  # the subspaces of tokens and of last
+    moved = {"embed > L0H0 values", "L0H0 > L1H0 values", "L1H0 > logits"}
+    assert circuits.known.transformer_edges(model, tokens, 1) == moved | {"embed > L1H0 values"}
+    assert circuits.known.transformer_edges(model, tokens[tokens[:, 0] == 1], 1) == moved

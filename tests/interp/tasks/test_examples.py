@@ -64,6 +64,18 @@ def test_a_position_is_read() -> None:
     assert torch.equal(Examples(X, ANSWERS, readout=-2).read(output), output[:, -2, :3])
 
 
+@pytest.mark.parametrize("readout", [0, 1, 2, -2, -1])
+def test_a_position_in_the_middle_is_read_of_a_transformer(readout: int) -> None:
+    """Its last block computes that position alone, and the logits are those of the whole network there."""
+    config = interp.TransformerConfig(
+        n_layers=2, d_model=8, n_heads=2, d_head=4, d_vocab=5, d_vocab_out=3, n_ctx=4, d_mlp=8
+    )
+    model = interp.HookedTransformer(config).double().init_weights(seed=0)
+    tokens = torch.randint(5, (6, 4), generator=torch.Generator().manual_seed(2))
+    logits = Subject("middle", model, Examples(tokens, ANSWERS, readout=readout)).logits()
+    torch.testing.assert_close(logits, model(tokens)[:, readout].detach())
+
+
 @pytest.mark.parametrize(("given", "message"), [
     ({"inputs": X[:0], "labels": ANSWERS[:0]}, "at least one"),
     ({"labels": ANSWERS[:5]}, "6 inputs and 5 labels"),
