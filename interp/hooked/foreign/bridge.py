@@ -19,6 +19,7 @@ from typing_extensions import override
 from interp.errors import InterpError
 from interp.hooked.foreign.guest import Guest, in_this_thread
 from interp.hooked.foreign.measuring import Mode, RunSettings, in_evaluation_mode
+from interp.hooked.lens_weights import LensWeights
 
 PLAIN, HEADS, SQUARE = ("batch", "pos", "unit"), ("batch", "pos", "head", "unit"), ("batch", "head", "query", "key")
 CLASSIC = {
@@ -34,11 +35,12 @@ def is_bridge(module: nn.Module) -> bool:
     return any(cls.__name__ == "TransformerBridge" for cls in type(module).__mro__)
 
 
-class WrappedBridge(Guest):
+class WrappedBridge(LensWeights, Guest):
     """A `TransformerBridge`: tokens ``[batch, pos]`` to logits ``[batch, pos, d_vocab]``. Made by `interp.wrap`.
 
     Hook points have the names, shapes and axes of `HookedTransformer`, as far as the bridge has them; the others keep the
-    bridge's names (``blocks.0.ln1.hook_in``). `torch.func` does not work on a bridge.
+    bridge's names (``blocks.0.ln1.hook_in``). `torch.func` does not work on a bridge. Weights (``W_E``, ``W_Q``, ...) and
+    ``cfg`` are the bridge's; ``return_type`` and ``stop_at_layer`` are passed on to it.
     """
 
     @classmethod
@@ -72,7 +74,26 @@ class WrappedBridge(Guest):
 
     @override
     def _run(self, *args: Any, **kwargs: Any) -> Any:
-        return self.module(*args, return_type="logits", **kwargs)
+        return self.module(*args, **{"return_type": "logits", **kwargs})
+
+    @property
+    @override
+    def cfg(self) -> Any:  # pyright: ignore[reportIncompatibleVariableOverride]  TransformerLens's own
+        """The bridge's config."""
+        return self.module.cfg
+
+    @property
+    def ln_final(self) -> nn.Module:
+        """The bridge's final norm."""
+        return cast(Any, self.module).ln_final
+
+    @override
+    def _weight(self, name: str) -> Tensor:
+        bridge = cast(Any, self.module)
+        found = getattr(bridge, name)
+        if name in ("W_K", "W_V", "b_K", "b_V") and found.shape[1] != bridge.cfg.n_heads:  # several heads share keys
+            found = found.repeat_interleave(bridge.cfg.n_heads // found.shape[1], 1)
+        return found
 
     @override
     def _installers(self, watched: set[str]) -> Iterator[Callable[[], Any]]:
