@@ -81,9 +81,10 @@ class NormedStream:
         """
         model, layer = self._place(layer)
         stack = taken(residual_stack, batch_slice, 1) if has_batch_dim else residual_stack
-        if model.cfg.normalization_type not in NORMS:
+        final = layer == model.cfg.n_layers
+        if model.cfg.normalization_type not in NORMS or (final and not getattr(model.cfg, "final_norm", True)):
             return stack
-        if recompute_ln and layer == model.cfg.n_layers:
+        if recompute_ln and final:
             return model.ln_final(stack.reshape(1, -1, stack.shape[-1])).reshape(stack.shape)
         if centres(model):
             stack = stack - stack.mean(-1, keepdim=True)
