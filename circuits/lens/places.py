@@ -110,11 +110,9 @@ def streams(
         the batch's rows, the streams by hook point, and the outputs.
     """
     rows = torch.arange(len(asked.inputs)) if rows is None else rows
-    cfg = require_transformer(asked.model).cfg
-    width = (
-        (len(sites) * cfg.d_model + cfg.d_vocab_out if cfg.d_vocab_out > 0 else cfg.d_vocab) * asked.inputs.shape[1] * 8
-    )
-    for part in rows.split(max(1, min(BATCH, max_bytes // max(width, 1)))):
+    d_model, n_out = require_transformer(asked.model).W_U.shape
+    width = (len(sites) * d_model + n_out) * asked.inputs.shape[1] * 8
+    for part in rows.split(max(1, min(BATCH, max_bytes // width))):
         found = capture(asked.model, asked.inputs[part.to(asked.inputs.device)], sites, outputs=lambda out: out)
         assert found.outputs is not None
         yield part, {site: _at(found[site], positions) for site in sites}, _at(found.outputs, positions)
