@@ -147,7 +147,7 @@ def logit_lens(
     >>> import interp
     >>> lens = logit_lens(interp.load(interp.__path__[0] + "/demo/run"))
     >>> lens.rows["accuracy"].round(3).tolist()
-    [0.019, 0.028, 1.0]
+    [0.019, 0.11, 1.0]
     """
     given = asked(subject, inputs, answers, wrong, dtype)
     metrics, sites = lens_metrics(metric, given.right is not None), places(given.model, mid)

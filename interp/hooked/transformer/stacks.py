@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
 
 import torch
 from torch import Tensor
-
-if TYPE_CHECKING:
-    from interp.hooked.transformer.model import HookedTransformer
 
 PLACES = {"W_E": "embed", "W_pos": "pos_embed", "W_U": "unembed", "b_U": "unembed"}
 OF_MLP = ("W_in", "W_gate", "W_out", "b_in", "b_out")
 
 
-def weight_named(model: HookedTransformer, name: str) -> Tensor:
+def weight_named(model: Any, name: str) -> Tensor:
     """A weight of a transformer, stacked over layers where every layer has one.
 
     Args:
