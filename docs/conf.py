@@ -83,6 +83,7 @@ how_to/own_model
 how_to/own_task
 how_to/many_checkpoints
 how_to/notebook_figures
+how_to/grokking_demo
 how_to/runs_of_others
 how_to/gpu_and_cluster
 how_to/plugin

@@ -70,10 +70,13 @@ class CompositionScores(Findings):
     @override
     def summary(self) -> dict[str, Any]:
         """The pair of each kind that stands out most, against random rotations."""
-        table = self.table
-        best = {kind: table[table["metric"] == f"{kind}-composition"].nlargest(1, "change") for kind in self.kinds}
-        found = {kind: f"{one['component'].iloc[0]} {one['changed'].iloc[0]:.3f}" for kind, one in best.items()}
-        return {**found, "random": float(table["clean"].mean()), "n_random": self.n_random, "seed": self.seed}
+        gaps = self.scores - self.random_mean
+        found: dict[str, Any] = {}
+        for k, kind in enumerate(self.kinds):
+            i, j = max(self._pairs(), key=lambda pair: float(gaps[k][pair]))
+            found[kind] = f"{self.heads[i]} -> {self.heads[j]} {float(self.scores[k, i, j]):.3f}"
+        mean = self.random_mean[self.random_mean > 0].mean()
+        return {**found, "random": float(mean), "n_random": self.n_random, "seed": self.seed}
 
     @override
     def figure(self) -> go.Figure:
@@ -82,12 +85,12 @@ class CompositionScores(Findings):
         for k in range(len(self.kinds)):
             for i, j in self._pairs():
                 drawn[i, k * len(self.heads) + j] = float(self.scores[k, i, j] - self.random_mean[k, i, j])
-        writers, readers = ~np.isnan(drawn).all(1), ~np.isnan(drawn).all(0)
         names = [f"{head} {kind}" for kind in self.kinds for head in self.heads]
+        down = [i for i, row in enumerate(drawn) if not np.isnan(row).all()]
+        across = [j for j, column in enumerate(drawn.T) if not np.isnan(column).all()]
         return figures.heatmap(
-            drawn[writers][:, readers], title="Composition, less that of random rotations", x_title="reads", y_title="writes",
-            x=[n for n, shown in zip(names, readers, strict=True) if shown],
-            y=[n for n, shown in zip(self.heads, writers, strict=True) if shown], diverging=True,
+            drawn[down][:, across], title="Composition, less that of random rotations", x_title="reads", y_title="writes",
+            x=[names[j] for j in across], y=[self.heads[i] for i in down], diverging=True,
         )  # fmt: skip
 
     def _pairs(self) -> list[tuple[int, int]]:

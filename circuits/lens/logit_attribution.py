@@ -12,7 +12,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from circuits.engine.budget import BATCH, DEFAULT_BYTES, slices
-from circuits.findings import Findings
+from circuits.findings import COLUMNS, Findings
 from circuits.lens.asked import AnswersLike, asked
 from interp.errors import InterpError
 from interp.hooked.base import HookedModel
@@ -68,9 +68,8 @@ class LogitAttribution(Findings):
         """As `rows`; ``clean`` is the whole, ``changed`` the whole without what the part adds directly."""
         rows, given = self.rows, self.contributions.cpu().numpy()
         index = [i for _, i in _numbered(self.sites)]
-        return rows.assign(
-            index=index, metric=self.metric, clean=self.total, changed=self.total - given, change=-given
-        )[["component", "site", "index", "metric", "clean", "changed", "change", "contribution", "std", "share"]]
+        rows = rows.assign(index=index, metric=self.metric, clean=self.total, changed=self.total - given, change=-given)
+        return rows.reindex(columns=pd.Index([*COLUMNS, "contribution", "std", "share"]))
 
     @property
     @override

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -15,7 +15,11 @@ class LensWeights:
     TransformerLens.
     """
 
-    cfg: Any
+    if TYPE_CHECKING:
+
+        @property
+        def cfg(self) -> Any:
+            """The model's config, by TransformerLens's names."""
 
     def _weight(self, name: str) -> Tensor:
         """The weight of a name, stacked over layers where every layer has one."""

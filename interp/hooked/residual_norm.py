@@ -106,11 +106,11 @@ class NormedStream:
             raise InterpError(
                 "norms stand in the residual stream (post_norm), so it is not the sum of what was written"
             )
-        n_layers = self.model.cfg.n_layers
-        layer = n_layers if layer is None or layer == -1 else layer
-        if not 0 <= layer <= n_layers:
+        n_layers: int = self.model.cfg.n_layers
+        place = n_layers if layer is None or layer == -1 else layer
+        if not 0 <= place <= n_layers:
             raise InterpError(f"layer must be from 0 to {n_layers}, or -1, got {layer}")
-        return self.model, layer
+        return self.model, place
 
 
 def centres(model: Any) -> bool:
