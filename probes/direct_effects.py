@@ -14,6 +14,7 @@ from interp.activations.capture import capture
 from interp.errors import InterpError, UnknownName, unknown
 from interp.hooked import HookedMLP, HookedModel
 from interp.hooked.lens_weights import LensWeights
+from interp.hooked.residual_norm import scale_of
 from interp.sites import hidden_sites
 from probes.unembedding import Unembedding
 
@@ -120,12 +121,18 @@ class _Split:
     def __init__(self, model: Any, inputs: Tensor, question: Question, by: By):
         self.model, self.by, self.question = model, by, question
         self.layers, self.heads = model.cfg.n_layers, model.cfg.n_heads
+        self.last = f"blocks.{self.layers - 1}.hook_resid_post"
         self.read = Unembedding.of(model)
         self.taken = capture(model, inputs, self._wanted(), outputs=question.read)
         assert self.taken.outputs is not None
         self.whole = self.taken.outputs
         self.along = self.read.directions(question.rows(self.read.W_U.T))  # [n, d_model]
-        self.scale = self._at(FINAL) if self.read.normed else torch.ones_like(self.along[:, :1])
+        self.scale = self._scale() if self.read.normed else torch.ones_like(self.along[:, :1])
+
+    def _scale(self) -> Tensor:
+        if self.last not in self.taken:
+            return self._at(FINAL)
+        return scale_of(self._at(self.last), self.read.centred, self.model.cfg.eps)
 
     def _wanted(self) -> list[str]:
         whole = ("attn.hook_z", "hook_mlp_out")
@@ -134,7 +141,8 @@ class _Split:
             "position": ("attn.hook_v", "attn.hook_pattern", "hook_mlp_out"),
         }[self.by]  # fmt: skip
         names = ["hook_embed", "hook_pos_embed", *(f"blocks.{i}.{end}" for i in range(self.layers) for end in ends)]
-        return [n for n in names if n in self.model.hook_dict] + [FINAL] * self.read.normed
+        scale = FINAL if FINAL in self.model.hook_dict else self.last  # an RMSNorm of a bridge shows no scale
+        return [n for n in names if n in self.model.hook_dict] + [scale] * self.read.normed
 
     def _at(self, name: str, axis: int = 1) -> Tensor:
         found = self.taken[name]

@@ -44,7 +44,8 @@ def qk_circuit(
         max_bytes: limit on the result.
 
     Returns:
-        ``[query, key]`` of one head, ``[layer, head, query, key]`` of all. Biases and norms' scales are left out.
+        ``[query, key]`` of one head, ``[layer, head, query, key]`` of all. Biases, norms' scales and rotary embeddings are left
+        out.
 
     Raises:
         UnknownName: another side.

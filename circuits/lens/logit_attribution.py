@@ -14,6 +14,7 @@ from typing_extensions import override
 from circuits.engine.budget import BATCH, DEFAULT_BYTES, slices
 from circuits.findings import COLUMNS, Findings
 from circuits.lens.asked import AnswersLike, asked
+from circuits.lens.places import ROUNDED
 from interp.errors import InterpError
 from interp.hooked.base import HookedModel
 from interp.report import figures
@@ -168,7 +169,7 @@ def logit_attribution(
 
 def _check(gap: float, size: float, dtype: torch.dtype, name: str) -> None:
     """Refuse parts that do not add up: then the network does something between stream and logits that is not known here."""
-    if gap > max(size, 1.0) * torch.finfo(dtype).eps ** 0.5:
+    if gap > max(size, 1.0) * max(torch.finfo(dtype).eps ** 0.5, ROUNDED):
         raise InterpError(
             f"{name}: the parts add up to its logits only within {gap:.2g}, so something else than a LayerNorm or RMSNorm and an "
             "unembedding stands between its residual stream and its logits (or layers write into the stream scaled)"

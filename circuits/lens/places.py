@@ -19,6 +19,7 @@ from interp.errors import InterpError
 from interp.hooked.base import HookedModel
 from probes.unembedding import Unembedding, require_transformer
 
+ROUNDED = 1e-5  # some RMSNorms compute in float32 whatever they are given
 Translator = Callable[[Tensor], Tensor]
 
 
@@ -87,7 +88,13 @@ def places(model: HookedModel, mid: bool = True) -> dict[str, str]:
         if mid:
             found[f"{i}_mid"] = f"blocks.{i}.hook_resid_mid"
     found["final_post"] = f"blocks.{n_layers - 1}.hook_resid_post"
-    return {label: name for label, name in found.items() if name in model.hook_dict}
+    found = {label: name for label, name in found.items() if name in model.hook_dict}
+    if "final_post" not in found:
+        raise InterpError(
+            "the model shows no final residual stream (blocks.N.hook_resid_post); a wrapped bridge says in model.notes which of "
+            "its hook points do not act as named"
+        )
+    return found
 
 
 def streams(
@@ -168,7 +175,7 @@ def _same(stream: Tensor) -> Tensor:
 
 def _check(logits: Tensor, outputs: Tensor, name: str) -> None:
     gap = (logits - outputs).abs().max().item()
-    if gap > max(float(outputs.abs().max()), 1.0) * torch.finfo(outputs.dtype).eps ** 0.5:
+    if gap > max(float(outputs.abs().max()), 1.0) * max(torch.finfo(outputs.dtype).eps ** 0.5, ROUNDED):
         raise InterpError(
             f"{name}: its final stream, normed and unembedded, differs from its logits by {gap:.2g}: something else stands "
             "between them, so a logit lens would show another network"

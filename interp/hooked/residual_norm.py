@@ -94,7 +94,11 @@ class NormedStream:
     def _scale(self, layer: int, mlp_input: bool, pos_slice: Part) -> Tensor:
         final = layer == self.model.cfg.n_layers
         key = "ln_final.hook_scale" if final else f"blocks.{layer}.ln{2 if mlp_input else 1}.hook_scale"
-        return taken(self[key], pos_slice, -2)
+        if key in self:
+            return taken(self[key], pos_slice, -2)
+        # an RMSNorm of a bridge shows none
+        stream = self["resid_post", layer - 1] if final else self["resid_mid" if mlp_input else "resid_pre", layer]
+        return taken(scale_of(stream, centres(self.model), self.model.cfg.eps), pos_slice, -2)
 
     def _place(self, layer: int | None, adds_up: bool = False) -> tuple[Any, int]:
         """The model and the number of a layer, once it is known that the model has a residual stream."""
@@ -111,6 +115,12 @@ class NormedStream:
         if not 0 <= place <= n_layers:
             raise InterpError(f"layer must be from 0 to {n_layers}, or -1, got {layer}")
         return self.model, place
+
+
+def scale_of(stream: Tensor, centred: bool, eps: float) -> Tensor:
+    """What a norm divides a stream by ``[..., 1]``."""
+    stream = stream - stream.mean(-1, keepdim=True) if centred else stream
+    return (stream.square().mean(-1, keepdim=True) + eps).sqrt()
 
 
 def centres(model: Any) -> bool:
