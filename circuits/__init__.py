@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from circuits import fourier as fourier
     from circuits import interventions as interventions
     from circuits import known as known
+    from circuits import lens as lens
     from circuits import methods as methods
     from circuits import metrics as metrics
     from circuits import weight_sweeps as weight_sweeps
@@ -65,6 +66,21 @@ if TYPE_CHECKING:
     from circuits.interventions.values import Resample as Resample
     from circuits.interventions.values import Value as Value
     from circuits.interventions.values import Zero as Zero
+    from circuits.lens.attention_circuits import ov_circuit as ov_circuit
+    from circuits.lens.attention_circuits import qk_circuit as qk_circuit
+    from circuits.lens.composition_scores import CompositionScores as CompositionScores
+    from circuits.lens.composition_scores import composition_scores as composition_scores
+    from circuits.lens.copying_score import copying_score as copying_score
+    from circuits.lens.head_detectors import head_detectors as head_detectors
+    from circuits.lens.head_scores import HeadScores as HeadScores
+    from circuits.lens.logit_attribution import LogitAttribution as LogitAttribution
+    from circuits.lens.logit_attribution import logit_attribution as logit_attribution
+    from circuits.lens.logit_lens import LogitLens as LogitLens
+    from circuits.lens.logit_lens import logit_lens as logit_lens
+    from circuits.lens.tuned_lens import TunedLens as TunedLens
+    from circuits.lens.tuned_lens import tuned_lens as tuned_lens
+    from circuits.lens.virtual_weights import effective_weights as effective_weights
+    from circuits.lens.virtual_weights import virtual_weights as virtual_weights
     from circuits.methods.acdc import acdc as acdc
     from circuits.methods.benchmark_result import Benchmark as Benchmark
     from circuits.methods.comparison import benchmark as benchmark

@@ -85,6 +85,7 @@ how_to/circuit_methods
 how_to/known_circuits
 how_to/many_checkpoints
 how_to/notebook_figures
+how_to/grokking_demo
 how_to/runs_of_others
 how_to/gpu_and_cluster
 how_to/plugin

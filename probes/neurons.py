@@ -1,4 +1,4 @@
-"""Hidden units: which of them vary over the inputs. Their frequencies are `probes.fourier.neuron_shares`."""
+"""Hidden units: which of them vary over the inputs. Their frequencies are `probes.fourier.neuron_shares`, fits `fit_neurons`."""
 
 from __future__ import annotations
 

@@ -147,6 +147,9 @@ WITH: dict[str, tuple[Any, ...]] = {
     "interp.every": (), "interp.log_spaced": (100,), "interp.gradients": (CLEAN, torch.sum, "*"),
     "circuits.eap": (), "circuits.eap_ig": (), "circuits.edge_effects": (), "circuits.benchmark": (),
     "interp.register_loss": (), "interp.register_task": (), "interp.seeds": (),
+    "circuits.logit_lens": (), "circuits.tuned_lens": (), "circuits.logit_attribution": (), "circuits.composition_scores": (),
+    "circuits.virtual_weights": ("embed", "unembed"), "circuits.effective_weights": ("embed -> unembed",),
+    "circuits.qk_circuit": (), "circuits.ov_circuit": (), "circuits.copying_score": (), "circuits.head_detectors": (),
 }  # fmt: skip
 BY_KEYWORD = ("circuits.path_patch", "circuits.project", "circuits.acdc")
 WRONG = {"a list": [1.5, {}], "an array": np.zeros((2, 2)), "a class": dict, "None": None, "a set": {1.5}}

@@ -155,6 +155,10 @@ ARROWS: dict[str, str] = {
         "interp.sites, interp.snapshot, interp.subject, interp.tasks, probes.*, probes.fourier, "
         "probes.representations"
     ),
+    "circuits.lens": (
+        "circuits.*, circuits.engine, interp._util, interp.activations, interp.errors, interp.hooked.*, interp.report, "
+        "interp.subject, interp.tasks, probes.*"
+    ),
     "circuits.interventions": (
         "circuits.*, interp._util, interp.activations, interp.errors, interp.hooked.*, interp.sites, "
         "interp.subject, interp.tasks, probes.*"

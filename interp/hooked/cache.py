@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from interp.errors import InterpError, UnknownSite, nearest
+from interp.hooked.residual_stream import ResidualStream
 
 ALIASES = {  # TransformerLens's, of `transformer_lens.utils.get_act_name`
     "attn": "pattern", "attn_logits": "attn_scores", "key": "k", "query": "q", "value": "v", "mlp_pre": "pre",
@@ -27,12 +29,26 @@ class NoSuchActivation(UnknownSite, KeyError):
     __str__ = BaseException.__str__  # a KeyError's is its message in quotes
 
 
-class ActivationCache(dict[str, Tensor]):
+class ActivationCache(ResidualStream, dict[str, Tensor]):
     """Activations by the name of their hook point, as `HookedModel.run_with_cache` gives them.
 
     As in TransformerLens, ``cache["q", 0]`` is ``cache["blocks.0.attn.hook_q"]``, ``cache["pattern", -1]`` the last layer's,
     ``cache["scale", 0, "ln1"]`` that of one norm, and ``cache["embed"]`` is ``cache["hook_embed"]``.
+
+    Of a transformer it also gives what its components wrote into the residual stream: `decompose_resid`, `accumulated_resid`,
+    `stack_head_results`, `stack_neuron_results`, `logit_attrs`, `apply_ln_to_stack`.
+
+    Args:
+        values: by name.
+        model: that they are of; its weights are read when a method needs them.
+        has_batch_dim: whether the first axis is the batch.
     """
+
+    def __init__(
+        self, values: Mapping[str, Tensor] = MappingProxyType({}), model: Any = None, has_batch_dim: bool = True
+    ):
+        super().__init__(values)
+        self.model, self.has_batch_dim = model, has_batch_dim
 
     if TYPE_CHECKING:  # a dict of str takes str alone
 
@@ -44,7 +60,7 @@ class ActivationCache(dict[str, Tensor]):
 
     def to(self, device: torch.device | str) -> ActivationCache:
         """The same activations on a device."""
-        return ActivationCache({name: value.to(device) for name, value in self.items()})
+        return ActivationCache({n: value.to(device) for n, value in self.items()}, self.model, self.has_batch_dim)
 
     def stack_activation(self, name: str) -> Tensor:
         """One activation of every layer.

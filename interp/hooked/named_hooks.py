@@ -126,14 +126,14 @@ class NamedHooks(HookedRootModule):
 
         Returns:
             the output, and the cache: a dict from hook point name to a detached tensor, which also answers to
-            TransformerLens's short names: ``cache["q", 0]``.
+            TransformerLens's short names (``cache["q", 0]``) and has its methods (``cache.decompose_resid()``).
         """
         if args:
             self.check_values(args[0])
         wanted = None if names_filter is None else set(self._names(names_filter))
         filtered = None if wanted is None else wanted.__contains__
         output, cache = super().run_with_cache(*args, names_filter=filtered, **kwargs)
-        return output, ActivationCache(cache)
+        return output, ActivationCache(cache, self, not kwargs.get("remove_batch_dim", False))
 
     def _names(self, pattern: SitePattern | Callable[[str], bool]) -> list[str]:
         if not callable(pattern):

@@ -27,7 +27,7 @@ def spectrum_2d(values: Float[Tensor, "p p ..."]) -> Float[Tensor, "freq freq"]:
     >>> spectrum_2d(wave)[1, 1].item() - wave.pow(2).sum().item() < 1e-9
     True
     """
-    values = _table(values)
+    values = as_table(values)
     p = values.shape[0]
     power = _power_2d(values).sum(-1)
     return _fold(_fold(power, p).T, p).T
@@ -48,7 +48,7 @@ def sum_spectrum(values: Float[Tensor, "p p ..."]) -> Float[Tensor, "freq"]:
     >>> sum_spectrum(wave).round(decimals=9).tolist()
     [0.0, 0.0, 12.5]
     """
-    values = _table(values)
+    values = as_table(values)
     p = values.shape[0]
     flat = values.double().reshape(p * p, -1)
     index = torch.arange(p, device=values.device)
@@ -70,7 +70,7 @@ def neuron_shares(values: Float[Tensor, "p p units"], chunk: int = 64) -> Float[
     Returns:
         ``[p // 2 + 1, units]``; row 0 is 0, and so is the column of a neuron that does not vary.
     """
-    values = _table(values)
+    values = as_table(values)
     p, units = values.shape[0], values.shape[-1]
     out = torch.zeros(p // 2 + 1, units, dtype=torch.float64, device=values.device)
     for start in range(0, units, chunk):
@@ -87,7 +87,18 @@ def neuron_shares(values: Float[Tensor, "p p units"], chunk: int = 64) -> Float[
     return out
 
 
-def _table(values: Tensor) -> Tensor:
+def as_table(values: Tensor) -> Tensor:
+    """Values over the input table as a tensor.
+
+    Args:
+        values: ``[p, p, ...]``, a tensor, an array or a list.
+
+    Returns:
+        the tensor.
+
+    Raises:
+        InterpError: another shape.
+    """
     values = as_tensor(values, "values")
     if values.ndim < 2 or values.shape[1] != values.shape[0]:
         raise InterpError(f"values over the input table need the shape [p, p, ...], got {list(values.shape)}")

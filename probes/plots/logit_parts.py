@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from interp.activations.capture import capture
 from interp.errors import InterpError, MissingCapability, UnknownName, kind_of, unknown
-from interp.hooked import HookedMLP, HookedModel, HookedTransformer
+from interp.hooked import HookedMLP, HookedModel
 from interp.report import figures
 from interp.subject import Subject, as_subject
+from probes.direct_effects import Question, direct_effects
 from probes.plots import panels
 from probes.plots.input_grid import InputGrid, input_grid
 
@@ -28,10 +27,10 @@ def logit_attribution(
 
     A transformer's logits are a sum over what each component writes into the residual stream, times the unembedding; a final
     norm divides by the scale that the whole stream has. An MLP's are the sum over its last hidden units. All components
-    together give the logit.
+    together give the logit. `circuits.logit_attribution` gives the numbers, by neuron and by position too.
 
     Args:
-        subject: a transformer or an MLP of the suite, with a task on two symbols.
+        subject: a transformer, a wrapped bridge or an MLP, with a task on two symbols.
         component: ``"embed"``, ``"pos_embed"``, a head ``"L0H1"``, an MLP ``"L0 mlp"``, ``"bias"``; of an MLP a unit of its last
             layer, ``"L0N13"``; or several, a panel each. By default every component of a transformer, and the eight units of
             an MLP that vary most.
@@ -97,7 +96,6 @@ def _chosen(given: str | Sequence[str] | None, parts: dict[str, Tensor], subject
     return names
 
 
-@torch.no_grad()
 def logit_parts(subject: Subject, grid: InputGrid, centred: bool = False) -> dict[str, Float[Tensor, "example"]]:
     """What each component adds to the right answer's logit.
 
@@ -116,77 +114,7 @@ def logit_parts(subject: Subject, grid: InputGrid, centred: bool = False) -> dic
     task, model = subject.require_task(), subject.model.cast(subject.precision)
     if not task.criterion.logits:
         raise MissingCapability(f"{task.name}: the loss {task.loss} has no logit of the right answer")
-    inputs, labels = task.inputs[grid.examples], task.labels[grid.examples].to(model.device)
-    if isinstance(model, HookedTransformer):
-        written = _of_transformer(model, inputs, task.readout if task.readout is not None else -1)
-        bias = getattr(model.unembed, "b_U", None)
-    elif isinstance(model, HookedMLP):
-        post = f"layers.{len(model.config.hidden) - 1}.hook_post"
-        units = capture(model, inputs, post)[post]
-        W_U = model.unembed.W_U[:, : task.width]
-        found = {f"L{len(model.config.hidden) - 1}N{i}": _read(units[:, i, None], W_U[i, None], labels, centred)
-                 for i in range(units.shape[1])}  # fmt: skip
-        return found | _bias(getattr(model.unembed, "b_U", None), task.width, labels, centred)
-    else:
-        raise InterpError(
-            f"{subject.name}: direct effects on logits are of a transformer or an MLP of the suite, this is a "
-            f"{type(model).__name__}"
-        )
-    W_U = model.unembed.W_U[:, : task.width]
-    found = {name: _read(one, W_U, labels, centred) for name, one in written.items()}
-    return found | _bias(bias, task.width, labels, centred)
-
-
-def _read(written: Tensor, W_U: Tensor, labels: Tensor, centred: bool) -> Tensor:
-    """Logits of the right answers from what is written ``[example, d]``."""
-    directions = W_U.T[labels] - (W_U.mean(1) if centred else 0)
-    return (written * directions).sum(-1)
-
-
-def _bias(bias: Tensor | None, width: int, labels: Tensor, centred: bool) -> dict[str, Tensor]:
-    if bias is None:
-        return {}
-    own = bias[:width]
-    return {"bias": own[labels] - (own.mean() if centred else 0)}
-
-
-def _of_transformer(model: HookedTransformer, inputs: Tensor, position: int) -> dict[str, Tensor]:
-    """What each component writes into the stream at the position that is read, after the final norm's scale."""
-    config = model.config
-    if config.post_norm:
-        raise InterpError(
-            "norms after the residual stream (post_norm) leave no direct effects that add up to the logit"
-        )
-    wanted = ["hook_embed", *(["hook_pos_embed"] if config.positions else [])]
-    wanted += [f"blocks.{i}.{name}" for i in range(config.n_layers) for name in ("attn.hook_z", "hook_mlp_out")]
-    scaled = config.normalization is not None and config.final_norm
-    taken = capture(model, inputs, [n for n in wanted if n in model.hook_dict] + ["ln_final.hook_scale"] * scaled)
-
-    def at(name: str) -> Tensor:
-        one = taken[name]
-        return one[:, 0] if one.shape[1] == 1 else one[:, position]  # the last block may compute one position alone
-
-    parts = {n.removeprefix("hook_"): at(n) for n in wanted[: 1 + config.positions]}
-    for i in range(config.n_layers):
-        attention = model.block(i).attention
-        z, W_O = at(f"blocks.{i}.attn.hook_z"), attention.W_O
-        parts |= {f"L{i}H{h}": z[:, h] @ W_O[h] for h in range(config.n_heads)}
-        if (b_O := getattr(attention, "b_O", None)) is not None:
-            parts[f"L{i} attention bias"] = b_O.expand(len(z), -1)
-        if f"blocks.{i}.hook_mlp_out" in taken:
-            parts[f"L{i} mlp"] = at(f"blocks.{i}.hook_mlp_out")
-    if not scaled:
-        return parts
-    scale = at("ln_final.hook_scale")
-    return _normed(model, parts, scale)
-
-
-def _normed(model: HookedTransformer, parts: dict[str, Tensor], scale: Tensor) -> dict[str, Tensor]:
-    """What reaches the unembedding of each part: centred, over the stream's scale, times the norm's weights."""
-    norm = model.ln_final
-    w, b = getattr(norm, "w", None), getattr(norm, "b", None)
-    made = {}
-    for name, part in parts.items():
-        part = part if model.config.normalization == "RMS" else part - part.mean(-1, keepdim=True)
-        made[name] = part / scale * (1.0 if w is None else w)
-    return made if b is None else made | {"final norm's bias": b.expand(len(scale), -1)}
+    position = task.readout if task.readout is not None else -1
+    question = Question(task.labels[grid.examples], None, position, task.width, centred)
+    parts, _ = direct_effects(model, task.inputs[grid.examples], question)
+    return {name: part.values[:, i] for part in parts for i, name in enumerate(part.names)}

@@ -31,6 +31,7 @@ FUNCTIONS: dict[str, tuple[Callable[[Any], Any], np.ndarray]] = {
     "spectrum": (fourier.spectrum, TABLE), "shares": (fourier.shares, TABLE[0] ** 2), "gini": (fourier.gini, TABLE[0] ** 2),
     "key_frequencies": (fourier.key_frequencies, TABLE[0] ** 2), "spectrum_2d": (fourier.spectrum_2d, TABLE),
     "sum_spectrum": (fourier.sum_spectrum, TABLE), "neuron_shares": (fourier.neuron_shares, CUBE),
+    "fit_neurons": (lambda x: torch.tensor(fourier.fit_neurons(x)["share"].to_numpy()), CUBE),
     "trilinear_spectrum": (fourier.trilinear_spectrum, CUBE), "logit_shares": (fourier.logit_shares, CUBE),
     "logit_frequencies": (fourier.logit_frequencies, CUBE), "effective_rank": (spectra.effective_rank, TABLE[0]),
     "participation_ratio": (spectra.participation_ratio, TABLE[0]), "effective_dimension": (effective_dimension, TABLE),

@@ -155,6 +155,26 @@ def test_neuron_shares() -> None:
     assert share.sum(0).max() <= 1 + 1e-12
 
 
+@pytest.mark.parametrize("p", [7, 8])
+def test_fits_of_neurons(p: int) -> None:
+    """Planted waves come back with amplitude and phase; what all explain together is what `neuron_shares` says."""
+    a = torch.arange(p, dtype=torch.float64)
+    w = 2 * math.pi * 3 / p
+    planted = 1.5 + 2 * torch.cos(w * a[:, None] + 0.3) + 0.7 * torch.cos(w * (a[:, None] - a) - 1.1)
+    table = torch.cat([planted[..., None], noise(p, p, 5)], -1)
+    fits = fourier.fit_neurons(table, chunk=2)
+    one = fits.iloc[0][
+        ["frequency", "mean", "share", "amplitude a", "phase a", "amplitude a-b", "phase a-b", "amplitude b"]
+    ]
+    assert one.tolist() == pytest.approx([3, 1.5, 1, 2, 0.3, 0.7, -1.1, 0])
+    shares = fourier.neuron_shares(table)
+    np.testing.assert_allclose(fits["share"], shares.amax(0), atol=1e-12)
+    for k in (1, p // 2):  # the last is its own negative where p is even
+        np.testing.assert_allclose(fourier.fit_neurons(table, k)["share"], shares[k], atol=1e-12)
+    with pytest.raises(InterpError, match="frequencies are one of 1 to"):
+        fourier.fit_neurons(table, 9)
+
+
 def test_a_large_constant_is_no_frequency() -> None:
     """Rounding of a constant neuron is not taken for variance."""
     assert fourier.neuron_shares(torch.full((113, 113, 1), 1e6 / 3, dtype=torch.float64)).max() == 0

@@ -8,6 +8,7 @@ the bridge is wrapped; those that don't act as named are left out, and the notes
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, cast
@@ -19,6 +20,7 @@ from typing_extensions import override
 from interp.errors import InterpError
 from interp.hooked.foreign.guest import Guest, in_this_thread
 from interp.hooked.foreign.measuring import Mode, RunSettings, in_evaluation_mode
+from interp.hooked.lens_weights import LensWeights
 
 PLAIN, HEADS, SQUARE = ("batch", "pos", "unit"), ("batch", "pos", "head", "unit"), ("batch", "head", "query", "key")
 CLASSIC = {
@@ -27,6 +29,7 @@ CLASSIC = {
 }  # fmt: skip
 LOGITS = ("hook_logits", "hook_unembed")  # the name here, and the bridge's
 TRIAL = (3, 2)  # batch, pos
+NORM_POINTS = (".hook_scale", ".hook_normalized")
 
 
 def is_bridge(module: nn.Module) -> bool:
@@ -34,11 +37,12 @@ def is_bridge(module: nn.Module) -> bool:
     return any(cls.__name__ == "TransformerBridge" for cls in type(module).__mro__)
 
 
-class WrappedBridge(Guest):
+class WrappedBridge(LensWeights, Guest):
     """A `TransformerBridge`: tokens ``[batch, pos]`` to logits ``[batch, pos, d_vocab]``. Made by `interp.wrap`.
 
     Hook points have the names, shapes and axes of `HookedTransformer`, as far as the bridge has them; the others keep the
-    bridge's names (``blocks.0.ln1.hook_in``). `torch.func` does not work on a bridge.
+    bridge's names (``blocks.0.ln1.hook_in``). `torch.func` does not work on a bridge. Weights (``W_E``, ``W_Q``, ...) and
+    ``cfg`` are the bridge's; ``return_type`` and ``stop_at_layer`` are passed on to it.
     """
 
     @classmethod
@@ -72,7 +76,38 @@ class WrappedBridge(Guest):
 
     @override
     def _run(self, *args: Any, **kwargs: Any) -> Any:
-        return self.module(*args, return_type="logits", **kwargs)
+        return self.module(*args, **{"return_type": "logits", **kwargs})
+
+    @property
+    @override
+    def cfg(self) -> Any:  # pyright: ignore[reportIncompatibleVariableOverride]  TransformerLens's own
+        """The bridge's config."""
+        return self.module.cfg
+
+    @property
+    def ln_final(self) -> nn.Module:
+        """The bridge's final norm."""
+        return cast(Any, self.module).ln_final
+
+    @override
+    def _weight(self, name: str) -> Tensor:
+        bridge = cast(Any, self.module)
+        if name.startswith("b_"):
+            try:
+                found = getattr(bridge, name)
+            except AttributeError:  # the bridge says of every model without this bias that it has none
+                found = None
+            if found is None:
+                cfg, outs = bridge.cfg, {"b_O": "d_model", "b_out": "d_model", "b_in": "d_mlp"}
+                if name == "b_U":
+                    return bridge.W_U.new_zeros(bridge.W_U.shape[1])
+                size = (getattr(cfg, outs[name]),) if name in outs else (cfg.n_heads, cfg.d_head)
+                return bridge.W_U.new_zeros(cfg.n_layers, *size)
+        else:
+            found = getattr(bridge, name)
+        if name in ("W_K", "W_V", "b_K", "b_V") and found.shape[1] != bridge.cfg.n_heads:  # several heads share keys
+            found = found.repeat_interleave(bridge.cfg.n_heads // found.shape[1], 1)
+        return found
 
     @override
     def _installers(self, watched: set[str]) -> Iterator[Callable[[], Any]]:
@@ -146,22 +181,37 @@ def _trial(bridge: Any) -> tuple[dict[str, Tensor], set[str]]:
     for name, point in _points_of(bridge).items():
         if id(point) not in chosen or point.name == chosen[id(point)][0]:
             chosen[id(point)] = name, point  # an alias replaces the bridge's own name
+    points = dict(chosen.values())
+    with warnings.catch_warnings():  # of norms that they rebuild their output from what a hook returns
+        warnings.simplefilter("ignore")
+        seen, idle = _try(bridge, points, set(points))
+        if idle:  # a norm may do so without gradients, and hide what comes before it
+            _, others = _try(bridge, points, {n for n in points if not n.endswith(NORM_POINTS)})
+            idle = {n for n in idle if n in others or n.endswith(NORM_POINTS)}
+    return seen, idle
+
+
+def _try(bridge: Any, points: dict[str, nn.Module], changed: set[str]) -> tuple[dict[str, Tensor], set[str]]:
+    """One pass in which hooks return new tensors at some points: all activations, and which of these do not matter."""
     seen: dict[str, Tensor] = {}
     added: dict[str, Tensor] = {}
 
     def look(name: str, activation: Tensor) -> Tensor:
         seen[name] = activation.detach()
+        if name not in changed:
+            return activation
         added[name] = torch.zeros_like(activation, requires_grad=True)
         return activation + added[name]
 
     def watch(name: str, point: nn.Module, _args: Any, activation: Any) -> Any:
         if not isinstance(activation, Tensor) or not activation.is_floating_point() or name in seen:
             return None
-        return _through(point, name, activation, partial(look, name))
+        changed_to = _through(point, name, activation, partial(look, name))
+        return changed_to if name in changed else None
 
     handles: list[Any] = []
     try:
-        for name, point in chosen.values():
+        for name, point in points.items():
             handles.append(point.register_forward_hook(partial(watch, name)))
         device = next(bridge.parameters()).device
         tokens = torch.arange(TRIAL[0] * TRIAL[1], device=device).reshape(TRIAL) % bridge.cfg.d_vocab

@@ -23,7 +23,8 @@ from interp.hooked.foreign.several import Inputs, as_inputs
 from interp.hooked.foreign.structures import chosen_output
 from interp.hooked.hook_point import HookPoint, hooks_on
 
-OWN = ("torch.nn.utils", "transformer_lens.model_bridge")  # packages whose hooks are part of a module's computation
+# packages whose hooks are part of a module's computation, or only look on
+OWN = ("torch.nn.utils", "transformer_lens.model_bridge", "transformers.utils.output_capturing")
 _INSTALLED = threading.RLock()  # held while hooks stand on a foreign module, so that no other thread copies them
 
 
@@ -146,7 +147,7 @@ class Guest(HookedModel):
         if dtype == self.dtype and device == self.device:
             return self
         with _INSTALLED:  # another thread's hooks would be copied too
-            module = copy.deepcopy(self.module)
+            module = copy.deepcopy(self.module, _activations(self.module))
         with redirect_stdout(io.StringIO()):  # TransformerLens's bridges print that they move
             module = module.to(device=device, dtype=dtype)
         points = {name: self.axes_of(name) for name in self.hook_dict}
@@ -196,7 +197,7 @@ class Guest(HookedModel):
         """Names of submodules that have hooks that were not installed through hook points.
 
         Hooks that are part of the module's computation don't count: those of torch's weight norm and pruning
-        (``torch.nn.utils``) and of TransformerLens's bridges.
+        (``torch.nn.utils``), of TransformerLens's bridges, and those by which transformers collects outputs.
 
         Returns:
             names of submodules; the module itself is ``module``.
@@ -207,6 +208,12 @@ class Guest(HookedModel):
     @override
     def watched_sites(self) -> list[str]:
         return super().watched_sites() + self.foreign_hooks()
+
+
+def _activations(module: nn.Module) -> dict[int, Any]:
+    """What a module keeps of a pass with gradients, detached, by identity: torch copies no tensor that has a history."""
+    kept = [value for part in module.modules() for value in vars(part).values() if isinstance(value, Tensor)]
+    return {id(value): value.detach() for value in kept if not value.is_leaf}
 
 
 def in_this_thread(hook: Callable[..., Any]) -> Callable[..., Any]:

@@ -15,6 +15,7 @@ from interp.errors import InterpError, UnknownSite
 from interp.hooked.base import HookedModel
 from interp.hooked.hook_point import HookPoint
 from interp.hooked.inputs import require_tokens, require_vocabulary
+from interp.hooked.lens_weights import LensWeights
 from interp.hooked.rest import NormedRest
 from interp.hooked.token_embedding import Embed
 from interp.hooked.transformer.attention import moved
@@ -22,16 +23,19 @@ from interp.hooked.transformer.components import Block, PosEmbed, Unembed
 from interp.hooked.transformer.config import TransformerConfig
 from interp.hooked.transformer.fused import UnhookedBlocks
 from interp.hooked.transformer.layer_norm import LayerNorm, make_norm
+from interp.hooked.transformer.next_token import LogitsAndLoss, check_returns, next_token_loss
+from interp.hooked.transformer.stacks import weight_named
 
 
-class HookedTransformer(HookedModel):
+class HookedTransformer(LensWeights, HookedModel):
     """Tokens ``[batch, pos]`` to logits ``[batch, pos, d_vocab_out]`` (one position with ``config.readout``).
 
     Hook points and weights carry the names and shapes of TransformerLens's former HookedTransformer:
     ``W_E [d_vocab, d_model]``, ``W_Q [layer, head, d_model, d_head]``, ``W_in [layer, d_model, d_mlp]``, ...
 
     ``forward(tokens, noise)``: ``noise`` is the key of this pass's dropout (`dropout.uniform`); without it, and in
-    `resume`, nothing drops out. With a readout, other entries of the last block drop out than without.
+    `resume`, nothing drops out. With a readout, other entries of the last block drop out than without. ``return_type`` and
+    ``stop_at_layer`` are TransformerLens's.
 
     Args:
         config: the model's shape.
@@ -63,26 +67,60 @@ class HookedTransformer(HookedModel):
         require_vocabulary(inputs, self.config.d_vocab)
 
     @override
-    def forward(self, tokens: Tensor, noise: Tensor | None = None) -> Tensor:
-        """Logits ``[batch, pos, d_vocab_out]`` of ``tokens [batch, pos]``; ``noise`` is the key of a pass with dropout."""
+    def forward(
+        self,
+        tokens: Tensor,
+        noise: Tensor | None = None,
+        *,
+        return_type: str | None = "logits",
+        stop_at_layer: int | None = None,
+        loss_per_token: bool = False,
+    ) -> Any:
+        """Logits ``[batch, pos, d_vocab_out]`` of ``tokens [batch, pos]``.
+
+        Args:
+            tokens: ``[batch, pos]``.
+            noise: the key of a pass with dropout.
+            return_type: ``"logits"``; ``"loss"``: the mean cross-entropy of the next token; ``"both"``; or None for nothing.
+            stop_at_layer: return the stream before this layer ``[batch, pos, d_model]`` instead; -1 is the last layer.
+            loss_per_token: the loss of every position ``[batch, pos - 1]`` instead of the mean.
+
+        Returns:
+            what ``return_type`` says.
+
+        Raises:
+            InterpError: too many positions, or something that the model cannot return.
+        """
         self.check_inputs(tokens)
         if tokens.shape[-1] > self.config.n_ctx:
             raise InterpError(f"{tokens.shape[-1]} positions given; the model's context is {self.config.n_ctx}")
-        return self._after_embed(self.hook_embed(self.embed(tokens)), noise)
+        embedded = self.hook_embed(self.embed(tokens))
+        if return_type == "logits" and stop_at_layer is None:
+            return self._after_embed(embedded, noise)
+        check_returns(self.config, return_type, stop_at_layer)
+        if stop_at_layer is not None:
+            return self._after_embed(embedded, noise, stop_at_layer)
+        logits = self._after_embed(embedded, noise)
+        if return_type is None:
+            return None
+        loss = next_token_loss(logits, tokens, loss_per_token)
+        return loss if return_type == "loss" else LogitsAndLoss(logits, loss)
 
-    def _after_embed(self, embedded: Tensor, noise: Tensor | None = None) -> Tensor:
+    def _after_embed(self, embedded: Tensor, noise: Tensor | None = None, stop: int | None = None) -> Tensor:
         if self.config.positions:
             embedded = embedded + self.hook_pos_embed(self.pos_embed(*embedded.shape[:2]))
-        return self._from_block(embedded, 0, noise)
+        return self._from_block(embedded, 0, noise, stop)
 
     def stream(self, tokens: Tensor) -> Tensor:
         """What the first block reads ``[batch, pos, d_model]``; its hook points are skipped."""
         embedded = self.embed(tokens)
         return embedded + self.pos_embed(*tokens.shape) if self.config.positions else embedded
 
-    def _from_block(self, resid: Tensor, first: int, noise: Tensor | None = None) -> Tensor:
-        for layer in range(first, self.config.n_layers):
+    def _from_block(self, resid: Tensor, first: int, noise: Tensor | None = None, stop: int | None = None) -> Tensor:
+        for layer in range(first, self.config.n_layers)[:stop]:
             resid = self.blocks[layer](resid, self._readout(layer), noise)
+        if stop is not None:
+            return resid
         return self.hook_logits(self.unembed(self.ln_final(resid)))
 
     def _readout(self, layer: int) -> int | None:
@@ -246,55 +284,6 @@ class HookedTransformer(HookedModel):
             return 1 / math.sqrt(parameter.shape[-1])
         return 1 / math.sqrt(parameter.shape[-2])
 
-    @property
-    def W_E(self) -> Tensor:
-        """Token embeddings ``[d_vocab, d_model]``."""
-        return self.embed.W_E
-
-    @property
-    def W_pos(self) -> Tensor:
-        """Position embeddings ``[n_ctx, d_model]``."""
-        return self.pos_embed.W_pos
-
-    @property
-    def W_U(self) -> Tensor:
-        """The unembedding ``[d_model, d_vocab_out]``."""
-        return self.unembed.W_U
-
-    def _stack(self, module: str, name: str) -> Tensor:
-        return torch.stack([getattr(getattr(block, module), name) for block in self.blocks])
-
-    @property
-    def W_Q(self) -> Tensor:
-        """Query weights ``[layer, head, d_model, d_head]``."""
-        return self._stack("attn", "W_Q")
-
-    @property
-    def W_K(self) -> Tensor:
-        """Key weights ``[layer, head, d_model, d_head]``."""
-        return self._stack("attn", "W_K")
-
-    @property
-    def W_V(self) -> Tensor:
-        """Value weights ``[layer, head, d_model, d_head]``."""
-        return self._stack("attn", "W_V")
-
-    @property
-    def W_O(self) -> Tensor:
-        """Output weights of the heads ``[layer, head, d_head, d_model]``."""
-        return self._stack("attn", "W_O")
-
-    @property
-    def W_in(self) -> Tensor:
-        """Input weights of the MLPs ``[layer, d_model, d_mlp]``."""
-        return self._stack("mlp", "W_in")
-
-    @property
-    def W_gate(self) -> Tensor:
-        """Gate weights of gated MLPs ``[layer, d_model, d_mlp]``."""
-        return self._stack("mlp", "W_gate")
-
-    @property
-    def W_out(self) -> Tensor:
-        """Output weights of the MLPs ``[layer, d_mlp, d_model]``."""
-        return self._stack("mlp", "W_out")
+    @override
+    def _weight(self, name: str) -> Tensor:
+        return weight_named(self, name)

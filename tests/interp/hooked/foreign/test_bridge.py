@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from transformer_lens import ActivationCache as LensCache
 from transformer_lens.config import TransformerBridgeConfig
 from transformer_lens.model_bridge import TransformerBridge
 from transformers import GPT2Config, GPT2LMHeadModel
 
+import circuits
 import interp
 from circuits import Ablate, Scale, Zero, applied
 from interp import HookedTransformer, InterpError, Site, TransformerConfig
@@ -33,12 +35,12 @@ NORMS = [f"{n}.{p}" for n in ("blocks.0.ln1", "blocks.1.ln2", "ln_final") for p 
 
 
 @functools.cache
-def native(norm: str | None) -> Any:
+def native(norm: str | None, **changes: Any) -> Any:
     """A small bridge with weights large enough that everything matters."""
     torch.manual_seed(0)
     config = TransformerBridgeConfig(
         n_layers=LAYERS, d_model=D, n_heads=HEADS, d_head=D_HEAD, d_vocab=VOCAB, n_ctx=6, d_mlp=32, act_fn="relu",
-        normalization_type=norm, architecture="TransformerLensNative",
+        normalization_type=norm, architecture="TransformerLensNative", **changes,
     )  # fmt: skip
     bridge = TransformerBridge.boot_native(config).eval()
     with torch.no_grad():
@@ -108,6 +110,24 @@ def test_a_change_does_the_same_in_both(norm: str | None) -> None:
         found, expected = logits_under(guest, change), logits_under(own, change)
         torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4, msg=lambda m, n=name: f"{n}: {m}")
         assert not torch.allclose(found, own(TOKENS), atol=1e-4), name
+
+
+@pytest.mark.parametrize("changes", [
+    {"n_key_value_heads": 1}, {"positional_embedding_type": "rotary"}, {"gated_mlp": True},
+], ids=["shared keys", "rotary", "gated"])  # fmt: skip
+def test_rms_norms_keep_the_points_before_them(changes: dict[str, Any]) -> None:
+    """A hook at such a norm makes the bridge rebuild its output without gradients; what comes before it still acts."""
+    guest = interp.wrap(native("RMS", **changes))
+    points = ("hook_resid_pre", "attn.hook_z", "attn.hook_pattern", "mlp.hook_post", "hook_resid_post")
+    assert {f"blocks.{i}.{n}" for i in range(LAYERS) for n in points} <= set(guest.hook_dict)
+    for by in ("component", "neuron", "position"):
+        assert (
+            circuits.logit_attribution(guest, TOKENS, by=by, answers=TOKENS[:, 0]).error < 1e-6
+        )  # the norm computes in float32
+    _, cache = guest.run_with_cache(TOKENS)
+    theirs = LensCache(dict(cache) | native("RMS", **changes).run_with_cache(TOKENS)[1].cache_dict, guest.module)
+    expected = theirs.decompose_resid(apply_ln=True).detach()
+    torch.testing.assert_close(cache.decompose_resid(apply_ln=True), expected, atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("site", [
@@ -192,3 +212,7 @@ def test_hugging_faces_model_from_disk(tmp_path: Path) -> None:
         torch.testing.assert_close(acts[f"blocks.{layer}.hook_resid_pre"], truth.hidden_states[layer])
         assert acts[f"blocks.{layer}.attn.hook_attn_scores"].softmax(-1).allclose(truth.attentions[layer], atol=1e-5)
         assert acts[f"blocks.{layer}.attn.hook_z"].shape == (3, 5, 2, 8)
+    # in float64, of a copy: transformers' own hooks are no obstacle, nor what the bridge keeps of a pass with gradients
+    found = circuits.logit_attribution(guest, TOKENS, by="neuron", answers=TOKENS[:, 0])
+    assert found.error < 1e-10
+    assert float(circuits.logit_lens(guest, TOKENS, answers="next").values[-1, 0, 3]) == pytest.approx(0, abs=1e-12)
