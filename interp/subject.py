@@ -14,7 +14,6 @@ from interp._util.devices import device_and_dtype, resolve_dtype
 from interp.activations.batches import batches, placed
 from interp.errors import InterpError, MissingCapability, kind_of
 from interp.hooked import HookedCPPN, HookedModel, HookedTransformer, as_model
-from interp.hooked.transformer.token_tables import cheapest
 from interp.notebook import network
 from interp.runs import RunLike, open_run
 from interp.series import CheckpointSeries
@@ -296,5 +295,5 @@ def at_readout(model: HookedModel, task: Task) -> HookedModel:
 @torch.no_grad()
 def table_logits(model: HookedModel, task: Task, batch_size: int = 4096) -> Tensor:
     """What a task reads of a model's outputs, ``[n, width]`` over all its examples."""
-    run = cheapest(at_readout(model, task), task.inputs)
+    run = at_readout(model, task).for_all(task.inputs)
     return torch.cat([task.read(run(placed(part, model))) for part in batches(task.inputs, batch_size)])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -22,6 +21,7 @@ from interp.hooked.transformer.components import Block, PosEmbed, Unembed
 from interp.hooked.transformer.config import TransformerConfig
 from interp.hooked.transformer.fused import UnhookedBlocks
 from interp.hooked.transformer.layer_norm import LayerNorm, make_norm
+from interp.hooked.transformer.token_tables import TokenTables, applies
 
 
 class HookedTransformer(HookedModel):
@@ -74,6 +74,11 @@ class HookedTransformer(HookedModel):
         if self.config.positions:
             embedded = embedded + self.hook_pos_embed(self.pos_embed(*embedded.shape[:2]))
         return self._from_block(embedded, 0, noise)
+
+    @override
+    def for_all(self, inputs: Tensor) -> Callable[[Tensor], Tensor]:
+        own = type(self) is HookedTransformer  # a class derived from it may compute something else
+        return TokenTables(self, inputs.shape[1]) if own and applies(self, inputs) else self
 
     def stream(self, tokens: Tensor) -> Tensor:
         """What the first block reads ``[batch, pos, d_model]``; its hook points are skipped."""
@@ -146,7 +151,8 @@ class HookedTransformer(HookedModel):
         index = -1 if layer is None else layer + ("resid_post" in point)
         readable = point in ("hook_resid_pre", "hook_resid_post") and 0 <= index < self.config.n_layers
         first = layer if point == "hook_resid_mid" else index if readable else None
-        if first is not None and self._computes_all() and not self._watched_from(first):
+        computes_all = self.config.readout is None and not torch.is_grad_enabled()
+        if first is not None and computes_all and not self._watched_from(first):
             return self._follow_unhooked(point, first, clean)
         if not readable or self._readout(index) is not None or self._reads_watched(index):
             return super().follow(site, clean)
@@ -172,9 +178,6 @@ class HookedTransformer(HookedModel):
     def adds_up(self) -> bool:
         """Whether the residual stream is a plain sum, read through LayerNorms or none; the fast paths need this."""
         return not self.config.post_norm and self.config.normalization != "RMS"
-
-    def _computes_all(self) -> bool:
-        return self.config.readout is None and not torch.is_grad_enabled()
 
     def _watched_from(self, layer: int) -> bool:
         """Whether a hook is installed in this layer or after it."""
@@ -237,14 +240,11 @@ class HookedTransformer(HookedModel):
 
     @override
     def init_std(self, name: str, parameter: Tensor) -> float | None:
-        matrix = name.rsplit(".", 1)[-1]
+        matrix, shape = name.rsplit(".", 1)[-1], parameter.shape
         if not matrix.startswith("W_"):
             return None
-        if matrix == "W_O":
-            return 1 / math.sqrt(parameter.shape[0] * parameter.shape[1])
-        if matrix in ("W_E", "W_pos"):
-            return 1 / math.sqrt(parameter.shape[-1])
-        return 1 / math.sqrt(parameter.shape[-2])
+        read = shape[0] * shape[1] if matrix == "W_O" else shape[-1] if matrix in ("W_E", "W_pos") else shape[-2]
+        return read**-0.5
 
     @property
     def W_E(self) -> Tensor:

@@ -6,82 +6,107 @@ tokens. An input of three positions costs one lookup of a score and a value per 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from interp.hooked.base import HookedModel
 from interp.hooked.inputs import require_vocabulary
-from interp.hooked.transformer.fused import Readout
-from interp.hooked.transformer.model import HookedTransformer
+from interp.hooked.transformer.fused import Readout, Transformer
 from interp.hooked.transformer.readout_block import plus
 
 PAIRS_PER_INPUT = 4  # pairs of tokens; a larger table costs more than it saves
+LATE = (
+    *(f"blocks.0.{name}" for name in ("attn.hook_z", "hook_attn_out", "hook_resid_mid", "ln2.", "mlp.", "hook_mlp_out")),
+    "blocks.0.hook_resid_post", "ln_final.", "hook_logits",
+)  # fmt: skip
 ROWS = 1024  # inputs at once; their neurons stay within the processor's caches
+
+
+class Tabled(Transformer, Protocol):
+    """What the tables need of a `HookedTransformer`."""
+
+    @property
+    def W_pos(self) -> Tensor:
+        """Position embeddings ``[n_ctx, d_model]``."""
+        ...
+
+    @property
+    def adds_up(self) -> bool:
+        """Whether the residual stream is a plain sum."""
+        ...
+
+    def watched_sites(self) -> list[str]:
+        """Hook points that have hooks."""
+        ...
+
+    def resume(self, site: str, activation: Tensor) -> Tensor:
+        """Run on from a site."""
+        ...
 
 
 class TokenTables:
     """Logits ``[batch, 1, d_vocab_out]`` of tokens ``[batch, pos]`` in a transformer of one layer that is read at one position.
 
-    Hook points are skipped, and nothing drops out.
+    Nothing drops out. Hook points before the heads' outputs are skipped; without hooks on the others these are, too.
 
     Args:
-        model: with its present weights.
+        model: with its present weights and hooks.
         n_pos: positions of the inputs.
     """
 
-    def __init__(self, model: HookedTransformer, n_pos: int):
+    def __init__(self, model: Tabled, n_pos: int):
         block, attn = model.block(0), model.block(0).attention
         assert model.config.readout is not None
-        self._model, self._query, self._readout = model, model.config.readout % n_pos, Readout.of(model)
+        self._model, self._query = model, model.config.readout % n_pos
+        self._readout = None if model.watched_sites() else Readout.of(model)
         positions = model.W_pos[:n_pos, None] if model.config.positions else model.W_E.new_zeros(n_pos, 1, 1)
         stream = model.W_E + positions  # [pos, token, d_model]
         weight, bias = attn.projection()
         heads, _, size = attn.W_Q.shape
-        q, k, values = plus(bias, block.ln1(stream), weight).unflatten(-1, (3, heads, size)).unbind(2)
-        self._values, self._stream = values, stream[self._query]
-        seen = self._query + 1 if attn.causal else n_pos
+        q, k, self._values = plus(bias, block.ln1(stream), weight).unflatten(-1, (3, heads, size)).unbind(2)
+        self._stream, seen = stream[self._query], self._query + 1 if attn.causal else n_pos
         self._scores = torch.einsum("qhd,pkhd->pqkh", q[self._query], k[:seen])  # of the query's token and each key's
 
     def __call__(self, tokens: Tensor) -> Tensor:
         """Logits of tokens ``[batch, pos]``."""
-        return torch.cat([self._outputs(part) for part in tokens.split(ROWS)])
+        block, attn = self._model.block(0), self._model.block(0).attention
+        if self._readout is not None:
+            parts = [(self._stream[part[:, self._query]], self._heads(part)) for part in tokens.split(ROWS)]
+            return torch.cat([self._readout.outputs(resid + attn.write(z)) for resid, z in parts]).unsqueeze(1)
+        written = attn.write(attn.hook_z(self._heads(tokens).unsqueeze(1)))
+        resid = self._stream[tokens[:, self._query]].unsqueeze(1) + block.hook_attn_out(written)
+        return self._model.resume("blocks.0.hook_resid_post", block.after_attn(resid))
 
-    def _outputs(self, tokens: Tensor) -> Tensor:
+    def _heads(self, tokens: Tensor) -> Tensor:
+        """The heads' outputs at the readout ``[batch, head, d_head]``."""
         asking = tokens[:, self._query]
         try:
             scores = torch.stack([table[asking, tokens[:, i]] for i, table in enumerate(self._scores)], 1)
         except IndexError:
             require_vocabulary(tokens, self._model.config.d_vocab)  # names the token
             raise
-        z = None  # [batch, head, d_head]
-        for i, share in enumerate(scores.softmax(1).unsqueeze(-1).unbind(1)):
-            value = self._values[i][tokens[:, i]]
-            z = share * value if z is None else z.addcmul_(share, value)
-        assert z is not None
-        attn = self._model.block(0).attention
-        mid = plus(self._stream[asking], z.flatten(1), attn.W_O.flatten(0, 1))
-        return self._readout.outputs(mid + attn.b_O if attn.bias else mid).unsqueeze(1)
+        shares = scores.softmax(1).unsqueeze(-1)  # [batch, key, head, 1]
+        z = shares[:, 0] * self._values[0][tokens[:, 0]]
+        for i in range(1, shares.shape[1]):
+            z.addcmul_(shares[:, i], self._values[i][tokens[:, i]])
+        return z
 
 
-def cheapest(model: HookedModel, inputs: Tensor) -> Callable[[Tensor], Tensor]:
-    """What computes a model's outputs for all of these inputs, part by part: `TokenTables` where they apply, or the model.
+def applies(model: Tabled, inputs: Tensor) -> bool:
+    """Whether `TokenTables` compute a model's outputs for some inputs, faster than it does.
 
-    Tables apply to a transformer of one layer that is read at one position, without hooks and gradients, when there are
-    enough inputs for the size of its vocabulary. Rounding differs.
+    They do so for one layer that is read at one position, without gradients and without hooks before the heads' outputs,
+    when there are enough inputs for the size of the vocabulary.
 
     Args:
-        model: any.
-        inputs: ``[n, ...]``.
-
-    Returns:
-        a function of a part of the inputs.
+        model: with its present hooks.
+        inputs: ``[n, pos]``.
     """
-    if type(model) is not HookedTransformer or torch.is_grad_enabled() or inputs.ndim != 2:
-        return model
+    if torch.is_grad_enabled() or inputs.ndim != 2 or model.W_E.dtype not in (torch.float32, torch.float64):
+        return False  # rounding of half precision would show
     config, n_pos = model.config, inputs.shape[1]
     one_read = config.n_layers == 1 and config.readout is not None and model.adds_up and 0 < n_pos <= config.n_ctx
-    if not one_read or config.d_vocab**2 > PAIRS_PER_INPUT * len(inputs) or model.watched_sites():
-        return model
-    return TokenTables(model, n_pos)
+    if not one_read or config.d_vocab**2 > PAIRS_PER_INPUT * len(inputs):
+        return False
+    return all(name.startswith(LATE) for name in model.watched_sites())
