@@ -65,7 +65,11 @@ def project(table: Table, parts: Parts | None, definition: Definition | None, *,
         return table.score(_decode(table, chosen, keep=keep))
     if definition == "hidden":
         part = hidden_component(table, chosen)
-        return table.score_products(_alone(table, table.hidden.arriving(part))) if keep else table.score(_without(table, part))
+        return (
+            table.score_products(_alone(table, table.hidden.arriving(part)))
+            if keep
+            else table.score(_without(table, part))
+        )
     part = character_component(table, chosen)
     if keep:
         return table.score_products(table.with_cube(part, rest="centred"))

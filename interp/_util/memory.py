@@ -17,7 +17,11 @@ def keep_freed_memory() -> None:
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt
-    except (AttributeError, OSError, TypeError):  # another C library, or Windows, which has no name for the process itself
+    except (
+        AttributeError,
+        OSError,
+        TypeError,
+    ):  # another C library, or Windows, which has no name for the process itself
         return
     mallopt(M_MMAP_THRESHOLD, LARGEST)
     mallopt(M_TRIM_THRESHOLD, 2 * LARGEST - 1)
