@@ -46,11 +46,12 @@ class NormedRest:
 class Resumable:
     """Base of models that can run from a site on; each method's default is a model that cannot."""
 
-    def for_all(self, inputs: Tensor) -> Callable[[Tensor], Tensor]:
+    def for_all(self, inputs: Tensor, *, coarse: bool = False) -> Callable[[Tensor], Tensor]:
         """What computes the model's outputs for all of some inputs, part by part, in the fewest operations.
 
         Args:
             inputs: ``[n, ...]``.
+            coarse: in float32 as well, where rounding shows beside outputs of the model itself.
 
         Returns:
             a function of a part of the inputs: the model itself, or one whose outputs differ from its by rounding. Hooks that

@@ -13,7 +13,7 @@ from interp.notebook.figure import Figure
 
 # Okabe and Ito's colours, which colour-blind readers tell apart
 BLUE, ORANGE, GREEN, RED, PURPLE, SKY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9"
-GREY = "#8a939d"
+GREY, AXES = "#8a939d", ("linear", "log")
 LEGEND = 16  # curves in one figure
 PALETTE = (BLUE, RED, GREEN, ORANGE, PURPLE, SKY)
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
@@ -247,8 +247,7 @@ def timeline(
     style(figure, title, "training step", y_title)
     mark_steps(figure, marks or {})
     kinds = [
-        {"label": kind, "method": "relayout", "args": [{"xaxis.type": kind, "xaxis.autorange": True}]}
-        for kind in ("linear", "log")
+        {"label": kind, "method": "relayout", "args": [{"xaxis.type": kind, "xaxis.autorange": True}]} for kind in AXES
     ]
     buttons = {
         "type": "buttons", "direction": "right", "x": 1, "xanchor": "right", "y": 1.02, "yanchor": "bottom", "buttons": kinds,

@@ -76,9 +76,9 @@ class HookedTransformer(HookedModel):
         return self._from_block(embedded, 0, noise)
 
     @override
-    def for_all(self, inputs: Tensor) -> Callable[[Tensor], Tensor]:
+    def for_all(self, inputs: Tensor, *, coarse: bool = False) -> Callable[[Tensor], Tensor]:
         own = type(self) is HookedTransformer  # a class derived from it may compute something else
-        return TokenTables(self, inputs.shape[1]) if own and applies(self, inputs) else self
+        return TokenTables(self, inputs.shape[1]) if own and applies(self, inputs, coarse) else self
 
     def stream(self, tokens: Tensor) -> Tensor:
         """What the first block reads ``[batch, pos, d_model]``; its hook points are skipped."""
@@ -151,8 +151,9 @@ class HookedTransformer(HookedModel):
         index = -1 if layer is None else layer + ("resid_post" in point)
         readable = point in ("hook_resid_pre", "hook_resid_post") and 0 <= index < self.config.n_layers
         first = layer if point == "hook_resid_mid" else index if readable else None
-        computes_all = self.config.readout is None and not torch.is_grad_enabled()
-        if first is not None and computes_all and not self._watched_from(first):
+        last = point == "hook_resid_mid" and layer == self.config.n_layers - 1 and self.dtype == torch.float64
+        fused = (last or self.config.readout is None) and not torch.is_grad_enabled()
+        if first is not None and fused and not self._watched_from(first):
             return self._follow_unhooked(point, first, clean)
         if not readable or self._readout(index) is not None or self._reads_watched(index):
             return super().follow(site, clean)
@@ -243,8 +244,7 @@ class HookedTransformer(HookedModel):
         matrix, shape = name.rsplit(".", 1)[-1], parameter.shape
         if not matrix.startswith("W_"):
             return None
-        read = shape[0] * shape[1] if matrix == "W_O" else shape[-1] if matrix in ("W_E", "W_pos") else shape[-2]
-        return read**-0.5
+        return (shape[0] * shape[1] if matrix == "W_O" else shape[-1 if matrix in ("W_E", "W_pos") else -2]) ** -0.5
 
     @property
     def W_E(self) -> Tensor:

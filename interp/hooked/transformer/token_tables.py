@@ -20,6 +20,7 @@ LATE = (
     *(f"blocks.0.{name}" for name in ("attn.hook_z", "hook_attn_out", "hook_resid_mid", "ln2.", "mlp.", "hook_mlp_out")),
     "blocks.0.hook_resid_post", "ln_final.", "hook_logits",
 )  # fmt: skip
+PRECISE = (torch.float64, torch.float32)  # of half precision rounding always shows
 ROWS = 1024  # inputs at once; their neurons stay within the processor's caches
 
 
@@ -93,7 +94,7 @@ class TokenTables:
         return z
 
 
-def applies(model: Tabled, inputs: Tensor) -> bool:
+def applies(model: Tabled, inputs: Tensor, coarse: bool) -> bool:
     """Whether `TokenTables` compute a model's outputs for some inputs, faster than it does.
 
     They do so for one layer that is read at one position, without gradients and without hooks before the heads' outputs,
@@ -102,9 +103,13 @@ def applies(model: Tabled, inputs: Tensor) -> bool:
     Args:
         model: with its present hooks.
         inputs: ``[n, pos]``.
+        coarse: whether float32 will do, where the model's own outputs differ visibly.
+
+    Returns:
+        Whether they do.
     """
-    if torch.is_grad_enabled() or inputs.ndim != 2 or model.W_E.dtype not in (torch.float32, torch.float64):
-        return False  # rounding of half precision would show
+    if torch.is_grad_enabled() or inputs.ndim != 2 or model.W_E.dtype not in PRECISE[: 1 + coarse]:
+        return False
     config, n_pos = model.config, inputs.shape[1]
     one_read = config.n_layers == 1 and config.readout is not None and model.adds_up and 0 < n_pos <= config.n_ctx
     if not one_read or config.d_vocab**2 > PAIRS_PER_INPUT * len(inputs):
