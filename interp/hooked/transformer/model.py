@@ -76,7 +76,7 @@ class HookedTransformer(HookedModel):
         return self._from_block(embedded, 0, noise)
 
     @override
-    def for_all(self, inputs: Tensor, *, coarse: bool = False) -> Callable[[Tensor], Tensor]:
+    def for_all(self, inputs: Any, *, coarse: bool = False) -> Callable[[Any], Tensor]:
         own = type(self) is HookedTransformer  # a class derived from it may compute something else
         return TokenTables(self, inputs.shape[1]) if own and applies(self, inputs, coarse) else self
 
