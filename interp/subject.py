@@ -295,5 +295,5 @@ def at_readout(model: HookedModel, task: Task) -> HookedModel:
 @torch.no_grad()
 def table_logits(model: HookedModel, task: Task, batch_size: int = 4096) -> Tensor:
     """What a task reads of a model's outputs, ``[n, width]`` over all its examples."""
-    reader = at_readout(model, task)
-    return torch.cat([task.read(reader(placed(part, model))) for part in batches(task.inputs, batch_size)])
+    run = at_readout(model, task).for_all(task.inputs, coarse=True)
+    return torch.cat([task.read(run(placed(part, model))) for part in batches(task.inputs, batch_size)])

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
+import torch
 
 from circuits.analyses.sweep_scores import KINDS, metrics_of, scores_row
 from circuits.claims.unified import PICTURE, sweep_claims
@@ -28,6 +29,7 @@ SHOWN = ("antisymmetric_share", "change_rank_share", "roughness", "extent", "col
 RANKS = (0.25, 0.5, 0.75, 1.0)  # of effect, at which films are shown
 FEW = 10  # changes, below which a null model is not compared
 UNEVEN = 0.2  # antisymmetric share of a picture, above which it has no left-right symmetry to keep
+DTYPE = torch.float32  # of the pictures; scores of float64 agree to five digits
 EFFECT = 0.1  # root mean square of a change, at which networks are compared as well
 
 
@@ -44,7 +46,7 @@ def of_picture(subject: Subject, n: int, directions: int, n_random: int, size: i
     Returns:
         scores of the changes with intervals, for one step and at matched effect, and those of the null models; films.
     """
-    model = as_cppn(subject)
+    model = as_cppn(subject).cast(DTYPE)
     found = {kind: _sweep(model, kind, directions, size) for kind in KINDS}
     scores = {kind: s.scores(n) if s else {} for kind, s in found.items()}
     rows = [scores_row(SHOWN, subject.name, "", kind, "one step", s, n, scores[kind]) for kind, s in found.items()]
@@ -91,7 +93,7 @@ def of_picture(subject: Subject, n: int, directions: int, n_random: int, size: i
         "mirror (0: fully symmetric; 0.5: unrelated halves). Change rank: effective rank of the normalised changes as a share of "
         "their number. Intervals (95%): bootstrap over directions for medians, delete-a-tenth jackknife for the rank. Null "
         "models: each matrix's entries shuffled, and a random network of the same architecture. Films: steps grow to the right; "
-        "rows are directions by rank of effect."
+        "rows are directions by rank of effect. Pictures are drawn in float32."
     )
     return result
 

@@ -118,9 +118,9 @@ def drop_links(cppn: HookedCPPN | Subject, max_error: float = 1e-4, size: int = 
         raise InterpError("the network has no link (all weights are 0), so there is none to remove")
     weights = dict(cppn.named_parameters())
     values = torch.stack([weights[e.parameter or ""].detach()[e.row, e.column] for e in entries])
-    renderer = Renderer(cppn, 64)
+    renderer = Renderer(cppn.cast(torch.float32), 64)  # for the order alone; errors are measured in the network's dtype
     effects = torch.zeros(len(entries), dtype=torch.float64)
-    for block in renderer.pictures(entries, -values.unsqueeze(1)):
+    for block in renderer.pictures(entries, -values.unsqueeze(1).to(renderer.base)):
         if block.pictures is not None:
             change = (block.pictures[:, 0] - renderer.base).square().mean((1, 2, 3))
             effects[list(block.directions)] = change.double().cpu()
@@ -133,8 +133,10 @@ def drop_links(cppn: HookedCPPN | Subject, max_error: float = 1e-4, size: int = 
             table[entry.parameter or ""][entry.row, entry.column] = 0
         return list(table.values())
 
+    whole = _pixels(cppn, size)
+
     def enough(n: int) -> bool:
-        error, _ = _difference(cppn, _network(cppn.config, without(n)), size)
+        error, _ = _difference(whole, _network(cppn.config, without(n)), size)
         return error <= max_error
 
     smaller = without_unused(_network(cppn.config, without(largest(len(entries), enough))), size).cppn
@@ -186,13 +188,17 @@ def _network(config: CPPNConfig, weights: list[Tensor]) -> HookedCPPN:
 
 
 def _proved(before: HookedCPPN, after: HookedCPPN, size: int) -> Pruned:
-    error, difference = _difference(before, after, size)
+    error, difference = _difference(_pixels(before, size), after, size)
     return Pruned(after, _units(after), _units(before), _links(after), _links(before), difference, error)
 
 
-def _difference(before: HookedCPPN, after: HookedCPPN, size: int) -> tuple[float, float]:
-    """Mean squared and largest difference of two networks' pictures."""
-    change = after.draw(size).pixels.double() - before.draw(size).pixels.double()
+def _pixels(cppn: HookedCPPN, size: int) -> Tensor:
+    return cppn.draw(size).pixels.double()
+
+
+def _difference(before: Tensor, after: HookedCPPN, size: int) -> tuple[float, float]:
+    """Mean squared and largest difference between a picture and that of a network."""
+    change = _pixels(after, size) - before
     return float(change.square().mean()), float(change.abs().max())
 
 

@@ -24,6 +24,7 @@ from circuits.engine.budget import CACHE_ELEMENTS, DEFAULT_BYTES, inputs_at_once
 from circuits.engine.components import Components
 from circuits.engine.evaluation import Evaluation
 from circuits.engine.shifted import Shifted
+from circuits.engine.side_by_side import in_order
 from circuits.engine.tiled import Piece, tiled
 from circuits.interventions.apply import applied
 from circuits.interventions.kinds import Intervention
@@ -162,10 +163,15 @@ def _losses(evaluation: Evaluation, prepared: Prepared, rest: Tensor, max_bytes:
     reach = shifted.reach - shifted.reach.mean(1, keepdim=True)  # what all outputs gain alike could overflow
     relative = shifted.clean - shifted.clean.gather(1, shifted.labels[:, None])
     shifted = replace(shifted, clean=relative, reach=reach)
-    for g, n in _blocks(prepared, len(relative), relative.shape[1], max_bytes):
-        losses = shifted.losses(g, n)
-        columns = [losses if isinstance(m, LossMetric) else shifted.right(losses, g, n) for m in evaluation.metrics]
-        yield g, n, torch.stack([c.T.double() for c in columns], -1)
+    assert shifted.stable in (True, False)  # known before threads ask for it
+
+    def values(block: tuple[slice, slice]) -> Tensor:
+        losses = shifted.losses(*block)
+        columns = [losses if isinstance(m, LossMetric) else shifted.right(losses, *block) for m in evaluation.metrics]
+        return torch.stack([c.T.double() for c in columns], -1)
+
+    blocks = _blocks(prepared, len(relative), relative.shape[1], max_bytes)
+    yield from ((g, n, found) for (g, n), found in in_order(values, blocks, relative.device))
 
 
 def _margins(evaluation: Evaluation, prepared: Prepared, rest: Tensor, max_bytes: int) -> Iterator[Piece]:
@@ -175,10 +181,14 @@ def _margins(evaluation: Evaluation, prepared: Prepared, rest: Tensor, max_bytes
         groups, inputs, and the metrics' values.
     """
     shifted = _shifted(evaluation, prepared, rest, prepared.rows.dtype)
-    for g, n in _blocks(prepared, len(shifted.clean), shifted.clean.shape[1], max_bytes):
-        margin, right = shifted.margins(g, n)
+
+    def values(block: tuple[slice, slice]) -> Tensor:
+        margin, right = shifted.margins(*block)
         columns = [right if isinstance(m, AccuracyMetric) else margin for m in evaluation.metrics]
-        yield g, n, torch.stack([c.T.double() for c in columns], -1)
+        return torch.stack([c.T.double() for c in columns], -1)
+
+    blocks = _blocks(prepared, len(shifted.clean), shifted.clean.shape[1], max_bytes)
+    yield from ((g, n, found) for (g, n), found in in_order(values, blocks, shifted.clean.device))
 
 
 def _shifted(evaluation: Evaluation, prepared: Prepared, rest: Tensor, dtype: torch.dtype) -> Shifted:

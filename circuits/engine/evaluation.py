@@ -103,7 +103,8 @@ class Evaluation:
 def outputs_of(model: HookedModel, inputs: Tensor | Inputs, batch_size: int = 4096) -> Tensor:
     """Outputs for all inputs, in batches."""
     with fitting(model, inputs):
-        return torch.cat([model(placed(part, model)) for part in batches(inputs, batch_size)])
+        run = model.for_all(inputs)
+        return torch.cat([run(placed(part, model)) for part in batches(inputs, batch_size)])
 
 
 def make_evaluation(

@@ -65,7 +65,11 @@ def project(table: Table, parts: Parts | None, definition: Definition | None, *,
         return table.score(_decode(table, chosen, keep=keep))
     if definition == "hidden":
         part = hidden_component(table, chosen)
-        return table.score_products(_alone(table, part)) if keep else table.score(_without(table, part))
+        return (
+            table.score_products(_alone(table, table.hidden.arriving(part)))
+            if keep
+            else table.score(_without(table, part))
+        )
     part = character_component(table, chosen)
     if keep:
         return table.score_products(table.with_cube(part, rest="centred"))
@@ -97,32 +101,36 @@ def hidden_component(table: Table, parts: Parts) -> Float[Tensor, "n ..."]:
     Returns:
         ``[a * b, ..., unit]``.
     """
-    grid = table.hidden.grid
-    return (table.projection(parts) @ product_means(grid.flatten(2), table.product)).reshape(grid.shape[1:])
+    of_product = table.hidden_means.of_product
+    return (table.projection(parts) @ of_product.flatten(1)).reshape(of_product.shape)
 
 
 @torch.no_grad()
 def _decode(table: Table, parts: Parts, *, keep: bool) -> Tensor:
     """Logits ``[n, n, outputs]`` after the hidden layer was projected, the rest of the network as it was."""
-    hidden = table.hidden
-    mean, projection = hidden.grid.mean((0, 1)), table.projection(parts)
-    flat = hidden.grid.flatten(2)
-    by_product = projection @ product_means(flat, table.product)
-    part = (projection @ flat.mean(1))[:, None] + projection @ flat.mean(0) + by_product[table.product]
-    part = part.reshape(hidden.grid.shape)
-    change = (mean + part - hidden.grid if keep else -part).flatten(0, 1)
-    return _resumed(table, hidden.clean + hidden.arriving(change))
+    hidden, projection = table.hidden, table.projection(parts)
+
+    def arriving(means: Tensor) -> Tensor:
+        """The part of means over the table, as it arrives: the projection acts on inputs, the way on units."""
+        return hidden.arriving((projection @ means.flatten(1)).reshape(means.shape))
+
+    means = table.hidden_means
+    part = arriving(means.of_left)[:, None] + arriving(means.of_right) + arriving(means.of_product)[table.product]
+    part = part.flatten(0, 1)
+    if not keep:
+        return _resumed(table, hidden.clean - part)
+    return _resumed(table, hidden.clean - hidden.arrived + hidden.arriving(hidden.grid.mean((0, 1))) + part)
 
 
 def _without(table: Table, part: Tensor) -> Float[Tensor, "pairs outputs"]:
     """Logits of the hidden layer alone, without a part of it."""
-    return _alone(table, (table.hidden.grid - part[table.product]).flatten(0, 1))
+    hidden = table.hidden
+    return _alone(table, hidden.arrived - hidden.arriving(part)[table.product].flatten(0, 1))
 
 
 @torch.no_grad()
-def _alone(table: Table, values: Tensor) -> Float[Tensor, "rows outputs"]:
-    """Logits of values of the hidden layer alone: what the rest of the network makes of them, less what it makes of 0."""
-    stream = table.hidden.arriving(values)
+def _alone(table: Table, stream: Tensor) -> Float[Tensor, "rows outputs"]:
+    """Logits of the hidden layer alone, from how it arrives: what the rest of the network makes of it, less what of 0."""
     return _resumed(table, stream) - _resumed(table, torch.zeros_like(stream[:1]))
 
 

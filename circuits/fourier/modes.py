@@ -52,8 +52,7 @@ class Modes:
         """
         chosen = [table.chosen(one) for one in sets]
         n, device = table.n, table.logits.device
-        order = table.product.flatten().argsort(stable=True)  # pairs by their product
-        by_product = table.logits.flatten(0, 1)[order].unflatten(0, (n, n))
+        order, by_product = table.order, table.by_product
         means = by_product.mean(1)
         parts = torch.zeros(len(sets), *means.shape, dtype=means.dtype, device=device)
         for part, one in zip(parts, chosen, strict=True):
@@ -76,8 +75,10 @@ class Modes:
         """Number of correct answers over all examples, with each set kept or removed."""
         if keep:
             return (self.task.correct(self._mean + self.parts, self.labels).sum(-1) * len(self.logits)).tolist()
+        rest = torch.empty_like(self.logits)  # one buffer for all sets
+        labels = self._all_labels
         return [
-            int(self.task.correct((self.logits - part[:, None]).flatten(0, 1), self._all_labels).sum())
+            int(self.task.correct(torch.sub(self.logits, part[:, None], out=rest).flatten(0, 1), labels).sum())
             for part in self.parts
         ]
 

@@ -6,6 +6,7 @@ import pandas as pd
 import torch
 
 from circuits.fourier.definitions import project
+from circuits.fourier.modes import Modes
 from circuits.fourier.table import Parts, Table
 from interp.errors import require_range
 from interp.hooked.base import HookedModel
@@ -66,15 +67,16 @@ def remove_everywhere(table: Table, frequencies: Parts, n_random: int = 8, seed:
         sets += [("random", [others[i] for i in draw]) for draw in different]
     has_hidden = bool(hidden_sites(table.subject.model))
     plural = "frequencies" if table.cyclic else "representations"
+    of_logits = Modes.of(table, [parts for _, parts in sets]).scores(keep=False)  # as definition nanda2d
     rows = []
-    for label, parts in sets:
+    for (label, parts), without in zip(sets, of_logits, strict=True):
         losses = {}
         if any(n.endswith("W_E") for n, _ in table.subject.model.named_parameters()):
             logits = table_logits(without_in_embedding(table, parts), table.task).double()
             losses["embedding"] = table.score(logits[table.rows.to(logits.device)])
         if has_hidden:
             losses["neurons"] = project(table, parts, "neurons", keep=False)
-        losses["logits"] = project(table, parts, "nanda2d", keep=False)
+        losses["logits"] = without
         names = " ".join(map(str, parts))
         rows += [
             {"where": where, "removed": label, plural: names, "loss": loss.all, "correct": loss.correct}

@@ -19,6 +19,7 @@ from interp.hooked.base import HookedModel
 from interp.scores import Scores, of_examples
 from interp.sites import hidden_sites
 from interp.subject import Subject, as_subject, at_readout
+from interp.tasks.factors import fourier_rows
 from probes import fourier, group_tables, representations
 
 Parts: TypeAlias = Sequence[int | str]  # frequencies of Z_n, or names of representations
@@ -70,6 +71,26 @@ class Hidden:
     def arriving(self, change: Float[Tensor, "pairs ... units"]) -> Tensor:
         """A change of the layer as it arrives at ``stream``."""
         return change if self.matrix is None else change @ self.matrix
+
+    @cached_property
+    def arrived(self) -> Float[Tensor, "pairs ... d"]:
+        """The layer's values as they arrive at ``stream``."""
+        return self.arriving(self.grid.flatten(0, 1))
+
+
+@dataclass(frozen=True)
+class Means:
+    """Means of a table ``[a, b, ...]``, from which its functions of a, of b and of ``a * b`` are made.
+
+    Attributes:
+        of_left: over b, by a.
+        of_right: over a, by b.
+        of_product: over all pairs with one product.
+    """
+
+    of_left: Float[Tensor, "n ..."]
+    of_right: Float[Tensor, "n ..."]
+    of_product: Float[Tensor, "n ..."]
 
 
 class Table:
@@ -175,8 +196,13 @@ class Table:
         names = [part for part in parts if isinstance(part, str)]
         if names:
             return self.group.projection(names).to(self.product.device)
-        modes = fourier.frequency_basis(self.n, [k for k in parts if isinstance(k, int)]).directions
+        rows, frequencies = self._waves
+        modes = rows[torch.isin(frequencies, torch.tensor([k for k in parts if isinstance(k, int)], dtype=torch.long))]
         return (modes.T @ modes).to(self.product.device)
+
+    @cached_property
+    def _waves(self) -> tuple[Tensor, Tensor]:
+        return fourier_rows(self.n)
 
     def characters(self, parts: Parts) -> Float[Tensor, "parts n"]:
         """The characters of some parts as functions on the group, of unit length: ``cos(w_k x)`` for a frequency."""
@@ -204,6 +230,22 @@ class Table:
         values = acts[sites[-1]].double().unflatten(0, (self.n, self.n))
         matrix = None if matrix is None else matrix.detach().double()
         return Hidden(values, model, stream, acts[stream].double(), matrix)
+
+    @cached_property
+    def hidden_means(self) -> Means:
+        """Means of the last hidden layer over its table."""
+        grid = self.hidden.grid
+        return Means(grid.mean(1), grid.mean(0), representations.product_means(grid, self.product))
+
+    @cached_property
+    def by_product(self) -> Float[Tensor, "product pair outputs"]:
+        """The logits of all pairs, ordered by their product."""
+        return self.logits.flatten(0, 1)[self.order].unflatten(0, (self.n, self.n))
+
+    @cached_property
+    def order(self) -> Int[Tensor, " pairs"]:
+        """All pairs by their product, those of one product in the order of the table."""
+        return self.product.flatten().argsort(stable=True)
 
     @cached_property
     def cube(self) -> Float[Tensor, "n n n"]:

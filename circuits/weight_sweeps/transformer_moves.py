@@ -75,7 +75,7 @@ class TransformerMoves:
         if block.has_mlp:
             self._bare = isinstance(block.ln2, nn.Identity) and not block.mlp.gated
             self._pre = self._preactivations() if self._bare else None
-            self._post = hidden(block, self._mid.clone())
+            self._post = hidden(block, self._mid.clone()) if self._pre is None else block.mlp.act(self._pre)
             self._to_out = block.mlp.W_out @ self._out
         self._end(read)
 
@@ -115,7 +115,9 @@ class TransformerMoves:
         """Keep the last stream, normed, which the unembedding reads, and the outputs."""
         final = self._mid
         if self._block.has_mlp:
-            final = self._block.after_mid(self._mid.unsqueeze(1)).squeeze(1)
+            mlp = self._block.mlp
+            final = torch.addmm(final, self._post, mlp.W_out)
+            final = final + mlp.b_out if mlp.bias else final
         self._last = self._model.ln_final(final)
         self.base = self._last @ self._out
         if self._model.unembed.bias:

@@ -125,7 +125,8 @@ def capture(
     seen = kept = 0
     for part in batches(given, batch_size or len(given)) if loader is None else _read(loader, model, batch_size):
         with _recording(model, resolved, device) as calls, translated(model, part):
-            output = model(placed(part, model))
+            examples = placed(part, model)
+            output = model.for_all(examples)(examples)
         if outputs is not None:
             read.append(outputs(output))
         seen += len(part)

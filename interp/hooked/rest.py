@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -44,6 +45,19 @@ class NormedRest:
 
 class Resumable:
     """Base of models that can run from a site on; each method's default is a model that cannot."""
+
+    def for_all(self, inputs: Any, *, coarse: bool = False) -> Callable[[Any], Tensor]:
+        """What computes the model's outputs for all of some inputs, part by part, in the fewest operations.
+
+        Args:
+            inputs: ``[n, ...]``, or what a wrapped module takes.
+            coarse: in float32 as well, where rounding shows beside outputs of the model itself.
+
+        Returns:
+            a function of a part of the inputs: the model itself, or one whose outputs differ from its by rounding. Hooks that
+            are installed now act in it.
+        """
+        return cast(Callable[[Any], Tensor], self)
 
     def resume(self, site: str, activation: Tensor) -> Tensor:
         """Run the rest of the model from ``site`` on, as if that hook point had just returned ``activation``.

@@ -6,9 +6,10 @@ import html
 import math
 from collections.abc import Collection, Mapping
 from numbers import Real
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
+if TYPE_CHECKING:
+    import pandas as pd
 
 ROWS = 12
 POSITIVE, NEGATIVE = "#3b78c2", "#e07b39"  # blue and orange: told apart without red and green
@@ -48,8 +49,10 @@ def effects_of(frame: pd.DataFrame) -> list[str]:
     Returns:
         their names, in the frame's order.
     """
+    from pandas.api.types import is_numeric_dtype  # a third of a second that a network without tables does not need
+
     named = [c for c in frame.columns if c in EFFECTS or str(c).endswith("_change")]
-    return [str(c) for c in named if pd.api.types.is_numeric_dtype(frame[c])]
+    return [str(c) for c in named if is_numeric_dtype(frame[c])]
 
 
 def table(
@@ -68,6 +71,8 @@ def table(
     Returns:
         a ``table`` element, and ``12 of 56 rows`` below it.
     """
+    import pandas as pd
+
     drawn = [b for b in (effects_of(frame) if bars is None else bars) if b in frame.columns]
     total, said = len(frame), ""
     plain = pd.DataFrame(frame).reset_index(drop=True)

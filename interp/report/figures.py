@@ -13,8 +13,7 @@ from interp.notebook.figure import Figure
 
 # Okabe and Ito's colours, which colour-blind readers tell apart
 BLUE, ORANGE, GREEN, RED, PURPLE, SKY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9"
-GREY = "#8a939d"
-AXES = ("linear", "log")
+GREY, AXES = "#8a939d", ("linear", "log")
 LEGEND = 16  # curves in one figure
 PALETTE = (BLUE, RED, GREEN, ORANGE, PURPLE, SKY)
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
@@ -88,14 +87,16 @@ def name_loss(figure: go.Figure, loss: str) -> go.Figure:
 
 def style(figure: go.Figure, title: str, x: str, y: str, height: int = 340) -> go.Figure:
     """Apply the suite's style to a figure, and return it."""
-    figure.update_layout(
-        title={"text": title, "font": {"size": 15}, "x": 0, "xref": "paper"},
-        paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)", font={"size": 12, "color": "#555"},
-        height=height, margin={"l": 60, "r": 16, "t": 48, "b": 48}, colorway=PALETTE,
-        legend={"orientation": "h", "y": -0.22, "x": 0, "yanchor": "top"}, hoverlabel={"namelength": -1},
-    )  # fmt: skip
-    figure.update_xaxes(title=x, automargin=True, **GRID)
-    figure.update_yaxes(title=y, automargin=True, **GRID)
+    layout: Any = figure.layout  # property by property: update_layout and its like take four times as long
+    layout.title = {"text": title, "font": {"size": 15}, "x": 0, "xref": "paper"}
+    layout.paper_bgcolor = layout.plot_bgcolor = "rgba(0,0,0,0)"
+    layout.font, layout.hoverlabel = {"size": 12, "color": "#555"}, {"namelength": -1}
+    layout.height, layout.colorway, layout.margin = height, PALETTE, {"l": 60, "r": 16, "t": 48, "b": 48}
+    layout.legend = {"orientation": "h", "y": -0.22, "x": 0, "yanchor": "top"}
+    for axes, name in ((figure.select_xaxes(), x), (figure.select_yaxes(), y)):
+        for axis in axes:
+            axis.title.text, axis.automargin = name, True
+            axis.gridcolor, axis.zerolinecolor = GRID.values()
     return figure
 
 
@@ -288,10 +289,12 @@ def mark_steps(figure: go.Figure, marks: Mapping[str, float | None]) -> go.Figur
     Returns:
         The figure.
     """
+    line = {"color": GREY, "width": 1, "dash": "dash"}
     for name, step in marks.items():
-        if step is not None:
-            figure.add_vline(
-                x=step, line={"color": GREY, "width": 1, "dash": "dash"}, annotation_text=name, annotation_textangle=-90,
-                annotation_position="top left", annotation_font_size=10,
+        if step is not None:  # as add_vline draws them, which takes four times as long
+            figure.add_shape(type="line", x0=step, x1=step, xref="x", y0=0, y1=1, yref="y domain", line=line)
+            figure.add_annotation(
+                x=step, xref="x", xanchor="right", y=1, yref="y domain", yanchor="top", text=name, textangle=-90,
+                showarrow=False, font={"size": 10},
             )  # fmt: skip
     return figure

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from scipy.stats import spearmanr
 from torch import Tensor
 
 from interp.errors import InterpError, MissingCapability, require_range
@@ -248,6 +247,8 @@ def _members(result: Result, subject: Subject, every: int, delta: float, executo
         "members_with_linear_structure": len(table.query("grokked_at == grokked_at")),
     }
     if len(fits) >= 3:
+        from scipy.stats import spearmanr  # a second that only runs of many members need
+
         order = float(spearmanr(fits["grokked_at"], fits["predicted_steps"])[0])  # pyright: ignore[reportArgumentType]
         result.metrics["rank_correlation_of_steps"] = order if math.isfinite(order) else None
         result.figures["steps by member"] = figures.scatter(

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from interp._util.memory import keep_freed_memory
 from interp.cli.commands.analyze import analyze
 from interp.cli.commands.compare import compare
 from interp.cli.commands.convert import convert
@@ -63,6 +64,7 @@ app.add_typer(layout, name="layout")
 
 def main() -> None:
     """Run the command line: an error about the input is one message and exit code 2, never a traceback."""
+    keep_freed_memory()
     try:
         app()
     except InterpError as error:

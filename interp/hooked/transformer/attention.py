@@ -68,7 +68,11 @@ class Attention(nn.Module):
 
     def mix(self, q: Tensor, k: Tensor, v: Tensor, first_query: int) -> Tensor:
         """Output ``[batch, query, d_model]`` of queries from ``first_query`` on, keys and values ``[.., pos, head, d_head]``."""
-        out = self.read(q, k, v, first_query).flatten(-2) @ self.W_O.flatten(0, 1)
+        return self.write(self.read(q, k, v, first_query))
+
+    def write(self, z: Tensor) -> Tensor:
+        """What the heads' outputs ``[..., head, d_head]`` write into the residual stream ``[..., d_model]``."""
+        out = z.flatten(-2) @ self.W_O.flatten(0, 1)
         return out + self.b_O if self.bias else out
 
     def read(self, q: Tensor, k: Tensor, v: Tensor, first_query: int) -> Tensor:

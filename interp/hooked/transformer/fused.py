@@ -66,7 +66,9 @@ class Readout:
         if self.through is None:
             final = block.after_mid(mid) if block.has_mlp else mid
             return self.model.unembed(self.model.ln_final(final))
-        return plus(plus(self.bias, mid, self.model.W_U), hidden(block, mid), self.through)
+        found = plus(self.bias, mid, self.model.W_U)
+        found.flatten(0, -2).addmm_(hidden(block, mid).flatten(0, -2), self.through)  # in place: no copy of it first
+        return found
 
 
 class UnhookedBlocks:

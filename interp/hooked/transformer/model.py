@@ -25,6 +25,7 @@ from interp.hooked.transformer.fused import UnhookedBlocks
 from interp.hooked.transformer.layer_norm import LayerNorm, make_norm
 from interp.hooked.transformer.next_token import LogitsAndLoss, check_returns, next_token_loss
 from interp.hooked.transformer.stacks import weight_named
+from interp.hooked.transformer.token_tables import TokenTables, applies
 
 
 class HookedTransformer(LensWeights, HookedModel):
@@ -111,6 +112,11 @@ class HookedTransformer(LensWeights, HookedModel):
             embedded = embedded + self.hook_pos_embed(self.pos_embed(*embedded.shape[:2]))
         return self._from_block(embedded, 0, noise, stop)
 
+    @override
+    def for_all(self, inputs: Any, *, coarse: bool = False) -> Callable[[Any], Tensor]:
+        own = type(self) is HookedTransformer  # a class derived from it may compute something else
+        return TokenTables(self, inputs.shape[1]) if own and applies(self, inputs, coarse) else self
+
     def stream(self, tokens: Tensor) -> Tensor:
         """What the first block reads ``[batch, pos, d_model]``; its hook points are skipped."""
         embedded = self.embed(tokens)
@@ -184,7 +190,9 @@ class HookedTransformer(LensWeights, HookedModel):
         index = -1 if layer is None else layer + ("resid_post" in point)
         readable = point in ("hook_resid_pre", "hook_resid_post") and 0 <= index < self.config.n_layers
         first = layer if point == "hook_resid_mid" else index if readable else None
-        if first is not None and self._computes_all() and not self._watched_from(first):
+        last = point == "hook_resid_mid" and layer == self.config.n_layers - 1 and self.dtype == torch.float64
+        fused = (last or self.config.readout is None) and not torch.is_grad_enabled()
+        if first is not None and fused and not self._watched_from(first):
             return self._follow_unhooked(point, first, clean)
         if not readable or self._readout(index) is not None or self._reads_watched(index):
             return super().follow(site, clean)
@@ -210,9 +218,6 @@ class HookedTransformer(LensWeights, HookedModel):
     def adds_up(self) -> bool:
         """Whether the residual stream is a plain sum, read through LayerNorms or none; the fast paths need this."""
         return not self.config.post_norm and self.config.normalization != "RMS"
-
-    def _computes_all(self) -> bool:
-        return self.config.readout is None and not torch.is_grad_enabled()
 
     def _watched_from(self, layer: int) -> bool:
         """Whether a hook is installed in this layer or after it."""
@@ -275,14 +280,11 @@ class HookedTransformer(LensWeights, HookedModel):
 
     @override
     def init_std(self, name: str, parameter: Tensor) -> float | None:
-        matrix = name.rsplit(".", 1)[-1]
+        matrix, shape = name.rsplit(".", 1)[-1], parameter.shape
         if not matrix.startswith("W_"):
             return None
-        if matrix == "W_O":
-            return 1 / math.sqrt(parameter.shape[0] * parameter.shape[1])
-        if matrix in ("W_E", "W_pos"):
-            return 1 / math.sqrt(parameter.shape[-1])
-        return 1 / math.sqrt(parameter.shape[-2])
+        fan_in = shape[0] * shape[1] if matrix == "W_O" else shape[-1 if matrix in ("W_E", "W_pos") else -2]
+        return 1 / math.sqrt(fan_in)  # not fan_in**-0.5, which may differ in the last bit
 
     @override
     def _weight(self, name: str) -> Tensor:
