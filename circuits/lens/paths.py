@@ -121,11 +121,11 @@ class PathWeights:
     def order(self, part: str) -> float:
         """Where a part stands: parts write only for those after them."""
         if part in ("embed", "pos_embed"):
-            return -1
+            return -1.0
         if part == "unembed":
             return math.inf
         layer, head, _ = self.parsed(part)
-        return 2 * layer + (head is None)
+        return 2.0 * layer + (head is None)
 
     def scale(self, layer: int) -> float:
         """What attention scores are divided by."""

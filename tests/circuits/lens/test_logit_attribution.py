@@ -107,7 +107,7 @@ def test_positions_split_the_heads() -> None:
     assert len(whole.figure().data[0].x) == len(whole.names)
 
 
-def test_what_cannot_be_split_says_why() -> None:
+def test_what_cannot_be_split_is_refused() -> None:
     one = subject("plain")
     with pytest.raises(InterpError, match="post_norm"):
         circuits.logit_attribution(subject("norm last"))

@@ -131,7 +131,7 @@ def test_training_lowers_the_divergence(demo: interp.Subject) -> None:
     assert trained.summary["fitted_on"] == fitted.fitted_on == len(inputs) - fitted.inputs
 
 
-def test_what_a_lens_cannot_read() -> None:
+def test_what_a_lens_cannot_read_is_refused() -> None:
     one = subject("plain")
     with pytest.raises(InterpError, match=r"a HookedMLP$|this is a HookedMLP"):
         circuits.logit_lens(subject("deep"))

@@ -78,6 +78,10 @@ def test_paths_are_products() -> None:
     torch.testing.assert_close(
         circuits.effective_weights(model, "embed -> L0H0 -> unembed"), circuits.ov_circuit(model, "L0H0")
     )
+
+
+def test_what_is_no_path_is_refused() -> None:
+    model = make("two layers")
     for path, message in [
         ("embed -> L0 mlp -> unembed", "is not linear"), ("L0H1 -> L0H0", "earlier parts to later"), ("embed", "two or more"),
         ("embed -> L9H0", "layers 0 to 1, heads 0 to 2"), ("embed -> nothing", "a path goes through"), (3, "two or more"),
@@ -154,7 +158,7 @@ def test_a_bridges_weights_are_ours() -> None:
     torch.testing.assert_close(circuits.effective_weights(guest, path), circuits.effective_weights(own, path))
 
 
-def test_what_has_no_such_weights_says_so() -> None:
+def test_what_has_no_such_weights_is_refused() -> None:
     for function in (circuits.qk_circuit, circuits.ov_circuit, circuits.copying_score, circuits.composition_scores):
         with pytest.raises(InterpError, match="which a HookedTransformer and a wrapped TransformerBridge have"):
             function(subject("deep"))
