@@ -53,7 +53,7 @@ ARROWS: dict[str, str] = {
     ),
     "interp.hooked.*": "interp.errors, interp.sites",
     "interp.hooked.cppn": "interp.errors, interp.hooked.*, interp.pictures, interp.sites",
-    "interp.hooked.foreign": "interp.errors, interp.hooked.*, interp.sites",
+    "interp.hooked.foreign": "interp.errors, interp.hooked.*, interp.hooked.transformer, interp.sites",
     "interp.hooked.lstm": "interp.errors, interp.hooked.*",
     "interp.hooked.mlp": "interp.errors, interp.hooked.*",
     "interp.hooked.neat": "interp.errors, interp.hooked.*",

@@ -124,12 +124,12 @@ class Circuit(Findings):
         return len(self.components)
 
     def __repr__(self) -> str:
-        best = self.random["faithfulness"].max() if len(self.random) else float("nan")
+        n = len(self.random)
+        beside = f" (best of {n} random circuits {self.random['faithfulness'].max():.4f})" if n else ""
         return (
             f"Circuit of {len(self)} of {len(self.elements)} elements: {self.metric} {self.score:.4g} (whole network "
-            f"{self.clean:.4g}, everything ablated {self.empty:.4g}); faithfulness {self.faithfulness:.4f} (best of "
-            f"{len(self.random)} random circuits {best:.4f}), completeness {self.completeness:.4f}, minimality "
-            f"{self.minimality:.4f}"
+            f"{self.clean:.4g}, everything ablated {self.empty:.4g}); faithfulness {self.faithfulness:.4f}{beside}, "
+            f"completeness {self.completeness:.4f}, minimality {self.minimality:.4f}"
         )
 
 

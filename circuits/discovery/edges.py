@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from circuits.discovery.graph import Graph
 from circuits.discovery.mlp_edges import MLPEdges
 from circuits.discovery.transformer_edges import TransformerEdges
@@ -10,10 +12,12 @@ from circuits.interventions.counterfactual import Counterfactual
 from circuits.interventions.values import Mean, Value, Zero
 from interp.errors import InterpError
 from interp.hooked import HookedMLP, HookedTransformer
+from interp.hooked.foreign.bridge import WrappedBridge
+from interp.hooked.foreign.bridge_twin import transformer_of
 
 
 def edge_graph(evaluation: Evaluation, value: Value, max_bytes: int, by_position: bool = False) -> Graph:
-    """The graph of all edges of a transformer or an MLP.
+    """The graph of all edges of a transformer or an MLP; of a TransformerLens bridge that of a transformer with its weights.
 
     Args:
         evaluation: the network, the inputs and the metrics.
@@ -39,6 +43,9 @@ def edge_graph(evaluation: Evaluation, value: Value, max_bytes: int, by_position
         )
     if isinstance(value, Counterfactual) and len(reference) != len(evaluation.inputs):
         raise InterpError(f"{value}: every one of the {len(evaluation.inputs)} inputs needs a corrupted one in its row")
+    if isinstance(evaluation.model, WrappedBridge):
+        twin = transformer_of(evaluation.model)
+        evaluation = replace(evaluation, model=twin, whole=twin)
     if isinstance(evaluation.model, HookedTransformer):
         return TransformerEdges(evaluation, evaluation.model, value, reference, max_bytes, by_position)
     if isinstance(evaluation.model, HookedMLP):

@@ -216,3 +216,33 @@ def test_hugging_faces_model_from_disk(tmp_path: Path) -> None:
     found = circuits.logit_attribution(guest, TOKENS, by="neuron", answers=TOKENS[:, 0])
     assert found.error < 1e-10
     assert float(circuits.logit_lens(guest, TOKENS, answers="next").values[-1, 0, 3]) == pytest.approx(0, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("norm", "changes"), [(None, {}), ("LN", {}), ("RMS", {"gated_mlp": True})], ids=["none", "LN", "RMS"]
+)
+def test_edges_of_a_bridge(norm: str | None, changes: dict[str, Any]) -> None:
+    """Edges are those of a transformer with the bridge's weights, and EAP's sums are what hooks on the bridge itself give."""
+    guest = interp.wrap(native(norm, **changes))
+    clean, corrupted = TOKENS, TOKENS.flip(0)
+    metric = circuits.LogitDiff(TOKENS[:, 0], TOKENS[:, 1])
+    found = circuits.eap(guest, clean, corrupted, metric=metric)
+    own = interp.capture(guest, clean, "hook_embed", outputs=lambda out: out)
+    assert own.outputs is not None
+    rows = torch.arange(3)
+    last = own.outputs[:, -1]
+    assert found.clean == pytest.approx(float((last[rows, TOKENS[:, 0]] - last[rows, TOKENS[:, 1]]).mean()), abs=1e-4)
+    # all edges of a sender together: its gradient in the bridge, times what it would write
+    site = "blocks.0.hook_mlp_out"
+    by_hooks = circuits.attribute(guest, corrupted, clean, site, metric=metric, by=())
+    sender = found.edges.query("sender == 'L0 mlp'")["score"].sum()
+    assert sender == pytest.approx(float(by_hooks.effects["effect"].sum()), rel=1e-3, abs=1e-4)
+    kept = circuits.acdc(guest, clean, corrupted, threshold=0.01, metric=metric).chosen
+    assert kept is not None
+    assert 0 < int(kept.sum()) < len(found.edges)
+
+
+def test_edges_of_a_bridge_that_has_no_twin() -> None:
+    guest = interp.wrap(native("RMS", positional_embedding_type="rotary"))
+    with pytest.raises(InterpError, match="'rotary'"):
+        circuits.eap(guest, TOKENS, TOKENS.flip(0), metric=circuits.LogitDiff(TOKENS[:, 0], TOKENS[:, 1]))
