@@ -67,8 +67,10 @@ if TYPE_CHECKING:
     from circuits.methods.acdc import acdc as acdc
     from circuits.methods.eap import eap as eap
     from circuits.methods.eap_ig import eap_ig as eap_ig
+    from circuits.methods.edge_pruning import edge_pruning as edge_pruning
     from circuits.methods.edge_scores import EdgeScores as EdgeScores
     from circuits.methods.faithfulness import Faithfulness as Faithfulness
+    from circuits.methods.subnetwork_probing import subnetwork_probing as subnetwork_probing
     from circuits.metrics import LogitDiff as LogitDiff
     from circuits.metrics import Metric as Metric
     from circuits.weight_sweeps.any_network import matched_steps as matched_steps

@@ -144,10 +144,11 @@ WITH: dict[str, tuple[Any, ...]] = {
     "circuits.restricted_loss": (), "circuits.excluded_loss": (), "circuits.by_frequency": (),
     "circuits.single_entries": (), "circuits.random_directions": (), "circuits.sweep": ([],),
     "circuits.matched_steps": ([],), "circuits.loss_sweep": ([],), "circuits.fracture": (), "circuits.necessary_from": (),
+    "circuits.eap": (), "circuits.eap_ig": (), "circuits.subnetwork_probing": (), "circuits.edge_pruning": (),
     "interp.every": (), "interp.log_spaced": (100,), "interp.gradients": (CLEAN, torch.sum, "*"),
     "interp.register_loss": (), "interp.register_task": (), "interp.seeds": (),
 }  # fmt: skip
-BY_KEYWORD = ("circuits.path_patch", "circuits.project")
+BY_KEYWORD = ("circuits.path_patch", "circuits.project", "circuits.acdc")
 WRONG = {"a list": [1.5, {}], "an array": np.zeros((2, 2)), "a class": dict, "None": None, "a set": {1.5}}
 
 
@@ -158,6 +159,8 @@ def call(name: str, first: Any) -> Any:
         return function(first, CLEAN, CORRUPTED, sender="*", receivers=["*"])
     if name == "circuits.project":
         return function(first, Basis.neurons(2), n_directions=1)
+    if name == "circuits.acdc":
+        return function(first, threshold=0.1)
     made = function(first, *WITH[name])
     return made.__enter__() if hasattr(made, "__enter__") else made
 
