@@ -47,6 +47,11 @@ class Metric(ABC):
     higher_is_better: bool | None = True
     whole = False
 
+    @property
+    def everywhere(self) -> bool:
+        """Whether outputs at every position are needed: a function of outputs may read any."""
+        return self.whole or self.higher_is_better is None
+
     @abstractmethod
     def values(self, outputs: Tensor, rows: slice, answers: Answers) -> Tensor:
         """The metric's value per changed network and input.
@@ -112,6 +117,8 @@ class LogitDiff(Metric):
     Args:
         right: indices of answers ``[n]``; by default the labels of the task.
         wrong: indices of answers ``[n]``; in patching by default the corrupted inputs' labels.
+        position: where each input's answer is read ``[n]``, for prompts of different lengths; negative ones count from the end.
+            By default where the task reads it, and at the last position without a task.
 
     Wang et al. 2022, Interpretability in the Wild (IOI), https://arxiv.org/abs/2211.00593; why it suits patching: Zhang and
     Nanda 2023, https://arxiv.org/abs/2309.16042.
@@ -119,17 +126,38 @@ class LogitDiff(Metric):
 
     right: Tensor | None = None
     wrong: Tensor | None = None
+    position: Tensor | None = None
     name = "logit_diff"
+
+    @property
+    @override
+    def everywhere(self) -> bool:
+        return self.position is not None
 
     @override
     def values(self, outputs: Tensor, rows: slice, answers: Answers) -> Tensor:
-        logits = answers.read(outputs)
+        logits = answers.read(outputs) if self.position is None else self._read(outputs, self.position, rows)
         right = self._indices(self.right, answers.required(self.name) if self.right is None else None, logits, rows)
         own = logits.gather(-1, right).squeeze(-1).double()
         wrong = self.wrong if self.wrong is not None else answers.wrong
         if wrong is None:
             return own - logits.scatter(-1, right, -torch.inf).amax(-1).double()
         return own - logits.gather(-1, self._indices(wrong, None, logits, rows)).squeeze(-1).double()
+
+    def _read(self, outputs: Tensor, position: Tensor, rows: slice) -> Tensor:
+        """Logits ``[k, n, width]`` of outputs ``[k, n, pos, width]``, each input's at its own position."""
+        if not isinstance(position, Tensor) or position.ndim != 1 or position.is_floating_point():
+            raise InterpError(
+                f"logit_diff reads at a position per input, a tensor of integers [n], got {kind_of(position)}"
+            )
+        own, (n, n_pos) = position[rows].to(outputs.device), outputs.shape[1:3]
+        if outputs.ndim != 4 or len(own) != n:
+            raise InterpError(
+                f"logit_diff reads {len(own)} positions in outputs {list(outputs.shape[1:])}; it needs [{len(own)}, pos, out]"
+            )
+        if int(own.max()) >= n_pos or int(own.min()) < -n_pos:
+            raise InterpError(f"logit_diff: position {int(own.max())} among {n_pos}")
+        return outputs[:, torch.arange(n, device=own.device), own]
 
     def _indices(self, given: Tensor | None, otherwise: Tensor | None, logits: Tensor, rows: slice) -> Tensor:
         indices = given if given is not None else otherwise
@@ -146,8 +174,9 @@ class LogitDiff(Metric):
 
     @override
     def __repr__(self) -> str:
-        given = [n for n in ("right", "wrong") if getattr(self, n) is not None]
-        return f"LogitDiff({', '.join(f'{n}=answers of {len(getattr(self, n))} inputs' for n in given)})"
+        names = {"right": "right=answers of", "wrong": "wrong=answers of", "position": "position of"}
+        given = [f"{text} {len(own)} inputs" for n, text in names.items() if (own := getattr(self, n)) is not None]
+        return f"LogitDiff({', '.join(given)})"
 
 
 @dataclass(frozen=True)
