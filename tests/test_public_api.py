@@ -145,6 +145,8 @@ WITH: dict[str, tuple[Any, ...]] = {
     "circuits.single_entries": (), "circuits.random_directions": (), "circuits.sweep": ([],),
     "circuits.matched_steps": ([],), "circuits.loss_sweep": ([],), "circuits.fracture": (), "circuits.necessary_from": (),
     "circuits.eap": (), "circuits.eap_ig": (), "circuits.subnetwork_probing": (), "circuits.edge_pruning": (),
+    "circuits.atp_star": (CLEAN, CORRUPTED), "circuits.integrated_gradients": (), "circuits.optimal_ablation": (),
+    "circuits.causal_scrubbing": ({},), "circuits.das": ("*", CLEAN, CORRUPTED, torch.tensor([0])),
     "interp.every": (), "interp.log_spaced": (100,), "interp.gradients": (CLEAN, torch.sum, "*"),
     "interp.register_loss": (), "interp.register_task": (), "interp.seeds": (),
 }  # fmt: skip

@@ -158,6 +158,11 @@ ARROWS: dict[str, str] = {
         "circuits.*, interp._util, interp.activations, interp.errors, interp.hooked.*, interp.sites, "
         "interp.subject, interp.tasks, probes.*"
     ),
+    "circuits.methods": (
+        "circuits.*, circuits.discovery, circuits.engine, circuits.interventions, interp._util, interp.activations, "
+        "interp.errors, interp.hooked (door), interp.hooked.*, interp.hooked.foreign, interp.notebook, interp.report, "
+        "interp.sites, interp.subject, probes.*"
+    ),
     "circuits.weight_sweeps": (
         "circuits.*, interp._util, interp.activations, interp.errors, interp.hooked (door), interp.hooked.*, "
         "interp.hooked.cppn, interp.hooked.mlp, interp.hooked.transformer, interp.notebook, "

@@ -60,8 +60,8 @@ class Alignment(Findings):
         """Interchange accuracies."""
         from interp.report import figures
 
-        own = self.accuracies.groupby("interchange", sort=False)["accuracy"].mean()
+        names = list(dict.fromkeys(self.accuracies["interchange"]))
         title = f"{len(self.basis)} of {self.basis.dim} dimensions of {self.site.name} carry the variable in {self.accuracy:.0%}"
         return figures.bars(
-            [str(n) for n in own.index], own.to_list(), title=title, x_title="", y_title="interchange accuracy"
+            names, [self._of(n) for n in names], title=title, x_title="", y_title="interchange accuracy"
         )

@@ -164,14 +164,16 @@ class _Tree:
         layer, block = receivers[0].layer, self.model.block(receivers[0].layer)
         if receivers[0].part == "mlp":
             return block.mlp(block.ln2(self._heard(receivers[0], rows)))
-        attn, taken = block.attention, []
+        attn, taken = block.attention, dict[str, Tensor]()
         for receiver in receivers:
             letter = PARTS[receiver.part]
             own = block.ln1(self._heard(receiver, rows)) @ getattr(attn, f"W_{letter}")[receiver.head]
             own = own + getattr(attn, f"b_{letter}")[receiver.head] if attn.bias else own
-            taken.append(own.unsqueeze(-2))
+            taken[receiver.part] = own.unsqueeze(-2)
         first = next(r for r in self.receivers if r.layer == layer and r.part == "queries").positions[0]
-        return attn.read(*taken, first)[..., 0, :] @ attn.W_O[receivers[0].head]
+        return (
+            attn.read(taken["queries"], taken["keys"], taken["values"], first)[..., 0, :] @ attn.W_O[receivers[0].head]
+        )
 
     def logits(self, rows: Int[Tensor, " n"]) -> Tensor:
         """Outputs ``[n, pos, out]`` for some inputs."""

@@ -150,7 +150,8 @@ class _Interchange:
         def put(activation: Tensor) -> Tensor:
             after = other
             if directions is not None:
-                after = activation + layout.mapped(lambda x: x @ directions.T @ directions, other - activation)
+                onto = directions.T @ directions
+                after = activation + layout.mapped(lambda x: x @ onto, other - activation)
             return masked(self.site.mask(after.shape, self.axes, after.device), activation, after)
 
         with transform_at(self.model, {self.site.name: put}):

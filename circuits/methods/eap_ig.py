@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal, get_args
 
 import torch
@@ -91,7 +92,7 @@ def eap_ig(
     )
 
 
-def _along(graph: EdgeGraph, senders: list[int] | tuple[int, ...], steps: int) -> Tensor:
+def _along(graph: EdgeGraph, senders: Sequence[int], steps: int) -> Tensor:
     """The expected change by ablating each edge, with gradients along the path on which some senders move."""
     whole = graph.whole.to(graph.evaluation.model.dtype)
     points = [graph.slopes(whole, dict.fromkeys(senders, k / steps)) for k in range(1, steps + 1)]

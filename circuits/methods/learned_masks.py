@@ -152,10 +152,10 @@ def along_the_path(
         "seed": [i // path for i in range(len(flat))], name: list(points) * seeds, "edges": flat.sum(1).tolist(),
         "faithfulness": found.tolist(),
     })  # fmt: skip
-    enough = table[table["faithfulness"] >= faithfulness]
-    best = table["faithfulness"].idxmax() if enough.empty else enough["edges"].idxmin()
+    enough = (found >= faithfulness).nonzero().flatten()
+    best = int(enough[flat[enough].sum(1).argmin()]) if len(enough) else int(found.argmax())
     passes = (steps * len(flat) + len(flat) + 2, steps * len(flat))
     return edge_scores(
         ends.graph, masks.mean((0, 1)), method=method, ends=(ends.clean, ends.empty), passes=passes, value=ends.value,
-        chosen=flat[int(best)], unit="mean mask", path=table,
+        chosen=flat[best], unit="mean mask", path=table,
     )  # fmt: skip

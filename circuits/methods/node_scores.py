@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from circuits.findings import Findings
@@ -71,7 +72,8 @@ class NodeScores(Findings):
         Returns:
             rows of `nodes`.
         """
-        return self.nodes.loc[self.nodes[self.by].abs().sort_values(ascending=False, kind="stable").index[:n]]
+        order = np.argsort(-self.nodes[self.by].abs().to_numpy(), kind="stable")
+        return self.nodes.iloc[order[:n]]
 
     def figure(self) -> go.Figure:
         """The nodes that rank first."""

@@ -63,8 +63,8 @@ def evaluated(
     """
     wrong = None
     if corrupted is not None:
-        clean = subject.require_task().inputs if clean is None else clean
-        clean, corrupted = aligned(clean, corrupted)
+        clean, corrupted = aligned(subject.require_task().inputs if clean is None else clean, corrupted)
+        assert corrupted is not None
         others = None if subject.task is None else answers_of(subject.task, corrupted)
         plain = others is not None and others.ndim == 1 and not others.is_floating_point()
         wrong = others if plain else None

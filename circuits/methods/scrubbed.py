@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 from torch import Tensor
 
@@ -36,12 +37,12 @@ class Scrubbed(Findings):
     @property
     def scrubbed(self) -> float:
         """The metric under the hypothesis, the mean over draws."""
-        return float(self.draws["scrubbed"].mean())
+        return float(np.mean(self.draws["scrubbed"]))
 
     @property
     def random(self) -> float:
         """The metric of outputs for random inputs, the mean over draws."""
-        return float(self.draws["random"].mean())
+        return float(np.mean(self.draws["random"]))
 
     @property
     def recovered(self) -> float:
@@ -64,7 +65,7 @@ class Scrubbed(Findings):
     @property
     def summary(self) -> dict[str, Any]:
         """The metric of the network, under the hypothesis and with random inputs, and the share recovered."""
-        spread = float(self.draws["scrubbed"].std()) if len(self.draws) > 1 else float("nan")
+        spread = float(np.std(self.draws["scrubbed"], ddof=1)) if len(self.draws) > 1 else float("nan")
         return {
             "metric": self.metric, "clean": self.clean, "scrubbed": self.scrubbed, "deviation between draws": spread,
             "random": self.random, "recovered": self.recovered, "hypothesis": ", ".join(self.hypothesis),
