@@ -117,7 +117,7 @@ def integrated_gradients(
         nodes["effect"] = effects.tolist()
         base = float(evaluation.run()[0])
         if verify:
-            changed = torch.cat([c.ablated(evaluation, end, max_bytes)[:, :] for c in cells])
+            changed = torch.cat([c.ablated(evaluation, end, max_bytes) for c in cells])
             shares = evaluation.parts.sum(0) / evaluation.parts.sum()
             nodes["patched"] = (changed.nan_to_num() @ shares - base).tolist()
     backward = steps + 1 if path == "inputs" else steps * len(sites)
