@@ -82,13 +82,24 @@ if TYPE_CHECKING:
     from circuits.lens.virtual_weights import effective_weights as effective_weights
     from circuits.lens.virtual_weights import virtual_weights as virtual_weights
     from circuits.methods.acdc import acdc as acdc
+    from circuits.methods.alignment import Alignment as Alignment
+    from circuits.methods.atp_star import atp_star as atp_star
     from circuits.methods.benchmark_result import Benchmark as Benchmark
+    from circuits.methods.causal_scrubbing import causal_scrubbing as causal_scrubbing
     from circuits.methods.comparison import benchmark as benchmark
+    from circuits.methods.das import das as das
     from circuits.methods.eap import eap as eap
     from circuits.methods.eap_ig import eap_ig as eap_ig
     from circuits.methods.edge_effects import edge_effects as edge_effects
+    from circuits.methods.edge_pruning import edge_pruning as edge_pruning
     from circuits.methods.edge_scores import EdgeScores as EdgeScores
     from circuits.methods.faithfulness import Faithfulness as Faithfulness
+    from circuits.methods.integrated_gradients import integrated_gradients as integrated_gradients
+    from circuits.methods.node_scores import NodeScores as NodeScores
+    from circuits.methods.optimal_ablation import OptimalAblation as OptimalAblation
+    from circuits.methods.optimal_ablation import optimal_ablation as optimal_ablation
+    from circuits.methods.scrubbed import Scrubbed as Scrubbed
+    from circuits.methods.subnetwork_probing import subnetwork_probing as subnetwork_probing
     from circuits.metrics import LogitDiff as LogitDiff
     from circuits.metrics import Metric as Metric
     from circuits.weight_sweeps.any_network import matched_steps as matched_steps

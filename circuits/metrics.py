@@ -7,7 +7,6 @@ as a `Metric`, or as a function of the model's outputs ``[batch, ...]`` that ret
 from __future__ import annotations
 
 import inspect
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -21,56 +20,11 @@ from torch.nn import functional as F
 from typing_extensions import override
 
 from circuits.answers import Answers
+from circuits.logit_diff import LogitDiff as LogitDiff
+from circuits.metric import RESERVED as RESERVED
+from circuits.metric import Metric as Metric
 from interp._util.registry import Registered
-from interp.errors import InterpError, kind_of
-
-# columns of the experiments' tables that no metric may be called
-RESERVED = frozenset({
-    "baseline", "change", "changed", "clean", "component", "correct", "corrupted", "effect", "head", "index", "operand",
-    "patched", "patched_recovered", "pos", "query", "recovered", "site", "unit",
-})  # fmt: skip
-
-
-class Metric(ABC):
-    """A number per input, of outputs ``[k, n, ...]``; the leading axis is k changed networks.
-
-    Another package registers its own as an entry point in the group ``interp.metrics``: a Metric, or a subclass that is made
-    without arguments, under the metric's ``name``. Every experiment then takes it by that name.
-
-    Attributes:
-        name: of the metric, and of its column in every table.
-        higher_is_better: whether a higher value is better; None if neither is.
-        whole: whether all inputs must be judged together.
-    """
-
-    name: str
-    higher_is_better: bool | None = True
-    whole = False
-
-    @abstractmethod
-    def values(self, outputs: Tensor, rows: slice, answers: Answers) -> Tensor:
-        """The metric's value per changed network and input.
-
-        Args:
-            outputs: of the inputs in ``rows``, ``[k, n, ...]``.
-            rows: which of the experiment's inputs these are; indexes the tensors of ``answers``.
-            answers: what is known about all inputs.
-
-        Returns:
-            float64 ``[k, n]``.
-
-        Raises:
-            MissingCapability: it needs correct answers that are not known.
-            InterpError: outputs that it cannot judge.
-        """
-
-    @property
-    def sign(self) -> str:
-        """What the sign of its change means, in words."""
-        if self.higher_is_better is None:
-            return f"{self.name}_change = changed minus clean"
-        meaning = "negative" if self.higher_is_better else "positive"
-        return f"{self.name}_change = changed minus clean: {meaning} means that the changed part was needed"
+from interp.errors import InterpError
 
 
 @dataclass(frozen=True)
@@ -103,51 +57,6 @@ class AccuracyMetric(Metric):
             labels = answers.required(self.name) if answers.labels is None else answers.labels
             return answers.task.correct(logits, labels[rows]).double()
         return (logits.argmax(-1) == answers.required(self.name)[rows].to(logits.device)).double()
-
-
-@dataclass(frozen=True, eq=False)
-class LogitDiff(Metric):
-    """Logit difference: the correct answer's logit minus a wrong one's, by default minus the largest of all others.
-
-    Args:
-        right: indices of answers ``[n]``; by default the labels of the task.
-        wrong: indices of answers ``[n]``; in patching by default the corrupted inputs' labels.
-
-    Wang et al. 2022, Interpretability in the Wild (IOI), https://arxiv.org/abs/2211.00593; why it suits patching: Zhang and
-    Nanda 2023, https://arxiv.org/abs/2309.16042.
-    """
-
-    right: Tensor | None = None
-    wrong: Tensor | None = None
-    name = "logit_diff"
-
-    @override
-    def values(self, outputs: Tensor, rows: slice, answers: Answers) -> Tensor:
-        logits = answers.read(outputs)
-        right = self._indices(self.right, answers.required(self.name) if self.right is None else None, logits, rows)
-        own = logits.gather(-1, right).squeeze(-1).double()
-        wrong = self.wrong if self.wrong is not None else answers.wrong
-        if wrong is None:
-            return own - logits.scatter(-1, right, -torch.inf).amax(-1).double()
-        return own - logits.gather(-1, self._indices(wrong, None, logits, rows)).squeeze(-1).double()
-
-    def _indices(self, given: Tensor | None, otherwise: Tensor | None, logits: Tensor, rows: slice) -> Tensor:
-        indices = given if given is not None else otherwise
-        assert indices is not None
-        if not isinstance(indices, Tensor):
-            raise InterpError(f"logit_diff takes a tensor of indices of answers [n], got {kind_of(indices)}")
-        if indices.ndim != 1 or len(indices[rows]) != logits.shape[1] or indices.is_floating_point():
-            raise InterpError(
-                f"logit_diff takes an answer's index per input, got {indices.dtype} {list(indices.shape)}"
-            )
-        if int(indices.max()) >= logits.shape[-1] or int(indices.min()) < 0:
-            raise InterpError(f"logit_diff: an answer of {int(indices.max())} among {logits.shape[-1]} outputs")
-        return indices[rows].to(logits.device).expand(logits.shape[:2]).unsqueeze(-1)
-
-    @override
-    def __repr__(self) -> str:
-        given = [n for n in ("right", "wrong") if getattr(self, n) is not None]
-        return f"LogitDiff({', '.join(f'{n}=answers of {len(getattr(self, n))} inputs' for n in given)})"
 
 
 @dataclass(frozen=True)

@@ -169,7 +169,8 @@ ARROWS: dict[str, str] = {
     ),
     "circuits.methods": (
         "circuits.*, circuits.discovery, circuits.engine, circuits.interventions, circuits.known, interp._util, "
-        "interp.errors, interp.hooked.*, interp.notebook, interp.report, interp.subject"
+        "interp.activations, interp.errors, interp.hooked (door), interp.hooked.*, interp.hooked.foreign, "
+        "interp.notebook, interp.report, interp.sites, interp.subject, probes.*"
     ),
     "circuits.weight_sweeps": (
         "circuits.*, interp._util, interp.activations, interp.errors, interp.hooked (door), interp.hooked.*, "

@@ -137,6 +137,7 @@ def _is_margin(metric: Metric, evaluation: Evaluation) -> bool:
         isinstance(metric, LogitDiff)
         and metric.right is None
         and metric.wrong is None
+        and metric.position is None
         and evaluation.answers.wrong is None
         and evaluation.answers.labels is not None
     )

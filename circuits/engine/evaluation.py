@@ -147,8 +147,8 @@ def make_evaluation(
     elif inputs is not None:
         whole.check_values(inputs)
     labels = None if task is None else task.labels if inputs is None else answers_of(task, inputs)
-    by_function = any(m.whole or m.higher_is_better is None for m in metrics)
-    model = whole if task is None or by_function else at_readout(whole, task)
+    everywhere = any(m.everywhere for m in metrics)
+    model = whole if task is None or everywhere else at_readout(whole, task)
     given = task.inputs if inputs is None and task is not None else inputs
     assert given is not None
     given = placed(given, model)

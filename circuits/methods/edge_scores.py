@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 SHOWN = 40  # edges in the figure
 SIZES = 48  # of circuits that are tried first for a faithfulness
+CHANGE = "expected change"  # what most methods' scores are
 DEFAULT = 0.9  # faithfulness of the circuit of a method that only ranks edges
 
 
@@ -41,6 +42,8 @@ class EdgeScores(Findings):
             networks.
         backward: backward passes over all inputs.
         chosen: the edges that the method itself keeps; None where it only ranks.
+        unit: what a score is: an expected change of the metric, or what a method gives in place of one.
+        path: the circuits of a method that finds several, along a path of sparsities: their edges and faithfulness.
         graph: what was scored.
     """
 
@@ -54,6 +57,8 @@ class EdgeScores(Findings):
     backward: int
     chosen: Bool[Tensor, " edges"] | None
     graph: EdgeGraph = field(repr=False)
+    unit: str = CHANGE
+    path: pd.DataFrame | None = None
 
     @property
     def rows(self) -> pd.DataFrame:
@@ -62,11 +67,16 @@ class EdgeScores(Findings):
 
     @property
     def table(self) -> pd.DataFrame:
-        """A row per edge: ``component, site, index, metric, clean, changed, change``; the last two as the method expects."""
+        """A row per edge: ``component, site, index, metric, clean, changed, change``; the last two as the method expects.
+
+        They are NaN where the method expects none (`unit`), and its scores are in a column of their own.
+        """
         own = self.edges
+        change = own["score"] if self.unit == CHANGE else torch.nan
+        scored = {} if self.unit == CHANGE else {"score": own["score"]}
         return pd.DataFrame({
             "component": own["component"], "site": own["site"], "index": range(len(own)), "metric": self.metric,
-            "clean": self.clean, "changed": self.clean + own["score"], "change": own["score"],
+            "clean": self.clean, "changed": self.clean + change, "change": change, **scored,
         })  # fmt: skip
 
     @property
@@ -165,7 +175,7 @@ class EdgeScores(Findings):
         title = f"{self.method}: the {len(own)} edges with the largest scores, of {len(self.edges)}"
         return figures.bars(
             own["component"].to_list(), own["score"].to_list(), title=title, x_title="",
-            y_title=f"{self.metric}, expected change",
+            y_title=f"{self.metric}, {self.unit}",
         )  # fmt: skip
 
     def __repr__(self) -> str:
@@ -185,6 +195,8 @@ def edge_scores(
     passes: tuple[int, int],
     value: str,
     chosen: Tensor | None = None,
+    unit: str = CHANGE,
+    path: pd.DataFrame | None = None,
 ) -> EdgeScores:
     """The result of a method.
 
@@ -196,6 +208,8 @@ def edge_scores(
         passes: forward and backward, over all inputs.
         value: what an ablated edge carries.
         chosen: the edges that the method keeps.
+        unit: what a score is.
+        path: the circuits of a path of sparsities.
 
     Returns:
         the scores with the names of their edges.
@@ -206,5 +220,14 @@ def edge_scores(
         "site": list(graph.places), "score": scores.tolist(),
     })  # fmt: skip
     return EdgeScores(
-        edges, method, graph.evaluation.metrics[0].name, *ends, value, *passes, chosen=chosen, graph=graph
+        edges,
+        method,
+        graph.evaluation.metrics[0].name,
+        *ends,
+        value,
+        *passes,
+        chosen=chosen,
+        graph=graph,
+        unit=unit,
+        path=path,
     )

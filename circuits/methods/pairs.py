@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -11,7 +12,7 @@ from circuits.discovery.edges import edge_graph
 from circuits.discovery.graph import EdgeGraph, judges
 from circuits.engine.budget import DEFAULT_BYTES
 from circuits.engine.clean_corrupted import aligned
-from circuits.engine.evaluation import answers_of, make_evaluation
+from circuits.engine.evaluation import Evaluation, answers_of, make_evaluation
 from circuits.interventions.counterfactual import Counterfactual
 from circuits.interventions.values import DEFAULT, ValueLike, as_value
 from circuits.metrics import MetricLike, make_metric
@@ -35,6 +36,39 @@ class Ends:
     clean: float
     empty: float
     value: str
+
+
+def evaluated(
+    subject: Subject,
+    metrics: Sequence[MetricLike],
+    clean: Tensor | None,
+    corrupted: Tensor | None,
+    dtype: torch.dtype | None = None,
+) -> tuple[Evaluation, Tensor | None]:
+    """The evaluation of clean inputs, whose answers are compared with those of corrupted ones.
+
+    Args:
+        subject: the network, and its task if it has one.
+        metrics: of its outputs.
+        clean: inputs ``[n, ...]``; the task's examples by default.
+        corrupted: another input for each of them; None for none.
+        dtype: the network runs in this, the subject's precision by default.
+
+    Returns:
+        the evaluation, and the corrupted inputs.
+
+    Raises:
+        MissingCapability: neither inputs nor a task.
+        InterpError: inputs that do not align.
+    """
+    wrong = None
+    if corrupted is not None:
+        clean, corrupted = aligned(subject.require_task().inputs if clean is None else clean, corrupted)
+        assert corrupted is not None
+        others = None if subject.task is None else answers_of(subject.task, corrupted)
+        plain = others is not None and others.ndim == 1 and not others.is_floating_point()
+        wrong = others if plain else None
+    return make_evaluation(subject, metrics, clean, wrong=wrong, dtype=dtype), corrupted
 
 
 def make_ends(
@@ -69,21 +103,13 @@ def make_ends(
         InterpError: inputs that do not align, both ``corrupted`` and ``value``, a network without edges, or a metric that
             ablating everything does not change.
     """
-    subject, wrong = as_subject(subject), None
-    if corrupted is None:
-        given = DEFAULT if value is None else as_value(value)
-    else:
-        if value is not None:
-            raise InterpError(
-                "an ablated edge carries a value or what it carries for corrupted inputs: give one of them"
-            )
-        clean = subject.require_task().inputs if clean is None else clean
-        clean, other = aligned(clean, corrupted)
-        answers = None if subject.task is None else answers_of(subject.task, other)
-        plain = answers is not None and answers.ndim == 1 and not answers.is_floating_point()
-        wrong, given = answers if plain else None, Counterfactual(other)
+    subject = as_subject(subject)
+    if corrupted is not None and value is not None:
+        raise InterpError("an ablated edge carries a value or what it carries for corrupted inputs: give one of them")
+    given = DEFAULT if value is None else as_value(value)
     asked = make_metric(metric)
-    evaluation = make_evaluation(subject, judges(asked, subject.task), clean, wrong=wrong, dtype=dtype)
+    evaluation, other = evaluated(subject, judges(asked, subject.task), clean, corrupted, dtype)
+    given = given if other is None else Counterfactual(other)
     graph = edge_graph(evaluation, given, max_bytes, by_position)
     assert isinstance(graph, EdgeGraph)
     full, empty = graph.ends()

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from functools import partial
 from importlib.metadata import EntryPoint
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,13 +14,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from circuits import Ablate, LogitDiff, Metric, Zero, ablate, intervene, patch
+from circuits import Ablate, LogitDiff, Metric, Patch, Zero, ablate, applied, eap, intervene, patch
 from circuits.answers import Answers
 from circuits.engine.evaluation import make_evaluation
 from circuits.metrics import METRICS, RESERVED, LossMetric, make_metric, make_metrics
-from interp import Examples, HookedMLP, InterpError, MLPConfig, Subject
+from interp import Examples, HookedMLP, InterpError, MLPConfig, Subject, capture
 from interp._util import registry
 from interp.errors import MissingCapability, UnknownName
+from interp.sites import Site
+from tests.models import P, subject
 
 INPUTS = torch.randn(6, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 LABELS = torch.tensor([0, 1, 2, 0, 1, 2])
@@ -256,3 +259,43 @@ def test_wrong_kinds_of_metric_are_refused() -> None:
         make_metrics(["kl", "kl"])
     with pytest.raises(InterpError, match="no metric was given"):
         make_metrics([])
+
+
+@pytest.mark.parametrize("name", ["plain", "no mlp", "layer norm"])
+@pytest.mark.parametrize("kind", ["heads", "neurons"])
+def test_logit_diff_at_a_position_of_each_input(name: str, kind: Any) -> None:
+    """Prompts of different lengths: ablation, patching and edges read each input where it ends, as a plain loop does."""
+    one = subject(name)
+    if not one.model.component_sites(kind):
+        return
+    inputs, n = one.require_task().inputs[:9], 9
+    right, wrong, position = torch.arange(n) % P, (torch.arange(n) + 3) % P, torch.arange(n) % 3 - 3
+    metric = LogitDiff(right, wrong, position)
+
+    def plain(logits: Tensor) -> Tensor:
+        own = torch.stack([logits[i, p] for i, p in enumerate(position.tolist())])
+        return (own[range(n), right] - own[range(n), wrong]).mean().detach()
+
+    assert repr(metric) == "LogitDiff(right=answers of 9 inputs, wrong=answers of 9 inputs, position of 9 inputs)"
+    frame = ablate(one, kind, inputs=inputs, metric=metric, value=Zero())
+    for row in frame.to_dict("records")[::2]:
+        part = {"head" if kind == "heads" else "unit": row["index"]}
+        with applied(one.model, Ablate(Site(row["site"], **part), Zero()), strict=False):
+            assert row["logit_diff"] == pytest.approx(float(plain(one.model(inputs))), rel=1e-9)
+    scores = eap(one, inputs, metric=metric, value="zero")
+    assert scores.clean == pytest.approx(float(plain(one.model(inputs))), rel=1e-9)
+    patched = patch(one, inputs, inputs.flip(0), "blocks.0.attn.hook_z", metric=metric, by=())
+    with applied(
+        one.model, Patch("blocks.0.attn.hook_z", capture(one, inputs, "blocks.0.attn.hook_z")["blocks.0.attn.hook_z"])
+    ):
+        assert patched.effects["logit_diff"][0] == pytest.approx(float(plain(one.model(inputs.flip(0)))), rel=1e-9)
+
+
+def test_positions_that_do_not_fit() -> None:
+    one, inputs = subject("plain"), subject("plain").require_task().inputs[:4]
+    for position, message in (
+        (torch.tensor([0, 1, 2, 3]), "position 3 among 3"), (torch.tensor([0, 1]), "2 positions in outputs"),
+        (torch.zeros(4), "a tensor of integers"),
+    ):  # fmt: skip
+        with pytest.raises(InterpError, match=message):
+            ablate(one, inputs=inputs, metric=LogitDiff(torch.zeros(4).long(), position=position))

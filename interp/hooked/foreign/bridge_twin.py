@@ -66,8 +66,8 @@ def transformer_of(guest: WrappedBridge) -> HookedTransformer:
     apart = float((theirs - own).abs().max() / theirs.abs().max().clamp_min(1e-30))
     if not apart < CLOSE:
         raise InterpError(
-            f"a transformer of ours with the bridge's weights gives other logits ({apart:.1e} of their size apart), so the bridge "
-            "has something that ours lacks"
+            f"a transformer of ours with the bridge's weights gives other logits ({apart:.1e} of their size apart), so the "
+            "bridge has something that ours lacks"
         )
     return twin
 

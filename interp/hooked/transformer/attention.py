@@ -77,12 +77,16 @@ class Attention(nn.Module):
 
     def read(self, q: Tensor, k: Tensor, v: Tensor, first_query: int) -> Tensor:
         """Each head's output before ``W_O``: ``[batch, query, head, d_head]``."""
-        scores = q.transpose(-3, -2) @ k.transpose(-3, -2).mT / self.scale  # [..., head, query, key]
+        pattern = self.hook_pattern(self.hook_attn_scores(self.scores(q, k, first_query)).softmax(-1))
+        return self.hook_z((pattern @ v.transpose(-3, -2)).transpose(-3, -2))
+
+    def scores(self, q: Tensor, k: Tensor, first_query: int) -> Tensor:
+        """Attention scores ``[..., head, query, key]``, minus infinity where a query does not see a key."""
+        scores = q.transpose(-3, -2) @ k.transpose(-3, -2).mT / self.scale
         if self.causal and first_query + 1 < k.shape[-3]:  # the last query sees everything
             seen = torch.ones(q.shape[-3], k.shape[-3], dtype=torch.bool, device=q.device).tril(first_query)
             scores = scores.where(seen, -math.inf)
-        pattern = self.hook_pattern(self.hook_attn_scores(scores).softmax(-1))
-        return self.hook_z((pattern @ v.transpose(-3, -2)).transpose(-3, -2))
+        return scores
 
     def projection(self) -> tuple[Tensor, Tensor | None]:
         """Weight ``[d_model, 3 head d_head]`` and bias of queries (divided by the scale), keys and values in one product."""

@@ -201,6 +201,19 @@ def test_discover_takes_counterfactual_inputs() -> None:
     assert len(found) < len(found.elements)
 
 
+def test_weights_of_an_mlp_carry_the_corrupted_activation() -> None:
+    """With no weight kept the network answers the corrupted input; EAP is the gradient along each weight's share."""
+    one = subject("deep")
+    clean, corrupted = pair(one)
+    found = circuits.eap(one, clean, corrupted)
+    empty = difference(one, clean, corrupted, one.model(corrupted)).detach()
+    assert found.empty == pytest.approx(float(empty), rel=1e-9)
+    shares = torch.ones(1, len(found.edges), dtype=torch.float64, requires_grad=True)
+    score = difference(one, clean, corrupted, found.graph.outputs(shares, slice(None))[0])
+    (slope,) = torch.autograd.grad(score, shares)
+    assert found.edges["score"].to_list() == pytest.approx((-slope[0]).tolist(), rel=1e-9, abs=1e-12)
+
+
 def test_refusals() -> None:
     one = subject("two layers")
     clean, corrupted = pair(one)
