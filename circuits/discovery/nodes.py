@@ -215,7 +215,7 @@ def node_graph(
             raise MissingCapability(
                 f"{name} fires several times in a forward pass, so its nodes cannot be ablated one at a time"
             )
-        settled = settle(evaluation, value, name, None).of(acts[name], axes)
+        settled = settle(evaluation, value, component.site, None).of(acts[name], axes)
         batch = axes.index("batch")
         if settled.ndim == len(axes) and settled.shape[batch] != 1:
             raise InterpError(
