@@ -30,10 +30,14 @@ if TYPE_CHECKING:
     from circuits.discovery.discover import Circuit as Circuit
     from circuits.discovery.discover import NothingToDo as NothingToDo
     from circuits.discovery.discover import discover as discover
+    from circuits.discovery.interactions import Interactions as Interactions
+    from circuits.discovery.interactions import ablate_pairs as ablate_pairs
     from circuits.discovery.over_training import necessary_from as necessary_from
     from circuits.discovery.over_training import necessity as necessity
     from circuits.experiments.ablation import ablate as ablate
     from circuits.experiments.attribution import attribute as attribute
+    from circuits.experiments.intervals import Intervals as Intervals
+    from circuits.experiments.intervals import ablation_intervals as ablation_intervals
     from circuits.experiments.intervene import intervene as intervene
     from circuits.experiments.patching import Patching as Patching
     from circuits.experiments.patching import patch as patch

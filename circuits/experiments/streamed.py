@@ -109,7 +109,7 @@ def first_pass(stream: Stream) -> tuple[tuple[Metric, ...], Tensor, Evaluation]:
     for evaluation in stream.evaluations():
         if first is None:
             first = evaluation
-            _refuse_whole(evaluation)
+            refuse_whole(evaluation)
         size = len(evaluation.inputs)
         sums = evaluation.run() * size
         total, n = (sums if n == 0 else total + sums), n + size
@@ -117,7 +117,7 @@ def first_pass(stream: Stream) -> tuple[tuple[Metric, ...], Tensor, Evaluation]:
     return first.metrics, total / n, first
 
 
-def _refuse_whole(evaluation: Evaluation) -> None:
+def refuse_whole(evaluation: Evaluation) -> None:
     """Refuse a metric without a value per input: the mean over batches would be another number."""
     outputs = evaluation.answers.outputs
     for metric in evaluation.metrics:
