@@ -85,9 +85,9 @@ class CircuitsOverTraining(Findings):
         """
         first = next(c for c in self.circuits if c is not None)
         sites = first.elements["site"].to_numpy()
-        counts = self.membership.groupby(sites).sum().to_numpy(float)
-        in_all = self.membership.groupby(sites).size().to_numpy(float)
-        return self._shares(counts.T @ (counts / in_all[:, None]), measure)
+        places = sites[:, None] == np.unique(sites)  # [element, site]
+        counts = places.T.astype(float) @ self.membership.to_numpy(float)
+        return self._shares(counts.T @ (counts / places.sum(0)[:, None]), measure)
 
     def _shares(self, both: np.ndarray, measure: Overlap) -> pd.DataFrame:
         size = self.membership.sum().to_numpy(float)
@@ -203,7 +203,7 @@ def circuits_over_training(
         InterpError: as of `discover`.
     """
     subject = as_subject(subject)
-    n_checkpoints, found = len(positions_of(subject, every)), []
+    n_checkpoints, found, idle = len(positions_of(subject, every)), [], []
     seen = told("checkpoints", progress)
     for one in checkpoints(subject, every):
         try:
@@ -212,10 +212,11 @@ def circuits_over_training(
                 seed=seed, inputs=inputs, dtype=dtype, max_bytes=max_bytes, progress=False,
             )  # fmt: skip
         except NothingToDo as error:
-            circuit, last = None, error
+            circuit = None
+            idle.append(error)
         found.append((one.step, circuit))
         seen(len(found), n_checkpoints)
     known = [c for _, c in found if c is not None]
     if not known:
-        raise last
+        raise idle[-1]
     return CircuitsOverTraining([step for step, _ in found], [c for _, c in found], known[0].metric)

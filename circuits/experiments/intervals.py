@@ -57,7 +57,7 @@ class Intervals(EffectTable):
         from interp.report import figures
 
         own = self.rows
-        own = own.loc[own["change"].abs().sort_values(ascending=False, kind="stable").index[:DRAWN]]
+        own = own.iloc[(-own["change"].abs().to_numpy(dtype=float)).argsort(kind="stable")[:DRAWN]]
         places = [f" at {p}" for p in own["pos"]] if "pos" in own else [""] * len(own)
         names = [f"{c}{p}" for c, p in zip(own["component"], places, strict=True)]
         needed = [n for n, yes in zip(names, own["needed"], strict=True) if yes]
@@ -164,7 +164,7 @@ def ablation_intervals(
     made.attrs = {
         "clean": {judge.name: mean}, "value": sample.value, "sign": judge.sign, "inputs": f"{sample.n:,} {sample.name}",
         "confidence": confidence, "n_boot": n_boot, "correction": correction, "seed": seed,
-        "needed": f"{int(frame['needed'].sum())} of {len(frame)}", "label": "component",
+        "needed": f"{sum(frame['needed'].to_list())} of {len(frame)}", "label": "component",
         **({"notes": list(sample.first.notes)} if sample.first.notes else {}),
     }  # fmt: skip
     return made

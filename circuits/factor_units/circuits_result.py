@@ -43,24 +43,30 @@ class FactorCircuits(Findings):
     @property
     def last(self) -> pd.DataFrame:
         """The effects at the last checkpoint."""
-        return self.effects[self.effects["step"] == self.effects["step"].iloc[-1]]
+        if self._alone:
+            return self.effects
+        return self.effects.query("step == @last", local_dict={"last": self.effects["step"].iloc[-1]})
+
+    @property
+    def _alone(self) -> bool:
+        """Whether there is but one checkpoint, which does not say since when."""
+        return len(set(self.effects["step"])) < 2
 
     @property
     def since(self) -> pd.DataFrame:
         """A row per factor and component that serves it at the end, and since when.
 
         ``factor, component, site, drop, worth`` (both at the end) and ``step``: from there on the component is worth at least
-        half of its worth at the end. A component serves a factor if it is one of the fewest of its site that make up 95% of
-        what single ablations take of the factor.
+        half of its worth at the end; missing of a single network. A component serves a factor if it is one of the fewest of
+        its site that make up 95% of what single ablations take of the factor.
         """
         found = []
-        for (factor, _), own in self.last.groupby(["factor", "site"], sort=False):
-            serving = own.iloc[list(carriers_of(torch.tensor(own["drop"].to_numpy(float))))]
-            every = self.effects[
-                (self.effects["factor"] == factor) & self.effects["component"].isin(serving["component"])
-            ]
-            steps = necessary_from(every).set_index("component")["step"]
-            found.append(serving.assign(step=serving["component"].map(steps)))
+        for _, own in self.last.groupby(["factor", "site"], sort=False):
+            serving = own.iloc[list(carriers_of(torch.tensor(own["drop"].to_numpy(dtype=float))))]
+            given = {"factor": own["factor"].iloc[0], "names": serving["component"].to_list()}
+            every = self.effects.query("factor == @factor and component in @names", local_dict=given)
+            steps = {} if self._alone else necessary_from(every).set_index("component")["step"].to_dict()
+            found.append(serving.assign(step=[steps.get(name) for name in given["names"]]))
         columns = ["factor", "component", "site", "drop", "worth", "step"]
         return pd.concat(found, ignore_index=True).reindex(columns=columns).astype({"step": "Int64"})
 
@@ -81,7 +87,7 @@ class FactorCircuits(Findings):
     @property
     def rows(self) -> pd.DataFrame:
         """`since`, the largest first."""
-        return self.since.sort_values("worth", ascending=False, ignore_index=True, kind="stable")
+        return self.since.sort_values(["worth"], ascending=False, ignore_index=True, kind="stable")
 
     @property
     def table(self) -> pd.DataFrame:
@@ -100,7 +106,8 @@ class FactorCircuits(Findings):
         since, found = self.since, {}
         for factor, own in since.groupby("factor", sort=False):
             half = own["step"].dropna().astype(float).median()
-            found[f"{self.kind} {factor}"] = f"{len(own)} components, half of them since step {half:g}"
+            since_when = "" if np.isnan(half) else f", half of them since step {half:g}"
+            found[f"{self.kind} {factor}"] = f"{len(own)} components{since_when}"
         last = self.last.drop_duplicates("factor").set_index("factor")["power_share"]
         notes = {"notes": " ".join(self.notes)} if self.notes else {}
         return {
@@ -115,9 +122,10 @@ class FactorCircuits(Findings):
         from interp.report import figures
 
         each = max(1, DRAWN // len(self.factors))
-        shown = pd.concat([
-            self.since[self.since["factor"] == f].nlargest(each, "worth").sort_values("step") for f in self.factors
-        ])  # fmt: skip
+        order = self.since.sort_values(["worth"], ascending=False, kind="stable").groupby("factor").head(each)
+        shown = order.assign(place=order["factor"].map(self.factors.index)).sort_values(
+            ["place", "step"], kind="stable"
+        )
         curves = self.effects.pivot(index=["factor", "component"], columns="step", values="worth")
         grid = curves.loc[[(f, c) for f, c in zip(shown["factor"], shown["component"], strict=True)]].clip(lower=0)
         share = grid.to_numpy(float) / grid.max(axis=1).clip(lower=np.finfo(float).tiny).to_numpy(float)[:, None]

@@ -128,7 +128,7 @@ def _chosen(meter: Meter, given: Sequence[str | int] | str | int | None) -> list
 
 
 def _components(evaluation: Evaluation, kinds: Sequence[Kind]) -> list[Components]:
-    present = [kind for kind in kinds if evaluation.model.component_sites(kind)]
+    present: list[Kind] = [kind for kind in kinds if evaluation.model.component_sites(kind)]
     if not present:
         raise InterpError(f"a {type(evaluation.model).__name__} of this config has no {' or '.join(kinds)}")
     return [c for kind in present for c in find_components(evaluation, kind)]

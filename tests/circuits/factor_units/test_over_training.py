@@ -83,3 +83,7 @@ def test_refusals_and_a_task_without_factors() -> None:
     found = factor_circuits(Subject("examples", make("deep"), task), factors=["PC 1"])
     assert found.kind == "principal component"
     assert len(found.effects) == 9 + 8 + 6
+    assert len(found.since) > 0
+    assert found.since["step"].isna().all()  # one network does not say since when
+    assert "components" in found.summary["principal component PC 1"]
+    assert len(found.figure().data[0].z) == len(found.since)
