@@ -32,10 +32,16 @@ if TYPE_CHECKING:
     from circuits.discovery.discover import Circuit as Circuit
     from circuits.discovery.discover import NothingToDo as NothingToDo
     from circuits.discovery.discover import discover as discover
+    from circuits.discovery.each_checkpoint import CircuitsOverTraining as CircuitsOverTraining
+    from circuits.discovery.each_checkpoint import circuits_over_training as circuits_over_training
+    from circuits.discovery.interactions import Interactions as Interactions
+    from circuits.discovery.interactions import ablate_pairs as ablate_pairs
     from circuits.discovery.over_training import necessary_from as necessary_from
     from circuits.discovery.over_training import necessity as necessity
     from circuits.experiments.ablation import ablate as ablate
     from circuits.experiments.attribution import attribute as attribute
+    from circuits.experiments.intervals import Intervals as Intervals
+    from circuits.experiments.intervals import ablation_intervals as ablation_intervals
     from circuits.experiments.intervene import intervene as intervene
     from circuits.experiments.patching import Patching as Patching
     from circuits.experiments.patching import patch as patch
@@ -43,8 +49,10 @@ if TYPE_CHECKING:
     from circuits.experiments.path_patching import path_patch as path_patch
     from circuits.experiments.record import Experiment as Experiment
     from circuits.experiments.record import Outcome as Outcome
+    from circuits.factor_units.circuits_result import FactorCircuits as FactorCircuits
     from circuits.factor_units.fracture import fracture as fracture
     from circuits.factor_units.fracture_result import Fracture as Fracture
+    from circuits.factor_units.over_training import factor_circuits as factor_circuits
     from circuits.fourier.losses import by_frequency as by_frequency
     from circuits.fourier.losses import excluded_loss as excluded_loss
     from circuits.fourier.losses import restricted_loss as restricted_loss

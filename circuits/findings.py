@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 COLUMNS = ("component", "site", "index", "metric", "clean", "changed", "change")
 SHOWN = 12  # rows of a table in a notebook
+MAPPED = 60  # rows of a heat map, those with the largest effects
 
 
 class Findings(Shown, ABC):
@@ -168,11 +169,13 @@ class EffectTable(Findings, pd.DataFrame):
 
     @override
     def figure(self) -> go.Figure:
-        """The first metric's change by component, largest first; grey lines are random directions of the same size."""
+        """The first metric's change by component, largest first (grey: random directions), or by component and position."""
         from interp.report import figures
 
         metric = next(iter(self.attrs.get("clean", {})), "")
         rows = [row for row in self.table.to_dict("records") if row["metric"] == metric]
+        if "pos" in self:
+            return _by_position([row for row in rows if not row.get("baseline")], metric)
         random = [row["change"] for row in rows if row.get("baseline")]
         own = sorted((row for row in rows if not row.get("baseline")), key=lambda row: -abs(row["change"]))
         drawn = figures.bars(
@@ -192,6 +195,22 @@ class EffectTable(Findings, pd.DataFrame):
     @override
     def _repr_html_(self) -> str:  # pandas has one of its own
         return as_html(self._pieces())
+
+
+def _by_position(rows: Sequence[Mapping[str, Any]], metric: str) -> go.Figure:
+    from interp.report import figures
+
+    across = sorted({row["pos"] for row in rows})
+    grid: dict[Any, list[float]] = {}
+    for row in rows:
+        grid.setdefault(row["component"], [float("nan")] * len(across))[across.index(row["pos"])] = row["change"]
+    ranked = sorted(grid, key=lambda name: -max(abs(value) for value in grid[name]))[:MAPPED]
+    shown = [name for name in grid if name in ranked]
+    return figures.heatmap(
+        [grid[name] for name in shown], x=[str(pos) for pos in across], y=[str(name) for name in shown], x_title="position",
+        y_title="", title=f"Change of the {metric} by component and position", unit=f"{metric}, changed minus clean",
+        diverging=True,
+    )  # fmt: skip
 
 
 def as_path(given: str | Path) -> Path:

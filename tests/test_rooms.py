@@ -147,8 +147,8 @@ ARROWS: dict[str, str] = {
         "interp.hooked.transformer, interp.notebook, interp.report, interp.sites, interp.subject, interp.tasks, probes.*"
     ),
     "circuits.factor_units": (
-        "circuits.*, circuits.interventions, circuits.weight_sweeps, interp._util, interp.activations, interp.errors, "
-        "interp.hooked.*, interp.report, interp.sites, interp.subject, interp.tasks, probes.*"
+        "circuits.*, circuits.discovery, circuits.engine, circuits.interventions, circuits.weight_sweeps, interp._util, "
+        "interp.activations, interp.errors, interp.hooked.*, interp.report, interp.sites, interp.subject, interp.tasks, probes.*"
     ),
     "circuits.fourier": (
         "interp._util, interp.activations, interp.errors, interp.groups, interp.hooked.*, interp.plugins, interp.scores, "

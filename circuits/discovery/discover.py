@@ -198,7 +198,7 @@ def discover(
     >>> circuit.faithfulness >= 0.99
     True
     """
-    subject, value, kinds = as_subject(subject), as_value(value), _known_kinds(kinds)
+    subject, value, kinds = as_subject(subject), as_value(value), known_kinds(kinds)
     require_range("faithfulness", faithfulness, 0, 1)
     _check_name("kind of element", of, OF)
     _check_name("order", order, get_args(Order))
@@ -221,8 +221,8 @@ def discover(
         return judged(graph, kept, (clean, empty), graph.random(kept, n_random, seed), about)
 
 
-def _known_kinds(kinds: Kind | Sequence[Kind]) -> tuple[Kind, ...]:
-    """The kinds of nodes, one or several."""
+def known_kinds(kinds: Kind | Sequence[Kind]) -> tuple[Kind, ...]:
+    """The kinds of nodes, one or several; refuses what is none."""
     found: tuple[Any, ...] = (kinds,) if isinstance(kinds, str) else tuple(kinds)
     for kind in found:
         _check_name("kind of component", kind, KINDS)

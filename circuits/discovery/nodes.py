@@ -192,15 +192,36 @@ def node_graph(
         MissingCapability: a site that fires several times, such as a recurrent network's state.
         InterpError: the network has none; a value that is not one constant for all inputs.
     """
-    check_value(value)
-    if isinstance(value, Mean) and value.reference is None:
-        value = replace(value, reference=evaluation.inputs)
     present: list[Kind] = [kind for kind in kinds if evaluation.model.component_sites(kind)]
     if not present:
         raise InterpError(f"a {type(evaluation.model).__name__} of this config has no {' or '.join(kinds)} to search")
     components = [c for kind in present for c in find_components(evaluation, kind)]
+    return graph_of(evaluation, components, value, max_bytes)
+
+
+def graph_of(
+    evaluation: Evaluation, components: Sequence[Components], value: Value, max_bytes: int = DEFAULT_BYTES
+) -> NodeGraph:
+    """The graph of components of whole hook points.
+
+    Args:
+        evaluation: the network, the inputs and the metrics.
+        components: of different hook points.
+        value: what replaces an ablated node; one constant for all inputs.
+        max_bytes: working memory in addition to the captured activations.
+
+    Returns:
+        the graph, in the model's order.
+
+    Raises:
+        MissingCapability: a site that fires several times, such as a recurrent network's state.
+        InterpError: two at one hook point; a value that is not one constant for all inputs.
+    """
+    check_value(value)
+    if isinstance(value, Mean) and value.reference is None:
+        value = replace(value, reference=evaluation.inputs)
     order = list(evaluation.model.hook_dict)
-    components.sort(key=lambda c: order.index(c.site.name))
+    components = sorted(components, key=lambda c: order.index(c.site.name))
     if len({c.site.name for c in components}) < len(components):
         raise InterpError("two kinds name the same hook point; choose one of them")
     acts = capture(evaluation.model, evaluation.inputs[:2], {c.site.name for c in components})
@@ -215,7 +236,7 @@ def node_graph(
             raise MissingCapability(
                 f"{name} fires several times in a forward pass, so its nodes cannot be ablated one at a time"
             )
-        settled = settle(evaluation, value, name, None).of(acts[name], axes)
+        settled = settle(evaluation, value, component.site, None).of(acts[name], axes)
         batch = axes.index("batch")
         if settled.ndim == len(axes) and settled.shape[batch] != 1:
             raise InterpError(

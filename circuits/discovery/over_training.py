@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pandas as pd
 import torch
 from torch import Tensor
 
+from circuits.discovery.checkpoints import checkpoints, positions_of
 from circuits.discovery.discover import Circuit
-from circuits.discovery.graph import better, judges
+from circuits.discovery.edges import edge_graph
+from circuits.discovery.graph import Graph, better, judges
 from circuits.discovery.nodes import node_graph
 from circuits.engine.budget import DEFAULT_BYTES
 from circuits.engine.evaluation import make_evaluation
@@ -19,7 +20,7 @@ from circuits.findings import EffectTable
 from circuits.interventions.values import DEFAULT, ValueLike, as_value
 from circuits.metrics import make_metric
 from interp._util.estimate import told
-from interp.errors import InterpError, MissingCapability, require_range
+from interp.errors import InterpError
 from interp.subject import Subject, as_subject
 
 if TYPE_CHECKING:
@@ -104,14 +105,14 @@ def necessity(
     max_bytes: int = DEFAULT_BYTES,
     progress: Callable[[int, int], None] | None = None,
 ) -> Worth:
-    """What each component of a circuit of nodes is worth to it, at every checkpoint of the subject's series.
+    """What each node or edge of a circuit is worth to it, at every checkpoint of the subject's series.
 
     At each checkpoint everything outside the circuit is replaced by that checkpoint's own constants, and each component of the
     circuit is ablated in addition, one at a time. One checkpoint is open at a time.
 
     Args:
         subject: with a series of checkpoints.
-        circuit: of nodes, for example of the last checkpoint: `circuits.discover` with a metric by name.
+        circuit: of nodes or edges, for example of the last checkpoint: `circuits.discover` with a metric by name.
         every: evaluate only every n-th checkpoint, counting from the first, and the last.
         value: what replaces everything outside the circuit.
         inputs: run on these instead of the task's examples.
@@ -126,22 +127,18 @@ def necessity(
 
     Raises:
         MissingCapability: the subject has no series.
-        InterpError: a circuit of edges, of another network, or with a function as metric.
+        InterpError: a circuit of another network, or with a function as metric.
     """
     subject, value = as_subject(subject), as_value(value)
     if not isinstance(circuit, Circuit):
         raise InterpError(f"necessity needs a Circuit, as circuits.discover returns it; got a {type(circuit).__name__}")
-    require_range("every", every, 1)
-    if subject.series is None or len(subject.series) < 2:
-        raise MissingCapability(f"{subject.name}: {subject.lacks(['series'])[0]}")
-    if not circuit.kinds:
-        raise InterpError("necessity needs a circuit of nodes: discover(subject, of='nodes')")
-    positions = sorted({*range(0, len(subject.series), every), len(subject.series) - 1})
+    n_checkpoints = len(positions_of(subject, every))
     metric, frames, shown = make_metric(circuit.metric), [], told("checkpoints", progress)
-    for done, position in enumerate(positions):
-        one = replace(subject, model=subject.series[position], step=subject.series.steps[position], series=None)
+    for done, one in enumerate(checkpoints(subject, every)):
         evaluation = make_evaluation(one, judges(metric, subject.task), inputs, dtype=dtype)
-        graph = node_graph(evaluation, circuit.kinds, value, max_bytes)
+        graph: Graph = edge_graph(evaluation, value, max_bytes) if not circuit.kinds else (
+            node_graph(evaluation, circuit.kinds, value, max_bytes)
+        )  # fmt: skip
         if list(graph.labels) != circuit.elements["component"].to_list():
             raise InterpError(
                 f"the circuit's {len(circuit.elements)} elements are not those of {subject.name} at step {one.step}"
@@ -154,7 +151,7 @@ def necessity(
             pd.DataFrame({"step": one.step, "component": circuit.components, "worth": worth.tolist(), "circuit": own,
                           "network": network, "empty": empty})
         )  # fmt: skip
-        shown(done + 1, len(positions))
+        shown(done + 1, n_checkpoints)
     made = Worth(pd.concat(frames, ignore_index=True))
     sites = dict(zip(circuit.elements["component"], circuit.elements["site"], strict=True))
     made.attrs = {"metric": circuit.metric, "better": better(judges(metric, subject.task)[0]), "sites": sites}

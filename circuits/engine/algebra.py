@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from circuits.engine.budget import BATCH
-from circuits.engine.components import Components
+from circuits.engine.components import Components, located
 from circuits.engine.evaluation import Evaluation
 from circuits.engine.token_directions import token_coordinates, token_rows
 from circuits.interventions.apply import applied
@@ -21,6 +21,7 @@ from interp.activations.batches import fitting
 from interp.activations.capture import capture
 from interp.errors import InterpError
 from interp.hooked.foreign.several import form_of
+from interp.sites import Site
 from probes.basis import Basis
 
 
@@ -71,24 +72,24 @@ def prepare_ablation(
     by_token = token_rows(evaluation, components, acts[site.name].shape[-1])
     if by_token is not None:
         return _prepared_by_token(evaluation, components, value, stream, acts[stream], by_token)
-    value = settle(evaluation, value, site.name, components.basis)
+    value = settle(evaluation, value, site, components.basis)
     coordinates = coordinates_of(features.last(acts[site.name]), components.basis)
     if value.needs_all_positions and reader is not evaluation.whole:
         with applied(evaluation.whole, held, strict=False, measured=False):
             everywhere = capture(evaluation.whole, evaluation.inputs, site.name, batch_size=BATCH)[site.name]
-        replacement = _replacement(everywhere, features, components.basis, value)
+        replacement = _replacement(everywhere, features, components, value)
         if "pos" in features.axes and replacement.shape[1] != coordinates.shape[1]:
             assert evaluation.task is not None
             assert evaluation.task.readout is not None
             replacement = replacement[:, [evaluation.task.readout]]
     else:
-        replacement = _replacement(acts[site.name], features, components.basis, value)
+        replacement = _replacement(acts[site.name], features, components, value)
     rows = matrix if matrix is not None else torch.eye(acts[stream].shape[-1], dtype=acts[stream].dtype)
     rows = rows.detach().to(acts[stream])
     if components.basis is not None:
         rows = components.basis.directions.to(rows) @ rows
     moves = replacement - coordinates
-    mask = site.mask(moves.shape, features.flat_axes, moves.device)
+    mask = located(evaluation, site).mask(moves.shape, features.flat_axes, moves.device)
     moves = moves if mask is None else moves * mask
     return Prepared(stream, acts[stream], moves, rows, torch.as_tensor(components.groups, device=rows.device))
 
@@ -101,9 +102,10 @@ def _prepared_by_token(
     coordinates = token_coordinates(evaluation.inputs, components, clean)
     value = value.bound(evaluation.task)
     if value.inputs is not None:
-        value = value.settled(token_coordinates(value.inputs, components, clean), axes)
-    moves = value.of(coordinates, axes).expand_as(coordinates) - coordinates
-    mask = components.site.mask(moves.shape, axes, moves.device)
+        reference = token_coordinates(value.inputs, components, clean)
+        value = value.settled(reference, axes, averaged(value, components.site, reference, axes))
+    mask = components.site.mask(coordinates.shape, axes, coordinates.device)
+    moves = value.of(coordinates, axes, mask).expand_as(coordinates) - coordinates
     moves = moves if mask is None else moves * mask
     return Prepared(stream, clean, moves, rows.to(clean), torch.as_tensor(components.groups, device=rows.device))
 
@@ -124,7 +126,12 @@ def check_value(value: Value) -> None:
         )
 
 
-def settle(evaluation: Evaluation, value: Value, site: str, basis: Basis | None) -> Value:
+def averaged(value: Value, site: Site, activation: Tensor, axes: Sequence[str]) -> Tensor | None:
+    """Which entries a value is made of: those that the site selects, where it is made of several positions."""
+    return site.mask(activation.shape, axes, activation.device) if value.needs_all_positions else None
+
+
+def settle(evaluation: Evaluation, value: Value, site: Site, basis: Basis | None) -> Value:
     """A value made of a reference set as a constant; other values as they are."""
     value = value.bound(evaluation.task)
     if value.inputs is None:
@@ -133,12 +140,13 @@ def settle(evaluation: Evaluation, value: Value, site: str, basis: Basis | None)
     alike = form_of(value.inputs) == form_of(evaluation.inputs)
     model = evaluation.model if alike and not value.needs_all_positions else evaluation.whole
     with fitting(model, value.inputs, "the reference set"):
-        reference = capture(model, value.inputs, site, batch_size=BATCH)[site]
-    axes = model.axes_of(site)
+        reference = capture(model, value.inputs, site.name, batch_size=BATCH)[site.name]
+    axes = model.axes_of(site.name)
     if basis is None:
-        return value.settled(reference, axes)
+        return value.settled(reference, axes, averaged(value, site, reference, axes))
     features = Features(axes)
-    return value.settled(basis.coordinates(features.last(reference)), features.flat_axes)
+    coordinates = basis.coordinates(features.last(reference))
+    return value.settled(coordinates, features.flat_axes, averaged(value, site, coordinates, features.flat_axes))
 
 
 def coordinates_of(features: Tensor, basis: Basis | None) -> Tensor:
@@ -161,8 +169,10 @@ def coordinates_of(features: Tensor, basis: Basis | None) -> Tensor:
     return basis.coordinates(features)
 
 
-def _replacement(activation: Tensor, features: Features, basis: Basis | None, value: Value) -> Tensor:
-    if basis is None:
-        return features.last(value.of(activation, features.axes).expand_as(activation))
-    coordinates = coordinates_of(features.last(activation), basis)
-    return value.of(coordinates, features.flat_axes).expand_as(coordinates)
+def _replacement(activation: Tensor, features: Features, components: Components, value: Value) -> Tensor:
+    if components.basis is None:
+        mask = averaged(value, components.site, activation, features.axes)
+        return features.last(value.of(activation, features.axes, mask).expand_as(activation))
+    coordinates = coordinates_of(features.last(activation), components.basis)
+    mask = averaged(value, components.site, coordinates, features.flat_axes)
+    return value.of(coordinates, features.flat_axes, mask).expand_as(coordinates)

@@ -15,8 +15,8 @@ from circuits.engine.evaluation import Evaluation
 from circuits.interventions.layout import Features
 from interp.activations.capture import capture
 from interp.errors import InterpError, UnknownName, unknown
-from interp.hooked.base import COMPONENTS
-from interp.sites import Site, resolve_sites
+from interp.hooked.base import COMPONENTS, HookedModel
+from interp.sites import Site, find_axis, resolve_sites
 from probes.basis import Basis
 
 Kind = Literal["neurons", "heads", "attention", "mlp"]
@@ -29,7 +29,7 @@ class Components:
     """What is ablated: groups of directions of one site, one group at a time.
 
     Attributes:
-        site: a hook point, and the positions where it is ablated.
+        site: a hook point, and the positions where it is ablated, counted in the whole network.
         basis: of the site's features (heads and units flattened); None means its single features.
         groups: which directions are ablated together.
         labels: a name for every group.
@@ -111,6 +111,67 @@ def _of_site(
     else:
         labels = [f"L{layer} {kind}"]
     return Components(site, None, together, labels)
+
+
+def by_position(
+    evaluation: Evaluation, every: Sequence[Components], within: str | Site | None
+) -> list[tuple[Components, int]]:
+    """Components at one position at a time.
+
+    Args:
+        evaluation: the network.
+        every: components over whole sites.
+        within: a site whose ``pos`` says which positions; all otherwise.
+
+    Returns:
+        each with its position, position by position.
+
+    Raises:
+        InterpError: a site without positions, or a position outside it.
+    """
+    asked = within.pos if isinstance(within, Site) else None
+    return [
+        (replace(c, site=Site(c.site.name, pos=p)), p)
+        for c in every
+        for p in _chosen(Site(c.site.name, pos=asked), _n_positions(evaluation, evaluation.whole, c.site.name))
+    ]
+
+
+def located(evaluation: Evaluation, site: Site) -> Site:
+    """A site's positions in the model that runs, which may compute the site only where the task reads the outputs.
+
+    Args:
+        evaluation: the network.
+        site: positions are counted in the whole network.
+
+    Returns:
+        the same site; where only the readout is computed, all of it, or no position if the readout is not chosen: nothing
+        else at the site reaches what is judged.
+
+    Raises:
+        InterpError: a position outside the site.
+    """
+    task = evaluation.task
+    if site.pos is None or evaluation.model is evaluation.whole or task is None or task.readout is None:
+        return site
+    length = _n_positions(evaluation, evaluation.whole, site.name)
+    if _n_positions(evaluation, evaluation.model, site.name) == length:
+        return site
+    return replace(site, pos=None if task.readout % length in _chosen(site, length) else [])
+
+
+def _n_positions(evaluation: Evaluation, model: HookedModel, name: str) -> int:
+    axis = find_axis("pos", model.axes_of(name), name)
+    one = capture(model, evaluation.inputs[:1], name)[name]
+    if one.ndim > len(model.axes_of(name)):
+        raise InterpError(f"{name} fires several times in a forward pass, so it has no positions of its own")
+    return one.shape[axis]
+
+
+def _chosen(site: Site, length: int) -> list[int]:
+    """The positions that a site selects, from 0."""
+    mask = site.mask([length], ["pos"], torch.device("cpu"))
+    return list(range(length)) if mask is None else mask.nonzero().flatten().tolist()
 
 
 def _groups(given: Sequence[Sequence[int]] | None, n: int, what: str) -> list[list[int]]:

@@ -100,16 +100,17 @@ def measure(
         device=evaluation.parts.device,
     )
     with few_threads(sum(p.numel() for p in evaluation.model.parameters())):
-        for groups, inputs, values in _pieces(evaluation, components, value, held, max_bytes):
+        for groups, inputs, values in pieces(evaluation, components, value, held, max_bytes):
             sums[groups] += torch.einsum("gnm,np->gpm", values, evaluation.parts[inputs])
             if progress is not None:
                 progress(groups.stop, n_groups)
     return Effects(sums, evaluation.sizes)
 
 
-def _pieces(
+def pieces(
     evaluation: Evaluation, components: Components, value: Value, held: Sequence[Intervention], max_bytes: int
 ) -> Iterator[Piece]:
+    """What `measure` adds up, piece by piece: groups, inputs, and the metrics' values ``[groups, inputs, metrics]``."""
     if evaluation.arrival(components.site.name) is None:
         yield from tiled(
             evaluation, components, value, held, max(1, inputs_at_once(evaluation, max_bytes) // len(evaluation.inputs))

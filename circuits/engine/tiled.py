@@ -11,8 +11,8 @@ from contextlib import nullcontext
 import torch
 from torch import Tensor
 
-from circuits.engine.algebra import check_value, coordinates_of, settle
-from circuits.engine.components import Components
+from circuits.engine.algebra import averaged, check_value, coordinates_of, settle
+from circuits.engine.components import Components, located
 from circuits.engine.evaluation import Evaluation
 from circuits.interventions.apply import applied
 from circuits.interventions.kinds import Intervention
@@ -47,7 +47,7 @@ def tiled(
     """
     check_value(value)
     model, name = evaluation.model, components.site.name
-    value = settle(evaluation, value, name, components.basis)
+    value = settle(evaluation, value, components.site, components.basis)
     features, basis = Features(model.axes_of(name)), components.basis
     groups = torch.as_tensor(components.groups, device=evaluation.inputs.device)
     n = len(evaluation.inputs)
@@ -58,10 +58,12 @@ def tiled(
         flat = features.last(activation)
         coordinates = coordinates_of(flat, basis)
         if basis is None:
-            put = features.last(value.of(activation, features.axes).expand_as(activation))
+            made_of = averaged(value, components.site, activation, features.axes)
+            put = features.last(value.of(activation, features.axes, made_of).expand_as(activation))
         else:
-            put = value.of(coordinates, features.flat_axes).expand_as(coordinates)
-        mask = components.site.mask(flat.shape, features.flat_axes, flat.device)
+            made_of = averaged(value, components.site, coordinates, features.flat_axes)
+            put = value.of(coordinates, features.flat_axes, made_of).expand_as(coordinates)
+        mask = located(evaluation, components.site).mask(flat.shape, features.flat_axes, flat.device)
         chosen = chosen if mask is None else chosen & mask
         if basis is None:
             replaced = torch.where(chosen, put, flat)

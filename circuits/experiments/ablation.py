@@ -15,6 +15,7 @@ from torch import Tensor
 from circuits.engine.arguments import require_progress, require_whole
 from circuits.engine.budget import DEFAULT_BYTES
 from circuits.engine.components import Components, Kind, find_components, random_components
+from circuits.engine.components import by_position as at_each_position
 from circuits.engine.effects import Effects, Progress, measure
 from circuits.engine.evaluation import Evaluation, make_evaluation
 from circuits.experiments.streamed import Stream, first_pass, settled_over, streamed_effects
@@ -62,6 +63,7 @@ def ablate(
     basis: Basis | Reduction | Tensor | None = None,
     site: str | Site | None = None,
     groups: Sequence[Sequence[int]] | None = None,
+    by_position: bool = False,
     metric: MetricLike | None = None,
     inputs: Tensor | Inputs | Iterable[Any] | None = None,
     labels: Labels = None,
@@ -82,6 +84,7 @@ def ablate(
         site: the hook point where ``basis`` lies, or whose features are ablated one by one; with a kind, only its hook
             points of that name or glob. A `Site` with ``pos`` ablates only at those positions.
         groups: indices of directions or features that are ablated together (all groups of one size); one by one by default.
+        by_position: ablate each component at one position at a time, at all positions of its site or those of ``site``.
         metric: measured in addition to the task's loss and accuracy: ``"logit_diff"``, ``"kl"``, a registered name, a
             `Metric`, or a function of the model's outputs ``[batch, ...]`` that returns ``[batch]`` or one number. Its
             columns have its name; a lambda's are ``metric`` and ``metric_change``.
@@ -99,11 +102,11 @@ def ablate(
             leaves it out.
 
     Returns:
-        A DataFrame with a row per component: ``component, site, index, baseline`` (whether it is random), then for every
-        metric its value and its change; of a task's whole table ``loss, train_loss, test_loss, loss_change`` (the task's
-        unit, nats for cross-entropy) and ``correct, accuracy, accuracy_change``. ``attrs`` holds the clean values, the value
-        used and what the sign of each change means. It follows `Findings`: ``.table``, ``.summary``, ``.figure()``,
-        ``.save(path)``.
+        A DataFrame with a row per component: ``component, site, index, baseline`` (whether it is random), with ``by_position``
+        also ``pos``; then for every metric its value and its change; of a task's whole table ``loss, train_loss, test_loss,
+        loss_change`` (the task's unit, nats for cross-entropy) and ``correct, accuracy, accuracy_change``. ``attrs`` holds the
+        clean values, the value used and what the sign of each change means. It follows `Findings`: ``.table``, ``.summary``,
+        ``.figure()`` (by position a heat map), ``.save(path)``.
 
     Raises:
         MissingCapability: the subject has no task, and no inputs or metric replace it.
@@ -137,10 +140,11 @@ def ablate(
             )
     notes = [*evaluation.notes]
     own = find_components(evaluation, kind, basis=directions, site=site, groups=groups)
-    every = [(c, False) for c in own] if not n_random else _with_random(evaluation, own, n_random, seed, notes)
+    where = at_each_position(evaluation, own, site) if by_position else [(c, None) for c in own]
+    every = _with_random(evaluation, where, n_random, seed, notes)
     if stream is not None:
-        values = settled_over(stream, evaluation, [c for c, _ in every], value)
-        pairs = [(c, v) for (c, _), v in zip(every, values, strict=True)]
+        values = settled_over(stream, evaluation, [c for c, _, _ in every], value)
+        pairs = [(c, v) for (c, _, _), v in zip(every, values, strict=True)]
         shown = told("ablations, in all batches", progress)
         found = streamed_effects(stream, pairs, max_bytes=max_bytes, progress=shown)
     else:
@@ -152,9 +156,11 @@ def ablate(
                 max_bytes=max_bytes,
                 progress=told(f"ablations at {c.site.name}", None if random else progress),
             )
-            for c, random in every
+            for c, _, random in every
         ]
-    frames = [_frame(metrics, e, clean, c, baseline=random) for e, (c, random) in zip(found, every, strict=True)]
+    frames = [
+        _frame(metrics, e, clean, c, baseline=random, pos=pos) for e, (c, pos, random) in zip(found, every, strict=True)
+    ]
     frame = pd.concat(frames, ignore_index=True)
     names = {m.name: float(v) for m, v in zip(metrics, clean, strict=True)}
     signs = "; ".join(m.sign for m in metrics)
@@ -174,29 +180,40 @@ def _metrics(subject: Subject, metric: MetricLike | None, inputs: Tensor | None)
 
 
 def _with_random(
-    evaluation: Evaluation, own: Sequence[Components], n: int, seed: int, notes: list[str]
-) -> list[tuple[Components, bool]]:
-    """Components, each site's followed by random ones of their size where there are any; notes say where not."""
-    every: list[tuple[Components, bool]] = []
-    for components in own:
-        every.append((components, False))
+    evaluation: Evaluation, own: Sequence[tuple[Components, int | None]], n: int, seed: int, notes: list[str]
+) -> list[tuple[Components, int | None, bool]]:
+    """Components, each site's followed by n random ones of their size where there are any; notes say where not."""
+    every: list[tuple[Components, int | None, bool]] = []
+    for components, pos in own:
+        every.append((components, pos, False))
+        if not n:
+            continue
         random = random_components(evaluation, components, n, seed)
         if random is not None:
-            every.append((random, True))
+            every.append((random, pos, True))
             continue
         size = torch.as_tensor(components.groups).shape[1]
-        notes.append(
+        note = (
             f"{components.site.name}: no random baseline, since {size} random "
             f"direction{'s' if size > 1 else ''} would be the whole space"
         )
+        notes += [note] if note not in notes else []
     return every
 
 
 def _frame(
-    metrics: Sequence[Metric], effects: Effects, clean: Tensor, components: Components, *, baseline: bool
+    metrics: Sequence[Metric],
+    effects: Effects,
+    clean: Tensor,
+    components: Components,
+    *,
+    baseline: bool,
+    pos: int | None,
 ) -> pd.DataFrame:
     labels, site = components.labels, components.site.name
     frame = pd.DataFrame({"component": labels, "site": site, "index": range(len(labels)), "baseline": baseline})
+    if pos is not None:
+        frame["pos"] = pos
     split = len(effects.sizes) == 2
     for i, metric in enumerate(metrics):
         if isinstance(metric, AccuracyMetric):

@@ -29,7 +29,9 @@ from interp.subject import Subject, as_subject
 
 KEY, FORMAT = "interp_experiment", 1
 WHAT = {
-    "ablate": "circuits.experiments.ablation", "patch": "circuits.experiments.patching",
+    "ablate": "circuits.experiments.ablation", "ablate_pairs": "circuits.discovery.interactions",
+    "ablation_intervals": "circuits.experiments.intervals",
+    "patch": "circuits.experiments.patching",
     "attribute": "circuits.experiments.attribution", "path_patch": "circuits.experiments.path_patching",
     "discover": "circuits.discovery.discover", "intervene": "circuits.experiments.intervene",
 }  # fmt: skip
@@ -70,7 +72,8 @@ class Experiment:
     0.0
 
     Attributes:
-        what: ``ablate``, ``patch``, ``attribute``, ``path_patch``, ``discover`` or ``intervene``.
+        what: ``ablate``, ``ablate_pairs``, ``ablation_intervals``, ``patch``, ``attribute``, ``path_patch``, ``discover`` or
+            ``intervene``.
         arguments: its keyword arguments (of ``patch`` also ``clean``, ``corrupted`` and ``sites``).
 
     Raises:

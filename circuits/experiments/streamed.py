@@ -109,7 +109,7 @@ def first_pass(stream: Stream) -> tuple[tuple[Metric, ...], Tensor, Evaluation]:
     for evaluation in stream.evaluations():
         if first is None:
             first = evaluation
-            _refuse_whole(evaluation)
+            refuse_whole(evaluation)
         size = len(evaluation.inputs)
         sums = evaluation.run() * size
         total, n = (sums if n == 0 else total + sums), n + size
@@ -117,7 +117,7 @@ def first_pass(stream: Stream) -> tuple[tuple[Metric, ...], Tensor, Evaluation]:
     return first.metrics, total / n, first
 
 
-def _refuse_whole(evaluation: Evaluation) -> None:
+def refuse_whole(evaluation: Evaluation) -> None:
     """Refuse a metric without a value per input: the mean over batches would be another number."""
     outputs = evaluation.answers.outputs
     for metric in evaluation.metrics:
@@ -185,9 +185,14 @@ def settled_over(stream: Stream, first: Evaluation, every: Sequence[Components],
         )
     value = value.bound(stream.subject.task)
     if value.inputs is not None:
-        return [settle(first, value, c.site.name, c.basis) for c in every]
+        return [settle(first, value, c.site, c.basis) for c in every]
     if not isinstance(value, Mean) or "batch" not in value.over:
         return [value] * len(every)
+    if "pos" in value.over and any(c.site.pos is not None for c in every):
+        raise InterpError(
+            "over a loader a mean over 'pos' is one of all positions, not of those that the site selects; average over "
+            "'batch' alone, or give reference inputs"
+        )
     means = _means(stream, [c.site.name for c in every], value)
     model, settled = first.whole, []
     for components in every:

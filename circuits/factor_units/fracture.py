@@ -84,7 +84,7 @@ def fracture(
             f"what follows {units.site} is not linear, so {needed:,} examples would be run: circuits.fracture(subject) does so"
         )
     meter = Meter.of(subject, units.outputs)
-    outputs = _centred(units.outputs, meter)
+    outputs = centred(units.outputs, meter)
     coordinates = Coordinates.of(meter.factors, *outputs.shape)
     added = coordinates.of_examples(units.moves)
     power = coordinates.power(added) * active(units.activations).unsqueeze(1)
@@ -119,7 +119,8 @@ def carriers_of(drop: Float[Tensor, "units"], share: float = CARRIED) -> tuple[i
     return tuple(sorted(chosen.tolist()))
 
 
-def _centred(outputs: Tensor, meter: Meter) -> Tensor:
+def centred(outputs: Tensor, meter: Meter) -> Tensor:
+    """Outputs without their mean over the answers, where the loss does not see it."""
     return OutputChange(outputs).centred().left if meter.centre else outputs
 
 
@@ -129,9 +130,9 @@ def _effects(
 ) -> tuple[UnitEffects, Tensor | None]:  # fmt: skip
     """The effects of all units, and what they write where that is linear."""
     if units.writes is None:
-        ablated = (_centred(y, meter) for y in ablated_outputs(subject, inputs, units))
+        ablated = (centred(y, meter) for y in ablated_outputs(subject, inputs, units))
         return effects.ablation_effects(coordinates, outputs, ablated).cpu(), None
-    writes = _centred(units.writes, meter)
+    writes = centred(units.writes, meter)
     return effects.linear_effects(coordinates, outputs, units.moves, writes, added).cpu(), writes
 
 

@@ -84,6 +84,13 @@ class Loader:
             return len(self._seen)
         return len(self._given) if isinstance(self._given, Sized) else 0
 
+    @property
+    def n_inputs(self) -> int:
+        """The number of inputs in all batches; it is known after the first pass."""
+        if self._seen is None:
+            raise InterpError("the loader has not been read yet")
+        return sum(n for n, _ in self._seen)
+
     def __iter__(self) -> Iterator[Batch]:
         """The batches.
 
