@@ -50,7 +50,7 @@ def tiled(
     value = settle(evaluation, value, components.site, components.basis)
     features, basis = Features(model.axes_of(name)), components.basis
     groups = torch.as_tensor(components.groups, device=evaluation.inputs.device)
-    n = len(evaluation.inputs)
+    n, where = len(evaluation.inputs), located(evaluation, components.site)
 
     def ablated(activation: Tensor, chosen: Tensor) -> Tensor:
         """One network's activation, its batch first ``[n, ...]``, with the chosen features or directions replaced."""
@@ -63,7 +63,7 @@ def tiled(
         else:
             made_of = averaged(value, components.site, coordinates, features.flat_axes)
             put = value.of(coordinates, features.flat_axes, made_of).expand_as(coordinates)
-        mask = located(evaluation, components.site).mask(flat.shape, features.flat_axes, flat.device)
+        mask = where.mask(flat.shape, features.flat_axes, flat.device)
         chosen = chosen if mask is None else chosen & mask
         if basis is None:
             replaced = torch.where(chosen, put, flat)

@@ -179,7 +179,7 @@ class _Path:
         evaluation, n, sums = self.evaluation, len(self.evaluation.inputs), {}
         model, metric, names = evaluation.model, evaluation.metrics[0], {c.site for c in cells} | {moved}
         k, axes = len(shares), {s: model.axes_of(s) for s in names}
-        value = self.end if isinstance(self.end, Counterfactual) else settle(evaluation, self.end, moved, None)
+        value = self.end if isinstance(self.end, Counterfactual) else settle(evaluation, self.end, Site(moved), None)
         for rows in slices(n, n if metric.whole else max(1, inputs_at_once(evaluation, self.max_bytes) // k)):
             inputs, batch = evaluation.inputs[rows], axes[moved].index("batch")
             clean = capture(model, inputs, moved)[moved]
