@@ -33,6 +33,7 @@ from interp.subject import Subject, as_subject
 
 
 @with_bar
+@torch.no_grad()
 def factor_circuits(
     subject: Subject | HookedModel,
     *,
@@ -149,7 +150,6 @@ def _effects(
     return ablation_effects(coordinates, outputs, (centred(y, meter) for y in _ablated(graph)))
 
 
-@torch.no_grad()
 def _ablated(graph: NodeGraph) -> Iterator[Float[Tensor, "n width"]]:
     """The outputs without each element in turn, several at once."""
     evaluation, n, dtype = graph.evaluation, len(graph.evaluation.inputs), graph.evaluation.model.dtype

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from circuits import ablate
+from circuits import ablate, ablate_pairs, ablation_intervals, factor_circuits
 from interp import Subject, analyze
 from tests.models import subject
 
@@ -34,3 +34,15 @@ def test_ablation_with_a_random_baseline(name: str) -> None:
     here, there = (ablate(s, kind, n_random=16) for s in (subject(name), on_gpu(name)))
     assert there["correct"].tolist() == here["correct"].tolist()
     assert there["loss"].tolist() == pytest.approx(here["loss"].tolist())
+
+
+def test_pairs_intervals_and_factors() -> None:
+    """Interactions, intervals of the same draws, and drops by factor."""
+    here, there = subject("two layers"), on_gpu("two layers")
+    for function, columns, arguments in (
+        (ablate_pairs, ["interaction"], {"top": 8}), (ablation_intervals, ["low", "high", "p_adjusted"], {"n_boot": 100}),
+    ):  # fmt: skip
+        found, expected = function(there, **arguments).rows, function(here, **arguments).rows
+        assert found[columns].to_numpy() == pytest.approx(expected[columns].to_numpy(), rel=1e-6, abs=1e-9)
+    found, expected = (factor_circuits(s, factors=[1, 2]).effects["drop"].to_numpy() for s in (there, here))
+    assert found == pytest.approx(expected, rel=1e-6, abs=1e-9)

@@ -68,6 +68,12 @@ def test_checkpoints_without_a_circuit(tmp_path: Path) -> None:
     assert found.overlap().isna().to_numpy().tolist() == [[True, True], [True, False]]
     with pytest.raises(NothingToDo):
         circuits_over_training(run, metric=lambda outputs: outputs[:, 0] * 0)
+
+
+def test_refusals(tmp_path: Path) -> None:
+    """An unknown measure, no run, and no step to take."""
+    run = series(tmp_path)
+    found = circuits_over_training(run, every=3, value=Zero())
     with pytest.raises(UnknownName, match="did you mean 'jaccard'"):
         found.overlap("jacard")  # type: ignore[arg-type]
     with pytest.raises(MissingCapability, match="checkpoint"):
