@@ -221,7 +221,8 @@ class _Hearing:
         for s in own.keys() - set(same):
             total = torch.addcmul(total, row[:, s, None, :, None], own[s])
         k = max(len(row), len(total) if total.ndim == 4 else 1)
-        return total.expand(k, len(self.held.embedded), receiver.positions[1], -1)
+        n, d_model = len(self.held.embedded), self.held.embedded.shape[-1]
+        return total.expand(k, n, receiver.positions[1], d_model)
 
     def together(self, changed: list[int], part: str) -> list[list[int]]:
         """Receivers of one part (queries, keys, values) in groups that hear the same."""

@@ -151,7 +151,7 @@ class TransformerEdges(EdgeGraph):
             base = held.base(kept)
             for index, receiver in enumerate(self.receivers):
                 own = inside[receiver.edges].nonzero().flatten()
-                for part in own.split(max(1, self.at_once // size)):
+                for part in own.split(max(1, self.at_once // size)) if len(own) else ():
                     changed = base.rows[index].flatten().repeat(len(part), 1)
                     changed[torch.arange(len(part)), part] = 0
                     run = held.run({index: changed.unflatten(1, base.rows[index].shape)}, base)

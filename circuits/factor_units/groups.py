@@ -143,7 +143,8 @@ def one_circuit(writing: Writing, first: Sequence[int], second: Sequence[int]) -
 
 def _smallest(writing: Writing, left: Sequence[int], needed: float, least: float) -> list[int] | None:
     """The smallest set found among the units left that is pure and strong enough; None where there is none."""
-    starts = sorted(left, key=lambda i: -float(writing.amplitude[i]))[:STARTS]
+    unit = ROUNDING * float(writing.amplitude.abs().max())
+    starts = sorted(left, key=lambda i: -round(float(writing.amplitude[i]) / unit))[:STARTS]
     found = [_grown(writing, start, left, needed, least) for start in starts]
     return min((group for group in found if group is not None), key=len, default=None)
 
@@ -159,7 +160,8 @@ def _grown(writing: Writing, start: int, left: Sequence[int], needed: float, lea
         if not free.any():
             return None
         purity = _pure(written + amplitude, total + 2 * cross + own)
-        best = int(np.where(free, purity, -1.0).argmax())
+        purity = np.where(free, purity, -1.0)
+        best = int((purity >= purity.max() - ROUNDING).nonzero()[0][-1])  # of a tie always the same, on every machine
         free[best], inside[best] = False, True
         written, total, cross = written + amplitude[best], total + 2 * cross[best] + own[best], cross + inner[best]
     for i in inside.nonzero()[0].tolist():
