@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from circuits import ablate
+from circuits import (
+    ablate,
+    atp_star,
+    causal_scrubbing,
+    das,
+    edge_pruning,
+    integrated_gradients,
+    optimal_ablation,
+    subnetwork_probing,
+)
 from interp import Subject, analyze
 from tests.models import subject
 
@@ -34,3 +43,21 @@ def test_ablation_with_a_random_baseline(name: str) -> None:
     here, there = (ablate(s, kind, n_random=16) for s in (subject(name), on_gpu(name)))
     assert there["correct"].tolist() == here["correct"].tolist()
     assert there["loss"].tolist() == pytest.approx(here["loss"].tolist())
+
+
+def test_methods_by_name() -> None:
+    """Masks, nodes, constants, hypotheses and a subspace, by their seeds."""
+    found = []
+    for one in (subject("two layers"), on_gpu("two layers")):
+        task = subject("two layers").require_task()
+        clean, corrupted, answers = task.inputs[:8], task.inputs[8:16], task.labels[:8]
+        found.append([
+            *edge_pruning(one, clean, corrupted, steps=3).edges["score"],
+            *subnetwork_probing(one, clean, corrupted, steps=3).edges["score"],
+            *atp_star(one, clean, corrupted, verify=True).nodes["score"],
+            *integrated_gradients(one, clean, corrupted, verify=True).nodes["effect"],
+            *optimal_ablation(one, inputs=clean, steps=3).nodes["effect"],
+            *causal_scrubbing(one, {"L0H1": answers % 2}, inputs=clean).draws["scrubbed"],
+            *das(one, "blocks.0.hook_resid_mid", clean, corrupted, answers, steps=3).losses,
+        ])  # fmt: skip
+    assert found[1] == pytest.approx(found[0], rel=1e-6, abs=1e-9)
