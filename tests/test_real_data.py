@@ -130,6 +130,23 @@ def test_modular_addition_each_frequency_of_the_embedding(data: Path) -> None:
     assert (found["correct"] < 12_769).sum() == 5
 
 
+def test_modular_addition_hypotheses_and_masks(data: Path) -> None:
+    """The MLP depends on the sum alone; masks find a circuit; a single edge's gradient ranks as its true effect does."""
+    one = interp.load(data / GROKKING)
+    inputs = one.require_task().inputs
+    for feature, recovered in ((lambda x: (x[:, 0] + x[:, 1]) % 113, 1.0), (lambda x: x[:, 0], 0.0)):
+        found = circuits.causal_scrubbing(one, {"L0 mlp": feature}, n_draws=1)
+        assert found.recovered == pytest.approx(recovered, abs=0.05)
+    order = torch.randperm(len(inputs), generator=torch.Generator().manual_seed(0))[:64]
+    clean, corrupted = inputs[order[:32]], inputs[order[32:]]
+    probed = circuits.subnetwork_probing(one, clean, corrupted, strengths=[0.3, 3.0], steps=60)
+    assert probed.path is not None
+    assert probed.path["faithfulness"].iloc[0] > 0.98
+    assert probed.path["edges"].iloc[1] < 12
+    nodes = circuits.atp_star(one, clean, corrupted, kinds="neurons", verify=True).nodes
+    assert nodes[["score", "patched_size"]].corr(method="spearman").iloc[0, 1] > 0.99
+
+
 @pytest.mark.slow
 def test_modular_addition_measures_of_the_one_step(report: dict[str, object]) -> None:
     """`progress` on a single checkpoint: every measure without a history, equal to what the other analyses say."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import cast
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from circuits.discovery.edge_runs import Base, Run, Tap
@@ -40,12 +40,12 @@ class HeldEdges:
         for index, r in enumerate(self.receivers):
             self.stages.setdefault((r.layer, "heads" if r.part in PARTS else r.part), []).append(index)
 
-    def rows(self, kept: Float[Tensor, "k edges"]) -> Rows:
+    def rows(self, kept: Shaped[Tensor, "k edges"]) -> Rows:
         """By receiver, how much it hears of each sender, of k networks; 1 for an edge that stays, 0 for one that does not."""
         kept = kept if kept.requires_grad else kept.to("cpu", self.model.dtype)
         return {i: kept[:, r.edges].unflatten(1, (r.hears, r.width)) for i, r in enumerate(self.receivers)}
 
-    def base(self, kept: Float[Tensor, " edges"]) -> Base:
+    def base(self, kept: Shaped[Tensor, " edges"]) -> Base:
         """One network, with everything that it computes."""
         rows = self.rows(kept.unsqueeze(0))
         run = self.run(rows)

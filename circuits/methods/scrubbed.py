@@ -48,9 +48,9 @@ class Scrubbed(Findings):
     def recovered(self) -> float:
         """The share of the metric that the hypothesis explains: 0 at random inputs, 1 at the network.
 
-        It may be below 0 or above 1.
+        It may be below 0 or above 1; NaN where random inputs give the network's value.
         """
-        return (self.scrubbed - self.random) / (self.clean - self.random)
+        return (self.scrubbed - self.random) / ((self.clean - self.random) or float("nan"))
 
     @property
     def table(self) -> pd.DataFrame:

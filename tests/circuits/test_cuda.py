@@ -4,7 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from circuits import ablate, ablate_pairs, ablation_intervals, factor_circuits
+from circuits import (
+    ablate,
+    ablate_pairs,
+    ablation_intervals,
+    atp_star,
+    causal_scrubbing,
+    das,
+    edge_pruning,
+    factor_circuits,
+    integrated_gradients,
+    optimal_ablation,
+    subnetwork_probing,
+)
 from interp import Subject, analyze
 from tests.models import subject
 
@@ -46,3 +58,21 @@ def test_pairs_intervals_and_factors() -> None:
         assert found[columns].to_numpy() == pytest.approx(expected[columns].to_numpy(), rel=1e-6, abs=1e-9)
     found, expected = (factor_circuits(s, factors=[1, 2]).effects["drop"].to_numpy() for s in (there, here))
     assert found == pytest.approx(expected, rel=1e-6, abs=1e-9)
+
+
+def test_methods_by_name() -> None:
+    """Masks, nodes, constants, hypotheses and a subspace, by their seeds."""
+    found = []
+    for one in (subject("two layers"), on_gpu("two layers")):
+        task = subject("two layers").require_task()
+        clean, corrupted, answers = task.inputs[:8], task.inputs[8:16], task.labels[:8]
+        found.append([
+            *edge_pruning(one, clean, corrupted, steps=3).edges["score"],
+            *subnetwork_probing(one, clean, corrupted, steps=3).edges["score"],
+            *atp_star(one, clean, corrupted, verify=True).nodes["score"],
+            *integrated_gradients(one, clean, corrupted, verify=True).nodes["effect"],
+            *optimal_ablation(one, inputs=clean, steps=3).nodes["effect"],
+            *causal_scrubbing(one, {"L0H1": answers % 2}, inputs=clean).draws["scrubbed"],
+            *das(one, "blocks.0.hook_resid_mid", clean, corrupted, answers, steps=3).losses,
+        ])  # fmt: skip
+    assert found[1] == pytest.approx(found[0], rel=1e-6, abs=1e-9)

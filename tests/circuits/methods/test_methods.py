@@ -179,7 +179,7 @@ def test_circuits_from_scores() -> None:
     assert circuit.faithfulness >= 0.8
     assert 0 < len(circuit) < len(found.edges)
     assert set(circuit.components) == set(found.edges["component"].iloc[found.order[: len(circuit)].tolist()])
-    curve = found.curve([0, 0.5, 1])
+    curve = found.curve([0.0, 0.5, 1.0])
     assert curve.points["faithfulness"].to_list()[::2] == pytest.approx([0, 1], abs=1e-9)
     middle = float(curve.points["faithfulness"].iloc[1])
     share = float(curve.points["share"].iloc[1])
