@@ -20,10 +20,12 @@ from circuits.methods.benchmark_result import Benchmark
 from circuits.methods.eap import eap
 from circuits.methods.eap_ig import eap_ig
 from circuits.methods.edge_effects import edge_effects
+from circuits.methods.edge_pruning import edge_pruning
 from circuits.methods.edge_scores import EdgeScores, edge_scores
 from circuits.methods.faithfulness import Faithfulness
 from circuits.methods.greedy import greedy
 from circuits.methods.pairs import Ends, make_ends
+from circuits.methods.subnetwork_probing import subnetwork_probing
 from circuits.metrics import MetricLike
 from interp._util.bar import with_bar
 from interp._util.estimate import told
@@ -70,6 +72,8 @@ METHODS: dict[str, Method] = {
     "EAP-IG": eap_ig,
     "EAP-IG (activations)": partial(eap_ig, path="activations"),
     "ACDC": acdc_path,
+    "subnetwork probing": partial(subnetwork_probing, progress=False),
+    "edge pruning": partial(edge_pruning, progress=False),
     "discover": greedy,
     "discover (attribution)": partial(greedy, order="attribution"),
 }  # fmt: skip
@@ -102,6 +106,7 @@ def benchmark(
     faithfulness: float = 0.95,
     shares: Sequence[float] | None = None,
     n_random: int = 8,
+    stability: bool = True,
     seed: int = 0,
     dtype: torch.dtype | None = None,
     max_bytes: int = DEFAULT_BYTES,
@@ -124,6 +129,7 @@ def benchmark(
         faithfulness: that each method's circuit must reach.
         shares: of edges, at which curves are taken; those of MIB by default.
         n_random: random rankings.
+        stability: run each method on two halves of the inputs as well: three times the work.
         seed: of the random rankings, and of the halves of the inputs.
         dtype: networks run in this, their own precision by default.
         max_bytes: working memory in addition to the captured activations.
@@ -159,7 +165,8 @@ def benchmark(
             circuit = _circuit(found, faithfulness)
             curves[case.name].append(replace(found.curve(shares), method=name))
             row, edges = _row(case, name, found, circuit, curves[case.name][-1])
-            rows.append({**row, "stability": _stability(run, circuit, case, seed), "seconds": seconds})
+            stable = _stability(run, circuit, case, seed) if stability else float("nan")
+            rows.append({**row, "stability": stable, "seconds": seconds})
             wrong += edges
             seen(i * len(chosen) + j + 1, len(cases) * len(chosen))
         if n_random:
