@@ -213,6 +213,4 @@ def _of_hidden_units(model: HookedModel, inputs: Tensor, question: Question) -> 
     names = tuple(f"{prefix}{i}" for i in range(matrix.shape[0]))
     parts = [Parts(names, site, taken[site] * question.rows(matrix.T))]
     at_zero = model.resume(site, torch.zeros_like(taken[site][:1]))[0]
-    return parts + (
-        [Parts(("bias",), "unembed", question.rows(at_zero)[:, None])] if at_zero.any() else []
-    ), taken.outputs
+    return [*parts, Parts(("bias",), "unembed", question.rows(at_zero)[:, None])], taken.outputs
