@@ -172,7 +172,8 @@ def discover(
             head's queries, keys and values, every MLP and the logits) and of MLPs (the single weights).
         kinds: of nodes: ``"neurons"``, ``"heads"``, or whole layers' ``"attention"`` and ``"mlp"``.
         value: what replaces everything outside the circuit: its mean over the inputs, at each position its own (the
-            default), `Zero` or `Fixed`, or a name: ``"mean"``, ``"zero"``.
+            default), `Zero`, what it is for another input (`Counterfactual`, `Resample`), of nodes also `Fixed`; or a name:
+            ``"mean"``, ``"zero"``, ``"resample"``.
         order: ``"effects"``: by the true effect of each element. ``"attribution"``: by gradients first, at one run a round
             instead of one (of the rest of the network) per element, and by effects at the end.
         n_random: random circuits of the same size, for comparison.
@@ -190,7 +191,7 @@ def discover(
         MissingCapability: no task is known, and no inputs with a metric replace it.
         NothingToDo: a metric that ablating everything does not change.
         UnknownName: an unknown metric, value, kind, order or ``of``; the nearest are named.
-        InterpError: a network without such elements, or a value that differs between inputs.
+        InterpError: a network without such elements, or a value that does not fit them.
 
     >>> import interp
     >>> model = interp.HookedMLP(interp.MLPConfig((8,), 5, d_vocab=5, d_embed=4)).init_weights(seed=0)

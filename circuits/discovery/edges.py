@@ -8,7 +8,7 @@ from circuits.discovery.graph import Graph
 from circuits.discovery.mlp_edges import MLPEdges
 from circuits.discovery.transformer_edges import TransformerEdges
 from circuits.engine.evaluation import Evaluation
-from circuits.interventions.counterfactual import Counterfactual
+from circuits.interventions.counterfactual import Counterfactual, paired
 from circuits.interventions.values import Mean, Value, Zero
 from interp.errors import InterpError
 from interp.hooked import HookedMLP, HookedTransformer
@@ -21,7 +21,7 @@ def edge_graph(evaluation: Evaluation, value: Value, max_bytes: int, by_position
 
     Args:
         evaluation: the network, the inputs and the metrics.
-        value: what an ablated edge carries: the mean over the inputs, zero, or what it carries for a corrupted input.
+        value: what an ablated edge carries: the mean over the inputs, zero, or what it carries for another input.
         max_bytes: working memory in addition to the captured activations.
         by_position: tell edges of a transformer apart by the position at which they are read.
 
@@ -31,8 +31,9 @@ def edge_graph(evaluation: Evaluation, value: Value, max_bytes: int, by_position
     Raises:
         InterpError: another kind of network; another value; corrupted inputs that do not align with the inputs.
     """
+    value = paired(value, evaluation.inputs)
     if not isinstance(value, Mean | Zero | Counterfactual) or (isinstance(value, Mean) and "unit" in value.over):
-        raise InterpError(f"an ablated edge carries its sender's Mean or Zero, or a Counterfactual, not {value}")
+        raise InterpError(f"an ablated edge carries its sender's Mean, Zero, Resample or Counterfactual, not {value}")
     if isinstance(value, Mean):
         value = value.bound(evaluation.task)
     reference = evaluation.inputs if value.inputs is None else value.inputs.to(evaluation.inputs.device)
@@ -41,8 +42,6 @@ def edge_graph(evaluation: Evaluation, value: Value, max_bytes: int, by_position
             f"{value}: an example of the reference set has shape {list(reference.shape[1:])}, an input has "
             f"{list(evaluation.inputs.shape[1:])}"
         )
-    if isinstance(value, Counterfactual) and len(reference) != len(evaluation.inputs):
-        raise InterpError(f"{value}: every one of the {len(evaluation.inputs)} inputs needs a corrupted one in its row")
     if isinstance(evaluation.model, WrappedBridge):
         twin = transformer_of(evaluation.model)
         evaluation = replace(evaluation, model=twin, whole=twin)

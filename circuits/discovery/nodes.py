@@ -18,6 +18,7 @@ from circuits.engine.budget import BATCH, DEFAULT_BYTES
 from circuits.engine.components import Components, Kind, find_components
 from circuits.engine.effects import measure
 from circuits.engine.evaluation import Evaluation
+from circuits.interventions.counterfactual import Counterfactual, paired
 from circuits.interventions.kinds import Ablate
 from circuits.interventions.layout import Features
 from circuits.interventions.values import Mean, Settled, Value
@@ -30,7 +31,7 @@ from interp.sites import Site
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Constant(Settled):
-    """What replaces a node: one value for all inputs, already in the site's shape."""
+    """What replaces a node, already in the site's shape."""
 
     needs_all_positions = False
 
@@ -41,7 +42,8 @@ class Nodes:
 
     Attributes:
         groups: of the site's features, which belong to each node ``[node, size]``.
-        constant: what replaces them; ``laid_out`` is the same with features last ``[1, ..., feature]``.
+        constant: what replaces them; ``laid_out`` is the same with features last ``[1 or n, ..., feature]``: one value for all
+            inputs, or one for each.
         elements: their places among all elements of the graph.
     """
 
@@ -53,7 +55,7 @@ class Nodes:
     elements: slice
     component: Components
 
-    def masked(self, activation: Tensor, kept: Float[Tensor, "k nodes"]) -> Tensor:
+    def masked(self, activation: Tensor, kept: Float[Tensor, "k nodes"], rows: slice) -> Tensor:
         """The activation of k tiles, with the nodes that are not kept replaced by their constant."""
         flat = self.features.last(activation).unflatten(0, (len(kept), -1))  # [k, n, ..., feature]
         size = flat.shape[-1]
@@ -61,7 +63,8 @@ class Nodes:
             1, self.groups.flatten(), kept.repeat_interleave(self.groups.shape[1], 1)
         )
         mask = mask.reshape(len(kept), *[1] * (flat.ndim - 2), size)
-        held = torch.lerp(self.laid_out.to(flat).expand_as(flat), flat, mask.expand_as(flat))
+        constant = self.laid_out if len(self.laid_out) == 1 else self.laid_out[rows]
+        held = torch.lerp(constant.to(flat).expand_as(flat), flat, mask.expand_as(flat))
         return self.features.back(held.flatten(0, 1), activation.shape)
 
     def without(self, kept: Bool[Tensor, " nodes"]) -> list[Ablate]:
@@ -124,7 +127,7 @@ class NodeGraph(Graph):
     @override
     def outputs(self, kept: Float[Tensor, "k elements"], rows: slice) -> Tensor:
         model, inputs = self.evaluation.model, self.evaluation.inputs[rows]
-        masks = [(n.site, partial(n.masked, kept=kept[:, n.elements])) for n in self.nodes]
+        masks = [(n.site, partial(n.masked, kept=kept[:, n.elements], rows=rows)) for n in self.nodes]
         start = self._start
         if start is None:
             with transform_at(model, masks):
@@ -158,6 +161,8 @@ class NodeGraph(Graph):
     @override
     def effects(self, kept: Bool[Tensor, " elements"]) -> Float[Tensor, "elements metrics"]:
         """The metrics without each node of the circuit, by the engine of `circuits.ablate`."""
+        if any(len(n.laid_out) > 1 for n in self.nodes):
+            return super().effects(kept)
         held, sizes = self.interventions(kept), sum(self.evaluation.sizes)
         table = torch.full(
             (len(self), len(self.evaluation.metrics)), torch.nan, dtype=torch.float64, device=kept.device
@@ -182,7 +187,7 @@ def node_graph(
     Args:
         evaluation: the network, the inputs and the metrics.
         kinds: of components.
-        value: what replaces an ablated node; one constant for all inputs.
+        value: what replaces an ablated node: one constant for all inputs, or what it is for another input.
         max_bytes: working memory in addition to the captured activations.
 
     Returns:
@@ -207,7 +212,7 @@ def graph_of(
     Args:
         evaluation: the network, the inputs and the metrics.
         components: of different hook points.
-        value: what replaces an ablated node; one constant for all inputs.
+        value: what replaces an ablated node: one constant for all inputs, or what it is for another input.
         max_bytes: working memory in addition to the captured activations.
 
     Returns:
@@ -218,6 +223,7 @@ def graph_of(
         InterpError: two at one hook point; a value that is not one constant for all inputs.
     """
     check_value(value)
+    value = paired(value, evaluation.inputs)
     if isinstance(value, Mean) and value.reference is None:
         value = replace(value, reference=evaluation.inputs)
     order = list(evaluation.model.hook_dict)
@@ -236,11 +242,17 @@ def graph_of(
             raise MissingCapability(
                 f"{name} fires several times in a forward pass, so its nodes cannot be ablated one at a time"
             )
+        features, batch = Features(axes), axes.index("batch")
+        if isinstance(value, Counterfactual) and batch == 0:
+            each = capture(evaluation.model, value.corrupted.to(evaluation.inputs.device), name, batch_size=BATCH)[name]
+            groups = torch.as_tensor(component.groups, device=evaluation.inputs.device)
+            constant = Constant(each, repr(value))
+            found.append(Nodes(name, features, groups, constant, features.last(each), slice(start, stop), component))
+            continue
         settled = settle(evaluation, value, component.site, None).of(acts[name], axes)
-        batch = axes.index("batch")
         if settled.ndim == len(axes) and settled.shape[batch] != 1:
             raise InterpError(
-                f"{value} differs between inputs; everything outside a circuit is replaced by Mean, Zero or Fixed"
+                f"{value} differs between inputs; everything outside a circuit is replaced by Mean, Zero, Fixed or Counterfactual"
             )
         one = settled.expand_as(acts[name].narrow(batch, 0, 1))
         groups = torch.as_tensor(component.groups, device=evaluation.inputs.device)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 from typing_extensions import override
 
-from circuits.interventions.values import Settled, Value
+from circuits.interventions.values import Resample, Settled, Value
 from interp.errors import InterpError, kind_of
 
 
@@ -51,3 +52,24 @@ class Counterfactual(Value):
     @override
     def __repr__(self) -> str:
         return f"Counterfactual(inputs{list(self.corrupted.shape)})"
+
+
+def paired(value: Value, inputs: Tensor) -> Value:
+    """A value that takes activations from other inputs, as those inputs: `Resample` as the permuted ones.
+
+    Args:
+        value: any.
+        inputs: of the experiment ``[n, ...]``.
+
+    Returns:
+        `Counterfactual` for `Resample`; another value as it is.
+
+    Raises:
+        InterpError: corrupted inputs that are not as many as the inputs.
+    """
+    if isinstance(value, Resample):
+        order = torch.randperm(len(inputs), generator=torch.Generator().manual_seed(value.seed))
+        return Counterfactual(inputs[order.to(inputs.device)])
+    if isinstance(value, Counterfactual) and len(value.corrupted) != len(inputs):
+        raise InterpError(f"{value}: every one of the {len(inputs)} inputs needs a corrupted one in its row")
+    return value

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from circuits import Ablate, Mean, Patch, Zero, applied
+from circuits import Ablate, Counterfactual, Mean, Patch, Zero, applied
 from circuits.discovery.edges import edge_graph
 from circuits.discovery.graph import Graph, judges
 from circuits.discovery.nodes import NodeGraph, node_graph
@@ -199,6 +199,38 @@ def test_weights_of_an_mlp(name: str, value: Value) -> None:
         torch.testing.assert_close(outputs, x, rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.parametrize("name", ["two layers", "layer norm"])
+def test_nodes_that_are_what_they_are_for_another_input(name: str) -> None:
+    """Each circuit against a whole pass in which the others' activations are patched in, and effects against one less."""
+    one = subject(name)
+    value, inputs = Resample(3), one.require_task().inputs
+    graph = nodes(one, value)
+    other = inputs[torch.randperm(len(inputs), generator=torch.Generator().manual_seed(3))]
+    same = nodes(one, Counterfactual(other))
+    chosen = masks(graph, 4)
+    found = graph.scores(chosen)[:, 0]
+    torch.testing.assert_close(found, same.scores(chosen)[:, 0])
+    acts = capture(graph.evaluation.whole, other, [n.site for n in graph.nodes])
+    for row, score in zip(chosen, found.tolist(), strict=True):
+        held = []
+        for n in graph.nodes:
+            gone = (~row[n.elements]).nonzero().flatten().tolist()
+            part = {"head" if n.site.endswith("hook_z") else "unit": gone}
+            held += [Patch(Site(n.site, **part), acts[n.site])] if gone else []
+        assert score == pytest.approx(loss_under(one, held), rel=1e-9)
+    torch.testing.assert_close(graph.effects(chosen[2]), Graph.effects(graph, chosen[2]), equal_nan=True)
+
+
+def test_edges_of_resampled_inputs() -> None:
+    one = subject("two layers")
+    inputs = one.require_task().inputs
+    other = inputs[torch.randperm(len(inputs), generator=torch.Generator().manual_seed(5))]
+    chosen = masks(edges(one), 3)
+    torch.testing.assert_close(
+        edges(one, Resample(5)).scores(chosen), edges(one, Counterfactual(other)).scores(chosen), rtol=1e-12, atol=0
+    )
+
+
 def test_random_circuits_are_of_the_same_size_everywhere() -> None:
     graph = nodes(subject("two layers"))
     kept = masks(graph, 3)[2]
@@ -214,8 +246,10 @@ def test_random_circuits_are_of_the_same_size_everywhere() -> None:
 def test_refusals_of_graphs() -> None:
     one = subject("plain")
     with pytest.raises(InterpError, match="differs between inputs"):
-        nodes(one, Resample())
-    with pytest.raises(InterpError, match="Mean or Zero"):
+        nodes(one, Fixed(torch.ones(len(one.require_task().inputs), 1, 1, 1)[:2]))
+    with pytest.raises(InterpError, match="needs a corrupted one in its row"):
+        nodes(one, Counterfactual(one.require_task().inputs[:3]))
+    with pytest.raises(InterpError, match="Mean, Zero, Resample or Counterfactual"):
         edges(one, Fixed(torch.tensor(1.0)))
     with pytest.raises(InterpError, match="edges are defined for transformers and MLPs"):
         edge_graph(
