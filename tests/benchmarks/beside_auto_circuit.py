@@ -8,11 +8,12 @@ auto-circuit needs TransformerLens below 3, so it runs in an environment of its 
     python tests/benchmarks/auto_circuit.py ours pair.pt 3 4 64 64 6 0.01
     auto/bin/python tests/benchmarks/auto_circuit.py theirs pair.pt
 
-Measured in CPU seconds on one thread, in several runs: with 262 edges (as above) EAP is 0.9 to 1.4 and ACDC 7 to 11 times as fast
-as there; with 1,519 edges (4 8 128 128 12 0.01) EAP 1.7 and ACDC 19 times, and both keep the same 43 edges. Scores are the same to
-3e-7, but where an activation is so close to 0 that rounding decides about its ReLU (3e-4 then; 2e-7 with auto-circuit in float64).
-ACDC depends on the order of edges, which auto-circuit takes from the hash of a set within a layer, so that its circuits differ by a
-few edges from run to run; our engine visiting edges in the order of one of its runs kept the circuit of that run.
+Measured in CPU seconds on one thread, in several runs: with 262 edges (as above) EAP is 0.9 to 1.4 and ACDC 7 to 11
+times as fast as there; with 1,519 edges (4 8 128 128 12 0.01) EAP 1.7 and ACDC 19 times, and both keep the same 43
+edges. Scores are the same to 3e-7, but where an activation is so close to 0 that rounding decides about its ReLU
+(3e-4 then; 2e-7 with auto-circuit in float64). ACDC depends on the order of edges, which auto-circuit takes from the
+hash of a set within a layer, so that its circuits differ by a few edges from run to run; our engine visiting edges in
+the order of one of its runs kept the circuit of that run.
 """
 
 # pyright: reportMissingImports=false, reportArgumentType=false, reportOptionalMemberAccess=false
