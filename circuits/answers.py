@@ -47,6 +47,11 @@ class Answers:
             read = self.task.read(flat)
         else:
             read = flat[:, -1] if flat.ndim == 3 else flat
+        if read.ndim == 3 and self.task is not None and self.task.readout is None:
+            raise InterpError(
+                f"the network answers at each of {read.shape[1]} positions: say where the task is read, as in "
+                "interp.Examples(inputs, labels, readout=-1), or give the metric as a function of the output"
+            )
         if read.ndim != 2:
             raise InterpError(
                 f"an output of shape {list(outputs.shape[1:])} is not one vector of logits per input; give the metric as a "

@@ -72,7 +72,9 @@ class LogitDiff(Metric):
                 f"logit_diff takes an answer's index per input, got {indices.dtype} {list(indices.shape)}"
             )
         if int(indices.max()) >= logits.shape[-1] or int(indices.min()) < 0:
-            raise InterpError(f"logit_diff: an answer of {int(indices.max())} among {logits.shape[-1]} outputs")
+            one = logits.shape[-1] == 1
+            hint = "; a network with one output has no other answer to compare with: metric='loss'" if one else ""
+            raise InterpError(f"logit_diff: an answer of {int(indices.max())} among {logits.shape[-1]} outputs{hint}")
         return indices[rows].to(logits.device).expand(logits.shape[:2]).unsqueeze(-1)
 
     @override

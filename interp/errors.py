@@ -11,6 +11,7 @@ import sys
 import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from numbers import Real
 from typing import Any
 
 
@@ -147,14 +148,16 @@ def require_range(name: str, value: float, low: float, high: float = float("inf"
         high: the largest value allowed.
 
     Raises:
-        InterpError: the value lies outside.
+        InterpError: the value lies outside, or is no number.
 
     >>> require_range("top", -1, 1)
     Traceback (most recent call last):
     interp.errors.InterpError: top must be at least 1, got -1
     """
+    limits = f"at least {low}" if high == float("inf") else f"between {low} and {high}"
+    if not isinstance(value, Real):
+        raise InterpError(f"{name} must be a number, {limits}, got {value!r}")
     if not low <= value <= high:
-        limits = f"at least {low}" if high == float("inf") else f"between {low} and {high}"
         raise InterpError(f"{name} must be {limits}, got {value}")
 
 

@@ -17,7 +17,7 @@ from interp.hooked import HookedCPPN, HookedModel, HookedTransformer, as_model
 from interp.notebook import network
 from interp.runs import RunLike, open_run
 from interp.series import CheckpointSeries
-from interp.tasks import CyclicStructure, GroupStructure, Task, make_task
+from interp.tasks import GIVE_A_TASK, CyclicStructure, GroupStructure, Task, make_task
 
 if TYPE_CHECKING:
     from interp.neat import NEATGenome
@@ -152,7 +152,7 @@ class Subject:
         if need == "outputs" and isinstance(self.model, HookedCPPN):
             return None
         if need in NEED_TASK and self.task is None:
-            return "needs a task, and none is known: give one, such as --task modular:p=113,operation=add,seed=1"
+            return f"needs a task, and none is known: give one, {GIVE_A_TASK}"
         if need == "input_table" and self.task is not None and not self.task.complete:
             return f"needs a finite input table; the inputs of the task {self.task.name} are examples only"
         if need == "answers" and self.task is not None and not self.task.answerable:

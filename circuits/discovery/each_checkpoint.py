@@ -13,12 +13,13 @@ from torch import Tensor
 
 from circuits.discovery.checkpoints import checkpoints, positions_of
 from circuits.discovery.discover import Circuit, NothingToDo, discover
+from circuits.discovery.graph import better
 from circuits.discovery.search import Order
 from circuits.engine.budget import DEFAULT_BYTES
 from circuits.engine.components import Kind
 from circuits.findings import Findings
 from circuits.interventions.values import DEFAULT, ValueLike
-from circuits.metrics import MetricLike
+from circuits.metrics import MetricLike, make_metric
 from interp._util.bar import with_bar
 from interp._util.estimate import told
 from interp.errors import UnknownName, unknown
@@ -199,7 +200,7 @@ def circuits_over_training(
 
     Raises:
         MissingCapability: no series of checkpoints, or no task and nothing that replaces it.
-        NothingToDo: a metric that ablating everything changes at no checkpoint.
+        NothingToDo: a metric that ablating everything makes worse at no checkpoint.
         InterpError: as of `discover`.
     """
     subject = as_subject(subject)
@@ -211,6 +212,11 @@ def circuits_over_training(
                 one, metric=metric, faithfulness=faithfulness, of=of, kinds=kinds, value=value, order=order, n_random=n_random,
                 seed=seed, inputs=inputs, dtype=dtype, max_bytes=max_bytes, progress=False,
             )  # fmt: skip
+            if better(make_metric(metric)) * (circuit.clean - circuit.empty) <= 0:
+                raise NothingToDo(
+                    f"{one.name} at step {one.step}: the {circuit.metric} is {circuit.clean:g}, no better than the "
+                    f"{circuit.empty:g} with everything ablated"
+                )
         except NothingToDo as error:
             circuit = None
             idle.append(error)

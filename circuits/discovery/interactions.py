@@ -110,7 +110,8 @@ def ablate_pairs(
     other way round; ``attrs["sign"]`` says it in words.
 
     Misleads at the ends of a metric's range: an accuracy that is at chance without either component cannot fall further,
-    which looks like a series. The logit difference has no such ends. Backup by heads, and why single ablations miss it: Wang
+    which looks like a series; so does a logit difference that each of the two alone brings close to its value without both.
+    Look at the single effects beside ``clean`` first. Backup by heads, and why single ablations miss it: Wang
     et al. 2022 (IOI), https://arxiv.org/abs/2211.00593; McGrath et al. 2023, The Hydra Effect, https://arxiv.org/abs/2307.15771.
 
     Args:
@@ -260,7 +261,7 @@ def _table(
     backup, series = ("negative", "positive") if better(metric) > 0 else ("positive", "negative")
     sign = (
         f"interaction = change of both - change of a - change of b: {backup} where they are redundant or back each other up, "
-        f"{series} where they work in series"
+        f"{series} where they work in series, or where the effects of each alone nearly exhaust the metric"
     )
     made.attrs = {"clean": {metric.name: clean}, "metric": metric.name, "sign": sign, "backup": backup, "value": value,
                   "label": "component"}  # fmt: skip

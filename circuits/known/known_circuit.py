@@ -77,7 +77,7 @@ class KnownCircuit:
         """Compare edges that were found with the true ones.
 
         Args:
-            edges: labels, such as the ``components`` of what ``circuits.discover(of="edges")`` returns.
+            edges: labels, or the Circuit that ``circuits.discover(of="edges")`` returns.
             heads: whether an edge into a head's queries, keys or values is one into the head.
 
         Returns:
@@ -86,6 +86,7 @@ class KnownCircuit:
         Raises:
             InterpError: something else than labels.
         """
+        edges = getattr(edges, "components", edges)
         given = list(edges) if isinstance(edges, Iterable) and not isinstance(edges, str) else None
         if given is None or not all(isinstance(edge, str) for edge in given):
             raise InterpError(

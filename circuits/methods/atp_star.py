@@ -14,7 +14,7 @@ from circuits.engine.evaluation import Evaluation, outputs_of
 from circuits.interventions.counterfactual import Counterfactual
 from circuits.methods.node_cells import POINTS, NodeCells, NodeKind, node_cells
 from circuits.methods.node_scores import NodeScores
-from circuits.methods.pairs import evaluated
+from circuits.methods.pairs import evaluated, with_transformer
 from circuits.metrics import MetricLike
 from interp._util.threads import few_threads
 from interp.activations.capture import Activations, capture
@@ -85,7 +85,7 @@ def atp_star(
     Kramár et al. 2024, AtP*: An Efficient and Scalable Method for Localizing LLM Behaviour to Components,
     https://arxiv.org/abs/2403.00745.
     """
-    subject = as_subject(subject)
+    subject = with_transformer(as_subject(subject))
     if not isinstance(subject.model, HookedTransformer):
         raise InterpError(
             f"AtP* corrects the attention of transformers, a {type(subject.model).__name__} has none; circuits.attribute takes "

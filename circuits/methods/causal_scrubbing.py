@@ -13,6 +13,7 @@ from circuits.discovery.held_edges import HeldEdges, narrowed
 from circuits.discovery.receivers import PARTS, Receiver, layout
 from circuits.engine.arguments import require_whole
 from circuits.engine.evaluation import Evaluation, make_evaluation, outputs_of
+from circuits.methods.pairs import with_transformer
 from circuits.methods.scrubbed import Feature, Scrubbed
 from circuits.metrics import MetricLike
 from interp._util.bar import with_bar
@@ -79,7 +80,7 @@ def causal_scrubbing(
     """
     require_whole("n_draws", n_draws, 1)
     require_whole("seed", seed, 0)
-    subject = as_subject(subject)
+    subject = with_transformer(as_subject(subject))
     if not isinstance(subject.model, HookedTransformer):
         raise InterpError(
             f"causal scrubbing resamples the edges of transformers, not of a {type(subject.model).__name__}"

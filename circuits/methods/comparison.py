@@ -77,11 +77,13 @@ METHODS: dict[str, Method] = {
     "discover": greedy,
     "discover (attribution)": partial(greedy, order="attribution"),
 }  # fmt: skip
-TAKE_FAITHFULNESS = (
-    "ACDC",
-    "discover",
-    "discover (attribution)",
-)  # methods that keep a circuit by themselves, of a given faithfulness
+# methods that keep a circuit themselves, of a given faithfulness
+KEEPING = ("ACDC", "subnetwork probing", "edge pruning", "discover", "discover (attribution)")
+LEARNT = ("subnetwork probing", "edge pruning")  # thousands of passes each: only where they are asked for
+FUNCTIONS = {  # names of the functions, by which the methods are known, too
+    "edge_effects": "edge patching", "eap": "EAP", "eap_ig": "EAP-IG", "acdc": "ACDC",
+    "subnetwork_probing": "subnetwork probing", "edge_pruning": "edge pruning",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -122,8 +124,10 @@ def benchmark(
         subject: the network and its task; or one or several known circuits, of ``circuits.known``.
         clean: inputs ``[n, ...]``; the task's examples by default. Known circuits have their own.
         corrupted: another input for each of them, with another answer: an ablated edge carries what it carries there.
-        methods: names (`METHODS`), or functions of ``(subject, clean, corrupted, metric=, value=, dtype=, max_bytes=)`` by
-            name that return `EdgeScores`; all of the suite's by default.
+        methods: names: ``"edge patching", "EAP", "EAP-IG", "EAP-IG (activations)", "ACDC", "subnetwork probing", "edge
+            pruning", "discover", "discover (attribution)"``, or those of the functions; by default all but the two learned
+            masks, which take thousands of passes. Or a dict of functions of ``(subject, clean, corrupted, metric=, value=,
+            dtype=, max_bytes=)`` that return `EdgeScores`.
         metric: with a gradient; ``"logit_diff"`` by default, a known circuit's own.
         value: what an ablated edge carries without ``corrupted``.
         faithfulness: that each method's circuit must reach.
@@ -192,11 +196,20 @@ def _cases(subject: Any, clean: Tensor | None, corrupted: Tensor | None, metric:
 def _methods(given: str | Sequence[str] | Mapping[str, Method] | None) -> dict[str, Method]:
     if isinstance(given, Mapping):
         return dict(given)
-    names = [*METHODS] if given is None else [given] if isinstance(given, str) else list(given)
-    for name in names:
-        if name not in METHODS:
-            raise UnknownName(unknown("method", name, METHODS))
-    return {name: METHODS[name] for name in names}
+    if given is None:
+        return {name: method for name, method in METHODS.items() if name not in LEARNT}
+    known = {name.lower(): name for name in METHODS} | FUNCTIONS
+    asked: list[Any] = [given] if isinstance(given, str) or callable(given) else list(given)
+    chosen = {}
+    for one in asked:
+        name = getattr(one, "__name__", one)
+        found = known.get(name.lower()) if isinstance(name, str) else None
+        if found is None:
+            raise UnknownName(
+                unknown("method", name, METHODS) + "; a method of your own goes in a dict, {name: function}"
+            )
+        chosen[found] = METHODS[found]
+    return chosen
 
 
 def _run(
@@ -208,7 +221,7 @@ def _run(
     clean: Tensor | None,
     corrupted: Tensor | None,
 ) -> EdgeScores:
-    more = {"faithfulness": faithfulness} if METHODS.get(name) is method and name in TAKE_FAITHFULNESS else {}
+    more = {"faithfulness": faithfulness} if METHODS.get(name) is method and name in KEEPING else {}
     return method(case.subject, clean, corrupted, metric=case.metric, **how, **more)
 
 

@@ -99,7 +99,11 @@ def das(
     require_batch(answers, "answers")
     if answers.shape != base.shape[:1] or answers.is_floating_point():
         raise InterpError(f"answers are indices [{len(base)}], one per pair, got {answers.dtype} {list(answers.shape)}")
+    if len(base) < 2:
+        raise InterpError("das needs at least two pairs, of which one is held out")
     pairs = _Interchange(subject.cast(dtype), site, base, source, answers)
+    if not 0 <= int(answers.min()) <= int(answers.max()) < (width := pairs.logits(torch.arange(1), None).shape[-1]):
+        raise InterpError(f"answers are indices of {width} outputs, got {int(answers.min())} to {int(answers.max())}")
     require_whole("dimensions", dimensions, 1, pairs.dim)
     generator = torch.Generator().manual_seed(seed)
     order = torch.randperm(len(base), generator=generator)

@@ -25,7 +25,7 @@ from interp._util.estimate import told
 from interp._util.threads import few_threads
 from interp.activations.capture import capture
 from interp.activations.transform import transform_at
-from interp.errors import InterpError, UnknownName, unknown
+from interp.errors import InterpError, UnknownName, kind_of, unknown
 from interp.hooked.base import HookedModel
 from interp.hooked.foreign.several import tiled_inputs
 from interp.sites import Site
@@ -116,6 +116,8 @@ def optimal_ablation(
     evaluation = make_evaluation(as_subject(subject), [metric], inputs, dtype=dtype)
     if isinstance(evaluation.metrics[0], AccuracyMetric):
         raise InterpError("constants are found by gradients, and accuracy has none: use 'loss', 'kl' or 'logit_diff'")
+    if not isinstance(kind, str):
+        raise InterpError(f"a kind is a name such as 'heads', got {kind_of(kind)}; inputs go by name, inputs=...")
     cells, rows, values, places = node_cells(evaluation, kind, site=site), [], {}, {}
     seen = told("steps", progress)
     with few_threads(sum(p.numel() for p in evaluation.model.parameters())):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -15,10 +16,30 @@ from circuits.engine.clean_corrupted import aligned
 from circuits.engine.evaluation import Evaluation, answers_of, make_evaluation
 from circuits.interventions.counterfactual import Counterfactual
 from circuits.interventions.values import DEFAULT, ValueLike, as_value
+from circuits.logit_diff import LogitDiff
 from circuits.metrics import MetricLike, make_metric
 from interp.errors import InterpError
 from interp.hooked.base import HookedModel
+from interp.hooked.foreign.bridge import WrappedBridge
+from interp.hooked.foreign.bridge_twin import transformer_of
 from interp.subject import Subject, as_subject
+
+
+def with_transformer(subject: Subject) -> Subject:
+    """A subject whose TransformerLens bridge is replaced by a transformer of ours with its weights; others as they are.
+
+    Args:
+        subject: any.
+
+    Returns:
+        the subject.
+
+    Raises:
+        InterpError: a bridge of a network that has no twin among ours.
+    """
+    return (
+        replace(subject, model=transformer_of(subject.model)) if isinstance(subject.model, WrappedBridge) else subject
+    )
 
 
 @dataclass(frozen=True)
@@ -68,6 +89,13 @@ def evaluated(
         others = None if subject.task is None else answers_of(subject.task, corrupted)
         plain = others is not None and others.ndim == 1 and not others.is_floating_point()
         wrong = others if plain else None
+        if wrong is None and any(isinstance(m, LogitDiff) and m.wrong is None for m in map(make_metric, metrics)):
+            warnings.warn(
+                "the task does not know the answers to the corrupted inputs, so logit_diff compares each clean answer with the "
+                "largest other one; metric=circuits.LogitDiff(right, wrong) says with which",
+                UserWarning,
+                stacklevel=4,
+            )
     return make_evaluation(subject, metrics, clean, wrong=wrong, dtype=dtype), corrupted
 
 

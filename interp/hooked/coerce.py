@@ -37,7 +37,8 @@ def _way_on(given: object) -> str:
     if isinstance(given, type):
         return "make an instance of it first"
     if isinstance(given, nn.Module):
-        return "give it hook points with interp.wrap(module, example), then interp.Subject(name, model, task)"
+        example = "" if type(given).__name__ == "TransformerBridge" else ", example"
+        return f"give it hook points with interp.wrap(module{example}), then interp.Subject(name, model, task)"
     if isinstance(given, (str, Path)):
         return f"load it first, interp.load({str(given)!r})"
     if isinstance(given, Mapping):

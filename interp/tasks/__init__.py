@@ -15,6 +15,7 @@ from interp.tasks.losses import LOSSES, make_loss, register_loss
 from interp.tasks.modular import ModularArithmetic
 from interp.tasks.parity import SparseParity
 from interp.tasks.registry import (
+    GIVE_A_TASK,
     TASKS,
     build_task,
     losses_of,
@@ -30,7 +31,7 @@ from interp.tasks.superposition import Superposition
 from interp.tasks.symmetry import Symmetry
 
 __all__ = [
-    "LOSSES", "TASKS", "BinaryOperation", "CyclicStructure", "Digits", "Examples", "FactorAxis", "Factors",
+    "GIVE_A_TASK", "LOSSES", "TASKS", "BinaryOperation", "CyclicStructure", "Digits", "Examples", "FactorAxis", "Factors",
     "GridDirections", "GroupComposition", "GroupStructure", "ImageTask", "Loss", "ModularArithmetic", "Reviews", "SparseParity",
     "Superposition", "Symmetry", "Task", "ToyAddition", "build_task", "losses_of", "make_loss", "make_task", "ranges",
     "register_loss", "register_task", "require_registered", "shuffled", "task_from_dict", "task_to_dict",

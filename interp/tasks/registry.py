@@ -17,6 +17,9 @@ from interp.tasks.losses import LOSSES
 GROUP = "interp.tasks"
 TaskClass = TypeVar("TaskClass", bound=type[Task])
 
+# of a message: how a user gives a task
+GIVE_A_TASK = "such as --task modular:p=113, in Python interp.Subject(name, model, interp.Examples(inputs, labels))"
+
 
 def _fault(name: str, value: Any) -> str | None:
     """Why a class cannot be used as a task under a name."""
