@@ -137,8 +137,8 @@ def ablate_pairs(
     Raises:
         MissingCapability: no task is known, and no inputs with a metric replace it.
         UnknownName: a kind, a component, a metric or a value that does not exist; the nearest are named.
-        InterpError: fewer than two components, more than 256 without ``top`` or ``names``, or a value that differs between
-            inputs.
+        InterpError: fewer than two components, more than 256 without ``top`` or ``names``, or a value that does not
+            fit the activation.
 
     >>> import interp
     >>> model = interp.HookedMLP(interp.MLPConfig((4,), 5, d_vocab=5, d_embed=4)).init_weights(seed=0)
@@ -158,7 +158,7 @@ def ablate_pairs(
     single = graph.effects(graph.whole)[:, 0] - clean
     chosen = _chosen(graph, single, asked, top)
     both = single.new_full((len(graph), len(graph)), torch.nan)
-    parts = _batches(graph, chosen)
+    parts = [] if graph.each_input else _batches(graph, chosen)
     shown, size = told("pairs", progress), sum(evaluation.sizes)
     for done, (nodes, groups, first, second, held) in enumerate(parts, 1):
         component = replace(nodes.component, groups=groups, labels=[""] * len(groups))
@@ -166,6 +166,10 @@ def ablate_pairs(
         both[first, second] = found.sums[:, :, 0].sum(1) / size
         shown(done, len(parts))
     first, second = torch.combinations(chosen, 2).unbind(1)
+    if graph.each_input:
+        without = graph.whole.repeat(len(first), 1)
+        without[torch.arange(len(first)), first] = without[torch.arange(len(first)), second] = False
+        both[first, second] = graph.scores(without)[:, 0]
     return _table(graph, clean, single, both[first, second], first, second, repr(value))
 
 

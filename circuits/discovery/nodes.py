@@ -154,6 +154,11 @@ class NodeGraph(Graph):
             return None  # the network would go on behind a node
         return _Start(acts[first], arrives, acts[arrives], None if matrix is None else matrix.detach())
 
+    @property
+    def each_input(self) -> bool:
+        """Whether what replaces a node differs between inputs."""
+        return any(len(n.laid_out) > 1 for n in self.nodes)
+
     def interventions(self, kept: Bool[Tensor, " elements"]) -> list[Ablate]:
         """Interventions that turn the network into the circuit, for `circuits.applied`."""
         return [i for nodes in self.nodes for i in nodes.without(kept[nodes.elements])]
@@ -161,7 +166,7 @@ class NodeGraph(Graph):
     @override
     def effects(self, kept: Bool[Tensor, " elements"]) -> Float[Tensor, "elements metrics"]:
         """The metrics without each node of the circuit, by the engine of `circuits.ablate`."""
-        if any(len(n.laid_out) > 1 for n in self.nodes):
+        if self.each_input:
             return super().effects(kept)
         held, sizes = self.interventions(kept), sum(self.evaluation.sizes)
         table = torch.full(

@@ -14,6 +14,7 @@ from circuits.engine.components import Components, located
 from circuits.engine.evaluation import Evaluation
 from circuits.engine.token_directions import token_coordinates, token_rows
 from circuits.interventions.apply import applied
+from circuits.interventions.counterfactual import Counterfactual, paired
 from circuits.interventions.kinds import Intervention
 from circuits.interventions.layout import Features
 from circuits.interventions.values import Value
@@ -136,6 +137,8 @@ def settle(evaluation: Evaluation, value: Value, site: Site, basis: Basis | None
     value = value.bound(evaluation.task)
     if value.inputs is None:
         return value
+    if isinstance(value, Counterfactual):
+        paired(value, evaluation.inputs)  # refuses corrupted inputs that are not one for each input
     # unless all positions are computed, a reference of another length is read at its own last one, and would seem to fit
     alike = form_of(value.inputs) == form_of(evaluation.inputs)
     model = evaluation.model if alike and not value.needs_all_positions else evaluation.whole

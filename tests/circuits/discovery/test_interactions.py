@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from circuits import Ablate, Experiment, Mean, Zero, ablate, ablate_pairs, applied
+from circuits import Ablate, Experiment, Mean, Patch, Zero, ablate, ablate_pairs, applied
 from circuits.interventions.values import Value
-from interp import InterpError, Site, Subject
+from interp import InterpError, Site, Subject, capture
 from interp.errors import UnknownName
 from tests.circuits.discovery.test_discover import planted
 from tests.circuits.networks import subject as network
@@ -56,6 +56,19 @@ def test_every_pair_equals_the_loop(name: str, value: Value) -> None:
     np.testing.assert_allclose(sample["changed"], both, rtol=1e-8)
     alone = sample["a"].map(single) + sample["b"].map(single)
     np.testing.assert_allclose(sample["interaction"], np.array(both) - clean - alone, atol=1e-9)
+
+
+def test_pairs_that_are_what_they_are_for_another_input() -> None:
+    """Against whole passes with both heads patched in from the permuted inputs."""
+    one = subject("two layers")
+    inputs, site = one.require_task().inputs, "blocks.0.attn.hook_z"
+    other = inputs[torch.randperm(len(inputs), generator=torch.Generator().manual_seed(0))]
+    pairs = ablate_pairs(one, "heads", value="resample")
+    patched = Patch(Site(site, head=[0, 2]), capture(one.model, other, site)[site])
+    with torch.no_grad(), applied(one, [patched]):
+        task = one.require_task()
+        expected = float(task.losses(task.read(one.model(inputs))).mean())
+    assert pairs.set_index("component")["changed"]["L0H0 + L0H2"] == pytest.approx(expected, rel=1e-9)
 
 
 def test_a_wrapped_module() -> None:
@@ -125,8 +138,6 @@ def test_refusals(monkeypatch: pytest.MonkeyPatch) -> None:
         ablate_pairs(one, names=["L0H1", "L0H11"])
     with pytest.raises(InterpError, match="at least two components, got 1"):
         ablate_pairs(one, names="L0H1")
-    with pytest.raises(InterpError, match="differs between inputs"):
-        ablate_pairs(one, value="resample")
     with pytest.raises(InterpError, match="kind='heads' instead of site"):
         ablate_pairs(one, site="*hook_z")
     monkeypatch.setattr("circuits.discovery.interactions.MOST", 12)

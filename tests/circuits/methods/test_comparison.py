@@ -60,6 +60,10 @@ def test_a_method_that_cannot_be_run_is_a_note() -> None:
     clean, corrupted = pair(one)
     found = circuits.benchmark(one, clean, corrupted, methods=["EAP", "EAP-IG"], metric="kl", n_random=0)
     assert found.scores["note"].str.contains("gradient of kl").to_list() == [True, False]
+    named = circuits.benchmark(
+        one, clean, corrupted, methods=["eap", circuits.edge_effects], n_random=0, stability=False
+    )
+    assert named.scores["method"].to_list() == ["EAP", "edge patching"]
     with pytest.raises(UnknownName, match="did you mean 'EAP'"):
         circuits.benchmark(one, clean, corrupted, methods="EAPP")
     with pytest.raises(InterpError, match="of its own"):
