@@ -70,7 +70,7 @@ def clouds(
             continue
         found[snapshot.step] = values
     most = min(perplexity, (len(index) - 1) / 3)
-    # scikit-learn runs without the interpreter's lock; limits are set around all threads, so that none lifts another's
+    # limits are set around all threads, so that none lifts another's
     with threadpool_limits(1), ThreadPoolExecutor(torch.get_num_threads()) as pool:
         places = pool.map(lambda values: tsne(values, most, seed), found.values())
         for step, placed in zip(found, places, strict=True):
