@@ -173,7 +173,7 @@ ARROWS: dict[str, str] = {
         "interp.notebook, interp.report, interp.sites, interp.subject, probes.*"
     ),
     "circuits.weight_sweeps": (
-        "circuits.*, circuits.engine, interp._util, interp.activations, interp.errors, interp.hooked (door), interp.hooked.*, "
+        "circuits.*, interp._util, interp.activations, interp.errors, interp.hooked (door), interp.hooked.*, "
         "interp.hooked.cppn, interp.hooked.mlp, interp.hooked.transformer, interp.notebook, "
         "interp.pictures, interp.plugins, interp.report, "
         "interp.snapshot, interp.subject, interp.tasks, interp.groups, probes.*, probes.fourier, probes.representations"

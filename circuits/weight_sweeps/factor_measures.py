@@ -70,11 +70,6 @@ class Meter:
         known = symmetry if isinstance(symmetry, Symmetry) else None
         return cls(known, factors, centre, key_factors(task, factors, shown))
 
-    def prepare(self) -> None:
-        """Compute what all changes share, before several threads ask for it."""
-        if self.symmetry is not None:
-            _ = self.symmetry.orbits
-
     def measure(self, change: OutputChange) -> Measured:
         """All measures of one change.
 

@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import product
 from typing import ClassVar
 
 import pandas as pd
@@ -15,7 +14,6 @@ from jaxtyping import Float
 from torch import Tensor
 from typing_extensions import override
 
-from circuits.engine.side_by_side import in_order
 from circuits.weight_sweeps import factor_measures
 from circuits.weight_sweeps.directions import Direction, as_steps
 from circuits.weight_sweeps.factor_measures import Meter, seen
@@ -25,7 +23,6 @@ from circuits.weight_sweeps.plain_moves import Moves
 from circuits.weight_sweeps.scored import ScoredSweep, frame_of
 from interp._util.devices import resolve_dtype
 from interp._util.estimate import told
-from interp._util.threads import few_threads
 from interp.errors import InterpError, require_range
 from interp.subject import Subject, as_subject
 from interp.tasks import Task
@@ -212,22 +209,17 @@ def network_sweep(
     every = max(1, -(-given.numel() * swept.moves.base.numel() * swept.moves.base.element_size() // max_bytes))
     kept, rows, shown = [], [], told("directions", progress)
     power = torch.zeros(given.numel(), len(swept.meter.factors.names), dtype=torch.float64)
-    moved = (  # in this thread, since the whole network may have to run, while other threads measure
-        (place, seen(swept.moves.change(directions[place[0]], float(given[place])), swept.meter.centre))
-        for place in product(range(len(given)), range(given.shape[1]))
-    )
-    swept.meter.prepare()
-    with few_threads(sum(p.numel() for p in swept.subject.model.parameters())):
-        measured = in_order(lambda job: swept.meter.measure(job[1]), moved, swept.moves.base.device)
-        for row, (((i, k), change), found) in enumerate(measured):
+    for i, direction in enumerate(directions):
+        for k, step in enumerate(given[i].tolist()):
+            change = seen(swept.moves.change(direction, step), swept.meter.centre)
+            found = swept.meter.measure(change)
             for name, value in found.values.items():
                 columns[name][i, k] = value
-            power[row] = found.input_power.cpu()
+            power[i * given.shape[1] + k] = found.input_power.cpu()
             if i % every == 0:
                 kept.append(change)
-                rows.append(row)
-            if k == given.shape[1] - 1:
-                shown(i + 1, len(directions))
+                rows.append(i * given.shape[1] + k)
+        shown(i + 1, len(directions))
     notes = swept.notes
     if every > 1:
         notes += (f"The rank is that of every {every}th direction: max_bytes={max_bytes:,} holds no more changes.",)
