@@ -105,7 +105,7 @@ class Snapshot:
         sites = hidden_sites(self.model)
         if not sites:
             raise MissingCapability(f"a {type(self.model).__name__} has no hidden units with an activation function")
-        return {name: _at_readout(self._pass[name], self.model.axes_of(name), self.task) for name in sites}
+        return {name: activation_at_readout(self._pass[name], self.model.axes_of(name), self.task) for name in sites}
 
     def before(self, parameter: str) -> tuple[str, Tensor] | None:
         """The activation that a parameter reads: everything downstream of a change of it follows by `HookedModel.resume`.
@@ -192,8 +192,17 @@ class Snapshot:
         return self._shared[name]
 
 
-def _at_readout(activation: Tensor, axes: tuple[str, ...], task: Task) -> Tensor:
-    """An activation at the readout position; a block that computes only that position has a single one."""
+def activation_at_readout(activation: Tensor, axes: tuple[str, ...], task: Task) -> Tensor:
+    """An activation at the readout position; a block that computes only that position has a single one.
+
+    Args:
+        activation: for all examples.
+        axes: their names.
+        task: reads one position.
+
+    Returns:
+        without the axis ``pos``, if there is one.
+    """
     if "pos" not in axes:
         return activation
     dim, readout = axes.index("pos"), task.readout

@@ -13,8 +13,8 @@ from torch import Tensor
 from interp.activations.capture import capture
 from interp.errors import MissingCapability
 from interp.hooked import HookedMLP, HookedTransformer
-from interp.sites import Site
-from interp.subject import Subject, as_subject
+from interp.snapshot import activation_at_readout
+from interp.subject import Subject, as_subject, at_readout
 from interp.tasks import BinaryOperation, CyclicStructure, GroupStructure, Task
 from interp.tasks.cyclic import symbols_of
 
@@ -132,7 +132,7 @@ def neuron_table(subject: Subject, site: str, structure: Structure | None = None
     """
     subject = as_subject(subject)
     structure, task = structure or subject.require_group(), subject.require_task()
-    pos = task.readout if "pos" in subject.model.axes_of(site) else None
-    acts = capture(subject.cast().model, task.inputs, Site(site, pos=pos), batch_size=4096)
-    values = next(iter(acts.values())).double()
+    reader = at_readout(subject.cast().model, task)
+    acts = capture(reader, task.inputs, site, batch_size=4096)
+    values = activation_at_readout(next(iter(acts.values())), reader.axes_of(site), task).double()
     return values[rows(task, structure).to(values.device)]

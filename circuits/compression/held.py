@@ -11,7 +11,7 @@ from circuits.compression.derived import score_columns
 from circuits.interventions.apply import applied
 from circuits.interventions.kinds import Keep
 from circuits.interventions.values import Mean, Value
-from interp.activations.capture import capture
+from interp.activations.capture import Activations, capture
 from interp.errors import InterpError, UnknownSite
 from interp.hooked.base import HookedModel
 from interp.scores import Scores, score
@@ -43,7 +43,8 @@ def principal_components(subject: Subject, site: str) -> Reduction:
     """
     subject = subject.cast()
     reader = at_readout(subject.model, subject.require_task())
-    _, centred, _ = _activation(subject, reader, one_site(reader, site).name)
+    name = one_site(reader, site).name
+    _, centred, _ = _activation(subject, reader, name, {name})
     return pca(centred.flatten(0, -2))
 
 
@@ -144,16 +145,18 @@ class _Run:
         task = subject.require_task()
         reader = at_readout(subject.model, task)
         where = one_site(reader, site)
-        mean, centred, acts = _activation(subject, reader, where.name)
         try:
             stream, matrix = reader.writes(where.name)
         except UnknownSite:
+            stream, matrix = None, None
+        taken = {where.name, stream or where.name}
+        mean, centred, acts = _activation(subject, reader, where.name, taken)
+        if stream is None:
             return cls(subject, reader, where, centred, where.name, None, None)
         if matrix is None and stream == where.name:
-            return cls(subject, reader, where, centred, stream, None, mean.expand_as(acts))
-        arrived = capture(reader, task.inputs, stream, batch_size=BATCH)[stream]
+            return cls(subject, reader, where, centred, stream, None, mean.expand_as(acts[stream]))
         moved = centred if matrix is None else centred @ matrix
-        return cls(subject, reader, where, centred, stream, matrix, arrived - moved)
+        return cls(subject, reader, where, centred, stream, matrix, acts[stream] - moved)
 
     def logits(self, coordinates: Tensor, directions: Tensor) -> Tensor:
         """The logits ``[n, width]`` where the site keeps these coordinates ``[n, ..., k]`` of ``directions [k, d]``."""
@@ -185,17 +188,20 @@ def one_site(model: HookedModel, site: str | Site) -> Site:
     return found[0]
 
 
-def _activation(subject: Subject, reader: HookedModel, site: str) -> tuple[Tensor, Tensor, Tensor]:
-    """The site's mean over inputs, the activation about it, and the activation ``[n, ..., d]``."""
+def _activation(
+    subject: Subject, reader: HookedModel, site: str, sites: set[str]
+) -> tuple[Tensor, Tensor, Activations]:
+    """The site's mean over inputs, the activation about it ``[n, ..., d]``, and those of several sites, of the same pass."""
     axes = reader.axes_of(site)
     if axes[0] != "batch" or axes[-1] != "unit" or "head" in axes:
         raise InterpError(
             f"{site} has the axes {', '.join(axes)}; principal components need a site with a feature axis and without heads, "
             "such as hook_embed, a hook_post or the residual stream"
         )
-    acts = capture(reader, subject.require_task().inputs, site, batch_size=BATCH)[site]
+    taken = capture(reader, subject.require_task().inputs, sites, batch_size=BATCH)
+    acts = taken[site]
     mean = acts.mean(0, keepdim=True)
     centred = acts - mean
     if centred.norm() <= ROUNDING * torch.finfo(acts.dtype).eps * acts.norm():
         centred = torch.zeros_like(acts)
-    return mean, centred, acts
+    return mean, centred, taken

@@ -9,12 +9,12 @@ from circuits.weight_sweeps.network_sweep import (
     LARGE,
     MAX_EXAMPLES,
     STEP,
-    NetworkSweep,
     Swept,
     examples_of,
     network_sweep,
     work,
 )
+from circuits.weight_sweeps.scored import Score
 from interp.errors import MissingCapability, require_range
 from interp.hooked import HookedCPPN
 from interp.plugins.measure import measure
@@ -24,14 +24,14 @@ DIRECTIONS = 16
 BUDGET = 2e11  # multiply-adds of one checkpoint's sweep
 
 
-def _swept(snapshot: Snapshot, directions: int, step: float, seed: int) -> NetworkSweep:
-    """The sweep of a checkpoint, made once for all measures of it."""
+def _swept(snapshot: Snapshot, directions: int, step: float, seed: int) -> dict[str, Score]:
+    """Scores of a checkpoint's sweep, made once for all measures of it."""
     require_range("directions", directions, 2)
     subject = snapshot.subject
     if isinstance(subject.model, HookedCPPN):
         raise MissingCapability("an image network has sweeps of its own: the analysis sweeps, or circuits.sweep")
 
-    def make() -> NetworkSweep:
+    def make() -> dict[str, Score]:
         task = subject.require_task()
         whole = len(examples_of(task, MAX_EXAMPLES)[0])
         if work(subject, whole) * directions > BUDGET:
@@ -41,7 +41,7 @@ def _swept(snapshot: Snapshot, directions: int, step: float, seed: int) -> Netwo
             )
         large = whole * task.width > LARGE
         swept = Swept(subject, torch.float32 if large else None)
-        return network_sweep(swept, random_directions(subject.model, directions, seed), (step,))
+        return network_sweep(swept, random_directions(subject.model, directions, seed), (step,)).scores()
 
     return snapshot.share(f"weight sweep {directions} {step} {seed}", make)
 
@@ -69,7 +69,7 @@ def sweep_factors(
     Returns:
         medians of the factors touched, on the side of the inputs and on that of the outputs.
     """
-    scores = _swept(snapshot, directions, step, seed).scores()
+    scores = _swept(snapshot, directions, step, seed)
     found = {side: scores.get(f"{side}_factors") for side in ("input", "output")}
     return {side: score.value for side, score in found.items() if score is not None}
 
@@ -100,7 +100,7 @@ def sweep_equivariance(
     """
     if isinstance(reason := snapshot.subject.require_task().symmetry(), str):
         raise MissingCapability(reason)
-    score = _swept(snapshot, directions, step, seed).scores().get("equivariant_share")
+    score = _swept(snapshot, directions, step, seed).get("equivariant_share")
     return {} if score is None else {"": score.value}
 
 
@@ -124,5 +124,5 @@ def sweep_rank(
     Returns:
         the share.
     """
-    score = _swept(snapshot, directions, step, seed).scores().get("change_rank_share")
+    score = _swept(snapshot, directions, step, seed).get("change_rank_share")
     return {} if score is None else {"": score.value}

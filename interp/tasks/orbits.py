@@ -65,7 +65,7 @@ class Orbits:
         flat = values.flatten(-2)
         flat = flat if self.signs is None else flat * self.signs.to(flat)
         found = flat.new_zeros(*flat.shape[:-1], len(self.sizes))
-        return found.index_add_(-1, self.index.to(flat.device), flat)
+        return found.scatter_add_(-1, self.index.to(flat.device).expand_as(flat), flat)
 
     def spread(self, by_orbit: Tensor) -> Tensor:
         """A value per orbit at each of its pairs ``[..., n * width]``, with signs."""

@@ -114,7 +114,7 @@ class Symmetry:
         """
         self._check(values)
         kept = self.orbits.sums(values).double().square() / self.orbits.sizes.to(values.device)
-        total = values.double().square().sum((-2, -1))
+        total = torch.linalg.vector_norm(values, dim=(-2, -1), dtype=torch.float64).square()
         return kept.sum(-1) / total.where(total > 0, torch.nan)
 
     def expected_share(self, *, centred: bool = False) -> float:

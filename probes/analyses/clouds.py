@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pandas as pd
 import plotly.graph_objects as go
 import torch
+from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from interp.errors import InterpError, MissingCapability, require_range
@@ -69,7 +70,8 @@ def clouds(
             continue
         found[snapshot.step] = values
     most = min(perplexity, (len(index) - 1) / 3)
-    with ThreadPoolExecutor() as pool:  # scikit-learn runs without the interpreter's lock
+    # limits are set around all threads, so that none lifts another's
+    with threadpool_limits(1), ThreadPoolExecutor(torch.get_num_threads()) as pool:
         places = pool.map(lambda values: tsne(values, most, seed), found.values())
         for step, placed in zip(found, places, strict=True):
             rows += [(step, int(i), n, x, y) for i, n, (x, y) in zip(index, names, placed.tolist(), strict=True)]

@@ -6,9 +6,11 @@ import math
 
 import pytest
 import torch
+from sklearn.manifold import TSNE
 
 from interp import InterpError
-from probes.tsne import tsne
+from probes.exact_tsne import divergence
+from probes.tsne import PAIRS, tsne
 from tests.probes.analyses.histories import draw
 
 
@@ -23,6 +25,22 @@ def test_two_far_clusters_stay_apart() -> None:
     assert ((nearest < 25) == (torch.arange(50) < 25)).all()
     assert torch.equal(tsne(points, perplexity=10.0), placed)
     assert torch.equal(tsne(points.float(), perplexity=10.0).isfinite(), torch.ones(50, 2, dtype=torch.bool))
+
+
+def test_as_good_as_scikit_learn() -> None:
+    """Its own pictures have the divergence that it states by our similarities, too; ours is no larger."""
+    points = torch.cat([draw(seed, 25, 6) + 4 * seed for seed in range(4)]).double()
+    theirs = TSNE(perplexity=10.0, init="pca", random_state=0, method="exact")
+    placed = torch.as_tensor(theirs.fit_transform(points.numpy())).double()
+    assert divergence(points, placed, 10.0) == pytest.approx(theirs.kl_divergence_, rel=1e-3)
+    assert divergence(points, tsne(points, perplexity=10.0), 10.0) < 1.05 * theirs.kl_divergence_
+
+
+def test_many_points_by_scikit_learn() -> None:
+    """Two far clusters stay apart there as well."""
+    placed = tsne(torch.cat([draw(0, PAIRS, 3), 40 + draw(1, 20, 3)]))
+    nearest = torch.cdist(placed, placed).fill_diagonal_(math.inf).argmin(1)
+    assert ((nearest < PAIRS) == (torch.arange(PAIRS + 20) < PAIRS)).all()
 
 
 def test_points_that_are_all_the_same() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import sys
 from collections.abc import Callable
 from typing import Annotated
@@ -65,6 +67,7 @@ app.add_typer(layout, name="layout")
 def main() -> None:
     """Run the command line: an error about the input is one message and exit code 2, never a traceback."""
     keep_freed_memory()
+    atexit.register(gc.freeze)  # nothing is looked for among torch's modules before the process ends anyway
     try:
         app()
     except InterpError as error:
