@@ -169,14 +169,15 @@ class EdgeScores(Findings):
 
     def figure(self) -> go.Figure:
         """The edges with the largest scores."""
-        from interp.report import figures
+        from circuits.methods.ranked import ranked
 
         own = self.edges.iloc[self.order[:SHOWN].tolist()]
-        title = f"{self.method}: the {len(own)} edges with the largest scores, of {len(self.edges)}"
-        return figures.bars(
-            own["component"].to_list(), own["score"].to_list(), title=title, x_title="",
-            y_title=f"{self.metric}, {self.unit}",
-        )  # fmt: skip
+        own = own[own["score"] != 0]
+        title = f"{self.method}: {len(own)} of {len(self.edges)} edges, the largest by size; those left out "
+        title += "are smaller" if len(own) == SHOWN else "are 0"
+        return ranked(
+            own["component"].to_list(), own["score"].to_list(), title=title, value_title=f"{self.metric}, {self.unit}"
+        )
 
     def __repr__(self) -> str:
         kept = "" if self.chosen is None else f", {int(self.chosen.sum())} kept"

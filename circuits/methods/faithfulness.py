@@ -74,6 +74,13 @@ class Faithfulness(Findings):
         """The curve, over the share of edges."""
         return draw([self])
 
+    def __repr__(self) -> str:
+        sizes = self.points["size"]
+        return (
+            f"Faithfulness of circuits of {sizes.min()} to {sizes.max()} edges by {self.method}: CPR {self.cpr:.4f} (higher is "
+            f"better), CMD {self.cmd:.4f} (lower is better)"
+        )
+
 
 def curve(
     method: str, total: int, faithful: Callable[[Sequence[int]], list[float]], shares: Sequence[float] | None = None
