@@ -83,9 +83,8 @@ class NodeScores(Findings):
         own = own[own[self.by] != 0]
         title = f"{self.method}: {len(own)} of {len(self.nodes)} nodes, the largest by size; those left out "
         title += "are smaller" if len(own) == SHOWN else "are 0"
-        return ranked(
-            _names(own), own[self.by].to_list(), title=title, value_title=f"{self.metric}, {self.by.replace('_', ' ')}"
-        )
+        what = "changed minus clean" if self.by == "effect" else self.by.replace("_", " ")
+        return ranked(_names(own), own[self.by].to_list(), title=title, value_title=f"{self.metric}, {what}")
 
     def __repr__(self) -> str:
         own = self.top(3)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 import pandas as pd
 import pytest
 import torch
 
 import circuits
 from circuits.methods.alignment import Alignment
-from circuits.methods.faithfulness import Faithfulness
+from circuits.methods.faithfulness import Faithfulness, draw
 from circuits.methods.node_scores import NodeScores
 from circuits.methods.scrubbed import Scrubbed
 from interp.sites import Site
@@ -77,3 +80,12 @@ def test_a_figure_of_scores_leaves_out_zeros_and_ranks_by_size() -> None:
     assert 0 not in drawn
     assert sorted(map(abs, drawn), reverse=True) == list(map(abs, drawn))
     assert torch.isclose(torch.tensor(drawn[0]).abs(), torch.tensor(edges.edges["score"]).abs().max())
+
+
+def test_equal_curves_of_methods_are_all_to_be_seen() -> None:
+    """Each has a colour, dash and marker of its own, and the markers stand within each other."""
+    points = pd.DataFrame({"share": [0.0, 1.0], "size": [0, 4], "faithfulness": [0.0, 1.0]})
+    data: Any = draw([Faithfulness(points, name) for name in "abcd"]).data
+    assert len({(d.line.color, d.line.dash, d.marker.symbol) for d in data}) == 4
+    assert all(d.marker.symbol.endswith("-open") for d in data)
+    assert np.all(np.diff([d.marker.size for d in data]) < 0)
