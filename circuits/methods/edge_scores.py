@@ -15,6 +15,7 @@ from circuits.discovery.discover import Circuit, judged
 from circuits.discovery.graph import EdgeGraph
 from circuits.findings import Findings
 from circuits.methods.faithfulness import Faithfulness, curve
+from circuits.metrics import KLMetric
 from interp.errors import InterpError, require_range
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 SHOWN = 40  # edges in the figure
 SIZES = 48  # of circuits that are tried first for a faithfulness
 CHANGE = "expected change"  # what most methods' scores are
+MEASURED = "changed minus clean"  # what scores are where each edge was ablated by itself
 DEFAULT = 0.9  # faithfulness of the circuit of a method that only ranks edges
 
 
@@ -67,16 +69,18 @@ class EdgeScores(Findings):
 
     @property
     def table(self) -> pd.DataFrame:
-        """A row per edge: ``component, site, index, metric, clean, changed, change``; the last two as the method expects.
+        """A row per edge, those first that rank first: ``component, site, index, metric, clean, changed, change, score``.
 
-        They are NaN where the method expects none (`unit`), and its scores are in a column of their own.
+        ``index`` is the row in `edges`. ``changed`` and ``change`` are what was measured: NaN where a score is an estimate of
+        the change, or something else (`unit`).
         """
-        own = self.edges
-        change = own["score"] if self.unit == CHANGE else torch.nan
-        scored = {} if self.unit == CHANGE else {"score": own["score"]}
+        order = self.order.tolist()
+        own = self.edges.iloc[order].reset_index(drop=True)
+        score = own["score"] + 0.0  # no minus before a zero
+        change = score if self.unit == MEASURED else torch.nan
         return pd.DataFrame({
-            "component": own["component"], "site": own["site"], "index": range(len(own)), "metric": self.metric,
-            "clean": self.clean, "changed": self.clean + change, "change": change, **scored,
+            "component": own["component"], "site": own["site"], "index": order, "metric": self.metric, "clean": self.clean,
+            "changed": self.clean + change, "change": change, "score": score,
         })  # fmt: skip
 
     @property
@@ -169,10 +173,10 @@ class EdgeScores(Findings):
 
     def figure(self) -> go.Figure:
         """The edges with the largest scores."""
-        from circuits.methods.ranked import ranked
+        from circuits.methods.ranked import nonzero, ranked
 
         own = self.edges.iloc[self.order[:SHOWN].tolist()]
-        own = own[own["score"] != 0]
+        own = own[nonzero(own["score"])]
         title = f"{self.method}: {len(own)} of {len(self.edges)} edges, the largest by size; those left out "
         title += "are smaller" if len(own) == SHOWN else "are 0"
         return ranked(
@@ -215,6 +219,9 @@ def edge_scores(
     Returns:
         the scores with the names of their edges.
     """
+    clean, empty = ends
+    if isinstance(graph.evaluation.metrics[0], KLMetric):
+        clean = max(clean, 0.0)  # the network differs from itself by rounding alone
     pairs = [label.split(" > ") for label in graph.labels]
     edges = pd.DataFrame({
         "component": list(graph.labels), "sender": [p[0] for p in pairs], "receiver": [p[1] for p in pairs],
@@ -224,7 +231,8 @@ def edge_scores(
         edges,
         method,
         graph.evaluation.metrics[0].name,
-        *ends,
+        clean,
+        empty,
         value,
         *passes,
         chosen=chosen,

@@ -77,10 +77,10 @@ class NodeScores(Findings):
 
     def figure(self) -> go.Figure:
         """The nodes that rank first, without those of 0."""
-        from circuits.methods.ranked import ranked
+        from circuits.methods.ranked import nonzero, ranked
 
         own = self.top(SHOWN)
-        own = own[own[self.by] != 0]
+        own = own[nonzero(own[self.by])]
         title = f"{self.method}: {len(own)} of {len(self.nodes)} nodes, the largest by size; those left out "
         title += "are smaller" if len(own) == SHOWN else "are 0"
         what = "changed minus clean" if self.by == "effect" else self.by.replace("_", " ")

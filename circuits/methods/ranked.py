@@ -5,11 +5,27 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 import plotly.graph_objects as go
 from numpy.typing import ArrayLike
 
 from interp.notebook.figure import Figure
 from interp.report import figures
+
+ROUNDING = 1e-9  # share of the largest value below which one counts as 0
+
+
+def nonzero(values: pd.Series) -> pd.Series:
+    """Which values are not 0 up to rounding.
+
+    Args:
+        values: of either sign.
+
+    Returns:
+        a truth value for each.
+    """
+    size = values.abs()
+    return size > ROUNDING * size.max()
 
 
 def ranked(names: Sequence[str], values: ArrayLike, *, title: str, value_title: str) -> go.Figure:

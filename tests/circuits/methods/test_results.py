@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -89,3 +91,17 @@ def test_equal_curves_of_methods_are_all_to_be_seen() -> None:
     assert len({(d.line.color, d.line.dash, d.marker.symbol) for d in data}) == 4
     assert all(d.marker.symbol.endswith("-open") for d in data)
     assert np.all(np.diff([d.marker.size for d in data]) < 0)
+
+
+def test_measured_effects_of_edges_are_changes_and_a_page_has_no_minus_zero(tmp_path: Path) -> None:
+    """The largest first; the divergence of the network from itself is 0."""
+    known = circuits.known.induction()
+    found = circuits.edge_effects(known.subject, known.clean, known.corrupted, metric="kl")
+    table = found.table
+    assert found.clean == 0
+    assert table["change"].abs().is_monotonic_decreasing
+    assert table["changed"].to_list() == (table["clean"] + table["change"]).to_list()
+    page = found.save(tmp_path / "edges.html").read_text(encoding="utf8")
+    cells = re.findall(r"<td>([^<]*)</td>", page)
+    assert table["component"].iloc[0].replace(">", "&gt;") == cells[0]
+    assert not [cell for cell in cells if re.fullmatch(r"-0(\.0*)?", cell)]
