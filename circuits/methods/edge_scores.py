@@ -21,7 +21,6 @@ from interp.errors import InterpError, require_range
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-SHOWN = 40  # edges in the figure
 SIZES = 48  # of circuits that are tried first for a faithfulness
 CHANGE = "expected change"  # what most methods' scores are
 MEASURED = "changed minus clean"  # what scores are where each edge was ablated by itself
@@ -173,14 +172,12 @@ class EdgeScores(Findings):
 
     def figure(self) -> go.Figure:
         """The edges with the largest scores."""
-        from circuits.methods.ranked import nonzero, ranked
+        from circuits.methods.ranked import ranked
 
-        own = self.edges.iloc[self.order[:SHOWN].tolist()]
-        own = own[nonzero(own["score"])]
-        title = f"{self.method}: {len(own)} of {len(self.edges)} edges, the largest by size; those left out "
-        title += "are smaller" if len(own) == SHOWN else "are 0"
+        own = self.edges
+        title = f"{self.metric}, {self.unit}"
         return ranked(
-            own["component"].to_list(), own["score"].to_list(), title=title, value_title=f"{self.metric}, {self.unit}"
+            own["component"].to_list(), own["score"].to_list(), method=self.method, of="edges", value_title=title
         )
 
     def __repr__(self) -> str:

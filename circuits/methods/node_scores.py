@@ -13,8 +13,6 @@ from circuits.findings import Findings
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-SHOWN = 40  # nodes in the figure
-
 
 @dataclass(frozen=True, eq=False)
 class NodeScores(Findings):
@@ -77,14 +75,13 @@ class NodeScores(Findings):
 
     def figure(self) -> go.Figure:
         """The nodes that rank first, without those of 0."""
-        from circuits.methods.ranked import nonzero, ranked
+        from circuits.methods.ranked import ranked
 
-        own = self.top(SHOWN)
-        own = own[nonzero(own[self.by])]
-        title = f"{self.method}: {len(own)} of {len(self.nodes)} nodes, the largest by size; those left out "
-        title += "are smaller" if len(own) == SHOWN else "are 0"
+        own = self.nodes
         what = "changed minus clean" if self.by == "effect" else self.by.replace("_", " ")
-        return ranked(_names(own), own[self.by].to_list(), title=title, value_title=f"{self.metric}, {what}")
+        return ranked(
+            _names(own), own[self.by].to_numpy(), method=self.method, of="nodes", value_title=f"{self.metric}, {what}"
+        )
 
     def __repr__(self) -> str:
         own = self.top(3)

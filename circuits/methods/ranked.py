@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import pandas as pd
 import plotly.graph_objects as go
 from numpy.typing import ArrayLike
 
@@ -15,34 +14,31 @@ from interp.report import figures
 ROUNDING = 1e-9  # share of the largest value below which one counts as 0
 
 
-def nonzero(values: pd.Series) -> pd.Series:
-    """Which values are not 0 up to rounding.
-
-    Args:
-        values: of either sign.
-
-    Returns:
-        a truth value for each.
-    """
-    size = values.abs()
-    return size > ROUNDING * size.max()
-
-
-def ranked(names: Sequence[str], values: ArrayLike, *, title: str, value_title: str) -> go.Figure:
-    """Horizontal bars, the first on top, each beside its name: names of any length stay legible.
+def ranked(
+    names: Sequence[str], values: ArrayLike, *, method: str, of: str, value_title: str, shown: int = 40
+) -> go.Figure:
+    """Horizontal bars, the largest by size on top, each beside its name: names of any length stay legible.
 
     Args:
         names: of the bars, all different.
-        values: as many.
-        title: of the figure.
+        values: as many, in any order; those that are 0 up to rounding, or NaN, are left out.
+        method: that ranked them.
+        of: what they are, in the plural.
         value_title: of the axis of values.
+        shown: bars at most.
 
     Returns:
         The figure, as high as its bars need.
     """
-    figure = Figure(
-        go.Bar(x=np.asarray(values, dtype=float), y=list(names), orientation="h", marker_color=figures.GREY)
-    )
-    figures.style(figure, title, value_title, "", height=max(240, 130 + 17 * len(names)))
+    numbers = np.asarray(values, dtype=float)
+    size = np.abs(numbers)
+    order = np.argsort(-size, kind="stable")  # NaN last
+    counted = order[size[order] > ROUNDING * np.nanmax(size, initial=0.0)]
+    first, rest = counted[:shown], "" if len(counted) == len(numbers) else "; the others are 0"
+    if len(counted) > shown:
+        rest = "; the others are smaller"
+    figure = Figure(go.Bar(x=numbers[first], y=[names[i] for i in first], orientation="h", marker_color=figures.GREY))
+    title = f"{method}: the largest {len(first)} of {len(numbers)} {of} by size{rest}"
+    figures.style(figure, title, value_title, "", height=max(240, 130 + 17 * len(first)))
     figure.update_layout(bargap=0.15)
     return figure.update_yaxes(autorange="reversed", type="category", dtick=1)
