@@ -93,9 +93,10 @@ class Findings(Shown, ABC):
 
     def _html(self) -> str:
         page = self.figure().to_html(full_html=False, include_plotlyjs=True)
-        return (
-            f"<!doctype html><meta charset='utf8'>{page}{summary_html(self.summary)}{self.table.to_html(index=False)}"
-        )
+        rows = self.table.to_html(
+            index=False, float_format=lambda x: f"{x + 0.0:.6g}"
+        )  # neither -0.0 nor 0.000000 for 1e-7
+        return f"<!doctype html><meta charset='utf8'>{page}{summary_html(self.summary)}{rows}"
 
     def _pieces(self) -> list[Any]:
         return [summary_html(self.summary) + tables.table(self.rows, SHOWN, largest=True), self.figure()]

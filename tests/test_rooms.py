@@ -156,8 +156,8 @@ ARROWS: dict[str, str] = {
         "probes.representations"
     ),
     "circuits.lens": (
-        "circuits.*, circuits.engine, interp._util, interp.activations, interp.errors, interp.hooked.*, interp.report, "
-        "interp.subject, interp.tasks, probes.*"
+        "circuits.*, circuits.engine, interp._util, interp.activations, interp.errors, interp.hooked.*, interp.notebook, "
+        "interp.report, interp.subject, interp.tasks, probes.*"
     ),
     "circuits.interventions": (
         "circuits.*, interp._util, interp.activations, interp.errors, interp.hooked.*, interp.sites, "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -19,8 +19,12 @@ WIDTH = 60  # nodes in one row; a layer of more neurons wraps
 ROW = 0.5  # height of such a row
 NAMED = 16  # nodes of a layer up to which each is named
 INTO = {  # of a head: colour, dash, place
-    "queries": (figures.SKY, "solid", -0.03), "keys": (figures.GREEN, "dash", 0.0), "values": (figures.ORANGE, "solid", 0.03)
+    "queries": (figures.SKY, "solid", -0.01), "keys": (figures.GREEN, "dash", 0.0), "values": (figures.ORANGE, "solid", 0.01)
 }  # fmt: skip
+REACH = 0.65  # of the horizontal axis to either side
+UNIT = 700 / (2 * REACH)  # pixels of one unit across in a figure of usual width, for what must not overlap
+STEP, DOT = 90, 18  # pixels between two layers, and across a node: wider than two places of INTO are apart
+CLEAR = 0.1  # that an edge keeps from nodes of the layers that it skips: a node with its name
 
 
 def draw(elements: pd.DataFrame, title: str) -> go.Figure:
@@ -83,35 +87,99 @@ def _edges(elements: pd.DataFrame, title: str) -> go.Figure:
     used = {_component(end) for pair in pairs for end in pair}
     places = _places([e for e in every if e in used])
     largest = max([1e-12, *kept["faithfulness_lost"].dropna().to_list()])
-    figure, seen = Figure(), set()
+    figure, seen, lines = Figure(), set(), []
+    rows: dict[float, list[float]] = {}
+    for x, y in places.values():
+        rows.setdefault(y, []).append(x)
     for (sender, receiver), lost in zip(pairs, kept["faithfulness_lost"], strict=True):
         into = next((kind for kind in INTO if receiver.endswith(f" {kind}")), "")
         color, dash, shift = INTO.get(into, (figures.GREY, "solid", 0.0))
-        (x0, y0), (x1, y1) = places[_component(sender)], places[_component(receiver)]
+        x, y = _route(places[_component(sender)], places[_component(receiver)], shift, rows)
         share = 0.0 if np.isnan(lost) else max(float(lost), 0.0) / largest
         cost = "" if np.isnan(lost) else f": ablating it loses {lost:.4f} of the faithfulness"
-        middle = ((x0 + x1 + shift) / 2, (y0 + y1) / 2)  # where the pointer finds the edge
         figure.add_scatter(
-            x=[x0, middle[0], x1 + shift], y=[y0, middle[1], y1], mode="lines", name=f"into {into or 'mlp and logits'}",
-            legendgroup=into, showlegend=into not in seen, text=[f"{sender} > {receiver}{cost}"] * 3,
-            hovertemplate="%{text}<extra></extra>", line={"width": 1.5 + 4.5 * share, "color": color, "dash": dash},
-            opacity=0.7 + 0.3 * share,
+            x=x, y=y, mode="lines", name=f"into {into or 'mlp and logits'}", legendgroup=into, showlegend=into not in seen,
+            text=[f"{sender} > {receiver}{cost}"] * len(x), hovertemplate="%{text}<extra></extra>", opacity=0.7 + 0.3 * share,
+            line={"width": 1.5 + 4.5 * share, "color": color, "dash": dash},
         )  # fmt: skip
         seen.add(into)
+        lines.append((x, y))
     names = list(places)
     figure.add_scatter(
         x=[places[n][0] for n in names], y=[places[n][1] for n in names], mode="markers", text=names, showlegend=False,
-        marker={"size": 14, "color": figures.BLUE, "line": {"width": 1, "color": "#fff"}}, hoverinfo="text",
+        marker={"size": DOT, "color": figures.BLUE, "line": {"width": 1, "color": "#fff"}}, hoverinfo="text",
     )  # fmt: skip
-    figures.style(figure, title, "", "", height=max(340, 120 + 90 * len({y for _, y in places.values()})))
-    for name, (x, y) in places.items():  # beside a dot that stands alone, above one of several: clear of the edges
-        alone = sum(other == y for _, other in places.values()) == 1
-        where = {"xanchor": "left", "xshift": 12} if alone else {"yshift": 17}
-        figure.add_annotation(x=x, y=y, text=name, showarrow=False, font={"size": 12}, **where)
+    figures.style(figure, title, "", "", height=max(340, 120 + STEP * len(rows)))
+    for name, (across, up) in _label_shifts(places, lines).items():
+        x, y = places[name]
+        figure.add_annotation(
+            x=x, y=y, text=name, showarrow=False, xshift=across, yshift=up, font={"size": 12}, xanchor="center"
+        )
     figure.update_layout(margin={"l": 16, "b": 24}, legend={"y": -0.02})
-    figure.update_xaxes(visible=False, range=[-0.65, 0.65])
-    rows = [y for _, y in places.values()] or [0.0]
-    return figure.update_yaxes(visible=False, range=[min(rows) - 0.2, max(rows) + 0.45])
+    figure.update_xaxes(visible=False, range=[-REACH, REACH])
+    return figure.update_yaxes(visible=False, range=[min(rows, default=0.0) - 0.4, max(rows, default=0.0) + 0.45])
+
+
+def _route(
+    start: tuple[float, float], end: tuple[float, float], shift: float, rows: Mapping[float, Sequence[float]]
+) -> tuple[list[float], list[float]]:
+    """The corners of an edge: straight, but around the nodes of the layers that it skips; its middle is one of them.
+
+    Args:
+        start: where its sender stands.
+        end: where its receiver stands.
+        shift: from there, to the place on a head that stands for queries, keys or values; the side to go around on.
+        rows: by height, where nodes stand.
+
+    Returns:
+        x and y of the corners.
+    """
+    (x0, y0), (x1, y1) = start, (end[0] + shift, end[1])
+    x, y = [x0], [y0]
+    for row in sorted(row for row in rows if y0 < row < y1):
+        straight, others = x0 + (x1 - x0) * (row - y0) / (y1 - y0), rows[row]
+        nearest = min(others, key=lambda other: abs(other - straight))
+        room = min([CLEAR, *(abs(other - nearest) / 2 for other in others if other != nearest)])
+        away = straight - nearest
+        side = np.sign(away if abs(away) > abs(shift) else shift) or 1.0
+        x.append(straight if abs(away) >= room else nearest + side * room)
+        y.append(row)
+    if len(x) == 1:  # where the pointer finds the edge
+        x.append((x0 + x1) / 2)
+        y.append((y0 + y1) / 2)
+    return [*x, x1], [*y, y1]
+
+
+def _label_shifts(
+    places: Mapping[str, tuple[float, float]], lines: Sequence[tuple[Sequence[float], Sequence[float]]]
+) -> dict[str, tuple[float, float]]:
+    """By node, the pixels across and up from it to the middle of its name: right, left, above or below, clear of edges."""
+    t = np.linspace(0, 1, 24)
+    points = [
+        np.stack([UNIT * (x0 + t * (x1 - x0)), STEP * (y0 + t * (y1 - y0))])
+        for x, y in lines for x0, x1, y0, y1 in zip(x, x[1:], y, y[1:], strict=False)
+    ]  # fmt: skip
+    nodes = np.array([(UNIT * x, STEP * y) for x, y in places.values()]).reshape(-1, 2).T
+    taken = np.concatenate([np.zeros((2, 0)), *points], axis=1)
+    found = {}
+    for name, (x, y) in places.items():
+        half, above = 3.8 * len(name), DOT / 2 + 9
+        beside = half + DOT / 2 + 5
+        choices = [
+            (beside, 0), (-beside, 0), (0, above), (0, -above), (beside - 3, above - 6), (3 - beside, above - 6),
+            (beside - 3, 6 - above), (3 - beside, 6 - above),
+        ]  # fmt: skip
+        reach = np.array([[2 * beside], [2 * above]])
+        around = [w[:, (np.abs(w - [[UNIT * x], [STEP * y]]) < reach).all(0)] for w in (taken, nodes)]
+        covered = []
+        for across, up in choices:
+            middle = np.array([[UNIT * x + across], [STEP * y + up]])
+            covered.append(sum(
+                int(((np.abs(what - middle) < np.array([[half + far], [8 + far]])).all(0)).sum())
+                for what, far in zip(around, (3.0, DOT / 2), strict=True)
+            ))  # fmt: skip
+        found[name] = choices[int(np.argmin(covered))]
+    return found
 
 
 def _component(end: str) -> str:

@@ -60,12 +60,14 @@ class Intervals(EffectTable):
         own = own.iloc[(-own["change"].abs().to_numpy(dtype=float)).argsort(kind="stable")[:DRAWN]]
         places = [f" at {p}" for p in own["pos"]] if "pos" in own else [""] * len(own)
         names = [f"{c}{p}" for c, p in zip(own["component"], places, strict=True)]
-        needed = [n for n, yes in zip(names, own["needed"], strict=True) if yes]
+        colors = [
+            figures.ORANGE if yes else figures.GREY for yes in own["needed"]
+        ]  # a name on a bar would hide its interval
         metric, share = own["metric"].iloc[0], f"{self.attrs['confidence']:.0%}"
-        drawn = figures.bars(names, own["change"], highlight=needed, x_title="", y_title=f"{metric}, changed minus clean",
+        drawn = figures.bars(names, own["change"], x_title="", y_title=f"{metric}, changed minus clean",
                              title=f"Change of the {metric} with {share} intervals; needed components in colour")  # fmt: skip
         away = {"array": own["high"] - own["change"], "arrayminus": own["change"] - own["low"], "symmetric": False}
-        return drawn.update_traces(error_y={"type": "data", **away, "thickness": 1, "width": 2})
+        return drawn.update_traces(marker_color=colors, error_y={"type": "data", **away, "thickness": 1, "width": 2})
 
 
 @with_bar

@@ -35,6 +35,15 @@ class EdgeComparison:
     missed: frozenset[str]
     spurious: frozenset[str]
 
+    def __repr__(self) -> str:
+        wrong = "".join(
+            f"; {what}: {_listed(edges)}" for what, edges in (("missed", self.missed), ("spurious", self.spurious))
+        )
+        return (
+            f"EdgeComparison: precision {self.precision:.3f}, recall {self.recall:.3f} ({self.recall_needed:.3f} of the edges "
+            f"that are needed){wrong}"
+        )
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class KnownCircuit:
@@ -104,6 +113,13 @@ class KnownCircuit:
     def __repr__(self) -> str:
         backup = f", {len(self.redundant)} of them redundant" if self.redundant else ""
         return f"KnownCircuit {self.name}: {len(self.edges)} true edges{backup}, {len(self.clean)} pairs. {self.why}"
+
+
+def _listed(edges: Iterable[str], shown: int = 5) -> str:
+    """The first of some edges by name, and how many more there are."""
+    names = sorted(edges)
+    more = f" and {len(names) - shown} more" if len(names) > shown else ""
+    return ", ".join(names[:shown]) + more or "none"
 
 
 def _into_heads(edges: Iterable[str]) -> frozenset[str]:

@@ -91,6 +91,7 @@ class CompositionScores(Findings):
         return figures.heatmap(
             drawn[down][:, across], title="Composition, less that of random rotations", x_title="reads", y_title="writes",
             x=[names[j] for j in across], y=[self.heads[i] for i in down], diverging=True,
+            unit="score less random",
         )  # fmt: skip
 
     def _pairs(self) -> list[tuple[int, int]]:

@@ -46,4 +46,6 @@ def copying_score(
     found = torch.linalg.eigvals(small.double() if small.dtype in (torch.float16, torch.bfloat16) else small)
     score = found.sum(-1).real / found.abs().sum(-1)
     notes = {"tokens": logits.shape[1], "tokens_without_a_logit": len(tokens) - logits.shape[1]}
-    return HeadScores({"copying": score}, {"copying": 0.0}, "attn.hook_z", notes, found)
+    return HeadScores(
+        {"copying": score}, {"copying": 0.0}, "attn.hook_z", notes, found, "sum of eigenvalues / sum of sizes"
+    )

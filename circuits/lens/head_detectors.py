@@ -128,6 +128,7 @@ def head_detectors(
         baseline,
         "attn.hook_pattern",
         {"inputs": inputs_text, "seed": seed} if random else {"inputs": inputs_text},
+        unit="attention share",
     )
 
 

@@ -28,6 +28,7 @@ class HeadScores(Findings):
         site: hook point in a layer that the scores are of.
         notes: single values that a reader must know.
         eigenvalues: of every head's circuit ``[layer, head, d_head]``, where the scores come from these; otherwise None.
+        unit: of the scores.
     """
 
     scores: Mapping[str, Float[Tensor, "layer head"]]
@@ -35,6 +36,7 @@ class HeadScores(Findings):
     site: str
     notes: Mapping[str, Any] = field(default_factory=dict)
     eigenvalues: Tensor | None = field(default=None, repr=False)
+    unit: str = "score"
 
     @property
     @override
@@ -78,5 +80,5 @@ class HeadScores(Findings):
         rows = self.rows
         return figures.heatmap(
             rows[list(self.scores)].to_numpy(), title="Scores of heads", x_title="", y_title="", x=list(self.scores),
-            y=list(rows["head"]), diverging=self.eigenvalues is not None,
+            y=list(rows["head"]), diverging=self.eigenvalues is not None, unit=self.unit,
         )  # fmt: skip

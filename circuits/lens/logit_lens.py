@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import pandas as pd
 import torch
 from jaxtyping import Float
+from plotly.subplots import make_subplots
 from torch import Tensor
 from typing_extensions import override
 
@@ -18,12 +19,15 @@ from circuits.lens.asked import AnswersLike, Asked, asked
 from circuits.lens.places import judged, lens_metrics, places, streams
 from circuits.metrics import Metric, MetricLike
 from interp.hooked.base import HookedModel
+from interp.notebook.figure import Figure
 from interp.report import figures
 from interp.subject import Subject
 from probes.unembedding import Unembedding
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
+
+UNITS = {"kl": "nats", "accuracy": "share right", "logit_diff": "logits"}  # of axes that need one
 
 
 @dataclass(repr=False, eq=False)
@@ -79,15 +83,31 @@ class LogitLens(Findings):
 
     @override
     def figure(self) -> go.Figure:
-        """The first metric by place; of several positions a heat map."""
+        """A panel per metric, by place; of several positions a heat map of the first metric."""
         name, labels = self.metrics[0].name, list(self.sites)
         if len(self.positions) > 1:
             return figures.heatmap(
                 self.values[..., 0].cpu().numpy(), title=f"Logit lens: {name}", x_title="position", y_title="", unit=name,
                 x=[str(p) for p in self.positions], y=labels,
             )  # fmt: skip
-        curves = {m.name: (labels, self.values[:, 0, k].cpu().numpy()) for k, m in enumerate(self.metrics)}
-        return figures.lines(curves, title="Logit lens", x_title="place", y_title="", markers=True)
+        n = len(self.metrics)
+        drawn = make_subplots(rows=n, cols=1, shared_xaxes=True, vertical_spacing=0.12 / n, figure=Figure())
+        for k, metric in enumerate(self.metrics):
+            drawn.add_scatter(
+                x=labels, y=self.values[:, 0, k].cpu().numpy(), name=metric.name, mode="lines+markers", showlegend=False,
+                line={"color": figures.BLUE}, row=k + 1, col=1,
+            )  # fmt: skip
+        figures.style(drawn, "Logit lens", "", "", height=120 + max(220, 150 * n))
+        for k, metric in enumerate(self.metrics):
+            drawn.update_yaxes(title=self._unit(metric.name), row=k + 1, col=1)
+        return drawn.update_xaxes(title="place", row=n, col=1)
+
+    def _unit(self, name: str) -> str:
+        """The title of an axis of a metric: its name and unit, a line each."""
+        if name == "loss":
+            task = self._asked.task
+            return figures.loss_unit("cross_entropy" if task is None else task.loss).replace(" ", "<br>")
+        return f"{name}<br>({UNITS[name]})" if name in UNITS else name
 
     def logits(self, rows: slice | Sequence[int] = slice(0, 8)) -> Float[Tensor, "place n pos out"]:
         """Logits at every place, of some inputs.

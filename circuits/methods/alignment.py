@@ -37,6 +37,21 @@ class Alignment(Findings):
         return float(self.accuracies.loc[self.accuracies["interchange"] == name, "accuracy"].mean())
 
     @property
+    def _size(self) -> str:
+        return f"{len(self.basis)} of {self.basis.dim} dimensions"
+
+    def _verdict(self) -> str:
+        """Whether the subspace does better than no interchange and than every random subspace, with their accuracies."""
+        own, clean = self.accuracy, self._of("nothing")
+        others = self.accuracies.loc[self.accuracies["interchange"] == "random", "accuracy"]
+        beside = f"{clean:.0%} without interchange"
+        if len(others):
+            beside += f", random subspaces up to {others.max():.0%}"
+        # without a random subspace nothing says what any other would do
+        carries = len(others) > 0 and own > max(clean, float(others.max()))
+        return f"{'carry the variable in' if carries else 'counterfactual answer in'} {own:.0%} ({beside})"
+
+    @property
     def accuracy(self) -> float:
         """Interchange intervention accuracy on held-out pairs."""
         return self._of("held out")
@@ -61,7 +76,13 @@ class Alignment(Findings):
         from interp.report import figures
 
         names = list(dict.fromkeys(self.accuracies["interchange"]))
-        title = f"{len(self.basis)} of {self.basis.dim} dimensions of {self.site.name} carry the variable in {self.accuracy:.0%}"
+        title = f"{self._size} of {self.site.name}: {self._verdict()}"
         return figures.bars(
             names, [self._of(n) for n in names], title=title, x_title="", y_title="interchange accuracy"
+        )
+
+    def __repr__(self) -> str:
+        return (
+            f"Alignment of {self._size} of {self.site}: {self._verdict()} of held-out pairs; {self._of('train'):.0%} of those it "
+            f"was trained on, {self._of('whole site'):.0%} with the whole site"
         )

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from circuits.engine.budget import DEFAULT_BYTES
 from circuits.interventions.values import ValueLike
-from circuits.methods.edge_scores import EdgeScores, edge_scores
+from circuits.methods.edge_scores import MEASURED, EdgeScores, edge_scores
 from circuits.methods.pairs import make_ends
 from circuits.metrics import MetricLike
 from interp.hooked.base import HookedModel
@@ -62,4 +62,5 @@ def edge_effects(
         ends=(ends.clean, ends.empty),
         passes=(len(graph) + 2, 0),
         value=ends.value,
+        unit=MEASURED,
     )

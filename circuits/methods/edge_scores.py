@@ -15,14 +15,15 @@ from circuits.discovery.discover import Circuit, judged
 from circuits.discovery.graph import EdgeGraph
 from circuits.findings import Findings
 from circuits.methods.faithfulness import Faithfulness, curve
+from circuits.metrics import KLMetric
 from interp.errors import InterpError, require_range
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-SHOWN = 40  # edges in the figure
 SIZES = 48  # of circuits that are tried first for a faithfulness
 CHANGE = "expected change"  # what most methods' scores are
+MEASURED = "changed minus clean"  # what scores are where each edge was ablated by itself
 DEFAULT = 0.9  # faithfulness of the circuit of a method that only ranks edges
 
 
@@ -67,16 +68,18 @@ class EdgeScores(Findings):
 
     @property
     def table(self) -> pd.DataFrame:
-        """A row per edge: ``component, site, index, metric, clean, changed, change``; the last two as the method expects.
+        """A row per edge, those first that rank first: ``component, site, index, metric, clean, changed, change, score``.
 
-        They are NaN where the method expects none (`unit`), and its scores are in a column of their own.
+        ``index`` is the row in `edges`. ``changed`` and ``change`` are what was measured: NaN where a score is an estimate of
+        the change, or something else (`unit`).
         """
-        own = self.edges
-        change = own["score"] if self.unit == CHANGE else torch.nan
-        scored = {} if self.unit == CHANGE else {"score": own["score"]}
+        order = self.order.tolist()
+        own = self.edges.iloc[order].reset_index(drop=True)
+        score = own["score"] + 0.0  # no minus before a zero
+        change = score if self.unit == MEASURED else torch.nan
         return pd.DataFrame({
-            "component": own["component"], "site": own["site"], "index": range(len(own)), "metric": self.metric,
-            "clean": self.clean, "changed": self.clean + change, "change": change, **scored,
+            "component": own["component"], "site": own["site"], "index": order, "metric": self.metric, "clean": self.clean,
+            "changed": self.clean + change, "change": change, "score": score,
         })  # fmt: skip
 
     @property
@@ -169,14 +172,13 @@ class EdgeScores(Findings):
 
     def figure(self) -> go.Figure:
         """The edges with the largest scores."""
-        from interp.report import figures
+        from circuits.methods.ranked import ranked
 
-        own = self.edges.iloc[self.order[:SHOWN].tolist()]
-        title = f"{self.method}: the {len(own)} edges with the largest scores, of {len(self.edges)}"
-        return figures.bars(
-            own["component"].to_list(), own["score"].to_list(), title=title, x_title="",
-            y_title=f"{self.metric}, {self.unit}",
-        )  # fmt: skip
+        own = self.edges
+        title = f"{self.metric}, {self.unit}"
+        return ranked(
+            own["component"].to_list(), own["score"].to_list(), method=self.method, of="edges", value_title=title
+        )
 
     def __repr__(self) -> str:
         kept = "" if self.chosen is None else f", {int(self.chosen.sum())} kept"
@@ -214,6 +216,9 @@ def edge_scores(
     Returns:
         the scores with the names of their edges.
     """
+    clean, empty = ends
+    if isinstance(graph.evaluation.metrics[0], KLMetric):
+        clean = max(clean, 0.0)  # the network differs from itself by rounding alone
     pairs = [label.split(" > ") for label in graph.labels]
     edges = pd.DataFrame({
         "component": list(graph.labels), "sender": [p[0] for p in pairs], "receiver": [p[1] for p in pairs],
@@ -223,7 +228,8 @@ def edge_scores(
         edges,
         method,
         graph.evaluation.metrics[0].name,
-        *ends,
+        clean,
+        empty,
         value,
         *passes,
         chosen=chosen,

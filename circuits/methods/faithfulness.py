@@ -74,6 +74,13 @@ class Faithfulness(Findings):
         """The curve, over the share of edges."""
         return draw([self])
 
+    def __repr__(self) -> str:
+        sizes = self.points["size"]
+        return (
+            f"Faithfulness of circuits of {sizes.min()} to {sizes.max()} edges by {self.method}: CPR {self.cpr:.4f} (higher is "
+            f"better), CMD {self.cmd:.4f} (lower is better)"
+        )
+
 
 def curve(
     method: str, total: int, faithful: Callable[[Sequence[int]], list[float]], shares: Sequence[float] | None = None
@@ -116,9 +123,13 @@ def draw(curves: Sequence[Faithfulness]) -> go.Figure:
     from interp.report import figures
 
     figure = Figure()
-    for i, one in enumerate(curves):
+    for i, one in enumerate(
+        curves
+    ):  # equal curves stay visible: open markers within each other, dashes over what is solid
+        color, symbol = figures.PALETTE[i % len(figures.PALETTE)], figures.SYMBOLS[i % len(figures.SYMBOLS)]
         figure.add_scatter(
-            x=one.points["share"], y=one.points["faithfulness"], mode="lines+markers",
-            name=f"{one.method} (CMD {one.cmd:.3f})", line={"dash": ("solid", "dash", "dot", "dashdot")[i // 8 % 4]},
+            x=one.points["share"], y=one.points["faithfulness"], mode="lines+markers", name=f"{one.method} (CMD {one.cmd:.3f})",
+            line={"color": color, "dash": figures.DASHES[i % len(figures.DASHES)]},
+            marker={"color": color, "symbol": f"{symbol}-open", "size": 6 + 2 * (len(curves) - 1 - i)},
         )  # fmt: skip
     return figures.style(figure, "Faithfulness of circuits of the first edges", "share of edges kept", "faithfulness")

@@ -13,8 +13,6 @@ from circuits.findings import Findings
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-SHOWN = 40  # nodes in the figure
-
 
 @dataclass(frozen=True, eq=False)
 class NodeScores(Findings):
@@ -76,19 +74,27 @@ class NodeScores(Findings):
         return self.nodes.iloc[order[:n]]
 
     def figure(self) -> go.Figure:
-        """The nodes that rank first."""
-        from interp.report import figures
+        """The nodes that rank first, without those of 0."""
+        from circuits.methods.ranked import ranked
 
-        own = self.top(SHOWN)
-        names = [
-            f"{row['component']} @ {row['pos']:.0f}" if row.get("pos", float("nan")) >= 0 else str(row["component"])
-            for row in own.to_dict("records")
-        ]
-        title = f"{self.method}: the first {len(own)} of {len(self.nodes)} nodes"
-        return figures.bars(
-            names,
-            own[self.by].to_list(),
-            title=title,
-            x_title="",
-            y_title=f"{self.metric}, {self.by.replace('_', ' ')}",
+        own = self.nodes
+        what = "changed minus clean" if self.by == "effect" else self.by.replace("_", " ")
+        return ranked(
+            _names(own), own[self.by].to_numpy(), method=self.method, of="nodes", value_title=f"{self.metric}, {what}"
         )
+
+    def __repr__(self) -> str:
+        own = self.top(3)
+        largest = ", ".join(f"{name} {value:.4g}" for name, value in zip(_names(own), own[self.by], strict=True))
+        return (
+            f"{type(self).__name__} of {len(self.nodes)} nodes by {self.method}: {self.metric} {self.clean:.4g} in the unchanged "
+            f"network; the largest in {self.by} are {largest}; {self.forward} forward and {self.backward} backward passes"
+        )
+
+
+def _names(nodes: pd.DataFrame) -> list[str]:
+    """Components, with their positions where these are told apart."""
+    return [
+        f"{row['component']} @ {row['pos']:.0f}" if row.get("pos", float("nan")) >= 0 else str(row["component"])
+        for row in nodes.to_dict("records")
+    ]

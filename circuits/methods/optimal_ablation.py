@@ -32,7 +32,7 @@ from interp.sites import Site
 from interp.subject import Subject, as_subject
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class OptimalAblation(NodeScores):
     """`NodeScores` with the constant of every component.
 

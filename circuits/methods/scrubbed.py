@@ -78,3 +78,10 @@ class Scrubbed(Findings):
         heights = [self.clean, self.scrubbed, self.random]
         title = f"Causal scrubbing recovers {self.recovered:.0%} of the {self.metric}"
         return figures.bars(["network", "hypothesis", "random"], heights, title=title, x_title="", y_title=self.metric)
+
+    def __repr__(self) -> str:
+        return (
+            f"Scrubbed: the hypothesis about {', '.join(self.hypothesis) or 'nothing'} recovers {self.recovered:.4f} of the "
+            f"{self.metric}: {self.scrubbed:.4g} under it, {self.clean:.4g} in the network, {self.random:.4g} with random inputs "
+            f"({len(self.draws)} draws)"
+        )

@@ -148,6 +148,7 @@ def test_findings_and_refusals() -> None:
     one = subject("plain")
     found = ablation_intervals(one, n_boot=100)
     assert len(found.figure().data[0].error_y.array) == 10
+    assert not found.figure().layout.annotations  # a name on a bar would stand on its interval
     assert list(found.table.columns[:3]) == ["component", "site", "index"]
     outcome = Experiment("ablation_intervals", n_boot=100).run(one)
     assert outcome.difference(outcome.experiment.run(one)) == 0

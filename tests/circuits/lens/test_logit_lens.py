@@ -144,3 +144,10 @@ def test_what_a_lens_cannot_read_is_refused() -> None:
         circuits.tuned_lens(one, held_out=1.0)
     with pytest.raises(InterpError, match="too few"):
         circuits.tuned_lens(one, one.require_task().inputs[:2])
+
+
+def test_the_figure_has_a_panel_and_a_unit_per_metric() -> None:
+    figure = circuits.logit_lens(subject("two layers")).figure()
+    assert [trace.yaxis for trace in figure.data] == ["y", "y2", "y3", "y4"]  # pyright: ignore[reportAttributeAccessIssue]
+    titles = [axis.title.text for axis in figure.select_yaxes()]
+    assert titles == ["loss<br>(nats)", "accuracy<br>(share right)", "logit_diff<br>(logits)", "kl<br>(nats)"]

@@ -187,7 +187,11 @@ def test_circuits_from_scores() -> None:
     assert curve.cmd == pytest.approx(share * (1 + abs(1 - middle)) / 2 + (1 - share) * abs(1 - middle) / 2, abs=1e-9)
     assert len(found.figure().data) == len(curve.figure().data) == 1
     assert "EAP-IG" in repr(found)
-    assert found.table["change"].to_list() == found.edges["score"].to_list()
+    table = found.table  # estimates, the largest first: nothing was measured
+    assert table["changed"].isna().all()
+    assert table["change"].isna().all()
+    assert table["score"].to_list() == found.edges["score"].iloc[table["index"]].to_list()
+    assert table["score"].abs().is_monotonic_decreasing
 
 
 def test_discover_takes_counterfactual_inputs() -> None:
