@@ -44,7 +44,7 @@ def test_a_network_and_a_method_of_ones_own() -> None:
         return EdgeScores(**{**vars(found), "edges": found.edges.assign(score=size.max() + 1 - size)})
 
     methods = {"edge patching": METHODS["edge patching"], "turned": turned}
-    found = circuits.benchmark(one, clean, corrupted, methods=methods, n_random=0, shares=[0, 0.3, 0.6, 1])
+    found = circuits.benchmark(one, clean, corrupted, methods=methods, n_random=0, shares=[0.0, 0.3, 0.6, 1.0])
     first, last = found.curves[one.name]
     for curve in (first, last):
         assert curve.points["faithfulness"].to_list()[::3] == pytest.approx([0, 1], abs=1e-9)
