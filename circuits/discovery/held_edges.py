@@ -241,7 +241,7 @@ class _Hearing:
         groups: dict[bytes | int, list[int]] = {}
         for index in changed:
             if self.held.receivers[index].part == part:
-                key = index if self.soft else self.row(index).numpy().tobytes()
+                key = index if self.soft else self.row(index).float().numpy().tobytes()  # bfloat16 has no numpy
                 groups.setdefault(key, []).append(index)
         return list(groups.values())
 
