@@ -148,7 +148,7 @@ def require_range(name: str, value: float, low: float, high: float = float("inf"
         high: the largest value allowed.
 
     Raises:
-        InterpError: the value lies outside, or is no number.
+        InterpError: the value lies outside, or is not a number.
 
     >>> require_range("top", -1, 1)
     Traceback (most recent call last):

@@ -160,12 +160,10 @@ class EdgeGraph(Graph):
     """A graph of edges, each from a sender to a receiver.
 
     Attributes:
-        senders: names of the senders, in the order in which they write.
         sender_of: the sender of every edge.
         stages: the senders that write at the same time, from first to last.
     """
 
-    senders: Sequence[str]
     sender_of: Tensor
     stages: Sequence[Sequence[int]]
 

@@ -40,6 +40,17 @@ class HeldEdges:
         for index, r in enumerate(self.receivers):
             self.stages.setdefault((r.layer, "heads" if r.part in PARTS else r.part), []).append(index)
 
+    @classmethod
+    def free(cls, model: HookedTransformer, receivers: Sequence[Receiver], tokens: Tensor) -> HeldEdges:
+        """A transformer on some inputs, whose ablated edges carry nothing."""
+        nothing = torch.zeros((), dtype=model.dtype, device=tokens.device)
+        return cls(model, receivers, model.stream(tokens), [nothing] * receivers[-1].hears)
+
+    def writes(self) -> list[Tensor]:
+        """What each sender writes with all edges, minus what replaces it ``[n, pos, d_model]``."""
+        base = self.base(torch.ones(self.receivers[-1].edges.stop))
+        return [base.written[s] for s in range(len(self.constants))]
+
     def rows(self, kept: Shaped[Tensor, "k edges"]) -> Rows:
         """By receiver, how much it hears of each sender, of k networks; 1 for an edge that stays, 0 for one that does not."""
         kept = kept if kept.requires_grad else kept.to("cpu", self.model.dtype)

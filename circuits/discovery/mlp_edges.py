@@ -41,7 +41,6 @@ class MLPEdges(EdgeGraph):
         senders = ["in", *(f"L{i}N" for i in range(depth))]
         receivers = [*(f"L{i}N" for i in range(depth)), "out"]
         shapes = [W.shape for W, _ in self.weights]
-        self.senders = senders
         self.sender_of = torch.tensor([i for i, (n_in, n_out) in enumerate(shapes) for _ in range(n_in * n_out)])
         self.stages = [[i] for i in range(len(shapes))]
         self.labels = [
@@ -74,12 +73,13 @@ class MLPEdges(EdgeGraph):
 
     @override
     def outputs(self, kept: Float[Tensor, "k elements"], rows: slice) -> Tensor:
-        return self._run(kept, rows, {}, [], None)
+        return self._run(kept, self.evaluation.inputs[rows], self.constants(rows), {}, [], None)
 
     def _run(
         self,
         kept: Tensor,
-        rows: slice,
+        inputs: Tensor,
+        constants: list[Tensor],
         moved: Mapping[int, Tensor],
         carried: list[Tensor],
         taken: list[Tensor] | None,
@@ -88,7 +88,8 @@ class MLPEdges(EdgeGraph):
 
         Args:
             kept: ``[k, elements]``.
-            rows: of the inputs.
+            inputs: of the network.
+            constants: by layer, what its ablated weights carry.
             moved: by layer, what its weights carry instead, without the constant ``[k, n, in]``.
             carried: is given what each layer's weights carry, without the constant.
             taken: is given the sums that each layer's units take in.
@@ -96,7 +97,6 @@ class MLPEdges(EdgeGraph):
         Returns:
             outputs ``[k, n, out]``.
         """
-        inputs, constants = self.evaluation.inputs[rows], self.constants(rows)
         x = capture(self.model, inputs, "hook_input")["hook_input"].expand(len(kept), -1, -1)
         for i, ((W, bias), part) in enumerate(zip(self.weights, self._masks, strict=True)):
             constant = constants[i] if constants[i].ndim else constants[i].expand(len(W))
@@ -119,13 +119,14 @@ class MLPEdges(EdgeGraph):
             torch.zeros(len(self), dtype=torch.float64, device=kept.device),
         )
         for rows in slices(n, n if metric.whole else min(n, self.at_once)):
+            inputs, constants = self.evaluation.inputs[rows], self.constants(rows)
             whole: list[Tensor] = []
             with torch.no_grad():
-                self._run(mask, rows, {}, whole, None)
+                self._run(mask, inputs, constants, {}, whole, None)
             moved = {layer: share * whole[layer] for layer, share in (shares or {}).items()}
             with torch.enable_grad():
                 taken: list[Tensor] = []
-                outputs = self._run(mask, rows, moved, [], taken)
+                outputs = self._run(mask, inputs, constants, moved, [], taken)
                 value = metric.values(outputs, rows, self.evaluation.answers).sum() / n
                 found = torch.autograd.grad(value, taken, allow_unused=True)
             for part, (W, _), own, slope in zip(self._masks, self.weights, whole, found, strict=True):

@@ -86,10 +86,7 @@ class TransformerEdges(EdgeGraph):
     def _writes(self, tokens: Tensor, model: HookedTransformer) -> list[Tensor]:
         """What each sender of the whole network writes ``[n, pos, d_model]``."""
         receivers = self.receivers if model is self.model else layout(model, tokens.shape[1], by_position=False)[1]
-        nothing = [torch.zeros((), dtype=model.dtype, device=tokens.device)] * len(self.senders)
-        held = HeldEdges(model, receivers, model.stream(tokens), nothing)
-        base = held.base(torch.ones(receivers[-1].edges.stop))
-        return [base.written[s] for s in range(len(self.senders))]
+        return HeldEdges.free(model, receivers, tokens).writes()
 
     def held(self, rows: slice) -> HeldEdges:
         """The network on some inputs, with what replaces their edges; the last few are remembered within ``max_bytes``."""

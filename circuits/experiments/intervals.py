@@ -101,7 +101,7 @@ def ablation_intervals(
     ``"holm"``. Intervals are those of the studentised bootstrap (Efron and Tibshirani 1993, An Introduction to the Bootstrap,
     https://doi.org/10.1201/9780429246593), of each component by itself.
 
-    Misleads where inputs are no sample: of a whole table of a task (``on="all"``) nothing is left that the result could be
+    Misleads where the inputs are not a sample: of a whole table of a task (``on="all"``) nothing is left that the result could be
     wrong about. And where a handful of inputs make up all of the change, in samples of some dozens: ``"holm"`` and ``"bh"``
     then call too much needed, where ``"max"`` keeps its rate.
 

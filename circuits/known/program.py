@@ -160,7 +160,7 @@ class Program:
 
         Args:
             name: of the new variable.
-            function: of a value of each source; None is no value, for which nothing is written.
+            function: of a value of each source; for None nothing is written.
             sources: what it reads.
             weights: of the sources in the sum along which the function is a row of steps; by default a sum that tells all
                 combinations of values apart.

@@ -129,7 +129,7 @@ def logit_attribution(
     Raises:
         MissingCapability: the answers are not known.
         UnknownName: another ``by``.
-        InterpError: a network whose logits are no such sum, or arguments of the wrong kind or shape.
+        InterpError: a network whose logits are not a sum of parts, or arguments of the wrong kind or shape.
 
     Elhage et al. 2021, A Mathematical Framework for Transformer Circuits,
     https://transformer-circuits.pub/2021/framework/index.html. It misleads where later parts erase what earlier ones wrote, and

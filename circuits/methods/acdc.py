@@ -84,8 +84,8 @@ def acdc(
             search.visit(receiver)
             seen(search.visited, len(ends.graph))
     return edge_scores(
-        ends.graph, search.scores, method=f"ACDC ({threshold:g})", ends=(ends.clean, ends.empty),
-        passes=(search.tried + 2, 0), value=ends.value, chosen=search.kept,
+        ends, search.scores, method=f"ACDC ({threshold:g})",
+        passes=(search.tried + 2, 0), chosen=search.kept,
     )  # fmt: skip
 
 

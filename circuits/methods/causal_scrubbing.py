@@ -107,10 +107,8 @@ class _Tree:
         assert isinstance(model, HookedTransformer)
         self.model, self.n, self.generator = model, len(inputs), torch.Generator().manual_seed(seed)
         self.senders, self.receivers = layout(model, inputs.shape[1], by_position=False)
-        nothing = [torch.zeros((), dtype=model.dtype, device=inputs.device)] * len(self.senders)
-        self.held = HeldEdges(model, self.receivers, model.stream(inputs), nothing)
-        base = self.held.base(torch.ones(self.receivers[-1].edges.stop))
-        self.writes = [base.written[s] for s in range(len(self.senders))]
+        self.held = HeldEdges.free(model, self.receivers, inputs)
+        self.writes = self.held.writes()
         self.features = self._features(hypothesis, inputs)
         self.into = {s: [r for r in self.receivers if self._writer(r) == s] for s in range(1, len(self.senders))}
 

@@ -12,6 +12,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from circuits.discovery.discover import Circuit
 from circuits.engine.budget import DEFAULT_BYTES
 from circuits.interventions.values import ValueLike
 from circuits.known.known_circuit import KnownCircuit
@@ -60,7 +61,7 @@ def acdc_path(
         found.append(acdc(subject, clean, corrupted, threshold=share * whole, progress=False, **how))
     kept = torch.stack([one.chosen for one in found if one.chosen is not None])
     scores = (kept.double() * torch.tensor(THRESHOLDS, dtype=torch.float64)[:, None].to(kept.device)).amax(0) * whole
-    reached = [one.circuit(n_random=0).faithfulness >= faithfulness for one in found]
+    reached = (ends.faithfulness(kept) >= faithfulness).tolist()
     best = found[reached.index(True) if any(reached) else -1]
     edges = best.edges.assign(score=scores.tolist())
     return replace(best, edges=edges, method="ACDC", forward=sum(one.forward for one in found))
@@ -225,14 +226,14 @@ def _run(
     return method(case.subject, clean, corrupted, metric=case.metric, **how, **more)
 
 
-def _circuit(found: EdgeScores, faithfulness: float) -> Any:
+def _circuit(found: EdgeScores, faithfulness: float) -> Circuit:
     return (
         found.circuit(n_random=0) if found.chosen is not None else found.circuit(faithfulness=faithfulness, n_random=0)
     )
 
 
 def _row(
-    case: _Case, name: str, found: EdgeScores, circuit: Any, curve: Faithfulness
+    case: _Case, name: str, found: EdgeScores, circuit: Circuit, curve: Faithfulness
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """A row of the table, and the edges that the method has wrong."""
     row: dict[str, Any] = {
@@ -249,7 +250,7 @@ def _row(
     return row, [{"network": case.name, "method": name, "edge": e, "what": what} for what, e in wrong]
 
 
-def _stability(run: Callable[..., EdgeScores], circuit: Any, case: _Case, seed: int) -> float:
+def _stability(run: Callable[..., EdgeScores], circuit: Circuit, case: _Case, seed: int) -> float:
     """The Jaccard index of the circuits on two halves of the inputs, each as large as the circuit on all of them."""
     inputs = case.subject.require_task().inputs if case.clean is None else case.clean
     if len(inputs) < 4:
@@ -274,9 +275,7 @@ def _random(
     for i in range(n):
         generator = torch.Generator().manual_seed(seed + i)
         scores = torch.rand(len(ends.graph), generator=generator, dtype=torch.float64)
-        one = edge_scores(
-            ends.graph, scores, method=RANDOM, ends=(ends.clean, ends.empty), passes=(0, 0), value=ends.value
-        )
+        one = edge_scores(ends, scores, method=RANDOM, passes=(0, 0))
         curves.append(one.curve(shares))
         rows.append(_row(case, RANDOM, one, one.circuit(faithfulness=faithfulness, n_random=0), curves[-1])[0])
     table = pd.DataFrame(rows)

@@ -65,4 +65,4 @@ def eap(
             f"the gradient of {graph.evaluation.metrics[-1].name} at the clean run is zero (that of 'kl' always is): use "
             "metric='logit_diff' or circuits.eap_ig, which takes it along the way"
         )
-    return edge_scores(graph, scores, method="EAP", ends=(ends.clean, ends.empty), passes=(2, 1), value=ends.value)
+    return edge_scores(ends, scores, method="EAP", passes=(2, 1))

@@ -87,9 +87,7 @@ def eap_ig(
             scores = torch.where(own, _along(graph, stage, steps), scores)
         backward = steps * len(graph.stages)
     method = "EAP-IG" if path == "inputs" else f"EAP-IG ({path})"
-    return edge_scores(
-        graph, scores, method=method, ends=(ends.clean, ends.empty), passes=(backward + 2, backward), value=ends.value
-    )
+    return edge_scores(ends, scores, method=method, passes=(backward + 2, backward))
 
 
 def _along(graph: EdgeGraph, senders: Sequence[int], steps: int) -> Tensor:

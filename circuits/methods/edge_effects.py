@@ -56,11 +56,9 @@ def edge_effects(
     graph = ends.graph
     scores = graph.effects(graph.whole)[:, 0] - ends.clean
     return edge_scores(
-        graph,
+        ends,
         scores,
         method="edge patching",
-        ends=(ends.clean, ends.empty),
         passes=(len(graph) + 2, 0),
-        value=ends.value,
         unit=MEASURED,
     )

@@ -7,15 +7,14 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from circuits.engine.arguments import require_whole
 from circuits.engine.budget import DEFAULT_BYTES
 from circuits.interventions.values import ValueLike
 from circuits.methods.edge_scores import EdgeScores
-from circuits.methods.learned_masks import Masks, along_the_path, require_gradient
+from circuits.methods.learned_masks import Masks, along_the_path, check_training, require_gradient
 from circuits.methods.pairs import make_ends
 from circuits.metrics import MetricLike
 from interp._util.bar import with_bar
-from interp.errors import InterpError, require_range
+from interp.errors import InterpError
 from interp.hooked.base import HookedModel
 from interp.subject import Subject
 
@@ -82,10 +81,7 @@ def edge_pruning(
 
     Bhaskar et al. 2024, Finding Transformer Circuits with Edge Pruning, https://arxiv.org/abs/2406.16778.
     """
-    require_whole("steps", steps, 1)
-    require_whole("n_seeds", n_seeds, 1)
-    require_whole("seed", seed, 0)
-    require_range("faithfulness", faithfulness, 0, 1)
+    check_training(steps, n_seeds, seed, faithfulness)
     if not sparsities or not all(0 <= s <= 1 for s in sparsities):
         raise InterpError(f"sparsities are shares of edges between 0 and 1, such as {SPARSITIES}, got {sparsities!r}")
     ends = make_ends(

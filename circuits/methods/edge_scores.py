@@ -15,6 +15,7 @@ from circuits.discovery.discover import Circuit, judged
 from circuits.discovery.graph import EdgeGraph
 from circuits.findings import Findings
 from circuits.methods.faithfulness import Faithfulness, curve
+from circuits.methods.pairs import Ends
 from circuits.metrics import KLMetric
 from interp.errors import InterpError, require_range
 
@@ -189,13 +190,11 @@ class EdgeScores(Findings):
 
 
 def edge_scores(
-    graph: EdgeGraph,
+    ends: Ends,
     scores: Tensor,
     *,
     method: str,
-    ends: tuple[float, float],
     passes: tuple[int, int],
-    value: str,
     chosen: Tensor | None = None,
     unit: str = CHANGE,
     path: pd.DataFrame | None = None,
@@ -203,12 +202,10 @@ def edge_scores(
     """The result of a method.
 
     Args:
-        graph: what was scored.
+        ends: the graph that was scored, and its metric with all edges and with none.
         scores: one per edge.
         method: its name.
-        ends: the metric of the whole network, and with every edge ablated.
         passes: forward and backward, over all inputs.
-        value: what an ablated edge carries.
         chosen: the edges that the method keeps.
         unit: what a score is.
         path: the circuits of a path of sparsities.
@@ -216,7 +213,7 @@ def edge_scores(
     Returns:
         the scores with the names of their edges.
     """
-    clean, empty = ends
+    graph, clean = ends.graph, ends.clean
     if isinstance(graph.evaluation.metrics[0], KLMetric):
         clean = max(clean, 0.0)  # the network differs from itself by rounding alone
     pairs = [label.split(" > ") for label in graph.labels]
@@ -229,8 +226,8 @@ def edge_scores(
         method,
         graph.evaluation.metrics[0].name,
         clean,
-        empty,
-        value,
+        ends.empty,
+        ends.value,
         *passes,
         chosen=chosen,
         graph=graph,

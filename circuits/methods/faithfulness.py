@@ -23,7 +23,7 @@ class Faithfulness(Findings):
     """Faithfulness of circuits of growing size: ``(m - empty) / (clean - empty)`` of their metric ``m``.
 
     Areas are those of MIB: by the trapezoidal rule over the shares that were asked for, on a linear scale, of circuits of
-    ``int(share * edges)`` edges. Of small networks its first shares are no edge at all.
+    ``int(share * edges)`` edges. In small networks the first shares keep no edges.
 
     Attributes:
         points: ``share, size, faithfulness``.

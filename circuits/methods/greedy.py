@@ -60,6 +60,5 @@ def greedy(
     scores = torch.stack(rounds).double().sum(0) if rounds else torch.zeros(len(graph), dtype=torch.float64)
     scores = scores + (lost / lost.max().clamp_min(1e-300)).to(scores) * kept
     return edge_scores(
-        graph, scores, method="discover", ends=(ends.clean, ends.empty), passes=(len(graph) * (len(rounds) + 1), 0),
-        value=ends.value, chosen=kept,
+        ends, scores, method="discover", passes=(len(graph) * (len(rounds) + 1), 0), chosen=kept,
     )  # fmt: skip

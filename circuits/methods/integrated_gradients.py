@@ -62,7 +62,7 @@ def integrated_gradients(
         effect(node) = integral over the path of  dm/da(node) da(node)
 
     so that the effects of nodes that together cut the network (all units of an MLP's layer, or of the residual stream) sum to
-    the metric of the corrupted run minus that of the clean one. Heads and neurons of several layers are no such cut: what
+    the metric of the corrupted run minus that of the clean one. Heads and neurons of several layers do not form such a cut: what
     passes through two of them is counted twice.
 
     Cost: ``steps`` forward and backward passes for each hook point, or for all of them on the path of inputs, one more there;

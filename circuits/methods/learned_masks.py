@@ -17,12 +17,13 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from circuits.engine.arguments import require_whole
 from circuits.engine.budget import slices
 from circuits.methods.edge_scores import EdgeScores, edge_scores
 from circuits.methods.pairs import Ends
 from interp._util.estimate import told
 from interp._util.threads import few_threads
-from interp.errors import InterpError
+from interp.errors import InterpError, require_range
 
 TEMPERATURE, LOW, HIGH = 2 / 3, -0.1, 1.1  # of the hard-concrete distribution, as in the papers
 START = 0.9  # of every mask
@@ -105,6 +106,18 @@ class Masks:
         return -found / (self.ends.clean - self.ends.empty)
 
 
+def check_training(steps: int, n_seeds: int, seed: int, faithfulness: float) -> None:
+    """Refuse arguments of a training that are out of range.
+
+    Raises:
+        InterpError: the first of them.
+    """
+    require_whole("steps", steps, 1)
+    require_whole("n_seeds", n_seeds, 1)
+    require_whole("seed", seed, 0)
+    require_range("faithfulness", faithfulness, 0, 1)
+
+
 def require_gradient(ends: Ends) -> None:
     """Refuse a metric without a gradient.
 
@@ -147,7 +160,7 @@ def along_the_path(
     """
     seeds, path, _ = kept.shape
     masks, flat = settled(logits).double(), kept.flatten(0, 1)
-    found = (ends.graph.scores(flat)[:, 0] - ends.empty) / (ends.clean - ends.empty)
+    found = ends.faithfulness(flat)
     table = pd.DataFrame({
         "seed": [i // path for i in range(len(flat))], name: list(points) * seeds, "edges": flat.sum(1).tolist(),
         "faithfulness": found.tolist(),
@@ -156,6 +169,6 @@ def along_the_path(
     best = int(enough[flat[enough].sum(1).argmin()]) if len(enough) else int(found.argmax())
     passes = (steps * len(flat) + len(flat) + 2, steps * len(flat))
     return edge_scores(
-        ends.graph, masks.mean((0, 1)), method=method, ends=(ends.clean, ends.empty), passes=passes, value=ends.value,
+        ends, masks.mean((0, 1)), method=method, passes=passes,
         chosen=flat[best], unit="mean mask", path=table,
     )  # fmt: skip

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from circuits.discovery.edges import edge_graph
@@ -57,6 +58,10 @@ class Ends:
     clean: float
     empty: float
     value: str
+
+    def faithfulness(self, kept: Bool[Tensor, "k edges"]) -> Float[Tensor, " k"]:
+        """The share of the way from no edge to all edges that each of k circuits goes."""
+        return (self.graph.scores(kept)[:, 0] - self.empty) / (self.clean - self.empty)
 
 
 def evaluated(

@@ -7,15 +7,14 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from circuits.engine.arguments import require_whole
 from circuits.engine.budget import DEFAULT_BYTES
 from circuits.interventions.values import ValueLike
 from circuits.methods.edge_scores import EdgeScores
-from circuits.methods.learned_masks import Masks, along_the_path, require_gradient, settled
+from circuits.methods.learned_masks import Masks, along_the_path, check_training, require_gradient, settled
 from circuits.methods.pairs import make_ends
 from circuits.metrics import MetricLike
 from interp._util.bar import with_bar
-from interp.errors import InterpError, require_range
+from interp.errors import InterpError
 from interp.hooked.base import HookedModel
 from interp.subject import Subject
 
@@ -82,10 +81,7 @@ def subnetwork_probing(
     Cao et al. 2021, Low-Complexity Probing via Finding Subnetworks, https://arxiv.org/abs/2104.03514; on edges as in
     https://github.com/UFO-101/auto-circuit.
     """
-    require_whole("steps", steps, 1)
-    require_whole("n_seeds", n_seeds, 1)
-    require_whole("seed", seed, 0)
-    require_range("faithfulness", faithfulness, 0, 1)
+    check_training(steps, n_seeds, seed, faithfulness)
     if not strengths or not all(s >= 0 for s in strengths):
         raise InterpError(f"strengths are numbers of at least 0, such as {STRENGTHS}, got {strengths!r}")
     ends = make_ends(
