@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import TypeVar
 
 PASSIVE = {
     "OMP_WAIT_POLICY": "passive",
@@ -21,6 +23,7 @@ THEIRS = ("OMP_", "GOMP_", "KMP_", "MKL_NUM_THREADS")  # who sets any of these d
 SMALL = 5_000_000  # parameters; the products of larger networks are worth more threads
 MOST_PASSIVE, MOST_SPINNING = 4, 1  # threads for a small network
 
+Result = TypeVar("Result")
 _state = {"passive": False}
 
 
@@ -66,3 +69,38 @@ def _defaults() -> set[int]:
     if hasattr(os, "sched_getaffinity"):
         cores.add(len(os.sched_getaffinity(0)))
     return cores | {n // 2 for n in cores}  # of cores with two hardware threads each, one is used
+
+
+class Lanes:
+    """Workers with one thread of torch each, as many as torch has threads: independent pieces of work, side by side.
+
+    A few large pieces wait for each other once, where torch's own threads wait at every operation.
+    """
+
+    def __init__(self) -> None:
+        import torch
+
+        self.count = torch.get_num_threads()
+        self._pool: ThreadPoolExecutor | None = None
+
+    def run(self, work: Sequence[Callable[[], Result]]) -> list[Result]:
+        """Do all pieces.
+
+        Args:
+            work: functions that share nothing which they change.
+
+        Returns:
+            what they return, in their order.
+        """
+        import torch
+
+        if self.count == 1 or len(work) < 2:
+            return [piece() for piece in work]
+        if self._pool is None:
+            # OpenMP's number of threads belongs to the thread that sets it, MKL's to the process
+            self._pool = ThreadPoolExecutor(self.count, "lane", initializer=torch.set_num_threads, initargs=(1,))
+        torch.set_num_threads(1)
+        try:
+            return [done.result() for done in [self._pool.submit(piece) for piece in work]]
+        finally:
+            torch.set_num_threads(self.count)
