@@ -71,6 +71,28 @@ def _defaults() -> set[int]:
     return cores | {n // 2 for n in cores}  # of cores with two hardware threads each, one is used
 
 
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    """Use so many threads, and afterwards as many as before.
+
+    Args:
+        count: how many.
+
+    Yields:
+        nothing.
+    """
+    import torch
+
+    before = torch.get_num_threads()
+    if before != count:  # to set it is slow, and MKL's number belongs to the whole process
+        torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        if before != count:
+            torch.set_num_threads(before)
+
+
 class Lanes:
     """Workers with one thread of torch each, as many as torch has threads: independent pieces of work, side by side.
 
@@ -83,11 +105,12 @@ class Lanes:
         self.count = torch.get_num_threads()
         self._pool: ThreadPoolExecutor | None = None
 
-    def run(self, work: Sequence[Callable[[], Result]]) -> list[Result]:
+    def run(self, work: Sequence[Callable[[], Result]], alone: int) -> list[Result]:
         """Do all pieces.
 
         Args:
             work: functions that share nothing which they change.
+            alone: threads for a single piece.
 
         Returns:
             what they return, in their order.
@@ -95,12 +118,10 @@ class Lanes:
         import torch
 
         if self.count == 1 or len(work) < 2:
-            return [piece() for piece in work]
+            with threads(min(alone, self.count)):
+                return [piece() for piece in work]
         if self._pool is None:
             # OpenMP's number of threads belongs to the thread that sets it, MKL's to the process
             self._pool = ThreadPoolExecutor(self.count, "lane", initializer=torch.set_num_threads, initargs=(1,))
-        torch.set_num_threads(1)
-        try:
+        with threads(1):
             return [done.result() for done in [self._pool.submit(piece) for piece in work]]
-        finally:
-            torch.set_num_threads(self.count)

@@ -18,11 +18,12 @@ from interp.tasks import Task
 from interp.training.block import Block
 from interp.training.by_hand import by_hand
 from interp.training.data import examples
-from interp.training.memory import block_size, check_memory, check_weights
+from interp.training.memory import block_size, check_memory, check_weights, products
 from interp.training.optimizers import BatchedOptimizer
 from interp.training.penalties import norms
 from interp.training.plan import DTYPES, MEMORISED, Plan
 
+WORTH_THREADS = 100_000_000  # multiplications of a step; below, threads wait longer for each other than they work
 MEMORISED_ABOVE = 0.999  # train accuracy, as in Fuangkawinsombut 2024
 
 
@@ -75,6 +76,7 @@ class Ensemble:
         self.statuses = [Status() for _ in range(n)]
         self._side_by_side = device.type == "cpu" and by_hand(template, self.task) is not None
         lanes = self._lanes.count if self._side_by_side else 1
+        self._threads = 1 if products(plan, self.task, template) < WORTH_THREADS else self._lanes.count
         self.size = block_size(plan, self.task, template, device, lanes) if size is None else size
         check_memory(plan, self.task, template, device, self.size)
         self.train = examples(tasks, "train", device, self.dtype)
@@ -161,7 +163,7 @@ class Ensemble:
     def _each(self, work: Callable[[Block], Result]) -> list[Result]:
         """Do something with every block, side by side where blocks share nothing."""
         pieces = [partial(work, block) for block in self.blocks]
-        return self._lanes.run(pieces) if self._side_by_side else [piece() for piece in pieces]
+        return self._lanes.run(pieces, self._threads) if self._side_by_side else [piece() for piece in pieces]
 
     def measure(self) -> list[dict[str, float | int | None]]:
         """Measure every member that trains: a row each, in the order of the run. Also updates what members have reached."""

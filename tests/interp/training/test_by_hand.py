@@ -114,9 +114,9 @@ def test_lanes_pass_on_an_error() -> None:
     torch.set_num_threads(2)
     try:
         with pytest.raises(ZeroDivisionError):
-            Lanes().run([lambda: 1 / 0, lambda: 1.0])
+            Lanes().run([lambda: 1 / 0, lambda: 1.0], 1)
         assert torch.get_num_threads() == 2
-        assert Lanes().run([lambda: 1, lambda: 2, lambda: 3]) == [1, 2, 3]
+        assert Lanes().run([lambda: 1, lambda: 2, lambda: 3], 1) == [1, 2, 3]
     finally:
         torch.set_num_threads(before)
 
