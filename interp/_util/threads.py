@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 PASSIVE = {
@@ -66,3 +67,38 @@ def _defaults() -> set[int]:
     if hasattr(os, "sched_getaffinity"):
         cores.add(len(os.sched_getaffinity(0)))
     return cores | {n // 2 for n in cores}  # of cores with two hardware threads each, one is used
+
+
+class Lanes:
+    """Workers with one thread of torch each, as many as torch has threads: independent pieces of work, side by side.
+
+    A few large pieces wait for each other once, where torch's own threads wait at every operation.
+    """
+
+    def __init__(self) -> None:
+        import torch
+
+        self.count = torch.get_num_threads()
+        self._pool: ThreadPoolExecutor | None = None
+
+    def run(self, work: Sequence[Callable[[], object]]) -> None:
+        """Do all pieces; an exception of one of them is raised when all have ended.
+
+        Args:
+            work: functions that share nothing which they change.
+        """
+        import torch
+
+        if self.count == 1 or len(work) < 2:
+            for piece in work:
+                piece()
+            return
+        if self._pool is None:
+            # OpenMP's number of threads belongs to the thread that sets it, MKL's to the process
+            self._pool = ThreadPoolExecutor(self.count, "lane", initializer=torch.set_num_threads, initargs=(1,))
+        torch.set_num_threads(1)
+        try:
+            for done in [self._pool.submit(piece) for piece in work]:
+                done.result()
+        finally:
+            torch.set_num_threads(self.count)

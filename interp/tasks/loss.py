@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import ClassVar, Self
 
+import torch
 from torch import Tensor
 
 
@@ -42,6 +43,22 @@ class Loss(ABC):
     @abstractmethod
     def __call__(self, outputs: Tensor, labels: Tensor) -> Tensor:
         """The loss of every example ``[..., n]``."""
+
+    def gradient(self, outputs: Tensor, labels: Tensor) -> Tensor:
+        """The gradient of the sum of all losses with respect to the outputs.
+
+        Autograd computes it, unless a subclass knows it in closed form.
+
+        Args:
+            outputs: ``[..., n, width]``.
+            labels: ``[..., n]``.
+
+        Returns:
+            A new tensor of the shape and dtype of ``outputs``.
+        """
+        with torch.enable_grad():
+            leaf = outputs.detach().requires_grad_()
+            return torch.autograd.grad(self(leaf, labels).sum(), leaf)[0]
 
     @abstractmethod
     def correct(self, outputs: Tensor, labels: Tensor) -> Tensor | None:

@@ -45,6 +45,13 @@ class CrossEntropy(_Scores):
         # logsumexp - own would lose the loss in the rounding of large outputs; 0 - x, so that no loss is -0
         return 0 - _take(outputs.log_softmax(-1), labels)
 
+    @override
+    def gradient(self, outputs: Tensor, labels: Tensor) -> Tensor:
+        precise = outputs if outputs.device.type == "mps" else outputs.double()
+        shares = precise.softmax(-1)
+        where = labels.expand(outputs.shape[:-1]).unsqueeze(-1)
+        return shares.scatter_add_(-1, where, shares.new_full((1,), -1).expand(where.shape)).to(outputs.dtype)
+
 
 class OneHotMSE(_Scores):
     """Mean over the answers of the squared distance to one-hot.
@@ -58,6 +65,10 @@ class OneHotMSE(_Scores):
     @override
     def __call__(self, outputs: Tensor, labels: Tensor) -> Tensor:
         return (outputs - F.one_hot(labels, outputs.shape[-1]).to(outputs.dtype)).square().mean(-1)
+
+    @override
+    def gradient(self, outputs: Tensor, labels: Tensor) -> Tensor:
+        return (outputs - F.one_hot(labels, outputs.shape[-1]).to(outputs.dtype)).mul_(2 / outputs.shape[-1])
 
 
 @dataclass(frozen=True)
@@ -102,6 +113,10 @@ class VectorMSE(Loss):
         return (outputs - self.vectors(outputs)[labels]).square().mean(-1)
 
     @override
+    def gradient(self, outputs: Tensor, labels: Tensor) -> Tensor:
+        return (outputs - self.vectors(outputs)[labels]).mul_(2 / self.dim)
+
+    @override
     def correct(self, outputs: Tensor, labels: Tensor) -> Tensor:
         vectors = self.vectors(outputs)
         # |o - y|^2 without |o|^2, which is the same for every y
@@ -125,6 +140,11 @@ class Hinge(Loss):
     @override
     def __call__(self, outputs: Tensor, labels: Tensor) -> Tensor:
         return F.relu(1 - labels * outputs[..., 0])
+
+    @override
+    def gradient(self, outputs: Tensor, labels: Tensor) -> Tensor:
+        own = outputs[..., 0]
+        return torch.where(1 - labels * own > 0, -labels.to(own.dtype), 0.0).unsqueeze(-1)
 
     @override
     def correct(self, outputs: Tensor, labels: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from torch.func import functional_call
 from interp.hooked import HookedModel
 from interp.tasks import Task
 from interp.training import penalties
+from interp.training.by_hand import by_hand
 from interp.training.data import Examples
 from interp.training.optimizers import BatchedOptimizer
 from interp.training.plan import Plan
@@ -69,6 +70,8 @@ class Block:
         self._call = _caller(calls, task, len(ids), own, train.shared)
         self._call_stacked = _caller(calls, task, len(ids), own, shared=False)
         self._call_test = _caller(calls, task, len(ids), own, test.shared)
+        found = by_hand(model, task)
+        self._by_hand = None if found is None else found(len(ids))
         self._epoch: tuple[int, tuple[Tensor, ...]] | None = None
 
     def _strengths(self, name: str, device: torch.device) -> Tensor | None:
@@ -90,8 +93,12 @@ class Block:
             warmup = min(step / self.plan.warmup, 1.0) if self.plan.warmup else 1.0
             self.optimizer.step(gradients, step + 1, warmup)
 
-    def gradients(self, step: int) -> dict[str, Tensor]:
+    def gradients(self, step: int) -> Mapping[str, Tensor]:
         """The gradient of each member's own loss on the batch of a step ``{name: [member, ...]}``."""
+        if self._by_hand is not None:
+            whole = self.plan.batch_size is None or self.plan.batch_size >= len(self.train)
+            inputs, labels = (self.train.inputs, self.train.labels) if whole else self._batch(step)
+            return self._by_hand(self.parameters, inputs, labels, self.train.weights if whole else None)
         noise = self._noise_keys + step if self._dropout else None
         if self.plan.batch_size is None or self.plan.batch_size >= len(self.train):
             outputs = self._call(self.parameters, self.train.inputs, noise)

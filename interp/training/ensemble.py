@@ -5,15 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 
+from interp._util.threads import Lanes
 from interp.errors import InterpError, TaskMismatch
 from interp.hooked import HookedModel, build
 from interp.subject import at_readout
 from interp.tasks import Task
 from interp.training.block import Block
+from interp.training.by_hand import by_hand
 from interp.training.data import examples
 from interp.training.memory import block_size, check_memory, check_weights
 from interp.training.optimizers import BatchedOptimizer
@@ -58,7 +61,7 @@ class Ensemble:
     """
 
     def __init__(self, plan: Plan, device: torch.device, size: int | None = None):
-        self.plan, self.device, self.step = plan, device, 0
+        self.plan, self.device, self.step, self._lanes = plan, device, 0, Lanes()
         self.dtype = DTYPES[plan.dtype]
         if device.type == "mps" and self.dtype == torch.float64:
             raise InterpError("MPS has no float64: use --dtype float32, or --device cpu")
@@ -70,7 +73,9 @@ class Ensemble:
         tasks = [self._task(i, template) for i in range(n)]
         self.task = tasks[0]
         self.statuses = [Status() for _ in range(n)]
-        self.size = block_size(plan, self.task, template, device) if size is None else size
+        self._side_by_side = device.type == "cpu" and by_hand(template, self.task) is not None
+        lanes = self._lanes.count if self._side_by_side else 1
+        self.size = block_size(plan, self.task, template, device, lanes) if size is None else size
         check_memory(plan, self.task, template, device, self.size)
         self.train = examples(tasks, "train", device, self.dtype)
         self.test = examples(tasks, "test", device, self.dtype)
@@ -129,8 +134,12 @@ class Ensemble:
     def _pack(self, ids: Sequence[int], parameters: Mapping[str, Tensor], moments: Mapping[str, Tensor] | None) -> None:
         """Make the blocks from stacks in the order of ``ids``; names in the model's order, in which norms are summed."""
         self.blocks = []
-        for start in range(0, len(ids), self.size):
-            part = slice(start, min(start + self.size, len(ids)))
+        count = -(-len(ids) // self.size)
+        if self._side_by_side and len(ids) > 1:
+            count += count % 2  # an even number keeps two cores busy to the end, whatever their number was at the start
+        size = -(-len(ids) // max(count, 1))
+        for start in range(0, len(ids), max(size, 1)):
+            part = slice(start, min(start + size, len(ids)))
             own = list(ids[part])
             rates = [self._rates(i) for i in own]
             self.blocks.append(
@@ -145,8 +154,12 @@ class Ensemble:
 
     def advance(self, stop: int) -> None:
         """Train every member that has not retired up to the step ``stop``."""
-        for block in self.blocks:
-            block.advance(self.step, stop)
+        steps = [partial(block.advance, self.step, stop) for block in self.blocks]
+        if self._side_by_side:
+            self._lanes.run(steps)
+        else:
+            for step in steps:
+                step()
         self.step = stop
 
     def measure(self) -> list[dict[str, float | int | None]]:

@@ -39,14 +39,25 @@ def activation_bytes(plan: Plan, task: Task, model: HookedModel) -> int:
     return int(batch * activation_numbers(model, task) * BACKWARD * DTYPES[plan.dtype].itemsize)
 
 
-def block_size(plan: Plan, task: Task, model: HookedModel, device: torch.device) -> int:
-    """Members per block: on a CPU what stays near its last cache, on a GPU what fits beside the weights."""
+def block_size(plan: Plan, task: Task, model: HookedModel, device: torch.device, lanes: int = 1) -> int:
+    """Members per block: on a CPU what stays near its last cache, on a GPU what fits beside the weights.
+
+    Args:
+        plan: of the run.
+        task: of its first member.
+        model: the network.
+        device: where it trains.
+        lanes: blocks that are trained side by side; none of these is left without members.
+
+    Returns:
+        how many.
+    """
     members = len(plan.members)
     if members == 1:
         return 1
     activations = activation_bytes(plan, task, model)
     if device.type == "cpu":
-        return max(1, min(members, CACHE_BYTES // (member_bytes(plan, model) + activations)))
+        return max(1, min(-(-members // lanes), CACHE_BYTES // (member_bytes(plan, model) + activations)))
     return max(1, min(members, GPU_BYTES // activations))
 
 

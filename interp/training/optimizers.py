@@ -145,7 +145,8 @@ class BatchedOptimizer:
                     start = stop
         device = next(iter(self.parameters.values())).device.type
         self.fused = device == "cpu" or len(runs) <= MAX_RUNS_ON_GPU
-        # views into the stacks, made once: only the gradients are new at every step
+        self._sliced: tuple[Mapping[str, Tensor], list[list[Tensor]]] | None = None
+        # views into the stacks, made once
         self._runs = [
             (rate, places, *([_part(tensors[n], at) for n, at in places] for tensors in self._tensors()))
             for rate, places in runs.items()
@@ -174,14 +175,22 @@ class BatchedOptimizer:
             for name in self.parameters:
                 self._broadcast_step(name, gradients[name], count, scale)
             return
-        # the fused kernels read memory in order, whatever the strides: autograd.grad may hand out transposed gradients
-        gradients = {n: g.contiguous() for n, g in gradients.items()}
         device = next(iter(gradients.values())).device
         steps = torch.tensor(float(count), device=device)
-        for (lr, weight_decay), places, parameters, *moments in self._runs:
-            self._fused_step(
-                parameters, [_part(gradients[n], at) for n, at in places], moments, steps, lr * scale, weight_decay
-            )
+        parts = self._parts(gradients)
+        for ((lr, weight_decay), _, parameters, *moments), own in zip(self._runs, parts, strict=True):
+            self._fused_step(parameters, own, moments, steps, lr * scale, weight_decay)
+
+    def _parts(self, gradients: Mapping[str, Tensor]) -> list[list[Tensor]]:
+        """The gradients of each run of equal rates; where they are views of the same memory as before, those are used again."""
+        if self._sliced is not None and self._sliced[0] is gradients:
+            return self._sliced[1]
+        # the fused kernels read memory in order, whatever the strides: autograd.grad may hand out transposed gradients
+        whole = {n: g.contiguous() for n, g in gradients.items()}
+        parts = [[_part(whole[n], at) for n, at in places] for _, places, *_ in self._runs]
+        if all(whole[n] is g for n, g in gradients.items()):  # copies would go stale
+            self._sliced = gradients, parts
+        return parts
 
     def _fused_step(
         self, parameters: list[Tensor], gradients: list[Tensor], moments: list[list[Tensor]], steps: Tensor,

@@ -1,0 +1,48 @@
+"""Which networks have their gradients written out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from torch import Tensor
+
+from interp.hooked import HookedModel
+from interp.tasks import Task
+from interp.training.by_hand.mlp import MLPGradients
+
+
+class ByHand(Protocol):
+    """The gradient of each member's own mean loss, without autograd."""
+
+    def __call__(
+        self, parameters: Mapping[str, Tensor], inputs: Tensor, labels: Tensor, weights: Tensor | None
+    ) -> Mapping[str, Tensor]:
+        """Compute the gradients.
+
+        Args:
+            parameters: by name ``[member, ...]``.
+            inputs: ``[(member,) n, ...]``; without a member axis all members share them.
+            labels: ``[(member,) n, ...]``.
+            weights: of the examples in each member's loss ``[member, n]``; None: 1/n each.
+
+        Returns:
+            by parameter name ``[member, ...]``; the next call overwrites them.
+        """
+        ...
+
+
+def by_hand(model: HookedModel, task: Task) -> Callable[[int], ByHand] | None:
+    """The gradient of a network's training loss, if it is written out.
+
+    Args:
+        model: the network; only its form matters.
+        task: what it is trained on.
+
+    Returns:
+        a function from the number of members of a block to their gradient, with memory of its own, so that blocks can be
+        computed side by side; None where autograd has to do it.
+    """
+    if MLPGradients.applies(model, task):
+        return lambda members: MLPGradients(model, task, members)
+    return None

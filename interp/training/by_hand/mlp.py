@@ -1,0 +1,116 @@
+"""The gradient of a multilayer perceptron's loss, layer by layer, for a stack of networks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from interp.hooked import HookedMLP, HookedModel
+from interp.hooked.mlp.config import MLPConfig
+from interp.tasks import Task
+from interp.training.by_hand.activations import BY_HAND
+from interp.training.by_hand.embedded import Embedded
+
+Parameters = Mapping[str, Tensor]
+
+
+class MLPGradients:
+    """Gradients of a stack of `HookedMLP`s, written into memory that every call uses again.
+
+    Products, activation functions and their derivatives are the kernels that autograd calls too; what is saved is its
+    graph, copies, and memory that is new at every step.
+
+    Args:
+        model: the network; only its form matters.
+        task: whose loss is minimised.
+        members: networks in the stack.
+    """
+
+    def __init__(self, model: HookedModel, task: Task, members: int):
+        assert isinstance(model, HookedMLP)
+        self._config, self._criterion, self._members = model.config, task.criterion, members
+        self._layers = [
+            *((f"layers.{i}.W", f"layers.{i}.b" if model.config.bias else None) for i in range(len(model.config.hidden))),
+            ("unembed.W_U", "unembed.b_U" if model.config.unembed_bias else None),
+        ]  # fmt: skip
+        self._act = BY_HAND[model.config.act_fn]
+        self._embedded = None if model.config.d_vocab is None else Embedded(model.config, members)
+        self._gradients: dict[str, Tensor] = {}
+        self._passes: dict[int, Pass] = {}
+
+    @staticmethod
+    def applies(model: HookedModel, task: Task) -> bool:
+        """Whether this computes the gradient of a network on a task."""
+        if type(model) is not HookedMLP or model.config.act_fn not in BY_HAND or task.width != model.config.d_out:
+            return False
+        return model.config.dropout == 0 and (model.config.d_vocab is None or Embedded.applies(model.config))
+
+    @torch.no_grad()
+    def __call__(self, parameters: Parameters, inputs: Tensor, labels: Tensor, weights: Tensor | None) -> Parameters:
+        """See `ByHand`."""
+        if not self._gradients:
+            self._gradients = {name: torch.zeros_like(p, requires_grad=False) for name, p in parameters.items()}
+        x = inputs if self._embedded is None else self._embedded(parameters["embed.W_E"], inputs)
+        n = labels.shape[-1]
+        if n not in self._passes:
+            self._passes[n] = Pass(self._config, self._members, n, x)
+        activations, gradients = self._passes[n].post, self._passes[n].gradients
+        activations[0] = x.expand(self._members, *x.shape[-2:])
+        pre = self._forward(parameters, activations, self._passes[n].pre)
+        gradients[-1] = self._of_loss(activations[-1], labels, weights)
+        for i in reversed(range(len(self._layers))):
+            weight, bias = self._layers[i]
+            g = gradients[i + 1]
+            torch.bmm(activations[i].mT, g, out=self._gradients[weight])
+            if bias is not None:
+                torch.sum(g, 1, out=self._gradients[bias])
+            if i:
+                torch.bmm(g, parameters[weight].mT, out=gradients[i])
+                self._act.backward(gradients[i], pre[i - 1] if self._act.of_input else activations[i])
+            elif self._embedded is not None:
+                self._embedded.backward(torch.bmm(g, parameters[weight].mT), self._gradients["embed.W_E"])
+        return self._gradients
+
+    def _forward(self, parameters: Parameters, post: list[Tensor], pre: list[Tensor]) -> list[Tensor]:
+        """Fill the activations of every layer; returns what the activation functions read."""
+        last = len(self._layers) - 1
+        for i, (weight, bias) in enumerate(self._layers):
+            out = post[i + 1] if i == last else pre[i]
+            if bias is None:
+                torch.bmm(post[i], parameters[weight], out=out)
+            else:
+                torch.baddbmm(parameters[bias].unsqueeze(1), post[i], parameters[weight], out=out)
+            if i < last:
+                self._act.forward(out, post[i + 1])
+        return pre
+
+    def _of_loss(self, outputs: Tensor, labels: Tensor, weights: Tensor | None) -> Tensor:
+        """The gradient of each member's mean loss with respect to its outputs ``[member, n, width]``."""
+        gradient = self._criterion.gradient(outputs, labels)
+        if weights is None:
+            return gradient.div_(labels.shape[-1])
+        return gradient.mul_(weights.to(gradient.dtype).unsqueeze(-1))
+
+
+class Pass:
+    """Memory for the activations and gradients of ``n`` examples.
+
+    Where the derivative of the activation function follows from its output, that takes the place of its input.
+
+    Args:
+        config: of the network.
+        members: networks in the stack.
+        n: examples of each.
+        like: a tensor of the dtype and on the device.
+    """
+
+    def __init__(self, config: MLPConfig, members: int, n: int, like: Tensor):
+        def empty(width: int) -> Tensor:
+            return like.new_empty(members, n, width)
+
+        in_place = not BY_HAND[config.act_fn].of_input
+        self.pre = [empty(width) for width in config.hidden]
+        self.post = [like, *(self.pre if in_place else [empty(width) for width in config.hidden]), empty(config.d_out)]
+        self.gradients = [like, *(empty(width) for width in config.hidden), like]
