@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -69,11 +70,33 @@ def _defaults() -> set[int]:
     return cores | {n // 2 for n in cores}  # of cores with two hardware threads each, one is used
 
 
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let every operation of torch use one thread, and afterwards as many as before.
+
+    Yields:
+        nothing.
+    """
+    import torch
+
+    before = torch.get_num_threads()
+    if before > 1:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        if before > 1:
+            torch.set_num_threads(before)
+
+
 class Lanes:
     """Workers with one thread of torch each, as many as torch has threads: independent pieces of work, side by side.
 
-    A few large pieces wait for each other once, where torch's own threads wait at every operation.
+    A few large pieces wait for each other once, where torch's own threads wait at every operation. A piece may have lanes of
+    its own: those do its pieces one after the other.
     """
+
+    _within = threading.local()
 
     def __init__(self) -> None:
         import torch
@@ -89,16 +112,19 @@ class Lanes:
         """
         import torch
 
-        if self.count == 1 or len(work) < 2:
+        if self.count == 1 or len(work) < 2 or hasattr(self._within, "lane"):
             for piece in work:
                 piece()
             return
         if self._pool is None:
             # OpenMP's number of threads belongs to the thread that sets it, MKL's to the process
-            self._pool = ThreadPoolExecutor(self.count, "lane", initializer=torch.set_num_threads, initargs=(1,))
-        torch.set_num_threads(1)
-        try:
+            self._pool = ThreadPoolExecutor(self.count, "lane", initializer=self._enter)
+        with one_thread():
             for done in [self._pool.submit(piece) for piece in work]:
                 done.result()
-        finally:
-            torch.set_num_threads(self.count)
+
+    def _enter(self) -> None:
+        import torch
+
+        torch.set_num_threads(1)
+        self._within.lane = True

@@ -9,7 +9,11 @@ from torch import Tensor
 
 from interp.hooked import HookedModel
 from interp.tasks import Task
+from interp.training.by_hand.cppn import CPPNGradients
 from interp.training.by_hand.mlp import MLPGradients
+from interp.training.by_hand.transformer import TransformerGradients
+
+KINDS = (MLPGradients, TransformerGradients, CPPNGradients)
 
 
 class ByHand(Protocol):
@@ -43,6 +47,5 @@ def by_hand(model: HookedModel, task: Task) -> Callable[[int], ByHand] | None:
         a function from the number of members of a block to their gradient, with memory of its own, so that blocks can be
         computed side by side; None where autograd has to do it.
     """
-    if MLPGradients.applies(model, task):
-        return lambda members: MLPGradients(model, task, members)
-    return None
+    found = next((kind for kind in KINDS if kind.applies(model, task)), None)
+    return None if found is None else lambda members: found(model, task, members)
