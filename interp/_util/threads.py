@@ -110,8 +110,6 @@ class Lanes:
         Args:
             work: functions that share nothing which they change.
         """
-        import torch
-
         if self.count == 1 or len(work) < 2 or hasattr(self._within, "lane"):
             for piece in work:
                 piece()

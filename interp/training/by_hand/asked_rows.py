@@ -77,7 +77,7 @@ class AskedRows:
     def __init__(self, config: TransformerConfig, scale: float, readout: int, weights: Parameters, asking: Asking):
         self._config, self._scale, self._readout, self._asking = config, scale, readout, asking
         self._weights = {name.removeprefix("blocks.0.attn."): w for name, w in weights.items()}
-        w, heads = self._weights, config.n_heads
+        w = self._weights
         self._stream = w["embed.W_E"][asking.tokens]  # [row, d_model]
         if config.positions:
             self._stream += w["pos_embed.W_pos"][asking.places]

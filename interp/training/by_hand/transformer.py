@@ -26,7 +26,10 @@ DTYPES = (torch.float32, torch.float64)
 
 
 class TransformerGradients:
-    """Gradients of `HookedTransformer`s of one layer without norms, member after member.
+    """Gradients of `HookedTransformer`s of one layer, member after member.
+
+    They have ReLU neurons, no norms, no dropout and no hooks, and all inputs have the same token where the network is read;
+    inputs with another one are computed apart.
 
     Args:
         model: the network; only its form matters.
@@ -35,7 +38,8 @@ class TransformerGradients:
     """
 
     def __init__(self, model: HookedModel, task: Task, members: int):
-        assert isinstance(model, HookedTransformer) and task.readout is not None
+        assert isinstance(model, HookedTransformer)
+        assert task.readout is not None
         self._config, self._criterion, self._width = model.config, task.criterion, task.width
         self._readout = task.readout if model.config.readout is None else model.config.readout
         self._scale = model.block(0).attention.scale
@@ -45,15 +49,13 @@ class TransformerGradients:
 
     @staticmethod
     def applies(model: HookedModel, task: Task) -> bool:
-        """Whether this computes the gradient of a network on a task, faster than autograd.
-
-        It does for one layer of ReLU neurons without norms, dropout and hooks, when all inputs have one token at the readout
-        and there are more of them than tokens.
-        """
+        """Whether this computes the gradient of a network on a task, faster than autograd."""
         if type(model) is not HookedTransformer or not task.criterion.separable or task.readout is None:
             return False
         c = model.config
-        plain = c.n_layers == 1 and c.normalization is None and c.dropout == 0 and not c.gated_mlp and c.act_fn == "relu"
+        plain = (
+            c.n_layers == 1 and c.normalization is None and c.dropout == 0 and not c.gated_mlp and c.act_fn == "relu"
+        )
         if not plain or not c.d_mlp or model.dtype not in DTYPES or model.device.type != "cpu" or model.watched_sites():
             return False
         asked = task.inputs[:, task.readout]
