@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import os
 import sys
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import TypeVar
 
 PASSIVE = {
     "OMP_WAIT_POLICY": "passive",
@@ -23,6 +23,7 @@ THEIRS = ("OMP_", "GOMP_", "KMP_", "MKL_NUM_THREADS")  # who sets any of these d
 SMALL = 5_000_000  # parameters; the products of larger networks are worth more threads
 MOST_PASSIVE, MOST_SPINNING = 4, 1  # threads for a small network
 
+Result = TypeVar("Result")
 _state = {"passive": False}
 
 
@@ -71,8 +72,11 @@ def _defaults() -> set[int]:
 
 
 @contextmanager
-def one_thread() -> Iterator[None]:
-    """Let every operation of torch use one thread, and afterwards as many as before.
+def threads(count: int) -> Iterator[None]:
+    """Use so many threads, and afterwards as many as before.
+
+    Args:
+        count: how many.
 
     Yields:
         nothing.
@@ -80,23 +84,20 @@ def one_thread() -> Iterator[None]:
     import torch
 
     before = torch.get_num_threads()
-    if before > 1:
-        torch.set_num_threads(1)
+    if before != count:  # to set it is slow, and MKL's number belongs to the whole process
+        torch.set_num_threads(count)
     try:
         yield
     finally:
-        if before > 1:
+        if before != count:
             torch.set_num_threads(before)
 
 
 class Lanes:
     """Workers with one thread of torch each, as many as torch has threads: independent pieces of work, side by side.
 
-    A few large pieces wait for each other once, where torch's own threads wait at every operation. A piece may have lanes of
-    its own: those do its pieces one after the other.
+    A few large pieces wait for each other once, where torch's own threads wait at every operation.
     """
-
-    _within = threading.local()
 
     def __init__(self) -> None:
         import torch
@@ -104,25 +105,23 @@ class Lanes:
         self.count = torch.get_num_threads()
         self._pool: ThreadPoolExecutor | None = None
 
-    def run(self, work: Sequence[Callable[[], object]]) -> None:
-        """Do all pieces; an exception of one of them is raised when all have ended.
+    def run(self, work: Sequence[Callable[[], Result]], alone: int) -> list[Result]:
+        """Do all pieces.
 
         Args:
             work: functions that share nothing which they change.
-        """
-        if self.count == 1 or len(work) < 2 or hasattr(self._within, "lane"):
-            for piece in work:
-                piece()
-            return
-        if self._pool is None:
-            # OpenMP's number of threads belongs to the thread that sets it, MKL's to the process
-            self._pool = ThreadPoolExecutor(self.count, "lane", initializer=self._enter)
-        with one_thread():
-            for done in [self._pool.submit(piece) for piece in work]:
-                done.result()
+            alone: threads for a single piece.
 
-    def _enter(self) -> None:
+        Returns:
+            what they return, in their order.
+        """
         import torch
 
-        torch.set_num_threads(1)
-        self._within.lane = True
+        if self.count == 1 or len(work) < 2:
+            with threads(min(alone, self.count)):
+                return [piece() for piece in work]
+        if self._pool is None:
+            # OpenMP's number of threads belongs to the thread that sets it, MKL's to the process
+            self._pool = ThreadPoolExecutor(self.count, "lane", initializer=torch.set_num_threads, initargs=(1,))
+        with threads(1):
+            return [done.result() for done in [self._pool.submit(piece) for piece in work]]

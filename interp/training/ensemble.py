@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 import torch
 from torch import Tensor
 
-from interp._util.threads import Lanes
+from interp._util.threads import Lanes, Result
 from interp.errors import InterpError, TaskMismatch
 from interp.hooked import HookedModel, build
 from interp.subject import at_readout
@@ -18,11 +18,12 @@ from interp.tasks import Task
 from interp.training.block import Block
 from interp.training.by_hand import by_hand
 from interp.training.data import examples
-from interp.training.memory import block_size, check_memory, check_weights
+from interp.training.memory import block_size, check_memory, check_weights, products
 from interp.training.optimizers import BatchedOptimizer
 from interp.training.penalties import norms
 from interp.training.plan import DTYPES, MEMORISED, Plan
 
+WORTH_THREADS = 100_000_000  # multiplications of a step; below, threads wait longer for each other than they work
 MEMORISED_ABOVE = 0.999  # train accuracy, as in Fuangkawinsombut 2024
 
 
@@ -75,6 +76,7 @@ class Ensemble:
         self.statuses = [Status() for _ in range(n)]
         self._side_by_side = device.type == "cpu" and by_hand(template, self.task) is not None
         lanes = self._lanes.count if self._side_by_side else 1
+        self._threads = 1 if products(plan, self.task, template) < WORTH_THREADS else self._lanes.count
         self.size = block_size(plan, self.task, template, device, lanes) if size is None else size
         check_memory(plan, self.task, template, device, self.size)
         self.train = examples(tasks, "train", device, self.dtype)
@@ -134,11 +136,12 @@ class Ensemble:
     def _pack(self, ids: Sequence[int], parameters: Mapping[str, Tensor], moments: Mapping[str, Tensor] | None) -> None:
         """Make the blocks from stacks in the order of ``ids``; names in the model's order, in which norms are summed."""
         self.blocks = []
-        count = -(-len(ids) // self.size)
-        if self._side_by_side and len(ids) > 1:
-            count += count % 2  # an even number keeps two cores busy to the end, whatever their number was at the start
-        size = -(-len(ids) // max(count, 1))
-        for start in range(0, len(ids), max(size, 1)):
+        size = self.size
+        if self._side_by_side and ids:
+            # two blocks or more, and an even number of them: two cores are busy to the end
+            count = min(len(ids), 2 * -(-len(ids) // (2 * size)))
+            size = -(-len(ids) // count)
+        for start in range(0, len(ids), size):
             part = slice(start, min(start + size, len(ids)))
             own = list(ids[part])
             rates = [self._rates(i) for i in own]
@@ -154,17 +157,17 @@ class Ensemble:
 
     def advance(self, stop: int) -> None:
         """Train every member that has not retired up to the step ``stop``."""
-        steps = [partial(block.advance, self.step, stop) for block in self.blocks]
-        if self._side_by_side:
-            self._lanes.run(steps)
-        else:
-            for step in steps:
-                step()
+        self._each(lambda block: block.advance(self.step, stop))
         self.step = stop
+
+    def _each(self, work: Callable[[Block], Result]) -> list[Result]:
+        """Do something with every block, side by side where blocks share nothing."""
+        pieces = [partial(work, block) for block in self.blocks]
+        return self._lanes.run(pieces, self._threads) if self._side_by_side else [piece() for piece in pieces]
 
     def measure(self) -> list[dict[str, float | int | None]]:
         """Measure every member that trains: a row each, in the order of the run. Also updates what members have reached."""
-        rows = [row for block in self.blocks for row in self._measure(block)]
+        rows = [row for found in self._each(self._measure) for row in found]
         rows.sort(key=lambda row: row["member"] or 0)
         late = [self._note(row) for row in rows]
         if any(late):

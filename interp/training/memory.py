@@ -39,6 +39,11 @@ def activation_bytes(plan: Plan, task: Task, model: HookedModel) -> int:
     return int(batch * activation_numbers(model, task) * BACKWARD * DTYPES[plan.dtype].itemsize)
 
 
+def products(plan: Plan, task: Task, model: HookedModel) -> int:
+    """Multiplications of one member's training step: forward, to the inputs, and to the weights."""
+    return 3 * min(plan.batch_size or 10**9, len(task.train_indices)) * sum(p.numel() for p in model.parameters())
+
+
 def block_size(plan: Plan, task: Task, model: HookedModel, device: torch.device, lanes: int = 1) -> int:
     """Members per block: on a CPU what stays near its last cache, on a GPU what fits beside the weights.
 

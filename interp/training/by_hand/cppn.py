@@ -9,11 +9,11 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from interp._util.threads import Lanes, one_thread
 from interp.hooked import HookedCPPN, HookedModel
 from interp.hooked.cppn.config import OUTPUTS, CPPNConfig
 from interp.tasks import Task
 from interp.tasks.losses import Regression
+from interp.training.by_hand.parts import Parts
 from interp.training.by_hand.pixels import ColourError
 from interp.training.by_hand.slots import in_place
 
@@ -39,7 +39,7 @@ class CPPNGradients:
         assert isinstance(model, HookedCPPN)
         self._config = model.config
         self._gradients: dict[str, Tensor] = {}
-        self._lanes = Lanes()
+        self._parts = Parts()
         self._tiles: dict[tuple[int, int], _Tile] = {}  # by lane and number of pixels
 
     @staticmethod
@@ -55,7 +55,7 @@ class CPPNGradients:
         if not self._gradients:
             self._gradients = {name: torch.empty_like(p, requires_grad=False) for name, p in parameters.items()}
         n, found = labels.shape[-2], list(self._gradients.values())
-        with one_thread():
+        with self._parts.step():
             for member in range(len(found[0])):
                 own = [(p.detach()[member], p.detach()[member].T) for p in parameters.values()]
                 points, colours = (x if inputs.ndim == 2 else x[member] for x in (inputs, labels))
@@ -81,7 +81,7 @@ class CPPNGradients:
                 tile = self._tile(lane, x)
                 tile.add(own, x, target, None if share is None else share[part], found[lane])
 
-        self._lanes.run([partial(add, lane) for lane in range(len(lanes))])
+        self._parts.run([partial(add, lane) for lane in range(len(lanes))])
         return [torch.stack(parts).sum(0) if len(lanes) > 1 else parts[0] for parts in zip(*found, strict=True)]
 
     def _tile(self, lane: int, x: Tensor) -> _Tile:

@@ -13,11 +13,11 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from interp._util.threads import Lanes, one_thread
 from interp.hooked import HookedModel, HookedTransformer
 from interp.hooked.inputs import require_vocabulary
 from interp.tasks import Task
 from interp.training.by_hand.asked_rows import AskedRows, Asking
+from interp.training.by_hand.parts import Parts
 from interp.training.by_hand.unasked import Rest
 
 Parameters = Mapping[str, Tensor]
@@ -44,7 +44,7 @@ class TransformerGradients:
         self._readout = task.readout if model.config.readout is None else model.config.readout
         self._scale = model.block(0).attention.scale
         self._gradients: dict[str, Tensor] = {}
-        self._lanes = Lanes()
+        self._parts = Parts()
         self._known: dict[int, tuple[Tensor, list[Group]]] = {}  # by member; the full batch is the same at every step
 
     @staticmethod
@@ -68,7 +68,7 @@ class TransformerGradients:
             self._gradients = {name: torch.empty_like(p, requires_grad=False) for name, p in parameters.items()}
         shared, members = inputs.ndim == 2, len(next(iter(parameters.values())))
         share = 1 / labels.shape[-1]
-        with one_thread():
+        with self._parts.step():
             for gradient in self._gradients.values():
                 gradient.zero_()
             for member in range(members):
@@ -102,7 +102,7 @@ class TransformerGradients:
         examples = zip(*(x.tensor_split(LANES) for x in (mid, labels, factor.to(mid.dtype), d_mid)), strict=True)
         rest = Rest(own, self._criterion, self._width)
         lanes = [(rest.sums(), part) for part in examples]
-        self._lanes.run([partial(rest.add, *part, found) for found, part in lanes])
+        self._parts.run([partial(rest.add, *part, found) for found, part in lanes])
         for found, _ in lanes[1:]:
             lanes[0][0].add(found)
         rest.finish(lanes[0][0], into)
