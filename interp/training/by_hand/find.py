@@ -13,8 +13,6 @@ from interp.training.by_hand.cppn import CPPNGradients
 from interp.training.by_hand.mlp import MLPGradients
 from interp.training.by_hand.transformer import TransformerGradients
 
-KINDS = (MLPGradients, TransformerGradients, CPPNGradients)
-
 
 class ByHand(Protocol):
     """The gradient of each member's own mean loss, without autograd."""
@@ -36,16 +34,22 @@ class ByHand(Protocol):
         ...
 
 
-def by_hand(model: HookedModel, task: Task) -> Callable[[int], ByHand] | None:
+def by_hand(model: HookedModel, task: Task, batch_size: int | None = None) -> Callable[[int], ByHand] | None:
     """The gradient of a network's training loss, if it is written out.
 
     Args:
         model: the network; only its form matters.
         task: what it is trained on.
+        batch_size: examples of a step; None: all.
 
     Returns:
         a function from the number of members of a block to their gradient, with memory of its own, so that blocks can be
         computed side by side; None where autograd has to do it.
     """
-    found = next((kind for kind in KINDS if kind.applies(model, task)), None)
-    return None if found is None else lambda members: found(model, task, members)
+    if MLPGradients.applies(model, task):
+        return lambda members: MLPGradients(model, task, members)
+    if TransformerGradients.applies(model, task, min(batch_size or len(task.train_indices), len(task.train_indices))):
+        return lambda members: TransformerGradients(model, task, members)
+    if CPPNGradients.applies(model, task):
+        return lambda members: CPPNGradients(model, task, members)
+    return None

@@ -22,6 +22,7 @@ from interp.training.by_hand.unasked import Rest
 
 Parameters = Mapping[str, Tensor]
 LANES = 4  # parts of the examples that may be computed side by side
+WORTH = 16_000_000  # multiplications of the neurons of a step; below, the tables take longer than they save
 DTYPES = (torch.float32, torch.float64)
 
 
@@ -48,8 +49,8 @@ class TransformerGradients:
         self._known: dict[int, tuple[Tensor, list[Group]]] = {}  # by member; the full batch is the same at every step
 
     @staticmethod
-    def applies(model: HookedModel, task: Task) -> bool:
-        """Whether this computes the gradient of a network on a task, faster than autograd."""
+    def applies(model: HookedModel, task: Task, examples: int) -> bool:
+        """Whether this computes the gradient of a network on a task, faster than autograd for so many examples a step."""
         if type(model) is not HookedTransformer or not task.criterion.separable or task.readout is None:
             return False
         c = model.config
@@ -59,7 +60,7 @@ class TransformerGradients:
         if not plain or not c.d_mlp or model.dtype not in DTYPES or model.device.type != "cpu" or model.watched_sites():
             return False
         asked = task.inputs[:, task.readout]
-        return len(task.train_indices) >= c.d_vocab and bool((asked == asked[0]).all())
+        return examples * c.d_model * c.d_mlp >= WORTH and bool((asked == asked[0]).all())
 
     @torch.no_grad()
     def __call__(self, parameters: Parameters, inputs: Tensor, labels: Tensor, weights: Tensor | None) -> Parameters:

@@ -12,8 +12,9 @@ from torch import Tensor
 import interp
 from interp.hooked import HookedTransformer, TransformerConfig
 from interp.tasks import Task, make_task
-from interp.training.by_hand import by_hand
+from interp.training.by_hand import by_hand, transformer
 from tests.interp.training.by_hand.twins import by_autograd, furthest, same_bits, stacked, written_out
+from tests.interp.training.ensembles import ensemble
 
 SMALL = TransformerConfig(1, 12, 3, 4, 14, 13, 3, d_mlp=20)
 FORMS: dict[str, dict[str, Any]] = {
@@ -22,6 +23,12 @@ FORMS: dict[str, dict[str, Any]] = {
     "no positions": {"positions": False}, "own scale": {"attn_scale": 3.0, "attn_bias": True},
     "spare outputs": {"d_vocab_out": 16, "unembed_bias": True},
 }  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def worth_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However little there is to do."""
+    monkeypatch.setattr(transformer, "WORTH", 0)
 
 
 def modular(loss: str = "cross_entropy") -> Task:
@@ -135,3 +142,39 @@ def test_threads_and_neighbours_change_no_bit() -> None:
     """One thread or two, alone or beside others: the same bits."""
     model, task = HookedTransformer(SMALL), modular()
     same_bits(model, task, stacked(SMALL, 3, torch.float32), *examples(task))
+
+
+def test_small_steps_are_left_to_autograd(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transformer, "WORTH", 12 * 20 * 50)
+    model = HookedTransformer(SMALL)
+    assert by_hand(model, modular()) is not None
+    assert by_hand(model, modular(), 50) is not None
+    assert by_hand(model, modular(), 49) is None
+    assert by_hand(model, modular(), 10**6) is not None
+
+
+def test_a_run_of_many_steps() -> None:
+    """Losses of 100 steps from the recipe, of two members, as autograd has them to 1e-5."""
+    losses = []
+    for ours in (True, False):
+        found = ensemble(
+            "modular:p=13", "transformer:d_model=16,n_heads=2,d_head=8,d_mlp=32", interp.seeds(2), dtype="float32"
+        )
+        for block in found.blocks:
+            assert block._by_hand is not None
+            block._by_hand = block._by_hand if ours else None
+        found.advance(100)
+        losses.append([row["train_loss"] for row in found.measure()])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+
+
+def test_measured_side_by_side() -> None:
+    """Blocks share no model: two threads measure what one measures."""
+    small = "transformer:d_model=16,n_heads=2,d_head=8,d_mlp=32"
+    found = []
+    for threads in (1, 2):
+        torch.set_num_threads(threads)
+        several = ensemble("modular:p=13", small, interp.seeds(4), size=1, dtype="float32")
+        found += [[row["train_loss"] for row in several.measure()] for _ in range(10)]
+    assert len(set(found[0])) == 4
+    assert all(losses == found[0] for losses in found)
