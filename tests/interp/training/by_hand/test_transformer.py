@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from typing import Any
 
@@ -169,12 +170,16 @@ def test_a_run_of_many_steps() -> None:
 
 
 def test_measured_side_by_side() -> None:
-    """Blocks share no model: two threads measure what one measures."""
-    small = "transformer:d_model=16,n_heads=2,d_head=8,d_mlp=32"
+    """Blocks share no model: two threads measure what one measures, however often they take turns."""
+    small, before = "transformer:d_model=16,n_heads=2,d_head=8,d_mlp=32", sys.getswitchinterval()
     found = []
-    for threads in (1, 2):
-        torch.set_num_threads(threads)
-        several = ensemble("modular:p=13", small, interp.seeds(4), size=1, dtype="float32")
-        found += [[row["train_loss"] for row in several.measure()] for _ in range(10)]
+    try:
+        sys.setswitchinterval(1e-6)
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            several = ensemble("modular:p=13", small, interp.seeds(4), size=1, dtype="float32")
+            found += [[row["train_loss"] for row in several.measure()] for _ in range(40)]
+    finally:
+        sys.setswitchinterval(before)
     assert len(set(found[0])) == 4
     assert all(losses == found[0] for losses in found)
