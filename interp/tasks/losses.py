@@ -47,10 +47,11 @@ class CrossEntropy(_Scores):
 
     @override
     def gradient(self, outputs: Tensor, labels: Tensor) -> Tensor:
-        precise = outputs if outputs.device.type == "mps" else outputs.double()
-        shares = precise.softmax(-1)
-        where = labels.expand(outputs.shape[:-1]).unsqueeze(-1)
-        return shares.scatter_add_(-1, where, shares.new_full((1,), -1).expand(where.shape)).to(outputs.dtype)
+        own = labels.expand(outputs.shape[:-1]).unsqueeze(-1)
+        shares = outputs.softmax(-1, dtype=None if outputs.device.type == "mps" else torch.float64)
+        shares.scatter_(-1, own, 0)
+        # the label's is minus the share of all others: 1 less its own share would lose small losses in rounding
+        return shares.scatter_(-1, own, -shares.sum(-1, keepdim=True)).to(outputs.dtype)
 
 
 class OneHotMSE(_Scores):

@@ -65,11 +65,12 @@ class Block:
         self._l1 = self._strengths("l1", device)
         self._growth = self._strengths("norm_penalty", device)
         self._dropout = getattr(model.config, "dropout", 0.0) > 0
-        found = by_hand(model, task)
+        found = by_hand(model, task, plan.batch_size)
         self._by_hand = None if found is None else found(len(ids))
         # a model of its own, too, lets blocks be measured side by side
         own = model.stacks and not self._dropout and (len(ids) > 1 or self._by_hand is not None)
-        calls = _own_model(model, self.parameters) if own else model
+        alone = model if self._by_hand is None else copy.deepcopy(model)  # functional_call changes it for a moment
+        calls = _own_model(model, self.parameters) if own else alone
         self._call = _caller(calls, task, len(ids), own, train.shared)
         self._call_stacked = _caller(calls, task, len(ids), own, shared=False)
         self._call_test = _caller(calls, task, len(ids), own, test.shared)

@@ -74,7 +74,7 @@ class Ensemble:
         tasks = [self._task(i, template) for i in range(n)]
         self.task = tasks[0]
         self.statuses = [Status() for _ in range(n)]
-        self._side_by_side = device.type == "cpu" and by_hand(template, self.task) is not None
+        self._side_by_side = device.type == "cpu" and by_hand(template, self.task, plan.batch_size) is not None
         lanes = self._lanes.count if self._side_by_side else 1
         self._threads = 1 if products(plan, self.task, template) < WORTH_THREADS else self._lanes.count
         self.size = block_size(plan, self.task, template, device, lanes) if size is None else size

@@ -9,7 +9,9 @@ from torch import Tensor
 
 from interp.hooked import HookedModel
 from interp.tasks import Task
+from interp.training.by_hand.cppn import CPPNGradients
 from interp.training.by_hand.mlp import MLPGradients
+from interp.training.by_hand.transformer import TransformerGradients
 
 
 class ByHand(Protocol):
@@ -32,12 +34,13 @@ class ByHand(Protocol):
         ...
 
 
-def by_hand(model: HookedModel, task: Task) -> Callable[[int], ByHand] | None:
+def by_hand(model: HookedModel, task: Task, batch_size: int | None = None) -> Callable[[int], ByHand] | None:
     """The gradient of a network's training loss, if it is written out.
 
     Args:
         model: the network; only its form matters.
         task: what it is trained on.
+        batch_size: examples of a step; None: all.
 
     Returns:
         a function from the number of members of a block to their gradient, with memory of its own, so that blocks can be
@@ -45,4 +48,8 @@ def by_hand(model: HookedModel, task: Task) -> Callable[[int], ByHand] | None:
     """
     if MLPGradients.applies(model, task):
         return lambda members: MLPGradients(model, task, members)
+    if TransformerGradients.applies(model, task, min(batch_size or len(task.train_indices), len(task.train_indices))):
+        return lambda members: TransformerGradients(model, task, members)
+    if CPPNGradients.applies(model, task):
+        return lambda members: CPPNGradients(model, task, members)
     return None
