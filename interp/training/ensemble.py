@@ -15,6 +15,8 @@ from interp.subject import at_readout
 from interp.tasks import Task
 from interp.training.block import Block
 from interp.training.data import examples
+from interp.training.fixed_norm import radii
+from interp.training.frozen import frozen_names
 from interp.training.memory import block_size, check_memory, check_weights
 from interp.training.optimizers import BatchedOptimizer
 from interp.training.penalties import norms
@@ -66,6 +68,7 @@ class Ensemble:
         template = build(plan.model).to(self.dtype)
         self.shapes = {n: tuple(p.shape) for n, p in template.named_parameters()}
         self.groups = template.parameter_groups()
+        self.frozen = frozen_names(self.groups, plan.frozen)
         n = len(plan.members)
         tasks = [self._task(i, template) for i in range(n)]
         self.task = tasks[0]
@@ -86,7 +89,10 @@ class Ensemble:
             )
         self.model = at_readout(template, self.task).to(device) if plan.readout else template.to(device)
         self.final: dict[int, dict[str, Tensor]] = {}
-        self._pack(self._order(range(n)), self._initial(template, self._order(range(n))), None)
+        order = self._order(range(n))
+        start = self._initial(template, order)
+        self.kept = radii(start, order, plan.fixed_norm, self.frozen) if plan.fixed_norm else None
+        self._pack(order, start, None)
 
     def _task(self, member: int, template: HookedModel) -> Task:
         try:
@@ -121,7 +127,9 @@ class Ensemble:
 
     def _rates(self, member: int) -> dict[str, tuple[float, float]]:
         optimizer, late = self.plan.member_optimizer(member), self.plan.late_weight_decay
-        rates = {name: optimizer.rates(self.groups[name]) for name in self.shapes}
+        rates = {
+            name: (0.0, 0.0) if name in self.frozen else optimizer.rates(self.groups[name]) for name in self.shapes
+        }
         if late is not None and self.statuses[member].late_since >= 0:
             rates = {name: (lr, late if decay else decay) for name, (lr, decay) in rates.items()}
         return rates
@@ -139,7 +147,7 @@ class Ensemble:
                     {n: parameters[n][part].clone() for n in self.shapes},
                     None if moments is None else {n: m[part].clone() for n, m in moments.items()},
                     {name: [r[name] for r in rates] for name in self.shapes},
-                    self.train.of(own), self.test.of(own),
+                    self.train.of(own), self.test.of(own), None if self.kept is None else [self.kept[i] for i in own],
                 )
             )  # fmt: skip
 

@@ -16,6 +16,7 @@ from interp.checkpoints.loading import resolve_device
 from interp.errors import InterpError
 from interp.training.directory import RunDirectory
 from interp.training.ensemble import Ensemble
+from interp.training.lr_schedule import LRSchedule
 from interp.training.plan import Plan
 
 SAVE_SECONDS = 30.0  # a kill loses at most about this much work
@@ -140,6 +141,11 @@ def proceed(
         if steps is not None and steps != directory.plan.steps:
             if steps < directory.plan.steps:
                 raise InterpError(f"{path} is planned for {directory.plan.steps:,} steps; --steps can only raise that")
+            if LRSchedule.parse(directory.plan.lr_schedule).spans:
+                raise InterpError(
+                    f"{path}: its learning rate has fallen towards step {directory.plan.steps:,} ({directory.plan.lr_schedule}), "
+                    "so its steps cannot be raised: train again with more"
+                )
             directory.plan = replace(directory.plan, steps=steps)
             directory.write_plan()
         ensemble = Ensemble(directory.plan, resolve_device(device), directory.block_size())
