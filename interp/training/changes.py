@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -19,7 +19,7 @@ from interp.training.output_penalties import LocalComplexity, OutputPenalty, Sof
 from interp.training.plan import Plan
 from interp.training.randomness import keys
 
-Gradients = dict[str, Tensor]
+Gradients = Mapping[str, Tensor]
 Drawn = Callable[[int], Examples]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 
@@ -32,7 +33,8 @@ class OutputPenalty(ABC):
     """
 
     def __init__(self, model: HookedModel, task: Task, strength: Tensor):
-        self.model, self.task, self.strength = model, task, strength
+        # a copy of its own, so that blocks may be trained side by side: hooks and functional_call change a module for a while
+        self.model, self.task, self.strength = copy.deepcopy(model), task, strength
 
     def add(
         self, gradients: Mapping[str, Tensor], parameters: Mapping[str, Tensor], found: Examples, step: int
