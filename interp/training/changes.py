@@ -104,5 +104,5 @@ def _of_outputs(
         found.append(SoftSparsity(model, task, by, plan.sparsity_tau, plan.sparsity_width))
     if (by := strengths(plan, ids, "complexity_penalty", device)) is not None:
         own = keys([plan.setting(i, "seed") for i in ids], "complexity", device)
-        found.append(LocalComplexity(model, task, by, own, plan.complexity_share, plan.complexity_of))
+        found.append(LocalComplexity(model, task, by, own, plan.complexity_share, plan.complexity_scope))
     return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -157,9 +157,15 @@ class Ensemble:
             block.advance(self.step, stop)
         self.step = stop
 
-    def measure(self) -> list[dict[str, float | int | None]]:
-        """Measure every member that trains: a row each, in the order of the run. Also updates what members have reached."""
+    @property
+    def ended(self) -> list[int]:
+        """Members that train and whose own updates are made, before those of the run are."""
+        return [i for i in self.alive if self.plan.ends[i] <= self.step < self.plan.steps]
+
+    def measure(self, members: Collection[int] | None = None) -> list[dict[str, float | int | None]]:
+        """Measure members that train (all by default): a row each, in the order of the run; and note what they have reached."""
         rows = [row for block in self.blocks for row in self._measure(block)]
+        rows = [row for row in rows if members is None or row["member"] in members]
         rows.sort(key=lambda row: row["member"] or 0)
         late = [self._note(row) for row in rows]
         if any(late):
@@ -208,10 +214,11 @@ class Ensemble:
             block.optimizer.set_rates({name: [r[name] for r in rates] for name in self.shapes})
 
     def retire(self) -> list[int]:
-        """Stop the members whose train and test accuracy have both reached the threshold, and pack the others anew."""
-        if self.plan.retire is None:
+        """Stop the members whose train and test accuracy have both reached the threshold, or whose updates are made."""
+        ended = self.ended
+        if self.plan.retire is None and not ended:
             return []
-        decided = [i for i in self.alive if self.statuses[i].train_at >= 0 and self.statuses[i].test_at >= 0]
+        decided = [i for i in self.alive if i in ended or min(self.statuses[i].train_at, self.statuses[i].test_at) >= 0]
         if decided:
             ids, parameters, moments = self.stacks()
             place = {i: k for k, i in enumerate(ids)}

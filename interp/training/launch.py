@@ -45,6 +45,7 @@ def train(
     perp_grad: bool | None = None,
     steps: int | None = None,
     epochs: int | None = None,
+    lr_times_steps: float | None = None,
     batch_size: int | Literal["full"] | None = None,
     warmup: int | None = None,
     lr_schedule: str | None = None,
@@ -59,7 +60,7 @@ def train(
     sparsity_width: float | None = None,
     complexity_penalty: float | None = None,
     complexity_share: float | None = None,
-    complexity_of: str | None = None,
+    complexity_scope: str | None = None,
     label_smoothing: float | None = None,
     softmax_dtype: str | None = None,
     frozen: str | Sequence[str] | None = None,
@@ -111,6 +112,7 @@ def train(
         perp_grad: take the part along the weights out of each parameter's gradient, keeping its norm; False.
         steps: number of updates.
         epochs: the same in passes over the train set; give one of the two. 100 passes where the recipe has neither.
+        lr_times_steps: in place of both: each network makes ``lr_times_steps / lr`` updates at its own learning rate.
         batch_size: examples per update, or ``"full"`` for the whole train set; the whole train set.
         warmup: steps over which the learning rates rise linearly from 0; 0.
         lr_schedule: ``"constant"``, or from the warm-up to the last step ``"linear:FINAL"``, ``"cosine:FINAL"``,
@@ -129,7 +131,8 @@ def train(
         complexity_penalty: adds this times ``KL(p(y|x; W) || p(y|x; W'))``, mean over the examples, with a random share of
             weights set to 0 in W', drawn anew at every update; 0.
         complexity_share: that share; 0.1.
-        complexity_of: the weights are those of one matrix, drawn anew too (``"layer"``), or of all (``"network"``); ``"layer"``.
+        complexity_scope: the weights are those of one matrix, drawn anew too (``"layer"``), or of all
+            (``"network"``); ``"layer"``.
         label_smoothing: in the cross-entropy that is minimised, this share of each label is spread over all answers; what is
             measured stays without; 0.
         softmax_dtype: precision of the softmax in the loss that is minimised, ``"float32"`` or ``"float64"``; ``"float64"``.
@@ -170,8 +173,8 @@ def train(
         last_weight_decay=last_weight_decay, betas=betas, eps=eps, momentum=momentum, nesterov=nesterov, grokfast=grokfast,
         perp_grad=perp_grad, lr_schedule=lr_schedule, entropy_penalty=entropy_penalty, sparsity_penalty=sparsity_penalty,
         sparsity_tau=sparsity_tau, sparsity_width=sparsity_width, complexity_penalty=complexity_penalty,
-        complexity_share=complexity_share, complexity_of=complexity_of, label_smoothing=label_smoothing,
-        softmax_dtype=softmax_dtype, frozen=frozen, fixed_norm=fixed_norm, steps=steps,
+        complexity_share=complexity_share, complexity_scope=complexity_scope, label_smoothing=label_smoothing,
+        softmax_dtype=softmax_dtype, frozen=frozen, fixed_norm=fixed_norm, lr_times_steps=lr_times_steps, steps=steps,
         epochs=epochs, batch_size=batch_size, warmup=warmup, init=init, init_scale=init_scale,
         embedding_scale=embedding_scale, l1=l1, norm_penalty=norm_penalty, clip_norm=clip_norm, normalise=normalise,
         late_weight_decay=late_weight_decay, late_at=late_at, retire=retire, readout=readout, dtype=dtype,

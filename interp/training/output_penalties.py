@@ -108,15 +108,15 @@ class LocalComplexity(OutputPenalty):
         strength: per member ``[member]``.
         keys: per member, as `interp.training.randomness.keys` makes them.
         share: of the weights.
-        of: ``"layer"`` or ``"network"``.
+        scope: ``"layer"`` or ``"network"``.
 
     Raises:
         InterpError: outputs that are not scores of answers.
     """
 
-    def __init__(self, model: HookedModel, task: Task, strength: Tensor, keys: Tensor, share: float, of: str):
+    def __init__(self, model: HookedModel, task: Task, strength: Tensor, keys: Tensor, share: float, scope: str):
         super().__init__(model, task, strength)
-        self.keys, self.share, self.of = keys, share, of
+        self.keys, self.share, self.scope = keys, share, scope
         if not (task.criterion.logits or task.width == 1):
             raise InterpError(f"complexity_penalty: the loss {task.loss} gives no probabilities of answers")
         self.shapes = {n: p.shape for n, p in model.named_parameters() if is_matrix(n, p)}
@@ -136,7 +136,7 @@ class LocalComplexity(OutputPenalty):
     def gone(self, key: Tensor) -> dict[str, Tensor]:
         """The entries that a key sets to 0, by weight matrix: exactly ``round(share * n)`` of the n that it draws from."""
         sizes = [shape.numel() for shape in self.shapes.values()]
-        if self.of == NETWORK:
+        if self.scope == NETWORK:
             flat = _subset(key, sum(sizes), self.share, 0).split(sizes)
         else:
             chosen = (uniform(key, (1,), 0) * len(sizes)).long()

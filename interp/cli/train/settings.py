@@ -45,6 +45,7 @@ SETTINGS = (
     Setting("perp_grad", bool, "Take the part along the weights out of every gradient.", OPTIMISER),
     Setting("steps", int, "Number of updates.", TRAINING),
     Setting("epochs", int, "The same in passes over the train set; give one of the two.", TRAINING),
+    Setting("lr_times_steps", float, "Steps of each network, as this over its learning rate.", TRAINING),
     Setting("batch_size", str, "Examples per update, or full; full where the recipe has no batch size.", TRAINING),
     Setting("warmup", int, "Steps over which the learning rate rises from 0.", TRAINING),
     Setting(
@@ -67,7 +68,7 @@ SETTINGS = (
         "complexity_penalty", str, "Adds this times the divergence of the outputs when random weights are 0.", TRAINING
     ),
     Setting("complexity_share", float, "In it: share of the weights that are 0.", TRAINING),
-    Setting("complexity_of", str, "In it: of one layer, drawn anew at each update, or of the network.", TRAINING),
+    Setting("complexity_scope", str, "In it: of one layer, drawn anew at each update, or of the network.", TRAINING),
     Setting("label_smoothing", str, "Share of each label that is spread over all answers.", TRAINING),
     Setting("softmax_dtype", str, "Precision of the softmax that is trained on: float32 or float64.", TRAINING),
     Setting("frozen", str, "Parameters that do not move: embedding,layers.0 or blocks.*.attn.", TRAINING),

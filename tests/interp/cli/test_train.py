@@ -142,7 +142,7 @@ def test_what_varies_arrives(run: Run, work: Path) -> None:
     members = made(
         run, *ADDITION, "--loss", "stablemax", "--grokfast", "0.9,2", "--perp-grad", "--frozen", "embedding,layers.0.b",
         "--fixed-norm", "parameter", "--entropy-penalty", "1e-4,2e-4", "--sparsity-penalty", 0.1, "--sparsity-tau", 0.02,
-        "--sparsity-width", 0.3, "--complexity-penalty", 0.2, "--complexity-share", 0.2, "--complexity-of", "network",
+        "--sparsity-width", 0.3, "--complexity-penalty", 0.2, "--complexity-share", 0.2, "--complexity-scope", "network",
         "--label-smoothing", "0,0.1", "--softmax-dtype", "float32", "--lr-schedule", "cosine:0.1",
     )  # fmt: skip
     assert [(m["entropy_penalty"], m["label_smoothing"]) for m in members] == [
@@ -156,7 +156,7 @@ def test_what_varies_arrives(run: Run, work: Path) -> None:
     assert (stored["frozen"], stored["fixed_norm"]) == (["embedding", "layers.0.b"], "parameter")
     numbers = ("sparsity_penalty", "sparsity_tau", "sparsity_width", "complexity_penalty", "complexity_share")
     assert [stored[n] for n in numbers] == [0.1, 0.02, 0.3, 0.2, 0.2]
-    texts = [stored[n] for n in ("complexity_of", "softmax_dtype", "lr_schedule")]
+    texts = [stored[n] for n in ("complexity_scope", "softmax_dtype", "lr_schedule")]
     assert texts == ["network", "float32", "cosine:0.1"]
     assert stored["task"]["loss"] == "stablemax"
 
@@ -247,6 +247,7 @@ REFUSED: dict[str, tuple[tuple[object, ...], tuple[str, ...]]] = {
     "grokfast with one number": ((*ADDITION, "--grokfast", 0.9), ("grokfast must be two numbers", "0.98")),
     "no learning-rate schedule": ((*ADDITION, "--lr-schedule", "cosin"), ("schedule", "cosine")),
     "a schedule without its numbers": ((*ADDITION, "--lr-schedule", "step:3"), ("step:SIZE:GAMMA",)),
+    "steps and rate times steps": ((*ADDITION, "--lr-times-steps", 1), ("lr_times_steps", "not both")),
     "clip 0": ((*ADDITION, "--clip-norm", 0), ("clip_norm must be above 0", "0")),
     "retire 2": ((*ADDITION, "--retire", 2), ("retire must be between 0 and 1", "2")),
     "nesterov alone": ((*ADDITION, "--nesterov"), ("nesterov needs SGD with a momentum",)),

@@ -127,7 +127,7 @@ CASES: dict[str, tuple[dict[str, list[float]], dict[str, Any], Plain]] = {
     ),
     "complexity": ({"complexity_penalty": [0.5, 0.0, 2.0]}, {}, lambda own, m: {"penalty": part(complexity, own)}),
     "complexity of the network": (
-        {"complexity_penalty": [0.5, 1.0, 2.0]}, {"complexity_of": "network"},
+        {"complexity_penalty": [0.5, 1.0, 2.0]}, {"complexity_scope": "network"},
         lambda own, m: {"penalty": part(complexity, own, of="network")},
     ),
     "smoothing": (

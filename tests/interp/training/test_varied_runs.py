@@ -20,7 +20,7 @@ MEMBERS = [{"seed": s, "data_seed": s, **dict.fromkeys(STRENGTHS, 0.001 * 10**s)
 FILTERS = {"grokfast": (0.9, 2.0), "perp_grad": True, "lr_schedule": "cosine:0.1", "warmup": 4, "clip_norm": 0.5}
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "mlp": (MLP, {**FILTERS, "fixed_norm": "network", "frozen": "embedding"}),
-    "batches": (MLP, {"batch_size": 8, "optimizer": "sgd", "lr": 0.05, "grokfast": (0.9, 2.0), "complexity_of": "network"}),
+    "batches": (MLP, {"batch_size": 8, "optimizer": "sgd", "lr": 0.05, "grokfast": (0.9, 2.0), "complexity_scope": "network"}),
     "dropout": (f"{MLP},dropout=0.2", {"fixed_norm": "parameter", "lr_schedule": "step:5:0.7", "softmax_dtype": "float32"}),
     "transformer": (TRANSFORMER, {**FILTERS, "fixed_norm": "network", "frozen": "blocks.*.attn"}),
 }  # fmt: skip
@@ -114,12 +114,41 @@ def test_the_norm_is_kept(form: str) -> None:
         ({"frozen": "embedding,decoder"}, "nothing is left to train"),
         ({"fixed_norm": "layer"}, "unknown form of fixed_norm 'layer'"),
         ({"lr_schedule": "cosin"}, "did you mean 'cosine'"),
+        ({"lr_times_steps": 1.0}, "not both"),
         ({"schedule": "cosine"}, "did you mean 'lr_schedule'"),
     ],
 )
 def test_wrong_settings(setting: dict[str, Any], message: str) -> None:
     with pytest.raises(InterpError, match=message):
         interp.train(MODULAR, MLP, steps=2, **setting)
+
+
+def test_rate_times_steps(tmp_path: Path) -> None:
+    """Each member stops after its own number of updates, is measured there, and has the weights of a run of that length."""
+    members = [{"lr": lr, "seed": 1} for lr in (0.01, 0.004, 0.02)]
+    given = {
+        "metrics": "every:20",
+        "checkpoints": "every:25",
+        "device": "cpu",
+        "dtype": "float64",
+        "late_weight_decay": 1.0,
+    }
+    run = interp.train(MODULAR, MLP, members=members, lr_times_steps=0.2, **given, out=tmp_path / "run")
+    assert run.plan.steps == 50
+    steps = [run.metrics.query(f"member == {i}")["step"].tolist() for i in range(3)]
+    assert steps == [[0, 20], [0, 20, 40, 50], [0, 10]]
+    for i, n in enumerate((20, 50, 10)):
+        alone = interp.train(MODULAR, MLP, members=[members[i]], steps=n, **given)
+        assert gap(weights_of(run, i), weights_of(alone, 0)) < 1e-11
+    with pytest.raises(KeyboardInterrupt):
+        interp.train(
+            MODULAR, MLP, members=members, lr_times_steps=0.2, **given, out=tmp_path / "two", progress=press_at(15)
+        )
+    interp.resume(tmp_path / "two", device="cpu")
+    one, two = everything(tmp_path / "run"), everything(tmp_path / "two")
+    assert [file for file in one if one[file] != two.get(file)] == []
+    with pytest.raises(InterpError, match="lr_times_steps decides its steps"):
+        interp.resume(run, steps=100)
 
 
 @pytest.mark.slow

@@ -116,7 +116,7 @@ PLAN: list[tuple[str, object]] = [
     *[("lr_schedule", v) for v in (None, 3, "x", "cosine:x", "cosine:-1", "step:2", "step:0:1", "exponential:0", "linear:1:2")],
     *[("frozen", v) for v in ("nothing", 3, [3])],
     *[("fixed_norm", v) for v in ("sphere", 3, [1])],
-    *[(n, v) for n in ("complexity_of", "softmax_dtype") for v in (None, 3, "x")],
+    *[(n, v) for n in ("complexity_scope", "softmax_dtype") for v in (None, 3, "x")],
     *[("optimizer", {"grokfast": v}) for v in (3, [1], [1, 2], ["x", 1], [0.9, -1], "ab")],
     ("optimizer", {"perp_grad": 1}),
     *[(n, v) for n in ("init", "dtype", "name") for v in (None, 3, ["normal"])],
