@@ -15,7 +15,7 @@ from interp.subject import at_readout
 from interp.tasks import Task
 from interp.training.block import Block
 from interp.training.data import examples
-from interp.training.fixed_norm import radii
+from interp.training.fixed_norm import as_form, radii
 from interp.training.frozen import frozen_names
 from interp.training.memory import block_size, check_memory, check_weights
 from interp.training.optimizers import BatchedOptimizer
@@ -91,7 +91,8 @@ class Ensemble:
         self.final: dict[int, dict[str, Tensor]] = {}
         order = self._order(range(n))
         start = self._initial(template, order)
-        self.kept = radii(start, order, plan.fixed_norm, self.frozen) if plan.fixed_norm else None
+        form = as_form(plan.fixed_norm)
+        self.kept = None if form is None else radii(start, order, form, self.frozen)
         self._pack(order, start, None)
 
     def _task(self, member: int, template: HookedModel) -> Task:
