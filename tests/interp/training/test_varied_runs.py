@@ -26,6 +26,9 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
 }  # fmt: skip
 
 
+QUICK = [pytest.param(n, marks=[pytest.mark.slow] if n in ("transformer", "batches") else []) for n in CASES]
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_together_as_alone(case: str) -> None:
     """A member has the weights that it has alone, and they differ from another's; blocks of two are as good."""
@@ -41,7 +44,7 @@ def test_together_as_alone(case: str) -> None:
     assert gap(together[0], together[1]) > 1e-3
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", QUICK)
 def test_stopped_and_resumed(tmp_path: Path, case: str) -> None:
     """Every byte of metrics, checkpoints and state is that of the run that nobody stopped."""
     model, settings = CASES[case]
