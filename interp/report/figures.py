@@ -19,7 +19,7 @@ PALETTE = (BLUE, RED, GREEN, ORANGE, PURPLE, SKY)
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 SYMBOLS = ("circle", "diamond", "square", "cross", "triangle-up", "x", "star", "hexagon")
 EFFECT = ((0, "#a9b4bf"), (0.5, ORANGE), (1, RED))  # of little effect to much, on a light page and on a dark one
-NATS = ("cross_entropy", "bce", "effective")  # losses in nats
+NATS = ("cross_entropy", "stablemax", "bce", "effective")  # losses in nats
 GRID: dict[str, Any] = {"gridcolor": "rgba(128,128,128,0.22)", "zerolinecolor": "rgba(128,128,128,0.4)"}
 TEMPLATE: dict[str, Any] = {
     "layout": {

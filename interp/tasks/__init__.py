@@ -3,6 +3,7 @@
 from interp.tasks.addition import ToyAddition
 from interp.tasks.base import Task
 from interp.tasks.binary import BinaryOperation
+from interp.tasks.checks import losses_of
 from interp.tasks.cyclic import CyclicStructure, GroupStructure
 from interp.tasks.digits import Digits
 from interp.tasks.examples import Examples
@@ -18,7 +19,6 @@ from interp.tasks.registry import (
     GIVE_A_TASK,
     TASKS,
     build_task,
-    losses_of,
     make_task,
     register_task,
     require_registered,

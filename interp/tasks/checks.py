@@ -22,12 +22,37 @@ def check_common(task: Task) -> None:
     """
     if not isinstance(task.seed, int) or isinstance(task.seed, bool) or not 0 <= task.seed < 2**63:
         raise InterpError(f"{task.name}: seed must be a whole number of at least 0, got {task.seed!r}")
-    if task.loss not in task.LOSSES and not (task.loss in LOSSES and task.name in LOSSES[task.loss].tasks):
-        raise UnknownName(unknown(f"loss for {task.name}", task.loss, task.LOSSES))
+    check_loss(task)
     for name, value in task.spec_options().items():
         if isinstance(value, str) and ("," in value or parse_value(value) != value):
             instead = "would end at the comma" if "," in value else f"would be read as {parse_value(value)!r}"
             raise InterpError(f"{task.name}: in a spec {name}={value!r} {instead}; rename it")
+
+
+def check_loss(task: Task) -> None:
+    """Refuse a loss that is not allowed.
+
+    Args:
+        task: to check.
+
+    Raises:
+        UnknownName: a loss that the task cannot be trained on.
+    """
+    if task.loss not in task.LOSSES and task.loss not in losses_of(task):
+        raise UnknownName(unknown(f"loss for {task.name}", task.loss, losses_of(task)))
+
+
+def losses_of(task: type[Task] | Task) -> tuple[str, ...]:
+    """The losses that a task can be trained on: its own, variants of them, and registered ones that name the task.
+
+    Args:
+        task: or its class.
+
+    Returns:
+        Names of losses, the default first.
+    """
+    own = task.LOSSES
+    return (*own, *(n for n, loss in LOSSES.items() if n not in own and loss.serves(task.name, own)))
 
 
 def require_count(task: Task, name: str, low: int = 1) -> None:

@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from interp.errors import InterpError, UnknownName, unknown
+from interp.errors import InterpError
 from interp.hooked import HookedModel
 from interp.hooked.foreign.several import Inputs, as_inputs, shown_inputs
 from interp.tasks.base import Task
+from interp.tasks.checks import check_loss
 
 SIGNS = {"hinge": {-1.0, 1.0}, "bce": {-1.0, 0.0, 1.0}}  # labels of the losses that read one output
 
@@ -60,8 +61,7 @@ class Examples(Task):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "inputs", as_inputs(self.inputs))
-        if self.loss not in self.LOSSES:
-            raise UnknownName(unknown("loss for examples", self.loss, self.LOSSES))
+        check_loss(self)
         for name in ("inputs", "labels"):
             value = getattr(self, name)
             several = name == "inputs" and isinstance(value, Inputs)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import ClassVar, Self
 
 import torch
@@ -21,6 +22,7 @@ class Loss(ABC):
         answers: whether an answer is correct or wrong, so that accuracy is defined.
         shift_invariant: whether a number added to all outputs of an example leaves its loss as it is.
         separable: whether an example's loss depends only on that example.
+        variant_of: name of another loss; tasks that list it may be trained on this one too.
         tasks: names of tasks that may be trained on it although they do not list it themselves.
     """
 
@@ -29,12 +31,18 @@ class Loss(ABC):
     answers: ClassVar[bool] = True
     separable: ClassVar[bool] = True
     shift_invariant: ClassVar[bool] = False
+    variant_of: ClassVar[str] = ""
     tasks: ClassVar[tuple[str, ...]] = ()
 
     @classmethod
     def for_answers(cls, n_answers: int) -> Self:
         """The loss for a task with ``n_answers`` answers, as in `Task.n_outputs`."""
         return cls()
+
+    @classmethod
+    def serves(cls, name: str, listed: Sequence[str]) -> bool:
+        """Whether a task of a name that lists these losses may be trained on this one, although it is not among them."""
+        return cls.variant_of in listed or name in cls.tasks
 
     def width(self, n_answers: int) -> int:
         """Number of outputs that a network needs."""

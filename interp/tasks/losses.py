@@ -13,48 +13,16 @@ from typing_extensions import override
 
 from interp._util.registry import Registered
 from interp.tasks.loss import Loss
+from interp.tasks.probabilities import CrossEntropy, Scores, StableMax
 
 LossClass = TypeVar("LossClass", bound=type[Loss])
+__all__ = [
+    "BCE", "LOSSES", "CrossEntropy", "EffectiveLoss", "Hinge", "OneHotMSE", "Regression", "StableMax", "VectorMSE", "make_loss",
+    "register_loss",
+]  # fmt: skip
 
 
-class _Scores(Loss):
-    """Losses whose outputs are one score per answer: the largest is the network's answer."""
-
-    logits = True
-
-    @override
-    def correct(self, outputs: Tensor, labels: Tensor) -> Tensor:
-        own = _take(outputs, labels)
-        return (outputs.argmax(-1) == labels) & ~own.isnan()  # argmax takes NaN for the largest
-
-
-class CrossEntropy(_Scores):
-    """``-log softmax(outputs)[label]``, in float64: in float32 it is exactly 0 from a log-odds of about 16 on.
-
-    >>> CrossEntropy()(torch.tensor([[0.0, 0.0]]), torch.tensor([1]))  # log 2
-    tensor([0.6931], dtype=torch.float64)
-    """
-
-    name = "cross_entropy"
-    shift_invariant = True
-
-    @override
-    def __call__(self, outputs: Tensor, labels: Tensor) -> Tensor:
-        if outputs.device.type != "mps":  # which has no float64
-            outputs = outputs.double()
-        # logsumexp - own would lose the loss in the rounding of large outputs; 0 - x, so that no loss is -0
-        return 0 - _take(outputs.log_softmax(-1), labels)
-
-    @override
-    def gradient(self, outputs: Tensor, labels: Tensor) -> Tensor:
-        own = labels.expand(outputs.shape[:-1]).unsqueeze(-1)
-        shares = outputs.softmax(-1, dtype=None if outputs.device.type == "mps" else torch.float64)
-        shares.scatter_(-1, own, 0)
-        # the label's is minus the share of all others: 1 less its own share would lose small losses in rounding
-        return shares.scatter_(-1, own, -shares.sum(-1, keepdim=True)).to(outputs.dtype)
-
-
-class OneHotMSE(_Scores):
+class OneHotMSE(Scores):
     """Mean over the answers of the squared distance to one-hot.
 
     >>> OneHotMSE()(torch.tensor([[0.5, 0.0]]), torch.tensor([0]))  # (0.25 + 0) / 2
@@ -295,8 +263,3 @@ def make_loss(name: str, n_answers: int) -> Loss:
         InterpError: it is registered, but cannot be loaded.
     """
     return LOSSES.find(name).for_answers(n_answers)
-
-
-def _take(outputs: Tensor, labels: Tensor) -> Tensor:
-    """The label's own output ``[..., n]``."""
-    return outputs.gather(-1, labels.expand(outputs.shape[:-1]).unsqueeze(-1)).squeeze(-1)

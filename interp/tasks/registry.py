@@ -12,7 +12,6 @@ from interp._util.schema import require_fields
 from interp._util.specs import parse_spec
 from interp.errors import InterpError, UnknownName, kind_of, unknown
 from interp.tasks.base import Task
-from interp.tasks.losses import LOSSES
 
 GROUP = "interp.tasks"
 TaskClass = TypeVar("TaskClass", bound=type[Task])
@@ -179,15 +178,3 @@ def require_registered(task: Task) -> None:
             f"the task {task.name!r} is not registered, so its run could not be loaded again: decorate {cls} with "
             "@interp.tasks.register_task, or register it as an entry point in the group interp.tasks"
         )
-
-
-def losses_of(task: type[Task] | Task) -> tuple[str, ...]:
-    """The losses that a task can be trained on: its own, and registered ones that name the task in ``tasks``.
-
-    Args:
-        task: or its class.
-
-    Returns:
-        Names of losses, the default first.
-    """
-    return (*task.LOSSES, *(n for n, loss in LOSSES.items() if task.name in loss.tasks and n not in task.LOSSES))

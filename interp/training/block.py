@@ -12,9 +12,11 @@ from torch.func import functional_call
 
 from interp.hooked import HookedModel
 from interp.tasks import Task
-from interp.training import penalties
-from interp.training.by_hand import by_hand
+from interp.training.by_hand import planned_by_hand
+from interp.training.changes import changes, strengths
+from interp.training.criterion import training_loss
 from interp.training.data import Examples
+from interp.training.lr_schedule import lr_factors
 from interp.training.optimizers import BatchedOptimizer
 from interp.training.plan import Plan
 from interp.training.randomness import keys, shuffles
@@ -48,12 +50,13 @@ class Block:
         rates: by parameter, a (learning rate, weight decay) per member.
         train: the examples to train on, of these members.
         test: the examples to test on.
+        kept: with ``fixed_norm``, the norms that these members keep.
     """
 
     def __init__(
         self, plan: Plan, model: HookedModel, task: Task, ids: Sequence[int], parameters: Mapping[str, Tensor],
         moments: Mapping[str, Tensor] | None, rates: Mapping[str, Sequence[tuple[float, float]]],
-        train: Examples, test: Examples,
+        train: Examples, test: Examples, kept: Sequence[dict[str, float]] | None = None,
     ):  # fmt: skip
         self.plan, self.task, self.ids = plan, task, tuple(ids)
         self.parameters = {n: nn.Parameter(p) for n, p in parameters.items()}
@@ -62,10 +65,8 @@ class Block:
         device = next(iter(parameters.values())).device
         seeds = [plan.setting(i, "seed") for i in ids]
         self._order_keys, self._noise_keys = keys(seeds, "batches", device), keys(seeds, "dropout", device)
-        self._l1 = self._strengths("l1", device)
-        self._growth = self._strengths("norm_penalty", device)
         self._dropout = getattr(model.config, "dropout", 0.0) > 0
-        found = by_hand(model, task, plan.batch_size)
+        found = planned_by_hand(plan, model, task)
         self._by_hand = None if found is None else found(len(ids))
         # a model of its own, too, lets blocks be measured side by side
         own = model.stacks and not self._dropout and (len(ids) > 1 or self._by_hand is not None)
@@ -75,25 +76,19 @@ class Block:
         self._call_stacked = _caller(calls, task, len(ids), own, shared=False)
         self._call_test = _caller(calls, task, len(ids), own, test.shared)
         self._epoch: tuple[int, tuple[Tensor, ...]] | None = None
-
-    def _strengths(self, name: str, device: torch.device) -> Tensor | None:
-        values = [float(self.plan.setting(i, name)) for i in self.ids]
-        return torch.tensor(values, device=device, dtype=torch.float64) if any(values) else None
+        self._loss = training_loss(task, strengths(plan, self.ids, "label_smoothing", device), plan.softmax_dtype)
+        self._changes = changes(plan, model, task, self.ids, self.optimizer, kept)
+        self._lr_factor = lr_factors(plan.lr_schedule, plan.warmup, plan.steps)
 
     def advance(self, start: int, stop: int) -> None:
         """Make the updates from ``start + 1`` to ``stop``, both included."""
         for step in range(start, stop):
             gradients = self.gradients(step)
-            if self._l1 is not None:
-                penalties.add_l1(gradients, self.parameters, self._l1)
-            if self._growth is not None:
-                penalties.add_norm_growth(gradients, self.parameters, self._growth)
-            if self.plan.clip_norm is not None:
-                penalties.clip(gradients, self.plan.clip_norm)
-            if self.plan.normalise:
-                penalties.normalise(gradients)
-            warmup = min(step / self.plan.warmup, 1.0) if self.plan.warmup else 1.0
-            self.optimizer.step(gradients, step + 1, warmup)
+            for _, change in self._changes.gradient:
+                change(gradients, step, self._drawn)
+            self.optimizer.step(gradients, step + 1, self._lr_factor(step))
+            for _, restore in self._changes.weights:
+                restore()
 
     def gradients(self, step: int) -> Mapping[str, Tensor]:
         """The gradient of each member's own loss on the batch of a step ``{name: [member, ...]}``."""
@@ -104,11 +99,11 @@ class Block:
         noise = self._noise_keys + step if self._dropout else None
         if self.plan.batch_size is None or self.plan.batch_size >= len(self.train):
             outputs = self._call(self.parameters, self.train.inputs, noise)
-            loss = self.train.mean(self.task.criterion(outputs, self.train.labels))
+            loss = self.train.mean(self._loss(outputs, self.train.labels))
         else:
             inputs, labels = self._batch(step)
             outputs = self._call_stacked(self.parameters, inputs, noise)
-            loss = self.task.criterion(outputs, labels).mean(-1)
+            loss = self._loss(outputs, labels).mean(-1)
         # members do not see each other: the gradient of the sum is each member's own
         found = torch.autograd.grad(loss.sum(), list(self.parameters.values()))
         return dict(zip(self.parameters, found, strict=True))
@@ -121,6 +116,13 @@ class Block:
             order = shuffles(self._order_keys + epoch, len(self.train))
             self._epoch = epoch, self.train.rows(order).split(size, 1)
         return self.train.take(self._epoch[1][place])
+
+    def _drawn(self, step: int) -> Examples:
+        """The examples of a step."""
+        if self.plan.batch_size is None or self.plan.batch_size >= len(self.train):
+            return self.train
+        inputs, labels = self._batch(step)
+        return Examples(inputs, labels, (labels.shape[1],) * len(self.ids), False)
 
     @torch.no_grad()
     def measure(self, part: str) -> Measured:

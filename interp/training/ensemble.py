@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -16,8 +16,10 @@ from interp.hooked import HookedModel, build
 from interp.subject import at_readout
 from interp.tasks import Task
 from interp.training.block import Block
-from interp.training.by_hand import by_hand
+from interp.training.by_hand import planned_by_hand
 from interp.training.data import examples
+from interp.training.fixed_norm import as_form, radii
+from interp.training.frozen import frozen_names
 from interp.training.memory import block_size, check_memory, check_weights, products
 from interp.training.optimizers import BatchedOptimizer
 from interp.training.penalties import norms
@@ -70,11 +72,12 @@ class Ensemble:
         template = build(plan.model).to(self.dtype)
         self.shapes = {n: tuple(p.shape) for n, p in template.named_parameters()}
         self.groups = template.parameter_groups()
+        self.frozen = frozen_names(self.groups, plan.frozen)
         n = len(plan.members)
         tasks = [self._task(i, template) for i in range(n)]
         self.task = tasks[0]
         self.statuses = [Status() for _ in range(n)]
-        self._side_by_side = device.type == "cpu" and by_hand(template, self.task, plan.batch_size) is not None
+        self._side_by_side = device.type == "cpu" and planned_by_hand(plan, template, self.task) is not None
         lanes = self._lanes.count if self._side_by_side else 1
         self._threads = 1 if products(plan, self.task, template) < WORTH_THREADS else self._lanes.count
         self.size = block_size(plan, self.task, template, device, lanes) if size is None else size
@@ -93,7 +96,11 @@ class Ensemble:
             )
         self.model = at_readout(template, self.task).to(device) if plan.readout else template.to(device)
         self.final: dict[int, dict[str, Tensor]] = {}
-        self._pack(self._order(range(n)), self._initial(template, self._order(range(n))), None)
+        order = self._order(range(n))
+        start = self._initial(template, order)
+        form = as_form(plan.fixed_norm)
+        self.kept = None if form is None else radii(start, order, form, self.frozen)
+        self._pack(order, start, None)
 
     def _task(self, member: int, template: HookedModel) -> Task:
         try:
@@ -128,7 +135,9 @@ class Ensemble:
 
     def _rates(self, member: int) -> dict[str, tuple[float, float]]:
         optimizer, late = self.plan.member_optimizer(member), self.plan.late_weight_decay
-        rates = {name: optimizer.rates(self.groups[name]) for name in self.shapes}
+        rates = {
+            name: (0.0, 0.0) if name in self.frozen else optimizer.rates(self.groups[name]) for name in self.shapes
+        }
         if late is not None and self.statuses[member].late_since >= 0:
             rates = {name: (lr, late if decay else decay) for name, (lr, decay) in rates.items()}
         return rates
@@ -151,7 +160,7 @@ class Ensemble:
                     {n: parameters[n][part].clone() for n in self.shapes},
                     None if moments is None else {n: m[part].clone() for n, m in moments.items()},
                     {name: [r[name] for r in rates] for name in self.shapes},
-                    self.train.of(own), self.test.of(own),
+                    self.train.of(own), self.test.of(own), None if self.kept is None else [self.kept[i] for i in own],
                 )
             )  # fmt: skip
 
@@ -165,9 +174,15 @@ class Ensemble:
         pieces = [partial(work, block) for block in self.blocks]
         return self._lanes.run(pieces, self._threads) if self._side_by_side else [piece() for piece in pieces]
 
-    def measure(self) -> list[dict[str, float | int | None]]:
-        """Measure every member that trains: a row each, in the order of the run. Also updates what members have reached."""
+    @property
+    def ended(self) -> list[int]:
+        """Members that train and whose own updates are made, before those of the run are."""
+        return [i for i in self.alive if self.plan.ends[i] <= self.step < self.plan.steps]
+
+    def measure(self, members: Collection[int] | None = None) -> list[dict[str, float | int | None]]:
+        """Measure members that train (all by default): a row each, in the order of the run; and note what they have reached."""
         rows = [row for found in self._each(self._measure) for row in found]
+        rows = [row for row in rows if members is None or row["member"] in members]
         rows.sort(key=lambda row: row["member"] or 0)
         late = [self._note(row) for row in rows]
         if any(late):
@@ -216,10 +231,11 @@ class Ensemble:
             block.optimizer.set_rates({name: [r[name] for r in rates] for name in self.shapes})
 
     def retire(self) -> list[int]:
-        """Stop the members whose train and test accuracy have both reached the threshold, and pack the others anew."""
-        if self.plan.retire is None:
+        """Stop the members whose train and test accuracy have both reached the threshold, or whose updates are made."""
+        ended = self.ended
+        if self.plan.retire is None and not ended:
             return []
-        decided = [i for i in self.alive if self.statuses[i].train_at >= 0 and self.statuses[i].test_at >= 0]
+        decided = [i for i in self.alive if i in ended or min(self.statuses[i].train_at, self.statuses[i].test_at) >= 0]
         if decided:
             ids, parameters, moments = self.stacks()
             place = {i: k for k, i in enumerate(ids)}

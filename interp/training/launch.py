@@ -41,15 +41,30 @@ def train(
     eps: float | None = None,
     momentum: float | None = None,
     nesterov: bool | None = None,
+    grokfast: tuple[float, float] | None = None,
+    perp_grad: bool | None = None,
     steps: int | None = None,
     epochs: int | None = None,
+    lr_times_steps: float | None = None,
     batch_size: int | Literal["full"] | None = None,
     warmup: int | None = None,
+    lr_schedule: str | None = None,
     init: str | None = None,
     init_scale: float | None = None,
     embedding_scale: float | None = None,
     l1: float | None = None,
     norm_penalty: float | None = None,
+    entropy_penalty: float | None = None,
+    sparsity_penalty: float | None = None,
+    sparsity_tau: float | None = None,
+    sparsity_width: float | None = None,
+    complexity_penalty: float | None = None,
+    complexity_share: float | None = None,
+    complexity_scope: str | None = None,
+    label_smoothing: float | None = None,
+    softmax_dtype: str | None = None,
+    frozen: str | Sequence[str] | None = None,
+    fixed_norm: str | bool | None = None,
     clip_norm: float | None = None,
     normalise: bool | None = None,
     late_weight_decay: float | None = None,
@@ -76,7 +91,7 @@ def train(
         task: a spec such as ``"modular:p=113,train_fraction=0.3"``, or a Task.
         model: a config, or a spec such as ``"mlp:hidden=48,d_embed=12"`` whose fields replace the recipe's.
         members: the networks of the run: per network a mapping of its own settings (``seed``, ``data_seed``,
-            ``init_scale``, ``embedding_scale``, learning rates, weight decays, ``l1``, ``norm_penalty``, options of the
+            ``init_scale``, ``embedding_scale``, learning rates, weight decays, penalties, ``label_smoothing``, options of the
             task such as ``label_noise``), as `interp.grid` and `interp.seeds` make them; a number n is ``seeds(n)``. One
             network by default.
         optimizer: ``"sgd"``, ``"adam"`` (weight decay as L2), ``"adamw"`` (decoupled), or an `Optimizer`; ``"adamw"``.
@@ -92,16 +107,39 @@ def train(
         eps: added to Adam's denominator; 1e-8.
         momentum: of SGD; 0.
         nesterov: use Nesterov's momentum in SGD; False.
+        grokfast: (alpha, lamb): ``h <- alpha h + (1 - alpha) g`` and ``g <- g + lamb h`` amplify the slow part of the gradient
+            g (Grokfast); no filter.
+        perp_grad: take the part along the weights out of each parameter's gradient, keeping its norm; False.
         steps: number of updates.
         epochs: the same in passes over the train set; give one of the two. 100 passes where the recipe has neither.
+        lr_times_steps: in place of both: each network makes ``lr_times_steps / lr`` updates at its own learning rate.
         batch_size: examples per update, or ``"full"`` for the whole train set; the whole train set.
         warmup: steps over which the learning rates rise linearly from 0; 0.
+        lr_schedule: ``"constant"``, or from the warm-up to the last step ``"linear:FINAL"``, ``"cosine:FINAL"``,
+            ``"exponential:FINAL"`` with the final factor on the rates, or ``"step:SIZE:GAMMA"``; ``"constant"``.
         init: initial weights: ``"normal"`` (variance 1/fan-in), ``"truncated"`` (cut at two deviations) or ``"torch"``
             (as torch's modules draw them); ``"normal"``.
         init_scale: every initial parameter is multiplied by this; 1.
         embedding_scale: the embeddings' initial parameters are also multiplied by this; 1.
         l1: adds ``l1 * sum |theta|`` to the loss; 0.
         norm_penalty: subtracts ``norm_penalty * sum theta^2`` from the loss, so that the norm grows; 0.
+        entropy_penalty: adds ``entropy_penalty * H(W)`` to the loss, ``H(W) = -sum |w| ln |w|`` over the weight matrices; 0.
+        sparsity_penalty: adds this times ``sigmoid((|a| - sparsity_tau) / sparsity_width)``, mean over units, hidden layers
+            and examples; 0.
+        sparsity_tau: an activation below it counts as off; 0.01.
+        sparsity_width: of the step from off to on; 0.1.
+        complexity_penalty: adds this times ``KL(p(y|x; W) || p(y|x; W'))``, mean over the examples, with a random share of
+            weights set to 0 in W', drawn anew at every update; 0.
+        complexity_share: that share; 0.1.
+        complexity_scope: the weights are those of one matrix, drawn anew too (``"layer"``), or of all
+            (``"network"``); ``"layer"``.
+        label_smoothing: in the cross-entropy that is minimised, this share of each label is spread over all answers; what is
+            measured stays without; 0.
+        softmax_dtype: precision of the softmax in the loss that is minimised, ``"float32"`` or ``"float64"``; ``"float64"``.
+        frozen: parameters that stay as they were drawn: names, modules (``"layers.0"``), groups (``"embedding"``, ``"decoder"``,
+            ``"last"``) or globs (``"blocks.*.attn"``), a list or with commas; none.
+        fixed_norm: after every update, bring the whole ``"network"`` (or True) or each ``"parameter"`` back to its initial
+            norm; False.
         clip_norm: the gradient of each network is clipped to this Euclidean norm; no clipping.
         normalise: divide the gradient of each network by its norm; False.
         late_weight_decay: what the weight decay of everything that decays becomes at ``late_at``; no change.
@@ -132,7 +170,11 @@ def train(
         make_task(task), model, members=members, optimizer=optimizer, lr=lr,
         weight_decay=weight_decay, embedding_lr=embedding_lr, decoder_lr=decoder_lr, last_lr=last_lr,
         embedding_weight_decay=embedding_weight_decay, decoder_weight_decay=decoder_weight_decay,
-        last_weight_decay=last_weight_decay, betas=betas, eps=eps, momentum=momentum, nesterov=nesterov, steps=steps,
+        last_weight_decay=last_weight_decay, betas=betas, eps=eps, momentum=momentum, nesterov=nesterov, grokfast=grokfast,
+        perp_grad=perp_grad, lr_schedule=lr_schedule, entropy_penalty=entropy_penalty, sparsity_penalty=sparsity_penalty,
+        sparsity_tau=sparsity_tau, sparsity_width=sparsity_width, complexity_penalty=complexity_penalty,
+        complexity_share=complexity_share, complexity_scope=complexity_scope, label_smoothing=label_smoothing,
+        softmax_dtype=softmax_dtype, frozen=frozen, fixed_norm=fixed_norm, lr_times_steps=lr_times_steps, steps=steps,
         epochs=epochs, batch_size=batch_size, warmup=warmup, init=init, init_scale=init_scale,
         embedding_scale=embedding_scale, l1=l1, norm_penalty=norm_penalty, clip_norm=clip_norm, normalise=normalise,
         late_weight_decay=late_weight_decay, late_at=late_at, retire=retire, readout=readout, dtype=dtype,

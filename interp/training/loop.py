@@ -16,6 +16,7 @@ from interp.checkpoints.loading import resolve_device
 from interp.errors import InterpError
 from interp.training.directory import RunDirectory
 from interp.training.ensemble import Ensemble
+from interp.training.lr_schedule import LRSchedule
 from interp.training.plan import Plan
 
 SAVE_SECONDS = 30.0  # a kill loses at most about this much work
@@ -140,6 +141,13 @@ def proceed(
         if steps is not None and steps != directory.plan.steps:
             if steps < directory.plan.steps:
                 raise InterpError(f"{path} is planned for {directory.plan.steps:,} steps; --steps can only raise that")
+            if directory.plan.lr_times_steps is not None:
+                raise InterpError(f"{path}: lr_times_steps decides its steps; train again with a larger one")
+            if LRSchedule.parse(directory.plan.lr_schedule).spans:
+                raise InterpError(
+                    f"{path}: its learning rate has fallen towards step {directory.plan.steps:,} ({directory.plan.lr_schedule}), "
+                    "so its steps cannot be raised: train again with more"
+                )
             directory.plan = replace(directory.plan, steps=steps)
             directory.write_plan()
         ensemble = Ensemble(directory.plan, resolve_device(device), directory.block_size())
@@ -187,8 +195,9 @@ def _events(directory: RunDirectory, ensemble: Ensemble) -> list[dict[str, Any]]
     last, rows = step >= plan.steps, []
     if plan.late_weight_decay is not None and plan.late_at == step:
         ensemble.raise_weight_decay()
-    if last or step in plan.metrics:
-        rows = ensemble.measure()
+    if last or step in plan.metrics or ensemble.ended:
+        # members whose own end this is are measured there; it is no measurement of the others
+        rows = ensemble.measure(None if last or step in plan.metrics else ensemble.ended)
         directory.append(rows)
         ensemble.retire()
     if last or step in plan.checkpoints or not ensemble.blocks:
@@ -199,6 +208,7 @@ def _events(directory: RunDirectory, ensemble: Ensemble) -> list[dict[str, Any]]
 def _next_event(plan: Plan, step: int) -> int:
     late = plan.late_at if plan.late_weight_decay is not None and isinstance(plan.late_at, int) else None
     candidates = [plan.steps, plan.metrics.after(step), plan.checkpoints.after(step)]
+    candidates += [end for end in set(plan.ends) if end > step]
     candidates.append(late if late is not None and late > step else None)
     return min(c for c in candidates if c is not None)
 

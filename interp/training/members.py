@@ -13,9 +13,9 @@ from interp.errors import InterpError, UnknownName, require_range, unknown
 from interp.tasks import Task
 from interp.training.optimizers import RATES
 
-PENALTIES = ("l1", "norm_penalty")
+PENALTIES = ("l1", "norm_penalty", "entropy_penalty", "sparsity_penalty", "complexity_penalty")
 SCALES = ("init_scale", "embedding_scale")
-OWN = ("seed", "data_seed", *SCALES, *RATES, *PENALTIES)  # and the task's options
+OWN = ("seed", "data_seed", *SCALES, *RATES, *PENALTIES, "label_smoothing")  # and the task's options
 
 
 def member_names(task: Task) -> tuple[str, ...]:
@@ -48,6 +48,9 @@ def check_member(member: Mapping[str, Any], task: Task) -> dict[str, Any]:
                 raise InterpError(f"{name} must be a whole number of at least 0, got {value!r}")
         elif name in (*SCALES, *RATES, *PENALTIES):
             require_number(name, value)
+        elif name == "label_smoothing":
+            require_number(name, value)
+            require_range(name, value, 0, 1)
     return dict(member)
 
 

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from interp._util.schema import fits
 from interp.errors import InterpError, UnknownName, require_range, unknown
 
 GROUPS = ("embedding", "decoder", "last")
@@ -36,6 +37,8 @@ class Optimizer:
         eps: added to Adam's denominator.
         momentum: of SGD.
         nesterov: Nesterov's momentum, in SGD.
+        grokfast: (alpha, lamb) of the filter that amplifies slow gradients, see `gradient_filters.grokfast`; None: no filter.
+        perp_grad: take the part along the weights out of every gradient, see `gradient_filters.orthogonal`.
     """
 
     NAMES: ClassVar[tuple[str, ...]] = ("sgd", "adam", "adamw")
@@ -53,6 +56,8 @@ class Optimizer:
     eps: float = 1e-8
     momentum: float = 0.0
     nesterov: bool = False
+    grokfast: tuple[float, float] | None = None
+    perp_grad: bool = False
 
     def __post_init__(self) -> None:
         if self.name not in self.NAMES:
@@ -74,6 +79,10 @@ class Optimizer:
             if isinstance(value, bool) or not isinstance(value, (int, float)):
                 raise InterpError(f"{field} must be a number, got {value!r}")
             require_range(field, value, 0)
+        if self.grokfast is not None:
+            object.__setattr__(self, "grokfast", _pair_of_rates(self.grokfast))
+        if not isinstance(self.perp_grad, bool):
+            raise InterpError(f"perp_grad must be true or false, got {self.perp_grad!r}")
         if self.nesterov and not (self.name == "sgd" and self.momentum):
             raise InterpError("nesterov needs SGD with a momentum above 0")
 
@@ -124,9 +133,10 @@ class BatchedOptimizer:
     @staticmethod
     def kinds(optimizer: Optimizer) -> tuple[str, ...]:
         """Names of the tensors that the optimizer keeps per parameter."""
+        slow = () if optimizer.grokfast is None else ("grokfast",)  # last: the kernels take the others by their place
         if optimizer.name == "sgd":
-            return ("momentum",) if optimizer.momentum else ()
-        return ("exp_avg", "exp_avg_sq")
+            return (*(("momentum",) if optimizer.momentum else ()), *slow)
+        return ("exp_avg", "exp_avg_sq", *slow)
 
     def state(self) -> dict[str, Tensor]:
         """The moments by ``"<moment>.<parameter>"``, each stacked ``[member, ...]``."""
@@ -199,7 +209,7 @@ class BatchedOptimizer:
         o = self.optimizer
         if o.name == "sgd":
             torch._fused_sgd_(
-                parameters, gradients, moments[0] if moments else [], weight_decay=weight_decay, momentum=o.momentum,
+                parameters, gradients, moments[0] if o.momentum else [], weight_decay=weight_decay, momentum=o.momentum,
                 lr=lr, dampening=0.0, nesterov=o.nesterov, maximize=False, is_first_step=False,
             )  # fmt: skip
             return
@@ -228,6 +238,16 @@ class BatchedOptimizer:
         square.mul_(o.betas[1]).addcmul_(gradient, gradient, value=1 - o.betas[1])
         denominator = (square.sqrt() / (1 - o.betas[1] ** count) ** 0.5).add_(o.eps)
         parameter.sub_(lr / (1 - o.betas[0] ** count) * (mean / denominator))
+
+
+def _pair_of_rates(given: Any) -> tuple[float, float]:
+    """The two numbers of Grokfast."""
+    pair = tuple(given) if isinstance(given, (tuple, list)) else ()
+    if len(pair) != 2 or not all(fits(v, float) for v in pair) or not (0 <= pair[0] < 1 and pair[1] >= 0):
+        raise InterpError(
+            f"grokfast must be two numbers, alpha in [0, 1) and lamb of at least 0, such as (0.98, 2.0), got {given!r}"
+        )
+    return pair
 
 
 def _part(tensor: Tensor, at: slice | None) -> Tensor:

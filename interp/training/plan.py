@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -13,10 +14,15 @@ from interp.errors import InterpError, UnknownName, require_range, unknown
 from interp.hooked import Config, config_from_dict
 from interp.hooked.initial import SCHEMES
 from interp.tasks import Task, task_from_dict, task_to_dict
-from interp.training.members import as_members, check_member, require_number
+from interp.training.fixed_norm import as_form
+from interp.training.frozen import as_patterns
+from interp.training.lr_schedule import LRSchedule
+from interp.training.members import PENALTIES, SCALES, as_members, check_member, require_number
 from interp.training.optimizers import RATES, Optimizer
 from interp.training.schedule import Schedule, every, parse_schedule
 
+CONSTANTS = ("sparsity_tau", "sparsity_width", "complexity_share")
+ONE_LAYER, NETWORK = "layer", "network"  # what the weights that local complexity sets to 0 are taken from
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 MEMORISED = "memorised"
 
@@ -41,6 +47,19 @@ class Plan:
         norm_penalty: subtracts ``norm_penalty * sum theta^2`` from the loss, so that the norm grows.
         clip_norm: the gradient of each member is clipped to this Euclidean norm; None: it is not.
         normalise: the gradient of each member is divided by its norm.
+        entropy_penalty: adds ``entropy_penalty * H(W)`` to the loss, H the absolute weight entropy.
+        sparsity_penalty: adds this times the soft share of hidden activations that are on.
+        sparsity_tau: an activation below it counts as off.
+        sparsity_width: of the step from off to on.
+        complexity_penalty: adds this times the local complexity.
+        complexity_share: of the weights that are set to 0 in it.
+        complexity_scope: ``"layer"`` takes them from one weight matrix, drawn anew each time, ``"network"`` from all.
+        label_smoothing: share of each label that is spread over all answers, in the loss that is minimised.
+        softmax_dtype: precision of the probabilities in the loss that is minimised, ``"float64"`` or ``"float32"``.
+        lr_schedule: as `LRSchedule.parse` reads it.
+        frozen: parameters that do not move, as `frozen_names` reads them.
+        fixed_norm: after every update ``"network"`` or each ``"parameter"`` is brought back to its initial norm; None: not.
+        lr_times_steps: a member stops after ``lr_times_steps / lr`` updates, where that is less than ``steps``; None: none does.
         late_weight_decay: what the weight decay of everything that decays becomes later; None: it stays.
         late_at: the step of that change; ``"memorised"``: for each member when its train accuracy exceeds 0.999, as in
             Fuangkawinsombut 2024.
@@ -66,6 +85,19 @@ class Plan:
     norm_penalty: float = 0.0
     clip_norm: float | None = None
     normalise: bool = False
+    entropy_penalty: float = 0.0
+    sparsity_penalty: float = 0.0
+    sparsity_tau: float = 0.01
+    sparsity_width: float = 0.1
+    complexity_penalty: float = 0.0
+    complexity_share: float = 0.1
+    complexity_scope: str = ONE_LAYER
+    label_smoothing: float = 0.0
+    softmax_dtype: str = "float64"
+    lr_schedule: str = "constant"
+    frozen: tuple[str, ...] = ()
+    fixed_norm: str | bool | None = None
+    lr_times_steps: float | None = None
     late_weight_decay: float | None = None
     late_at: int | str = MEMORISED
     retire: float | None = None
@@ -80,7 +112,17 @@ class Plan:
         require_whole("warmup", self.warmup, 0)
         if self.batch_size is not None:
             require_whole("batch_size", self.batch_size)
-        for name in ("init_scale", "embedding_scale", "l1", "norm_penalty", "clip_norm", "retire", "late_weight_decay"):
+        numbers = (
+            *SCALES,
+            *PENALTIES,
+            *CONSTANTS,
+            "label_smoothing",
+            "lr_times_steps",
+            "clip_norm",
+            "retire",
+            "late_weight_decay",
+        )
+        for name in numbers:
             if (value := getattr(self, name)) is not None:
                 require_number(name, value)
         if self.clip_norm == 0:
@@ -89,12 +131,27 @@ class Plan:
             require_range("retire", self.retire, 0, 1)
         if self.late_at != MEMORISED:
             require_whole("late_at", self.late_at, 0)
+        require_range("label_smoothing", self.label_smoothing, 0, 1)
+        require_range("complexity_share", self.complexity_share, 0, 1)
+        if self.sparsity_width == 0:
+            raise InterpError("sparsity_width must be above 0")
+        if self.complexity_scope not in (ONE_LAYER, NETWORK):
+            raise UnknownName(unknown("complexity_scope", str(self.complexity_scope), (ONE_LAYER, NETWORK)))
+        if self.softmax_dtype not in DTYPES:
+            raise UnknownName(unknown("softmax_dtype", str(self.softmax_dtype), DTYPES))
+        LRSchedule.parse(self.lr_schedule)
+        object.__setattr__(self, "frozen", as_patterns(self.frozen))
+        object.__setattr__(self, "fixed_norm", as_form(self.fixed_norm))
         if self.init not in SCHEMES:
             raise UnknownName(unknown("initialisation", self.init, SCHEMES))
         if self.dtype not in DTYPES:
             raise UnknownName(unknown("dtype", self.dtype, DTYPES))
         if not self.members:
             raise InterpError("a run needs at least one member")
+        if self.lr_times_steps is not None and LRSchedule.parse(self.lr_schedule).spans:
+            raise InterpError(
+                f"lr_times_steps stops members at steps of their own, and {self.lr_schedule} has one end for all"
+            )
         object.__setattr__(self, "members", tuple(check_member(m, self.task) for m in as_members(self.members)))
 
     def member_task(self, index: int) -> Task:
@@ -119,8 +176,16 @@ class Plan:
         """The run's optimizer with one member's own rates."""
         return replace(self.optimizer, **{k: v for k, v in self.members[index].items() if k in RATES})
 
+    @cached_property
+    def ends(self) -> tuple[int, ...]:
+        """The number of updates of each member."""
+        if self.lr_times_steps is None:
+            return (self.steps,) * len(self.members)
+        own = own_steps(self.lr_times_steps, self.members, self.optimizer.lr)
+        return tuple(min(self.steps, steps) for steps in own)
+
     def setting(self, index: int, name: str) -> Any:
-        """A member's own value (``seed``, ``init_scale``, ``embedding_scale``, ``l1``, ``norm_penalty``), or the run's."""
+        """A member's own value (``seed``, ``init_scale``, ``embedding_scale``, penalties, ``label_smoothing``), or the run's."""
         return self.members[index].get(name, getattr(self, name, 0))
 
     def to_dict(self) -> dict[str, Any]:
@@ -162,6 +227,32 @@ class Plan:
             return cls(**values)
         except (KeyError, TypeError, AttributeError) as error:
             raise InterpError(f"the plan does not fit this version: {type(error).__name__}: {error}") from None
+
+
+def own_steps(product: float, members: Sequence[Mapping[str, Any]], lr: float) -> list[int]:
+    """The updates at which ``lr * updates`` comes to a product, for every member.
+
+    Args:
+        product: of rate and updates.
+        members: their own settings; ``lr`` among them counts.
+        lr: the learning rate of the others.
+
+    Returns:
+        the nearest whole numbers, at least 1.
+
+    Raises:
+        InterpError: a rate of 0, or numbers that are none.
+
+    >>> own_steps(10, [{"lr": 1e-2}, {}], lr=1e-3)
+    [1000, 10000]
+    """
+    require_number("lr_times_steps", product)
+    rates = [member.get("lr", lr) for member in members]
+    for rate in rates:
+        require_number("lr", rate)
+        if rate == 0:
+            raise InterpError("lr_times_steps needs learning rates above 0")
+    return [max(1, round(product / rate)) for rate in rates]
 
 
 def require_whole(name: str, value: Any, low: int = 1) -> None:

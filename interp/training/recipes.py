@@ -12,7 +12,7 @@ from interp.hooked import MODELS, Config, model_class
 from interp.tasks import Task, require_registered
 from interp.training.members import as_members
 from interp.training.optimizers import Optimizer
-from interp.training.plan import Plan, require_whole
+from interp.training.plan import Plan, own_steps, require_whole
 from interp.training.schedule import parse_schedule
 from interp.training.settings import OPTIMIZER_SETTINGS, PLAN_SETTINGS, SETTINGS, refuse_unknown
 
@@ -264,6 +264,11 @@ def make_plan(task: Task, model: str | Config | None = None, epochs: int | None 
     if batch is not None:
         require_whole("batch_size", batch)
     per_epoch = 1 if batch is None else -(-len(task.train_indices) // batch)
+    if "lr_times_steps" in chosen:
+        if epochs is not None or "steps" in settings:
+            raise InterpError("give lr_times_steps, or steps or epochs, not both")
+        members = as_members(chosen.get("members", ({},)))
+        chosen["steps"] = max(own_steps(chosen["lr_times_steps"], members, optimizer.lr))
     if epochs is None and "steps" not in chosen:
         epochs = recipe.epochs or 100
     if epochs is not None:

@@ -18,6 +18,7 @@ SETTINGS = (*PLAN_SETTINGS, "epochs", *OPTIMIZER_SETTINGS)
 SYNONYMS = {
     "learning_rate": "lr", "wd": "weight_decay", "l2": "weight_decay", "n_steps": "steps", "n_epochs": "epochs",
     "batchsize": "batch_size", "lr_warmup": "warmup", "grad_clip": "clip_norm", "normalize": "normalise",
+    "schedule": "lr_schedule", "scheduler": "lr_schedule", "freeze": "frozen", "entropy": "entropy_penalty",
 }  # fmt: skip
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fnmatch import fnmatchcase
+from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -36,12 +38,13 @@ def local_complexity(
     layers: str | None = None,
     part: Part = "train",
     seed: int = 0,
+    scope: Literal["layer", "network"] = "layer",
 ) -> dict[str, float]:
     """Approximate local circuit complexity: ``KL(p(y|x; W) || p(y|x; W'))`` summed over the examples.
 
-    W' is W with a random share of one layer's weights set to 0: Golechha 2024, Progress Measures for Grokking on
-    Real-world Tasks, https://arxiv.org/abs/2405.12755. The masks are the same at every checkpoint. Outputs must be one
-    score per answer; a single score z counts as the logits (0, z).
+    W' is W with a random share of one layer's weights set to 0, or of all layers' at once: Golechha 2024, Progress Measures
+    for Grokking on Real-world Tasks, https://arxiv.org/abs/2405.12755. The masks are the same at every checkpoint. Outputs
+    must be one score per answer; a single score z counts as the logits (0, z).
 
     Args:
         snapshot: the network at one step.
@@ -51,9 +54,11 @@ def local_complexity(
             after the last attention of a transformer, all layers of an MLP, and the unembedding.
         part: examples to sum over: train (as in the paper), test or all.
         seed: of the masks.
+        scope: ``layer`` takes the weights from one layer after the other, ``network`` from all matrices at once (from those that
+            ``layers`` names, where it is given), so that large matrices lose more.
 
     Returns:
-        For every layer the mean over the masks in nats, ``std of`` the masks, and ``mean of`` the examples.
+        For every layer, or for ``network``, the mean over the masks in nats, ``std of`` the masks, and ``mean of`` the examples.
 
     Raises:
         MissingCapability: outputs that are not scores of answers.
@@ -65,8 +70,9 @@ def local_complexity(
         raise MissingCapability(f"its loss, {task.loss}, gives no probabilities of answers; use a classification loss")
     index = torch.arange(len(task.inputs)) if part == "all" else snapshot.part(part)
     found: dict[str, float] = {}
-    for name in _layers(snapshot, layers):
-        divergence = _divergence(snapshot, name, index.to(snapshot.model.device), share, masks, seed)
+    names = _layers(snapshot, "*" if layers is None and scope == "network" else layers)
+    for name, own in {"network": names}.items() if scope == "network" else {n: [n] for n in names}.items():
+        divergence = _divergence(snapshot, own, index.to(snapshot.model.device), share, masks, seed)
         total, spread = divergence.mean(), divergence.std(correction=0)
         found |= {name: float(total), f"std of {name}": float(spread), f"mean of {name}": float(total / len(index))}
     return found
@@ -84,25 +90,28 @@ def _layers(snapshot: Snapshot, pattern: str | None) -> list[str]:
 
 @torch.no_grad()
 def _divergence(
-    snapshot: Snapshot, name: str, index: Tensor, share: float, masks: int, seed: int
+    snapshot: Snapshot, names: Sequence[str], index: Tensor, share: float, masks: int, seed: int
 ) -> Float[Tensor, "masks"]:
-    """The divergence summed over examples, for every mask; all masks run at once, from the layer's input on."""
-    model, task, weight = at_readout(snapshot.model, snapshot.task), snapshot.task, snapshot.weights[name]
-    found = snapshot.before(name)
+    """The divergence summed over examples, for every mask over the named layers; of one layer, from its input on."""
+    model, task = at_readout(snapshot.model, snapshot.task), snapshot.task
+    weights = {name: snapshot.weights[name] for name in names}
+    found = snapshot.before(names[0]) if len(names) == 1 else None
     site, begin = (None, placed(task.inputs[index.cpu()], model)) if found is None else (found[0], found[1][index])
-    gone = random_masks(weight.numel(), share, masks, seed).view(masks, *weight.shape)
+    sizes = [weight.numel() for weight in weights.values()]
+    gone = random_masks(sum(sizes), share, masks, seed).to(index.device)
     clean, rest = snapshot.logits[index], _Rest(model, site)
     own = dict(model.named_parameters())
 
-    def divergence(changed: Tensor) -> Tensor:
-        outputs = functional_call(rest, {f"model.{n}": changed if n == name else p for n, p in own.items()}, (begin,))
+    def divergence(mask: Tensor) -> Tensor:
+        parts = zip(weights.items(), mask.split(sizes), strict=True)
+        changed = {f"model.{name}": weight * ~part.view(weight.shape) for (name, weight), part in parts}
+        outputs = functional_call(rest, {**{f"model.{n}": p for n, p in own.items()}, **changed}, (begin,))
         return kl_divergence(clean, task.read(outputs)).sum()
 
     widest = max(p.shape[-1] for p in own.values())
     at_once = max(1, CHUNK_BYTES // (begin.nbytes + len(index) * widest * begin.element_size()))
-    parts = gone.to(weight.device).split(at_once)
-    found = torch.cat([vmap(divergence)(weight * ~part) for part in parts])
-    return found.where(gone.flatten(1).any(1).to(found.device), 0.0)  # an empty mask changes nothing, without rounding
+    found = torch.cat([vmap(divergence)(part) for part in gone.split(at_once)])
+    return found.where(gone.any(1).to(found.device), 0.0)  # an empty mask changes nothing, without rounding
 
 
 class _Rest(nn.Module):

@@ -87,8 +87,9 @@ def _settings(given: Mapping[str, Any], own: tuple[str, ...]) -> dict[str, Any]:
 
     settings = {s.name: given[s.name] for s in SETTINGS if s.name not in own}
     settings["readout"] = given["readout"]
-    if settings["betas"] is not None:
-        settings["betas"] = tuple(parse_values("betas", settings["betas"]))
+    for name in ("betas", "grokfast"):
+        if settings[name] is not None:
+            settings[name] = tuple(parse_values(name, settings[name]))
     for name in ("late_at", "batch_size"):
         if settings[name] is not None and settings[name].strip("-").isdecimal():
             settings[name] = int(settings[name])

@@ -41,10 +41,17 @@ SETTINGS = (
     Setting("nesterov", bool, "Use Nesterov's momentum.", OPTIMISER),
     Setting("betas", str, "Adam's betas: 0.9,0.98.", OPTIMISER),
     Setting("eps", float, "Adam's epsilon.", OPTIMISER),
+    Setting("grokfast", str, "Amplify slow gradients (Grokfast): alpha,lamb, such as 0.98,2.", OPTIMISER),
+    Setting("perp_grad", bool, "Take the part along the weights out of every gradient.", OPTIMISER),
     Setting("steps", int, "Number of updates.", TRAINING),
     Setting("epochs", int, "The same in passes over the train set; give one of the two.", TRAINING),
+    Setting("lr_times_steps", float, "Steps of each network, as this over its learning rate.", TRAINING),
     Setting("batch_size", str, "Examples per update, or full; full where the recipe has no batch size.", TRAINING),
     Setting("warmup", int, "Steps over which the learning rate rises from 0.", TRAINING),
+    Setting(
+        "lr_schedule", str, "constant, linear:FINAL, cosine:FINAL, exponential:FINAL (factor at the end) or step:SIZE:GAMMA.",
+        TRAINING,
+    ),
     Setting(
         "init", str, "Initial weights: normal (variance 1/fan-in), truncated (cut at two deviations), torch (as torch's "
         "modules draw them).", TRAINING,
@@ -53,6 +60,19 @@ SETTINGS = (
     Setting("embedding_scale", str, "Also multiplies the embeddings' initial parameters.", TRAINING),
     Setting("l1", str, "Adds l1 * sum |theta| to the loss.", TRAINING),
     Setting("norm_penalty", str, "Subtracts this times sum theta^2 from the loss, so that the norm grows.", TRAINING),
+    Setting("entropy_penalty", str, "Adds this times -sum |w| ln |w| over the weight matrices to the loss.", TRAINING),
+    Setting("sparsity_penalty", str, "Adds this times the soft share of hidden activations that are on.", TRAINING),
+    Setting("sparsity_tau", float, "In it: an activation below this is off.", TRAINING),
+    Setting("sparsity_width", float, "In it: width of the step from off to on.", TRAINING),
+    Setting(
+        "complexity_penalty", str, "Adds this times the divergence of the outputs when random weights are 0.", TRAINING
+    ),
+    Setting("complexity_share", float, "In it: share of the weights that are 0.", TRAINING),
+    Setting("complexity_scope", str, "In it: of one layer, drawn anew at each update, or of the network.", TRAINING),
+    Setting("label_smoothing", str, "Share of each label that is spread over all answers.", TRAINING),
+    Setting("softmax_dtype", str, "Precision of the softmax that is trained on: float32 or float64.", TRAINING),
+    Setting("frozen", str, "Parameters that do not move: embedding,layers.0 or blocks.*.attn.", TRAINING),
+    Setting("fixed_norm", str, "Keep the initial norm of the whole network, or of each parameter.", TRAINING),
     Setting("clip_norm", float, "Clip each network's gradient to this norm.", TRAINING),
     Setting("normalise", bool, "Divide each network's gradient by its norm.", TRAINING),
     Setting("late_weight_decay", float, "What the weight decay becomes later.", TRAINING),

@@ -12,6 +12,7 @@ from interp.tasks import Task
 from interp.training.by_hand.cppn import CPPNGradients
 from interp.training.by_hand.mlp import MLPGradients
 from interp.training.by_hand.transformer import TransformerGradients
+from interp.training.plan import Plan
 
 
 class ByHand(Protocol):
@@ -35,7 +36,7 @@ class ByHand(Protocol):
 
 
 def by_hand(model: HookedModel, task: Task, batch_size: int | None = None) -> Callable[[int], ByHand] | None:
-    """The gradient of a network's training loss, if it is written out.
+    """The gradient of a task's loss, if it is written out for a network.
 
     Args:
         model: the network; only its form matters.
@@ -46,10 +47,26 @@ def by_hand(model: HookedModel, task: Task, batch_size: int | None = None) -> Ca
         a function from the number of members of a block to their gradient, with memory of its own, so that blocks can be
         computed side by side; None where autograd has to do it.
     """
+    n = len(task.train_indices)
     if MLPGradients.applies(model, task):
         return lambda members: MLPGradients(model, task, members)
-    if TransformerGradients.applies(model, task, min(batch_size or len(task.train_indices), len(task.train_indices))):
+    if TransformerGradients.applies(model, task, min(batch_size or n, n)):
         return lambda members: TransformerGradients(model, task, members)
     if CPPNGradients.applies(model, task):
         return lambda members: CPPNGradients(model, task, members)
     return None
+
+
+def planned_by_hand(plan: Plan, model: HookedModel, task: Task) -> Callable[[int], ByHand] | None:
+    """`by_hand`, where a run minimises its task's loss as it is.
+
+    Args:
+        plan: of the run; smoothed labels and probabilities of another precision are left to autograd.
+        model: as in `by_hand`.
+        task: as in `by_hand`.
+
+    Returns:
+        as in `by_hand`.
+    """
+    smoothed = any(plan.setting(i, "label_smoothing") for i in range(len(plan.members)))
+    return None if smoothed or plan.softmax_dtype != "float64" else by_hand(model, task, plan.batch_size)

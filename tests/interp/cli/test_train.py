@@ -137,6 +137,30 @@ def test_settings_arrive(run: Run, work: Path) -> None:
     ]
 
 
+def test_what_varies_arrives(run: Run, work: Path) -> None:
+    """Filters, penalties, frozen parameters and schedules as typed; strengths may differ between members."""
+    members = made(
+        run, *ADDITION, "--loss", "stablemax", "--grokfast", "0.9,2", "--perp-grad", "--frozen", "embedding,layers.0.b",
+        "--fixed-norm", "parameter", "--entropy-penalty", "1e-4,2e-4", "--sparsity-penalty", 0.1, "--sparsity-tau", 0.02,
+        "--sparsity-width", 0.3, "--complexity-penalty", 0.2, "--complexity-share", 0.2, "--complexity-scope", "network",
+        "--label-smoothing", "0,0.1", "--softmax-dtype", "float32", "--lr-schedule", "cosine:0.1",
+    )  # fmt: skip
+    assert [(m["entropy_penalty"], m["label_smoothing"]) for m in members] == [
+        (1e-4, 0),
+        (1e-4, 0.1),
+        (2e-4, 0),
+        (2e-4, 0.1),
+    ]
+    stored = plan()
+    assert (stored["optimizer"]["grokfast"], stored["optimizer"]["perp_grad"]) == ([0.9, 2], True)
+    assert (stored["frozen"], stored["fixed_norm"]) == (["embedding", "layers.0.b"], "parameter")
+    numbers = ("sparsity_penalty", "sparsity_tau", "sparsity_width", "complexity_penalty", "complexity_share")
+    assert [stored[n] for n in numbers] == [0.1, 0.02, 0.3, 0.2, 0.2]
+    texts = [stored[n] for n in ("complexity_scope", "softmax_dtype", "lr_schedule")]
+    assert texts == ["network", "float32", "cosine:0.1"]
+    assert stored["task"]["loss"] == "stablemax"
+
+
 def test_resume_to_more_steps(run: Run, work: Path) -> None:
     """--resume with more --steps trains on; without anything to do it prints the table again."""
     assert run("train", *ADDITION, "--out", "toy").code == 0
@@ -211,6 +235,19 @@ REFUSED: dict[str, tuple[tuple[object, ...], tuple[str, ...]]] = {
     "rate that is no number": ((*ADDITION, "--lr", "nan"), ("lr must be", "nan")),
     "negative decay": ((*ADDITION, "--weight-decay", "0,-1"), ("weight_decay must be at least 0", "-1")),
     "negative l1": ((*ADDITION, "--l1", -1), ("l1 must be at least 0", "-1")),
+    "smoothing 2": (
+        (*ADDITION, "--loss", "cross_entropy", "--label-smoothing", 2),
+        ("label_smoothing must be between 0 and 1", "2"),
+    ),
+    "smoothing of a hinge": ((*PARITY, "--label-smoothing", 0.1), ("label_smoothing needs a loss", "hinge")),
+    "complexity of no answers": ((*ADDITION, "--complexity-penalty", 1), ("complexity_penalty", "vectors")),
+    "frozen by a wrong name": ((*ADDITION, "--frozen", "layer.0"), ("'layer.0'", "layers.0")),
+    "frozen as a whole": ((*ADDITION, "--frozen", "embedding,decoder"), ("nothing is left to train",)),
+    "fixed norm of a layer": ((*ADDITION, "--fixed-norm", "layer"), ("fixed_norm", "network, parameter")),
+    "grokfast with one number": ((*ADDITION, "--grokfast", 0.9), ("grokfast must be two numbers", "0.98")),
+    "no learning-rate schedule": ((*ADDITION, "--lr-schedule", "cosin"), ("schedule", "cosine")),
+    "a schedule without its numbers": ((*ADDITION, "--lr-schedule", "step:3"), ("step:SIZE:GAMMA",)),
+    "steps and rate times steps": ((*ADDITION, "--lr-times-steps", 1), ("lr_times_steps", "not both")),
     "clip 0": ((*ADDITION, "--clip-norm", 0), ("clip_norm must be above 0", "0")),
     "retire 2": ((*ADDITION, "--retire", 2), ("retire must be between 0 and 1", "2")),
     "nesterov alone": ((*ADDITION, "--nesterov"), ("nesterov needs SGD with a momentum",)),

@@ -228,8 +228,9 @@ def test_a_loss_of_ones_own(tmp_path: Path) -> None:
     """Registered, it trains one of our tasks that it names, and no other; the run loads again."""
     register_loss(Cubic)
     assert isinstance(make_loss("cubic", 3), Cubic)
-    assert losses_of(interp.ModularArithmetic) == ("cross_entropy", "mse", "vectors", "cubic")
-    assert losses_of(interp.ToyAddition) == interp.ToyAddition.LOSSES
+    assert losses_of(interp.ModularArithmetic) == ("cross_entropy", "mse", "vectors", "stablemax", "cubic")
+    assert losses_of(interp.ToyAddition) == (*interp.ToyAddition.LOSSES, "stablemax")  # a variant of cross-entropy
+    assert losses_of(interp.SparseParity) == interp.SparseParity.LOSSES
     interp.train("modular:p=3,loss=cubic", steps=2, out=tmp_path / "run", device="cpu")
     subject = interp.load(tmp_path / "run", device="cpu")
     outputs = subject.logits()

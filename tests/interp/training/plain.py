@@ -70,6 +70,11 @@ class PlainTraining:
         batches: batch size and seed of their order.
         late: (step, weight decay), from that step on.
         late_memorised: weight decay from the first step in ``measure_at`` on whose train accuracy exceeds 0.999.
+        minimised: in place of ``loss`` where that is what is measured only.
+        penalty: of the model, the inputs and the step; added to what is minimised.
+        on_gradients: changes the gradients of a model, given the number of the update.
+        after: changes a model's weights after an update.
+        scheduler: of learning rates, in place of ``warmup``.
         snapshots: weights by step, for the steps in ``keep``.
         measured: (train loss, train accuracy, test loss, test accuracy, norm) by step.
     """
@@ -87,6 +92,11 @@ class PlainTraining:
     normalise: bool = False
     late: tuple[int, float] | None = None
     late_memorised: float | None = None
+    minimised: Loss | None = None
+    penalty: Callable[[PlainMLP, Tensor, int], Tensor] | None = None
+    on_gradients: Callable[[PlainMLP, int], None] | None = None
+    after: Callable[[PlainMLP], None] | None = None
+    scheduler: torch.optim.lr_scheduler.LRScheduler | None = None
     keep: Sequence[int] = ()
     measure_at: Sequence[int] = ()
     snapshots: dict[int, dict[str, Tensor]] = field(default_factory=dict)
@@ -104,9 +114,12 @@ class PlainTraining:
             self._events(step)
             if step == steps:
                 return self
-            for group, lr in zip(self.optimizer.param_groups, rates, strict=True):
-                group["lr"] = lr * min(step / self.warmup, 1) if self.warmup else lr
-            self._update(*self._batch(step))
+            if self.scheduler is None:
+                for group, lr in zip(self.optimizer.param_groups, rates, strict=True):
+                    group["lr"] = lr * min(step / self.warmup, 1) if self.warmup else lr
+            self._update(*self._batch(step), step)
+            if self.scheduler is not None:
+                self.scheduler.step()
         return self
 
     def _batch(self, step: int) -> tuple[Tensor, Tensor]:
@@ -119,12 +132,16 @@ class PlainTraining:
         index = order[place * size : (place + 1) * size]
         return inputs[index], labels[index]
 
-    def _update(self, inputs: Tensor, labels: Tensor) -> None:
+    def _update(self, inputs: Tensor, labels: Tensor, step: int) -> None:
         self.optimizer.zero_grad()
-        loss = self.loss(self.model(inputs), labels)
+        loss = (self.minimised or self.loss)(self.model(inputs), labels)
+        if self.penalty is not None:
+            loss = loss + self.penalty(self.model, inputs, step)
         loss = loss + self.l1 * sum(p.abs().sum() for p in self.model.parameters())
         loss = loss - self.norm_penalty * sum((p * p).sum() for p in self.model.parameters())
         loss.backward()
+        if self.on_gradients is not None:
+            self.on_gradients(self.model, step)
         parameters = list(self.model.parameters())
         if self.clip_norm is not None:
             nn.utils.clip_grad_norm_(parameters, self.clip_norm)
@@ -133,6 +150,8 @@ class PlainTraining:
             for p in parameters:
                 p.grad /= total
         self.optimizer.step()
+        if self.after is not None:
+            self.after(self.model)
 
     @torch.no_grad()
     def _events(self, step: int) -> None:

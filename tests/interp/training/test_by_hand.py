@@ -92,6 +92,12 @@ def test_left_to_autograd(task: str, model: str) -> None:
     assert by_hand(build(found.plan.model), found.task) is None
 
 
+@pytest.mark.parametrize("changed", [{"label_smoothing": 0.1}, {"softmax_dtype": "float32"}], ids=str)
+def test_another_loss_is_left_to_autograd(changed: dict[str, Any]) -> None:
+    found = ensemble(MODULAR, "mlp:d_embed=3,hidden=5", MEMBERS, **changed)
+    assert all(block._by_hand is None for block in found.blocks)
+
+
 def test_side_by_side() -> None:
     """Two threads or one: the same bits."""
     before, trained = torch.get_num_threads(), []

@@ -110,6 +110,15 @@ PLAN: list[tuple[str, object]] = [
     *[(n, v) for n in ("batch_size", "warmup", "late_at") for v in ([1], 1.5, HUGE)],
     *[(n, v) for n in ("metrics", "checkpoints") for v in (None, 3, "x", "every:0", "log:999999999999", "9" * 5000, ["1"])],
     *[(n, v) for n in ("normalise", "readout") for v in ("yes", 1, None)],
+    *[(n, v) for n in ("complexity_share", "label_smoothing") for v in ("x", -1, 1.5, HUGE)],
+    *[(n, v) for n in ("sparsity_width", "entropy_penalty") for v in (None, "x", [1], -1, float("nan"))],
+    ("sparsity_width", 0),
+    *[("lr_schedule", v) for v in (None, 3, "x", "cosine:x", "cosine:-1", "step:2", "step:0:1", "exponential:0", "linear:1:2")],
+    *[("frozen", v) for v in ("nothing", 3, [3])],
+    *[("fixed_norm", v) for v in ("sphere", 3, [1])],
+    *[(n, v) for n in ("complexity_scope", "softmax_dtype") for v in (None, 3, "x")],
+    *[("optimizer", {"grokfast": v}) for v in (3, [1], [1, 2], ["x", 1], [0.9, -1], "ab")],
+    ("optimizer", {"perp_grad": 1}),
     *[(n, v) for n in ("init", "dtype", "name") for v in (None, 3, ["normal"])],
 ]  # fmt: skip
 

@@ -97,6 +97,29 @@ def test_nothing_taken_and_everything_taken(name: str) -> None:
     assert found["std of unembed.W_U"] == pytest.approx(0, abs=1e-12)
 
 
+@pytest.mark.parametrize("name", ["plain", "per operand", "hinge"])
+def test_complexity_of_the_network(name: str) -> None:
+    """A share of all matrices' weights at once, against copies of the model in a loop; of one layer it is that layer's own."""
+    one = parity(name) if name == "hinge" else subject(name)
+    task, matrices = one.require_task(), [n for n, _ in one.model.named_parameters() if ".W" in n]
+    sizes, found = [one.model.get_parameter(n).numel() for n in matrices], []
+    inputs = task.inputs[task.train_indices].to(torch.float64 if name == "hinge" else torch.long)
+    for gone in random_masks(sum(sizes), 0.1, 3, seed=0):
+        copy = type(one.model).from_weights(one.model.config, one.model.state_dict())
+        with torch.no_grad():
+            for n, part in zip(matrices, gone.split(sizes), strict=True):
+                copy.get_parameter(n).view(-1)[part] = 0
+            p, q = (task.read(m(inputs)) for m in (one.model, copy))
+        p, q = (log_softmax(torch.cat([0 * z, z], 1) if name == "hinge" else z, -1) for z in (p, q))
+        found.append((np.exp(p) * (p - q)).sum())
+    got = local_complexity(one, masks=3, scope="network")
+    assert got["network"] == pytest.approx(np.mean(found), rel=1e-8)
+    assert got["std of network"] == pytest.approx(np.std(found), rel=1e-8)
+    assert set(got) == {"network", "std of network", "mean of network"}
+    layer = local_complexity(one, masks=3, layers="unembed.W_U")["unembed.W_U"]
+    assert local_complexity(one, masks=3, scope="network", layers="unembed.W_U")["network"] == layer
+
+
 def test_complexity_by_hand() -> None:
     """z = 2 x1 + 3 x2 with one of two weights gone: z is 3 x2 or 2 x1."""
     config, weights = MLPConfig((), 1, d_in=2, unembed_bias=False), {"unembed.W_U": torch.tensor([[2.0], [3.0]])}
