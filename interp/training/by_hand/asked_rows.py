@@ -69,13 +69,12 @@ class AskedRows:
     Args:
         config: of the transformer.
         scale: that scores are divided by.
-        readout: the position that is read.
         weights: of one network, by name.
         asking: what is read.
     """
 
-    def __init__(self, config: TransformerConfig, scale: float, readout: int, weights: Parameters, asking: Asking):
-        self._config, self._scale, self._readout, self._asking = config, scale, readout, asking
+    def __init__(self, config: TransformerConfig, scale: float, weights: Parameters, asking: Asking):
+        self._config, self._scale, self._asking = config, scale, asking
         self._weights = {name.removeprefix("blocks.0.attn."): w for name, w in weights.items()}
         w = self._weights
         self._stream = w["embed.W_E"][asking.tokens]  # [row, d_model]
@@ -95,6 +94,7 @@ class AskedRows:
     def mid(self) -> Tensor:
         """The stream after attention at the readout ``[n, d_model]``."""
         asking, heads = self._asking, self._config.n_heads
+        # positions first: softmax over the last axis would be over three numbers at a time
         scores = self._scores.flatten().index_select(0, asking.entries.flatten())
         scores = scores.view(len(asking.entries), -1, heads).transpose(0, 1).contiguous()
         self._pattern = scores.softmax(0)  # [pos, n, head]

@@ -21,7 +21,7 @@ Parameters = Mapping[str, Tensor]
 Pair = tuple[Tensor, Tensor]
 PIXELS = 4096  # at once: more would leave the processor's caches, fewer take as long in Python as in arithmetic
 LANES = 4  # parts of the image that may be computed side by side
-APART = 16
+APART = 16  # numbers between rows
 COLOURS = "red", "green", "blue"
 DTYPES = (torch.float32, torch.float64)
 

@@ -84,7 +84,7 @@ class TransformerGradients:
     def _groups(self, place: int, inputs: Tensor) -> list[Group]:
         """The inputs, by their token at the readout: as a rule all in one group."""
         known = self._known.get(place)
-        if known is None or known[0].data_ptr() != inputs.data_ptr():
+        if known is None or known[0].data_ptr() != inputs.data_ptr() or known[0].shape != inputs.shape:
             require_vocabulary(inputs, self._config.d_vocab)
             at = self._readout % inputs.shape[1]
             asked = inputs[:, at]
@@ -96,7 +96,7 @@ class TransformerGradients:
     def _add(self, group: Group, own: Parameters, labels: Tensor, factor: Tensor, into: Parameters) -> None:
         if group.index is not None:
             labels, factor = labels[group.index], factor[group.index]
-        start = AskedRows(self._config, self._scale, self._readout, own, group.asking)
+        start = AskedRows(self._config, self._scale, own, group.asking)
         mid = start.mid()
         d_mid = torch.empty_like(mid)
         # always the same lanes, so that the sums do not depend on the number of threads

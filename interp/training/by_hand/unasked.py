@@ -72,8 +72,10 @@ class Rest:
             sums: what is added to.
         """
         post, slope = (mid.new_empty(min(ROWS, len(mid)), len(self._through)) for _ in "ab")
-        for part in zip(*(x.split(ROWS) for x in (mid, labels, factor, d_mid)), strict=True):
-            self._add(*part, sums, post[: len(part[0])], slope[: len(part[0])])
+        for start in range(0, len(mid), ROWS):
+            part = slice(start, start + ROWS)
+            n = len(mid[part])
+            self._add(mid[part], labels[part], factor[part], d_mid[part], sums, post[:n], slope[:n])
 
     def _add(
         self, mid: Tensor, labels: Tensor, factor: Tensor, d_mid: Tensor, sums: Sums, post: Tensor, slope: Tensor

@@ -86,12 +86,11 @@ def test_the_losses_of_plain_pytorch(image: Task, tmp_path: Path) -> None:
             z = x @ W
             x = torch.cat([z[:, :15], 2 * torch.exp(-(z[:, 15:19] ** 2)) - 1, z[:, 19:21], torch.sin(z[:, 21:])], 1)
         loss = torch.nn.functional.mse_loss(rgb(x @ weights[-1]), image.labels.double())
-        optimizer.zero_grad()
-        loss.backward()
+        gradients = torch.autograd.grad(loss, weights)
         losses.append(loss.item())
-        norm = torch.cat([W.grad.flatten() for W in weights]).norm()
-        for W in weights:
-            W.grad /= norm
+        norm = torch.cat([g.flatten() for g in gradients]).norm()
+        for W, gradient in zip(weights, gradients, strict=True):
+            W.grad = gradient / norm
         optimizer.step()
     members = [{"seed": 3}, {"seed": 4}]
     run = interp.train(image, members=members, steps=30, dtype="float64", metrics="every:10", out=tmp_path / "run")
