@@ -270,7 +270,9 @@ class Task(Structured):
         return replace(self, **paths) if paths else self  # pyright: ignore[reportArgumentType]
 
     def of_member(self, own: Mapping[str, Any]) -> Self:
-        """The task of one network of a run: this one with the network's own options (``data_seed`` is the seed).
+        """The task of one network of a run: this one with the network's own options.
+
+        The network's ``data_seed`` is the seed of its data, or its ``seed``, or else the task's own.
 
         Args:
             own: the network's own settings; those that are not options of the task are ignored.
@@ -279,10 +281,10 @@ class Task(Structured):
             The task with these options.
         """
         options = {k: v for k, v in own.items() if k in self.option_names() and k != "seed"}
-        if "data_seed" in own:
-            options["seed"] = own["data_seed"]
+        options["seed"] = own.get("data_seed", own.get("seed", self.seed))
         require_fields(type(self), options)
-        return replace(self, **options) if options else self  # pyright: ignore[reportArgumentType]
+        changed = any(getattr(self, name) != value for name, value in options.items())
+        return replace(self, **options) if changed else self  # pyright: ignore[reportArgumentType]
 
     def _fit_vectors(self, model: HookedModel, d_in: int) -> None:
         """Refuse a model that does not take vectors of ``d_in`` to as many outputs as the loss reads."""

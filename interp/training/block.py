@@ -14,6 +14,7 @@ from interp.hooked import HookedModel
 from interp.tasks import Task
 from interp.training import penalties
 from interp.training.data import Examples
+from interp.training.members import seed_of
 from interp.training.optimizers import BatchedOptimizer
 from interp.training.plan import Plan
 from interp.training.randomness import keys, shuffles
@@ -59,7 +60,7 @@ class Block:
         self.optimizer = BatchedOptimizer(plan.optimizer, self.parameters, rates, moments)
         self.train, self.test = train, test
         device = next(iter(parameters.values())).device
-        seeds = [plan.setting(i, "seed") for i in ids]
+        seeds = [seed_of(plan.members[i], "order") for i in ids]
         self._order_keys, self._noise_keys = keys(seeds, "batches", device), keys(seeds, "dropout", device)
         self._l1 = self._strengths("l1", device)
         self._growth = self._strengths("norm_penalty", device)

@@ -27,7 +27,7 @@ from torch import Tensor
 from interp._util.files import atomic, no_follow, refuse_links
 from interp._util.versions import __version__
 from interp.checkpoints.formats.header import HEADER, header_text
-from interp.checkpoints.run_files import RECORDED, RUN_FILES, RUN_FORMAT, read_json
+from interp.checkpoints.run_files import RECORDED, RUN_FILES, RUN_FORMAT, current, read_json
 from interp.checkpoints.saving import write_tensors
 from interp.errors import InterpError, OutputExists, UnreadableFile, naming
 from interp.training.ensemble import Ensemble, Status
@@ -115,7 +115,7 @@ class RunDirectory:
         file = path / "run.json"
         if not file.is_file():
             raise UnreadableFile(f"{path} holds no run (run.json is missing); name the folder that was given to --out")
-        stored = read_json(file)
+        stored = current(read_json(file))
         if stored.get(RECORDED):
             raise UnreadableFile(
                 f"{path} was recorded from a loop of its own: interp.load opens it, and interp.record(..., resume=True) goes on "
@@ -123,7 +123,7 @@ class RunDirectory:
             )
         if stored.get("format") != RUN_FORMAT:
             raise UnreadableFile(
-                f"{file} is of run format {stored.get('format')!r}, this version of interp reads format {RUN_FORMAT}; "
+                f"{file} is of run format {stored.get('format')!r}, this version of interp reads formats 1 to {RUN_FORMAT}; "
                 f"use the version that wrote it ({(stored.get('versions') or {}).get('interp', 'unknown')})"
             )
         try:

@@ -15,6 +15,7 @@ from interp.subject import at_readout
 from interp.tasks import Task
 from interp.training.block import Block
 from interp.training.data import examples
+from interp.training.members import seed_of
 from interp.training.memory import block_size, check_memory, check_weights
 from interp.training.optimizers import BatchedOptimizer
 from interp.training.penalties import norms
@@ -103,7 +104,7 @@ class Ensemble:
         plan = self.plan
         stacks = {n: torch.empty(len(ids), *s, dtype=self.dtype) for n, s in self.shapes.items()}
         for place, i in enumerate(ids):
-            template.cpu().init_weights(plan.setting(i, "seed"), plan.setting(i, "init_scale"), plan.init)
+            template.cpu().init_weights(seed_of(plan.members[i], "init"), plan.setting(i, "init_scale"), plan.init)
             for name, parameter in template.named_parameters():
                 stacks[name][place] = parameter.detach()
                 if "embedding" in self.groups[name]:

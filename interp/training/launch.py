@@ -72,13 +72,16 @@ def train(
     None means the recipe's value of a setting, or the default named below where the recipe does not set it.
     ``interp train TASK --help`` shows the recipe of a task.
 
+    A network's ``seed`` seeds everything random: data and split, initial weights, order of the batches and dropout.
+    ``data_seed``, ``init_seed`` and ``order_seed`` each replace it for one of the three. Without any of them the data have the
+    task's own seed (``"addition:seed=3"``), and the others 0.
+
     Args:
         task: a spec such as ``"modular:p=113,train_fraction=0.3"``, or a Task.
         model: a config, or a spec such as ``"mlp:hidden=48,d_embed=12"`` whose fields replace the recipe's.
-        members: the networks of the run: per network a mapping of its own settings (``seed``, ``data_seed``,
-            ``init_scale``, ``embedding_scale``, learning rates, weight decays, ``l1``, ``norm_penalty``, options of the
-            task such as ``label_noise``), as `interp.grid` and `interp.seeds` make them; a number n is ``seeds(n)``. One
-            network by default.
+        members: the networks of the run: per network a mapping of its own settings (seeds, ``init_scale``,
+            ``embedding_scale``, learning rates, weight decays, ``l1``, ``norm_penalty``, options of the task such as
+            ``label_noise``), as `interp.grid` and `interp.seeds` make them; a number n is ``seeds(n)``. One network by default.
         optimizer: ``"sgd"``, ``"adam"`` (weight decay as L2), ``"adamw"`` (decoupled), or an `Optimizer`; ``"adamw"``.
         lr: learning rate, per step; 1e-3.
         weight_decay: per step, as the optimizer defines it; 0.

@@ -120,8 +120,8 @@ class Plan:
         return replace(self.optimizer, **{k: v for k, v in self.members[index].items() if k in RATES})
 
     def setting(self, index: int, name: str) -> Any:
-        """A member's own value (``seed``, ``init_scale``, ``embedding_scale``, ``l1``, ``norm_penalty``), or the run's."""
-        return self.members[index].get(name, getattr(self, name, 0))
+        """A member's own value (``init_scale``, ``embedding_scale``, ``l1``, ``norm_penalty``), or the run's."""
+        return self.members[index].get(name, getattr(self, name))
 
     def to_dict(self) -> dict[str, Any]:
         """The plan as plain values, for JSON."""

@@ -14,12 +14,12 @@ from interp.plugins.analysis import Result, analysis
 from interp.report import figures
 from interp.scores import LEARNT
 from interp.subject import Subject
-from interp.training.members import varying
+from interp.training.members import SEEDS, varying
 from interp.training.phases import PHASES
 
 COLORS = dict(zip(PHASES, (figures.GREEN, figures.ORANGE, figures.BLUE, figures.GREY), strict=True))
 COMMON = "the run's"  # value of a setting that a member shares with the run
-REPEATS = ("seed", "data_seed")  # what makes members repetitions of one another
+REPEATS = SEEDS  # what makes members repetitions of one another
 
 
 @analysis(

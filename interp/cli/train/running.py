@@ -83,7 +83,7 @@ def show_run(run: Run) -> None:
 
     console = output()
     table = Table(box=None, pad_edge=False)
-    frame = run.members.reset_index().drop(columns=["data_seed"], errors="ignore")
+    frame = run.members.reset_index()
     for column in frame.columns:
         table.add_column(str(column).replace("_", " "), justify="right")
     for row in frame.head(ROWS_SHOWN).itertuples(index=False):

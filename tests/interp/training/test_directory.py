@@ -47,7 +47,7 @@ def test_the_files(toy: interp.Run) -> None:
 def test_run_json(toy: interp.Run) -> None:
     """The plan, the format and the versions, as plain values; it is enough to train the run again."""
     stored = json.loads((toy.path / "run.json").read_text())
-    assert stored["format"] == 1
+    assert stored["format"] == 2
     assert stored["versions"] == {
         "interp": interp.__version__, "torch": torch.__version__, "python": platform.python_version()
     }  # fmt: skip
