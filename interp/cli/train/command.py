@@ -78,8 +78,12 @@ def _architecture(task: type[Task]) -> list[inspect.Parameter]:
 def _members() -> list[inspect.Parameter]:
     return [
         _option(
-            "seed", str, "Seed of everything random: data and split, initial weights, order of batches and dropout. Like "
-            "the next three it takes several values: 0,1,2 or 0:9:10.", MEMBERS, shown="0",
+            "seed",
+            str,
+            "Seed of everything random: data and split, initial weights, order of batches and dropout. Like "
+            "the next three it takes several values: 0,1,2 or 0:9:10.",
+            MEMBERS,
+            shown="0",
         ),
         _option("data_seed", str, "Seed of data and split, in place of the seed.", MEMBERS, shown="the seed"),
         _option("init_seed", str, "Seed of the initial weights, in place of the seed.", MEMBERS, shown="the seed"),

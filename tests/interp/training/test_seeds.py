@@ -101,7 +101,20 @@ def test_the_same_from_python_and_from_the_command_line(tmp_path: Path, monkeypa
     from interp.cli.train import app
 
     monkeypatch.chdir(tmp_path)
-    options = "--n 10 --n-train 48 --n-test 24 --model mlp:hidden=6 --steps 12 --device cpu".split()
+    options = [
+        "--n",
+        "10",
+        "--n-train",
+        "48",
+        "--n-test",
+        "24",
+        "--model",
+        "mlp:hidden=6",
+        "--steps",
+        "12",
+        "--device",
+        "cpu",
+    ]
     for flags, own in (("--seed 3", {"seed": 3}), ("--seed 3 --init-seed 4", {"seed": 3, "init_seed": 4})):
         name = flags.replace(" ", "")
         ran = CliRunner().invoke(app, ["parity", *options, *flags.split(), "--out", name])
