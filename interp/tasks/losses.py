@@ -21,6 +21,7 @@ class _Scores(Loss):
     """Losses whose outputs are one score per answer: the largest is the network's answer."""
 
     logits = True
+    independent = True
 
     @override
     def correct(self, outputs: Tensor, labels: Tensor) -> Tensor:
@@ -74,6 +75,7 @@ class VectorMSE(Loss):
     """
 
     name: ClassVar[str] = "vectors"
+    independent: ClassVar[bool] = True
 
     n_answers: int
     dim: int = 30
@@ -117,6 +119,7 @@ class Hinge(Loss):
     """
 
     name = "hinge"
+    independent = True
 
     @override
     def width(self, n_answers: int) -> int:
@@ -139,6 +142,7 @@ class BCE(Loss):
     """
 
     name = "bce"
+    independent = True
 
     @override
     def width(self, n_answers: int) -> int:

@@ -14,14 +14,16 @@ from interp.hooked import HookedModel, build
 from interp.subject import at_readout
 from interp.tasks import Task
 from interp.training.block import Block
+from interp.training.counts import Counts
 from interp.training.data import examples
 from interp.training.members import seed_of
 from interp.training.memory import block_size, check_memory, check_weights
 from interp.training.optimizers import BatchedOptimizer
 from interp.training.penalties import norms
 from interp.training.plan import DTYPES, MEMORISED, Plan
+from interp.training.thresholds import Threshold
 
-MEMORISED_ABOVE = 0.999  # train accuracy, as in Fuangkawinsombut 2024
+MEMORISED_FROM = Threshold(0.999, ">")  # train accuracy, as in Fuangkawinsombut 2024
 
 
 @dataclass
@@ -51,6 +53,7 @@ class Ensemble:
 
     Attributes:
         step: number of updates made.
+        counts: how many examples each member has.
         blocks: the members that still train.
         final: last weights of those that have retired, by member.
 
@@ -69,6 +72,7 @@ class Ensemble:
         self.groups = template.parameter_groups()
         n = len(plan.members)
         tasks = [self._task(i, template) for i in range(n)]
+        self.counts = [Counts.of(task) for task in tasks]
         self.task = tasks[0]
         self.statuses = [Status() for _ in range(n)]
         self.size = block_size(plan, self.task, template, device) if size is None else size
@@ -176,15 +180,17 @@ class Ensemble:
 
     def _note(self, row: Mapping[str, float | int | None]) -> bool:
         """Record what a member has reached; returns whether its weight decay becomes the late one now."""
-        status, threshold = self.statuses[int(row["member"] or 0)], self.plan.retire
+        member = int(row["member"] or 0)
+        status, own = self.statuses[member], self.counts[member]
         train, test = row.get("train_accuracy"), row.get("test_accuracy")
-        if threshold is not None:
-            if status.train_at < 0 and train is not None and train >= threshold:
+        if self.plan.retire is not None:
+            threshold = Threshold(self.plan.retire, self.plan.retire_side)
+            if status.train_at < 0 and train is not None and threshold.reached(train, own.train_n):
                 status.train_at = self.step
-            if status.test_at < 0 and test is not None and test >= threshold:
+            if status.test_at < 0 and test is not None and threshold.reached(test, own.test_n):
                 status.test_at = self.step
         waits = self.plan.late_weight_decay is not None and self.plan.late_at == MEMORISED and status.late_since < 0
-        if not waits or train is None or train <= MEMORISED_ABOVE:
+        if not waits or train is None or not MEMORISED_FROM.reached(train, own.train_n):
             return False
         status.late_since = self.step
         return True

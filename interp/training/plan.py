@@ -16,6 +16,7 @@ from interp.tasks import Task, task_from_dict, task_to_dict
 from interp.training.members import as_members, check_member, require_number
 from interp.training.optimizers import RATES, Optimizer
 from interp.training.schedule import Schedule, every, parse_schedule
+from interp.training.thresholds import SIDES
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 MEMORISED = "memorised"
@@ -45,6 +46,7 @@ class Plan:
         late_at: the step of that change; ``"memorised"``: for each member when its train accuracy exceeds 0.999, as in
             Fuangkawinsombut 2024.
         retire: members whose train and test accuracy have both reached this stop there; None: all run to the end.
+        retire_side: ``">="``, it is reached at this accuracy; ``">"``, above it.
         readout: compute a transformer's last block only at the position that is read: same losses, less work.
         metrics: when to measure.
         checkpoints: when to save the weights.
@@ -69,6 +71,7 @@ class Plan:
     late_weight_decay: float | None = None
     late_at: int | str = MEMORISED
     retire: float | None = None
+    retire_side: str = ">="
     readout: bool = True
     metrics: Schedule = field(default_factory=lambda: every(100))
     checkpoints: Schedule = field(default_factory=lambda: every(1000))
@@ -87,6 +90,8 @@ class Plan:
             raise InterpError(f"clip_norm must be above 0, got {self.clip_norm}")
         if self.retire is not None:
             require_range("retire", self.retire, 0, 1)
+        if self.retire_side not in SIDES:
+            raise UnknownName(unknown("retire_side", self.retire_side, SIDES))
         if self.late_at != MEMORISED:
             require_whole("late_at", self.late_at, 0)
         if self.init not in SCHEMES:

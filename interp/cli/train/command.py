@@ -11,13 +11,14 @@ import typer
 
 from interp.cli.failures import interruptible
 from interp.cli.train.architectures import ARCHITECTURE_HELP, takes_architectures
+from interp.cli.train.phases import PHASE_OPTIONS
 from interp.cli.train.settings import SETTINGS, TRAINING
 
 if TYPE_CHECKING:
     from interp.tasks import Task
     from interp.training.recipes import Recipe
 
-RUN, MEMBERS, ARCHITECTURE = "The run", "Members", "Architecture"
+RUN, MEMBERS, ARCHITECTURE, PHASES = "The run", "Members", "Architecture", "Phases of learning"
 SAMPLES = {"target": "skull.png --arch-of skull.zip", "p": "113", "table": "S_3", "path": "FILE"}  # for the example
 
 
@@ -97,7 +98,8 @@ def _settings(recipe: Recipe) -> list[inspect.Parameter]:
     usual = _usual(recipe)
     found = [_option(s.name, s.type, s.help, s.panel, shown=usual.get(s.name)) for s in SETTINGS]
     readout = "Compute a transformer's last block only where the answer is read."
-    return [*found, _option("readout", bool, readout, TRAINING, default=True)]
+    phases = [_option(name, kind, text, PHASES) for name, (kind, text) in PHASE_OPTIONS.items()]
+    return [*found, _option("readout", bool, readout, TRAINING, default=True), *phases]
 
 
 def _option(

@@ -34,10 +34,15 @@ def one_thread() -> Any:
     torch.set_num_threads(threads)
 
 
+def without_note(err: str) -> str:
+    """What was said, without that these tiny splits allow no accuracy."""
+    return "".join(line for line in err.splitlines() if "no train example has the answers" not in line)
+
+
 def made(run: Run, *argv: object) -> list[dict[str, Any]]:
     """The members of the run that a command trains."""
     ran = run("train", *argv, "--out", "made")
-    assert (ran.code, ran.err) == (0, "")
+    assert (ran.code, without_note(ran.err)) == (0, "")
     return json.loads(Path("made/run.json").read_text())["members"]
 
 
@@ -75,7 +80,7 @@ def test_help_lists_the_tasks(run: Run) -> None:
 def test_a_short_run(run: Run, work: Path) -> None:
     """It prints a row per member, what members differ in, the folder, and how to get a report; and the report works."""
     ran = run("train", *ADDITION, "--seeds", 2, "--lr", "0.001,0.01", "--out", "runs/toy")
-    assert (ran.code, ran.err) == (0, "")
+    assert (ran.code, without_note(ran.err)) == (0, "")
     head, *rows = [line.split() for line in ran.out.splitlines()]
     assert head[:2] == ["member", "step"]
     assert {"lr", "seed"} <= set(head)
@@ -319,7 +324,8 @@ def test_ctrl_c(work: Path) -> None:
     command = [str(Path(sys.executable).with_name("interp")), "train"]
     environment = {k: v for k, v in os.environ.items() if k != "FORCE_COLOR"} | WIDE | FRUGAL
     argv = [
-        "addition", "--p", "4", "--model", "mlp:hidden=6", "--steps", "10000000", "--metrics", "0,1", "--out", "long"
+        "addition", "--p", "4", "--seed", "4", "--model", "mlp:hidden=6", "--steps", "10000000", "--metrics", "0,1",
+        "--out", "long",
     ]  # fmt: skip
     pipe = subprocess.PIPE
     process = subprocess.Popen([*command, *argv], cwd=work, env=environment, stdout=pipe, stderr=pipe, text=True)
