@@ -80,11 +80,7 @@ class Run:
 
     @cached_property
     def counts(self) -> pd.DataFrame:
-        """Numbers of examples per member: ``train_n``, ``test_n``, and ``test_reachable``, those that the split lets it learn.
-
-        Raises:
-            InterpError: a run of an older version, which did not store them, and its data cannot be read any more.
-        """
+        """Numbers of examples per member: ``train_n``, ``test_n``, and ``test_reachable``, those that the split lets it learn."""
         stored = self._directory.counts
         return table(counts_of(self.plan) if stored is None else stored)
 
@@ -117,19 +113,10 @@ class Run:
         Raises:
             InterpError: a threshold, side, limit or gap that none is.
         """
-        counts, notes = self._known_counts()
-        found = phases(self.metrics, threshold, side=side, reached=reached, limit=limit, gap=gap, counts=counts)
-        attrs = found.attrs | ({"notes": notes} if notes else {})
-        found = found.join(self._settings())
-        found.attrs = attrs
-        return found
-
-    def _known_counts(self) -> tuple[pd.DataFrame | None, list[str]]:
-        """The counts; where nobody knows them any more, a note instead."""
-        try:
-            return self.counts, []
-        except InterpError as error:  # the run is good without its data
-            return None, [f"Right answers are not counted, since the number of examples is not known: {error}"]
+        found = phases(self.metrics, threshold, side=side, reached=reached, limit=limit, gap=gap, counts=self.counts)
+        joined = found.join(self._settings())
+        joined.attrs = found.attrs
+        return joined
 
     def subject(self, member: int = 0, step: int | None = None) -> Subject:
         """A member as a `Subject`, whose ``run`` is this one.

@@ -91,7 +91,6 @@ def phases(
         if across is not None and table[column].notna().to_numpy().any():
             result.figures[f"steps to {title}"] = _steps(table, column, across, down, title)
     result.lead = "phase diagram"
-    result.notes += table.attrs.get("notes", [])
     result.notes += _doubts(table)
     if limit is None and table.attrs["steps"] < PUBLISHED:
         longer = run.phases(threshold, limit=PUBLISHED, **definition)  # pyright: ignore[reportArgumentType]  as above
