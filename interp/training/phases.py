@@ -21,6 +21,7 @@ PHASES = ("comprehension", "grokking", "memorization", "confusion")
 UNDECIDED = "undecided"
 REACHED = ("first", "for_good")
 TIE, SHORT, UNMEASURED, SPLIT = "tie", "short", "not measured", "split"
+AT = ("train_at", "test_at")
 NAMES = {">": "above", ">=": "at_least"}  # of the columns with one side's phases
 
 
@@ -95,12 +96,14 @@ def phases(
     steps = int(metrics["step"].max()) if limit is None and len(metrics) else limit or 0
     parts = {part: _Part.of(metrics, part, members, counts) for part in ("train", "test")}
     found = {s: _by_side(parts, Threshold(threshold, s), reached, limit, steps, gap) for s in sides}
-    table = found[sides[-1]][["train_at", "test_at", "phase", "why"]].copy()
+    table = found[sides[-1]][[*AT, "phase", "why"]].copy()
     if side is None:
-        above, at_least = (found[s]["phase"] for s in SIDES)
-        differ = above != at_least
-        table["why"] = table["why"].where(found[">"]["why"] == found[">="]["why"], "").mask(differ, TIE)
-        table["phase"] = at_least.mask(differ, UNDECIDED)
+        above, at_least = (found[s] for s in SIDES)
+        differ = above["phase"] != at_least["phase"]
+        steps_too = (above[list(AT)].fillna(-1) != at_least[list(AT)].fillna(-1)).any(axis=1)
+        why = table["why"].where(above["why"] == at_least["why"], "")
+        table["why"] = why.mask(differ, SHORT).mask(differ & steps_too, TIE)  # else the split forbids one side alone
+        table["phase"] = at_least["phase"].mask(differ, UNDECIDED)
         table = table.assign(**{NAMES[s]: found[s]["phase"] for s in SIDES})
     if counts is not None:
         for name, part in parts.items():

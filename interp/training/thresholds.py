@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 
 from interp.errors import UnknownName, require_range, unknown
 
@@ -43,8 +44,7 @@ class Threshold:
 
     def needed(self, n: int) -> int:
         """The fewest right answers of ``n`` that reach it; above ``n`` where not even all do."""
-        exact = Fraction(str(float(self.share))) * n
-        return math.ceil(exact) if self.side == ">=" else math.floor(exact) + 1
+        return _needed(float(self.share), self.side, n)
 
     @property
     def least(self) -> float:
@@ -54,3 +54,9 @@ class Threshold:
     def reached(self, share: float, n: int) -> bool:
         """Whether a share of ``n`` examples reaches it."""
         return round(share * n) >= self.needed(n)
+
+
+@lru_cache(maxsize=1024)
+def _needed(share: float, side: str, n: int) -> int:
+    exact = Fraction(str(share)) * n
+    return math.ceil(exact) if side == ">=" else math.floor(exact) + 1

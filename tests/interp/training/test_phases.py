@@ -131,6 +131,7 @@ def test_a_split_that_forbids_it() -> None:
     rows = [(0, 0.1, 0.1), (100, 1.0, 0.2), (200, 1.0, 0.8)]
     assert verdict(rows, side=">", limit=100_000, counts=counts(10, 9)) == [("memorization", "split")]
     assert verdict(rows, side=">=", limit=100_000, counts=counts(10, 9)) == [("undecided", "short")]
+    assert verdict(rows, limit=100_000, counts=counts(10, 9)) == [("undecided", "short")]  # no tie: it is not at 0.9
     assert verdict(rows, limit=100_000, counts=counts(10, 7)) == [("memorization", "split")]
     assert verdict(rows, limit=100_000, counts=counts(10, 10)) == [("undecided", "short")]
     lucky = [*rows, (300, 1.0, 1.0)]  # an answer that cannot be learnt may be hit
