@@ -89,10 +89,12 @@ def phases(
         measurement, beside ``train_n``, ``test_n``, ``test_reachable``. ``attrs`` has the definition, with the limit in steps.
 
     Raises:
-        InterpError: a threshold, side, limit or gap that none is.
+        InterpError: a threshold, side, limit or gap that none is; counts that lack a member.
     """
     sides = _checked(threshold, side, reached, limit, gap)
     members = pd.Index(sorted(metrics["member"].unique()), name="member")
+    if counts is not None and not (has := members.isin(counts.index)).all():
+        raise InterpError(f"counts have no row for member {members[~has][0]}, which was measured")
     steps = int(metrics["step"].max()) if limit is None and len(metrics) else limit or 0
     parts = {part: _Part.of(metrics, part, members, counts) for part in ("train", "test")}
     found = {s: _by_side(parts, Threshold(threshold, s), reached, limit, steps, gap) for s in sides}

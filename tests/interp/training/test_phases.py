@@ -151,6 +151,7 @@ def test_what_was_not_measured() -> None:
     [
         ({"threshold": 1.5}, "threshold must be between 0 and 1"), ({"side": "<"}, "side of a threshold"),
         ({"reached": "once"}, "for_good"), ({"limit": -1}, "limit must be at least 0"),
+        ({"counts": counts(10, members=0)}, "no row for member 0"),
         ({"limit": 1e5}, "limit must be a whole number"), ({"gap": True}, "gap must be a whole number"),
     ],
 )  # fmt: skip
