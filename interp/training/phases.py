@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,8 +22,6 @@ PHASES = ("comprehension", "grokking", "memorization", "confusion")
 UNDECIDED = "undecided"
 REACHED = ("first", "for_good")
 TIE, SHORT, UNMEASURED, SPLIT = "tie", "short", "not measured", "split"
-AT = ("train_at", "test_at")
-NAMES = {">": "above", ">=": "at_least"}  # of the columns with one side's phases
 
 
 def phase(train_at: float, test_at: float, *, gap: int = 1_000) -> str:
@@ -95,22 +94,18 @@ def phases(
     members = pd.Index(sorted(metrics["member"].unique()), name="member")
     if counts is not None and not (has := members.isin(counts.index)).all():
         raise InterpError(f"counts have no row for member {members[~has][0]}, which was measured")
-    steps = int(metrics["step"].max()) if limit is None and len(metrics) else limit or 0
+    steps = limit if limit is not None else int(metrics["step"].to_numpy().max(initial=0))
     parts = {part: _Part.of(metrics, part, members, counts) for part in ("train", "test")}
     found = {s: _by_side(parts, Threshold(threshold, s), reached, limit, steps, gap) for s in sides}
-    table = found[sides[-1]][[*AT, "phase", "why"]].copy()
+    own = found[sides[-1]]
+    columns: dict[str, Any] = {"train_at": own.train_at, "test_at": own.test_at, "phase": own.phase, "why": own.why}
     if side is None:
-        above, at_least = (found[s] for s in SIDES)
-        differ = above["phase"] != at_least["phase"]
-        steps_too = (above[list(AT)].fillna(-1) != at_least[list(AT)].fillna(-1)).any(axis=1)
-        why = table["why"].where(above["why"] == at_least["why"], "")
-        table["why"] = why.mask(differ, SHORT).mask(differ & steps_too, TIE)  # else the split forbids one side alone
-        table["phase"] = at_least["phase"].mask(differ, UNDECIDED)
-        table = table.assign(**{NAMES[s]: found[s]["phase"] for s in SIDES})
+        columns |= _both(found[">"], found[">="])
     if counts is not None:
         for name, part in parts.items():
-            table[f"{name}_correct"], table[f"{name}_n"] = part.best, part.n
-        table["test_reachable"] = parts["test"].reachable
+            columns |= {f"{name}_correct": part.best, f"{name}_n": part.n}
+        columns["test_reachable"] = parts["test"].reachable
+    table = pd.DataFrame(columns, index=members)
     table.attrs = {
         "threshold": threshold, "side": side or "both", "reached": reached, "limit": limit, "gap": gap, "steps": steps,
     }  # fmt: skip
@@ -135,78 +130,116 @@ def _checked(threshold: float, side: str | None, reached: str, limit: int | None
 
 @dataclass(frozen=True)
 class _Part:
-    """The train or the test accuracies of all members.
+    """The train or the test accuracies of all members, as arrays.
 
     Attributes:
-        rows: ``step``, ``member``, ``share``, of the measurements that have one.
-        last: the last step at which each member was measured; NaN: it was not.
-        n: examples of each member; None where nobody knows.
-        reachable: how many of them can be learnt.
+        step: of every measurement that has an accuracy.
+        place: its member, counted in the order of the members.
+        share: its accuracy.
+        last: per member, the last step at which it was measured; -infinity: it was not.
+        n: per member, its examples; None where nobody knows.
+        reachable: per member, how many of them can be learnt.
     """
 
-    rows: pd.DataFrame
-    last: pd.Series
-    n: pd.Series | None
-    reachable: pd.Series | None
+    step: np.ndarray
+    place: np.ndarray
+    share: np.ndarray
+    last: np.ndarray
+    n: np.ndarray | None
+    reachable: np.ndarray | None
 
     @classmethod
     def of(cls, metrics: pd.DataFrame, part: str, members: pd.Index, counts: pd.DataFrame | None) -> _Part:
         name = f"{part}_accuracy"
-        rows = metrics.assign(share=metrics.get(name, np.nan))[["step", "member", "share"]]
-        rows = rows[rows["share"].notna()]
-        last = rows.groupby("member")["step"].max().reindex(members).astype(float)
+        share = np.full(len(metrics), np.nan) if name not in metrics else metrics[name].to_numpy(float)
+        has = ~np.isnan(share)
+        step, place = metrics["step"].to_numpy(float)[has], members.get_indexer(pd.Index(metrics["member"]))[has]
         n, reachable = (
-            None if counts is None or column not in counts else counts[column].reindex(members)
+            None if counts is None or column not in counts else counts[column].loc[list(members)].to_numpy(int)
             for column in (f"{part}_n", f"{part}_reachable")
         )
-        return cls(rows, last, n, reachable)
+        last = _most(place, step, len(members), -np.inf)
+        return cls(step, place, share[has], last, n, reachable)
 
     @property
-    def best(self) -> pd.Series | None:
-        """The most right answers of each member at any measurement."""
+    def best(self) -> np.ndarray | None:
+        """The most right answers of each member at any measurement; 0 where it was not measured."""
         if self.n is None:
             return None
-        best = (self.rows.groupby("member")["share"].max().reindex(self.n.index) * self.n).round()
-        return best.astype(int) if best.notna().all() else best
+        return _most(self.place, np.round(self.share * self.n[self.place]), len(self.n), 0).astype(int)
 
-    def at(self, threshold: Threshold, reached: str) -> pd.Series:
+    def at(self, threshold: Threshold, reached: str) -> np.ndarray:
         """The step at which each member reached a threshold; NaN: not at all."""
-        member = self.rows["member"]
         if self.n is None:
-            there = self.rows["share"] >= threshold.least
+            there = self.share >= threshold.least
         else:
-            needed = self.n.map({n: threshold.needed(int(n)) for n in self.n.unique()})
-            there = (self.rows["share"] * member.map(self.n)).round() >= member.map(needed)
+            there = np.round(self.share * self.n[self.place]) >= self._needed(threshold, self.n)[self.place]
         if reached == "for_good":
-            lost = self.rows[~there].groupby("member")["step"].max()
-            there &= self.rows["step"] > member.map(lost).fillna(-1)
-        return self.rows[there].groupby("member")["step"].min().reindex(self.last.index).astype(float)
+            lost = _most(self.place[~there], self.step[~there], len(self.last), -np.inf)
+            there &= self.step > lost[self.place]
+        first = -_most(self.place[there], -self.step[there], len(self.last), -np.inf)
+        return np.where(np.isinf(first), np.nan, first)
 
-    def impossible(self, threshold: Threshold) -> pd.Series:
+    def impossible(self, threshold: Threshold) -> np.ndarray:
         """Whether too few examples of each member can be learnt."""
         if self.n is None or self.reachable is None:
-            return pd.Series(False, self.last.index)
-        return self.reachable < self.n.map({n: threshold.needed(int(n)) for n in self.n.unique()})
+            return np.zeros(len(self.last), bool)
+        return self.reachable < self._needed(threshold, self.n)
+
+    @staticmethod
+    def _needed(threshold: Threshold, n: np.ndarray) -> np.ndarray:
+        return np.array([threshold.needed(int(k)) for k in n], int)
+
+
+def _most(place: np.ndarray, values: np.ndarray, n: int, start: float) -> np.ndarray:
+    """The largest value of each of ``n`` members; ``start`` where it has none."""
+    found = np.full(n, start, float)
+    np.maximum.at(found, place, values)
+    return found
+
+
+@dataclass(frozen=True)
+class _Side:
+    """Steps, phases and reasons of all members, by one side of the threshold."""
+
+    train_at: np.ndarray
+    test_at: np.ndarray
+    phase: np.ndarray
+    why: np.ndarray
 
 
 def _by_side(
     parts: Mapping[str, _Part], threshold: Threshold, reached: str, limit: int | None, steps: int, gap: int
-) -> pd.DataFrame:
-    """Steps, phases and reasons by one side of the threshold."""
-    at = pd.DataFrame({f"{name}_at": part.at(threshold, reached) for name, part in parts.items()})
-    no = parts["test"].impossible(threshold)
-    known: dict[str, pd.Series] = {}
-    since = pd.Series(0.0, at.index)
-    for name, part in parts.items():
-        in_time = at[f"{name}_at"].where(at[f"{name}_at"] <= steps)
+) -> _Side:
+    train, test = parts["train"], parts["test"]
+    out_of_reach = test.impossible(threshold)
+    at = [part.at(threshold, reached) for part in (train, test)]
+    nowhere = np.zeros(len(out_of_reach), bool)
+    known: list[np.ndarray] = []
+    since = np.zeros(len(nowhere))
+    for part, own, never in ((train, at[0], nowhere), (test, at[1], out_of_reach)):
         watched = part.last >= (steps if limit is not None else np.maximum(steps, since + gap))
-        never = watched | (no if name == "test" else False) | (at[f"{name}_at"] > steps)
-        known[name] = since = in_time.where(in_time.notna() | ~never, math.inf)
-    pairs = zip(known["train"], known["test"], strict=True)
-    at["phase"] = [phase(train, test, gap=gap) for train, test in pairs]
-    unmeasured = parts["train"].last.isna() | (parts["test"].last.isna() & ~no)
-    undecided = at["phase"] == UNDECIDED
-    at["why"] = np.select(
-        [undecided & unmeasured, undecided, no & (at["phase"] == "memorization")], [UNMEASURED, SHORT, SPLIT], ""
-    )
-    return at
+        late = own > steps
+        since = np.where(own <= steps, own, np.where(watched | never | late, math.inf, math.nan))
+        known.append(since)
+    phases_ = [phase(a, b, gap=gap) for a, b in zip(*(k.tolist() for k in known), strict=True)]
+    verdicts = np.array(phases_, object)
+    undecided = verdicts == UNDECIDED
+    unmeasured = np.isinf(train.last) | (np.isinf(test.last) & ~out_of_reach)
+    split = out_of_reach & (verdicts == "memorization")
+    why = np.select([undecided & unmeasured, undecided, split], [UNMEASURED, SHORT, SPLIT], "")
+    return _Side(at[0], at[1], verdicts, why)
+
+
+def _both(above: _Side, at_least: _Side) -> dict[str, np.ndarray]:
+    """The phases by both sides: undecided where they differ."""
+    differ = above.phase != at_least.phase
+    pairs = ((above.train_at, at_least.train_at), (above.test_at, at_least.test_at))
+    tied = np.any([np.nan_to_num(a, nan=-1) != np.nan_to_num(b, nan=-1) for a, b in pairs], axis=0)
+    same = np.where(above.why == at_least.why, at_least.why, "")
+    return {
+        "phase": np.where(differ, UNDECIDED, at_least.phase),
+        "why": np.where(differ, np.where(tied, TIE, SHORT), same),  # not tied: the split forbids one side alone
+        "above": above.phase,
+        "at_least": at_least.phase,
+    }
