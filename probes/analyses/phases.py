@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Sequence
 
@@ -19,7 +18,9 @@ from interp.training.members import SEEDS, varying
 from interp.training.phases import PHASES, SHORT, SPLIT, TIE, UNDECIDED
 
 VERDICTS = (*PHASES, UNDECIDED)
-COLORS = dict(zip(VERDICTS, (figures.GREEN, figures.ORANGE, figures.BLUE, figures.GREY, figures.PURPLE), strict=True))
+COLORS: dict[str, str] = dict(
+    zip(VERDICTS, (figures.GREEN, figures.ORANGE, figures.BLUE, figures.GREY, figures.PURPLE), strict=True)
+)
 PUBLISHED = 100_000  # steps that Liu et al. allow
 COMMON = "the run's"  # value of a setting that a member shares with the run
 REPEATS = SEEDS  # what makes members repetitions of one another
@@ -94,7 +95,7 @@ def phases(
     result.notes += _doubts(table)
     if limit is None and table.attrs["steps"] < PUBLISHED:
         longer = run.phases(threshold, limit=PUBLISHED, **definition)  # pyright: ignore[reportArgumentType]  as above
-        open_ = int(((longer["phase"] == UNDECIDED) & (table["phase"] != UNDECIDED)).sum())
+        open_ = sum(a == UNDECIDED != b for a, b in zip(longer["phase"], table["phase"], strict=True))
         said = (
             f"Phases within the run's own {table.attrs['steps']:,} steps; Liu et al. allow {PUBLISHED:,}, by which "
             f"{open_:,} of these networks {'is' if open_ == 1 else 'are'} undecided: they may still learn (limit={PUBLISHED})."
@@ -229,7 +230,7 @@ def _because(row: dict) -> str:
 
 def _right(row: dict) -> str:
     """The most right answers, where they were counted."""
-    if pd.isna(row.get("test_correct", math.nan)):
+    if not row.get("test_n"):
         return ""
     return f", at best {row['test_correct']:.0f} of {row['test_n']:.0f} right"
 
