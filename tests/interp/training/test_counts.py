@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 import interp
 from interp.cli.train import app
+from interp.training.counts import counts_of
 from tests.interp.training.ensembles import ensemble
 
 TOY = {"model": "mlp:hidden=4", "steps": 2, "device": "cpu"}
@@ -86,19 +87,26 @@ def test_nothing_is_told_where_all_is_well() -> None:
     assert told == []
 
 
-def test_in_shards_and_after_resuming(tmp_path: Path) -> None:
-    """Workers count for nobody: the run has the counts of all members, is told of once, and keeps them with more steps."""
+MEMBERS = [{"seed": 6}, {"seed": 1}, {"seed": 1, "train_fraction": 0.5}]
+EXPECTED = [[45, 10, by_hand(6)], [45, 10, by_hand(1)], [27, 28, by_hand(1, 27)]]
+
+
+def test_more_steps_keep_the_counts(tmp_path: Path) -> None:
+    """The counts are the run's, and those of its plan; a run that goes on keeps them."""
     told: list[str] = []
-    members = [{"seed": 6}, {"seed": 1}, {"seed": 1, "train_fraction": 0.5}]
-    given = {**TOY, "members": members, "told": told.append}
-    expected = [[45, 10, by_hand(6)], [45, 10, by_hand(1)], [27, 28, by_hand(1, 27)]]
-    for name, more in (("whole", {}), ("shards", {"executor": "process:1"})):
-        run = interp.train("addition:p=10", **given, **more, out=tmp_path / name)
-        assert run.counts.to_numpy().tolist() == expected
-    assert len(told) == 2
-    assert told[0] == told[1]
-    run = interp.resume(tmp_path / "shards", steps=4, device="cpu")
-    assert run.counts.to_numpy().tolist() == expected
+    run = interp.train("addition:p=10", **TOY, members=MEMBERS, told=told.append, out=tmp_path / "run")
+    assert run.counts.to_numpy().tolist() == EXPECTED == [[*vars(c).values()] for c in counts_of(run.plan)]
+    assert interp.resume(run.path, steps=4, device="cpu").counts.to_numpy().tolist() == EXPECTED
+    assert len(told) == 1
+
+
+@pytest.mark.slow
+def test_in_shards(tmp_path: Path) -> None:
+    """Workers count for nobody: the run has the counts of all its members, and is told of once."""
+    told: list[str] = []
+    given = {**TOY, "members": MEMBERS, "told": told.append, "executor": "process:1", "out": tmp_path / "run"}
+    assert interp.train("addition:p=10", **given).counts.to_numpy().tolist() == EXPECTED
+    assert len(told) == 1
 
 
 def test_a_run_of_an_older_version(tmp_path: Path) -> None:
