@@ -58,7 +58,15 @@ class RunLike(Protocol):
         """A row per member: its last measurements and its own settings."""
         ...
 
-    def phases(self, threshold: float = 0.9, *, limit: int = 100_000, gap: int = 1_000) -> pd.DataFrame:
+    def phases(
+        self,
+        threshold: float = 0.9,
+        *,
+        side: str | None = None,
+        reached: str = "first",
+        limit: int | None = None,
+        gap: int = 1_000,
+    ) -> pd.DataFrame:
         """When each member memorised and generalised, and its phase of learning; a row per member."""
         ...
 

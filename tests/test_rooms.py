@@ -94,7 +94,7 @@ ARROWS: dict[str, str] = {
     ),
     "interp.training": (
         "interp._util, interp.checkpoints.*, interp.checkpoints.formats, interp.errors, interp.hooked (door), "
-        "interp.hooked.*, interp.hooked.foreign, interp.series, interp.sites, interp.snapshot, interp.subject, "
+        "interp.hooked.*, interp.hooked.foreign, interp.scores, interp.series, interp.sites, interp.snapshot, interp.subject, "
         "interp.tasks"
     ),
     "probes.*": (

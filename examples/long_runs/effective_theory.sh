@@ -55,6 +55,6 @@ case "$what $size" in
     exit 2
     ;;
 esac
-interp analyze "$run" --only phases --set phases.threshold=$threshold --out "$run/report"
+interp analyze "$run" --only phases --set phases.threshold=$threshold --set "phases.side=>=" --out "$run/report"
 sed -e '1s/$/,command/' -e "2,\$s/\$/,long_runs\/effective_theory.sh $what $size/" "$run/report/tables/phases.phases.csv" \
     >"$here/measured/effective_theory_$what.csv"

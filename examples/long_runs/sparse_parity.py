@@ -23,7 +23,7 @@ def main(seeds: int) -> None:
     found = []
     for seed in range(seeds):
         for n in BITS:
-            members = interp.grid({"seed": [seed], "data_seed": [seed], "weight_decay": DECAYS, "label_noise": NOISE})
+            members = interp.grid({"seed": [seed], "weight_decay": DECAYS, "label_noise": NOISE})
             task = interp.SparseParity(n=n, k=2, n_train=300, n_test=500)
             run = interp.train(task, members=members, epochs=EPOCHS, metrics="every:100")
             best = run.metrics.groupby("member").test_accuracy.max()

@@ -13,7 +13,8 @@ from interp._util.schema import WHOLE, described, fits, parse_json, short
 from interp.checkpoints.layouts.config_fields import usable_config
 from interp.errors import UnreadableFile
 
-RUN_FORMAT = 1  # of the run directory; raised when an older version could not read it
+RUN_FORMAT = 2  # of the run directory; raised when an older version could not read it
+SEEDS_APART = 1  # the format in which a member's seed did not reach its data
 RECORDED = "recorded"  # in run.json: written by interp.record, which has no plan
 RUN_FILES = ("run.json", "metrics.jsonl", "state", "checkpoints", "shards")
 CURVES = ("train_loss", "test_loss", "train_accuracy", "test_accuracy")
@@ -49,7 +50,37 @@ def read_run(folder: Path) -> dict[str, Any]:
     if wrong and "format" in run:  # another program's run.json may use the names as it likes
         kind, value = described(RUN[wrong[0]]), short(run[wrong[0]])
         raise UnreadableFile(f"{folder / 'run.json'}: {wrong[0]} must be {kind}, got {value}")
-    return {name: value for name, value in run.items() if name not in wrong}
+    return current({name: value for name, value in run.items() if name not in wrong})
+
+
+def current(run: dict[str, Any]) -> dict[str, Any]:
+    """A run as this version writes it: the same run, where an older version wrote it.
+
+    In format 1 a member's ``seed`` seeded its initial weights and the order of its batches; its data had ``data_seed``, or the
+    seed of the run's task. Now ``seed`` is the data's, too, so the latter is written out.
+
+    Args:
+        run: what ``run.json`` holds.
+
+    Returns:
+        its fields, with the present format; another run than ours, or one of a later version, as it is.
+    """
+    members, task = run.get("members"), run.get("task")
+    if run.get("format") != SEEDS_APART:
+        return run
+    if isinstance(members, list) and all(isinstance(m, dict) for m in members):
+        of_task = task.get("seed", 0) if isinstance(task, dict) else 0
+        run = {**run, "members": [_with_data_seed(m, of_task) for m in members]}
+    return {**run, "format": RUN_FORMAT}
+
+
+def _with_data_seed(member: dict[str, Any], of_task: Any) -> dict[str, Any]:
+    """A member whose ``seed`` is that of everything; ``data_seed`` stands beside it only where it is another one."""
+    if "seed" not in member:
+        return member
+    data = member.get("data_seed", of_task)
+    own = {name: value for name, value in member.items() if name != "data_seed"}
+    return own if data == member["seed"] else {**own, "data_seed": data}
 
 
 def read_json(path: Path) -> dict[str, Any]:

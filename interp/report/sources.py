@@ -125,6 +125,6 @@ def _load(path: Path, how: Mapping[str, Any]) -> Subject:
 def _labelled(name: str, own: Mapping[str, Any], members: Sequence[Mapping[str, Any]]) -> str:
     """The run's name, followed by the settings in which this member differs from others."""
     varying = [k for k in own if any(m.get(k) != own[k] for m in members)]
-    if all(m.get("data_seed") == m.get("seed") for m in members):
+    if all(m.get("data_seed", m.get("seed")) == m.get("seed") for m in members):
         varying = [k for k in varying if k != "data_seed"]
     return name + "".join(f" {k}={own[k]}" for k in varying)

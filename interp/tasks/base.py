@@ -18,6 +18,7 @@ from interp.hooked import HookedModel
 from interp.tasks.loss import Loss
 from interp.tasks.losses import make_loss
 from interp.tasks.shapes import KINDS, shapes_of, vector_problems
+from interp.tasks.splits import unseen
 from interp.tasks.structured import Structured
 
 
@@ -51,7 +52,7 @@ class Task(Structured):
     paths: ClassVar[tuple[str, ...]] = ()
     HELP: ClassVar[dict[str, str]] = {
         "seed": "seed of everything random in the data",
-        "loss": "what the training minimises",
+        "loss": "what training minimises",
     }
     recipes: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
 
@@ -84,6 +85,11 @@ class Task(Structured):
     def test_indices(self) -> Tensor:
         """Indices of the examples that are tested on."""
         return self._split[1]
+
+    @cached_property
+    def unseen_indices(self) -> Tensor:
+        """Indices of test examples that cannot be learnt: no train example has their answer; see `Loss.independent`."""
+        return unseen(self.labels, *self._split) if self.criterion.independent else self.test_indices[:0]
 
     @cached_property
     def _split(self) -> tuple[Tensor, Tensor]:
@@ -125,9 +131,8 @@ class Task(Structured):
         """
         shapes = self._shapes()
         if kind not in shapes:
-            raise TaskMismatch(
-                f"a {kind} cannot take the inputs of the task {self.name}; kinds that can: {', '.join(shapes) or 'none of ours'}"
-            )
+            others = ", ".join(shapes) or "none of ours"
+            raise TaskMismatch(f"a {kind} cannot take the inputs of the task {self.name}; kinds that can: {others}")
         return shapes[kind]
 
     def _shapes(self) -> dict[str, dict[str, Any]]:
@@ -270,7 +275,7 @@ class Task(Structured):
         return replace(self, **paths) if paths else self  # pyright: ignore[reportArgumentType]
 
     def of_member(self, own: Mapping[str, Any]) -> Self:
-        """The task of one network of a run: this one with the network's own options (``data_seed`` is the seed).
+        """The task of one network of a run: with the network's own options, its ``data_seed`` or its ``seed`` for the seed.
 
         Args:
             own: the network's own settings; those that are not options of the task are ignored.
@@ -279,10 +284,10 @@ class Task(Structured):
             The task with these options.
         """
         options = {k: v for k, v in own.items() if k in self.option_names() and k != "seed"}
-        if "data_seed" in own:
-            options["seed"] = own["data_seed"]
+        options["seed"] = own.get("data_seed", own.get("seed", self.seed))
         require_fields(type(self), options)
-        return replace(self, **options) if options else self  # pyright: ignore[reportArgumentType]
+        own = {name: value for name, value in options.items() if value != getattr(self, name)}
+        return replace(self, **own) if own else self  # pyright: ignore[reportArgumentType]
 
     def _fit_vectors(self, model: HookedModel, d_in: int) -> None:
         """Refuse a model that does not take vectors of ``d_in`` to as many outputs as the loss reads."""

@@ -21,6 +21,8 @@ class Loss(ABC):
         logits: whether the outputs are one score per answer.
         answers: whether an answer is correct or wrong, so that accuracy is defined.
         shift_invariant: whether a number added to all outputs of an example leaves its loss as it is.
+        independent: whether nothing about one answer follows from the others, so that an answer that no train example has cannot
+            be learnt.
         separable: whether an example's loss depends only on that example.
         variant_of: name of another loss; tasks that list it may be trained on this one too.
         tasks: names of tasks that may be trained on it although they do not list it themselves.
@@ -29,6 +31,7 @@ class Loss(ABC):
     name: ClassVar[str]
     logits: ClassVar[bool] = False
     answers: ClassVar[bool] = True
+    independent: ClassVar[bool] = False
     separable: ClassVar[bool] = True
     shift_invariant: ClassVar[bool] = False
     variant_of: ClassVar[str] = ""

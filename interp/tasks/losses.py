@@ -54,6 +54,7 @@ class VectorMSE(Loss):
     """
 
     name: ClassVar[str] = "vectors"
+    independent: ClassVar[bool] = True
 
     n_answers: int
     dim: int = 30
@@ -101,6 +102,7 @@ class Hinge(Loss):
     """
 
     name = "hinge"
+    independent = True
 
     @override
     def width(self, n_answers: int) -> int:
@@ -128,6 +130,7 @@ class BCE(Loss):
     """
 
     name = "bce"
+    independent = True
 
     @override
     def width(self, n_answers: int) -> int:

@@ -16,6 +16,7 @@ class Scores(Loss):
     """Losses whose outputs are one score per answer: the largest is the network's answer."""
 
     logits = True
+    independent = True
 
     @override
     def correct(self, outputs: Tensor, labels: Tensor) -> Tensor:

@@ -83,3 +83,22 @@ def shuffled(n: int, train_fraction: float, seed: int) -> tuple[Tensor, Tensor]:
     order = torch.randperm(n, generator=torch.Generator().manual_seed(seed))
     cut = int(train_fraction * n)
     return order[:cut], order[cut:]
+
+
+def unseen(labels: Tensor, train: Tensor, test: Tensor) -> Tensor:
+    """The test examples whose answer no train example has.
+
+    Args:
+        labels: of all examples ``[n]``; of those with several labels each ``[n, ...]`` nothing is said.
+        train: indices.
+        test: indices.
+
+    Returns:
+        some of ``test``.
+
+    >>> unseen(torch.tensor([0, 1, 1, 2]), torch.tensor([0, 1]), torch.tensor([2, 3]))
+    tensor([3])
+    """
+    if labels.ndim != 1:
+        return test[:0]
+    return test[~torch.isin(labels[test], labels[train]).to(test.device)]

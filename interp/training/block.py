@@ -17,6 +17,7 @@ from interp.training.changes import changes, strengths
 from interp.training.criterion import training_loss
 from interp.training.data import Examples
 from interp.training.lr_schedule import lr_factors
+from interp.training.members import seed_of
 from interp.training.optimizers import BatchedOptimizer
 from interp.training.plan import Plan
 from interp.training.randomness import keys, shuffles
@@ -63,7 +64,7 @@ class Block:
         self.optimizer = BatchedOptimizer(plan.optimizer, self.parameters, rates, moments)
         self.train, self.test = train, test
         device = next(iter(parameters.values())).device
-        seeds = [plan.setting(i, "seed") for i in ids]
+        seeds = [seed_of(plan.members[i], "order") for i in ids]
         self._order_keys, self._noise_keys = keys(seeds, "batches", device), keys(seeds, "dropout", device)
         self._dropout = getattr(model.config, "dropout", 0.0) > 0
         found = planned_by_hand(plan, model, task)

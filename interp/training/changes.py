@@ -14,6 +14,7 @@ from interp.training import gradient_filters, penalties
 from interp.training.data import Examples
 from interp.training.fixed_norm import FixedNorm
 from interp.training.frozen import frozen_names
+from interp.training.members import seed_of
 from interp.training.optimizers import BatchedOptimizer
 from interp.training.output_penalties import LocalComplexity, OutputPenalty, SoftSparsity
 from interp.training.plan import Plan
@@ -103,6 +104,6 @@ def _of_outputs(
     if (by := strengths(plan, ids, "sparsity_penalty", device)) is not None:
         found.append(SoftSparsity(model, task, by, plan.sparsity_tau, plan.sparsity_width))
     if (by := strengths(plan, ids, "complexity_penalty", device)) is not None:
-        own = keys([plan.setting(i, "seed") for i in ids], "complexity", device)
+        own = keys([seed_of(plan.members[i], "order") for i in ids], "complexity", device)
         found.append(LocalComplexity(model, task, by, own, plan.complexity_share, plan.complexity_scope))
     return found

@@ -27,9 +27,10 @@ from torch import Tensor
 from interp._util.files import atomic, no_follow, refuse_links
 from interp._util.versions import __version__
 from interp.checkpoints.formats.header import HEADER, header_text
-from interp.checkpoints.run_files import RECORDED, RUN_FILES, RUN_FORMAT, read_json
+from interp.checkpoints.run_files import RECORDED, RUN_FILES, RUN_FORMAT, current, read_json
 from interp.checkpoints.saving import write_tensors
 from interp.errors import InterpError, OutputExists, UnreadableFile, naming
+from interp.training.counts import Counts, read_counts, write_counts
 from interp.training.ensemble import Ensemble, Status
 from interp.training.plan import Plan
 from interp.training.state import State, read_parts, read_state, state_tensors
@@ -43,19 +44,21 @@ class RunDirectory:
     Args:
         path: the folder.
         plan: what ``run.json`` holds.
+        counts: how many examples each member has; None where ``run.json`` is of an older version.
     """
 
-    def __init__(self, path: Path, plan: Plan):
-        self.path, self.plan = path, plan
+    def __init__(self, path: Path, plan: Plan, counts: Sequence[Counts] | None = None):
+        self.path, self.plan, self.counts = path, plan, counts
         self.metrics_path, self.state_path = path / "metrics.jsonl", path / "state" / "state.safetensors"
 
     @classmethod
-    def create(cls, path: Path, plan: Plan) -> RunDirectory:
+    def create(cls, path: Path, plan: Plan, counts: Sequence[Counts] | None = None) -> RunDirectory:
         """Start a run in a new or empty folder.
 
         Args:
             path: the folder.
             plan: what will be trained.
+            counts: how many examples each member has.
 
         Returns:
             the directory, with ``run.json`` in it.
@@ -65,7 +68,7 @@ class RunDirectory:
             InterpError: the folder cannot be written.
         """
         cls.check_new(path)
-        run = cls(path, plan)
+        run = cls(path, plan, counts)
         run.write_plan()
         try:
             (path / "checkpoints").mkdir(exist_ok=True)
@@ -93,7 +96,8 @@ class RunDirectory:
     def write_plan(self) -> None:
         """Write ``run.json``: the plan, and the versions of what trains it."""
         versions = {"interp": __version__, "torch": torch.__version__, "python": platform.python_version()}
-        run = {"format": RUN_FORMAT, "versions": versions, **self.plan.to_dict()}
+        examples = write_counts(self.counts)
+        run = {"format": RUN_FORMAT, "versions": versions, **self.plan.to_dict(), "examples": examples}
         with atomic(self.path / "run.json") as temporary:
             temporary.write_text(json.dumps(run, indent=1) + "\n", encoding="utf-8")
 
@@ -115,19 +119,19 @@ class RunDirectory:
         file = path / "run.json"
         if not file.is_file():
             raise UnreadableFile(f"{path} holds no run (run.json is missing); name the folder that was given to --out")
-        stored = read_json(file)
+        stored = current(read_json(file))
         if stored.get(RECORDED):
             raise UnreadableFile(
-                f"{path} was recorded from a loop of its own: interp.load opens it, and interp.record(..., resume=True) goes on "
-                "with it"
+                f"{path} was recorded from a loop of its own: interp.load opens it, interp.record(resume=True) goes on with it"
             )
         if stored.get("format") != RUN_FORMAT:
             raise UnreadableFile(
-                f"{file} is of run format {stored.get('format')!r}, this version of interp reads format {RUN_FORMAT}; "
+                f"{file} is of run format {stored.get('format')!r}, this version of interp reads formats 1 to {RUN_FORMAT}; "
                 f"use the version that wrote it ({(stored.get('versions') or {}).get('interp', 'unknown')})"
             )
         try:
-            return cls(path, Plan.from_dict(stored))
+            plan = Plan.from_dict(stored)
+            return cls(path, plan, read_counts(stored.get("examples"), len(plan.members)))
         except InterpError as error:
             named = naming(file, error)
             raise named from None

@@ -17,16 +17,19 @@ from interp.subject import at_readout
 from interp.tasks import Task
 from interp.training.block import Block
 from interp.training.by_hand import planned_by_hand
+from interp.training.counts import Counts
 from interp.training.data import examples
 from interp.training.fixed_norm import as_form, radii
 from interp.training.frozen import frozen_names
+from interp.training.members import seed_of
 from interp.training.memory import block_size, check_memory, check_weights, products
 from interp.training.optimizers import BatchedOptimizer
 from interp.training.penalties import norms
 from interp.training.plan import DTYPES, MEMORISED, Plan
+from interp.training.thresholds import Threshold
 
 WORTH_THREADS = 100_000_000  # multiplications of a step; below, threads wait longer for each other than they work
-MEMORISED_ABOVE = 0.999  # train accuracy, as in Fuangkawinsombut 2024
+MEMORISED_FROM = Threshold(0.999, ">")  # train accuracy, as in Fuangkawinsombut 2024
 
 
 @dataclass
@@ -56,6 +59,7 @@ class Ensemble:
 
     Attributes:
         step: number of updates made.
+        counts: how many examples each member has.
         blocks: the members that still train.
         final: last weights of those that have retired, by member.
 
@@ -75,6 +79,7 @@ class Ensemble:
         self.frozen = frozen_names(self.groups, plan.frozen)
         n = len(plan.members)
         tasks = [self._task(i, template) for i in range(n)]
+        self.counts = [Counts.of(task) for task in tasks]
         self.task = tasks[0]
         self.statuses = [Status() for _ in range(n)]
         self._side_by_side = device.type == "cpu" and planned_by_hand(plan, template, self.task) is not None
@@ -117,7 +122,7 @@ class Ensemble:
         plan = self.plan
         stacks = {n: torch.empty(len(ids), *s, dtype=self.dtype) for n, s in self.shapes.items()}
         for place, i in enumerate(ids):
-            template.cpu().init_weights(plan.setting(i, "seed"), plan.setting(i, "init_scale"), plan.init)
+            template.cpu().init_weights(seed_of(plan.members[i], "init"), plan.setting(i, "init_scale"), plan.init)
             for name, parameter in template.named_parameters():
                 stacks[name][place] = parameter.detach()
                 if "embedding" in self.groups[name]:
@@ -206,15 +211,17 @@ class Ensemble:
 
     def _note(self, row: Mapping[str, float | int | None]) -> bool:
         """Record what a member has reached; returns whether its weight decay becomes the late one now."""
-        status, threshold = self.statuses[int(row["member"] or 0)], self.plan.retire
+        member = int(row["member"] or 0)
+        status, own = self.statuses[member], self.counts[member]
         train, test = row.get("train_accuracy"), row.get("test_accuracy")
-        if threshold is not None:
-            if status.train_at < 0 and train is not None and train >= threshold:
+        if self.plan.retire is not None:
+            threshold = Threshold(self.plan.retire, self.plan.retire_side)
+            if status.train_at < 0 and train is not None and threshold.reached(train, own.train_n):
                 status.train_at = self.step
-            if status.test_at < 0 and test is not None and test >= threshold:
+            if status.test_at < 0 and test is not None and threshold.reached(test, own.test_n):
                 status.test_at = self.step
         waits = self.plan.late_weight_decay is not None and self.plan.late_at == MEMORISED and status.late_since < 0
-        if not waits or train is None or train <= MEMORISED_ABOVE:
+        if not waits or train is None or not MEMORISED_FROM.reached(train, own.train_n):
             return False
         status.late_since = self.step
         return True

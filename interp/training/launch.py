@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import warnings
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Never
 
@@ -14,9 +15,11 @@ from interp.errors import InterpError, UnknownName, kind_of, unknown
 from interp.hooked import Config
 from interp.tasks import Task, make_task
 from interp.training.bar import shown
+from interp.training.counts import counts_of, out_of_reach
 from interp.training.directory import RunDirectory
 from interp.training.loop import Watcher, check_plan, proceed, start
 from interp.training.optimizers import Optimizer
+from interp.training.plan import Plan
 from interp.training.recipes import make_plan
 from interp.training.run import Run
 from interp.training.schedule import Schedule
@@ -70,6 +73,7 @@ def train(
     late_weight_decay: float | None = None,
     late_at: int | str | None = None,
     retire: float | None = None,
+    retire_side: str | None = None,
     readout: bool | None = None,
     dtype: str | None = None,
     metrics: str | Schedule | None = None,
@@ -80,6 +84,7 @@ def train(
     executor: str | None = None,
     progress: Watcher | None = None,
     shards_done: Counter | None = None,
+    told: Callable[[str], None] | None = None,
     **unknown_settings: Never,
 ) -> Run:
     """Train one network or many at once, by the recipe of the task where a setting is left out.
@@ -87,11 +92,15 @@ def train(
     None means the recipe's value of a setting, or the default named below where the recipe does not set it.
     ``interp train TASK --help`` shows the recipe of a task.
 
+    A network's ``seed`` seeds everything random: data and split, initial weights, order of the batches and dropout.
+    ``data_seed``, ``init_seed`` and ``order_seed`` each replace it for one of the three. Without any of them the data have the
+    task's own seed (``"addition:seed=3"``), and the others 0.
+
     Args:
         task: a spec such as ``"modular:p=113,train_fraction=0.3"``, or a Task.
         model: a config, or a spec such as ``"mlp:hidden=48,d_embed=12"`` whose fields replace the recipe's.
-        members: the networks of the run: per network a mapping of its own settings (``seed``, ``data_seed``,
-            ``init_scale``, ``embedding_scale``, learning rates, weight decays, penalties, ``label_smoothing``, options of the
+        members: the networks of the run: per network a mapping of its own settings (seeds, ``init_scale``,
+            ``embedding_scale``, learning rates, weight decays, penalties, ``label_smoothing``, options of the
             task such as ``label_noise``), as `interp.grid` and `interp.seeds` make them; a number n is ``seeds(n)``. One
             network by default.
         optimizer: ``"sgd"``, ``"adam"`` (weight decay as L2), ``"adamw"`` (decoupled), or an `Optimizer`; ``"adamw"``.
@@ -145,6 +154,7 @@ def train(
         late_weight_decay: what the weight decay of everything that decays becomes at ``late_at``; no change.
         late_at: a step, or ``"memorised"``: for each network when its train accuracy first exceeds 0.999; ``"memorised"``.
         retire: stop networks whose train and test accuracy (0 to 1) have both reached this; all train to the end.
+        retire_side: ``">="``, this accuracy is reached when it is met; ``">"``, when it is exceeded; ``">="``.
         readout: compute a transformer's last block only where the answer is read: same losses, less work; True.
         dtype: of the weights, ``"float32"`` or ``"float64"``; ``"float32"``.
         metrics: when to measure: ``every(100)``, ``log_spaced(60, steps)``, ``"log:60"``, ``"0,10,100"``, or ``"epoch"``;
@@ -156,6 +166,8 @@ def train(
         executor: ``"process:4"`` or ``"dask:ADDRESS"`` spreads the members over workers, which must all see ``out``.
         progress: called with a `Progress` as the run advances; by default a notebook shows a bar.
         shards_done: with an executor: called with the members done and all members.
+        told: called before the training with what a user should know, such as a split that forbids a test accuracy above 0.9
+            (or ``retire``); by default that is a warning.
         **unknown_settings: refused.
 
     Returns:
@@ -177,22 +189,36 @@ def train(
         softmax_dtype=softmax_dtype, frozen=frozen, fixed_norm=fixed_norm, lr_times_steps=lr_times_steps, steps=steps,
         epochs=epochs, batch_size=batch_size, warmup=warmup, init=init, init_scale=init_scale,
         embedding_scale=embedding_scale, l1=l1, norm_penalty=norm_penalty, clip_norm=clip_norm, normalise=normalise,
-        late_weight_decay=late_weight_decay, late_at=late_at, retire=retire, readout=readout, dtype=dtype,
-        metrics=metrics, checkpoints=checkpoints, name=name, **unknown_settings,
+        late_weight_decay=late_weight_decay, late_at=late_at, retire=retire,
+        retire_side=retire_side, readout=readout, dtype=dtype, metrics=metrics,
+        checkpoints=checkpoints, name=name, **unknown_settings,
     )  # fmt: skip
     temporary = out is None
     folder = Path(tempfile.mkdtemp(prefix="interp-run-")) if out is None else Path(out)
     if executor is None:
         with shown(progress) as watcher:
-            start(plan, folder, device, watcher)
+            start(plan, folder, device, watcher, told or _warn)
     else:
-        workers = parse_executor(executor)
-        check_plan(plan)
-        train_in_shards(RunDirectory.create(folder, plan), workers, device, shards_done)
+        _in_shards(plan, folder, executor, device, shards_done, told or _warn)
     run = Run(folder)
     if temporary:
         weakref.finalize(run, shutil.rmtree, run.path, ignore_errors=True)
     return run
+
+
+def _in_shards(
+    plan: Plan, folder: Path, executor: str, device: str, done: Counter | None, told: Callable[[str], None]
+) -> None:  # fmt: skip
+    workers = parse_executor(executor)
+    check_plan(plan)
+    counts = counts_of(plan)
+    if (note := out_of_reach(plan, counts)) is not None:
+        told(note)
+    train_in_shards(RunDirectory.create(folder, plan, counts), workers, device, done)
+
+
+def _warn(note: str) -> None:
+    warnings.warn(note, stacklevel=4)  # where train was called: it calls start, or _in_shards, and these call this
 
 
 def resume(

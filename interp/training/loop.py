@@ -14,6 +14,7 @@ from typing import Any
 
 from interp.checkpoints.loading import resolve_device
 from interp.errors import InterpError
+from interp.training.counts import out_of_reach
 from interp.training.directory import RunDirectory
 from interp.training.ensemble import Ensemble
 from interp.training.lr_schedule import LRSchedule
@@ -93,7 +94,10 @@ def check_plan(plan: Plan) -> None:
         plan.member_task(index)
 
 
-def start(plan: Plan, path: Path, device: str = "auto", progress: Watcher | None = None) -> RunDirectory:
+def start(
+    plan: Plan, path: Path, device: str = "auto", progress: Watcher | None = None,
+    told: Callable[[str], None] | None = None,
+) -> RunDirectory:  # fmt: skip
     """Train a plan into a new folder.
 
     Args:
@@ -101,6 +105,7 @@ def start(plan: Plan, path: Path, device: str = "auto", progress: Watcher | None
         path: the folder.
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
         progress: called with a `Progress` as the run advances.
+        told: called with what a user should know before the training.
 
     Returns:
         the folder of the finished run.
@@ -111,7 +116,10 @@ def start(plan: Plan, path: Path, device: str = "auto", progress: Watcher | None
         RunInterrupted: Ctrl-C.
     """
     ensemble = Ensemble(plan, resolve_device(device))
-    directory = RunDirectory.create(path, plan)
+    RunDirectory.check_new(path)
+    if told is not None and (note := out_of_reach(plan, ensemble.counts)) is not None:
+        told(note)
+    directory = RunDirectory.create(path, plan, ensemble.counts)
     with directory.locked():
         _train(directory, ensemble, progress, resumed=False)
     return directory

@@ -15,7 +15,8 @@ from interp.training.optimizers import RATES
 
 PENALTIES = ("l1", "norm_penalty", "entropy_penalty", "sparsity_penalty", "complexity_penalty")
 SCALES = ("init_scale", "embedding_scale")
-OWN = ("seed", "data_seed", *SCALES, *RATES, *PENALTIES, "label_smoothing")  # and the task's options
+SEEDS = ("seed", "data_seed", "init_seed", "order_seed")
+OWN = (*SEEDS, *SCALES, *RATES, *PENALTIES, "label_smoothing")  # and the task's options
 
 
 def member_names(task: Task) -> tuple[str, ...]:
@@ -43,7 +44,7 @@ def check_member(member: Mapping[str, Any], task: Task) -> dict[str, Any]:
     for name, value in member.items():
         if name not in known:
             raise UnknownName(unknown("setting of a member", name, known))
-        if name in ("seed", "data_seed"):
+        if name in SEEDS:
             if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**63:
                 raise InterpError(f"{name} must be a whole number of at least 0, got {value!r}")
         elif name in (*SCALES, *RATES, *PENALTIES):
@@ -52,6 +53,25 @@ def check_member(member: Mapping[str, Any], task: Task) -> dict[str, Any]:
             require_number(name, value)
             require_range(name, value, 0, 1)
     return dict(member)
+
+
+def seed_of(member: Mapping[str, Any], purpose: str) -> int:
+    """The seed of one of the three things that are random in a member's training.
+
+    ``seed`` seeds all three; ``data_seed``, ``init_seed`` and ``order_seed`` each replace it for one. What has neither is
+    seeded by 0; the data by the task's own seed (`Task.of_member`).
+
+    Args:
+        member: its own settings.
+        purpose: ``"init"``, the initial weights; ``"order"``, of the batches, and dropout.
+
+    Returns:
+        the seed.
+
+    >>> seed_of({"seed": 3, "init_seed": 5}, "init"), seed_of({"seed": 3, "init_seed": 5}, "order"), seed_of({}, "order")
+    (5, 3, 0)
+    """
+    return member.get(f"{purpose}_seed", member.get("seed", 0))
 
 
 def as_members(given: int | Iterable[Mapping[str, Any]]) -> tuple[Mapping[str, Any], ...]:
@@ -67,7 +87,7 @@ def as_members(given: int | Iterable[Mapping[str, Any]]) -> tuple[Mapping[str, A
         InterpError: something else.
 
     >>> as_members(2)
-    ({'seed': 0, 'data_seed': 0}, {'seed': 1, 'data_seed': 1})
+    ({'seed': 0}, {'seed': 1})
     """
     if isinstance(given, int):
         return tuple(seeds(given))
@@ -120,17 +140,17 @@ def seeds(n: int, first: int = 0) -> list[dict[str, int]]:
         first: the first seed; the others follow.
 
     Returns:
-        a mapping per member, with ``seed`` and ``data_seed``.
+        a mapping per member, with its ``seed``.
 
     Raises:
         InterpError: not whole numbers.
 
     >>> seeds(2)
-    [{'seed': 0, 'data_seed': 0}, {'seed': 1, 'data_seed': 1}]
+    [{'seed': 0}, {'seed': 1}]
     """
     if not isinstance(n, int) or not isinstance(first, int):
         raise InterpError(f"seeds takes whole numbers, such as seeds(5), got {n!r} and {first!r}")
-    return [{"seed": first + i, "data_seed": first + i} for i in range(n)]
+    return [{"seed": first + i} for i in range(n)]
 
 
 def parse_values(name: str, text: str) -> list[Any]:

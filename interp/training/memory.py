@@ -117,7 +117,7 @@ def check_memory(plan: Plan, task: Task, model: HookedModel, device: torch.devic
         InterpError: too many members; the message has the estimate and the largest ensemble that fits.
     """
     examples = task.inputs[:1].numel() * len(task.labels) * 4
-    own = examples if len({plan.setting(i, "data_seed") for i in range(len(plan.members))}) > 1 else 0
+    own = examples if len({plan.member_task(i).seed for i in range(len(plan.members))}) > 1 else 0
     # repacking and saving hold a second copy of weights and moments for a moment
     each = 2 * member_bytes(plan, model) + own
     step = size * activation_bytes(plan, task, model)

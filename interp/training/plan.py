@@ -20,6 +20,7 @@ from interp.training.lr_schedule import LRSchedule
 from interp.training.members import PENALTIES, SCALES, as_members, check_member, require_number
 from interp.training.optimizers import RATES, Optimizer
 from interp.training.schedule import Schedule, every, parse_schedule
+from interp.training.thresholds import SIDES
 
 CONSTANTS = ("sparsity_tau", "sparsity_width", "complexity_share")
 ONE_LAYER, NETWORK = "layer", "network"  # what the weights that local complexity sets to 0 are taken from
@@ -64,6 +65,7 @@ class Plan:
         late_at: the step of that change; ``"memorised"``: for each member when its train accuracy exceeds 0.999, as in
             Fuangkawinsombut 2024.
         retire: members whose train and test accuracy have both reached this stop there; None: all run to the end.
+        retire_side: ``">="``, it is reached at this accuracy; ``">"``, above it.
         readout: compute a transformer's last block only at the position that is read: same losses, less work.
         metrics: when to measure.
         checkpoints: when to save the weights.
@@ -101,6 +103,7 @@ class Plan:
     late_weight_decay: float | None = None
     late_at: int | str = MEMORISED
     retire: float | None = None
+    retire_side: str = ">="
     readout: bool = True
     metrics: Schedule = field(default_factory=lambda: every(100))
     checkpoints: Schedule = field(default_factory=lambda: every(1000))
@@ -129,6 +132,8 @@ class Plan:
             raise InterpError(f"clip_norm must be above 0, got {self.clip_norm}")
         if self.retire is not None:
             require_range("retire", self.retire, 0, 1)
+        if self.retire_side not in SIDES:
+            raise UnknownName(unknown("retire_side", self.retire_side, SIDES))
         if self.late_at != MEMORISED:
             require_whole("late_at", self.late_at, 0)
         require_range("label_smoothing", self.label_smoothing, 0, 1)
@@ -185,8 +190,8 @@ class Plan:
         return tuple(min(self.steps, steps) for steps in own)
 
     def setting(self, index: int, name: str) -> Any:
-        """A member's own value (``seed``, ``init_scale``, ``embedding_scale``, penalties, ``label_smoothing``), or the run's."""
-        return self.members[index].get(name, getattr(self, name, 0))
+        """A member's own value (``init_scale``, ``embedding_scale``, penalties, ``label_smoothing``), or the run's."""
+        return self.members[index].get(name, getattr(self, name))
 
     def to_dict(self) -> dict[str, Any]:
         """The plan as plain values, for JSON."""

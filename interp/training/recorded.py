@@ -26,6 +26,7 @@ from interp.checkpoints.saving import write_tensors
 from interp.errors import InterpError, UnreadableFile
 from interp.hooked import Config, HookedModel
 from interp.hooked.foreign.guest import Guest
+from interp.scores import LEARNT
 from interp.tasks import Task, task_to_dict
 from interp.training.directory import RunDirectory, append_rows, locked, saved_checkpoints
 from interp.training.metrics import MetricsFile
@@ -205,18 +206,30 @@ class RecordedRun:
         """A single row: the last measurements."""
         return self.metrics.sort_values("step").groupby("member").tail(1).set_index("member")
 
-    def phases(self, threshold: float = 0.9, *, limit: int = 100_000, gap: int = 1_000) -> pd.DataFrame:
+    def phases(
+        self,
+        threshold: float = LEARNT,
+        *,
+        side: str | None = None,
+        reached: str = "first",
+        limit: int | None = None,
+        gap: int = 1_000,
+    ) -> pd.DataFrame:
         """When the network memorised and generalised; see `interp.Run.phases`.
 
+        Nobody knows of how many examples the loop's accuracies are, so they are compared as shares, give or take a rounding.
+
         Args:
-            threshold: accuracy that counts as reached.
-            limit: steps within which it must be reached.
+            threshold: accuracy to be reached.
+            side: ``">"`` or ``">="``; None takes both.
+            reached: ``"first"`` or ``"for_good"``.
+            limit: steps within which it must be reached; None: as many as the run has.
             gap: fewer steps than this from memorising to generalising are comprehension, more are grokking.
 
         Returns:
-            one row: ``train_at``, ``test_at`` (steps; NaN: never) and ``phase``.
+            one row: ``train_at``, ``test_at`` (steps; NaN: not reached), ``phase``, ``why``.
         """
-        return phases(self.metrics, threshold, limit=limit, gap=gap)
+        return phases(self.metrics, threshold, side=side, reached=reached, limit=limit, gap=gap)
 
     def __repr__(self) -> str:
         return f"Recorded run {self.plan.name}: {len(self.metrics):,} measurements"

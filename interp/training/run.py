@@ -5,14 +5,17 @@ from __future__ import annotations
 import html
 import os
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
 
 from interp.checkpoints.loading import load
 from interp.errors import InterpError
+from interp.scores import LEARNT
 from interp.series import CheckpointSeries
 from interp.subject import Subject
+from interp.training.counts import counts_of, table
 from interp.training.directory import RunDirectory
 from interp.training.members import varying
 from interp.training.metrics import MetricsFile
@@ -75,18 +78,45 @@ class Run:
         members = self.plan.members
         return pd.DataFrame([{n: m.get(n) for n in varying(members)} for m in members], index=range(len(members)))
 
-    def phases(self, threshold: float = 0.9, *, limit: int = 100_000, gap: int = 1_000) -> pd.DataFrame:
+    @cached_property
+    def counts(self) -> pd.DataFrame:
+        """Numbers of examples per member: ``train_n``, ``test_n``, and ``test_reachable``, those that the split lets it learn."""
+        stored = self._directory.counts
+        return table(counts_of(self.plan) if stored is None else stored)
+
+    def phases(
+        self,
+        threshold: float = LEARNT,
+        *,
+        side: str | None = None,
+        reached: str = "first",
+        limit: int | None = None,
+        gap: int = 1_000,
+    ) -> pd.DataFrame:
         """When each member memorised and generalised, and its phase of learning (Liu et al. 2022).
 
+        Accuracies are compared as whole numbers of right answers. By default both sides of the threshold are taken, and a
+        member whose phase differs between them is ``undecided``; so is one that was trained too short to tell.
+
         Args:
-            threshold: accuracy that counts as reached.
-            limit: steps within which it must be reached.
+            threshold: accuracy to be reached, meant as it is written.
+            side: ``">"`` or ``">="``; None takes both.
+            reached: ``"first"``, from the first measured step on; ``"for_good"``, from the step after which the accuracy stays
+                there until the end of the member's training.
+            limit: steps within which it must be reached; 100,000 in the source. None: as many as the run has.
             gap: fewer steps than this from memorising to generalising are comprehension, more are grokking.
 
         Returns:
-            a row per member: ``train_at``, ``test_at`` (steps; NaN: never), ``phase``, and the member's own settings.
+            a row per member, as `interp.training.phases.phases` says: ``train_at``, ``test_at``, ``phase``, ``why``, the phases
+            by each side, right answers beside numbers of examples; and the member's own settings. ``attrs`` has the definition.
+
+        Raises:
+            InterpError: a threshold, side, limit or gap that none is.
         """
-        return phases(self.metrics, threshold, limit=limit, gap=gap).join(self._settings())
+        found = phases(self.metrics, threshold, side=side, reached=reached, limit=limit, gap=gap, counts=self.counts)
+        joined = found.join(self._settings())
+        joined.attrs = found.attrs
+        return joined
 
     def subject(self, member: int = 0, step: int | None = None) -> Subject:
         """A member as a `Subject`, whose ``run`` is this one.

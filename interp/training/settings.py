@@ -8,7 +8,7 @@ from typing import NoReturn
 
 from interp.errors import UnknownName, unknown
 from interp.tasks import Task
-from interp.training.members import member_names
+from interp.training.members import SEEDS, member_names
 from interp.training.optimizers import Optimizer
 from interp.training.plan import Plan
 
@@ -40,9 +40,8 @@ def _refuse(name: str, task: Task) -> NoReturn:
     if name in SYNONYMS:
         raise UnknownName(f"unknown setting {name!r}; did you mean {SYNONYMS[name]!r}?")
     if name in member_names(task) and name not in SETTINGS:
-        seed = name in ("seed", "data_seed")
-        where = (
-            "interp.seeds(n)" if seed else f"[{{{name!r}: ...}}, ...], or in the task's spec, {task.name}:{name}=..."
-        )
+        own = f"[{{{name!r}: ...}}, ...]"
+        where = own if name in SEEDS else f"{own}, or in the task's spec, {task.name}:{name}=..."
+        where = "interp.seeds(n)" if name == "seed" else where
         raise UnknownName(f"{name!r} is not a setting of the run; give it per network, members={where}")
     raise UnknownName(unknown("setting", name, SETTINGS))

@@ -9,17 +9,21 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from interp.errors import MissingCapability, UnknownName, require_range, unknown
+from interp.errors import MissingCapability, UnknownName, unknown
 from interp.plugins.analysis import Result, analysis
 from interp.report import figures
 from interp.scores import LEARNT
 from interp.subject import Subject
-from interp.training.members import varying
-from interp.training.phases import PHASES
+from interp.training.members import SEEDS, varying
+from interp.training.phases import PHASES, SHORT, SPLIT, TIE, UNDECIDED
 
-COLORS = dict(zip(PHASES, (figures.GREEN, figures.ORANGE, figures.BLUE, figures.GREY), strict=True))
+VERDICTS = (*PHASES, UNDECIDED)
+COLORS: dict[str, str] = dict(
+    zip(VERDICTS, (figures.GREEN, figures.ORANGE, figures.BLUE, figures.GREY, figures.PURPLE), strict=True)
+)
+PUBLISHED = 100_000  # steps that Liu et al. allow
 COMMON = "the run's"  # value of a setting that a member shares with the run
-REPEATS = ("seed", "data_seed")  # what makes members repetitions of one another
+REPEATS = SEEDS  # what makes members repetitions of one another
 
 
 @analysis(
@@ -35,7 +39,9 @@ def phases(
     x: str | None = None,
     y: str | None = None,
     threshold: float = LEARNT,
-    limit: int = 100_000,
+    side: str | None = None,
+    reached: str = "first",
+    limit: int | None = None,
     gap: int = 1_000,
 ) -> Result:
     """The learning phase of every network of a run, over two of the settings in which the networks differ.
@@ -47,8 +53,11 @@ def phases(
         subject: a network of a run with several members.
         x: setting along the horizontal axis; by default the first that differs, seeds last.
         y: setting along the vertical axis; by default the next that differs, never a seed.
-        threshold: accuracy that counts as reached; the paper takes 0.9, and 0.6 for the validation accuracy on MNIST.
-        limit: steps within which it must be reached.
+        threshold: accuracy to be reached; the paper takes 0.9, and 0.6 for the validation accuracy on MNIST.
+        side: ``>`` or ``>=``; the paper has both. By default both are taken, and where they differ a network is undecided.
+        reached: ``first`` measured step, or ``for_good``, until the end of the training.
+        limit: steps within which it must be reached, 100,000 in the paper; by default as many as the run has. A network that
+            was trained too short to tell is undecided.
         gap: comprehension if test accuracy follows train accuracy within fewer steps, otherwise grokking.
 
     Returns:
@@ -57,7 +66,6 @@ def phases(
     Raises:
         MissingCapability: not a run of several networks, or one that recorded no accuracies.
     """
-    require_range("threshold", threshold, 0, 1)
     run = subject.run
     if run is None:
         raise MissingCapability("phases need a run of several networks; train one with interp train --seeds or --grid")
@@ -65,11 +73,18 @@ def phases(
         raise MissingCapability(
             "phases need a run that recorded accuracies; train on a task whose answers can be right or wrong"
         )
-    table = run.phases(threshold, limit=limit, gap=gap)
+    definition = {"side": side, "reached": reached, "gap": gap}
+    table = run.phases(threshold, limit=limit, **definition)  # pyright: ignore[reportArgumentType]  each as it is called
     across, down = axes(table, varying(run.plan.members), x, y)
     counts = Counter(table["phase"].tolist())
     result = Result(
-        {"networks": len(table), **{p: counts[p] for p in PHASES}, "x": across, "y": down},
+        {
+            "networks": len(table),
+            **{p: counts[p] for p in VERDICTS},
+            "x": across,
+            "y": down,
+            "steps": table.attrs["steps"],
+        },
         {"phases": table.reset_index()},
     )
     result.figures["phase diagram"] = diagram(table, across, down)
@@ -77,17 +92,34 @@ def phases(
         if across is not None and table[column].notna().to_numpy().any():
             result.figures[f"steps to {title}"] = _steps(table, column, across, down, title)
     result.lead = "phase diagram"
-    reached = max(run.metrics["step"].tolist())
-    if reached < limit and counts["memorization"] + counts["confusion"]:
-        result.notes.append(
-            f"The networks were trained for at most {reached:,} steps, the definition allows {limit:,}: networks in memorization "
-            "or confusion may still generalise later."
+    result.notes += _doubts(table)
+    if limit is None and table.attrs["steps"] < PUBLISHED:
+        longer = run.phases(threshold, limit=PUBLISHED, **definition)  # pyright: ignore[reportArgumentType]  as above
+        open_ = sum(a == UNDECIDED != b for a, b in zip(longer["phase"], table["phase"], strict=True))
+        said = (
+            f"Phases within the run's own {table.attrs['steps']:,} steps; Liu et al. allow {PUBLISHED:,}, by which "
+            f"{open_:,} of these networks {'is' if open_ == 1 else 'are'} undecided: they may still learn (limit={PUBLISHED})."
         )
+        result.notes += [said] if open_ else []
     others = [s for s in varying(run.plan.members) if s not in (across, down)]
     if others:
         result.notes.append(f"A cell shows the most common phase of its networks, which differ in {', '.join(others)}.")
-    result.headline = f"{len(table)} networks: " + ", ".join(f"{counts[p]} {p}" for p in PHASES)
+    shown = [p for p in VERDICTS if p in PHASES or counts[p]]
+    result.headline = f"{len(table)} networks: " + ", ".join(f"{counts[p]} {p}" for p in shown)
     return result
+
+
+def _doubts(table: pd.DataFrame) -> list[str]:
+    """What keeps networks from a phase, a sentence each."""
+    why, threshold = Counter(table["why"].tolist()), f"{table.attrs['threshold']:g}"
+    said = {
+        TIE: f"have one phase where accuracy must be above {threshold} and another where {threshold} is enough, so they are "
+        "undecided; side says which is meant.",
+        SHORT: "were trained too short to tell, so they are undecided.",
+        SPLIT: f"cannot get to a test accuracy of {threshold}: no train example has the answers of some test examples "
+        "(test_reachable). They can be no more than memorization.",
+    }
+    return [f"{why[reason]:,} of {len(table):,} networks {text}" for reason, text in said.items() if why[reason]]
 
 
 def axes(table: pd.DataFrame, differing: Sequence[str], x: str | None, y: str | None) -> tuple[str | None, str | None]:
@@ -118,7 +150,7 @@ def diagram(table: pd.DataFrame, across: str | None, down: str | None) -> go.Fig
     """Phase diagram: a cell per pair of settings in its phase's colour, with the steps on hover and lines between phases.
 
     Args:
-        table: ``train_at, test_at, phase`` and the settings, a row per network.
+        table: ``train_at, test_at, phase``, perhaps ``why``, and the settings, a row per network.
         across: setting along the horizontal axis; None for the network's number.
         down: setting along the vertical axis; None for a single row.
 
@@ -133,12 +165,13 @@ def diagram(table: pd.DataFrame, across: str | None, down: str | None) -> go.Fig
     text = [["" for _ in xs] for _ in ys]
     for (a, b), rows in cells.items():
         i, j = ys.index(b), xs.index(a)
-        code[i, j] = PHASES.index(rows["phase"].mode().iloc[0])
+        code[i, j] = VERDICTS.index(rows["phase"].mode().iloc[0])
         text[i][j] = _hover(rows)
-    scale = [[edge, COLORS[p]] for k, p in enumerate(PHASES) for edge in (k / 4, (k + 1) / 4)]
+    n = len(VERDICTS)
+    scale = [[edge, COLORS[p]] for k, p in enumerate(VERDICTS) for edge in (k / n, (k + 1) / n)]
     figure = go.Figure(
         go.Heatmap(
-            z=code, text=text, hovertemplate="%{text}<extra></extra>", zmin=-0.5, zmax=3.5, colorscale=scale, showscale=False,
+            z=code, text=text, hovertemplate="%{text}<extra></extra>", zmin=-0.5, zmax=n - 0.5, colorscale=scale, showscale=False,
             x=list(range(len(xs))), y=list(range(len(ys))), xgap=1, ygap=1,
         )
     )  # fmt: skip
@@ -147,7 +180,8 @@ def diagram(table: pd.DataFrame, across: str | None, down: str | None) -> go.Fig
     figure.update_yaxes(
         tickvals=list(range(len(ys))), ticktext=[_short(v) for v in ys] if down else [""], showgrid=False
     )
-    for phase in PHASES:  # the legend: squares without data
+    present = set(table["phase"])
+    for phase in [p for p in VERDICTS if p in PHASES or p in present]:  # the legend: squares without data
         figure.add_scatter(
             x=[None],
             y=[None],
@@ -183,8 +217,22 @@ def _hover(rows: pd.DataFrame) -> str:
         return "never" if pd.isna(value) else f"{value:,.0f}"
 
     shown = rows.head(8).to_dict("records")
-    lines = [f"{r['phase']}: train at {step(r['train_at'])}, test at {step(r['test_at'])}" for r in shown]
+    lines = [
+        f"{r['phase']}{_because(r)}: train at {step(r['train_at'])}, test at {step(r['test_at'])}{_right(r)}"
+        for r in shown
+    ]
     return "<br>".join(lines + ([f"and {len(rows) - 8} more"] if len(rows) > 8 else []))
+
+
+def _because(row: dict) -> str:
+    return f" ({row['why']})" if row.get("why") else ""
+
+
+def _right(row: dict) -> str:
+    """The most right answers, where they were counted."""
+    if not row.get("test_n"):
+        return ""
+    return f", at best {row['test_correct']:.0f} of {row['test_n']:.0f} right"
 
 
 def _boundaries(code: np.ndarray) -> list[dict]:

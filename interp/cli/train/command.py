@@ -11,13 +11,14 @@ import typer
 
 from interp.cli.failures import interruptible
 from interp.cli.train.architectures import ARCHITECTURE_HELP, takes_architectures
+from interp.cli.train.phases import PHASE_OPTIONS
 from interp.cli.train.settings import SETTINGS, TRAINING
 
 if TYPE_CHECKING:
     from interp.tasks import Task
     from interp.training.recipes import Recipe
 
-RUN, MEMBERS, ARCHITECTURE = "The run", "Members", "Architecture"
+RUN, MEMBERS, ARCHITECTURE, PHASES = "The run", "Members", "Architecture", "Phases of learning"
 SAMPLES = {"target": "skull.png --arch-of skull.zip", "p": "113", "table": "S_3", "path": "FILE"}  # for the example
 
 
@@ -78,9 +79,16 @@ def _architecture(task: type[Task]) -> list[inspect.Parameter]:
 def _members() -> list[inspect.Parameter]:
     return [
         _option(
-            "seed", str, "Seed of everything random: data and split, initial weights, batches.", MEMBERS, shown="0"
+            "seed",
+            str,
+            "Seed of everything random: data and split, initial weights, order of batches and dropout. Like "
+            "the next three it takes several values: 0,1,2 or 0:9:10.",
+            MEMBERS,
+            shown="0",
         ),
-        _option("data_seed", str, "Seed of data and split only.", MEMBERS, shown="the seed"),
+        _option("data_seed", str, "Seed of data and split, in place of the seed.", MEMBERS, shown="the seed"),
+        _option("init_seed", str, "Seed of the initial weights, in place of the seed.", MEMBERS, shown="the seed"),
+        _option("order_seed", str, "Seed of batches and dropout, in place of the seed.", MEMBERS, shown="the seed"),
         _option("seeds", int, "Train this many members, with the seeds 0, 1, ...", MEMBERS),
         _option("grid", list[str], "Values of any option by name: decoder_lr=1e-5:1e-2:10:log.", MEMBERS),
     ]
@@ -90,7 +98,8 @@ def _settings(recipe: Recipe) -> list[inspect.Parameter]:
     usual = _usual(recipe)
     found = [_option(s.name, s.type, s.help, s.panel, shown=usual.get(s.name)) for s in SETTINGS]
     readout = "Compute a transformer's last block only where the answer is read."
-    return [*found, _option("readout", bool, readout, TRAINING, default=True)]
+    phases = [_option(name, kind, text, PHASES) for name, (kind, text) in PHASE_OPTIONS.items()]
+    return [*found, _option("readout", bool, readout, TRAINING, default=True), *phases]
 
 
 def _option(

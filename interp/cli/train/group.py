@@ -9,6 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from interp.cli.failures import interruptible
+from interp.cli.train.phases import PHASE_OPTIONS
 from interp.errors import InterpError
 
 
@@ -53,6 +54,10 @@ app = typer.Typer(
 )  # fmt: skip
 
 
+def _phase(name: str) -> Any:
+    return typer.Option(help=f"With --resume: {PHASE_OPTIONS[name][1]}", show_default=False)
+
+
 @app.callback()
 @interruptible
 def root(
@@ -67,6 +72,11 @@ def root(
     executor: Annotated[
         str | None, typer.Option(help="With --resume, for a run that was begun with one.", show_default=False)
     ] = None,
+    phase_threshold: Annotated[float | None, _phase("phase_threshold")] = None,
+    phase_side: Annotated[str | None, _phase("phase_side")] = None,
+    phase_reached: Annotated[str | None, _phase("phase_reached")] = None,
+    phase_limit: Annotated[int | None, _phase("phase_limit")] = None,
+    phase_gap: Annotated[int | None, _phase("phase_gap")] = None,
 ) -> None:
     """Train many small networks at once. TASK --help lists the options of a task, with their defaults.
 
@@ -81,4 +91,4 @@ def root(
         raise InterpError("--resume takes everything from the run's folder: leave the task out")
     from interp.cli.train.running import resume_run
 
-    resume_run(resume, steps=steps, device=device, executor=executor)
+    resume_run(resume, steps=steps, device=device, executor=executor, given=context.params)

@@ -41,7 +41,7 @@ def read_typed(task: type[Task], given: Mapping[str, Any]) -> Typed:
     Raises:
         InterpError: several values for something that all members share, or a value given twice.
     """
-    from interp.training.members import OWN, grid
+    from interp.training.members import OWN, SEEDS, grid
 
     axes = _axes(task, given)
     options = {n: given[n] for n in task.paths if given.get(n) is not None}
@@ -49,17 +49,17 @@ def read_typed(task: type[Task], given: Mapping[str, Any]) -> Typed:
         options[name] = axes[name][0]
         if len(axes[name]) == 1:
             del axes[name]
-    options["seed"] = (axes.get("data_seed") or axes["seed"])[0]
+    for name in ("seed", "data_seed"):  # the run's own task is that of its first member
+        options |= {"seed": axes[name][0]} if name in axes else {}
     settings = _settings(given, OWN)
-    for name in [n for n in axes if len(axes[n]) == 1 and n in OWN and n not in ("seed", "data_seed")]:
+    for name in [n for n in axes if len(axes[n]) == 1 and n in OWN and n not in SEEDS]:
         settings[name] = axes.pop(name)[0]
-    members = [m if "data_seed" in m else {**m, "data_seed": m["seed"]} for m in grid(axes)]
-    return Typed(options, members, settings)
+    return Typed(options, grid(axes), settings)
 
 
 def _axes(task: type[Task], given: Mapping[str, Any]) -> dict[str, list[Any]]:
-    """The values of everything in which members may differ, as far as it was typed; always those of ``seed``."""
-    from interp.training.members import OWN, parse_values
+    """The values of everything in which members may differ, as far as it was typed."""
+    from interp.training.members import OWN, SEEDS, parse_values
 
     own = {*OWN, *(n for n in task.option_names() if n not in task.paths)}
     axes = {n: parse_values(n, text) for n, text in given.items() if n in own and isinstance(text, str)}
@@ -77,7 +77,8 @@ def _axes(task: type[Task], given: Mapping[str, Any]) -> dict[str, list[Any]]:
         if given["seeds"] < 1:
             raise InterpError(f"--seeds must be at least 1, got {given['seeds']}")
         axes["seed"] = list(range(given["seeds"]))
-    axes.setdefault("seed", [0])
+    for name in [n for n in SEEDS if n in axes]:  # a range gives floats
+        axes[name] = [int(v) if isinstance(v, float) and v.is_integer() else v for v in axes[name]]
     return axes
 
 

@@ -12,6 +12,7 @@ from interp.cli.progress import Bar
 from interp.cli.terminal import escape, output
 from interp.cli.train.architectures import architectures
 from interp.cli.train.members import read_typed
+from interp.cli.train.phases import phase_settings, phases_line
 
 if TYPE_CHECKING:
     from interp.tasks import Task
@@ -37,10 +38,10 @@ def train_task(task: type[Task], given: Mapping[str, Any]) -> None:
     from interp.training.recipes import make_plan
 
     RunDirectory.check_new(given["out"])  # before the data are read and the weights drawn
-    typed = read_typed(task, given)
+    typed, phases = read_typed(task, given), phase_settings(given)
     built = build_task(task.name, typed.options)
     for note in built.notes:
-        typer.echo(f"note: {note}", err=True)
+        _note(note)
     shared = {**typed.settings, "members": typed.members}
     model = shared.pop("model")
     places = _places(task, given, model)
@@ -51,9 +52,13 @@ def train_task(task: type[Task], given: Mapping[str, Any]) -> None:
         with Bar() as bar:
             run = train(
                 built, config, **shared, out=place, device=given["device"], executor=given["executor"], progress=bar,
-                shards_done=bar.shards,
+                shards_done=bar.shards, told=_note,
             )  # fmt: skip
-        show_run(run)
+        show_run(run, phases)
+
+
+def _note(text: str) -> None:
+    typer.echo(f"note: {text}", err=True)
 
 
 def _places(task: type[Task], given: Mapping[str, Any], model: str | None) -> dict[Path, Any]:
@@ -64,26 +69,39 @@ def _places(task: type[Task], given: Mapping[str, Any], model: str | None) -> di
     return {out / name: config for name, config in configs.items()}
 
 
-def resume_run(path: Path, *, steps: int | None, device: str, executor: str | None) -> None:
+def resume_run(path: Path, *, steps: int | None, device: str, executor: str | None, given: Mapping[str, Any]) -> None:
     """Train the run in a folder to its end, or on to more steps, and show it.
+
+    Args:
+        path: of the run.
+        steps: number of updates in all; None: as planned.
+        device: where it trains.
+        executor: for a run that was begun with one.
+        given: the options that say how its phases are shown, see `phase_settings`.
 
     Raises:
         InterpError: no run there, or one that cannot go on.
     """
     from interp.training.launch import resume
 
+    phases = phase_settings(given)
     with Bar() as bar:
         run = resume(path, steps=steps, device=device, executor=executor, progress=bar, shards_done=bar.shards)
-    show_run(run)
+    show_run(run, phases)
 
 
-def show_run(run: Run) -> None:
-    """Print a row per member, the phases of learning where there are several members, and how to get a report."""
+def show_run(run: Run, phases: Mapping[str, Any]) -> None:
+    """Print a row per member, the phases of learning where there are several members, and how to get a report.
+
+    Args:
+        run: that was trained.
+        phases: arguments of `Run.phases`; the phases are shown for a single member, too, where there are any.
+    """
     from rich.table import Table
 
     console = output()
     table = Table(box=None, pad_edge=False)
-    frame = run.members.reset_index().drop(columns=["data_seed"], errors="ignore")
+    frame = run.members.reset_index()
     for column in frame.columns:
         table.add_column(str(column).replace("_", " "), justify="right")
     for row in frame.head(ROWS_SHOWN).itertuples(index=False):
@@ -92,8 +110,7 @@ def show_run(run: Run) -> None:
     if len(frame) > ROWS_SHOWN:
         rest = len(frame) - ROWS_SHOWN
         console.print(f"... and {rest} more members, all in {escape(str(run.path / 'metrics.jsonl'))}")
-    if "test_accuracy" in frame and len(frame) > 1:
-        counts = run.phases()["phase"].value_counts()
-        console.print("Phases (threshold 0.9): " + ", ".join(f"{n} {name}" for name, n in counts.items()))
+    if "test_accuracy" in frame and (len(frame) > 1 or phases):
+        console.print(escape(phases_line(run, phases)))
     path = escape(str(run.path))
     console.print(f"Run: {path}   Report: interp analyze {path}")

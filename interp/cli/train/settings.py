@@ -78,6 +78,7 @@ SETTINGS = (
     Setting("late_weight_decay", float, "What the weight decay becomes later.", TRAINING),
     Setting("late_at", str, "When: a step, or memorised (train accuracy above 0.999).", TRAINING),
     Setting("retire", float, "Stop networks whose train and test accuracy have both reached this.", TRAINING),
+    Setting("retire_side", str, "'>=': retire when that accuracy is met; '>': when it is exceeded (quote it).", TRAINING),
     Setting("dtype", str, "Of the weights: float32 or float64.", TRAINING),
     Setting("metrics", str, "When to measure: every:100, log:60, 0,10,100, or epoch.", KEPT),
     Setting("checkpoints", str, "When to save the weights: every:1000, log:60, or 0,10,100.", KEPT),

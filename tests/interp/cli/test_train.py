@@ -34,12 +34,16 @@ def one_thread() -> Any:
     torch.set_num_threads(threads)
 
 
+def without_note(err: str) -> str:
+    """What was said, without that these tiny splits allow no accuracy."""
+    return "".join(line for line in err.splitlines() if "no train example has the answers" not in line)
+
+
 def made(run: Run, *argv: object) -> list[dict[str, Any]]:
-    """The members of the run that a command trains, without their data seeds where these are their seeds."""
+    """The members of the run that a command trains."""
     ran = run("train", *argv, "--out", "made")
-    assert (ran.code, ran.err) == (0, "")
-    stored = json.loads(Path("made/run.json").read_text())
-    return [{k: v for k, v in m.items() if k != "data_seed" or v != m["seed"]} for m in stored["members"]]
+    assert (ran.code, without_note(ran.err)) == (0, "")
+    return json.loads(Path("made/run.json").read_text())["members"]
 
 
 def plan(folder: str = "made") -> dict[str, Any]:
@@ -76,7 +80,7 @@ def test_help_lists_the_tasks(run: Run) -> None:
 def test_a_short_run(run: Run, work: Path) -> None:
     """It prints a row per member, what members differ in, the folder, and how to get a report; and the report works."""
     ran = run("train", *ADDITION, "--seeds", 2, "--lr", "0.001,0.01", "--out", "runs/toy")
-    assert (ran.code, ran.err) == (0, "")
+    assert (ran.code, without_note(ran.err)) == (0, "")
     head, *rows = [line.split() for line in ran.out.splitlines()]
     assert head[:2] == ["member", "step"]
     assert {"lr", "seed"} <= set(head)
@@ -91,14 +95,16 @@ def test_a_short_run(run: Run, work: Path) -> None:
 @pytest.mark.parametrize(
     ("argv", "members"),
     [
-        ((), [{"seed": 0}]),
+        ((), [{}]),
         (("--seed", 7), [{"seed": 7}]),
         (("--seed", "3,5"), [{"seed": 3}, {"seed": 5}]),
         (("--seeds", 3), [{"seed": 0}, {"seed": 1}, {"seed": 2}]),
         (("--seeds", 2, "--data-seed", 9), [{"seed": 0, "data_seed": 9}, {"seed": 1, "data_seed": 9}]),
-        (("--lr", "0:0.1:3"), [{"lr": v, "seed": 0} for v in (0.0, 0.05, 0.1)]),
-        (("--lr", "0.001:0.1:3:log"), [{"lr": v, "seed": 0} for v in (0.001, 0.01, 0.1)]),
-        (("--grid", "embedding-lr=0.1,0.2"), [{"embedding_lr": v, "seed": 0} for v in (0.1, 0.2)]),
+        (("--init-seed", "0:4:3"), [{"init_seed": 0}, {"init_seed": 2}, {"init_seed": 4}]),
+        (("--seed", 1, "--order-seed", "5,6"), [{"seed": 1, "order_seed": 5}, {"seed": 1, "order_seed": 6}]),
+        (("--lr", "0:0.1:3"), [{"lr": v} for v in (0.0, 0.05, 0.1)]),
+        (("--lr", "0.001:0.1:3:log"), [{"lr": v} for v in (0.001, 0.01, 0.1)]),
+        (("--grid", "embedding-lr=0.1,0.2"), [{"embedding_lr": v} for v in (0.1, 0.2)]),
         (
             ("--grid", "lr=0.1,0.2", "--grid", "weight_decay=0:1:2", "--seeds", 2),
             [{"lr": a, "weight_decay": b, "seed": s} for a in (0.1, 0.2) for b in (0.0, 1.0) for s in (0, 1)],
@@ -114,7 +120,7 @@ def test_grids(run: Run, work: Path, argv: tuple[object, ...], members: list[dic
 def test_options_of_the_task_in_a_grid(run: Run, work: Path) -> None:
     """An option with several values is the members' own; with one, the run's. So is a setting."""
     members = made(run, *PARITY, "--label-noise", "0.05,0.1", "--k", 3, "--lr", 0.5, "--batch-size", 10)
-    assert members == [{"label_noise": 0.05, "seed": 0}, {"label_noise": 0.1, "seed": 0}]
+    assert members == [{"label_noise": 0.05}, {"label_noise": 0.1}]
     stored = plan()
     assert (stored["task"]["k"], stored["task"]["n"], stored["optimizer"]["lr"]) == (3, 8, 0.5)
     assert (stored["batch_size"], stored["steps"], stored["model"]["hidden"]) == (10, 10, [6])
@@ -355,7 +361,8 @@ def test_ctrl_c(work: Path) -> None:
     command = [str(Path(sys.executable).with_name("interp")), "train"]
     environment = {k: v for k, v in os.environ.items() if k != "FORCE_COLOR"} | WIDE | FRUGAL
     argv = [
-        "addition", "--p", "4", "--model", "mlp:hidden=6", "--steps", "10000000", "--metrics", "0,1", "--out", "long"
+        "addition", "--p", "4", "--seed", "4", "--model", "mlp:hidden=6", "--steps", "10000000", "--metrics", "0,1",
+        "--out", "long",
     ]  # fmt: skip
     pipe = subprocess.PIPE
     process = subprocess.Popen([*command, *argv], cwd=work, env=environment, stdout=pipe, stderr=pipe, text=True)

@@ -47,7 +47,7 @@ def test_the_files(toy: interp.Run) -> None:
 def test_run_json(toy: interp.Run) -> None:
     """The plan, the format and the versions, as plain values; it is enough to train the run again."""
     stored = json.loads((toy.path / "run.json").read_text())
-    assert stored["format"] == 1
+    assert stored["format"] == 2
     assert stored["versions"] == {
         "interp": interp.__version__, "torch": torch.__version__, "python": platform.python_version()
     }  # fmt: skip
@@ -279,7 +279,7 @@ def test_a_full_disk(tmp_path: Path, size: int, seconds: float) -> None:
     resumed = interp.resume(folder, device="cpu")
     whole = interp.train(
         ADDITION, "mlp:hidden=20", steps=60, checkpoints="every:10", metrics="every:1", device="cpu",
-        members=[{"seed": 0, "data_seed": 0}], out=tmp_path / "whole",
+        members=[{"seed": 1}], out=tmp_path / "whole",
     )  # fmt: skip
     assert same_bits(weights_of(resumed, 0), weights_of(whole, 0))
     assert (folder / "metrics.jsonl").read_bytes() == (whole.path / "metrics.jsonl").read_bytes()

@@ -20,7 +20,7 @@ from interp.training.optimizers import Optimizer
 from interp.training.plan import Plan
 from interp.training.settings import OPTIMIZER_SETTINGS, PLAN_SETTINGS, SETTINGS, SYNONYMS
 
-RUNNING = {"out", "device", "executor", "progress", "shards_done"}  # how it is trained, not what
+RUNNING = {"out", "device", "executor", "progress", "shards_done", "told"}  # how it is trained, not what
 WIDER = {
     "frozen",
     "optimizer",

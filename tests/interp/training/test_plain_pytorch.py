@@ -173,14 +173,14 @@ def test_digits_from_large_weights(tmp_path: Path) -> None:
 
 def test_decay_upon_memorisation(tmp_path: Path) -> None:
     """Each member gets its late weight decay at the measurement that first sees it memorised, and not before."""
-    members = [{"seed": 0, "lr": 0.02}, {"seed": 1, "lr": 0.05}, {"seed": 2, "lr": 1e-5}]
+    members = [{"init_seed": 0, "lr": 0.02}, {"init_seed": 1, "lr": 0.05}, {"init_seed": 2, "lr": 1e-5}]
     run = train(
         tmp_path, "modular:p=5,train_fraction=0.6", "mlp:hidden=24,d_embed=8", members, batch_size=100, weight_decay=1e-3,
         late_weight_decay=2.0, optimizer="adamw",
     )  # fmt: skip
 
     def one(own: dict[str, Any]) -> PlainTraining:
-        model = build(own["seed"], lambda: PlainMLP((16, 24, 5), "gelu", (5, 8)))
+        model = build(own["init_seed"], lambda: PlainMLP((16, 24, 5), "gelu", (5, 8)))
         optimizer = torch.optim.AdamW(model.parameters(), own["lr"], weight_decay=1e-3)
         task = interp.ModularArithmetic(5, train_fraction=0.6, equals_token=False)
         return PlainTraining(model, optimizer, task, nn.functional.cross_entropy, argmax, late_memorised=2.0)

@@ -187,7 +187,7 @@ def test_a_damaged_state(tmp_path: Path, damage: str) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"format": 99}, r"run\.json is of run format 99.*reads format 1"),
+        ({"format": 99}, r"run\.json is of run format 99.*reads formats 1 to 2"),
         ({"format": None}, r"run\.json is of run format None"),
         ({"steps": "many"}, r"run\.json"),
         ({"members": []}, r"run\.json.*at least one member"),

@@ -108,7 +108,7 @@ def train_on_a_full_disk(told: Connection, folder: Path, size: int, save_seconds
     launch.train = limited
     sys.stderr = said
     sys.argv = [
-        "interp", "train", "addition", "--p", "5", "--model", "mlp:hidden=20", "--steps", "60", "--device", "cpu",
+        "interp", "train", "addition", "--p", "5", "--seed", "1", "--model", "mlp:hidden=20", "--steps", "60", "--device", "cpu",
         "--checkpoints", "every:10", "--metrics", "every:1", "--out", str(folder),
     ]  # fmt: skip
     try:
