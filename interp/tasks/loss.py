@@ -7,6 +7,8 @@ from typing import ClassVar, Self
 
 from torch import Tensor
 
+from interp.errors import InterpError
+
 
 class Loss(ABC):
     """A loss per example, of outputs ``[..., n, width]`` and labels ``[..., n]``; leading axes are other networks.
@@ -34,6 +36,15 @@ class Loss(ABC):
     def for_answers(cls, n_answers: int) -> Self:
         """The loss for a task with ``n_answers`` answers, as in `Task.n_outputs`."""
         return cls()
+
+    @classmethod
+    def for_targets(cls, n_answers: int, targets: Tensor) -> Self:
+        """The loss with target vectors ``[answer, dim]`` that a user gives.
+
+        Raises:
+            InterpError: it has none, or they do not fit.
+        """
+        raise InterpError(f"targets are the vectors of the loss 'vectors'; the loss {cls.name!r} has none: give loss=vectors")
 
     def width(self, n_answers: int) -> int:
         """Number of outputs that a network needs."""

@@ -17,6 +17,7 @@ from interp.errors import InterpError
 from interp.training.directory import RunDirectory
 from interp.training.ensemble import Ensemble
 from interp.training.plan import Plan
+from interp.training.starts import check_fit
 
 SAVE_SECONDS = 30.0  # a kill loses at most about this much work
 PACE_SECONDS = 0.25  # how often a run looks at the clock and at Ctrl-C
@@ -87,7 +88,8 @@ def check_plan(plan: Plan) -> None:
     Raises:
         InterpError: anything that does not fit.
     """
-    Ensemble(replace(plan, members=plan.members[:1]), resolve_device("cpu"))
+    first = Ensemble(replace(plan, members=plan.members[:1]), resolve_device("cpu"))
+    check_fit(plan, first.shapes)
     for index in range(len(plan.members)):
         plan.member_task(index)
 

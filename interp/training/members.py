@@ -15,7 +15,8 @@ from interp.training.optimizers import RATES
 
 PENALTIES = ("l1", "norm_penalty")
 SCALES = ("init_scale", "embedding_scale")
-OWN = ("seed", "data_seed", *SCALES, *RATES, *PENALTIES)  # and the task's options
+STARTS = ("init", "mask")  # names: of a scheme, or of given weights
+OWN = ("seed", "data_seed", *SCALES, *RATES, *PENALTIES, *STARTS)  # and the task's options
 
 
 def member_names(task: Task) -> tuple[str, ...]:

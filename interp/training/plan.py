@@ -11,11 +11,11 @@ import torch
 from interp._util.schema import require_fields
 from interp.errors import InterpError, UnknownName, require_range, unknown
 from interp.hooked import Config, config_from_dict
-from interp.hooked.initial import SCHEMES
 from interp.tasks import Task, task_from_dict, task_to_dict
 from interp.training.members import as_members, check_member, require_number
 from interp.training.optimizers import RATES, Optimizer
 from interp.training.schedule import Schedule, every, parse_schedule
+from interp.training.starts import Starts, check_names
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 MEMORISED = "memorised"
@@ -33,7 +33,9 @@ class Plan:
         steps: number of updates.
         batch_size: None trains on the full batch; otherwise every epoch is a shuffle cut into batches, the last of which
             may be smaller.
-        init: ``"normal"``, ``"truncated"`` or ``"torch"``, see `HookedModel.init_weights`.
+        init: ``"normal"``, ``"truncated"`` or ``"torch"``, see `HookedModel.init_weights`; or a name of ``starts``.
+        mask: the name of ``starts`` whose entries that are 0 are weights that stay 0; None: all train.
+        starts: the given weights; with a run they are in its folder.
         init_scale: multiplies every initial parameter.
         embedding_scale: also multiplies the embeddings' initial parameters.
         warmup: the learning rates rise linearly from 0 over this many steps.
@@ -74,6 +76,8 @@ class Plan:
     checkpoints: Schedule = field(default_factory=lambda: every(1000))
     dtype: str = "float32"
     name: str = ""
+    mask: str | None = None
+    starts: Starts = field(default_factory=Starts)
 
     def __post_init__(self) -> None:
         require_whole("steps", self.steps)
@@ -89,13 +93,12 @@ class Plan:
             require_range("retire", self.retire, 0, 1)
         if self.late_at != MEMORISED:
             require_whole("late_at", self.late_at, 0)
-        if self.init not in SCHEMES:
-            raise UnknownName(unknown("initialisation", self.init, SCHEMES))
         if self.dtype not in DTYPES:
             raise UnknownName(unknown("dtype", self.dtype, DTYPES))
         if not self.members:
             raise InterpError("a run needs at least one member")
         object.__setattr__(self, "members", tuple(check_member(m, self.task) for m in as_members(self.members)))
+        check_names(self)
 
     def member_task(self, index: int) -> Task:
         """The run's task with one member's own options.
@@ -120,7 +123,7 @@ class Plan:
         return replace(self.optimizer, **{k: v for k, v in self.members[index].items() if k in RATES})
 
     def setting(self, index: int, name: str) -> Any:
-        """A member's own value (``seed``, ``init_scale``, ``embedding_scale``, ``l1``, ``norm_penalty``), or the run's."""
+        """A member's own value (``seed``, ``init``, ``mask``, ``init_scale``, ``embedding_scale``, ``l1``, ``norm_penalty``), or the run's."""
         return self.members[index].get(name, getattr(self, name, 0))
 
     def to_dict(self) -> dict[str, Any]:
@@ -134,6 +137,7 @@ class Plan:
             "members": [dict(m) for m in self.members],
             "metrics": self.metrics.spec(),
             "checkpoints": self.checkpoints.spec(),
+            "starts": self.starts.to_dict(),
         }
 
     @classmethod
@@ -159,6 +163,7 @@ class Plan:
             values["optimizer"] = Optimizer(**values["optimizer"])
             values["metrics"] = parse_schedule(values["metrics"], values["steps"])
             values["checkpoints"] = parse_schedule(values["checkpoints"], values["steps"])
+            values["starts"] = Starts.from_dict(values.get("starts", {}))
             return cls(**values)
         except (KeyError, TypeError, AttributeError) as error:
             raise InterpError(f"the plan does not fit this version: {type(error).__name__}: {error}") from None
