@@ -206,9 +206,10 @@ def _check(what: str, found: Mapping[str, Tensor], shapes: Shapes, mask: bool) -
 
 
 def said(plan: Plan) -> Iterator[str]:
-    """What of a run was given, a line for each, for the terminal."""
+    """What a run was given, a line for each, for the terminal."""
     for name, what in plan.starts.described.items():
-        step = "" if what.get("step") is None else f" at step {what['step']:,}"
-        yield f"{' and '.join(what.get('used', ['init']))}: {name}{step}" + (f", with its {what['lent']}" if what.get("lent") else "")
+        used, step = " and ".join(map(str, what.get("used", ()))), what.get("step")
+        at = f" at step {step:,}" if isinstance(step, int) else ""
+        yield f"{used}: {name}{at}" + (f", with its {what['lent']}" if what.get("lent") else "")
     if plan.task.given is not None:
-        yield str(plan.task.given)
+        yield "data: " + str(plan.task.given).removeprefix("given: ")

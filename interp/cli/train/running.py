@@ -81,6 +81,8 @@ def show_run(run: Run) -> None:
     """Print a row per member, the phases of learning where there are several members, and how to get a report."""
     from rich.table import Table
 
+    from interp.training.starts import said
+
     console = output()
     table = Table(box=None, pad_edge=False)
     frame = run.members.reset_index().drop(columns=["data_seed"], errors="ignore")
@@ -95,5 +97,7 @@ def show_run(run: Run) -> None:
     if "test_accuracy" in frame and len(frame) > 1:
         counts = run.phases()["phase"].value_counts()
         console.print("Phases (threshold 0.9): " + ", ".join(f"{n} {name}" for name, n in counts.items()))
+    for line in said(run.plan):
+        console.print(f"Given {escape(line)}")
     path = escape(str(run.path))
     console.print(f"Run: {path}   Report: interp analyze {path}")
