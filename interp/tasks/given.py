@@ -208,7 +208,9 @@ def refuse_own_split(given: GivenData | None, options: Mapping[str, Any]) -> Non
         InterpError: the first of them.
     """
     if given is not None and given.lists_a_split and (odd := [n for n in SPLIT if n in options]):
-        raise InterpError(f"{odd[0]} does not apply where train_indices or test_indices are given; leave one of them out")
+        raise InterpError(
+            f"{odd[0]} does not apply where train_indices or test_indices are given; leave one of them out"
+        )
 
 
 def as_array(given: Any, what: str) -> Tensor:

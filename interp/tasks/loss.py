@@ -44,7 +44,9 @@ class Loss(ABC):
         Raises:
             InterpError: it has none, or they do not fit.
         """
-        raise InterpError(f"targets are the vectors of the loss 'vectors'; the loss {cls.name!r} has none: give loss=vectors")
+        raise InterpError(
+            f"targets are the vectors of the loss 'vectors'; the loss {cls.name!r} has none: give loss=vectors"
+        )
 
     def width(self, n_answers: int) -> int:
         """Number of outputs that a network needs."""

@@ -123,7 +123,7 @@ class Plan:
         return replace(self.optimizer, **{k: v for k, v in self.members[index].items() if k in RATES})
 
     def setting(self, index: int, name: str) -> Any:
-        """A member's own value (``seed``, ``init``, ``mask``, ``init_scale``, ``embedding_scale``, ``l1``, ``norm_penalty``), or the run's."""
+        """A member's own value (``seed``, ``init``, ``mask``, a scale, ``l1``, ``norm_penalty``), or the run's."""
         return self.members[index].get(name, getattr(self, name, 0))
 
     def to_dict(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Reading what a user trains from: weights for ``init`` and ``mask``, arrays for the split and the targets."""
+"""Sources: the weights that a user gives as ``init`` and ``mask``, and the data that come with them."""
 
 from __future__ import annotations
 
@@ -10,22 +10,16 @@ from typing import Any
 
 from torch import Tensor
 
-from interp._util.files import is_file
-from interp._util.schema import parse_json
 from interp._util.specs import parse_spec
 from interp.checkpoints.formats.find import find
 from interp.checkpoints.formats.reading import read, sha256
-from interp.checkpoints.formats.tensors import TensorRef
 from interp.checkpoints.loading import load
-from interp.checkpoints.run_files import JSON_BYTES
 from interp.errors import (
     AmbiguousLayout,
     InterpError,
     UnknownLayout,
     UnknownName,
     UnreadableFile,
-    in_file,
-    kind_of,
     unknown,
 )
 from interp.hooked import Config, HookedModel
@@ -34,16 +28,11 @@ from interp.hooked.initial import SCHEMES
 from interp.subject import Subject
 from interp.tasks import Task
 from interp.tasks.given import as_array, given_to, lent
+from interp.training.arrays import read_array
 from interp.training.starts import Starts
 
 WHERE = {"step": int, "member": int, "key": str, "layout": str}  # what may follow a path: runs/a@step=0,member=2
 GIVEN = ("train_indices", "test_indices", "targets")
-USUAL = {
-    "train_indices": re.compile(r"train(ing)?(_?(indices|idxs?|inds|ids))?", re.IGNORECASE),
-    "test_indices": re.compile(r"(test|val(id(ation)?)?)(_?(indices|idxs?|inds|ids))?", re.IGNORECASE),
-    "targets": re.compile(r"(targets?|vectors?|y_templates)", re.IGNORECASE),
-}  # of arrays in a file of several
-TEXT = (".json", ".txt", ".csv")
 
 
 @dataclass(frozen=True)
@@ -74,7 +63,14 @@ class Gathered:
     _seen: list[tuple[Any, str]] = field(default_factory=list)
 
     def name(self, given: Any, what: str) -> str:
-        """The name of what was given as ``init`` or ``mask``; a scheme is its own.
+        """The name of what was given; a scheme is its own.
+
+        Args:
+            given: by the user.
+            what: ``"init"`` or ``"mask"``.
+
+        Returns:
+            a name that no scheme has, and no other weights of the run.
 
         Raises:
             InterpError: it cannot be read, or is no network.
@@ -150,7 +146,9 @@ def begin(task: Task, settings: Mapping[str, Any]) -> Begun:
     return Begun(task, settings, gathered.starts(said), None if source is None else source.config)
 
 
-def settle_scales(chosen: dict[str, Any], usual: Mapping[str, Any], settings: Mapping[str, Any], starts: Starts) -> None:
+def settle_scales(
+    chosen: dict[str, Any], usual: Mapping[str, Any], settings: Mapping[str, Any], starts: Starts
+) -> None:
     """Keep the recipe's scales away from given weights: they belong to weights that are drawn. Those that a user sets hold.
 
     Args:
@@ -270,55 +268,3 @@ def _is_there(path: Path) -> bool:
         return path.exists()
     except (OSError, ValueError):
         return False
-
-
-def read_array(given: Any, name: str) -> Any:
-    """The numbers that a user gives, or those in a file.
-
-    Args:
-        given: a list, array or tensor; or the path of an npz, npy, torch or other file of tensors, perhaps with ``@NAME`` of
-            one of its arrays, of a JSON list, or of a text of numbers.
-        name: of the setting: among several arrays, one of its usual names is taken.
-
-    Returns:
-        numbers.
-
-    Raises:
-        InterpError: a file that cannot be read, or several arrays of which none has a usual name.
-    """
-    if not isinstance(given, (str, Path)):
-        return as_array(given, name)
-    path, key = Path(given), None
-    if not is_file(path) and "@" in str(given):
-        before, _, key = str(given).rpartition("@")
-        path = Path(before)
-    if path.suffix.lower() in TEXT:
-        return as_array(_text(path, name), f"{name} in {path}")
-    tree = read(path).tree
-    arrays = {"array": tree} if isinstance(tree, (TensorRef, list)) else dict(tree) if isinstance(tree, Mapping) else {}
-    arrays = {str(n): v for n, v in arrays.items() if isinstance(v, (TensorRef, list, tuple))}
-    if key is not None and key not in arrays:
-        raise UnknownName(f"{path}: " + unknown("array", key, arrays))
-    chosen = [key] if key is not None else [n for n in arrays if USUAL[name].fullmatch(n)] or list(arrays)
-    if len(chosen) != 1:
-        held = ", ".join(list(arrays)[:10]) or "none"
-        raise InterpError(f"{path} holds several arrays that could be {name}, or none ({held}); name one, {path}@NAME")
-    value = arrays[chosen[0]]
-    return as_array(value.load() if isinstance(value, TensorRef) else value, f"{name} in {path}")
-
-
-def _text(path: Path, name: str) -> Any:
-    if not is_file(path):
-        raise UnreadableFile(f"no file at {path}; check the path of {name}")
-    with in_file(path):
-        if path.stat().st_size > JSON_BYTES:
-            raise UnreadableFile(f"is larger than {JSON_BYTES >> 20} MB, so it is not read")
-        text = path.read_text(encoding="utf-8", errors="replace")
-        if path.suffix.lower() == ".json":
-            return parse_json(text)
-        rows = [re.split(r"[,;\s]+", line.strip(" ,;\t")) for line in text.splitlines() if line.strip(" ,;\t")]
-        try:
-            numbers = [[float(cell) if re.search(r"[.eEn]", cell) else int(cell) for cell in row] for row in rows]
-        except ValueError as error:
-            raise InterpError(f"{name} must be numbers: {error}") from None
-    return numbers if name == "targets" else [n for row in numbers for n in row]

@@ -66,7 +66,9 @@ class Starts:
 
     def _from_folder(self, name: str, shapes: Shapes) -> Tensors:
         if self.folder is None:
-            raise InterpError(f"the weights of {name!r} are in the folder of a run: open the plan with interp.Run(folder)")
+            raise InterpError(
+                f"the weights of {name!r} are in the folder of a run: open the plan with interp.Run(folder)"
+            )
         path, prefix = self.folder / FILE, f"{list(self.described).index(name)}/"
         refuse_link(path)
         try:
@@ -74,7 +76,9 @@ class Starts:
                 keys = {k.removeprefix(prefix): k for k in file.keys() if k.startswith(prefix)}  # noqa: SIM118  not a dict
                 for own, key in keys.items():
                     if (held := tuple(file.get_slice(key).get_shape())) != shapes.get(own):
-                        raise UnreadableFile(f"{path}: {key} is {list(held)}, the network has {list(shapes.get(own, ()))}")
+                        raise UnreadableFile(
+                            f"{path}: {key} is {list(held)}, the network has {list(shapes.get(own, ()))}"
+                        )
                 return {own: file.get_tensor(key) for own, key in keys.items()}
         except (SafetensorError, OSError) as error:
             raise UnreadableFile(
@@ -115,13 +119,18 @@ class Starts:
     def from_dict(cls, stored: Any) -> Starts:
         """What `to_dict` wrote; `at` says where the tensors are.
 
+        Args:
+            stored: its values.
+
+        Returns:
+            the names, without tensors.
+
         Raises:
             InterpError: something else.
         """
         if not fits(stored, dict[str, dict[str, Any]]):
             raise InterpError("starts must be an object that describes given weights by their names")
         return cls(stored)
-
 
 
 def check_names(plan: Plan) -> None:
@@ -192,7 +201,11 @@ def _check(what: str, found: Mapping[str, Tensor], shapes: Shapes, mask: bool) -
         if tuple(tensor.shape) != shapes[name]:
             raise InterpError(
                 f"{what}: {name} is {list(tensor.shape)} there and {list(shapes[name])} in the network that is trained; "
-                + ("a mask has the network's own shapes" if mask else "leave the model out to train that network itself")
+                + (
+                    "a mask has the network's own shapes"
+                    if mask
+                    else "leave the model out to train that network itself"
+                )
             )
     if not mask:
         missing = [name for name in shapes if name not in found]

@@ -24,9 +24,7 @@ class ToyAdditionLayout(Layout):
     """A network of Liu et al. 2022 (https://arxiv.org/abs/2205.10343, ejmichaud/grokking-squared) and what it is trained on."""
 
     name = "toy_addition"
-    summary = (
-        "toy model of addition: embedding [p, d], decoder.i.weight [out, in], decoder.i.bias; with its data: pairs, train, targets"
-    )
+    summary = "toy model of addition: embedding [p, d], decoder.i.weight and bias; with its data: pairs, train, targets"
     options: ClassVar[Mapping[str, str]] = {"act_fn": "the decoder's activation (tanh as published)"}
 
     @override
@@ -62,7 +60,7 @@ class ToyAdditionLayout(Layout):
         train = rows[train]
         task = given_to(task, train_indices=train, targets=weights["targets"].load())
         used = {"embedding", *DATA, *(n for n in weights if DECODER.fullmatch(n))}
-        note = f"the file lists its data: {len(train)} of {len(task.labels)} pairs train, a target vector for each of {2 * p - 1} sums"
+        note = f"the file lists its data: {len(train)} of {len(task.labels)} pairs train, and the vectors of {2 * p - 1} sums"
         return Converted(config, found, tuple(n for n in weights if n not in used), (note,), task_to_dict(task))
 
 
@@ -92,7 +90,9 @@ def _problem(weights: Weights) -> str | None:
         matrix, bias = weights[f"decoder.{i}.weight"], weights[f"decoder.{i}.bias"]
         if matrix.shape != (after, before) or bias.shape != (after,):
             return f"decoder.{i}.weight is {list(matrix.shape)} behind a layer of {before}"
-    return None if widths[-1] == targets.shape[1] else f"the decoder has {widths[-1]} outputs, targets {targets.shape[1]}"
+    return (
+        None if widths[-1] == targets.shape[1] else f"the decoder has {widths[-1]} outputs, targets {targets.shape[1]}"
+    )
 
 
 def _rows(task: ToyAddition, pairs: Tensor) -> Tensor:
