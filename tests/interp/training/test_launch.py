@@ -21,7 +21,8 @@ from interp.training.plan import Plan
 from interp.training.settings import OPTIMIZER_SETTINGS, PLAN_SETTINGS, SETTINGS, SYNONYMS
 
 RUNNING = {"out", "device", "executor", "progress", "shards_done"}  # how it is trained, not what
-WIDER = {"optimizer", "members", "metrics", "checkpoints", "batch_size", "late_at"}  # also taken in other forms
+WIDER = {"optimizer", "members", "metrics", "checkpoints", "batch_size", "late_at", "init", "mask"}  # in other forms too
+DATA = {"train_indices", "test_indices", "targets"}  # given to the task
 PARAMETERS = inspect.signature(interp.train).parameters
 
 
@@ -31,8 +32,8 @@ def keywords() -> set[str]:
 
 def test_the_arguments_are_the_fields_of_plan_and_optimizer() -> None:
     """What a plan or an optimizer has, a user can set by name; nothing else is offered."""
-    fields = {f for cls in (Plan, Optimizer) for f in inspect.signature(cls).parameters} - {"task", "model"}
-    assert keywords() - RUNNING - {"epochs"} == fields | {"name"}
+    fields = {f for cls in (Plan, Optimizer) for f in inspect.signature(cls).parameters} - {"task", "model", "starts"}
+    assert keywords() - RUNNING - {"epochs"} - DATA == fields | {"name"}
     assert set(SETTINGS) == keywords() - RUNNING
     assert set(SYNONYMS.values()) <= set(SETTINGS)
     assert not set(SYNONYMS) & set(SETTINGS)
