@@ -33,7 +33,8 @@ from interp.tasks.symmetry import Symmetry
 
 __all__ = [
     "GIVE_A_TASK", "LOSSES", "TASKS", "BinaryOperation", "CyclicStructure", "Digits", "Examples", "FactorAxis", "Factors",
-    "GivenData", "GridDirections", "GroupComposition", "GroupStructure", "ImageTask", "Loss", "ModularArithmetic", "Reviews", "SparseParity",
-    "Superposition", "Symmetry", "Task", "ToyAddition", "build_task", "given_to", "losses_of", "make_loss", "make_task", "ranges",
-    "register_loss", "register_task", "require_registered", "shuffled", "task_from_dict", "task_to_dict",
+    "GivenData", "GridDirections", "GroupComposition", "GroupStructure", "ImageTask", "Loss", "ModularArithmetic", "Reviews",
+    "SparseParity", "Superposition", "Symmetry", "Task", "ToyAddition", "build_task", "given_to", "losses_of", "make_loss",
+    "make_task", "ranges", "register_loss", "register_task", "require_registered", "shuffled", "task_from_dict",
+    "task_to_dict",
 ]  # fmt: skip

@@ -45,6 +45,7 @@ def read_array(given: Any, name: str) -> Any:
         before, _, key = str(given).rpartition("@")
         path = Path(before)
     if path.suffix.lower() in TEXT:
+        path = path if key is None else Path(given)  # a text holds one array
         return as_array(_text(path, name), f"{name} in {path}")
     tree = read(path).tree
     arrays = {"array": tree} if isinstance(tree, (TensorRef, list)) else dict(tree) if isinstance(tree, Mapping) else {}

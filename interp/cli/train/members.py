@@ -84,7 +84,7 @@ def _axes(task: type[Task], given: Mapping[str, Any]) -> dict[str, list[Any]]:
 
 def _several(text: str) -> list[Any]:
     """Several schemes of initial weights with commas; the path of weights is one value, whatever it holds."""
-    from interp.hooked.initial import SCHEMES
+    from interp.training.starts import SCHEMES
 
     parts = [part.strip() for part in text.split(",")]
     return list(parts) if all(part in SCHEMES for part in parts) else [text]

@@ -56,7 +56,10 @@ def test_targets_are_what_vectors_are_compared_with() -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"train_indices": [0, 99]}, "train_indices must lie in 0 to 9, since the task has 10 examples; they reach from 0 to 99"),
+        (
+            {"train_indices": [0, 99]},
+            "train_indices must lie in 0 to 9, since the task has 10 examples; they reach from 0 to 99",
+        ),
         ({"train_indices": [-1]}, "reach from -1"),
         ({"train_indices": [1, 1]}, "list an example twice"),
         ({"train_indices": [1, 2], "test_indices": [2]}, "example 2 is in train_indices and in test_indices"),
@@ -86,7 +89,9 @@ def test_a_member_has_no_split_of_its_own_beside_a_listed_one() -> None:
         interp.train("addition:p=4", train_indices=[0, 1], members=[{"train_fraction": 0.5}], steps=1)
 
 
-@pytest.mark.parametrize("damage", [{"zlib": "!!"}, {"shape": [10**9]}, {"shape": [3, 1]}, {"dtype": "float32"}, {"shape": [4]}])
+@pytest.mark.parametrize(
+    "damage", [{"zlib": "!!"}, {"shape": [10**9]}, {"shape": [3, 1]}, {"dtype": "float32"}, {"shape": [4]}]
+)
 def test_damaged_stored_data(damage: dict[str, Any]) -> None:
     """A stored task comes from a file of anybody's."""
     stored = task_to_dict(given_to(make_task("addition:p=4"), train_indices=[1, 2, 3]))

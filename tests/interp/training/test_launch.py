@@ -21,7 +21,16 @@ from interp.training.plan import Plan
 from interp.training.settings import OPTIMIZER_SETTINGS, PLAN_SETTINGS, SETTINGS, SYNONYMS
 
 RUNNING = {"out", "device", "executor", "progress", "shards_done"}  # how it is trained, not what
-WIDER = {"optimizer", "members", "metrics", "checkpoints", "batch_size", "late_at", "init", "mask"}  # in other forms too
+WIDER = {
+    "optimizer",
+    "members",
+    "metrics",
+    "checkpoints",
+    "batch_size",
+    "late_at",
+    "init",
+    "mask",
+}  # in other forms too
 DATA = {"train_indices", "test_indices", "targets"}  # given to the task
 PARAMETERS = inspect.signature(interp.train).parameters
 
