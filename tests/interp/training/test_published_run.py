@@ -155,7 +155,7 @@ def published(data: Path, tmp_path_factory: pytest.TempPathFactory) -> interp.Ru
 
 @pytest.mark.real_data
 def test_the_published_run(published: interp.Run) -> None:
-    """Losses to seven digits; train accuracy from their step 1,130, test by 1,530; RQI above 0.95 from 800, as their code has it."""
+    """Losses to six digits; train accuracy from their step 1,130, test by 1,530; RQI above 0.95 from 800 by their code."""
     rows = published.metrics.set_index("step")
     for step in (0, 1000):
         assert rows.loc[step, "train_loss"] == pytest.approx(PRINTED[step], abs=5e-7)
