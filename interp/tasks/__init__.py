@@ -7,7 +7,8 @@ from interp.tasks.cyclic import CyclicStructure, GroupStructure
 from interp.tasks.digits import Digits
 from interp.tasks.examples import Examples
 from interp.tasks.factors import FactorAxis, Factors
-from interp.tasks.given import GivenData, given_to
+from interp.tasks.given import GivenData
+from interp.tasks.given_task import given_to
 from interp.tasks.grid import GridDirections
 from interp.tasks.groups import GroupComposition
 from interp.tasks.images import ImageTask

@@ -12,7 +12,7 @@ from torch.func import functional_call
 
 from interp.hooked import HookedModel
 from interp.tasks import Task
-from interp.training import penalties, starts
+from interp.training import masks, penalties
 from interp.training.data import Examples
 from interp.training.optimizers import BatchedOptimizer
 from interp.training.plan import Plan
@@ -64,7 +64,7 @@ class Block:
         self._l1 = self._strengths("l1", device)
         self._growth = self._strengths("norm_penalty", device)
         shapes = {n: tuple(p.shape[1:]) for n, p in parameters.items()}
-        self._off = {n: entries.to(device) for n, entries in starts.held_at_zero(plan, ids, shapes).items()}
+        self._off = {n: entries.to(device) for n, entries in masks.held_at_zero(plan, ids, shapes).items()}
         self._dropout = getattr(model.config, "dropout", 0.0) > 0
         own = len(ids) > 1 and model.stacks and not self._dropout
         calls = _own_model(model, self.parameters) if own else model
@@ -81,7 +81,7 @@ class Block:
         """Make the updates from ``start + 1`` to ``stop``, both included."""
         for step in range(start, stop):
             gradients = self.gradients(step)
-            starts.hold(gradients, self._off)
+            masks.hold(gradients, self._off)
             if self._l1 is not None:
                 penalties.add_l1(gradients, self.parameters, self._l1)
             if self._growth is not None:
@@ -92,7 +92,7 @@ class Block:
                 penalties.normalise(gradients)
             warmup = min(step / self.plan.warmup, 1.0) if self.plan.warmup else 1.0
             self.optimizer.step(gradients, step + 1, warmup)
-            starts.hold(self.parameters, self._off)  # whatever an optimizer does with a gradient of 0
+            masks.hold(self.parameters, self._off)  # whatever an optimizer does with a gradient of 0
 
     def gradients(self, step: int) -> dict[str, Tensor]:
         """The gradient of each member's own loss on the batch of a step ``{name: [member, ...]}``."""

@@ -15,11 +15,11 @@ from interp.subject import at_readout
 from interp.tasks import Task
 from interp.training.block import Block
 from interp.training.data import examples
+from interp.training.masks import check_fit, held_at_zero, hold
 from interp.training.memory import block_size, check_memory, check_weights
 from interp.training.optimizers import BatchedOptimizer
 from interp.training.penalties import norms
 from interp.training.plan import DTYPES, MEMORISED, Plan
-from interp.training.starts import check_fit, held_at_zero, hold
 
 MEMORISED_ABOVE = 0.999  # train accuracy, as in Fuangkawinsombut 2024
 

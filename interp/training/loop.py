@@ -16,8 +16,8 @@ from interp.checkpoints.loading import resolve_device
 from interp.errors import InterpError
 from interp.training.directory import RunDirectory
 from interp.training.ensemble import Ensemble
+from interp.training.masks import check_fit
 from interp.training.plan import Plan
-from interp.training.starts import check_fit
 
 SAVE_SECONDS = 30.0  # a kill loses at most about this much work
 PACE_SECONDS = 0.25  # how often a run looks at the clock and at Ctrl-C

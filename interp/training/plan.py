@@ -98,7 +98,8 @@ class Plan:
         if not self.members:
             raise InterpError("a run needs at least one member")
         object.__setattr__(self, "members", tuple(check_member(m, self.task) for m in as_members(self.members)))
-        check_names(self)
+        for own in ({"init": self.init, "mask": self.mask}, *self.members):
+            check_names(own, self.starts)
 
     def member_task(self, index: int) -> Task:
         """The run's task with one member's own options.

@@ -27,7 +27,8 @@ from interp.hooked.coerce import as_model
 from interp.hooked.initial import SCHEMES
 from interp.subject import Subject
 from interp.tasks import Task
-from interp.tasks.given import as_array, given_to, lent
+from interp.tasks.given import as_array
+from interp.tasks.given_task import given_to, lent
 from interp.training.arrays import read_array
 from interp.training.starts import Starts
 

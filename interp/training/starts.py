@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from interp._util.files import refuse_link
 from interp._util.schema import fits
 from interp.checkpoints.saving import write_tensors
-from interp.errors import InterpError, UnreadableFile, unknown
+from interp.errors import InterpError, UnknownName, UnreadableFile, unknown
 from interp.hooked.initial import SCHEMES
-
-if TYPE_CHECKING:
-    from interp.training.plan import Plan
 
 FILE = "start.safetensors"
 Shapes = Mapping[str, tuple[int, ...]]
@@ -133,65 +129,21 @@ class Starts:
         return cls(stored)
 
 
-def check_names(plan: Plan) -> None:
-    """Refuse a plan whose ``init`` and ``mask``, or those of a member, are neither a scheme nor given weights.
-
-    Raises:
-        InterpError: the first; the message says what is possible.
-    """
-    for own in ({"init": plan.init, "mask": plan.mask}, *plan.members):
-        for name in ("init", "mask"):
-            value = own.get(name)
-            if value is None or value in plan.starts or (name == "init" and value in SCHEMES):
-                continue
-            known = [*(SCHEMES if name == "init" else ()), *plan.starts.described]
-            raise InterpError(unknown("initialisation" if name == "init" else "mask", str(value), known))
-
-
-def check_fit(plan: Plan, shapes: Shapes) -> None:
-    """Refuse given weights and masks of any member that do not fit the network.
-
-    Raises:
-        InterpError: the first; the message names the parameter and both shapes.
-    """
-    for index in range(len(plan.members)):
-        init, mask = plan.setting(index, "init"), plan.setting(index, "mask")
-        if init in plan.starts:
-            plan.starts.tensors(init, shapes)
-        if mask is not None:
-            plan.starts.tensors(mask, shapes, mask=True)
-
-
-def held_at_zero(plan: Plan, ids: Sequence[int], shapes: Shapes) -> Tensors:
-    """Which weights stay 0.
+def check_names(own: Mapping[str, Any], starts: Starts) -> None:
+    """Refuse an ``init`` that is neither a scheme nor given weights, and a ``mask`` that is not given.
 
     Args:
-        plan: of the run.
-        ids: members.
-        shapes: of the network's parameters.
+        own: settings of the run, or of a member.
+        starts: the given weights.
 
-    Returns:
-        by parameter, True where a weight of a member is held at 0 ``[member, ...]``; only parameters with such an entry.
+    Raises:
+        UnknownName: the message says what is possible.
     """
-    masks = [plan.setting(i, "mask") for i in ids]
-    found: Tensors = {}
-    for place, mask in enumerate(masks):
-        for name, tensor in () if mask is None else plan.starts.tensors(mask, shapes, mask=True).items():
-            if bool((off := tensor == 0).any()):
-                found.setdefault(name, torch.zeros(len(ids), *shapes[name], dtype=torch.bool))[place] = off
-    return found
-
-
-@torch.no_grad()
-def hold(tensors: Mapping[str, Tensor], off: Mapping[str, Tensor]) -> None:
-    """Set entries to 0, in place.
-
-    Args:
-        tensors: by parameter ``[member, ...]``.
-        off: from `held_at_zero`.
-    """
-    for name, entries in off.items():
-        tensors[name].masked_fill_(entries, 0)
+    for name, kind in (("init", "initialisation"), ("mask", "mask")):
+        value = own.get(name)
+        if value is not None and value not in starts and not (name == "init" and value in SCHEMES):
+            known = [*(SCHEMES if name == "init" else ()), *starts.described]
+            raise UnknownName(unknown(kind, str(value), known))
 
 
 def _check(what: str, found: Mapping[str, Tensor], shapes: Shapes, mask: bool) -> None:
@@ -216,13 +168,3 @@ def _check(what: str, found: Mapping[str, Tensor], shapes: Shapes, mask: bool) -
                 raise InterpError(f"{what}: {name} holds NaN or infinity; training cannot start from it")
     elif not found:
         raise InterpError(f"{what} names no parameter of the network")
-
-
-def said(plan: Plan) -> Iterator[str]:
-    """What a run was given, a line for each, for the terminal."""
-    for name, what in plan.starts.described.items():
-        used, step = " and ".join(map(str, what.get("used", ()))), what.get("step")
-        at = f" at step {step:,}" if isinstance(step, int) else ""
-        yield f"{used}: {name}{at}" + (f", with its {what['lent']}" if what.get("lent") else "")
-    if plan.task.given is not None:
-        yield "data: " + str(plan.task.given).removeprefix("given: ")

@@ -81,7 +81,7 @@ def show_run(run: Run) -> None:
     """Print a row per member, the phases of learning where there are several members, and how to get a report."""
     from rich.table import Table
 
-    from interp.training.starts import said
+    from interp.training.masks import said
 
     console = output()
     table = Table(box=None, pad_edge=False)

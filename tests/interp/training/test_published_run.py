@@ -75,7 +75,7 @@ def test_the_file_is_a_network_with_its_task(tmp_path: Path) -> None:
     assert isinstance(task, ToyAddition)
     assert task.pairs[task.train_indices].tolist() == arrays["pairs"][arrays["train"]].tolist()
     out, wanted = outputs(arrays, *network(arrays), arrays["train"])
-    assert score(task, subject.logits()).train.loss == pytest.approx(float((out - wanted).square().mean()), rel=1e-12)
+    assert score(task, subject.logits()).train.loss == pytest.approx((out - wanted).square().mean().item(), rel=1e-12)
     again = interp.load(interp.save(subject, tmp_path / "again.safetensors"), device="cpu")
     assert again.task == task
 
