@@ -59,8 +59,10 @@ def lent(task: T, other: Task | None) -> T:
     Returns:
         The task; as it is where the other has none, or other examples.
     """
-    given = None if other is None else other.given
-    if given is None or type(other) is not type(task) or not torch.equal(other.labels, task.labels):
+    if other is None or other.given is None or type(other) is not type(task):
+        return task
+    given = other.given
+    if not torch.equal(other.labels, task.labels):
         return task
     if given.targets is not None and task.loss != other.loss:
         given = replace(given, targets=None)
