@@ -93,8 +93,8 @@ def test_start_and_mask_as_in_a_plain_loop(tmp_path: Path, settings: dict[str, A
         checkpoints="0,1,40", metrics="every:40", out=tmp_path / "run", **{"batch_size": "full", **settings},
     )  # fmt: skip
     for i, model in enumerate(models):
-        knobs = {k: settings[k] for k in ("l1", "clip_norm") if k in settings}
-        batches = {"batches": (6, 0)} if "batch_size" in settings else {}
+        knobs: dict[str, Any] = {k: settings[k] for k in ("l1", "clip_norm") if k in settings}
+        batches: dict[str, Any] = {"batches": (6, 0)} if "batch_size" in settings else {}
         loop = Masked(
             model, updates(model), make_task(TASK).fit(run.subject().model), F.cross_entropy, right, **knobs, **batches
         )
@@ -120,7 +120,8 @@ def test_every_form_of_a_start(tmp_path: Path) -> None:
     subject = before.subject(1, step=3)
     named = weights_of(before, 1, 3)
     saved = interp.save(subject, tmp_path / "saved.safetensors")
-    np.savez(tmp_path / "arrays.npz", **{n: t.numpy() for n, t in named.items()})
+    arrays: dict[str, Any] = {n: t.numpy() for n, t in named.items()}
+    np.savez(tmp_path / "arrays.npz", **arrays)
     torch.save(named, tmp_path / "named.pt")
     forms: list[Any] = [
         subject, subject.model, named, {n: t.numpy() for n, t in named.items()}, saved, str(tmp_path / "arrays.npz"),
