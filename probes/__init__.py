@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from probes import parallelograms as parallelograms
     from probes import plots as plots
     from probes import representations as representations
+    from probes import rqi_criteria as rqi_criteria
     from probes import sparsity as sparsity
     from probes import spectra as spectra
     from probes import stability as stability

@@ -20,8 +20,8 @@ from interp.errors import InterpError, MissingCapability, require_range
 from interp.tasks import Task
 from interp.tasks.binary import BinaryOperation
 from probes._tensors import as_tensor
+from probes.rqi_criteria import Criterion, near, usual_delta
 
-DELTA = 0.01
 CHUNK = 20_000_000  # numbers at once
 LARGEST = 50_000_000  # entries of the rows x_s = e_i + e_j
 ROUNDING = 1e-12  # sums of floats that are equal on paper differ by this, relative to the largest
@@ -155,8 +155,9 @@ def normalised(embeddings: Float[Tensor, "symbol dim"]) -> Float[Tensor, "symbol
 
 
 def parallelograms(
-    embeddings: Float[Tensor, "symbol dim"], samples: Samples, trained: Bool[Tensor, "sample"], delta: float = DELTA
-) -> Found:
+    embeddings: Float[Tensor, "symbol dim"], samples: Samples, trained: Bool[Tensor, "sample"],
+    delta: float | None = None, *, criterion: Criterion = "paper",
+) -> Found:  # fmt: skip
     """Representation quality index ``|P(R, delta)| / |P0|`` and predicted accuracy ``|D-bar| / |D0|`` of a representation.
 
     A parallelogram of P(R, delta) has ``|E_i + E_j - E_m - E_n| <= delta`` (groups: ``|E_a E_b - E_c E_d|_F^2 <= delta``).
@@ -170,7 +171,9 @@ def parallelograms(
         embeddings: one per symbol, ``[symbol, dim]``.
         samples: of the operation, from `samples_of`.
         trained: the train set D as a boolean mask ``[sample]``.
-        delta: largest distance that counts as equal, in the embeddings' unit (squared for products).
+        delta: largest distance that counts as equal, in the embeddings' unit (squared for products); that of the criterion.
+        criterion: ``"paper"`` as above, or ``"code"`` as the authors' code counts, on `probes.rqi_criteria.code_scale`; see
+            `probes.rqi_criteria.near`.
 
     Returns:
         RQI and predicted accuracy, both NaN if an embedding is not finite.
@@ -180,6 +183,8 @@ def parallelograms(
     >>> parallelograms(normalised(line), *samples_of(ToyAddition(10)))
     Found(rqi=1.0, accuracy=1.0)
     """
+    usual = usual_delta(criterion, samples.product)
+    delta = usual if delta is None else delta
     require_range("delta", delta, 0)
     embeddings = as_tensor(embeddings, "embeddings")
     if not bool(embeddings.isfinite().all()):
@@ -194,9 +199,8 @@ def parallelograms(
     for part in torch.arange(len(members), device=members.device).split(at_once):
         own, there, given = values[members[part]], valid[part], known[part]  # [class, most, dim]
         distance = torch.cdist(own, own, compute_mode="donot_use_mm_for_euclid_dist")
-        if samples.product:
-            distance = distance.square()
-        one = (distance <= delta + slack) & there[:, :, None] & there[:, None, :]
+        close = near(distance, values.shape[1], product=samples.product, delta=delta, criterion=criterion, slack=slack)
+        one = close & there[:, :, None] & there[:, None, :]
         found += int(one.triu(1).sum())
         reached += int((given | (one & given[:, None, :]).any(-1)).sum())
     return Found(found / samples.total if samples.total else 0.0, reached / len(samples.labels))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +38,8 @@ class Compacted(Findings):
         heads_before: of the whole network.
         parameters: numbers in all weights, padding included.
         parameters_before: of the whole network.
+        mask: by the whole network's parameters, False where a weight belongs to a unit or head that was removed: what
+            `interp.train` takes as ``mask`` to train the same circuit from its start.
     """
 
     subject: Subject
@@ -50,6 +52,7 @@ class Compacted(Findings):
     heads_before: int
     parameters: int
     parameters_before: int
+    mask: Mapping[str, torch.Tensor]
 
     @property
     def table(self) -> pd.DataFrame:
@@ -111,6 +114,7 @@ def compacted(subject: Subject, keep_accuracy: float | None = None) -> Compacted
     return Compacted(
         smaller, difference, scores_of(smaller), scores_of(whole), count("neurons", kept), count("neurons", everything),
         count("heads", kept), count("heads", everything), _parameters(smaller), _parameters(whole),
+        _mask(subject, slots, kept),
     )  # fmt: skip
 
 
@@ -147,6 +151,15 @@ def _greedy(
         return (scores_of(tried).accuracy or 0.0) >= keep_accuracy
 
     return after(largest(len(places), enough))
+
+
+def _mask(subject: Subject, slots: Sequence[Slots], kept: Sequence[torch.Tensor]) -> dict[str, torch.Tensor]:
+    found = {name: torch.ones_like(p, dtype=torch.bool) for name, p in subject.model.named_parameters()}
+    for s, own in zip(slots, kept, strict=True):
+        gone = (~own).nonzero().squeeze(1)
+        for name, axis in s.axes.items():
+            found[name].index_fill_(axis, gone, False)
+    return found
 
 
 def _parameters(subject: Subject) -> int:

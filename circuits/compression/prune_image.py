@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +39,7 @@ class Pruned(Findings):
         links_before: of the whole network.
         difference: the largest difference of the two pictures, over pixels and colours, from 0 to 1.
         mean_square: their mean squared difference.
+        mask: by the whole network's parameters, False where it has no link left: what `interp.train` takes as ``mask``.
     """
 
     cppn: HookedCPPN
@@ -47,6 +49,7 @@ class Pruned(Findings):
     links_before: int
     difference: float
     mean_square: float
+    mask: Mapping[str, Tensor]
 
     @property
     def table(self) -> pd.DataFrame:
@@ -83,7 +86,7 @@ def without_unused(cppn: HookedCPPN, size: int) -> Pruned:
     for i in reversed(range(len(weights))):
         weights[i][:, ~needed] = 0
         needed = (weights[i] != 0).any(1)
-    return _proved(cppn, compact(cppn.config, weights), size)
+    return _proved(cppn, compact(cppn.config, weights), weights, size)
 
 
 @renamed(tolerance="max_error")
@@ -139,8 +142,8 @@ def drop_links(cppn: HookedCPPN | Subject, max_error: float = 1e-4, size: int = 
         error, _ = _difference(whole, _network(cppn.config, without(n)), size)
         return error <= max_error
 
-    smaller = without_unused(_network(cppn.config, without(largest(len(entries), enough))), size).cppn
-    return _proved(cppn, smaller, size)
+    smaller = without_unused(_network(cppn.config, without(largest(len(entries), enough))), size)
+    return replace(_proved(cppn, smaller.cppn, [], size), mask=smaller.mask)
 
 
 def compact(config: CPPNConfig, weights: list[Tensor]) -> HookedCPPN:
@@ -187,9 +190,11 @@ def _network(config: CPPNConfig, weights: list[Tensor]) -> HookedCPPN:
     return HookedCPPN.from_weights(config, dict(zip(names, weights, strict=True))).to(weights[0].device)
 
 
-def _proved(before: HookedCPPN, after: HookedCPPN, size: int) -> Pruned:
+def _proved(before: HookedCPPN, after: HookedCPPN, left: list[Tensor], size: int) -> Pruned:
+    """The proof; ``left`` are the whole network's matrices, with 0 where a link is gone."""
     error, difference = _difference(_pixels(before, size), after, size)
-    return Pruned(after, _units(after), _units(before), _links(after), _links(before), difference, error)
+    mask = {name: W != 0 for (name, _), W in zip(before.named_parameters(), left, strict=False)}
+    return Pruned(after, _units(after), _units(before), _links(after), _links(before), difference, error, mask)
 
 
 def _pixels(cppn: HookedCPPN, size: int) -> Tensor:

@@ -16,7 +16,7 @@ from interp.errors import UnreadableFile
 RUN_FORMAT = 2  # of the run directory; raised when an older version could not read it
 SEEDS_APART = 1  # the format in which a member's seed did not reach its data
 RECORDED = "recorded"  # in run.json: written by interp.record, which has no plan
-RUN_FILES = ("run.json", "metrics.jsonl", "state", "checkpoints", "shards")
+RUN_FILES = ("run.json", "metrics.jsonl", "state", "checkpoints", "shards", "start.safetensors")
 CURVES = ("train_loss", "test_loss", "train_accuracy", "test_accuracy")
 RUN = {
     "name": str,

@@ -8,6 +8,8 @@ from interp.tasks.cyclic import CyclicStructure, GroupStructure
 from interp.tasks.digits import Digits
 from interp.tasks.examples import Examples
 from interp.tasks.factors import FactorAxis, Factors
+from interp.tasks.given import GivenData
+from interp.tasks.given_task import given_to
 from interp.tasks.grid import GridDirections
 from interp.tasks.groups import GroupComposition
 from interp.tasks.images import ImageTask
@@ -32,7 +34,8 @@ from interp.tasks.symmetry import Symmetry
 
 __all__ = [
     "GIVE_A_TASK", "LOSSES", "TASKS", "BinaryOperation", "CyclicStructure", "Digits", "Examples", "FactorAxis", "Factors",
-    "GridDirections", "GroupComposition", "GroupStructure", "ImageTask", "Loss", "ModularArithmetic", "Reviews", "SparseParity",
-    "Superposition", "Symmetry", "Task", "ToyAddition", "build_task", "losses_of", "make_loss", "make_task", "ranges",
-    "register_loss", "register_task", "require_registered", "shuffled", "task_from_dict", "task_to_dict",
+    "GivenData", "GridDirections", "GroupComposition", "GroupStructure", "ImageTask", "Loss", "ModularArithmetic", "Reviews",
+    "SparseParity", "Superposition", "Symmetry", "Task", "ToyAddition", "build_task", "given_to", "losses_of", "make_loss",
+    "make_task", "ranges", "register_loss", "register_task", "require_registered", "shuffled", "task_from_dict",
+    "task_to_dict",
 ]  # fmt: skip

@@ -15,6 +15,7 @@ from interp._util.schema import require_fields
 from interp._util.specs import format_spec
 from interp.errors import InterpError, TaskMismatch
 from interp.hooked import HookedModel
+from interp.tasks.given import TakesGivenData, refuse_own_split
 from interp.tasks.loss import Loss
 from interp.tasks.losses import make_loss
 from interp.tasks.shapes import KINDS, shapes_of, vector_problems
@@ -22,7 +23,7 @@ from interp.tasks.splits import unseen
 from interp.tasks.structured import Structured
 
 
-class Task(Structured):
+class Task(TakesGivenData, Structured):
     """Examples with labels, split into train and test. Subclasses are frozen dataclasses; a task is its fields.
 
     A subclass gives ``name``, ``summary``, ``LOSSES``, the fields ``seed`` and ``loss``, and the methods `make_inputs`,
@@ -41,6 +42,7 @@ class Task(Structured):
         storable: whether it can be written as a spec, and stored with a run.
         seed: of everything random in the data: the split, drawn inputs, flipped labels.
         loss: one of `LOSSES`.
+        given: a listed split and targets in place of its own; None: none; see `given_to`.
         readout: the position that is read if a model has positions; None: its output is ``[batch, width]``.
     """
 
@@ -93,7 +95,8 @@ class Task(Structured):
 
     @cached_property
     def _split(self) -> tuple[Tensor, Tensor]:
-        return self.make_split()
+        listed = None if self.given is None else self.given.split(len(self.labels), self.name)
+        return listed or self.make_split()
 
     @abstractmethod
     def make_inputs(self) -> Tensor:
@@ -163,8 +166,8 @@ class Task(Structured):
 
     @cached_property
     def criterion(self) -> Loss:
-        """The loss, for the task's number of answers."""
-        return make_loss(self.loss, self.n_outputs)
+        """The loss, for the task's number of answers, with the targets that were given."""
+        return make_loss(self.loss, self.n_outputs, None if self.given is None else self.given.targets)
 
     @property
     def answerable(self) -> bool:
@@ -247,8 +250,8 @@ class Task(Structured):
 
     @classmethod
     def field_names(cls) -> list[str]:
-        """Names of all fields."""
-        return [f.name for f in fields(cls)]  # pyright: ignore[reportArgumentType]  every subclass is a dataclass
+        """Names of all fields, without `given`, which is not typed."""
+        return [f.name for f in fields(cls) if f.name != "given"]  # pyright: ignore[reportArgumentType]  every subclass is a dataclass
 
     @classmethod
     def default(cls, name: str) -> Any:
@@ -267,7 +270,7 @@ class Task(Structured):
         return [name for name in cls.option_names() if name in bare]
 
     def __str__(self) -> str:
-        return self.spec()
+        return self.spec() if self.given is None else f"{self.spec()} ({self.given})"
 
     def located(self) -> Self:
         """The same task with absolute paths, so that the files of a stored run are found from any folder."""
@@ -286,6 +289,7 @@ class Task(Structured):
         options = {k: v for k, v in own.items() if k in self.option_names() and k != "seed"}
         options["seed"] = own.get("data_seed", own.get("seed", self.seed))
         require_fields(type(self), options)
+        refuse_own_split(self.given, options)
         own = {name: value for name, value in options.items() if value != getattr(self, name)}
         return replace(self, **own) if own else self  # pyright: ignore[reportArgumentType]
 

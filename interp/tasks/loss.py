@@ -9,6 +9,8 @@ from typing import ClassVar, Self
 import torch
 from torch import Tensor
 
+from interp.errors import InterpError
+
 
 class Loss(ABC):
     """A loss per example, of outputs ``[..., n, width]`` and labels ``[..., n]``; leading axes are other networks.
@@ -46,6 +48,17 @@ class Loss(ABC):
     def serves(cls, name: str, listed: Sequence[str]) -> bool:
         """Whether a task of a name that lists these losses may be trained on this one, although it is not among them."""
         return cls.variant_of in listed or name in cls.tasks
+
+    @classmethod
+    def for_targets(cls, n_answers: int, targets: Tensor) -> Self:
+        """The loss with target vectors ``[answer, dim]`` that a user gives.
+
+        Raises:
+            InterpError: it has none, or they do not fit.
+        """
+        raise InterpError(
+            f"targets are the vectors of the loss 'vectors'; the loss {cls.name!r} has none: give loss=vectors"
+        )
 
     def width(self, n_answers: int) -> int:
         """Number of outputs that a network needs."""

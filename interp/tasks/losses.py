@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self, TypeVar
 
 import torch
@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from typing_extensions import override
 
 from interp._util.registry import Registered
+from interp.errors import InterpError
 from interp.tasks.loss import Loss
 from interp.tasks.probabilities import CrossEntropy, Scores, StableMax
 
@@ -42,7 +43,7 @@ class OneHotMSE(Scores):
 
 @dataclass(frozen=True)
 class VectorMSE(Loss):
-    """Mean squared distance to a fixed random vector per answer; the nearest vector is the network's answer.
+    """Mean squared distance to a fixed vector per answer, random or given; the nearest is the network's answer.
 
     The vectors are normal, ``dim``-dimensional, drawn in float32 from ``seed``: the toy model of Liu et al. 2022, Towards
     Understanding Grokking: An Effective Theory of Representation Learning, https://arxiv.org/abs/2205.10343
@@ -51,6 +52,7 @@ class VectorMSE(Loss):
         n_answers: number of vectors.
         dim: of each.
         seed: of their random numbers.
+        targets: the vectors themselves, ``[answer][dim]``; None: they are drawn.
     """
 
     name: ClassVar[str] = "vectors"
@@ -59,11 +61,21 @@ class VectorMSE(Loss):
     n_answers: int
     dim: int = 30
     seed: int = 0
+    targets: tuple[tuple[float, ...], ...] | None = field(default=None, repr=False)
 
     @classmethod
     @override
     def for_answers(cls, n_answers: int) -> Self:
         return cls(n_answers)
+
+    @classmethod
+    @override
+    def for_targets(cls, n_answers: int, targets: Tensor) -> Self:
+        if len(targets) != n_answers or not targets.shape[1]:
+            raise InterpError(
+                f"targets must have a row for each of the {n_answers} answers, [{n_answers}, dim], got {list(targets.shape)}"
+            )
+        return cls(n_answers, targets.shape[1], targets=tuple(map(tuple, targets.double().tolist())))
 
     @override
     def width(self, n_answers: int) -> int:
@@ -74,9 +86,13 @@ class VectorMSE(Loss):
         key = (like.device, like.dtype)
         cache: dict[tuple[torch.device, torch.dtype], Tensor] = vars(self).setdefault("_vectors", {})
         if key not in cache:
-            generator = torch.Generator().manual_seed(self.seed)
-            cache[key] = torch.randn(self.n_answers, self.dim, generator=generator).to(like)
+            cache[key] = self._drawn().to(like)
         return cache[key]
+
+    def _drawn(self) -> Tensor:
+        if self.targets is not None:
+            return torch.tensor(self.targets, dtype=torch.float64)
+        return torch.randn(self.n_answers, self.dim, generator=torch.Generator().manual_seed(self.seed))
 
     @override
     def __call__(self, outputs: Tensor, labels: Tensor) -> Tensor:
@@ -251,18 +267,20 @@ def register_loss(cls: LossClass) -> LossClass:
     return cls
 
 
-def make_loss(name: str, n_answers: int) -> Loss:
+def make_loss(name: str, n_answers: int, targets: Tensor | None = None) -> Loss:
     """A loss by its name.
 
     Args:
         name: as registered.
         n_answers: how many answers the task has.
+        targets: a vector per answer ``[answer, dim]``, for a loss that takes them.
 
     Returns:
         The loss for that many answers.
 
     Raises:
         UnknownName: no such loss; the nearest are named.
-        InterpError: it is registered, but cannot be loaded.
+        InterpError: it is registered, but cannot be loaded; targets that it does not take, or that do not fit.
     """
-    return LOSSES.find(name).for_answers(n_answers)
+    found = LOSSES.find(name)
+    return found.for_answers(n_answers) if targets is None else found.for_targets(n_answers, targets)

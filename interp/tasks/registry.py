@@ -12,6 +12,7 @@ from interp._util.schema import require_fields
 from interp._util.specs import parse_spec
 from interp.errors import InterpError, UnknownName, kind_of, unknown
 from interp.tasks.base import Task
+from interp.tasks.given import GivenData
 
 GROUP = "interp.tasks"
 TaskClass = TypeVar("TaskClass", bound=type[Task])
@@ -128,7 +129,7 @@ def task_to_dict(task: Task) -> dict[str, Any]:
     >>> task_from_dict(task_to_dict(make_task("modular:p=7,seed=3"))) == make_task("modular:p=7,seed=3")
     True
     """
-    stored = {"name": task.name, **task.stored()}
+    stored = {"name": task.name, **task.stored(), **({"given": task.given.to_dict()} if task.given is not None else {})}
     owner = TASKS.owner(task.name)
     if owner == OURS and TASKS.get(task.name) is type(task):
         return stored
@@ -154,6 +155,8 @@ def task_from_dict(stored: Mapping[str, Any]) -> Task:
     name, package = options.pop("name", None), options.pop("package", None)
     cls = TASKS.find(str(name), None if package is None else str(package))
     try:
+        if options.get("given") is not None:
+            options["given"] = GivenData.from_dict(options["given"])
         require_fields(cls, options)
     except InterpError as error:
         raise InterpError(f"the stored task {name!r} does not fit: {error}") from None

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from interp.hooked import HookedModel
 from interp.tasks import Task
-from interp.training import gradient_filters, penalties
+from interp.training import gradient_filters, masks, penalties
 from interp.training.data import Examples
 from interp.training.fixed_norm import FixedNorm
 from interp.training.frozen import frozen_names
@@ -66,6 +66,9 @@ def changes(
     device = next(iter(parameters.values())).device
     frozen = frozen_names(model.parameter_groups(), plan.frozen)
 
+    shapes = {n: tuple(p.shape[1:]) for n, p in parameters.items()}
+    off = {n: entries.to(device) for n, entries in masks.held_at_zero(plan, ids, shapes).items()}
+
     def add(name: str, act: Callable[[Gradients, int, Drawn], None]) -> None:
         found.gradient.append((name, act))
 
@@ -74,6 +77,11 @@ def changes(
             add(name, lambda g, step, drawn, act=penalty, by=strength: act(g, parameters, by))
     for penalty in _of_outputs(plan, model, task, ids, device):
         add(type(penalty).__name__, lambda g, step, drawn, by=penalty: by.add(g, parameters, drawn(step), step))
+    if off:
+        add("mask", lambda g, step, drawn: masks.hold(g, off))
+        found.weights.append(
+            ("mask", lambda: masks.hold(parameters, off))
+        )  # whatever an optimizer does with a gradient of 0
     if frozen:
         add("frozen", lambda g, step, drawn: penalties.freeze(g, frozen))
     if plan.optimizer.grokfast is not None:

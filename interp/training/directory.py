@@ -1,6 +1,7 @@
 """The run directory: what a run leaves on disk. A kill at any moment loses minutes of work and nothing else.
 
     run.json                             the plan and the versions, written once
+    start.safetensors                    weights and masks that were given, where there are any
     metrics.jsonl                        one object per line: step, member, losses, accuracies, weight norm
     checkpoints/step_00001000.safetensors   all members stacked ``[member, ...]``, readable one by one
     state/state.safetensors              weights, moments and counters to continue from
@@ -18,6 +19,7 @@ import platform
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +71,7 @@ class RunDirectory:
         """
         cls.check_new(path)
         run = cls(path, plan, counts)
+        plan.starts.write(path)  # before the plan, which names them
         run.write_plan()
         try:
             (path / "checkpoints").mkdir(exist_ok=True)
@@ -131,6 +134,7 @@ class RunDirectory:
             )
         try:
             plan = Plan.from_dict(stored)
+            plan = replace(plan, starts=plan.starts.at(path))
             return cls(path, plan, read_counts(stored.get("examples"), len(plan.members)))
         except InterpError as error:
             named = naming(file, error)

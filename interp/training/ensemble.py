@@ -21,6 +21,7 @@ from interp.training.counts import Counts
 from interp.training.data import examples
 from interp.training.fixed_norm import as_form, radii
 from interp.training.frozen import frozen_names
+from interp.training.masks import check_fit, held_at_zero, hold
 from interp.training.members import seed_of
 from interp.training.memory import block_size, check_memory, check_weights, products
 from interp.training.optimizers import BatchedOptimizer
@@ -120,13 +121,20 @@ class Ensemble:
 
     def _initial(self, template: HookedModel, ids: Sequence[int]) -> dict[str, Tensor]:
         plan = self.plan
+        check_fit(plan, self.shapes)
         stacks = {n: torch.empty(len(ids), *s, dtype=self.dtype) for n, s in self.shapes.items()}
         for place, i in enumerate(ids):
-            template.cpu().init_weights(seed_of(plan.members[i], "init"), plan.setting(i, "init_scale"), plan.init)
+            init, scale = plan.setting(i, "init"), plan.setting(i, "init_scale")
+            if init in plan.starts:
+                given = plan.starts.tensors(init, self.shapes)
+                template.load_state_dict({n: t.to(self.dtype) * scale for n, t in given.items()}, strict=False)
+            else:
+                template.cpu().init_weights(seed_of(plan.members[i], "init"), scale, init)
             for name, parameter in template.named_parameters():
                 stacks[name][place] = parameter.detach()
                 if "embedding" in self.groups[name]:
                     stacks[name][place] *= plan.setting(i, "embedding_scale")
+        hold(stacks, held_at_zero(plan, ids, self.shapes))
         return {n: s.to(self.device) for n, s in stacks.items()}
 
     @property

@@ -10,9 +10,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Never
 
+import numpy as np
+from torch import Tensor
+
 from interp._util.parallel import parse_executor
 from interp.errors import InterpError, UnknownName, kind_of, unknown
-from interp.hooked import Config
+from interp.hooked import Config, HookedModel
+from interp.subject import Subject
 from interp.tasks import Task, make_task
 from interp.training.bar import shown
 from interp.training.counts import counts_of, out_of_reach
@@ -24,6 +28,9 @@ from interp.training.recipes import make_plan
 from interp.training.run import Run
 from interp.training.schedule import Schedule
 from interp.training.shards import Counter, train_in_shards
+
+Weights = str | Path | Subject | HookedModel | Mapping[str, Any]  # see `interp.training.sources`
+Numbers = str | Path | Sequence[Any] | np.ndarray | Tensor
 
 
 def train(
@@ -52,7 +59,8 @@ def train(
     batch_size: int | Literal["full"] | None = None,
     warmup: int | None = None,
     lr_schedule: str | None = None,
-    init: str | None = None,
+    init: Weights | None = None,
+    mask: Weights | None = None,
     init_scale: float | None = None,
     embedding_scale: float | None = None,
     l1: float | None = None,
@@ -76,6 +84,9 @@ def train(
     retire_side: str | None = None,
     readout: bool | None = None,
     dtype: str | None = None,
+    train_indices: Numbers | None = None,
+    test_indices: Numbers | None = None,
+    targets: Numbers | None = None,
     metrics: str | Schedule | None = None,
     checkpoints: str | Schedule | None = None,
     name: str | None = None,
@@ -127,8 +138,15 @@ def train(
         lr_schedule: ``"constant"``, or from the warm-up to the last step ``"linear:FINAL"``, ``"cosine:FINAL"``,
             ``"exponential:FINAL"`` with the final factor on the rates, or ``"step:SIZE:GAMMA"``; ``"constant"``.
         init: initial weights: ``"normal"`` (variance 1/fan-in), ``"truncated"`` (cut at two deviations) or ``"torch"``
-            (as torch's modules draw them); ``"normal"``.
-        init_scale: every initial parameter is multiplied by this; 1.
+            (as torch's modules draw them); or weights to start from: a Subject, a hooked model, tensors by the names of the
+            parameters, or the path of anything that `load` reads, such as ``"start.npz"`` or
+            ``"runs/a@step=0,member=2"``. Members may differ. Without ``model``, that network is trained; a split and targets
+            that come with it are taken where none are given. Optimizers start anew; `resume` goes on with a run.
+            ``"normal"``.
+        mask: a network, or tensors by name, in the same forms: weights that are 0 there are 0 from the start and stay 0,
+            exactly, whatever the optimizer (lottery tickets); no mask.
+        init_scale: every initial parameter is multiplied by this, given ones too; 1. A recipe's scales are for weights that
+            are drawn.
         embedding_scale: the embeddings' initial parameters are also multiplied by this; 1.
         l1: adds ``l1 * sum |theta|`` to the loss; 0.
         norm_penalty: subtracts ``norm_penalty * sum theta^2`` from the loss, so that the norm grows; 0.
@@ -157,6 +175,10 @@ def train(
         retire_side: ``">="``, this accuracy is reached when it is met; ``">"``, when it is exceeded; ``">="``.
         readout: compute a transformer's last block only where the answer is read: same losses, less work; True.
         dtype: of the weights, ``"float32"`` or ``"float64"``; ``"float32"``.
+        train_indices: which of the task's examples train, in this order: a list, array or tensor of indices, a mask, or the
+            path of a file (npz, npy, torch, JSON or text; ``FILE@NAME`` names one array of several); as the task says.
+        test_indices: which are tested on; all others.
+        targets: for the loss ``vectors``, the target vector of every answer ``[answer, dim]``, in the same forms; drawn.
         metrics: when to measure: ``every(100)``, ``log_spaced(60, steps)``, ``"log:60"``, ``"0,10,100"``, or ``"epoch"``;
             200 times, evenly spaced.
         checkpoints: when to save the weights, in the same forms; 40 times, evenly spaced in the logarithm of the step.
@@ -187,7 +209,8 @@ def train(
         sparsity_tau=sparsity_tau, sparsity_width=sparsity_width, complexity_penalty=complexity_penalty,
         complexity_share=complexity_share, complexity_scope=complexity_scope, label_smoothing=label_smoothing,
         softmax_dtype=softmax_dtype, frozen=frozen, fixed_norm=fixed_norm, lr_times_steps=lr_times_steps, steps=steps,
-        epochs=epochs, batch_size=batch_size, warmup=warmup, init=init, init_scale=init_scale,
+        epochs=epochs, batch_size=batch_size, warmup=warmup, init=init, init_scale=init_scale, mask=mask,
+        train_indices=train_indices, test_indices=test_indices, targets=targets,
         embedding_scale=embedding_scale, l1=l1, norm_penalty=norm_penalty, clip_norm=clip_norm, normalise=normalise,
         late_weight_decay=late_weight_decay, late_at=late_at, retire=retire,
         retire_side=retire_side, readout=readout, dtype=dtype, metrics=metrics,

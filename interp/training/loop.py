@@ -18,6 +18,7 @@ from interp.training.counts import out_of_reach
 from interp.training.directory import RunDirectory
 from interp.training.ensemble import Ensemble
 from interp.training.lr_schedule import LRSchedule
+from interp.training.masks import check_fit
 from interp.training.plan import Plan
 
 SAVE_SECONDS = 30.0  # a kill loses at most about this much work
@@ -89,7 +90,8 @@ def check_plan(plan: Plan) -> None:
     Raises:
         InterpError: anything that does not fit.
     """
-    Ensemble(replace(plan, members=plan.members[:1]), resolve_device("cpu"))
+    first = Ensemble(replace(plan, members=plan.members[:1]), resolve_device("cpu"))
+    check_fit(plan, first.shapes)
     for index in range(len(plan.members)):
         plan.member_task(index)
 

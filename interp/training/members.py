@@ -16,7 +16,8 @@ from interp.training.optimizers import RATES
 PENALTIES = ("l1", "norm_penalty", "entropy_penalty", "sparsity_penalty", "complexity_penalty")
 SCALES = ("init_scale", "embedding_scale")
 SEEDS = ("seed", "data_seed", "init_seed", "order_seed")
-OWN = (*SEEDS, *SCALES, *RATES, *PENALTIES, "label_smoothing")  # and the task's options
+STARTS = ("init", "mask")  # names: of a scheme, or of given weights
+OWN = (*SEEDS, *SCALES, *RATES, *PENALTIES, "label_smoothing", *STARTS)  # and the task's options
 
 
 def member_names(task: Task) -> tuple[str, ...]:

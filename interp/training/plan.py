@@ -12,7 +12,6 @@ import torch
 from interp._util.schema import require_fields
 from interp.errors import InterpError, UnknownName, require_range, unknown
 from interp.hooked import Config, config_from_dict
-from interp.hooked.initial import SCHEMES
 from interp.tasks import Task, task_from_dict, task_to_dict
 from interp.training.fixed_norm import as_form
 from interp.training.frozen import as_patterns
@@ -20,6 +19,7 @@ from interp.training.lr_schedule import LRSchedule
 from interp.training.members import PENALTIES, SCALES, as_members, check_member, require_number
 from interp.training.optimizers import RATES, Optimizer
 from interp.training.schedule import Schedule, every, parse_schedule
+from interp.training.starts import Starts, check_names
 from interp.training.thresholds import SIDES
 
 CONSTANTS = ("sparsity_tau", "sparsity_width", "complexity_share")
@@ -40,7 +40,9 @@ class Plan:
         steps: number of updates.
         batch_size: None trains on the full batch; otherwise every epoch is a shuffle cut into batches, the last of which
             may be smaller.
-        init: ``"normal"``, ``"truncated"`` or ``"torch"``, see `HookedModel.init_weights`.
+        init: ``"normal"``, ``"truncated"`` or ``"torch"``, see `HookedModel.init_weights`; or a name of ``starts``.
+        mask: the name of ``starts`` whose entries that are 0 are weights that stay 0; None: all train.
+        starts: the given weights; with a run they are in its folder.
         init_scale: multiplies every initial parameter.
         embedding_scale: also multiplies the embeddings' initial parameters.
         warmup: the learning rates rise linearly from 0 over this many steps.
@@ -109,6 +111,8 @@ class Plan:
     checkpoints: Schedule = field(default_factory=lambda: every(1000))
     dtype: str = "float32"
     name: str = ""
+    mask: str | None = None
+    starts: Starts = field(default_factory=Starts)
 
     def __post_init__(self) -> None:
         require_whole("steps", self.steps)
@@ -147,8 +151,6 @@ class Plan:
         LRSchedule.parse(self.lr_schedule)
         object.__setattr__(self, "frozen", as_patterns(self.frozen))
         object.__setattr__(self, "fixed_norm", as_form(self.fixed_norm))
-        if self.init not in SCHEMES:
-            raise UnknownName(unknown("initialisation", self.init, SCHEMES))
         if self.dtype not in DTYPES:
             raise UnknownName(unknown("dtype", self.dtype, DTYPES))
         if not self.members:
@@ -158,6 +160,8 @@ class Plan:
                 f"lr_times_steps stops members at steps of their own, and {self.lr_schedule} has one end for all"
             )
         object.__setattr__(self, "members", tuple(check_member(m, self.task) for m in as_members(self.members)))
+        for own in ({"init": self.init, "mask": self.mask}, *self.members):
+            check_names(own, self.starts)
 
     def member_task(self, index: int) -> Task:
         """The run's task with one member's own options.
@@ -190,7 +194,7 @@ class Plan:
         return tuple(min(self.steps, steps) for steps in own)
 
     def setting(self, index: int, name: str) -> Any:
-        """A member's own value (``init_scale``, ``embedding_scale``, penalties, ``label_smoothing``), or the run's."""
+        """A member's own value (``init``, ``mask``, scales, penalties, ``label_smoothing``), or the run's."""
         return self.members[index].get(name, getattr(self, name))
 
     def to_dict(self) -> dict[str, Any]:
@@ -204,6 +208,7 @@ class Plan:
             "members": [dict(m) for m in self.members],
             "metrics": self.metrics.spec(),
             "checkpoints": self.checkpoints.spec(),
+            "starts": self.starts.to_dict(),
         }
 
     @classmethod
@@ -229,6 +234,7 @@ class Plan:
             values["optimizer"] = Optimizer(**values["optimizer"])
             values["metrics"] = parse_schedule(values["metrics"], values["steps"])
             values["checkpoints"] = parse_schedule(values["checkpoints"], values["steps"])
+            values["starts"] = Starts.from_dict(values.get("starts", {}))
             return cls(**values)
         except (KeyError, TypeError, AttributeError) as error:
             raise InterpError(f"the plan does not fit this version: {type(error).__name__}: {error}") from None

@@ -15,6 +15,7 @@ from interp.training.optimizers import Optimizer
 from interp.training.plan import Plan, own_steps, require_whole
 from interp.training.schedule import parse_schedule
 from interp.training.settings import OPTIMIZER_SETTINGS, PLAN_SETTINGS, SETTINGS, refuse_unknown
+from interp.training.sources import begin, settle_scales
 
 CHECKPOINTS = "log:40"
 
@@ -252,8 +253,11 @@ def make_plan(task: Task, model: str | Config | None = None, epochs: int | None 
     require_registered(task)
     refuse_unknown([name for name in settings if name not in SETTINGS], task)
     settings = {k: v for k, v in settings.items() if v is not None}
-    task = task.located()
-    config = make_model(task, model)
+    if "members" in settings:
+        settings["members"] = as_members(settings["members"])
+    begun = begin(task.located(), settings)
+    task, settings = begun.task, begun.settings
+    config = begun.config if model is None and begun.config is not None else make_model(task, model)
     recipe = recipe_for(task, config.kind)
     chosen = {**recipe.plan, **{k: v for k, v in settings.items() if k in PLAN_SETTINGS}}
     own = {k: v for k, v in settings.items() if k in OPTIMIZER_SETTINGS}
@@ -280,9 +284,8 @@ def make_plan(task: Task, model: str | Config | None = None, epochs: int | None 
     for name, usual in (("metrics", _metrics(chosen["steps"])), ("checkpoints", CHECKPOINTS)):
         text = chosen.get(name, usual)
         chosen[name] = parse_schedule(f"every:{per_epoch}" if text == "epoch" else text, chosen["steps"])
-    if "members" in chosen:
-        chosen["members"] = as_members(chosen["members"])
-    return Plan(task, config, optimizer, **{"name": task.title(), **chosen})
+    settle_scales(chosen, recipe.plan, settings, begun.starts)
+    return Plan(task, config, optimizer, **{"name": task.title(), **chosen}, starts=begun.starts)
 
 
 def _optimizer(recipe: Recipe, given: str | Optimizer | None, settings: Mapping[str, Any]) -> Optimizer:

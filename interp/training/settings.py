@@ -13,8 +13,8 @@ from interp.training.optimizers import Optimizer
 from interp.training.plan import Plan
 
 OPTIMIZER_SETTINGS = tuple(f.name for f in fields(Optimizer) if f.name != "name")
-PLAN_SETTINGS = tuple(f.name for f in fields(Plan) if f.name not in ("task", "model"))
-SETTINGS = (*PLAN_SETTINGS, "epochs", *OPTIMIZER_SETTINGS)
+PLAN_SETTINGS = tuple(f.name for f in fields(Plan) if f.name not in ("task", "model", "starts"))
+SETTINGS = (*PLAN_SETTINGS, "epochs", *OPTIMIZER_SETTINGS, "train_indices", "test_indices", "targets")
 SYNONYMS = {
     "learning_rate": "lr", "wd": "weight_decay", "l2": "weight_decay", "n_steps": "steps", "n_epochs": "epochs",
     "batchsize": "batch_size", "lr_warmup": "warmup", "grad_clip": "clip_norm", "normalize": "normalise",

@@ -69,6 +69,7 @@ def train_shard(shard: Shard) -> str:
         if path.exists():
             shutil.rmtree(path)  # a worker died before it wrote the plan
         plan = Plan.from_dict(shard.plan)
+        plan = replace(plan, starts=plan.starts.at(path.parent.parent))  # the folder of the whole run
         start(shard.part(plan), path, shard.device)
     return shard.path
 

@@ -22,11 +22,13 @@ from interp.subject import Subject
 from interp.tasks import ToyAddition
 from interp.training.run import Run
 from probes.effective_theory import effective_flow, grokking_rate, linear_probability
-from probes.measures.parallelograms import operation_of
+from probes.measures.parallelograms import operation_of, representation_of
 from probes.parallelograms import equations, ideal, normalised, nullity, parallelograms, samples_of
+from probes.rqi_criteria import Criterion
 
 FORCED = 0.95  # RQI from which the linear structure counts as learned, as in Liu et al. 2022
 MAX_P = 24  # symbols up to which the probability is drawn; eigenvalues of thousands of larger matrices take minutes
+COUNTED: dict[str, str] = {"paper": "the paper", "code": "its authors' code"}
 MEASURES = ("rqi", "predicted_accuracy", "ideal_rqi", "ideal_accuracy", "lambda_3", "accuracy")
 
 
@@ -38,8 +40,9 @@ MEASURES = ("rqi", "predicted_accuracy", "ideal_rqi", "ideal_accuracy", "lambda_
     summary="Effective theory of addition: predicted and measured structure",
 )
 def theory(
-    subject: Subject, *, every: int = 1, draws: int = 2_000, delta: float = 0.01, executor: str | None = None
-) -> Result:
+    subject: Subject, *, every: int = 1, draws: int = 2_000, delta: float | None = None, criterion: Criterion = "paper",
+    executor: str | None = None,
+) -> Result:  # fmt: skip
     """Grokking rate and ideal structure of the train set, effective flow beside trained embeddings, all members of a run.
 
     Liu et al. 2022, Towards Understanding Grokking: An Effective Theory of Representation Learning,
@@ -50,7 +53,8 @@ def theory(
         subject: a network trained on addition.
         every: use every n-th checkpoint only, counting from the last.
         draws: random train sets per size, for the probability that one forces the linear structure.
-        delta: largest distance that counts as a parallelogram.
+        delta: largest distance that counts as a parallelogram; that of the criterion.
+        criterion: by which RQI and predicted accuracy count: ``"paper"``, or ``"code"`` for the authors' code.
         executor: distributes the checkpoints of the members over workers (``process:4``, ``dask:ADDRESS``).
 
     Returns:
@@ -65,9 +69,10 @@ def theory(
         raise MissingCapability(
             f"the effective theory needs addition that is not reduced modulo p (task addition), not {task.name}"
         )
-    table, samples, trained = operation_of(Snapshot(subject))
+    _, samples, trained = operation_of(Snapshot(subject))
     rate, free = grokking_rate(samples, trained), int(nullity(equations(samples, trained)))
-    found, best = parallelograms(normalised(table), samples, trained, delta), ideal(samples, trained)
+    scaled = representation_of(Snapshot(subject), criterion)
+    found, best = parallelograms(scaled, samples, trained, delta, criterion=criterion), ideal(samples, trained)
     lr = embedding_rate(subject)
     accuracy = score(task, subject.logits()).accuracy or 0.0
     result = Result(
@@ -83,11 +88,14 @@ def theory(
     if lr and subject.series is not None and len(subject.series) > 1 and rate:
         _trajectories(result, subject, kept_steps(subject, every, 60), lr)
     if subject.members > 1 and subject.origin:
-        _members(result, subject, every, delta, executor)
+        _members(result, subject, every, delta, criterion, executor)
     forced = "forces" if free == 2 else f"does not force (nullity {free})"
     result.headline = (
         f"the train set {forced} the linear structure; RQI {found.rqi:.2f} (ideal {best.rqi:.2f}), accuracy {accuracy:.2f} "
         f"(predicted {found.accuracy:.2f}, ideal {best.accuracy:.2f})"
+    )
+    result.notes.append(
+        f"RQI and predicted accuracy count parallelograms as {COUNTED[criterion]} does (option criterion: paper or code)."
     )
     result.notes.append(
         "lambda_3 is computed at Z0 of embeddings with mean 0 and variance 1; predicted steps are 1 / (lambda_3 x learning rate "
@@ -176,9 +184,10 @@ def _trajectories(result: Result, subject: Subject, steps: list[int], lr: float)
 def member_table(
     run: Run,
     every: int = 1,
-    delta: float = 0.01,
+    delta: float | None = None,
     executor: str | None = None,
     *,
+    criterion: Criterion = "paper",
     device: str = "auto",
     dtype: torch.dtype = torch.float64,
 ) -> pd.DataFrame:
@@ -187,7 +196,8 @@ def member_table(
     Args:
         run: of networks trained on addition.
         every: use every n-th checkpoint only, counting from the last.
-        delta: largest distance that counts as a parallelogram.
+        delta: largest distance that counts as a parallelogram; that of the criterion.
+        criterion: ``"paper"`` or ``"code"``, see `probes.rqi_criteria`.
         executor: distributes the checkpoints over workers.
         device: to measure on.
         dtype: to measure in.
@@ -200,14 +210,15 @@ def member_table(
     Raises:
         InterpError: no checkpoint could be measured.
     """
-    options = {"rqi": {"delta": delta}, "predicted_accuracy": {"delta": delta}}
+    counted = {"delta": delta, "criterion": criterion}
+    options = {"rqi": counted, "predicted_accuracy": counted}
     frame = progress(run, MEASURES, options=options, every=every, executor=executor, device=device, dtype=dtype)
     if frame.empty:
         raise InterpError("no checkpoint of the run could be measured")
     last: dict[int, dict[str, float]] = {}
     grokked: dict[int, int] = {}
     for row in frame.to_dict("records"):
-        if row["where"] in ("", "all", "normalised"):
+        if row["where"] in ("", "all", "normalised", "code"):
             last.setdefault(row["member"], {})[row["measure"]] = row["value"]
         if row["measure"] == "rqi" and row["value"] > FORCED:
             grokked.setdefault(row["member"], row["step"])
@@ -223,9 +234,17 @@ def member_table(
     return table.reset_index()
 
 
-def _members(result: Result, subject: Subject, every: int, delta: float, executor: str | None) -> None:
+def _members(
+    result: Result, subject: Subject, every: int, delta: float | None, criterion: Criterion, executor: str | None
+) -> None:
     table = member_table(
-        Run(subject.origin["source"]), every, delta, executor, device=str(subject.model.device), dtype=subject.precision
+        Run(subject.origin["source"]),
+        every,
+        delta,
+        executor,
+        criterion=criterion,
+        device=str(subject.model.device),
+        dtype=subject.precision,
     )
     result.tables["members"] = table
     for real, predicted, most, title in (

@@ -28,6 +28,7 @@ from probes.parallelograms import (
     parallelograms,
     samples_of,
 )  # fmt: skip
+from probes.rqi_criteria import code_scale
 
 seeds = st.integers(0, 10**6)
 
@@ -208,3 +209,50 @@ def test_refusals_of_shapes_and_tasks() -> None:
         samples_of(GroupComposition("S_3", 0.5))
     with pytest.raises(MissingCapability, match="need an operation on two symbols"):
         samples_of(SparseParity(n=6, k=2, n_train=9, n_test=1))
+
+
+@pytest.mark.parametrize("d", [1, 3])
+def test_rqi_as_the_authors_code_counts(d: int) -> None:
+    """Sums: per dimension the unbiased deviation, the mean of squares below 0.01; in one dimension that is |d| < 0.1."""
+    task = ToyAddition(7, 0.5)
+    samples, trained = samples_of(task)
+    line = torch.arange(7.0, dtype=torch.float64)[:, None] * torch.ones(d) + 0.1 * draw(3, 7, d)
+    E = ((line - line.mean(0)) / line.std(0)).numpy()
+    pairs = unordered(7)
+    P0 = by_loop(pairs, [i + j for i, j in pairs])
+
+    def near(s: int, t: int) -> bool:
+        (i, j), (m, n) = pairs[s], pairs[t]
+        return bool(((E[i] + E[j] - E[m] - E[n]) ** 2).mean() < 0.01)
+
+    found = parallelograms(code_scale(line, product=False), samples, trained, criterion="code")
+    assert found == counted(P0, trained.tolist(), near)
+    assert 0 <= parallelograms(normalised(line), samples, trained).rqi < found.rqi < 1
+    model = HookedMLP(MLPConfig((4,), 30, d_vocab=7, d_embed=d, combine="sum")).double().init_weights(0)
+    with torch.no_grad():
+        model.W_E.copy_(line)
+    one = Subject("line", model, task.fit(model))
+    assert rqi(one, criterion="code") == {"code": found.rqi}
+    assert predicted_accuracy(one, criterion="code") == {"code": found.accuracy}
+    assert list(rqi(one)) == [""]
+    with pytest.raises(InterpError, match="criterion"):
+        rqi(one, criterion="authors")
+    with pytest.raises(InterpError, match="unknown criterion 'codes'; did you mean 'code'"):
+        parallelograms(line, samples, trained, criterion="codes")  # type: ignore[arg-type]
+
+
+def test_rqi_of_matrices_as_the_authors_code_counts() -> None:
+    """Entries of mean square 1, not centred; mean square of the products' difference below 0.5."""
+    task = GroupComposition("S_3", 0.6)
+    samples, trained = samples_of(task, product=True)
+    elements = list(itertools.permutations(range(3)))
+    exact = torch.stack([torch.eye(3)[list(p)].T.flatten() for p in elements]).double()
+    E = 2.5 * (exact + 0.2 * draw(5, 6, 9))
+    M = (E / E.square().mean().sqrt()).view(6, 3, 3).numpy()
+    pairs = [tuple(pair) for pair in task.pairs.tolist()]
+    P0 = by_loop(pairs, task.labels.tolist())
+    products = [M[a] @ M[b] for a, b in pairs]
+    near = lambda s, t: ((products[s] - products[t]) ** 2).mean() < 0.5  # noqa: E731
+    found = parallelograms(code_scale(E, product=True), samples, trained, criterion="code")
+    assert found == counted(P0, trained.tolist(), near)
+    assert 0 < found.rqi < 1

@@ -59,10 +59,11 @@ def read_typed(task: type[Task], given: Mapping[str, Any]) -> Typed:
 
 def _axes(task: type[Task], given: Mapping[str, Any]) -> dict[str, list[Any]]:
     """The values of everything in which members may differ, as far as it was typed."""
-    from interp.training.members import OWN, SEEDS, parse_values
+    from interp.training.members import OWN, SEEDS, STARTS, parse_values
 
     own = {*OWN, *(n for n in task.option_names() if n not in task.paths)}
-    axes = {n: parse_values(n, text) for n, text in given.items() if n in own and isinstance(text, str)}
+    axes = {n: parse_values(n, text) for n, text in given.items() if n in own - {*STARTS} and isinstance(text, str)}
+    axes |= {n: _several(given[n]) for n in STARTS if given.get(n) is not None}
     for entry in given["grid"] or ():
         name, equals, text = entry.partition("=")
         name = name.strip().replace("-", "_")
@@ -80,6 +81,14 @@ def _axes(task: type[Task], given: Mapping[str, Any]) -> dict[str, list[Any]]:
     for name in [n for n in SEEDS if n in axes]:  # a range gives floats
         axes[name] = [int(v) if isinstance(v, float) and v.is_integer() else v for v in axes[name]]
     return axes
+
+
+def _several(text: str) -> list[Any]:
+    """Several schemes of initial weights with commas; the path of weights is one value, whatever it holds."""
+    from interp.training.starts import SCHEMES
+
+    parts = [part.strip() for part in text.split(",")]
+    return list(parts) if all(part in SCHEMES for part in parts) else [text]
 
 
 def _settings(given: Mapping[str, Any], own: tuple[str, ...]) -> dict[str, Any]:

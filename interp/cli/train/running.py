@@ -99,6 +99,8 @@ def show_run(run: Run, phases: Mapping[str, Any]) -> None:
     """
     from rich.table import Table
 
+    from interp.training.masks import said
+
     console = output()
     table = Table(box=None, pad_edge=False)
     frame = run.members.reset_index()
@@ -112,5 +114,7 @@ def show_run(run: Run, phases: Mapping[str, Any]) -> None:
         console.print(f"... and {rest} more members, all in {escape(str(run.path / 'metrics.jsonl'))}")
     if "test_accuracy" in frame and (len(frame) > 1 or phases):
         console.print(escape(phases_line(run, phases)))
+    for line in said(run.plan):
+        console.print(f"Given {escape(line)}")
     path = escape(str(run.path))
     console.print(f"Run: {path}   Report: interp analyze {path}")

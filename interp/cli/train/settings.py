@@ -54,8 +54,12 @@ SETTINGS = (
     ),
     Setting(
         "init", str, "Initial weights: normal (variance 1/fan-in), truncated (cut at two deviations), torch (as torch's "
-        "modules draw them).", TRAINING,
+        "modules draw them); or a checkpoint to start from: start.npz, runs/a@step=0,member=2.", TRAINING,
     ),
+    Setting("mask", str, "Weights that are 0 in this checkpoint, or in a file of named tensors, stay 0.", TRAINING),
+    Setting("train_indices", str, "A file of the examples that train: npz, npy, torch, JSON or text.", TRAINING),
+    Setting("test_indices", str, "A file of the examples to test on; all others.", TRAINING),
+    Setting("targets", str, "A file of the vectors [answer, dim] of the loss vectors, instead of random ones.", TRAINING),
     Setting("init_scale", str, "Multiplies every initial parameter.", TRAINING),
     Setting("embedding_scale", str, "Also multiplies the embeddings' initial parameters.", TRAINING),
     Setting("l1", str, "Adds l1 * sum |theta| to the loss.", TRAINING),

@@ -68,7 +68,7 @@ class TransformerGradients:
         if not self._gradients:
             self._gradients = {name: torch.empty_like(p, requires_grad=False) for name, p in parameters.items()}
         shared, members = inputs.ndim == 2, len(next(iter(parameters.values())))
-        share = 1 / labels.shape[-1]
+        share = 1 / inputs.shape[-2]
         with self._parts.step():
             for gradient in self._gradients.values():
                 gradient.zero_()

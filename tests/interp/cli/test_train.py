@@ -167,6 +167,32 @@ def test_what_varies_arrives(run: Run, work: Path) -> None:
     assert stored["task"]["loss"] == "stablemax"
 
 
+def test_given_weights_split_and_mask(run: Run, work: Path) -> None:
+    """From files; the run goes on without them, and says what it was given."""
+    before = interp.train(
+        "addition:p=4", "mlp:hidden=6", steps=2, members=2, checkpoints="0,2", device="cpu", out=work / "before"
+    )
+    Path("train.txt").write_text("3 1 2\n")
+    Path("targets.json").write_text(json.dumps(torch.ones(7, 30).tolist()))
+    mask = {"layers.0.W": torch.tensor([[0.0, 1, 1, 1, 1, 1]])}
+    torch.save(mask, "mask.pt")
+    files = ("--train-indices", "train.txt", "--targets", "targets.json", "--mask", "mask.pt")
+    ran = run("train", *ADDITION, "--init", "before@step=0,member=1", *files, "--checkpoints", "0,10", "--out", "made")
+    assert ran.code == 0
+    assert "the most that the split allows: 2 of 7" in ran.err.lower()
+    assert "Given init: before@step=0,member=1 at step 0" in ran.out
+    assert "Given data: train_indices [3], targets [7, 30]" in ran.out
+    for name in ("train.txt", "targets.json", "mask.pt"):
+        Path(name).unlink()
+    assert run("train", "--resume", "made", "--steps", 12).code == 0
+    made = interp.Run("made")
+    assert made.plan.task.train_indices.tolist() == [3, 1, 2]
+    first, last = (dict(made.subject(step=step).model.named_parameters()) for step in (0, 12))
+    kept = dict(before.subject(1, step=0).model.named_parameters())
+    assert torch.equal(first["layers.0.W"][0, 1:], kept["layers.0.W"][0, 1:])
+    assert last["layers.0.W"][0, 0] == 0 != last["layers.0.W"][0, 1]
+
+
 def test_resume_to_more_steps(run: Run, work: Path) -> None:
     """--resume with more --steps trains on; without anything to do it prints the table again."""
     assert run("train", *ADDITION, "--out", "toy").code == 0

@@ -29,7 +29,10 @@ WIDER = {
     "checkpoints",
     "batch_size",
     "late_at",
-}  # also taken in other forms
+    "init",
+    "mask",
+}  # in other forms too
+DATA = {"train_indices", "test_indices", "targets"}  # given to the task
 PARAMETERS = inspect.signature(interp.train).parameters
 
 
@@ -39,8 +42,8 @@ def keywords() -> set[str]:
 
 def test_the_arguments_are_the_fields_of_plan_and_optimizer() -> None:
     """What a plan or an optimizer has, a user can set by name; nothing else is offered."""
-    fields = {f for cls in (Plan, Optimizer) for f in inspect.signature(cls).parameters} - {"task", "model"}
-    assert keywords() - RUNNING - {"epochs"} == fields | {"name"}
+    fields = {f for cls in (Plan, Optimizer) for f in inspect.signature(cls).parameters} - {"task", "model", "starts"}
+    assert keywords() - RUNNING - {"epochs"} - DATA == fields | {"name"}
     assert set(SETTINGS) == keywords() - RUNNING
     assert set(SYNONYMS.values()) <= set(SETTINGS)
     assert not set(SYNONYMS) & set(SETTINGS)
