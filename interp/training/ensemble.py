@@ -1,4 +1,4 @@
-"""An ensemble: all members of a run, in blocks that train in lockstep, and those that have retired."""
+"""An ensemble: members that share their shape and their step, in blocks that train in lockstep, and those that have retired."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from interp.errors import InterpError, TaskMismatch
+from interp.errors import InterpError
 from interp.hooked import HookedModel, build
 from interp.subject import at_readout
 from interp.tasks import Task
@@ -47,6 +47,8 @@ class Ensemble:
         plan: what is trained.
         device: where.
         size: members per block; by default as many as are likely to train fastest.
+        tasks: of the members, as the model takes them; by default those of the plan.
+        taken: bytes that other ensembles of the run need.
 
     Attributes:
         step: number of updates made.
@@ -57,7 +59,9 @@ class Ensemble:
         InterpError: members that do not fit the model, each other, or the memory.
     """
 
-    def __init__(self, plan: Plan, device: torch.device, size: int | None = None):
+    def __init__(
+        self, plan: Plan, device: torch.device, size: int | None = None, tasks: Sequence[Task] = (), taken: int = 0
+    ):
         self.plan, self.device, self.step = plan, device, 0
         self.dtype = DTYPES[plan.dtype]
         if device.type == "mps" and self.dtype == torch.float64:
@@ -67,37 +71,22 @@ class Ensemble:
         self.shapes = {n: tuple(p.shape) for n, p in template.named_parameters()}
         self.groups = template.parameter_groups()
         n = len(plan.members)
-        tasks = [self._task(i, template) for i in range(n)]
+        tasks = tasks or [plan.member_task(i).fit(template) for i in range(n)]
         self.task = tasks[0]
         self.statuses = [Status() for _ in range(n)]
         self.size = block_size(plan, self.task, template, device) if size is None else size
-        check_memory(plan, self.task, template, device, self.size)
+        self.bytes = check_memory(plan, self.task, template, device, self.size, taken)
         self.train = examples(tasks, "train", device, self.dtype)
         self.test = examples(tasks, "test", device, self.dtype)
-        if min(self.train.sizes) == 0:
-            raise InterpError(
-                f"member {self.train.sizes.index(0)} has no example to train on; raise its train_fraction"
-            )
         batched = plan.batch_size is not None and plan.batch_size < len(self.train)
-        if self.train.weights is not None and (batched or plan.task.loss == "effective"):
+        if self.train.weights is not None and (batched or self.task.loss == "effective"):
             raise InterpError(
-                f"members have {min(self.train.sizes)} to {max(self.train.sizes)} training examples; batches and the "
-                "effective loss need the same number for all: train them as separate runs, or on the full batch"
+                f"members have {min(self.train.sizes)} to {max(self.train.sizes)} training examples; in one block batches and "
+                "the effective loss need the same number for all"
             )
         self.model = at_readout(template, self.task).to(device) if plan.readout else template.to(device)
         self.final: dict[int, dict[str, Tensor]] = {}
         self._pack(self._order(range(n)), self._initial(template, self._order(range(n))), None)
-
-    def _task(self, member: int, template: HookedModel) -> Task:
-        try:
-            return self.plan.member_task(member).fit(template)
-        except TaskMismatch as error:
-            own = self.plan.members[member]
-            if not own or len(self.plan.members) == 1:
-                raise
-            raise TaskMismatch(
-                f"member {member} {own}: {error}; members of one run share their architecture: train them as separate runs"
-            ) from None
 
     def _initial(self, template: HookedModel, ids: Sequence[int]) -> dict[str, Tensor]:
         plan = self.plan

@@ -14,8 +14,8 @@ from typing import Any
 
 from interp.checkpoints.loading import resolve_device
 from interp.errors import InterpError
+from interp.training.cohorts import Cohorts, check_members
 from interp.training.directory import RunDirectory
-from interp.training.ensemble import Ensemble
 from interp.training.plan import Plan
 
 SAVE_SECONDS = 30.0  # a kill loses at most about this much work
@@ -82,14 +82,12 @@ Watcher = Callable[[Progress], None]
 
 
 def check_plan(plan: Plan) -> None:
-    """Build what a plan describes for its first member, so that mistakes show here and not in a worker.
+    """Build what a plan describes for the first member of each cohort, so that mistakes show here and not in a worker.
 
     Raises:
         InterpError: anything that does not fit.
     """
-    Ensemble(replace(plan, members=plan.members[:1]), resolve_device("cpu"))
-    for index in range(len(plan.members)):
-        plan.member_task(index)
+    check_members(plan, resolve_device("cpu"))
 
 
 def start(plan: Plan, path: Path, device: str = "auto", progress: Watcher | None = None) -> RunDirectory:
@@ -109,7 +107,7 @@ def start(plan: Plan, path: Path, device: str = "auto", progress: Watcher | None
         InterpError: members that fit neither the model nor the memory; a folder that cannot be written.
         RunInterrupted: Ctrl-C.
     """
-    ensemble = Ensemble(plan, resolve_device(device))
+    ensemble = Cohorts(plan, resolve_device(device))
     directory = RunDirectory.create(path, plan)
     with directory.locked():
         _train(directory, ensemble, progress, resumed=False)
@@ -142,14 +140,15 @@ def proceed(
                 raise InterpError(f"{path} is planned for {directory.plan.steps:,} steps; --steps can only raise that")
             directory.plan = replace(directory.plan, steps=steps)
             directory.write_plan()
-        ensemble = Ensemble(directory.plan, resolve_device(device), directory.block_size())
+        state = directory.state()
+        ensemble = Cohorts(directory.plan, resolve_device(device), *(() if state is None else state.blocks()))
         resumed = directory.restore(ensemble)
         if not (resumed and directory.finished()):
             _train(directory, ensemble, progress, resumed)
     return directory
 
 
-def _train(directory: RunDirectory, ensemble: Ensemble, progress: Watcher | None, resumed: bool) -> None:
+def _train(directory: RunDirectory, ensemble: Cohorts, progress: Watcher | None, resumed: bool) -> None:
     plan, saved, pace = ensemble.plan, float("-inf"), 1  # the first state is saved at once
     seen = _seen(ensemble, [])
     with Interrupts() as interrupts:
@@ -172,7 +171,7 @@ def _train(directory: RunDirectory, ensemble: Ensemble, progress: Watcher | None
                 directory.save_state(ensemble)
                 saved = time.monotonic()
             began = time.monotonic()
-            stop = min(ensemble.step + pace, _next_event(plan, ensemble.step))
+            stop = min(ensemble.step + pace, _next_event(ensemble))
             made = stop - ensemble.step
             ensemble.advance(stop)
             # the number of updates between two looks at the clock does not change the results
@@ -181,12 +180,11 @@ def _train(directory: RunDirectory, ensemble: Ensemble, progress: Watcher | None
     directory.save_state(ensemble)
 
 
-def _events(directory: RunDirectory, ensemble: Ensemble) -> list[dict[str, Any]]:
+def _events(directory: RunDirectory, ensemble: Cohorts) -> list[dict[str, Any]]:
     """Everything that happens at the ensemble's step before the next update; the rows that were measured."""
     plan, step = ensemble.plan, ensemble.step
     last, rows = step >= plan.steps, []
-    if plan.late_weight_decay is not None and plan.late_at == step:
-        ensemble.raise_weight_decay()
+    ensemble.raise_weight_decay()
     if last or step in plan.metrics:
         rows = ensemble.measure()
         directory.append(rows)
@@ -196,10 +194,9 @@ def _events(directory: RunDirectory, ensemble: Ensemble) -> list[dict[str, Any]]
     return rows
 
 
-def _next_event(plan: Plan, step: int) -> int:
-    late = plan.late_at if plan.late_weight_decay is not None and isinstance(plan.late_at, int) else None
-    candidates = [plan.steps, plan.metrics.after(step), plan.checkpoints.after(step)]
-    candidates.append(late if late is not None and late > step else None)
+def _next_event(ensemble: Cohorts) -> int:
+    plan, step = ensemble.plan, ensemble.step
+    candidates = [plan.steps, plan.metrics.after(step), plan.checkpoints.after(step), ensemble.next_late()]
     return min(c for c in candidates if c is not None)
 
 
@@ -209,12 +206,12 @@ def _pace(pace: int, made: int, seconds: float) -> int:
     return max(1, pace // 2) if seconds > PACE_SECONDS * 2 else pace
 
 
-def _seen(ensemble: Ensemble, rows: Sequence[Mapping[str, Any]]) -> Progress:
+def _seen(ensemble: Cohorts, rows: Sequence[Mapping[str, Any]]) -> Progress:
     means = {}
     for name in ("train_accuracy", "test_accuracy", "train_loss", "test_loss"):
         values = [row[name] for row in rows if row.get(name) is not None]
         means[name] = sum(values) / len(values) if values else None
-    return Progress(ensemble.step, ensemble.plan.steps, len(ensemble.statuses), len(ensemble.final), **means)
+    return Progress(ensemble.step, ensemble.plan.steps, len(ensemble.plan.members), len(ensemble.retired), **means)
 
 
 class Interrupts:

@@ -95,7 +95,14 @@ class Plan:
             raise UnknownName(unknown("dtype", self.dtype, DTYPES))
         if not self.members:
             raise InterpError("a run needs at least one member")
-        object.__setattr__(self, "members", tuple(check_member(m, self.task) for m in as_members(self.members)))
+        names = [f.name for f in fields(self)]
+        checked = []
+        for index, own in enumerate(as_members(self.members)):
+            try:
+                checked.append(check_member(own, self.task, names, self.model))
+            except InterpError as error:
+                raise type(error)(f"member {index}: {error}") from None
+        object.__setattr__(self, "members", tuple(checked))
 
     def member_task(self, index: int) -> Task:
         """The run's task with one member's own options.

@@ -10,7 +10,8 @@ from interp._util.specs import parse_spec
 from interp.errors import InterpError, TaskMismatch, UnknownName, unknown
 from interp.hooked import MODELS, Config, model_class
 from interp.tasks import Task, require_registered
-from interp.training.members import as_members
+from interp.training.epochs import steps_per_epoch
+from interp.training.members import as_members, read_widths
 from interp.training.optimizers import Optimizer
 from interp.training.plan import Plan, require_whole
 from interp.training.schedule import parse_schedule
@@ -216,7 +217,7 @@ def make_model(task: Task, model: str | Config | None) -> Config:
         if name not in known:
             raise UnknownName(unknown(f"field of a {kind}", name, known))
     if "hidden" in given:
-        given["hidden"] = _widths(given["hidden"])
+        given["hidden"] = read_widths(given["hidden"])
     shape = task.shape(kind)
     if "d_in" in shape:
         base.pop("d_embed", None)  # of a recipe for tokens
@@ -224,13 +225,6 @@ def make_model(task: Task, model: str | Config | None) -> Config:
         return cls(**{**base, **shape, **given})
     except TypeError as error:
         raise InterpError(f"cannot make a {kind} of {model!r}: {error}") from None
-
-
-def _widths(value: Any) -> tuple[int, ...]:
-    try:
-        return tuple(int(w) for w in str(value).strip("()[] ").replace(",", "x").split("x") if w.strip())
-    except ValueError:
-        raise InterpError(f"cannot read the widths {value!r}: write hidden=200x200") from None
 
 
 def make_plan(task: Task, model: str | Config | None = None, epochs: int | None = None, **settings: Any) -> Plan:
@@ -263,7 +257,9 @@ def make_plan(task: Task, model: str | Config | None = None, epochs: int | None 
     batch = chosen.get("batch_size")
     if batch is not None:
         require_whole("batch_size", batch)
-    per_epoch = 1 if batch is None else -(-len(task.train_indices) // batch)
+    if "members" in chosen:
+        chosen["members"] = as_members(chosen["members"])
+    per_epoch = steps_per_epoch(task, batch, chosen.get("members", ()))
     if epochs is None and "steps" not in chosen:
         epochs = recipe.epochs or 100
     if epochs is not None:
@@ -275,8 +271,6 @@ def make_plan(task: Task, model: str | Config | None = None, epochs: int | None 
     for name, usual in (("metrics", _metrics(chosen["steps"])), ("checkpoints", CHECKPOINTS)):
         text = chosen.get(name, usual)
         chosen[name] = parse_schedule(f"every:{per_epoch}" if text == "epoch" else text, chosen["steps"])
-    if "members" in chosen:
-        chosen["members"] = as_members(chosen["members"])
     return Plan(task, config, optimizer, **{"name": task.title(), **chosen})
 
 
