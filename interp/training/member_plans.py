@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from interp._util.schema import require_fields
+from interp._util.schema import fits, kinds, require_fields
 from interp.errors import InterpError, TaskMismatch
-from interp.hooked import Config
+from interp.hooked import MODELS, Config, model_class
 from interp.tasks import Task
 from interp.training.members import OPTIMIZER_FIELDS, OWN, SHARED, WIDTHS, read_widths
 from interp.training.optimizers import RATES, Optimizer
@@ -173,6 +173,25 @@ def _following(plan: Plan, task: Task) -> Config:
     defaults = {f.name: f.default for f in fields(plan.model)}
     dropped = {n: defaults[n] for n in before if n not in after}
     return replace(plan.model, **{n: v for n, v in {**dropped, **after}.items() if n not in kept})
+
+
+def is_whole(name: str, task: Task | type[Task], kind: str) -> bool:
+    """Whether the values of a setting are whole numbers.
+
+    Args:
+        name: of anything in which members may differ.
+        task: what is trained on.
+        kind: of the network.
+
+    Returns:
+        True for ``batch_size``, ``width`` or ``n_train``, False for rates, texts, and names that are not known.
+    """
+    if name in (*WIDTHS, "hidden", "seed", "data_seed"):
+        return True
+    network = model_class(kind).config_class if kind in MODELS else Plan
+    owners = [task if isinstance(task, type) else type(task), Plan, Optimizer, network]
+    annotation = next((kinds(owner)[name] for owner in owners if name in kinds(owner)), None)
+    return annotation is not None and fits(1, annotation) and not fits(0.5, annotation)
 
 
 def _is_lane(plan: Plan, name: str) -> bool:

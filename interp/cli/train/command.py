@@ -82,7 +82,13 @@ def _members() -> list[inspect.Parameter]:
         ),
         _option("data_seed", str, "Seed of data and split only.", MEMBERS, shown="the seed"),
         _option("seeds", int, "Train this many members, with the seeds 0, 1, ...", MEMBERS),
-        _option("grid", list[str], "Values of any option by name: decoder_lr=1e-5:1e-2:10:log.", MEMBERS),
+        _option(
+            "grid",
+            list[str],
+            "Values by name, of any option, of the network's fields, and of width and depth: "
+            "decoder_lr=1e-5:1e-2:10:log, hidden=32,64x64, dropout=0,0.1.",
+            MEMBERS,
+        ),
     ]
 
 

@@ -70,8 +70,8 @@ def root(
 ) -> None:
     """Train many small networks at once. TASK --help lists the options of a task, with their defaults.
 
-    Options in which the networks of a run may differ take several values, 0.1,0.2 or low:high:count or low:high:count:log;
-    every combination is trained.
+    Most options take several values, 0.1,0.2 or low:high:count or low:high:count:log, and --grid takes them for any setting;
+    every combination is trained, in one run.
     """  # noqa: DOC501  the docstring is what --help shows
     if resume is None:
         if context.invoked_subcommand is None:
