@@ -67,6 +67,7 @@ ARROWS: dict[str, str] = {
     "interp.neat": "interp.errors, interp.hooked.cppn, interp.hooked.neat, interp.picbreeder, interp.pictures",
     "interp.picbreeder": "interp._util, interp.errors, interp.hooked.cppn, interp.pictures",
     "interp.notebook": "",
+    "interp.phase_diagrams": "interp.errors, interp.notebook, interp.report",
     "interp.pictures": "interp._util, interp.errors",
     "interp.plugins": (
         "interp._util, interp.errors, interp.hooked (door), interp.notebook, interp.pictures, interp.snapshot, "
@@ -94,7 +95,8 @@ ARROWS: dict[str, str] = {
     ),
     "interp.training": (
         "interp._util, interp.checkpoints.*, interp.checkpoints.formats, interp.errors, interp.hooked (door), "
-        "interp.hooked.*, interp.hooked.foreign, interp.series, interp.subject, interp.tasks"
+        "interp.hooked.*, interp.hooked.foreign, interp.phase_diagrams, interp.series, interp.subject, "
+        "interp.tasks"
     ),
     "probes.*": (
         "interp.activations, interp.errors, interp.hooked (door), interp.hooked.*, interp.hooked.cppn, "
@@ -103,8 +105,8 @@ ARROWS: dict[str, str] = {
     ),
     "probes.analyses": (
         "interp._util, interp.activations, interp.errors, interp.history, interp.hooked (door), "
-        "interp.neat, interp.picbreeder, interp.pictures, interp.plugins, interp.report, interp.scores, interp.sites, "
-        "interp.snapshot, interp.subject, interp.tasks, interp.training, probes.*, probes.claims, "
+        "interp.neat, interp.phase_diagrams, interp.picbreeder, interp.pictures, interp.plugins, interp.report, "
+        "interp.scores, interp.sites, interp.snapshot, interp.subject, interp.tasks, interp.training, probes.*, probes.claims, "
         "probes.fourier, probes.measures"
     ),
     "probes.claims": "interp.plugins, interp.scores, interp.tasks",

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
+from typing_extensions import override
 
 from interp.cli.failures import interruptible
 from interp.errors import InterpError
@@ -35,10 +36,25 @@ class TaskCommands(TyperGroup):
             UnknownName: no such task; the nearest are named.
             InterpError: the task is registered, but cannot be loaded.
         """
-        from interp.cli.train.command import make_command
         from interp.tasks import TASKS
 
-        return make_command(TASKS.find(cmd_name))
+        return self.make(TASKS.find(cmd_name))
+
+    def make(self, task: Any) -> Any:
+        """The command that trains on a task."""
+        from interp.cli.train.command import make_command
+
+        return make_command(task)
+
+
+class RefinementCommands(TaskCommands):
+    """One command per task that refines a phase diagram."""
+
+    @override
+    def make(self, task: Any) -> Any:
+        from interp.cli.train.refinement import make_refinement
+
+        return make_refinement(task)
 
 
 EXAMPLES = (
@@ -82,3 +98,15 @@ def root(
     from interp.cli.train.running import resume_run
 
     resume_run(resume, steps=steps, device=device, executor=executor)
+
+
+refine = typer.Typer(
+    cls=RefinementCommands, rich_markup_mode="rich", no_args_is_help=True, add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Example: interp refine addition --axis decoder_lr=1e-5:1e-2:log --axis decoder_weight_decay=0:20 --out runs/diagram",
+)  # fmt: skip
+
+
+@refine.callback()
+def refinement() -> None:
+    """Make a phase diagram that spends its networks where phases meet. TASK --help lists the options of a task."""

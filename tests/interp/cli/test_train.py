@@ -115,11 +115,7 @@ def test_a_short_run(run: Run, work: Path) -> None:
         ),
         (
             ("--grid", "betas=0.9/0.98,0.9/0.99", "--grid", "hidden=4,4x5", "--grid", "bias=true"),
-            [
-                {"betas": [0.9, b], "hidden": h, "bias": True, "seed": 0}
-                for b in (0.98, 0.99)
-                for h in (4, "4x5")
-            ],
+            [{"betas": [0.9, b], "hidden": h, "bias": True, "seed": 0} for b in (0.98, 0.99) for h in (4, "4x5")],
         ),
     ],
     ids=lambda value: " ".join(map(str, value)) if isinstance(value, tuple) else "",
