@@ -81,6 +81,7 @@ how_to/read_a_report
 how_to/own_checkpoint
 how_to/own_model
 how_to/own_task
+how_to/grids
 how_to/circuit_methods
 how_to/known_circuits
 how_to/many_checkpoints

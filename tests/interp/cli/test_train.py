@@ -352,3 +352,21 @@ def test_ctrl_c(work: Path) -> None:
     assert said.endswith("go on with: interp train --resume long")
     assert int(said.split()[4].replace(",", "")) > 0
     assert not interp.Run(work / "long").finished
+
+
+def test_refine(run: Run, refused: Refused, work: Path) -> None:
+    """A diagram from the command line: rounds on standard error, cells in files; the same command reads it again."""
+    words = (
+        "refine", "addition", "--p", 4, "--model", "mlp:hidden=6", "--steps", 4, "--axis", "decoder_lr=1e-5:1e-2:log",
+        "--cells", 2, "--rounds", 1, "--seeds", 2, "--threshold", 0.5, "--out", "diagram",
+    )  # fmt: skip
+    ran = run(*words)
+    assert ran.code == 0, ran.err
+    assert ran.err.startswith("round 0: 2 cells, 4 networks; phases meet in ")
+    assert "cells.csv" in ran.out
+    assert Path("diagram/phase_diagram.html").is_file()
+    assert run(*words).out == ran.out
+    for axis, part in (("decoder_lr", "write --axis"), ("decoder_lr=0:1:log", "above 0"), ("hiden=1:2", "'hidden'")):
+        said = refused("refine", "addition", "--axis", axis, "--steps", 4, "--out", "new")
+        assert part in said
+    assert "one value" in refused("refine", "addition", "--axis", "lr=0:1", "--lr", "1,2", "--out", "new")
