@@ -57,11 +57,11 @@ class Cohorts:
         if sizes is not None:
             found = [_part(found, ids) for ids in groups or [range(len(plan.members))]]
         self.cohorts: list[Cohort] = []
-        taken = 0
+        free = None  # of what is there at the start, each cohort takes its part
         for k, one in enumerate(found):
             size = None if sizes is None else sizes[k]
-            ensemble = Ensemble(one.plan, device, size, _fitted(plan, one, device), taken)
-            taken += ensemble.bytes
+            ensemble = Ensemble(one.plan, device, size, _fitted(plan, one, device), free)
+            free = ensemble.left
             self.cohorts.append(Cohort(one.ids, ensemble))
 
     @property

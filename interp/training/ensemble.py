@@ -48,19 +48,25 @@ class Ensemble:
         device: where.
         size: members per block; by default as many as are likely to train fastest.
         tasks: of the members, as the model takes them; by default those of the plan.
-        taken: bytes that other ensembles of the run need.
+        free: bytes of memory that other ensembles of the run leave; None: there are none.
 
     Attributes:
         step: number of updates made.
         blocks: the members that still train.
         final: last weights of those that have retired, by member.
+        left: bytes of memory that it leaves.
 
     Raises:
         InterpError: members that do not fit the model, each other, or the memory.
     """
 
     def __init__(
-        self, plan: Plan, device: torch.device, size: int | None = None, tasks: Sequence[Task] = (), taken: int = 0
+        self,
+        plan: Plan,
+        device: torch.device,
+        size: int | None = None,
+        tasks: Sequence[Task] = (),
+        free: int | None = None,
     ):
         self.plan, self.device, self.step = plan, device, 0
         self.dtype = DTYPES[plan.dtype]
@@ -75,7 +81,7 @@ class Ensemble:
         self.task = tasks[0]
         self.statuses = [Status() for _ in range(n)]
         self.size = block_size(plan, self.task, template, device) if size is None else size
-        self.bytes = check_memory(plan, self.task, template, device, self.size, taken)
+        self.left = check_memory(plan, self.task, template, device, self.size, free)
         self.train = examples(tasks, "train", device, self.dtype)
         self.test = examples(tasks, "test", device, self.dtype)
         batched = plan.batch_size is not None and plan.batch_size < len(self.train)

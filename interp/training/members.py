@@ -6,6 +6,7 @@ import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
+from functools import lru_cache
 from typing import Any
 
 from interp._util.schema import fits, short
@@ -23,11 +24,12 @@ OPTIMIZER_FIELDS = tuple(f.name for f in fields(Optimizer) if f.name not in ("na
 WIDTHS = ("width", "depth")  # short for an MLP's ``hidden``
 
 
-def member_names(task: Task | type[Task], plan_fields: Iterable[str] = (), kind: str | None = None) -> tuple[str, ...]:
+@lru_cache
+def member_names(task: type[Task], plan_fields: tuple[str, ...] = (), kind: str | None = None) -> tuple[str, ...]:
     """Everything in which members of a run may differ.
 
     Args:
-        task: what is trained on.
+        task: the class of what is trained on.
         plan_fields: of the plan; those that all members share are left out.
         kind: of the network; None leaves its fields out.
 
@@ -39,7 +41,7 @@ def member_names(task: Task | type[Task], plan_fields: Iterable[str] = (), kind:
     return tuple(dict.fromkeys((*own, *OPTIMIZER_FIELDS, *network, *(WIDTHS if "hidden" in network else ()))))
 
 
-def check_member(member: Mapping[str, Any], task: Task, plan_fields: Iterable[str], model: Config) -> dict[str, Any]:
+def check_member(member: Mapping[str, Any], task: Task, plan_fields: tuple[str, ...], model: Config) -> dict[str, Any]:
     """Refuse a member whose settings cannot be; values of what changes its shape or its step are checked when it is built.
 
     Args:
@@ -60,7 +62,7 @@ def check_member(member: Mapping[str, Any], task: Task, plan_fields: Iterable[st
     spec = member.get("model")
     if spec is not None and not isinstance(spec, str):
         raise InterpError(f"a member's model is a spec such as 'mlp:hidden=48', got {kind_of(spec)}")
-    known = member_names(task, plan_fields, model.kind if spec is None else spec.partition(":")[0].strip())
+    known = member_names(type(task), plan_fields, model.kind if spec is None else spec.partition(":")[0].strip())
     for name, value in member.items():
         if name in SHARED and name not in known:
             raise UnknownName(

@@ -92,7 +92,9 @@ def check_weights(plan: Plan, device: torch.device) -> HookedModel:
     return model
 
 
-def check_memory(plan: Plan, task: Task, model: HookedModel, device: torch.device, size: int, taken: int = 0) -> int:
+def check_memory(
+    plan: Plan, task: Task, model: HookedModel, device: torch.device, size: int, free: int | None = None
+) -> int:
     """Refuse an ensemble that would not fit into memory.
 
     Args:
@@ -101,10 +103,10 @@ def check_memory(plan: Plan, task: Task, model: HookedModel, device: torch.devic
         model: the network.
         device: where it trains.
         size: members per block.
-        taken: bytes that other members of the run need.
+        free: bytes that other ensembles of the run leave; None: there are none.
 
     Returns:
-        bytes that the ensemble needs.
+        bytes that are left.
 
     Raises:
         InterpError: too many members; the message has the estimate and the largest ensemble that fits.
@@ -114,11 +116,11 @@ def check_memory(plan: Plan, task: Task, model: HookedModel, device: torch.devic
     # repacking and saving hold a second copy of weights and moments for a moment
     each = 2 * member_bytes(plan, model) + own
     step = size * activation_bytes(plan, task, model)
-    needed, free = each * len(plan.members) + step + examples, available_bytes(device) - taken
+    needed, free = each * len(plan.members) + step + examples, available_bytes(device) if free is None else free
     if needed > free:
         largest = max(0, (free - step - examples) // each)
         raise InterpError(
             f"{len(plan.members):,} members need about {needed / 2**30:.1f} GiB on {device}, and {free / 2**30:.1f} GiB are "
             f"free; the largest ensemble that fits has {largest:,} members: split the grid, or make the network smaller"
         )
-    return needed
+    return free - needed

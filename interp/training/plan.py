@@ -95,7 +95,7 @@ class Plan:
             raise UnknownName(unknown("dtype", self.dtype, DTYPES))
         if not self.members:
             raise InterpError("a run needs at least one member")
-        names = [f.name for f in fields(self)]
+        names = tuple(f.name for f in fields(self))
         checked = []
         for index, own in enumerate(as_members(self.members)):
             try:

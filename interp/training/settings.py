@@ -38,7 +38,7 @@ def refuse_unknown(names: Iterable[str], task: Task) -> None:
 def _refuse(name: str, task: Task) -> NoReturn:
     if name in SYNONYMS:
         raise UnknownName(f"unknown setting {name!r}; did you mean {SYNONYMS[name]!r}?")
-    if name in member_names(task) and name not in SETTINGS:
+    if name in member_names(type(task)) and name not in SETTINGS:
         seed = name in ("seed", "data_seed")
         where = (
             "interp.seeds(n)" if seed else f"[{{{name!r}: ...}}, ...], or in the task's spec, {task.name}:{name}=..."
