@@ -40,8 +40,8 @@ def draw(diagram: PhaseDiagram) -> go.Figure:
     for number, phase in enumerate(phases):
         _add(figure, diagram, cells, phase, COLORS.get(phase, OTHERS[number % len(OTHERS)]))
     figures.style(figure, "Phases of learning", across, down or "", height=420 if down else 240)
-    figure.update_xaxes(showgrid=False, **_ticks(xs))
-    figure.update_yaxes(showgrid=False, **(_ticks(ys) if down else {"showticklabels": False}))
+    figure.update_xaxes(showgrid=False, zeroline=False, **_ticks(xs))
+    figure.update_yaxes(showgrid=False, zeroline=False, **(_ticks(ys) if down else {"showticklabels": False}))
     return figure
 
 

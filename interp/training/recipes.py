@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from interp._util.specs import parse_spec
+from interp._util.specs import format_spec, parse_spec
 from interp.errors import InterpError, TaskMismatch, UnknownName, unknown
 from interp.hooked import MODELS, Config, model_class
 from interp.tasks import Task, require_registered
@@ -271,7 +271,17 @@ def make_plan(task: Task, model: str | Config | None = None, epochs: int | None 
     for name, usual in (("metrics", _metrics(chosen["steps"])), ("checkpoints", CHECKPOINTS)):
         text = chosen.get(name, usual)
         chosen[name] = parse_schedule(f"every:{per_epoch}" if text == "epoch" else text, chosen["steps"])
-    return Plan(task, config, optimizer, **{"name": task.title(), **chosen})
+    return Plan(task, config, optimizer, **{"name": _title(task, chosen.get("members", ())), **chosen})
+
+
+def _title(task: Task, members: Sequence[Any]) -> str:
+    """The task's title, without the options in which members differ from it."""
+    options = task.spec_options()
+    differ = {n for m in members if isinstance(m, Mapping) for n, v in m.items() if n in options and v != options[n]}
+    if not differ - {"seed"}:
+        return task.title()
+    own = {n: v for n, v in options.items() if n != "seed" and n not in differ and v != task.default(n)}
+    return format_spec(task.name, own)
 
 
 def _optimizer(recipe: Recipe, given: str | Optimizer | None, settings: Mapping[str, Any]) -> Optimizer:
