@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -13,6 +14,7 @@ from interp._util.schema import fits
 from interp.errors import InterpError
 from interp.training.plan import require_whole
 
+WHERE = ("networks", "majorities")
 Point = tuple[Fraction, ...]  # along each axis, from 0 to 1
 
 
@@ -116,14 +118,23 @@ def first_squares(axes: int, cells: int) -> list[Square]:
     return [Square(low, size) for low in lows]
 
 
-def meeting(squares: Iterable[Square], phases: Mapping[Point, Sequence[str]]) -> list[Square]:
-    """The squares whose corners are not all of one phase, over all networks of all corners.
+def meeting(squares: Iterable[Square], phases: Mapping[Point, Sequence[str]], where: str = WHERE[0]) -> list[Square]:
+    """The squares in which phases meet.
 
     Args:
         squares: whose corners have been trained.
         phases: of the networks of each cell.
+        where: one of `WHERE`: whether all networks at the corners count, or the phase of each corner's majority; a corner
+            without a majority counts as one where phases meet.
 
     Returns:
-        those in which phases meet: corners differ, or the seeds of one corner do.
+        those whose corners are not all of one phase.
     """
-    return [s for s in squares if len({phase for corner in s.corners() for phase in phases[corner]}) > 1]
+    seen = phases if where == WHERE[0] else {corner: _majority(found) for corner, found in phases.items()}
+    return [s for s in squares if len({phase for corner in s.corners() for phase in seen[corner]}) > 1]
+
+
+def _majority(found: Sequence[str]) -> list[str]:
+    """The commonest phase; several where they are equally common."""
+    counts = Counter(found)
+    return [phase for phase, n in counts.items() if n == max(counts.values())]

@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from interp.errors import InterpError, OutputExists, UnknownName, kind_of
+from interp.errors import InterpError, OutputExists, UnknownName, kind_of, unknown
 from interp.hooked import Config
 from interp.phase_diagrams import PhaseDiagram, diagram_of
 from interp.tasks import Task, make_task
@@ -23,7 +23,7 @@ from interp.training.member_plans import is_whole
 from interp.training.members import seeds as several_seeds
 from interp.training.plan import require_whole
 from interp.training.recipes import make_model, make_plan
-from interp.training.refinement import Axis, Point, first_squares, meeting, read_axis
+from interp.training.refinement import WHERE, Axis, Point, first_squares, meeting, read_axis
 from interp.training.run import Run
 
 
@@ -64,6 +64,7 @@ def refine(
     seeds: int = 3,
     cells: int = 5,
     rounds: int = 2,
+    where: str = "networks",
     phases: Mapping[str, Any] | None = None,
     out: str | Path | None = None,
     device: str = "auto",
@@ -75,7 +76,7 @@ def refine(
     """A phase diagram over one or two settings whose networks are spent where phases meet.
 
     First a coarse grid is trained, with several seeds a cell. Then each square of it is halved in both directions, unless all
-    networks at its corners are of one phase; and so on, round by round. An island of a phase within a square of the coarse
+    networks at its corners are of one phase, and so on, round by round. An island of a phase within a square of the coarse
     grid is not found: `cells` is how fine it looks. Each round is a run in a folder of its own. The same call goes on where it
     stopped, and with more rounds it goes on from those that are there.
 
@@ -86,6 +87,8 @@ def refine(
         seeds: networks a cell, with the seeds 0, 1, ...
         cells: of the coarse grid along each axis.
         rounds: of halving, after the coarse grid.
+        where: ``"networks"`` halves a square unless all networks at its corners are of one phase; ``"majorities"`` only where
+            the majorities of its corners differ, or one of them has none. Fewer networks, where seeds differ over wide parts.
         phases: options of `Run.phases`, such as ``{"threshold": 0.9}``.
         out: the folder; by default a temporary one, which is removed together with the result.
         device: as in `interp.train`.
@@ -105,6 +108,8 @@ def refine(
     lines, task, out_of = _axes(axes, task, model), make_task(task), out
     require_whole("seeds", seeds)
     require_whole("rounds", rounds, 0)
+    if where not in WHERE:
+        raise UnknownName(unknown("value of where", where, WHERE))
     for name in settings:
         if name in ("members", "shards_done"):
             raise UnknownName(f"{name!r} is no setting of a refinement, whose networks are those of its axes and seeds")
@@ -122,7 +127,7 @@ def refine(
             tables.append(table.assign(**own, round=number))
             for place, rows in zip(new, _cut(table["phase"].tolist(), seeds), strict=True):
                 trained[place] = rows
-        squares = meeting(squares, {p: trained[work.values(p)] for p in points})
+        squares = meeting(squares, {p: trained[work.values(p)] for p in points}, where)
         if round_done is not None:
             round_done(Round(number, len(trained), len(trained) * seeds, len(squares)))
         squares = [half for square in squares for half in square.halves()]

@@ -59,6 +59,14 @@ def _diagram() -> list[inspect.Parameter]:
         option("seeds", int, "Networks a cell, with the seeds 0, 1, ...", DIAGRAM, default=3),
         option("cells", int, "Of the coarse grid along each axis.", DIAGRAM, default=5),
         option("rounds", int, "Of halving the squares in which phases meet.", DIAGRAM, default=2),
+        option(
+            "where",
+            str,
+            "Halve a square unless all networks at its corners are of one phase (networks), or only where the "
+            "majorities of its corners differ (majorities).",
+            DIAGRAM,
+            default="networks",
+        ),
         option("threshold", float, "Accuracy that counts as reached.", DIAGRAM, shown="0.9"),
         option("limit", int, "Steps within which it must be reached.", DIAGRAM, shown="100000"),
         option(
@@ -89,7 +97,7 @@ def refine_task(task: type[Task], given: Mapping[str, Any]) -> None:
     with Bar() as bar:
         found = refine(
             build_task(task.name, typed.options), typed.settings["model"], axes=axes, seeds=given["seeds"],
-            cells=given["cells"], rounds=given["rounds"], out=given["out"], device=given["device"],
+            cells=given["cells"], rounds=given["rounds"], where=given["where"], out=given["out"], device=given["device"],
             phases={n: given[n] for n in PHASES if given[n] is not None}, executor=given["executor"], progress=bar,
             round_done=lambda done: typer.echo(done.summary, err=True), **settings,
         )  # fmt: skip

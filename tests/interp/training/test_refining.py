@@ -86,6 +86,9 @@ def test_squares_are_halved() -> None:
     assert meeting(squares, phases) == []
     assert len(meeting(squares, {**phases, (Fraction(1), Fraction(1)): ["b", "b"]})) == 1
     assert len(meeting(squares, {**phases, (half, half): ["a", "b"]})) == 4
+    mostly = {**phases, (half, half): ["a", "a", "b"]}
+    assert [len(meeting(squares, mostly, w)) for w in ("networks", "majorities")] == [4, 0]
+    assert len(meeting(squares, {**phases, (half, half): ["a", "b"]}, "majorities")) == 4
     assert [s.low for s in squares[0].halves()] == [(a, b) for a in (0, half / 2) for b in (0, half / 2)]
 
 
@@ -107,6 +110,7 @@ def test_whole_numbers(tmp_path: Path) -> None:
         ({"axes": {"leaning": (0, 1)}}, "leaning"),
         ({"cells": 1}, "cells must be at least 2"),
         ({"seeds": 0}, "seeds must be at least 1"),
+        ({"where": "seeds"}, "unknown value of where"),
         ({"members": 3}, "no setting of a refinement"),
         ({"weight_dcay": 3}, "weight_decay"),
     ],
