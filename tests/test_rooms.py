@@ -37,7 +37,7 @@ ARROWS: dict[str, str] = {
         "interp.cli.train, interp.errors, interp.hooked (door), interp.plugins, interp.report, interp.subject"
     ),
     "interp.cli.train": (
-        "interp.checkpoints (door), interp.cli.*, interp.errors, interp.hooked (door), interp.hooked.cppn, "
+        "interp._util, interp.checkpoints (door), interp.cli.*, interp.errors, interp.hooked (door), interp.hooked.cppn, "
         "interp.tasks, interp.training"
     ),
     "interp.errors": "",

@@ -14,12 +14,10 @@ import pandas as pd
 from interp.errors import InterpError
 from interp.phase_diagrams.axes import values_of
 from interp.phase_diagrams.confidence import majority_confidence, share_interval
+from interp.phase_diagrams.order import UNDECIDED, phase_order
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
-
-UNDECIDED = "undecided"
-USUAL = ("comprehension", "grokking", "memorization", "confusion")
 
 
 @dataclass(frozen=True)
@@ -62,7 +60,7 @@ class PhaseDiagram:
         """
         from interp.phase_diagrams.figure import draw
 
-        return draw(self)
+        return draw(self.table, self.axes, self.logarithmic, refined=self.refined)
 
     def save(self, folder: str | Path) -> Path:
         """Write ``cells.csv``, ``networks.csv`` and ``phase_diagram.html``.
@@ -94,12 +92,6 @@ class PhaseDiagram:
         return f"<p>{html.escape(repr(self))}</p>{figure._repr_html_()}{self.table.to_html(max_rows=12)}"
 
 
-def phase_order(phases: Sequence[str] | Counter[str]) -> list[str]:
-    """Phases in their usual order, those that are not usual after them, undecided last."""
-    others = sorted(p for p in phases if p not in USUAL and p != UNDECIDED)
-    return [*(p for p in USUAL if p in phases), *others, *([UNDECIDED] if UNDECIDED in phases else [])]
-
-
 def diagram_of(
     networks: pd.DataFrame, axes: Sequence[str], *, logarithmic: Sequence[str] = (), refined: bool = False
 ) -> PhaseDiagram:
@@ -123,7 +115,7 @@ def diagram_of(
         zip(*(values_of(networks, a) for a in axes), strict=True), networks["phase"].tolist(), strict=True
     ):
         cells.setdefault(place, []).append(str(phase))
-    seen = phase_order(Counter(networks["phase"].tolist()))
+    seen = phase_order(networks["phase"].tolist())
     rows = [{**dict(zip(axes, place, strict=True)), **_cell(found, seen)} for place, found in cells.items()]
     return PhaseDiagram(pd.DataFrame(rows), tuple(axes), networks, tuple(logarithmic), refined)
 
