@@ -49,7 +49,7 @@ class PhaseDiagram:
         """
         counts = Counter(self.table["phase"].tolist())
         cells = ", ".join(f"{counts[p]} {p}" for p in phase_order(counts))
-        sure = int((self.table["confidence"] >= 0.95).sum())
+        sure = sum(confidence >= 0.95 for confidence in self.table["confidence"].tolist())
         return f"{len(self.table)} cells, {len(self.networks)} networks: {cells}; {sure} cells have a confidence of at least 0.95"
 
     def figure(self) -> go.Figure:

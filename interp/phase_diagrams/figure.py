@@ -15,8 +15,9 @@ from interp.phase_diagrams.axes import ordered, values_of
 from interp.phase_diagrams.order import UNDECIDED, USUAL, phase_order
 from interp.report import figures
 
-COLORS = dict(zip(USUAL, (figures.GREEN, figures.ORANGE, figures.BLUE, figures.GREY), strict=True))
-COLORS[UNDECIDED] = figures.PURPLE
+COLORS: dict[str, str] = dict(
+    zip((*USUAL, UNDECIDED), (figures.GREEN, figures.ORANGE, figures.BLUE, figures.GREY, figures.PURPLE), strict=True)
+)
 OTHERS = (figures.RED, figures.SKY)
 FAINTEST = 0.25  # opacity of a cell whose phase has half of all networks at best
 TICKS = 12

@@ -141,7 +141,8 @@ def proceed(
             directory.plan = replace(directory.plan, steps=steps)
             directory.write_plan()
         state = directory.state()
-        ensemble = Cohorts(directory.plan, resolve_device(device), *(() if state is None else state.blocks()))
+        sizes, groups = (None, None) if state is None else state.blocks()
+        ensemble = Cohorts(directory.plan, resolve_device(device), sizes, groups)
         resumed = directory.restore(ensemble)
         if not (resumed and directory.finished()):
             _train(directory, ensemble, progress, resumed)

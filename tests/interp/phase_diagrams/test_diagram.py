@@ -11,6 +11,7 @@ from scipy.stats import beta
 import interp
 from interp.phase_diagrams import diagram_of
 from interp.phase_diagrams.confidence import majority_confidence, share_interval
+from interp.report.figures import traces
 
 NETWORKS = pd.DataFrame({
     "lr": [0.1] * 4 + [0.2] * 4 + [0.1] * 2,
@@ -43,8 +44,8 @@ def test_confidence_is_that_of_jeffreys_prior(count: int, n: int) -> None:
 def test_the_figure() -> None:
     """A heat map per phase with the confidence of its cells, blank elsewhere; a legend in the usual order."""
     figure = diagram_of(NETWORKS, ["lr", "width"]).figure()
-    maps = {t.name: t for t in figure.data if t.type == "heatmap"}
-    assert [t.name for t in figure.data if t.type == "scatter"] == ["grokking", "glass", "undecided"]
+    maps = {t.name: t for t in traces(figure) if t.type == "heatmap"}
+    assert [t.name for t in traces(figure) if t.type == "scatter"] == ["grokking", "glass", "undecided"]
     assert maps["grokking"].z[0][0] == pytest.approx(majority_confidence(3, 4))
     assert maps["grokking"].z[0][1] is None
     assert maps["undecided"].z[0][1] == pytest.approx(0.5)
@@ -56,7 +57,7 @@ def test_a_refined_cell_stands_for_its_neighbourhood() -> None:
     """Where no network was trained, the nearest cell is drawn, on a logarithmic axis by the logarithm."""
     table = pd.DataFrame({"lr": [1.0, 10.0, 100.0, 4.0], "l1": [0, 0, 0, 1], "phase": ["a", "b", "b", "a"]})
     figure = diagram_of(table, ["lr", "l1"], logarithmic=["lr"], refined=True).figure()
-    shown = {t.name: [[z is not None for z in row] for row in t.z] for t in figure.data if t.type == "heatmap"}
+    shown = {t.name: [[z is not None for z in row] for row in t.z] for t in traces(figure) if t.type == "heatmap"}
     assert shown["a"] == [[True, False, False, False], [True] * 4]
     assert shown["b"] == [[False, True, True, True], [False] * 4]
 

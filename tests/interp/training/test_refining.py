@@ -51,7 +51,7 @@ def test_cells_are_where_phases_meet(refined: tuple[interp.PhaseDiagram, Path, l
     assert table["phase"].iloc[0] == "confusion" != table["phase"].iloc[-1]
     assert {1e-6, 0.000316227766017, 0.1} <= set(table["lr"])
     assert sorted({m["lr"] for m in members(folder / "round_0")}) == [1e-6, 0.000316227766017, 0.1]
-    coarse = table[table["lr"].isin({m["lr"] for m in members(folder / "round_0")})]
+    coarse = table[table["lr"].isin([m["lr"] for m in members(folder / "round_0")])]
     new = {m["lr"] for m in members(folder / "round_1")}
     for low, high in zip(coarse.index[:-1], coarse.index[1:], strict=True):
         differ = coarse.loc[[low, high], ["comprehension", "confusion"]].clip(upper=1).sum().sum() > 1 if (
