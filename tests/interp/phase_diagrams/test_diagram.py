@@ -27,7 +27,7 @@ def test_cells() -> None:
     assert rows["phase"].to_dict() == {(0.1, 8): "grokking", (0.2, 8): "undecided", (0.1, 16): "glass"}
     assert rows.loc[(0.1, 8), ["grokking", "memorization", "confusion", "glass"]].tolist() == [3, 0, 1, 0]
     assert rows["share"].tolist() == [0.75, 0.5, 1.0]
-    assert rows["networks"].sum() == len(NETWORKS)
+    assert sum(rows["networks"].tolist()) == len(NETWORKS)
     assert "1 grokking, 1 glass, 1 undecided" in found.summary
 
 
