@@ -83,6 +83,7 @@ how_to/own_model
 how_to/own_task
 how_to/what_to_vary
 how_to/given_starts
+how_to/grids
 how_to/circuit_methods
 how_to/known_circuits
 how_to/many_checkpoints

@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from interp.hooked import ToyModelConfig as ToyModelConfig
     from interp.hooked import TransformerConfig as TransformerConfig
     from interp.hooked import wrap as wrap
+    from interp.phase_diagrams import PhaseDiagram as PhaseDiagram
     from interp.pictures import Picture as Picture
     from interp.plugins.analysis import Outcomes as Outcomes
     from interp.plugins.analysis import analysis as analysis
@@ -96,6 +97,7 @@ if TYPE_CHECKING:
     from interp.training import grid as grid
     from interp.training import log_spaced as log_spaced
     from interp.training import record as record
+    from interp.training import refine as refine
     from interp.training import resume as resume
     from interp.training import seeds as seeds
     from interp.training import train as train

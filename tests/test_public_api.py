@@ -156,7 +156,7 @@ WITH: dict[str, tuple[Any, ...]] = {
     "circuits.virtual_weights": ("embed", "unembed"), "circuits.effective_weights": ("embed -> unembed",),
     "circuits.qk_circuit": (), "circuits.ov_circuit": (), "circuits.copying_score": (), "circuits.head_detectors": (),
 }  # fmt: skip
-BY_KEYWORD = ("circuits.path_patch", "circuits.project", "circuits.acdc")
+BY_KEYWORD = ("circuits.path_patch", "circuits.project", "circuits.acdc", "interp.refine")
 WRONG = {"a list": [1.5, {}], "an array": np.zeros((2, 2)), "a class": dict, "None": None, "a set": {1.5}}
 
 
@@ -169,6 +169,8 @@ def call(name: str, first: Any) -> Any:
         return function(first, Basis.neurons(2), n_directions=1)
     if name == "circuits.acdc":
         return function(first, threshold=0.1)
+    if name == "interp.refine":
+        return function(first, axes={"lr": (0, 1)})
     made = function(first, *WITH[name])
     return made.__enter__() if hasattr(made, "__enter__") else made
 

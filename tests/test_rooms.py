@@ -37,7 +37,7 @@ ARROWS: dict[str, str] = {
         "interp.cli.train, interp.errors, interp.hooked (door), interp.plugins, interp.report, interp.subject"
     ),
     "interp.cli.train": (
-        "interp.checkpoints (door), interp.cli.*, interp.errors, interp.hooked (door), interp.hooked.cppn, "
+        "interp._util, interp.checkpoints (door), interp.cli.*, interp.errors, interp.hooked (door), interp.hooked.cppn, "
         "interp.tasks, interp.training"
     ),
     "interp.errors": "",
@@ -67,6 +67,7 @@ ARROWS: dict[str, str] = {
     "interp.neat": "interp.errors, interp.hooked.cppn, interp.hooked.neat, interp.picbreeder, interp.pictures",
     "interp.picbreeder": "interp._util, interp.errors, interp.hooked.cppn, interp.pictures",
     "interp.notebook": "",
+    "interp.phase_diagrams": "interp.errors, interp.notebook, interp.report",
     "interp.pictures": "interp._util, interp.errors",
     "interp.plugins": (
         "interp._util, interp.errors, interp.hooked (door), interp.notebook, interp.pictures, interp.snapshot, "
@@ -94,18 +95,18 @@ ARROWS: dict[str, str] = {
     ),
     "interp.training": (
         "interp._util, interp.checkpoints.*, interp.checkpoints.formats, interp.errors, interp.hooked (door), "
-        "interp.hooked.*, interp.hooked.foreign, interp.scores, interp.series, interp.sites, interp.snapshot, interp.subject, "
-        "interp.tasks"
+        "interp.hooked.*, interp.hooked.foreign, interp.phase_diagrams, interp.scores, interp.series, interp.sites, "
+        "interp.snapshot, interp.subject, interp.tasks"
     ),
     "probes.*": (
         "interp.activations, interp.errors, interp.hooked (door), interp.hooked.*, interp.hooked.cppn, "
-        "interp.picbreeder, interp.pictures, interp.scores, interp.sites, interp.snapshot, interp.subject, "
-        "interp.tasks"
+        "interp.picbreeder, interp.pictures, interp.scores, interp.sites, "
+        "interp.snapshot, interp.subject, interp.tasks"
     ),
     "probes.analyses": (
         "interp._util, interp.activations, interp.errors, interp.history, interp.hooked (door), "
-        "interp.neat, interp.picbreeder, interp.pictures, interp.plugins, interp.report, interp.scores, interp.sites, "
-        "interp.snapshot, interp.subject, interp.tasks, interp.training, probes.*, probes.claims, "
+        "interp.neat, interp.phase_diagrams, interp.picbreeder, interp.pictures, interp.plugins, interp.report, "
+        "interp.scores, interp.sites, interp.snapshot, interp.subject, interp.tasks, interp.training, probes.*, probes.claims, "
         "probes.fourier, probes.measures"
     ),
     "probes.claims": "interp.plugins, interp.scores, interp.tasks",

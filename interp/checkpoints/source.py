@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -12,7 +13,7 @@ from interp.checkpoints.folders import steps_of_files
 from interp.checkpoints.formats.contents import Contents
 from interp.checkpoints.formats.find import Findings, Found, find
 from interp.checkpoints.formats.folders import distributed_in, steps_in, weights_in
-from interp.checkpoints.formats.header import read_header
+from interp.checkpoints.formats.header import HEADER, place_of, read_header
 from interp.checkpoints.formats.reading import SUFFIXES, read
 from interp.checkpoints.formats.safetensors_files import BIN_INDEX_SUFFIX, INDEX_SUFFIX
 from interp.checkpoints.formats.steps import step_in_name
@@ -106,21 +107,25 @@ class Source:
         if entry.key is not None and findings.steps[1:]:
             found = next(f for f in findings.steps if f.where == entry.key)
         else:
-            found = self._one_member(entry, findings.steps[0], header.get("members"))
+            found, header = self._one_member(entry, findings.steps[0], header)
         weights, joined = (found.weights, []) if header else resolve(found.weights, config)
         notes = (*joined, *ignored)
-        info = FileInfo(contents.metadata, config, ordered, entry.path, notes)
+        metadata = {**contents.metadata, HEADER: json.dumps(header)} if header else contents.metadata
+        info = FileInfo(metadata, config, ordered, entry.path, notes)
         return Opened(entry, contents, replace(found, weights=weights), info, header, notes)
 
-    def _one_member(self, entry: Entry, found: Found, members: int | None) -> Found:
-        """The weights of the chosen member, if a file holds those of many networks stacked."""
+    def _one_member(self, entry: Entry, found: Found, header: Mapping[str, Any]) -> tuple[Found, Mapping[str, Any]]:
+        """The weights and the header of the chosen member, if a file holds those of many networks stacked."""
+        members = header.get("members")
         if members is None:
             if self.member:
                 raise InterpError(f"{entry.path} holds one network; there is no member {self.member}")
-            return found
-        if not 0 <= self.member < members:
+            return found, header
+        place = place_of(header, self.member)
+        if place is None:
             raise InterpError(f"{entry.path} holds the members 0 to {members - 1}; there is no member {self.member}")
-        return replace(found, weights={n: t.row(self.member) for n, t in found.weights.items()})
+        own = {n.removeprefix(place.prefix): t for n, t in found.weights.items() if n.startswith(place.prefix)}
+        return replace(found, weights={n: t.row(place.row) for n, t in own.items()}), place.header
 
 
 def open_source(path: str | Path, key: str | None = None, member: int = 0) -> Source:

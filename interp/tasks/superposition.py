@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -154,12 +154,3 @@ class Superposition(Task):
     @override
     def _shapes(self) -> dict[str, dict[str, Any]]:
         return {"toy_model": {"n_features": self.n_features}, **super()._shapes()}
-
-    @override
-    def of_member(self, own: Mapping[str, Any]) -> Self:
-        """The task of one network of a run: members may differ in their data, not in the weights of the loss."""
-        if own.get("importance", self.importance) != self.importance:
-            raise InterpError(
-                "superposition: the networks of one run share their loss, and importance is part of it; train a run for each"
-            )
-        return super().of_member(own)

@@ -7,10 +7,11 @@ from interp.training.members import grid, seeds
 from interp.training.optimizers import Optimizer
 from interp.training.plan import Plan
 from interp.training.recorder import Recorder, record
+from interp.training.refining import Round, refine
 from interp.training.run import Run
 from interp.training.schedule import Schedule, every, log_spaced
 
 __all__ = [
-    "Optimizer", "Plan", "Progress", "Recorder", "Run", "RunInterrupted", "Schedule", "every", "grid",
-    "lightning_callback", "log_spaced", "record", "resume", "seeds", "train", "trainer_callback",
+    "Optimizer", "Plan", "Progress", "Recorder", "Round", "Run", "RunInterrupted", "Schedule", "every", "grid",
+    "lightning_callback", "log_spaced", "record", "refine", "resume", "seeds", "train", "trainer_callback",
 ]  # fmt: skip

@@ -88,8 +88,8 @@ def examples(tasks: Sequence[Task], part: str, device: torch.device, dtype: torc
     for number, task in enumerate(tasks):
         if task.inputs.shape[1:] != shape:
             raise InterpError(
-                f"member {number}: its inputs have the shape {list(task.inputs.shape[1:])}, those of member 0 {list(shape)}; "
-                "members of one run share their architecture, so their inputs need the same shape: train them as separate runs"
+                f"member {number}: its inputs have the shape {list(task.inputs.shape[1:])}, those of member 0 {list(shape)}: "
+                "in one block they need the same shape"
             )
     longest = max(sizes)
     padded = [torch.cat([i, i.new_zeros(longest - len(i))]) for i in indices]

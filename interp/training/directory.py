@@ -32,10 +32,10 @@ from interp.checkpoints.formats.header import HEADER, header_text
 from interp.checkpoints.run_files import RECORDED, RUN_FILES, RUN_FORMAT, current, read_json
 from interp.checkpoints.saving import write_tensors
 from interp.errors import InterpError, OutputExists, UnreadableFile, naming
+from interp.training.cohorts import Cohorts
 from interp.training.counts import Counts, read_counts, write_counts
-from interp.training.ensemble import Ensemble, Status
 from interp.training.plan import Plan
-from interp.training.state import State, read_parts, read_state, state_tensors
+from interp.training.state import State, read_state, restore, state_tensors
 
 CHECKPOINT = re.compile(r"step_(\d{1,18})\.safetensors")
 
@@ -148,14 +148,15 @@ class RunDirectory:
         """Add rows to ``metrics.jsonl``."""
         append_rows(self.metrics_path, rows, self._advice())
 
-    def checkpoint(self, ensemble: Ensemble) -> Path:
+    def checkpoint(self, ensemble: Cohorts) -> Path:
         """Write the weights of all members at the ensemble's step."""
-        header = header_text(self.plan.model, self.plan.task, ensemble.step, len(self.plan.members))
+        model = ensemble.cohorts[0].ensemble.plan.model
+        header = header_text(model, self.plan.task, ensemble.step, len(self.plan.members), ensemble.described())
         path = self.path / "checkpoints" / f"step_{ensemble.step:08d}.safetensors"
         self._write(path, ensemble.weights(), {HEADER: header})
         return path
 
-    def save_state(self, ensemble: Ensemble) -> None:
+    def save_state(self, ensemble: Cohorts) -> None:
         """Write everything that resuming needs; the previous state stays until this one is complete."""
         self._sync_metrics()
         held = self.metrics_path.stat().st_size if self.metrics_path.exists() else 0
@@ -180,11 +181,6 @@ class RunDirectory:
         """The checkpoints by their steps."""
         return saved_checkpoints(self.path)
 
-    def block_size(self) -> int | None:
-        """Members per block in the saved state: the same bits need the same blocks. None where nothing was saved yet."""
-        state = self.state()
-        return None if state is None else state.size
-
     def finished(self) -> bool:
         """Whether the run has nothing left to do."""
         state = self.state()
@@ -194,7 +190,7 @@ class RunDirectory:
         """The step, the members and the counters of the saved state; None where none was saved yet."""
         return read_state(self.state_path, len(self.plan.members))
 
-    def restore(self, ensemble: Ensemble) -> bool:
+    def restore(self, ensemble: Cohorts) -> bool:
         """Put the saved state into an ensemble, and cut off what was written after it.
 
         Args:
@@ -221,10 +217,9 @@ class RunDirectory:
         if state is None:
             self._cut(-1, 0)
             return False
-        parameters, moments, final = read_parts(self.state_path, state, ensemble)
+        restored = restore(self.state_path, state, ensemble)
         self._cut(state.step, length)
-        statuses = [Status(**s) for s in state.statuses]
-        ensemble.restore(state.step, statuses, state.ids, parameters, moments, final)
+        restored()
         return True
 
     def _cut(self, step: int, length: int) -> None:

@@ -1,4 +1,4 @@
-"""An ensemble: all members of a run, in blocks that train in lockstep, and those that have retired."""
+"""An ensemble: members that share their shape and their step, in blocks that train in lockstep, and those that have retired."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from interp._util.threads import Lanes, Result
-from interp.errors import InterpError, TaskMismatch
+from interp.errors import InterpError
 from interp.hooked import HookedModel, build
 from interp.subject import at_readout
 from interp.tasks import Task
@@ -57,18 +57,28 @@ class Ensemble:
         plan: what is trained.
         device: where.
         size: members per block; by default as many as are likely to train fastest.
+        tasks: of the members, as the model takes them; by default those of the plan.
+        free: bytes of memory that other ensembles of the run leave; None: there are none.
 
     Attributes:
         step: number of updates made.
         counts: how many examples each member has.
         blocks: the members that still train.
         final: last weights of those that have retired, by member.
+        left: bytes of memory that it leaves.
 
     Raises:
         InterpError: members that do not fit the model, each other, or the memory.
     """
 
-    def __init__(self, plan: Plan, device: torch.device, size: int | None = None):
+    def __init__(
+        self,
+        plan: Plan,
+        device: torch.device,
+        size: int | None = None,
+        tasks: Sequence[Task] = (),
+        free: int | None = None,
+    ):
         self.plan, self.device, self.step, self._lanes = plan, device, 0, Lanes()
         self.dtype = DTYPES[plan.dtype]
         if device.type == "mps" and self.dtype == torch.float64:
@@ -79,7 +89,7 @@ class Ensemble:
         self.groups = template.parameter_groups()
         self.frozen = frozen_names(self.groups, plan.frozen)
         n = len(plan.members)
-        tasks = [self._task(i, template) for i in range(n)]
+        tasks = tasks or [plan.member_task(i).fit(template) for i in range(n)]
         self.counts = [Counts.of(task) for task in tasks]
         self.task = tasks[0]
         self.statuses = [Status() for _ in range(n)]
@@ -87,18 +97,14 @@ class Ensemble:
         lanes = self._lanes.count if self._side_by_side else 1
         self._threads = 1 if products(plan, self.task, template) < WORTH_THREADS else self._lanes.count
         self.size = block_size(plan, self.task, template, device, lanes) if size is None else size
-        check_memory(plan, self.task, template, device, self.size)
+        self.left = check_memory(plan, self.task, template, device, self.size, free)
         self.train = examples(tasks, "train", device, self.dtype)
         self.test = examples(tasks, "test", device, self.dtype)
-        if min(self.train.sizes) == 0:
-            raise InterpError(
-                f"member {self.train.sizes.index(0)} has no example to train on; raise its train_fraction"
-            )
         batched = plan.batch_size is not None and plan.batch_size < len(self.train)
-        if self.train.weights is not None and (batched or plan.task.loss == "effective"):
+        if self.train.weights is not None and (batched or self.task.loss == "effective"):
             raise InterpError(
-                f"members have {min(self.train.sizes)} to {max(self.train.sizes)} training examples; batches and the "
-                "effective loss need the same number for all: train them as separate runs, or on the full batch"
+                f"members have {min(self.train.sizes)} to {max(self.train.sizes)} training examples; in one block batches and "
+                "the effective loss need the same number for all"
             )
         self.model = at_readout(template, self.task).to(device) if plan.readout else template.to(device)
         self.final: dict[int, dict[str, Tensor]] = {}
@@ -107,17 +113,6 @@ class Ensemble:
         form = as_form(plan.fixed_norm)
         self.kept = None if form is None else radii(start, order, form, self.frozen)
         self._pack(order, start, None)
-
-    def _task(self, member: int, template: HookedModel) -> Task:
-        try:
-            return self.plan.member_task(member).fit(template)
-        except TaskMismatch as error:
-            own = self.plan.members[member]
-            if not own or len(self.plan.members) == 1:
-                raise
-            raise TaskMismatch(
-                f"member {member} {own}: {error}; members of one run share their architecture: train them as separate runs"
-            ) from None
 
     def _initial(self, template: HookedModel, ids: Sequence[int]) -> dict[str, Tensor]:
         plan = self.plan

@@ -110,10 +110,11 @@ def train(
     Args:
         task: a spec such as ``"modular:p=113,train_fraction=0.3"``, or a Task.
         model: a config, or a spec such as ``"mlp:hidden=48,d_embed=12"`` whose fields replace the recipe's.
-        members: the networks of the run: per network a mapping of its own settings (seeds, ``init_scale``,
-            ``embedding_scale``, learning rates, weight decays, penalties, ``label_smoothing``, options of the
-            task such as ``label_noise``), as `interp.grid` and `interp.seeds` make them; a number n is ``seeds(n)``. One
-            network by default.
+        members: the networks of the run: per network a mapping of its own settings, as `interp.grid` and `interp.seeds` make
+            them: seeds, every setting below but ``steps``, ``epochs``, ``metrics``, ``checkpoints``,
+            ``dtype`` and ``name``, options of the task such as ``p`` or ``label_noise``, ``model`` (a spec), fields of its
+            config such as ``hidden`` or ``dropout``, and ``width`` and ``depth`` for the hidden layers of an MLP. Networks
+            of one shape train in one block. A number n is ``seeds(n)``. One network by default.
         optimizer: ``"sgd"``, ``"adam"`` (weight decay as L2), ``"adamw"`` (decoupled), or an `Optimizer`; ``"adamw"``.
         lr: learning rate, per step; 1e-3.
         weight_decay: per step, as the optimizer defines it; 0.
@@ -131,7 +132,8 @@ def train(
             g (Grokfast); no filter.
         perp_grad: take the part along the weights out of each parameter's gradient, keeping its norm; False.
         steps: number of updates.
-        epochs: the same in passes over the train set; give one of the two. 100 passes where the recipe has neither.
+        epochs: the same in passes over the train set; give one of the two. 100 passes where the recipe has neither. Where
+            members need different numbers of updates for a pass, all make as many as the one that needs most.
         lr_times_steps: in place of both: each network makes ``lr_times_steps / lr`` updates at its own learning rate.
         batch_size: examples per update, or ``"full"`` for the whole train set; the whole train set.
         warmup: steps over which the learning rates rise linearly from 0; 0.

@@ -14,11 +14,10 @@ from typing import Any
 
 from interp.checkpoints.loading import resolve_device
 from interp.errors import InterpError
+from interp.training.cohorts import Cohorts, check_members
 from interp.training.counts import out_of_reach
 from interp.training.directory import RunDirectory
-from interp.training.ensemble import Ensemble
 from interp.training.lr_schedule import LRSchedule
-from interp.training.masks import check_fit
 from interp.training.plan import Plan
 
 SAVE_SECONDS = 30.0  # a kill loses at most about this much work
@@ -85,15 +84,12 @@ Watcher = Callable[[Progress], None]
 
 
 def check_plan(plan: Plan) -> None:
-    """Build what a plan describes for its first member, so that mistakes show here and not in a worker.
+    """Build what a plan describes for the first member of each cohort, so that mistakes show here and not in a worker.
 
     Raises:
         InterpError: anything that does not fit.
     """
-    first = Ensemble(replace(plan, members=plan.members[:1]), resolve_device("cpu"))
-    check_fit(plan, first.shapes)
-    for index in range(len(plan.members)):
-        plan.member_task(index)
+    check_members(plan, resolve_device("cpu"))
 
 
 def start(
@@ -117,7 +113,7 @@ def start(
         InterpError: members that fit neither the model nor the memory; a folder that cannot be written.
         RunInterrupted: Ctrl-C.
     """
-    ensemble = Ensemble(plan, resolve_device(device))
+    ensemble = Cohorts(plan, resolve_device(device))
     RunDirectory.check_new(path)
     if told is not None and (note := out_of_reach(plan, ensemble.counts)) is not None:
         told(note)
@@ -160,14 +156,16 @@ def proceed(
                 )
             directory.plan = replace(directory.plan, steps=steps)
             directory.write_plan()
-        ensemble = Ensemble(directory.plan, resolve_device(device), directory.block_size())
+        state = directory.state()
+        sizes, groups = (None, None) if state is None else state.blocks()
+        ensemble = Cohorts(directory.plan, resolve_device(device), sizes, groups)
         resumed = directory.restore(ensemble)
         if not (resumed and directory.finished()):
             _train(directory, ensemble, progress, resumed)
     return directory
 
 
-def _train(directory: RunDirectory, ensemble: Ensemble, progress: Watcher | None, resumed: bool) -> None:
+def _train(directory: RunDirectory, ensemble: Cohorts, progress: Watcher | None, resumed: bool) -> None:
     plan, saved, pace = ensemble.plan, float("-inf"), 1  # the first state is saved at once
     seen = _seen(ensemble, [])
     with Interrupts() as interrupts:
@@ -190,7 +188,7 @@ def _train(directory: RunDirectory, ensemble: Ensemble, progress: Watcher | None
                 directory.save_state(ensemble)
                 saved = time.monotonic()
             began = time.monotonic()
-            stop = min(ensemble.step + pace, _next_event(plan, ensemble.step))
+            stop = min(ensemble.step + pace, _next_event(ensemble))
             made = stop - ensemble.step
             ensemble.advance(stop)
             # the number of updates between two looks at the clock does not change the results
@@ -199,12 +197,11 @@ def _train(directory: RunDirectory, ensemble: Ensemble, progress: Watcher | None
     directory.save_state(ensemble)
 
 
-def _events(directory: RunDirectory, ensemble: Ensemble) -> list[dict[str, Any]]:
+def _events(directory: RunDirectory, ensemble: Cohorts) -> list[dict[str, Any]]:
     """Everything that happens at the ensemble's step before the next update; the rows that were measured."""
     plan, step = ensemble.plan, ensemble.step
     last, rows = step >= plan.steps, []
-    if plan.late_weight_decay is not None and plan.late_at == step:
-        ensemble.raise_weight_decay()
+    ensemble.raise_weight_decay()
     if last or step in plan.metrics or ensemble.ended:
         # members whose own end this is are measured there; it is no measurement of the others
         rows = ensemble.measure(None if last or step in plan.metrics else ensemble.ended)
@@ -215,11 +212,15 @@ def _events(directory: RunDirectory, ensemble: Ensemble) -> list[dict[str, Any]]
     return rows
 
 
-def _next_event(plan: Plan, step: int) -> int:
-    late = plan.late_at if plan.late_weight_decay is not None and isinstance(plan.late_at, int) else None
-    candidates = [plan.steps, plan.metrics.after(step), plan.checkpoints.after(step)]
-    candidates += [end for end in set(plan.ends) if end > step]
-    candidates.append(late if late is not None and late > step else None)
+def _next_event(ensemble: Cohorts) -> int:
+    plan, step = ensemble.plan, ensemble.step
+    candidates = [
+        plan.steps,
+        plan.metrics.after(step),
+        plan.checkpoints.after(step),
+        ensemble.next_late(),
+        ensemble.next_end(),
+    ]
     return min(c for c in candidates if c is not None)
 
 
@@ -229,12 +230,12 @@ def _pace(pace: int, made: int, seconds: float) -> int:
     return max(1, pace // 2) if seconds > PACE_SECONDS * 2 else pace
 
 
-def _seen(ensemble: Ensemble, rows: Sequence[Mapping[str, Any]]) -> Progress:
+def _seen(ensemble: Cohorts, rows: Sequence[Mapping[str, Any]]) -> Progress:
     means = {}
     for name in ("train_accuracy", "test_accuracy", "train_loss", "test_loss"):
         values = [row[name] for row in rows if row.get(name) is not None]
         means[name] = sum(values) / len(values) if values else None
-    return Progress(ensemble.step, ensemble.plan.steps, len(ensemble.statuses), len(ensemble.final), **means)
+    return Progress(ensemble.step, ensemble.plan.steps, len(ensemble.plan.members), len(ensemble.retired), **means)
 
 
 class Interrupts:

@@ -5,32 +5,69 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
+from functools import lru_cache
 from typing import Any
 
 from interp._util.schema import fits, short
 from interp._util.specs import parse_value
-from interp.errors import InterpError, UnknownName, require_range, unknown
+from interp.errors import InterpError, UnknownName, kind_of, require_range, unknown
+from interp.hooked import Config, model_class
 from interp.tasks import Task
-from interp.training.optimizers import RATES
+from interp.training.optimizers import RATES, Optimizer
 
 PENALTIES = ("l1", "norm_penalty", "entropy_penalty", "sparsity_penalty", "complexity_penalty")
 SCALES = ("init_scale", "embedding_scale")
 SEEDS = ("seed", "data_seed", "init_seed", "order_seed")
 STARTS = ("init", "mask")  # names: of a scheme, or of given weights
-OWN = (*SEEDS, *SCALES, *RATES, *PENALTIES, "label_smoothing", *STARTS)  # and the task's options
+OWN = (
+    *SEEDS,
+    *SCALES,
+    *RATES,
+    *PENALTIES,
+    "label_smoothing",
+    *STARTS,
+)  # and the task's options: these may differ in a block
+SHARED = (
+    "task",
+    "members",
+    "starts",
+    "steps",
+    "lr_times_steps",
+    "metrics",
+    "checkpoints",
+    "dtype",
+    "name",
+)  # by all members
+OPTIMIZER_FIELDS = tuple(f.name for f in fields(Optimizer) if f.name not in ("name", *RATES))
+WIDTHS = ("width", "depth")  # short for an MLP's ``hidden``
 
 
-def member_names(task: Task) -> tuple[str, ...]:
-    """Everything in which members of a run on this task may differ."""
-    return (*OWN, *(n for n in task.option_names() if n not in ("seed", "loss")))
+@lru_cache
+def member_names(task: type[Task], plan_fields: tuple[str, ...] = (), kind: str | None = None) -> tuple[str, ...]:
+    """Everything in which members of a run may differ.
+
+    Args:
+        task: the class of what is trained on.
+        plan_fields: of the plan; those that all members share are left out.
+        kind: of the network; None leaves its fields out.
+
+    Returns:
+        names of the task's options, of the plan's and the optimizer's fields, and of the network's config.
+    """
+    network = [] if kind is None else [f.name for f in fields(model_class(kind).config_class)]
+    own = (*OWN, *(n for n in task.option_names() if n != "seed"), *(n for n in plan_fields if n not in SHARED))
+    return tuple(dict.fromkeys((*own, *OPTIMIZER_FIELDS, *network, *(WIDTHS if "hidden" in network else ()))))
 
 
-def check_member(member: Mapping[str, Any], task: Task) -> dict[str, Any]:
-    """Refuse a member whose settings cannot be.
+def check_member(member: Mapping[str, Any], task: Task, plan_fields: tuple[str, ...], model: Config) -> dict[str, Any]:
+    """Refuse a member whose settings cannot be; values of what changes its shape or its step are checked when it is built.
 
     Args:
         member: its own settings by name.
         task: what it is trained on; its options count as settings.
+        plan_fields: names of the plan's fields.
+        model: the run's network.
 
     Returns:
         the settings as a dict of its own.
@@ -41,8 +78,15 @@ def check_member(member: Mapping[str, Any], task: Task) -> dict[str, Any]:
     """
     if not isinstance(member, Mapping):
         raise InterpError(f'a member must be a mapping of its own settings, such as {{"seed": 0}}, got {member!r}')
-    known = member_names(task)
+    spec = member.get("model")
+    if spec is not None and not isinstance(spec, str):
+        raise InterpError(f"a member's model is a spec such as 'mlp:hidden=48', got {kind_of(spec)}")
+    known = member_names(type(task), plan_fields, model.kind if spec is None else spec.partition(":")[0].strip())
     for name, value in member.items():
+        if name in SHARED and name not in known:
+            raise UnknownName(
+                f"{name!r} is the same for all members of a run: give it to the run, or train several runs"
+            )
         if name not in known:
             raise UnknownName(unknown("setting of a member", name, known))
         if name in SEEDS:
@@ -53,7 +97,7 @@ def check_member(member: Mapping[str, Any], task: Task) -> dict[str, Any]:
         elif name == "label_smoothing":
             require_number(name, value)
             require_range(name, value, 0, 1)
-    return dict(member)
+    return {n: tuple(v) if isinstance(v, list) else v for n, v in member.items()}  # as JSON gives a tuple back
 
 
 def seed_of(member: Mapping[str, Any], purpose: str) -> int:
@@ -98,6 +142,24 @@ def as_members(given: int | Iterable[Mapping[str, Any]]) -> tuple[Mapping[str, A
             'interp.grid({"lr": [0.1, 0.01], "seed": [0, 1]}) makes every combination, interp.seeds(n) n seeds'
         )
     return tuple(given)
+
+
+def read_widths(value: Any) -> tuple[int, ...]:
+    """The widths of hidden layers, as a user gives them.
+
+    Args:
+        value: ``"200x200"``, ``(200, 200)`` or ``200``.
+
+    Returns:
+        the widths.
+
+    Raises:
+        InterpError: anything else.
+    """
+    try:
+        return tuple(int(w) for w in str(value).strip("()[] ").replace(",", "x").split("x") if w.strip())
+    except ValueError:
+        raise InterpError(f"cannot read the widths {value!r}: write hidden=200x200") from None
 
 
 def require_number(name: str, value: Any) -> None:

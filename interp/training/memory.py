@@ -80,19 +80,23 @@ def available_bytes(device: torch.device) -> int:
     return 8 << 30
 
 
-def check_weights(plan: Plan, device: torch.device) -> None:
+def check_weights(plan: Plan, device: torch.device) -> HookedModel:
     """Refuse a network whose weights alone would not fit into memory, before any memory is taken; see `check_memory`.
 
     Args:
         plan: of the run.
         device: where it trains.
 
+    Returns:
+        the network without weights.
+
     Raises:
         InterpError: it is too large; the message has the estimate.
     """
     try:
         with torch.device("meta"):
-            each = member_bytes(plan, build(plan.model))
+            model = build(plan.model)
+            each = member_bytes(plan, model)
     except RuntimeError as error:  # sizes beyond what torch can count
         raise InterpError(f"no network can be built from {plan.model}: {str(error).splitlines()[0]}") from None
     free = available_bytes(device)
@@ -101,9 +105,12 @@ def check_weights(plan: Plan, device: torch.device) -> None:
             f"the weights, gradients and moments of one network take {each / 2**30:,.1f} GiB, and {free / 2**30:.1f} GiB are "
             f"free on {device}: make the network smaller"
         )
+    return model
 
 
-def check_memory(plan: Plan, task: Task, model: HookedModel, device: torch.device, size: int) -> None:
+def check_memory(
+    plan: Plan, task: Task, model: HookedModel, device: torch.device, size: int, free: int | None = None
+) -> int:
     """Refuse an ensemble that would not fit into memory.
 
     Args:
@@ -112,6 +119,10 @@ def check_memory(plan: Plan, task: Task, model: HookedModel, device: torch.devic
         model: the network.
         device: where it trains.
         size: members per block.
+        free: bytes that other ensembles of the run leave; None: there are none.
+
+    Returns:
+        bytes that are left.
 
     Raises:
         InterpError: too many members; the message has the estimate and the largest ensemble that fits.
@@ -121,10 +132,11 @@ def check_memory(plan: Plan, task: Task, model: HookedModel, device: torch.devic
     # repacking and saving hold a second copy of weights and moments for a moment
     each = 2 * member_bytes(plan, model) + own
     step = size * activation_bytes(plan, task, model)
-    needed, free = each * len(plan.members) + step + examples, available_bytes(device)
+    needed, free = each * len(plan.members) + step + examples, available_bytes(device) if free is None else free
     if needed > free:
         largest = max(0, (free - step - examples) // each)
         raise InterpError(
             f"{len(plan.members):,} members need about {needed / 2**30:.1f} GiB on {device}, and {free / 2**30:.1f} GiB are "
             f"free; the largest ensemble that fits has {largest:,} members: split the grid, or make the network smaller"
         )
+    return free - needed

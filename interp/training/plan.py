@@ -159,7 +159,14 @@ class Plan:
             raise InterpError(
                 f"lr_times_steps stops members at steps of their own, and {self.lr_schedule} has one end for all"
             )
-        object.__setattr__(self, "members", tuple(check_member(m, self.task) for m in as_members(self.members)))
+        names = tuple(f.name for f in fields(self))
+        checked = []
+        for index, own in enumerate(as_members(self.members)):
+            try:
+                checked.append(check_member(own, self.task, names, self.model))
+            except InterpError as error:
+                raise type(error)(f"member {index}: {error}") from None
+        object.__setattr__(self, "members", tuple(checked))
         for own in ({"init": self.init, "mask": self.mask}, *self.members):
             check_names(own, self.starts)
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from interp._util.specs import parse_spec
+from interp._util.specs import format_spec, parse_spec
 from interp.errors import InterpError, TaskMismatch, UnknownName, unknown
 from interp.hooked import MODELS, Config, model_class
 from interp.tasks import Task, require_registered
-from interp.training.members import as_members
+from interp.training.epochs import steps_per_epoch
+from interp.training.members import as_members, read_widths
 from interp.training.optimizers import Optimizer
 from interp.training.plan import Plan, own_steps, require_whole
 from interp.training.schedule import parse_schedule
@@ -217,7 +218,7 @@ def make_model(task: Task, model: str | Config | None) -> Config:
         if name not in known:
             raise UnknownName(unknown(f"field of a {kind}", name, known))
     if "hidden" in given:
-        given["hidden"] = _widths(given["hidden"])
+        given["hidden"] = read_widths(given["hidden"])
     shape = task.shape(kind)
     if "d_in" in shape:
         base.pop("d_embed", None)  # of a recipe for tokens
@@ -225,13 +226,6 @@ def make_model(task: Task, model: str | Config | None) -> Config:
         return cls(**{**base, **shape, **given})
     except TypeError as error:
         raise InterpError(f"cannot make a {kind} of {model!r}: {error}") from None
-
-
-def _widths(value: Any) -> tuple[int, ...]:
-    try:
-        return tuple(int(w) for w in str(value).strip("()[] ").replace(",", "x").split("x") if w.strip())
-    except ValueError:
-        raise InterpError(f"cannot read the widths {value!r}: write hidden=200x200") from None
 
 
 def make_plan(task: Task, model: str | Config | None = None, epochs: int | None = None, **settings: Any) -> Plan:
@@ -267,12 +261,13 @@ def make_plan(task: Task, model: str | Config | None = None, epochs: int | None 
     batch = chosen.get("batch_size")
     if batch is not None:
         require_whole("batch_size", batch)
-    per_epoch = 1 if batch is None else -(-len(task.train_indices) // batch)
+    if "members" in chosen:
+        chosen["members"] = as_members(chosen["members"])
     if "lr_times_steps" in chosen:
         if epochs is not None or "steps" in settings:
             raise InterpError("give lr_times_steps, or steps or epochs, not both")
-        members = as_members(chosen.get("members", ({},)))
-        chosen["steps"] = max(own_steps(chosen["lr_times_steps"], members, optimizer.lr))
+        chosen["steps"] = max(own_steps(chosen["lr_times_steps"], chosen.get("members", ({},)), optimizer.lr))
+    per_epoch = steps_per_epoch(task, batch, chosen.get("members", ()))
     if epochs is None and "steps" not in chosen:
         epochs = recipe.epochs or 100
     if epochs is not None:
@@ -285,7 +280,18 @@ def make_plan(task: Task, model: str | Config | None = None, epochs: int | None 
         text = chosen.get(name, usual)
         chosen[name] = parse_schedule(f"every:{per_epoch}" if text == "epoch" else text, chosen["steps"])
     settle_scales(chosen, recipe.plan, settings, begun.starts)
-    return Plan(task, config, optimizer, **{"name": task.title(), **chosen}, starts=begun.starts)
+    name = _title(task, chosen.get("members", ()))
+    return Plan(task, config, optimizer, **{"name": name, **chosen}, starts=begun.starts)
+
+
+def _title(task: Task, members: Sequence[Any]) -> str:
+    """The task's title, without the options in which members differ from it."""
+    options = task.spec_options()
+    differ = {n for m in members if isinstance(m, Mapping) for n, v in m.items() if n in options and v != options[n]}
+    if not differ - {"seed"}:
+        return task.title()
+    own = {n: v for n, v in options.items() if n != "seed" and n not in differ and v != task.default(n)}
+    return format_spec(task.name, own)
 
 
 def _optimizer(recipe: Recipe, given: str | Optimizer | None, settings: Mapping[str, Any]) -> Optimizer:

@@ -7,11 +7,13 @@ import os
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from interp.checkpoints.loading import load
 from interp.errors import InterpError
+from interp.phase_diagrams import PhaseDiagram, choose_axes, diagram_of
 from interp.scores import LEARNT
 from interp.series import CheckpointSeries
 from interp.subject import Subject
@@ -117,6 +119,28 @@ class Run:
         joined = found.join(self._settings())
         joined.attrs = found.attrs
         return joined
+
+    def phase_diagram(self, x: str | None = None, y: str | None = None, **options: Any) -> PhaseDiagram:
+        """The phases over one or two of the settings in which members differ; the others make the networks of a cell.
+
+        Args:
+            x: setting along the horizontal axis; by default the first that differs, seeds last.
+            y: setting along the vertical axis; by default the next that differs, never a seed.
+            **options: of `phases`: ``threshold``, ``limit``, ``gap``.
+
+        Returns:
+            a table with a row per cell (phase of the majority, counts, confidence), and its figure.
+
+        Raises:
+            UnknownName: a setting in which members do not differ.
+            InterpError: a run of a single network.
+        """
+        across, down = choose_axes(varying(self.plan.members), x, y)
+        if across is None:
+            raise InterpError(
+                "a phase diagram needs a run whose networks differ; train one with interp.grid, or --grid"
+            )
+        return diagram_of(self.phases(**options).reset_index(), [a for a in (across, down) if a is not None])
 
     def subject(self, member: int = 0, step: int | None = None) -> Subject:
         """A member as a `Subject`, whose ``run`` is this one.

@@ -15,8 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
-from torch import Tensor
 
 from interp._util.files import atomic, no_follow
 from interp._util.parallel import Workers, run_jobs
@@ -25,10 +23,12 @@ from interp.checkpoints.formats.header import HEADER, header_text
 from interp.checkpoints.run_files import read_rows
 from interp.checkpoints.saving import write_tensors
 from interp.errors import UnreadableFile, in_file
+from interp.training.cohorts import described
 from interp.training.directory import RunDirectory
 from interp.training.loop import proceed, start
+from interp.training.member_plans import division
+from interp.training.merged import merged_states, merged_weights
 from interp.training.plan import Plan
-from interp.training.state import State
 
 
 @dataclass(frozen=True)
@@ -138,6 +138,7 @@ def _bounds(division: Path, members: int) -> list[int]:
 
 def merge(directory: RunDirectory, shards: Sequence[tuple[int, RunDirectory]]) -> None:
     """Put the finished shards of a run together; its state is written last, and shows that the merge is complete."""
+    plan = directory.plan
     rows = []
     for first, shard in shards:
         for row in read_rows(shard.metrics_path, whole=True):
@@ -145,34 +146,19 @@ def merge(directory: RunDirectory, shards: Sequence[tuple[int, RunDirectory]]) -
     rows.sort(key=lambda r: r[:2])
     with atomic(directory.metrics_path, durable=True) as temporary:
         temporary.write_text("".join(json.dumps(row) + "\n" for *_, row in rows), encoding="utf-8")
-    saved = [(first, shard, shard.saved_steps()) for first, shard in shards]
-    last = max(s for *_, steps in saved for s in steps)
-    for step in sorted({s for *_, steps in saved for s in steps}):
-        if step != last and step not in directory.plan.checkpoints:
+    saved = [(first, shard.saved_steps()) for first, shard in shards]
+    last = max(s for _, steps in saved for s in steps)
+    cohorts = [(c.ids, c.plan) for c in division(plan)]
+    several = described(cohorts) if len(cohorts) > 1 else None
+    for step in sorted({s for _, steps in saved for s in steps}):
+        if step != last and step not in plan.checkpoints:
             continue  # a shard ended there because all its members retired; the others have no weights of that step
         # a shard whose members have all retired has no later checkpoints: its last weights are final
-        files = [steps[max(s for s in steps if s <= step)] for *_, steps in saved]
-        parts = [load_file(file) for file in files]
-        stacked = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
-        header = header_text(directory.plan.model, directory.plan.task, step, len(directory.plan.members))
+        files = [(first, steps[max(s for s in steps if s <= step)]) for first, steps in saved]
+        header = header_text(cohorts[0][1].model, plan.task, step, len(plan.members), several)
         path = directory.path / "checkpoints" / f"step_{step:08d}.safetensors"
-        write_tensors(path, stacked, {HEADER: header}, durable=True)
-    _merge_states(directory, shards)
-    shutil.rmtree(directory.path / "shards")
-
-
-def _merge_states(directory: RunDirectory, shards: Sequence[tuple[int, RunDirectory]]) -> None:
-    merged: dict[str, list[Tensor]] = {}
-    ids, retired, statuses, step, size = [], [], [], 0, 1
-    for first, shard in shards:
-        state = shard.state()
-        assert state is not None  # the shard is finished
-        ids += [i + first for i in state.ids]
-        retired += [i + first for i in state.retired]
-        statuses += state.statuses
-        step, size = max(step, state.step), state.size
-        for name, tensor in load_file(shard.state_path).items():
-            merged.setdefault(name, []).append(tensor)
-    state = State(step, ids, retired, statuses, directory.metrics_path.stat().st_size, size)
-    tensors = {name: torch.cat(parts) for name, parts in merged.items()}
+        write_tensors(path, merged_weights(files, [ids for ids, _ in cohorts]), {HEADER: header}, durable=True)
+    states = [(first, shard.state_path, state) for first, shard in shards if (state := shard.state()) is not None]
+    state, tensors = merged_states(states, [ids for ids, _ in cohorts], directory.metrics_path.stat().st_size)
     write_tensors(directory.state_path, tensors, state.metadata, durable=True)
+    shutil.rmtree(directory.path / "shards")

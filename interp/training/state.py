@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from interp._util.schema import kinds, parse_json, require_fields
+from interp._util.schema import fits, kinds, parse_json, require_fields
 from interp.errors import InterpError, UnreadableFile
+from interp.training.cohorts import Cohort, Cohorts, prefix
 from interp.training.ensemble import Ensemble, Status
 from interp.training.optimizers import BatchedOptimizer
 
@@ -30,7 +32,8 @@ class State:
         retired: those that have stopped, in the order of the run.
         statuses: per member, the fields of its `Status`.
         metrics_bytes: length of ``metrics.jsonl`` when the state was saved.
-        size: members per block.
+        size: members per block; the most that any cohort has.
+        cohorts: of a run with several, the ``members`` of each and its ``size``.
     """
 
     step: int
@@ -39,18 +42,28 @@ class State:
     statuses: Sequence[Mapping[str, int]]
     metrics_bytes: int
     size: int
+    cohorts: Sequence[Mapping[str, Any]] = ()
 
     @classmethod
-    def of(cls, ensemble: Ensemble, metrics_bytes: int) -> State:
-        """The counters of an ensemble."""
-        ids = [i for block in ensemble.blocks for i in block.ids]
-        statuses = [asdict(s) for s in ensemble.statuses]
-        return cls(ensemble.step, ids, sorted(ensemble.final), statuses, metrics_bytes, ensemble.size)
+    def of(cls, run: Cohorts, metrics_bytes: int) -> State:
+        """The counters of a run."""
+        statuses = [asdict(s) for s in run.statuses]
+        several = [] if run.alone is not None else [
+            {"members": list(c.ids), "size": c.ensemble.size} for c in run.cohorts
+        ]  # fmt: skip
+        size = max(c.ensemble.size for c in run.cohorts)
+        return cls(run.step, run.ids, run.retired, statuses, metrics_bytes, size, several)
+
+    def blocks(self) -> tuple[list[int], list[list[int]] | None]:
+        """Members per block of each cohort, and the cohorts where there are several: the same bits need the same."""
+        if not self.cohorts:
+            return [self.size], None
+        return [c["size"] for c in self.cohorts], [c["members"] for c in self.cohorts]
 
     @property
     def metadata(self) -> dict[str, str]:
         """As the header of a safetensors file."""
-        return {STATE_KEY: json.dumps(asdict(self))}
+        return {STATE_KEY: json.dumps({n: v for n, v in asdict(self).items() if n != "cohorts" or v})}
 
     def check(self, members: int) -> None:
         """Refuse counters that no run of so many members has.
@@ -66,10 +79,27 @@ class State:
         for status in self.statuses:
             if set(status) != set(kinds(Status)):
                 raise InterpError(f"a status has the fields {', '.join(kinds(Status))}")
+        for cohort in self.cohorts:
+            if not fits(cohort.get("members"), list[int]) or not fits(cohort.get("size"), int) or cohort["size"] < 1:
+                raise InterpError("a cohort has members, a list of whole numbers, and a size of at least 1")
+        if self.cohorts and sorted(i for c in self.cohorts for i in c["members"]) != list(range(members)):
+            raise InterpError(f"the cohorts must name each of the {members} members once")
 
 
-def state_tensors(ensemble: Ensemble) -> Tensors:
-    """The tensors of a saved state: ``parameters/...`` and ``moments/...`` of members that train, ``final/...`` of others."""
+def state_tensors(run: Cohorts) -> Tensors:
+    """The tensors of a saved state: ``parameters/...`` and ``moments/...`` of members that train, ``final/...`` of others.
+
+    Returns:
+        them on the CPU; with several cohorts a name begins with its cohort's.
+    """
+    return {start + n: t for start, c in _named_cohorts(run) for n, t in _tensors(c.ensemble).items()}
+
+
+def _named_cohorts(run: Cohorts) -> list[tuple[str, Cohort]]:
+    return [("" if run.alone is not None else prefix(k), c) for k, c in enumerate(run.cohorts)]
+
+
+def _tensors(ensemble: Ensemble) -> Tensors:
     _, parameters, moments = ensemble.stacks()
     retired = sorted(ensemble.final)
     tensors = {f"parameters/{n}": t.cpu() for n, t in parameters.items()}
@@ -104,42 +134,61 @@ def read_state(path: Path, members: int) -> State | None:
     return state
 
 
-def read_parts(path: Path, state: State, ensemble: Ensemble) -> tuple[Tensors, Tensors, dict[int, Tensors]]:
-    """The tensors in a state file.
+def restore(path: Path, state: State, run: Cohorts) -> Callable[[], None]:
+    """Read a state file into a run.
 
     Args:
         path: of the file.
         state: its counters.
-        ensemble: of the run; names, shapes and dtype are those of its parameters.
+        run: its members; names, shapes and dtype are those of their parameters.
 
     Returns:
-        parameters and moments ``[member, ...]`` of those that train, and by member the last weights of those that do not.
+        a function that puts what was read in place: until it is called nothing has changed.
 
     Raises:
-        UnreadableFile: the file is damaged, or its tensors are not those of the ensemble.
+        UnreadableFile: the file is damaged, or its tensors are not those of the run.
     """
     try:
         with safe_open(path, "pt") as file:
             found = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  not a dict
     except (SafetensorError, OSError) as error:
         raise UnreadableFile(damaged(path, error)) from None
-    expected = dict(_expected(state, ensemble))
+    cohorts = [(start, c, _part(state, c)) for start, c in _named_cohorts(run)]
+    expected = {start + n: kind for start, c, own in cohorts for n, kind in _expected(own, c.ensemble)}
     given = {name: (tuple(t.shape), t.dtype) for name, t in found.items()}
     if given != expected:
         name = min(n for n in {**given, **expected} if given.get(n) != expected.get(n))
         raise UnreadableFile(
             damaged(path, f"{name} is {_named(given.get(name))}, expected {_named(expected.get(name))}")
         )
+
+    def put() -> None:
+        run.step = state.step
+        for start, cohort, own in cohorts:
+            _put(cohort.ensemble, own, {n.removeprefix(start): t for n, t in found.items() if n.startswith(start)})
+
+    return put
+
+
+def _part(state: State, cohort: Cohort) -> State:
+    """The counters of a cohort, whose members count from 0."""
+    place = {i: k for k, i in enumerate(cohort.ids)}
+    ids, retired = ([place[i] for i in some if i in place] for some in (state.ids, state.retired))
+    return State(state.step, ids, retired, [state.statuses[i] for i in cohort.ids], 0, cohort.ensemble.size)
+
+
+def _put(ensemble: Ensemble, state: State, tensors: Tensors) -> None:
     parts = {
-        part: {n.removeprefix(f"{part}/"): t for n, t in found.items() if n.startswith(f"{part}/")}
+        part: {n.removeprefix(f"{part}/"): t for n, t in tensors.items() if n.startswith(f"{part}/")}
         for part in ("parameters", "moments", "final")
     }
     final = {i: {n: t[k] for n, t in parts["final"].items()} for k, i in enumerate(state.retired)}
-    return parts["parameters"], parts["moments"], final
+    statuses = [Status(**s) for s in state.statuses]
+    ensemble.restore(state.step, statuses, state.ids, parts["parameters"], parts["moments"], final)
 
 
 def _expected(state: State, ensemble: Ensemble) -> Iterator[tuple[str, tuple[tuple[int, ...], torch.dtype]]]:
-    """Names, shapes and dtypes of the tensors of a state."""
+    """Names, shapes and dtypes of the tensors of an ensemble's state."""
     for name, shape in ensemble.shapes.items():
         for kind in ("parameters/", *(f"moments/{k}." for k in BatchedOptimizer.kinds(ensemble.plan.optimizer))):
             if state.ids:

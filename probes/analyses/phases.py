@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from interp.errors import MissingCapability, UnknownName, unknown
+from interp.errors import MissingCapability
+from interp.phase_diagrams import choose_axes, ordered, values_of
 from interp.plugins.analysis import Result, analysis
 from interp.report import figures
 from interp.scores import LEARNT
 from interp.subject import Subject
-from interp.training.members import SEEDS, varying
+from interp.training.members import varying
 from interp.training.phases import PHASES, SHORT, SPLIT, TIE, UNDECIDED
 
 VERDICTS = (*PHASES, UNDECIDED)
@@ -23,7 +23,6 @@ COLORS: dict[str, str] = dict(
 )
 PUBLISHED = 100_000  # steps that Liu et al. allow
 COMMON = "the run's"  # value of a setting that a member shares with the run
-REPEATS = SEEDS  # what makes members repetitions of one another
 
 
 @analysis(
@@ -75,7 +74,7 @@ def phases(
         )
     definition = {"side": side, "reached": reached, "gap": gap}
     table = run.phases(threshold, limit=limit, **definition)  # pyright: ignore[reportArgumentType]  each as it is called
-    across, down = axes(table, varying(run.plan.members), x, y)
+    across, down = choose_axes(varying(run.plan.members), x, y)
     counts = Counter(table["phase"].tolist())
     result = Result(
         {
@@ -122,30 +121,6 @@ def _doubts(table: pd.DataFrame) -> list[str]:
     return [f"{why[reason]:,} of {len(table):,} networks {text}" for reason, text in said.items() if why[reason]]
 
 
-def axes(table: pd.DataFrame, differing: Sequence[str], x: str | None, y: str | None) -> tuple[str | None, str | None]:
-    """The settings along the axes: those asked for, otherwise the first that differ, repetitions (seeds) last.
-
-    Args:
-        table: a row per network.
-        differing: settings in which the networks differ.
-        x: asked for along the horizontal axis.
-        y: asked for along the vertical axis.
-
-    Returns:
-        The settings across and down; None if there is none left.
-
-    Raises:
-        UnknownName: a setting in which the networks do not differ.
-    """
-    for asked in (x, y):
-        if asked is not None and asked not in differing:
-            raise UnknownName(unknown("setting in which the networks differ", asked, differing))
-    free = [s for s in sorted(differing, key=lambda s: s in REPEATS) if s not in (x, y)]
-    across = x or (free.pop(0) if free else None)
-    down = y or next((s for s in free if s not in REPEATS), None)
-    return across, down
-
-
 def diagram(table: pd.DataFrame, across: str | None, down: str | None) -> go.Figure:
     """Phase diagram: a cell per pair of settings in its phase's colour, with the steps on hover and lines between phases.
 
@@ -160,7 +135,7 @@ def diagram(table: pd.DataFrame, across: str | None, down: str | None) -> go.Fig
     if across is None:
         table, across = table.assign(network=table.index), "network"
     cells = _cells(table, across, down)
-    xs, ys = (_ordered({place[side] for place in cells}) for side in (0, 1))
+    xs, ys = (ordered({place[side] for place in cells}) for side in (0, 1))
     code = np.full((len(ys), len(xs)), np.nan)
     text = [["" for _ in xs] for _ in ys]
     for (a, b), rows in cells.items():
@@ -195,21 +170,9 @@ def diagram(table: pd.DataFrame, across: str | None, down: str | None) -> go.Fig
 
 def _cells(table: pd.DataFrame, across: str, down: str | None) -> dict[tuple, pd.DataFrame]:
     cells: dict[tuple, list[int]] = {}
-    for row, place in enumerate(zip(_values(table, across), _values(table, down), strict=True)):
+    for row, place in enumerate(zip(values_of(table, across), values_of(table, down), strict=True)):
         cells.setdefault(place, []).append(row)
     return {place: table.iloc[rows] for place, rows in cells.items()}
-
-
-def _values(table: pd.DataFrame, setting: str | None) -> list:
-    """A setting's values; a network without a value of its own has the run's."""
-    if setting is None:
-        return [0] * len(table)
-    return [COMMON if pd.isna(value) else value for value in table[setting].tolist()]
-
-
-def _ordered(values: set) -> list:
-    """Numbers by size, then text."""
-    return sorted(values, key=lambda v: (isinstance(v, str), v))
 
 
 def _hover(rows: pd.DataFrame) -> str:
@@ -258,7 +221,7 @@ def _short(value: object) -> str:
 def _steps(table: pd.DataFrame, column: str, across: str, down: str | None, title: str) -> go.Figure:
     """Median steps per cell on a logarithmic scale; blank if no network reached the threshold."""
     cells = _cells(table, across, down)
-    xs, ys = (_ordered({place[side] for place in cells}) for side in (0, 1))
+    xs, ys = (ordered({place[side] for place in cells}) for side in (0, 1))
     grid = np.full((len(ys), len(xs)), np.nan)
     for (a, b), rows in cells.items():
         reached = rows[column].dropna().to_numpy()

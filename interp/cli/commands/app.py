@@ -21,6 +21,7 @@ from interp.cli.commands.layout import app as layout
 from interp.cli.commands.listing import analyses, measures
 from interp.cli.failures import REFUSED, fail, interruptible
 from interp.cli.train import app as train
+from interp.cli.train import refine
 from interp.errors import InterpError
 
 HELP = {"help_option_names": ["-h", "--help"]}
@@ -61,6 +62,7 @@ app = typer.Typer(
 for command, examples in COMMANDS:
     app.command(epilog="\n\n".join(f"Example: {line}" for line in examples))(interruptible(command))
 app.add_typer(train, name="train")
+app.add_typer(refine, name="refine")
 app.add_typer(layout, name="layout")
 
 

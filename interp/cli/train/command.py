@@ -34,7 +34,7 @@ def make_command(task: type[Task]) -> Any:
     from interp.training.recipes import recipe_for
 
     recipe = recipe_for(task)
-    parameters = [*_run(), *_fields(task), *_architecture(task), *_members(), *_settings(recipe)]
+    parameters = [*run_options(), *task_options(task), *_architecture(task), *_members(), *setting_options(recipe)]
 
     @interruptible
     def command(**given: Any) -> None:
@@ -51,34 +51,35 @@ def make_command(task: type[Task]) -> Any:
     return typer.main.get_command(single)
 
 
-def _run() -> list[inspect.Parameter]:
+def run_options() -> list[inspect.Parameter]:
+    """Where a run is written, and where it trains."""
     return [
-        _option("out", Path, "A new folder for the run.", RUN, required=True, names=("--out", "-o")),
-        _option("device", str, "auto (CUDA where there is one), cpu, cuda, cuda:1, mps.", RUN, default="auto"),
-        _option("executor", str, "Spread members over workers: process:4 or dask:ADDRESS.", RUN),
+        option("out", Path, "A new folder for the run.", RUN, required=True, names=("--out", "-o")),
+        option("device", str, "auto (CUDA where there is one), cpu, cuda, cuda:1, mps.", RUN, default="auto"),
+        option("executor", str, "Spread members over workers: process:4 or dask:ADDRESS.", RUN),
     ]
 
 
-def _fields(task: type[Task]) -> list[inspect.Parameter]:
+def task_options(task: type[Task]) -> list[inspect.Parameter]:
     """The task's own fields; its seed is among the members' settings."""
     panel, required, found = f"Task: {task.name}", task.required_names(), []
     for name in task.option_names():
         if name != "seed":
             default = task.default(name)
             shown = None if name in required or default in (None, "") else str(default)
-            found.append(_option(name, str, task.HELP.get(name, ""), panel, shown=shown, required=name in required))
+            found.append(option(name, str, task.HELP.get(name, ""), panel, shown=shown, required=name in required))
     return found
 
 
 def _architecture(task: type[Task]) -> list[inspect.Parameter]:
     if not takes_architectures(task):
         return []
-    return [_option(name, str, text, ARCHITECTURE) for name, text in ARCHITECTURE_HELP.items()]
+    return [option(name, str, text, ARCHITECTURE) for name, text in ARCHITECTURE_HELP.items()]
 
 
 def _members() -> list[inspect.Parameter]:
     return [
-        _option(
+        option(
             "seed",
             str,
             "Seed of everything random: data and split, initial weights, order of batches and dropout. Like "
@@ -86,23 +87,34 @@ def _members() -> list[inspect.Parameter]:
             MEMBERS,
             shown="0",
         ),
-        _option("data_seed", str, "Seed of data and split, in place of the seed.", MEMBERS, shown="the seed"),
-        _option("init_seed", str, "Seed of the initial weights, in place of the seed.", MEMBERS, shown="the seed"),
-        _option("order_seed", str, "Seed of batches and dropout, in place of the seed.", MEMBERS, shown="the seed"),
-        _option("seeds", int, "Train this many members, with the seeds 0, 1, ...", MEMBERS),
-        _option("grid", list[str], "Values of any option by name: decoder_lr=1e-5:1e-2:10:log.", MEMBERS),
+        option("data_seed", str, "Seed of data and split, in place of the seed.", MEMBERS, shown="the seed"),
+        option("init_seed", str, "Seed of the initial weights, in place of the seed.", MEMBERS, shown="the seed"),
+        option("order_seed", str, "Seed of batches and dropout, in place of the seed.", MEMBERS, shown="the seed"),
+        option("seeds", int, "Train this many members, with the seeds 0, 1, ...", MEMBERS),
+        option(
+            "grid",
+            list[str],
+            "Values by name, of any option, of the network's fields, and of width and depth: "
+            "decoder_lr=1e-5:1e-2:10:log, hidden=32,64x64, dropout=0,0.1.",
+            MEMBERS,
+        ),
     ]
 
 
-def _settings(recipe: Recipe) -> list[inspect.Parameter]:
+def setting_options(recipe: Recipe) -> list[inspect.Parameter]:
+    """The settings of a run, with the recipe's values."""
     usual = _usual(recipe)
-    found = [_option(s.name, s.type, s.help, s.panel, shown=usual.get(s.name)) for s in SETTINGS]
+    found = [option(s.name, s.type, s.help, s.panel, shown=usual.get(s.name)) for s in SETTINGS]
     readout = "Compute a transformer's last block only where the answer is read."
-    phases = [_option(name, kind, text, PHASES) for name, (kind, text) in PHASE_OPTIONS.items()]
-    return [*found, _option("readout", bool, readout, TRAINING, default=True), *phases]
+    return [*found, option("readout", bool, readout, TRAINING, default=True), *phase_options()]
 
 
-def _option(
+def phase_options() -> list[inspect.Parameter]:
+    """What counts as reached."""
+    return [option(name, kind, text, PHASES) for name, (kind, text) in PHASE_OPTIONS.items()]
+
+
+def option(
     name: str,
     kind: Any,
     text: str,

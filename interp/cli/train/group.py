@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
+from typing_extensions import override
 
 from interp.cli.failures import interruptible
 from interp.cli.train.phases import PHASE_OPTIONS
@@ -36,10 +37,25 @@ class TaskCommands(TyperGroup):
             UnknownName: no such task; the nearest are named.
             InterpError: the task is registered, but cannot be loaded.
         """
-        from interp.cli.train.command import make_command
         from interp.tasks import TASKS
 
-        return make_command(TASKS.find(cmd_name))
+        return self.make(TASKS.find(cmd_name))
+
+    def make(self, task: Any) -> Any:
+        """The command that trains on a task."""
+        from interp.cli.train.command import make_command
+
+        return make_command(task)
+
+
+class RefinementCommands(TaskCommands):
+    """One command per task that refines a phase diagram."""
+
+    @override
+    def make(self, task: Any) -> Any:
+        from interp.cli.train.refinement import make_refinement
+
+        return make_refinement(task)
 
 
 EXAMPLES = (
@@ -80,8 +96,8 @@ def root(
 ) -> None:
     """Train many small networks at once. TASK --help lists the options of a task, with their defaults.
 
-    Options in which the networks of a run may differ take several values, 0.1,0.2 or low:high:count or low:high:count:log;
-    every combination is trained.
+    Most options take several values, 0.1,0.2 or low:high:count or low:high:count:log, and --grid takes them for any setting;
+    every combination is trained, in one run.
     """  # noqa: DOC501  the docstring is what --help shows
     if resume is None:
         if context.invoked_subcommand is None:
@@ -92,3 +108,15 @@ def root(
     from interp.cli.train.running import resume_run
 
     resume_run(resume, steps=steps, device=device, executor=executor, given=context.params)
+
+
+refine = typer.Typer(
+    cls=RefinementCommands, rich_markup_mode="rich", no_args_is_help=True, add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Example: interp refine addition --axis decoder_lr=1e-5:1e-2:log --axis decoder_weight_decay=0:20 --out runs/diagram",
+)  # fmt: skip
+
+
+@refine.callback()
+def refinement() -> None:
+    """Make a phase diagram that spends its networks where phases meet. TASK --help lists the options of a task."""

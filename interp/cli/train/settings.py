@@ -9,7 +9,7 @@ OPTIMISER, TRAINING, KEPT = "Optimiser", "Training", "What is kept"
 
 @dataclass(frozen=True)
 class Setting:
-    """An option of ``interp train``; where members may differ in it, its type is str, since it takes several values.
+    """An option of ``interp train``. One of type str takes several values, unless `SINGLE` has it; ``--grid`` takes any.
 
     Attributes:
         name: that of the argument of `interp.train`.
@@ -88,3 +88,8 @@ SETTINGS = (
     Setting("checkpoints", str, "When to save the weights: every:1000, log:60, or 0,10,100.", KEPT),
     Setting("name", str, "What the run calls itself.", KEPT),
 )  # fmt: skip
+# their values have commas or are files, or members share them
+SINGLE = (
+    "model", "betas", "grokfast", "frozen", "train_indices", "test_indices", "targets", "dtype", "metrics", "checkpoints", "name",
+)  # fmt: skip
+SEVERAL = tuple(s.name for s in SETTINGS if s.type is str and s.name not in SINGLE)

@@ -109,6 +109,15 @@ def test_a_short_run(run: Run, work: Path) -> None:
             ("--grid", "lr=0.1,0.2", "--grid", "weight_decay=0:1:2", "--seeds", 2),
             [{"lr": a, "weight_decay": b, "seed": s} for a in (0.1, 0.2) for b in (0.0, 1.0) for s in (0, 1)],
         ),
+        (("--batch-size", "4:8:2"), [{"batch_size": v} for v in (4, 8)]),
+        (
+            ("--optimizer", "adam,sgd", "--grid", "width=4:16:3:log", "--p", "4,5"),
+            [{"p": p, "optimizer": o, "width": w} for p in (4, 5) for o in ("adam", "sgd") for w in (4, 8, 16)],
+        ),
+        (
+            ("--grid", "betas=0.9/0.98,0.9/0.99", "--grid", "hidden=4,4x5", "--grid", "bias=true"),
+            [{"betas": [0.9, b], "hidden": h, "bias": True} for b in (0.98, 0.99) for h in (4, "4x5")],
+        ),
     ],
     ids=lambda value: " ".join(map(str, value)) if isinstance(value, tuple) else "",
 )
@@ -257,10 +266,13 @@ REFUSED: dict[str, tuple[tuple[object, ...], tuple[str, ...]]] = {
     "empty list": ((*ADDITION, "--lr", ","), ("lr", "no value")),
     "grid without values": ((*ADDITION, "--grid", "lr"), ("--grid 'lr'", "NAME=VALUES")),
     "given twice": ((*ADDITION, "--lr", "1,2", "--grid", "lr=1,2"), ("lr is given twice",)),
-    "list for the batch": ((*ADDITION, "--batch-size", "16,32"), ("batch_size", "16,32")),
-    "batch in a grid": ((*ADDITION, "--grid", "batch_size=16,32"), ("batch_size",)),
-    "shapes that differ": (("addition", "--p", "4,5", "--steps", 5), ("member", "separate runs")),
-    "inputs that differ": (("parity", "--n", "8,9", "--n-train", 9, "--steps", 5), ("member", "separate runs")),
+    "list of a full batch": ((*ADDITION, "--batch-size", "16,most"), ("member 1", "batch_size", "most")),
+    "batch in a grid": ((*ADDITION, "--grid", "batch_size=16,0"), ("member 1", "batch_size must be at least 1")),
+    "network in a grid": (("addition", "--grid", "model=mlp;transformr"), ("transformr", "transformer")),
+    "no network in a grid": (("addition", "--grid", "model=;"), ("model", "no value")),
+    "shapes that cannot be": (("addition", "--p", "4,1", "--steps", 5), ("member 1", "p must be")),
+    "steps in a grid": (("addition", "--grid", "steps=5,6"), ("steps", "same for all members")),
+    "setting given twice": ((*ADDITION, "--momentum", 0.5, "--grid", "momentum=0,1"), ("momentum is given twice",)),
     "negative rate": ((*ADDITION, "--lr", -1), ("lr must be at least 0", "-1")),
     "rate that is none": ((*ADDITION, "--lr", "fast"), ("lr must be a number", "fast")),
     "infinite rate": ((*ADDITION, "--lr", "inf"), ("lr must be", "inf")),
@@ -405,3 +417,21 @@ def test_ctrl_c(work: Path) -> None:
     assert said.endswith("go on with: interp train --resume long")
     assert int(said.split()[4].replace(",", "")) > 0
     assert not interp.Run(work / "long").finished
+
+
+def test_refine(run: Run, refused: Refused, work: Path) -> None:
+    """A diagram from the command line: rounds on standard error, cells in files; the same command reads it again."""
+    words = (
+        "refine", "addition", "--p", 4, "--model", "mlp:hidden=6", "--steps", 4, "--axis", "decoder_lr=1e-5:1e-2:log",
+        "--cells", 2, "--rounds", 1, "--seeds", 2, "--phase-threshold", 0.5, "--out", "diagram",
+    )  # fmt: skip
+    ran = run(*words)
+    assert ran.code == 0, ran.err
+    assert ran.err.startswith("round 0: 2 cells, 4 networks; phases meet in ")
+    assert "cells.csv" in ran.out
+    assert Path("diagram/phase_diagram.html").is_file()
+    assert run(*words).out == ran.out
+    for axis, part in (("decoder_lr", "write --axis"), ("decoder_lr=0:1:log", "above 0"), ("hiden=1:2", "'hidden'")):
+        said = refused("refine", "addition", "--axis", axis, "--steps", 4, "--out", "new")
+        assert part in said
+    assert "one value" in refused("refine", "addition", "--axis", "lr=0:1", "--lr", "1,2", "--out", "new")

@@ -126,13 +126,15 @@ def test_superposition_appears_with_sparsity(tmp_path: Path) -> None:
     assert np.linalg.matrix_rank(W.numpy(), tol=1e-3) == 2
 
 
-def test_a_grid_over_importance_is_refused(tmp_path: Path) -> None:
-    """The networks of a run share their loss."""
-    with pytest.raises(InterpError, match="importance is part of it"):
-        interp.train(
-            "superposition",
-            out=tmp_path / "run",
-            steps=1,
-            members=[{"importance": 0.5}, {"importance": 0.9}],
-            device="cpu",
-        )
+def test_members_with_other_importances() -> None:
+    """Each has its own loss: at the start, where the weights are the same, the losses are those of its task."""
+    members = [{"importance": 0.5}, {"importance": 0.9}, {"n_features": 4}]
+    run = interp.train(
+        "superposition:n_features=3,n_train=16,n_test=4", members=members, steps=1, metrics="0", device="cpu"
+    )
+    for member, row in run.metrics[run.metrics["step"] == 0].set_index("member").iterrows():
+        subject = run.subject(int(member), 0)
+        task = subject.require_task()
+        losses = task.losses(subject.model(task.inputs[task.train_indices]), task.labels[task.train_indices])
+        assert row["train_loss"] == pytest.approx(losses.mean().item(), rel=1e-6)
+    assert run.metrics.groupby("member")["train_loss"].first().nunique() == 3

@@ -130,9 +130,9 @@ def test_a_member_that_diverges(tmp_path: Path) -> None:
     assert repr(wild.members)
 
 
-def test_sizes_that_differ_need_the_full_batch() -> None:
-    """Members with different numbers of train examples cannot share batches: an error that says what to do."""
-    with pytest.raises(interp.InterpError, match=r"members have 7 to 12 training examples.*full batch"):
+def test_a_block_has_batches_of_one_size() -> None:
+    """Members with different numbers of train examples cannot share a block of batches; a run has a block for each."""
+    with pytest.raises(interp.InterpError, match=r"members have 7 to 12 training examples; in one block"):
         ensemble("modular:p=5", "mlp:hidden=8", [{"train_fraction": f} for f in (0.3, 0.5)], batch_size=4)
 
 

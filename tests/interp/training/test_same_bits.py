@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import interp
-from interp.training.ensemble import Ensemble
+from interp.training.cohorts import Cohorts
 from interp.training.loop import Progress
 from interp.training.plan import Plan
 from tests.interp.training.setups import NAMES, everything, settings
@@ -49,7 +49,7 @@ def test_parameters_keep_the_models_order(tmp_path: Path, name: str) -> None:
         interp.train(**settings(name, tmp_path), out=tmp_path / "run", progress=press_at(5))
     run = interp.Run(tmp_path / "run")
     assert isinstance(run.plan, Plan)
-    fresh, restored = (Ensemble(run.plan, torch.device("cpu")) for _ in range(2))
+    fresh, restored = (Cohorts(run.plan, torch.device("cpu")) for _ in range(2))
     assert run._directory.restore(restored)
     for new, old in zip(fresh.blocks, restored.blocks, strict=True):
         assert list(new.parameters) == list(old.parameters)

@@ -16,9 +16,10 @@ import pytest
 import interp
 from interp import InterpError, Result, Run, Subject
 from interp.errors import MissingCapability
+from interp.phase_diagrams import choose_axes
 from interp.training import grid
 from interp.training.phases import PHASES
-from probes.analyses.phases import COLORS, VERDICTS, axes, diagram, phases
+from probes.analyses.phases import COLORS, VERDICTS, diagram, phases
 from tests.models import subject
 
 STEPS = [0, 100, 500, 1_000, 2_000, 50_000]
@@ -129,15 +130,15 @@ def test_repetitions_share_a_cell(made: Made) -> None:
 )  # fmt: skip
 def test_axes(x: str | None, y: str | None, expected: tuple[str, str]) -> None:
     """Those asked for, else the first that differ, seeds last."""
-    assert axes(pd.DataFrame(), ["seed", "lr", "l1"], x, y) == expected
+    assert choose_axes(["seed", "lr", "l1"], x, y) == expected
 
 
 def test_axes_of_few_settings() -> None:
     """One setting, seeds alone, none."""
-    assert axes(pd.DataFrame(), ["lr"], None, None) == ("lr", None)
-    assert axes(pd.DataFrame(), ["seed", "data_seed"], None, None) == ("seed", None)
-    assert axes(pd.DataFrame(), [], None, None) == (None, None)
-    assert axes(pd.DataFrame(), ["lr"], None, "lr")[1] == "lr"
+    assert choose_axes(["lr"], None, None) == ("lr", None)
+    assert choose_axes(["seed", "data_seed"], None, None) == ("seed", None)
+    assert choose_axes([], None, None) == (None, None)
+    assert choose_axes(["lr"], None, "lr")[1] == "lr"
 
 
 @pytest.mark.parametrize(
