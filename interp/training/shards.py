@@ -18,6 +18,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from interp._util.dask_workers import WorkersLost
 from interp._util.files import atomic, no_follow
 from interp._util.parallel import Workers, run_jobs
 from interp._util.schema import fits, parse_json
@@ -28,6 +29,7 @@ from interp.errors import UnreadableFile, in_file
 from interp.training.directory import RunDirectory
 from interp.training.loop import proceed, start
 from interp.training.plan import Plan
+from interp.training.shard_progress import Estimate
 from interp.training.state import State
 
 
@@ -89,18 +91,26 @@ def train_in_shards(
 
     Returns:
         the run, finished.
+
+    Raises:
+        WorkersLost: the workers are gone; the message says how to go on.
     """
     plan, total = directory.plan, len(directory.plan.members)
     shards = _shards(directory, workers, device)
-    finished = 0
+    finished, estimate = 0, Estimate(directory.path / "shards", plan)
 
     def count(place: int, path: str) -> None:
         nonlocal finished
         finished += shards[place].last - shards[place].first
+        estimate.done = finished
         if progress is not None:
             progress(finished, total)
 
-    run_jobs(workers, train_shard, shards, count)
+    try:
+        run_jobs(workers, train_shard, shards, count, estimate.tell)
+    except WorkersLost as lost:
+        where = f" --executor {workers.name}" if workers.name else ""
+        raise WorkersLost(f"{lost}; go on with: interp train --resume {directory.path}{where}") from lost.__cause__
     merge(directory, [(s.first, RunDirectory(Path(s.path), s.part(plan))) for s in shards])
     return directory
 

@@ -54,7 +54,12 @@ def _run() -> list[inspect.Parameter]:
     return [
         _option("out", Path, "A new folder for the run.", RUN, required=True, names=("--out", "-o")),
         _option("device", str, "auto (CUDA where there is one), cpu, cuda, cuda:1, mps.", RUN, default="auto"),
-        _option("executor", str, "Spread members over workers: process:4 or dask:ADDRESS.", RUN),
+        _option(
+            "executor",
+            str,
+            "Spread members over workers: process:4 or dask:ADDRESS (Slurm: dask-jobqueue starts the scheduler).",
+            RUN,
+        ),
     ]
 
 

@@ -64,6 +64,9 @@ CASES: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
+SLOW = ("effective loss", "layer norm", "a gru", "transformer at all positions", "lstm with dropout", "broadcast sgd")
+
+
 def arguments(name: str, folder: Path) -> dict[str, Any]:
     own = dict(CASES[name])
     found = settings(own.pop("setup"), folder) if "setup" in own else own
@@ -83,7 +86,7 @@ def on_gpu(**given: Any) -> tuple[interp.Run, list[str]]:
         return run, [line for line in gpu.waits[first:last] if not line.startswith(SAVING)]
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow if n in SLOW else ()) for n in CASES])
 def test_a_step(name: str, tmp_path: Path) -> None:
     """The same losses as on the CPU; no tensor of the wrong device; and no step that waits."""
     given = arguments(name, tmp_path)
