@@ -51,7 +51,7 @@ class OnGpu(Tensor):
         made.held = held.detach()
         return made
 
-    __torch_function__ = torch._C._disabled_torch_function_impl
+    __torch_function__ = torch._C._disabled_torch_function_impl  # pyright: ignore
     device = property(lambda self: GPU)  # pyright: ignore
     is_cuda = property(lambda self: True)  # pyright: ignore
     is_cpu = property(lambda self: False)  # pyright: ignore
@@ -104,8 +104,9 @@ class OnGpu(Tensor):
 
 def is_there(tensor: Tensor) -> bool:
     """Whether a tensor is on the GPU, also inside of `torch.vmap`."""
-    while torch._C._functorch.is_functorch_wrapped_tensor(tensor):
-        tensor = torch._C._functorch.get_unwrapped(tensor)
+    functorch: Any = vars(torch._C)["_functorch"]
+    while functorch.is_functorch_wrapped_tensor(tensor):
+        tensor = functorch.get_unwrapped(tensor)
     return isinstance(tensor, OnGpu)
 
 
@@ -130,7 +131,7 @@ class Upload(torch.autograd.Function):
         return OnGpu(tensor.detach().clone())
 
     @staticmethod
-    def backward(ctx: Any, gradient: Any) -> Any:
+    def backward(ctx: Any, gradient: Any) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
         return download(gradient)
 
 
@@ -142,7 +143,7 @@ class Download(torch.autograd.Function):
         return tensor.held.detach().clone()
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Any:
+    def backward(ctx: Any, gradient: Any) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
         return upload(gradient)
 
 

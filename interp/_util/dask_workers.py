@@ -47,15 +47,14 @@ class DaskWorkers:
             from distributed import Client
         except ImportError:
             raise InterpError("dask.distributed is not installed: pip install 'interp-suite[cluster]'") from None
-        self._make, self._place, self._client = Client, place, None
-        # security and the like are the cluster's own
-        self._place = getattr(place, "cluster", None) or place
-        scheduler = getattr(place, "scheduler", None)
-        self.address: str = (
-            place if isinstance(place, str) else getattr(place, "scheduler_address", None) or scheduler.address
+        self._make, self._client = Client, None
+        # the cluster of a client brings its security along
+        cluster = getattr(place, "cluster", None) or place
+        scheduler: Any = getattr(cluster, "scheduler", None)
+        self.address = str(
+            place if isinstance(place, str) else getattr(cluster, "scheduler_address", None) or scheduler.address
         )
-        if hasattr(place, "get_executor") and self._place is place:  # a client without a cluster
-            self._place = self.address
+        self._place: Any = cluster if hasattr(cluster, "scheduler_address") else self.address
         self._seen = self._looked = self._said = time.monotonic()
         client = self._connect()
         try:

@@ -29,7 +29,8 @@ class Estimate:
 
     def __init__(self, folder: Path, plan: Plan):
         self._folder, self._plan, self.done = folder, plan, 0
-        self._began, self._last, self._at_start = time.monotonic(), float("-inf"), -1.0
+        self._began = self._last = time.monotonic()
+        self._at_start = -1.0
 
     def tell(self) -> None:
         """Look at the folders, unless that was just done, and tell."""

@@ -62,19 +62,19 @@ def loss_swept(one: Subject) -> list[float]:
 
 # name: (numbers to compare, how often the host may wait): pieces of work, not components or steps, are waited for
 CASES: dict[str, tuple[Numbers, int]] = {
-    "capture": (captured, 60),
-    "ablate neurons": (lambda s: circuits.ablate(s, "neurons")["loss"].tolist(), 45),
-    "ablate heads": (lambda s: circuits.ablate(s, "heads", n_random=4)["loss"].tolist(), 90),
-    "ablate pairs": (lambda s: circuits.ablate_pairs(s, top=4).rows["interaction"].tolist(), 200),
-    "patch": (lambda s: numbers_of(circuits.patch(*pairs(s), "*hook_resid_mid").effects), 100),
-    "sweep": (swept, 200),
-    "picture sweep": (picture, 100),
-    "loss sweep": (loss_swept, 40),
-    "eap": (lambda s: circuits.eap(*pairs(s)).edges["score"].tolist(), 20),
-    "atp_star": (lambda s: circuits.atp_star(*pairs(s)).nodes["score"].tolist(), 45),
-    "integrated gradients": (lambda s: circuits.integrated_gradients(*pairs(s)).nodes["effect"].tolist(), 80),
-    "edge pruning": (lambda s: circuits.edge_pruning(*pairs(s), steps=3).edges["score"].tolist(), 45),
-    "optimal ablation": (lambda s: circuits.optimal_ablation(s, inputs=pairs(s)[1], steps=3).nodes["effect"].tolist(), 90),
+    "capture": (captured, 40),
+    "ablate neurons": (lambda s: circuits.ablate(s, "neurons")["loss"].tolist(), 36),
+    "ablate heads": (lambda s: circuits.ablate(s, "heads", n_random=4)["loss"].tolist(), 70),
+    "ablate pairs": (lambda s: circuits.ablate_pairs(s, top=4).rows["interaction"].tolist(), 105),
+    "patch": (lambda s: numbers_of(circuits.patch(*pairs(s), "*hook_resid_mid").effects), 26),
+    "sweep": (swept, 185),
+    "picture sweep": (picture, 78),
+    "loss sweep": (loss_swept, 30),
+    "eap": (lambda s: circuits.eap(*pairs(s)).edges["score"].tolist(), 15),
+    "atp_star": (lambda s: circuits.atp_star(*pairs(s)).nodes["score"].tolist(), 31),
+    "integrated gradients": (lambda s: circuits.integrated_gradients(*pairs(s)).nodes["effect"].tolist(), 48),
+    "edge pruning": (lambda s: circuits.edge_pruning(*pairs(s), steps=3).edges["score"].tolist(), 40),
+    "optimal ablation": (lambda s: circuits.optimal_ablation(s, inputs=pairs(s)[1], steps=3).nodes["effect"].tolist(), 56),
 }  # fmt: skip
 
 

@@ -122,11 +122,12 @@ def _toy(ensemble: Ensemble, device: torch.device) -> Callable[[int], None]:
     """One toy network as one would write it: an embedding, summed, and a decoder of tanh layers."""
     task = ensemble.plan.member_task(0).fit(build(ensemble.plan.model))
     inputs, labels = (t[task.train_indices].to(device) for t in (task.inputs, task.labels))
+    width = task.width
     embed = nn.Embedding(10, 1, device=device)
     decoder = nn.Sequential(
-        nn.Linear(1, 200), nn.Tanh(), nn.Linear(200, 200), nn.Tanh(), nn.Linear(200, ensemble.plan.model.d_out)
+        nn.Linear(1, 200), nn.Tanh(), nn.Linear(200, 200), nn.Tanh(), nn.Linear(200, width)
     ).to(device)  # fmt: skip
-    targets = torch.randn(len(labels), ensemble.plan.model.d_out, device=device)
+    targets = torch.randn(len(labels), width, device=device)
     optimizer = torch.optim.AdamW([*embed.parameters(), *decoder.parameters()], 1e-3, fused=True)
     return _loop(optimizer, lambda: F.mse_loss(decoder(embed(inputs).sum(1)), targets))
 
@@ -167,9 +168,11 @@ def sweep(device: torch.device, budget: float, small: bool) -> Section:
     except TimeIsUp:
         found.skipped.append(f"steps {seen[-1]:,} to {steps:,} of the sweep")
     else:
-        loss = run.metrics.groupby("step")["train_loss"].mean()
-        found.passed = bool(loss.iloc[-1] < loss.iloc[0])
-        found.lines.append(f"mean training loss {loss.iloc[0]:.4f} at the start, {loss.iloc[-1]:.4f} at the end")
+        start, end = (
+            float(run.metrics.query(f"step == {step}")["train_loss"].to_numpy().mean()) for step in (0, steps)
+        )
+        found.passed = end < start
+        found.lines.append(f"mean training loss {start:.4f} at the start, {end:.4f} at the end")
     took = time.monotonic() - began
     done = seen[-1]
     found.lines.append(f"{done:,} steps in {took:.1f} s: {members * done / took:,.0f} member-steps a second")

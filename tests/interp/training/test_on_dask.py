@@ -76,7 +76,7 @@ def test_a_cluster_object(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     """What docs/how_to says of SLURMCluster, with a LocalCluster in its place; and a worker of another version."""
     from distributed import LocalCluster
 
-    with LocalCluster(n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None) as here:
+    with LocalCluster(n_workers=2, threads_per_worker=1, processes=False, dashboard_address=":0") as here:
         run = interp.train(**SETTINGS, steps=40, executor=here, out=tmp_path / "run")
         monkeypatch.setattr("interp._util.versions.__version__", "9.9")
         with pytest.raises(InterpError, match=r"on the Dask worker .* is .*, here 9\.9: install the same"):
