@@ -55,7 +55,8 @@ class DaskWorkers:
             place if isinstance(place, str) else getattr(cluster, "scheduler_address", None) or scheduler.address
         )
         self._place: Any = cluster if hasattr(cluster, "scheduler_address") else self.address
-        self._seen = self._looked = self._said = time.monotonic()
+        self._seen = self._looked = time.monotonic()
+        self._said = float("-inf")
         client = self._connect()
         try:
             self.count = self._wait_for_workers(client, getattr(self._place, "worker_spec", None))

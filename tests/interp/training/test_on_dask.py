@@ -72,6 +72,29 @@ def test_no_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
                     f"start one with: dask worker {alone.address}"]  # fmt: skip
 
 
+def test_no_workers_on_the_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the only worker dies, that is said; with another one the run is finished."""
+    monkeypatch.setattr(dask_workers, "LOOK_SECONDS", 0.5)
+    one, told, later = cluster(tmp_path / "dask", 1), [], []
+
+    def watch(text: str) -> None:
+        told.append(text)
+        if "has no workers" in text and not later:
+            later.append(one.start_worker())
+
+    try:
+        one.ready()
+        with watched(watch):
+            run = interp.train(
+                **SETTINGS, steps=300, executor=f"dask:{one.address}", out=tmp_path / "run",
+                shards_done=lambda done, total: one.workers[0].kill(),
+            )  # fmt: skip
+    finally:
+        one.stop()
+    assert later
+    assert_same(run.path, interp.train(**SETTINGS, steps=300, out=tmp_path / "whole").path)
+
+
 def test_a_cluster_object(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What docs/how_to says of SLURMCluster, with a LocalCluster in its place; and a worker of another version."""
     from distributed import LocalCluster
