@@ -12,6 +12,7 @@ from torch import Tensor
 import circuits
 from interp import Subject
 from interp.activations.capture import capture
+from interp.hooked.transformer.attention import Attention
 from tests.circuits.cppns import dense
 from tests.models import subject
 from tests.pretend_gpu import PretendedGpu
@@ -93,3 +94,17 @@ def test_an_experiment(name: str) -> None:
     found, waits = on_gpu(numbers)
     assert list(found) == pytest.approx(list(numbers(subject("two layers"))), rel=1e-6, abs=1e-9, nan_ok=True)
     assert len(waits) <= most, waits
+
+
+def test_a_planted_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A layer that asks for a number of the GPU at every call is too much."""
+    forward = Attention.forward
+
+    def asks(self: Attention, *given: Any, **named: Any) -> Any:
+        found = forward(self, *given, **named)
+        found.detach().sum().item()
+        return found
+
+    monkeypatch.setattr(Attention, "forward", asks)
+    numbers, most = CASES["ablate neurons"]
+    assert len(on_gpu(numbers)[1]) > most

@@ -11,6 +11,7 @@ from tests.gpu import sections
 from tests.gpu.__main__ import NO_GPU, main
 
 
+@pytest.mark.slow  # it starts pytest
 def test_the_whole_script(tmp_path: Path) -> None:
     """One file with the device, a table and every section; nothing that was skipped is called passed."""
     assert main(["--device", "cpu", "--small", "--out", str(tmp_path / "gpu.md")]) == 0
