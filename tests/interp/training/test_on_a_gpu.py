@@ -15,6 +15,8 @@ from interp.training import penalties
 from tests.interp.training.setups import settings
 from tests.pretend_gpu import PretendedGpu
 
+# so small a split cannot be learnt, and the run says so
+pytestmark = pytest.mark.filterwarnings("ignore:.*cannot get above a test accuracy:UserWarning")
 ADDITION, PARITY, MODULAR = "addition:p=4,train_fraction=0.7", "parity:n=6,k=2,n_train=20,n_test=8", "modular:p=5"
 MLP = "mlp:hidden=6"
 STEPS = 8
