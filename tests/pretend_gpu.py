@@ -216,6 +216,9 @@ class PretendedGpu(TorchFunctionMode):
             if func is torch.combinations:
                 note("combinations")
             return OnGpu(func(args[0].held, *args[1:], **kwargs))
+        if name == "new_tensor" and is_there(args[0]) and kwargs.get("device") is None:
+            note("numbers copied to the GPU")
+            return OnGpu(torch.tensor(args[1], dtype=kwargs.get("dtype") or args[0].dtype))
         if name in ("__getitem__", "__setitem__") and is_there(args[0]):
             index = args[1] if isinstance(args[1], tuple) else (args[1],)
             if any(isinstance(x, Tensor) and x.ndim and not is_there(x) for x in index):
