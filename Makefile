@@ -12,7 +12,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-com
 UNIT := $(wildcard tests/probes/test_*.py) $(wildcard tests/interp/test_*.py) tests/circuits/interventions tests/interp/activations
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check test shapes lint types slow bench fuzz notebooks docs gallery pictures lowest newest lock clean
+.PHONY: help demo check test shapes lint types slow bench gpu fuzz notebooks docs gallery pictures lowest newest lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+( [a-z]+)*:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -47,6 +47,9 @@ slow: $(VENV)/.dev ## kills, dead workers, trainings over Dask, notebooks, the s
 
 bench: $(VENV)/.dev ## timings against plain loops, with their bounds: minutes
 	$(BIN)/python -m pytest -m bench -s
+
+gpu: $(VENV)/.dev ## on a machine with CUDA: checks, timings and a sweep of 1,000 members into gpu.md, under five minutes
+	$(BIN)/python -m tests.gpu
 
 fuzz: $(VENV)/.dev ## 20,000 mutated files, folders and texts for every reader: a quarter of an hour
 	$(ONE) $(BIN)/python -m tests.fuzz

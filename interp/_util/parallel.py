@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
-import gc
 import multiprocessing
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ProcessPoolExecutor, as_completed
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Sequence
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    BrokenExecutor,
+    CancelledError,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    wait,
+)
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any, TypeVar
 
 from typing_extensions import override
 
+from interp._util.dask_workers import DaskWorkers, WorkersLost, is_dask
 from interp.errors import InterpError, unknown
 
 Job = TypeVar("Job")
 Done = TypeVar("Done")
 ATTEMPTS = 3  # after this many rounds without a result, the remaining jobs are assumed to kill their workers
+LOOK_SECONDS = 0.5  # how often those who work are looked at
 
 
 class Serial(Executor):
@@ -39,18 +49,22 @@ class Workers:
     Attributes:
         open: makes an executor; called again if the last one broke.
         count: number of workers that share the work.
+        name: as `parse_executor` reads it; empty for this process.
+        check: called now and then while they work; raises `WorkersLost` if they are gone.
     """
 
     open: Callable[[], AbstractContextManager[Executor]]
     count: int
+    name: str = ""
+    check: Callable[[], None] = lambda: None
 
 
-def parse_executor(spec: str | None) -> Workers:
+def parse_executor(spec: Any) -> Workers:
     """Read a user's choice of executor.
 
     Args:
         spec: ``process:4`` for four processes on this machine, ``dask:ADDRESS`` for the workers of a running Dask scheduler,
-            or None for this process.
+            a Dask cluster or client (``LocalCluster``, ``SLURMCluster``), or None for this process.
 
     Returns:
         The workers; processes are started only when there is work.
@@ -63,6 +77,8 @@ def parse_executor(spec: str | None) -> Workers:
     """
     if spec is None:
         return Workers(Serial, 1)
+    if is_dask(spec):
+        return _dask(spec)
     if not isinstance(spec, str):
         raise InterpError(f"cannot read the executor {spec!r}: write process:4 for four processes, or dask:ADDRESS")
     kind, _, rest = spec.partition(":")
@@ -71,7 +87,7 @@ def parse_executor(spec: str | None) -> Workers:
             raise InterpError(f"cannot read the executor {spec!r}: write process:4 for four processes")
         # a fresh interpreter per worker: torch's threads do not survive a fork
         context = multiprocessing.get_context("spawn")
-        return Workers(lambda: ProcessPoolExecutor(int(rest), mp_context=context), int(rest))
+        return Workers(lambda: ProcessPoolExecutor(int(rest), mp_context=context), int(rest), spec)
     if kind == "dask":
         if not rest:
             raise InterpError(
@@ -81,32 +97,9 @@ def parse_executor(spec: str | None) -> Workers:
     raise InterpError(unknown("executor", spec, ("process:N", "dask:ADDRESS")))
 
 
-def _dask(address: str) -> Workers:
-    try:
-        from distributed import Client
-    except ImportError:
-        raise InterpError("dask.distributed is not installed: pip install 'interp-suite[cluster]'") from None
-    client, reason = None, ""
-    try:
-        client = Client(address, timeout=10, set_as_default=False)
-    except (OSError, ValueError, TimeoutError) as error:
-        reason = type(error).__name__
-    if client is None:
-        # a failed client is closed when it is garbage-collected; during the start of the next one that would deadlock
-        gc.collect()
-        raise InterpError(f"no Dask scheduler answers at {address} ({reason}); is it running?")
-    count = len(client.scheduler_info(n_workers=-1)["workers"])
-    client.close()
-    if not count:
-        raise InterpError(f"the Dask scheduler at {address} has no workers; start some: dask worker {address}")
-
-    @contextmanager
-    def open_executor() -> Iterator[Executor]:
-        # no retries: a job whose worker dies comes back at once, and run_jobs counts the attempts
-        with Client(address, timeout=10, set_as_default=False) as fresh:
-            yield fresh.get_executor(pure=False, retries=0)
-
-    return Workers(open_executor, count)
+def _dask(place: Any) -> Workers:
+    found = DaskWorkers(place)
+    return Workers(found.open, found.count, f"dask:{found.address}", found.check)
 
 
 def run_jobs(
@@ -114,6 +107,7 @@ def run_jobs(
     function: Callable[[Job], Done],
     jobs: Sequence[Job],
     done: Callable[[int, Done], None] | None = None,
+    watch: Callable[[], None] | None = None,
 ) -> list[Done]:
     """Run a function on every job; a job whose worker dies is run again.
 
@@ -122,12 +116,13 @@ def run_jobs(
         function: importable by the workers, and safe to run again after an interruption at any point.
         jobs: its arguments, picklable.
         done: called with a job's position and result as each is finished.
+        watch: called every half second while jobs run.
 
     Returns:
         The results in the order of the jobs.
 
     Raises:
-        InterpError: workers died three times in a row without finishing anything.
+        WorkersLost: workers died three times in a row without finishing anything, or their scheduler is gone.
         Exception: whatever the function itself raises.
     """
     results: dict[int, Done] = {}
@@ -138,21 +133,26 @@ def run_jobs(
         before, lost = len(results), None
         with workers.open() as executor:
             futures = {executor.submit(function, job): i for i, job in enumerate(jobs) if i not in results}
-            for future in as_completed(futures):
-                place = futures[future]
-                try:
-                    results[place] = future.result()
-                except Exception as error:
-                    if not _worker_died(error):
-                        raise
-                    lost = error
-                    continue
-                if done is not None:
-                    done(place, results[place])
+            pending = set(futures)
+            while pending:
+                ready, pending = wait(pending, LOOK_SECONDS, FIRST_COMPLETED)
+                for place, future in sorted(((futures[f], f) for f in ready), key=itemgetter(0)):
+                    try:
+                        results[place] = future.result()
+                    except Exception as error:
+                        if not _worker_died(error):
+                            raise
+                        lost = error
+                        continue
+                    if done is not None:
+                        done(place, results[place])
+                workers.check()
+                if watch is not None:
+                    watch()
         fruitless = fruitless + 1 if len(results) == before else 0
         if fruitless >= ATTEMPTS:
             left = [i for i in range(len(jobs)) if i not in results]
-            raise InterpError(
+            raise WorkersLost(
                 f"the workers of {'job' if len(left) == 1 else 'jobs'} {', '.join(map(str, left[:8]))} of {len(jobs)} died "
                 f"{ATTEMPTS} times ({type(lost).__name__}); out of memory? use fewer workers, or smaller shards"
             ) from lost

@@ -44,6 +44,7 @@ class Bar:
         )
         self._bar = rich.Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
         self._line: Any = None
+        self._said = time.monotonic() - MINUTE
 
     def __enter__(self) -> Bar:
         self._bar.start()
@@ -64,7 +65,18 @@ class Bar:
         """Show how many members are finished, where they train in other processes."""
         if self._line is None:
             self._line = self._bar.add_task("members", total=total, rate="", seen="")
-        self._bar.update(self._line, completed=finished)
+        self._bar.update(self._line, completed=finished, total=total)
+
+    def tell(self, text: str) -> None:
+        """Say how work in other processes goes: beside the bar, or, where there is no terminal, a line a minute."""
+        if self._bar.disable:
+            if time.monotonic() - self._said > MINUTE:
+                self._said = time.monotonic()
+                print(text, file=sys.stderr, flush=True)
+        elif self._line is not None:
+            self._bar.update(self._line, seen=text)
+        else:
+            self._line = self._bar.add_task("members", total=None, rate="", seen=text)
 
 
 class Working:

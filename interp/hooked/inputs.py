@@ -100,7 +100,7 @@ def require_vocabulary(tokens: Tensor, d_vocab: int) -> None:
     if tokens.numel() == 0:
         return
     try:
-        low, high = (int(x) for x in torch.aminmax(tokens))
+        low, high = (int(x) for x in torch.stack(torch.aminmax(tokens)).cpu())  # one wait for both
     except RuntimeError:
         return
     if low < 0 or high >= d_vocab:

@@ -92,7 +92,7 @@ def train(
     name: str | None = None,
     out: str | Path | None = None,
     device: str = "auto",
-    executor: str | None = None,
+    executor: Any = None,
     progress: Watcher | None = None,
     shards_done: Counter | None = None,
     told: Callable[[str], None] | None = None,
@@ -187,7 +187,8 @@ def train(
         name: what the run calls itself; the task's spec.
         out: a new folder for the run; by default a temporary one that is removed together with the Run.
         device: ``"auto"`` (CUDA where there is one), ``"cpu"``, ``"cuda"``, ``"cuda:1"`` or ``"mps"``.
-        executor: ``"process:4"`` or ``"dask:ADDRESS"`` spreads the members over workers, which must all see ``out``.
+        executor: ``"process:4"`` or ``"dask:ADDRESS"``, or a Dask cluster or client such as ``SLURMCluster``, spreads the
+            members over workers, which must all see ``out``.
         progress: called with a `Progress` as the run advances; by default a notebook shows a bar.
         shards_done: with an executor: called with the members done and all members.
         told: called before the training with what a user should know, such as a split that forbids a test accuracy above 0.9
@@ -200,6 +201,7 @@ def train(
     Raises:
         UnknownName: a setting that does not exist; the nearest are named.
         InterpError: anything that does not fit; nothing is written then.
+        WorkersLost: an executor whose workers or scheduler are gone; the message has the command that goes on.
         RunInterrupted: Ctrl-C; `resume` continues the run.
     """
     plan = make_plan(
@@ -251,7 +253,7 @@ def resume(
     *,
     steps: int | None = None,
     device: str = "auto",
-    executor: str | None = None,
+    executor: Any = None,
     progress: Watcher | None = None,
     shards_done: Counter | None = None,
     **unknown_settings: Never,
@@ -264,7 +266,7 @@ def resume(
         path: the run's folder, or the run.
         steps: number of updates in all, not fewer than planned; as planned by default.
         device: ``"auto"`` (CUDA where there is one), ``"cpu"``, ``"cuda"``, ``"cuda:1"`` or ``"mps"``.
-        executor: for a run that was begun with one: ``"process:4"`` or ``"dask:ADDRESS"``.
+        executor: for a run that was begun with one: ``"process:4"``, ``"dask:ADDRESS"``, a Dask cluster or client.
         progress: called with a `Progress` as the run advances; by default a notebook shows a bar.
         shards_done: with an executor: called with the members done and all members.
         **unknown_settings: refused.

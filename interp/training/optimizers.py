@@ -186,7 +186,7 @@ class BatchedOptimizer:
                 self._broadcast_step(name, gradients[name], count, scale)
             return
         device = next(iter(gradients.values())).device
-        steps = torch.tensor(float(count), device=device)
+        steps = torch.full((), float(count), device=device)  # no copy from the host
         parts = self._parts(gradients)
         for ((lr, weight_decay), _, parameters, *moments), own in zip(self._runs, parts, strict=True):
             self._fused_step(parameters, own, moments, steps, lr * scale, weight_decay)

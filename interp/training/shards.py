@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 
+from interp._util.dask_workers import WorkersLost
 from interp._util.files import atomic, no_follow
 from interp._util.parallel import Workers, run_jobs
 from interp._util.schema import fits, parse_json
@@ -29,6 +30,7 @@ from interp.training.loop import proceed, start
 from interp.training.member_plans import division
 from interp.training.merged import merged_states, merged_weights
 from interp.training.plan import Plan
+from interp.training.shard_progress import Estimate
 
 
 @dataclass(frozen=True)
@@ -90,18 +92,26 @@ def train_in_shards(
 
     Returns:
         the run, finished.
+
+    Raises:
+        WorkersLost: the workers are gone; the message says how to go on.
     """
     plan, total = directory.plan, len(directory.plan.members)
     shards = _shards(directory, workers, device)
-    finished = 0
+    finished, estimate = 0, Estimate(directory.path / "shards", plan)
 
     def count(place: int, path: str) -> None:
         nonlocal finished
         finished += shards[place].last - shards[place].first
+        estimate.done = finished
         if progress is not None:
             progress(finished, total)
 
-    run_jobs(workers, train_shard, shards, count)
+    try:
+        run_jobs(workers, train_shard, shards, count, estimate.tell)
+    except WorkersLost as lost:
+        where = f" --executor {workers.name}" if workers.name else ""
+        raise WorkersLost(f"{lost}; go on with: interp train --resume {directory.path}{where}") from lost.__cause__
     merge(directory, [(s.first, RunDirectory(Path(s.path), s.part(plan))) for s in shards])
     return directory
 

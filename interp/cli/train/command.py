@@ -56,7 +56,12 @@ def run_options() -> list[inspect.Parameter]:
     return [
         option("out", Path, "A new folder for the run.", RUN, required=True, names=("--out", "-o")),
         option("device", str, "auto (CUDA where there is one), cpu, cuda, cuda:1, mps.", RUN, default="auto"),
-        option("executor", str, "Spread members over workers: process:4 or dask:ADDRESS.", RUN),
+        option(
+            "executor",
+            str,
+            "Spread members over workers: process:4 or dask:ADDRESS (Slurm: dask-jobqueue starts the scheduler).",
+            RUN,
+        ),
     ]
 
 

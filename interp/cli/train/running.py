@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from interp._util.progress_context import watched
 from interp.cli.progress import Bar
 from interp.cli.terminal import escape, output
 from interp.cli.train.architectures import architectures
@@ -49,7 +50,7 @@ def train_task(task: type[Task], given: Mapping[str, Any]) -> None:
         for config in places.values():
             check_plan(make_plan(built, config, **shared))
     for place, config in places.items():
-        with Bar() as bar:
+        with Bar() as bar, watched(bar.tell):
             run = train(
                 built, config, **shared, out=place, device=given["device"], executor=given["executor"], progress=bar,
                 shards_done=bar.shards, told=_note,
@@ -85,7 +86,7 @@ def resume_run(path: Path, *, steps: int | None, device: str, executor: str | No
     from interp.training.launch import resume
 
     phases = phase_settings(given)
-    with Bar() as bar:
+    with Bar() as bar, watched(bar.tell):
         run = resume(path, steps=steps, device=device, executor=executor, progress=bar, shards_done=bar.shards)
     show_run(run, phases)
 

@@ -53,7 +53,7 @@ class MLPGradients:
         if not self._gradients:
             self._gradients = {name: torch.zeros_like(p, requires_grad=False) for name, p in parameters.items()}
         x = inputs if self._embedded is None else self._embedded(parameters["embed.W_E"], inputs)
-        n = x.shape[-2]
+        n = x.shape[-2]  # labels of a regression have an axis of their own
         if n not in self._passes:
             self._passes[n] = Pass(self._config, self._members, n, x)
         activations, gradients = self._passes[n].post, self._passes[n].gradients

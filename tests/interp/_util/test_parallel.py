@@ -130,10 +130,14 @@ class Cluster:
             port = free.getsockname()[1]
         self.folder, self.address = folder, f"tcp://127.0.0.1:{port}"
         self.scheduler = self._start("scheduler", "--host", "127.0.0.1", "--port", port, "--no-dashboard")
-        self.workers = [
-            self._start("worker", self.address, "--no-nanny", "--nthreads", 1, "--no-dashboard", "--host", "127.0.0.1")
-            for _ in range(workers)
-        ]
+        self.workers: list[subprocess.Popen[bytes]] = []
+        for _ in range(workers):
+            self.start_worker()
+
+    def start_worker(self) -> subprocess.Popen[bytes]:
+        words = ("--no-nanny", "--nthreads", 1, "--no-dashboard", "--host", "127.0.0.1")
+        self.workers.append(self._start("worker", self.address, *words))
+        return self.workers[-1]
 
     def _start(self, kind: str, *argv: object) -> subprocess.Popen[bytes]:
         words = [sys.executable, "-m", "dask", kind, *map(str, argv)]
