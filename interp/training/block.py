@@ -12,7 +12,7 @@ from torch.func import functional_call
 
 from interp.hooked import HookedModel
 from interp.tasks import Task
-from interp.training.by_hand import planned_by_hand
+from interp.training.by_hand import ByHand, by_hand
 from interp.training.changes import changes, strengths
 from interp.training.criterion import training_loss
 from interp.training.data import Examples
@@ -186,3 +186,18 @@ def _caller(model: HookedModel, task: Task, members: int, own: bool, shared: boo
     if own:
         return stacked
     return single if members == 1 else together
+
+
+def planned_by_hand(plan: Plan, model: HookedModel, task: Task) -> Callable[[int], ByHand] | None:
+    """`by_hand`, where a run minimises its task's loss as it is.
+
+    Args:
+        plan: of the run; smoothed labels and probabilities of another precision are left to autograd.
+        model: as in `by_hand`.
+        task: as in `by_hand`.
+
+    Returns:
+        as in `by_hand`.
+    """
+    smoothed = any(plan.setting(i, "label_smoothing") for i in range(len(plan.members)))
+    return None if smoothed or plan.softmax_dtype != "float64" else by_hand(model, task, plan.batch_size)

@@ -15,8 +15,7 @@ from interp.errors import InterpError
 from interp.hooked import HookedModel, build
 from interp.subject import at_readout
 from interp.tasks import Task
-from interp.training.block import Block
-from interp.training.by_hand import planned_by_hand
+from interp.training.block import Block, planned_by_hand
 from interp.training.counts import Counts
 from interp.training.data import examples
 from interp.training.fixed_norm import as_form, radii

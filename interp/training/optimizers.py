@@ -13,6 +13,7 @@ from interp._util.schema import fits
 from interp.errors import InterpError, UnknownName, require_range, unknown
 
 GROUPS = ("embedding", "decoder", "last")
+VECTOR = 16  # numbers in the widest vectors of a CPU
 MAX_RUNS_ON_GPU = 4  # a kernel per run of equal rates costs more than one pass that broadcasts the rates
 
 
@@ -149,7 +150,7 @@ class BatchedOptimizer:
         for name, own in self.rates.items():
             start = 0
             for stop in range(1, len(own) + 1):
-                if stop == len(own) or own[stop] != own[start]:
+                if stop == len(own) or own[stop] != own[start] or self._leaves_a_rest(name):
                     whole = start == 0 and stop == len(own)
                     runs.setdefault(own[start], []).append((name, None if whole else slice(start, stop)))
                     start = stop
@@ -168,6 +169,12 @@ class BatchedOptimizer:
             )
             for name, p in self.parameters.items()
         }
+
+    def _leaves_a_rest(self, name: str) -> bool:
+        """Whether a CPU's kernel must take a parameter member by member, to round each as it would alone."""
+        # numbers that are left over after the last whole vector are rounded otherwise than those within vectors
+        parameter = self.parameters[name]
+        return parameter.device.type == "cpu" and parameter[0].numel() % VECTOR > 0
 
     def _tensors(self) -> list[dict[str, Tensor]]:
         return [{n: p.detach() for n, p in self.parameters.items()}, *self.moments.values()]

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from interp.hooked.mlp.config import MLPConfig
+from interp.training.by_hand.products import to_weight
 
 MOST_COUNTED = 4096  # numbers in the tables; a product with larger ones is slower than to gather their rows
 
@@ -40,7 +41,10 @@ class Embedded:
         elif self._counts is None and self._config.combine == "sum" and tables[0].numel() <= MOST_COUNTED:
             self._counts = self._counted(n, tables)  # the full batch, which is the same at every step
         if self._counts is not None:
-            return torch.bmm(self._counts, tables.reshape(self._members, -1, tables.shape[-1]))
+            flat = tables.reshape(self._members, -1, tables.shape[-1])
+            return (
+                torch.bmm(self._counts, flat) if flat.shape[2] > 1 else (self._counts * flat.mT).sum(-1, keepdim=True)
+            )
         width = tables.shape[-1]
         values = tables.reshape(-1, width).index_select(0, self._rows).view(self._members, n, -1, width)
         if self._config.combine == "concat":
@@ -55,7 +59,7 @@ class Embedded:
         """Write the gradient of the tables, from that of the first layer's input ``[member, n, width]``."""
         n, width = gradient.shape[1], into.shape[-1]
         if self._counts is not None:
-            torch.bmm(self._counts.mT, gradient, out=into.view(self._members, -1, width))
+            to_weight(self._counts, gradient, into.view(self._members, -1, width))
             return
         if self._config.combine == "sum":
             gradient = gradient.unsqueeze(2).expand(-1, -1, self._config.n_operands, -1)

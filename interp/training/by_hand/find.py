@@ -12,7 +12,6 @@ from interp.tasks import Task
 from interp.training.by_hand.cppn import CPPNGradients
 from interp.training.by_hand.mlp import MLPGradients
 from interp.training.by_hand.transformer import TransformerGradients
-from interp.training.plan import Plan
 
 
 class ByHand(Protocol):
@@ -55,18 +54,3 @@ def by_hand(model: HookedModel, task: Task, batch_size: int | None = None) -> Ca
     if CPPNGradients.applies(model, task):
         return lambda members: CPPNGradients(model, task, members)
     return None
-
-
-def planned_by_hand(plan: Plan, model: HookedModel, task: Task) -> Callable[[int], ByHand] | None:
-    """`by_hand`, where a run minimises its task's loss as it is.
-
-    Args:
-        plan: of the run; smoothed labels and probabilities of another precision are left to autograd.
-        model: as in `by_hand`.
-        task: as in `by_hand`.
-
-    Returns:
-        as in `by_hand`.
-    """
-    smoothed = any(plan.setting(i, "label_smoothing") for i in range(len(plan.members)))
-    return None if smoothed or plan.softmax_dtype != "float64" else by_hand(model, task, plan.batch_size)

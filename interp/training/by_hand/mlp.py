@@ -12,6 +12,7 @@ from interp.hooked.mlp.config import MLPConfig
 from interp.tasks import Task
 from interp.training.by_hand.activations import BY_HAND
 from interp.training.by_hand.embedded import Embedded
+from interp.training.by_hand.products import outputs, to_inputs, to_weight
 
 Parameters = Mapping[str, Tensor]
 
@@ -63,14 +64,15 @@ class MLPGradients:
         for i in reversed(range(len(self._layers))):
             weight, bias = self._layers[i]
             g = gradients[i + 1]
-            torch.bmm(activations[i].mT, g, out=self._gradients[weight])
+            to_weight(activations[i], g, self._gradients[weight])
             if bias is not None:
                 torch.sum(g, 1, out=self._gradients[bias])
             if i:
-                torch.bmm(g, parameters[weight].mT, out=gradients[i])
+                to_inputs(g, parameters[weight], gradients[i])
                 self._act.backward(gradients[i], pre[i - 1] if self._act.of_input else activations[i])
             elif self._embedded is not None:
-                self._embedded.backward(torch.bmm(g, parameters[weight].mT), self._gradients["embed.W_E"])
+                to_inputs(g, parameters[weight], self._passes[n].first)
+                self._embedded.backward(self._passes[n].first, self._gradients["embed.W_E"])
         return self._gradients
 
     def _forward(self, parameters: Parameters, post: list[Tensor], pre: list[Tensor]) -> list[Tensor]:
@@ -78,10 +80,7 @@ class MLPGradients:
         last = len(self._layers) - 1
         for i, (weight, bias) in enumerate(self._layers):
             out = post[i + 1] if i == last else pre[i]
-            if bias is None:
-                torch.bmm(post[i], parameters[weight], out=out)
-            else:
-                torch.baddbmm(parameters[bias].unsqueeze(1), post[i], parameters[weight], out=out)
+            outputs(post[i], parameters[weight], None if bias is None else parameters[bias], out)
             if i < last:
                 self._act.forward(out, post[i + 1])
         return pre
@@ -114,3 +113,4 @@ class Pass:
         self.pre = [empty(width) for width in config.hidden]
         self.post = [like, *(self.pre if in_place else [empty(width) for width in config.hidden]), empty(config.d_out)]
         self.gradients = [like, *(empty(width) for width in config.hidden), like]
+        self.first = empty(config.width_in)

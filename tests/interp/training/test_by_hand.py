@@ -115,6 +115,27 @@ def test_side_by_side() -> None:
     assert all(same_bits(one, other) for one, other in zip(*trained, strict=True))
 
 
+@pytest.mark.parametrize(
+    ("task", "model", "settings"),
+    [
+        ("addition:p=7", "mlp:hidden=20x20", {}), (MODULAR, "mlp:d_embed=3,hidden=10", {"batch_size": 8}),
+        ("group:table=S_3", "mlp:d_embed=9,hidden=10", {}), ("parity:n=6,k=2,n_train=20,n_test=8", "mlp:hidden=9", {}),
+    ],
+    ids=["sum", "concat", "product", "one output"],
+)  # fmt: skip
+def test_same_bits_in_any_company(task: str, model: str, settings: dict[str, Any]) -> None:
+    """Alone or among six others, in float32: every bit of every weight, although vectors and sums end elsewhere."""
+    trained = []
+    for size in (7, 3, 1):
+        found = ensemble(
+            task, model, interp.seeds(7), size, init="torch", dtype="float32", optimizer="adamw", **settings
+        )
+        found.advance(40)
+        trained.append(by_member(found))
+    for others in trained[1:]:
+        assert all(same_bits(one, other) for one, other in zip(trained[0], others, strict=True))
+
+
 def test_lanes_pass_on_an_error() -> None:
     before = torch.get_num_threads()
     torch.set_num_threads(2)
