@@ -31,21 +31,21 @@ ARROWS: dict[str, str] = {
     ),
     "interp.checkpoints.logged": "interp._util, interp.checkpoints.formats, interp.errors",
     "interp.cli (door)": "interp.cli.commands",
-    "interp.cli.*": ("interp._util, interp.errors, interp.plugins, interp.report, interp.subject, interp.training"),
+    "interp.cli.*": "interp._util, interp.errors, interp.plugins, interp.report, interp.subject, interp.training.*",
     "interp.cli.commands": (
         "interp._util, interp.checkpoints (door), interp.checkpoints.*, interp.checkpoints.layouts, interp.cli.*, "
         "interp.cli.train, interp.errors, interp.hooked (door), interp.plugins, interp.report, interp.subject"
     ),
     "interp.cli.train": (
-        "interp._util, interp.checkpoints (door), interp.cli.*, interp.errors, interp.hooked (door), interp.hooked.cppn, "
-        "interp.tasks, interp.training"
+        "interp._util, interp.checkpoints (door), interp.cli.*, interp.errors, interp.hooked (door), "
+        "interp.hooked.cppn, interp.tasks, interp.training.*"
     ),
     "interp.errors": "",
     "interp.groups": "interp.errors",
     "interp.history": (
         "interp._util, interp.checkpoints (door), interp.checkpoints.formats, interp.errors, interp.hooked "
         "(door), interp.plugins, interp.series, interp.snapshot, interp.subject, interp.tasks, "
-        "interp.training"
+        "interp.training.*"
     ),
     "interp.hooked (door)": (
         "interp.hooked.*, interp.hooked.cppn, interp.hooked.foreign, interp.hooked.lstm, interp.hooked.mlp, "
@@ -93,21 +93,28 @@ ARROWS: dict[str, str] = {
         "interp.hooked.foreign, "
         "interp.hooked.mlp, interp.hooked.rnn, interp.hooked.transformer"
     ),
-    "interp.training": (
+    "interp.training (door)": "interp.training.*, interp.training.updates",
+    "interp.training.*": (
         "interp._util, interp.checkpoints.*, interp.checkpoints.formats, interp.errors, interp.hooked (door), "
-        "interp.hooked.*, interp.hooked.foreign, interp.phase_diagrams, interp.scores, interp.series, interp.sites, "
-        "interp.snapshot, interp.subject, interp.tasks"
+        "interp.hooked.*, interp.hooked.foreign, interp.phase_diagrams, interp.scores, interp.series, "
+        "interp.sites, interp.snapshot, interp.subject, interp.tasks, interp.training.by_hand, "
+        "interp.training.updates"
     ),
+    "interp.training.by_hand": (
+        "interp._util, interp.hooked (door), interp.hooked.*, interp.hooked.cppn, interp.hooked.mlp, "
+        "interp.hooked.transformer, interp.tasks"
+    ),
+    "interp.training.updates": "interp._util, interp.errors, interp.snapshot, interp.tasks",
     "probes.*": (
         "interp.activations, interp.errors, interp.hooked (door), interp.hooked.*, interp.hooked.cppn, "
         "interp.picbreeder, interp.pictures, interp.scores, interp.sites, "
         "interp.snapshot, interp.subject, interp.tasks"
     ),
     "probes.analyses": (
-        "interp._util, interp.activations, interp.errors, interp.history, interp.hooked (door), "
-        "interp.neat, interp.phase_diagrams, interp.picbreeder, interp.pictures, interp.plugins, interp.report, "
-        "interp.scores, interp.sites, interp.snapshot, interp.subject, interp.tasks, interp.training, probes.*, probes.claims, "
-        "probes.fourier, probes.measures"
+        "interp._util, interp.activations, interp.errors, interp.history, interp.hooked (door), interp.neat, "
+        "interp.phase_diagrams, interp.picbreeder, interp.pictures, interp.plugins, interp.report, "
+        "interp.scores, interp.sites, interp.snapshot, interp.subject, interp.tasks, interp.training.*, "
+        "probes.*, probes.claims, probes.fourier, probes.measures"
     ),
     "probes.claims": "interp.plugins, interp.scores, interp.tasks",
     "probes.fourier": "interp.errors, interp.tasks, probes.*",

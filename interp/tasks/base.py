@@ -60,7 +60,6 @@ class Task(TakesGivenData, Structured):
 
     seed: int
     loss: str
-
     readout: int | None = None
 
     @cached_property
@@ -95,8 +94,7 @@ class Task(TakesGivenData, Structured):
 
     @cached_property
     def _split(self) -> tuple[Tensor, Tensor]:
-        listed = None if self.given is None else self.given.split(len(self.labels), self.name)
-        return listed or self.make_split()
+        return (self.given and self.given.split(len(self.labels), self.name)) or self.make_split()
 
     @abstractmethod
     def make_inputs(self) -> Tensor:
@@ -132,8 +130,7 @@ class Task(TakesGivenData, Structured):
         Raises:
             TaskMismatch: a network of that kind does not take the task's inputs.
         """
-        shapes = self._shapes()
-        if kind not in shapes:
+        if kind not in (shapes := self._shapes()):
             others = ", ".join(shapes) or "none of ours"
             raise TaskMismatch(f"a {kind} cannot take the inputs of the task {self.name}; kinds that can: {others}")
         return shapes[kind]
@@ -286,12 +283,12 @@ class Task(TakesGivenData, Structured):
         Returns:
             The task with these options.
         """
-        options = {k: v for k, v in own.items() if k in self.option_names() and k != "seed"}
+        options = {k: own[k] for k in own if k in self.option_names()}
         options["seed"] = own.get("data_seed", own.get("seed", self.seed))
         require_fields(type(self), options)
         refuse_own_split(self.given, options)
-        own = {name: value for name, value in options.items() if value != getattr(self, name)}
-        return replace(self, **own) if own else self  # pyright: ignore[reportArgumentType]
+        changed = {name: value for name, value in options.items() if value != getattr(self, name)}
+        return replace(self, **changed) if changed else self  # pyright: ignore[reportArgumentType]
 
     def _fit_vectors(self, model: HookedModel, d_in: int) -> None:
         """Refuse a model that does not take vectors of ``d_in`` to as many outputs as the loss reads."""
@@ -299,6 +296,5 @@ class Task(TakesGivenData, Structured):
 
     def _mismatch(self, problems: list[str]) -> None:
         if problems:
-            raise TaskMismatch(
-                f"task {self} does not fit the model: " + "; ".join(problems) + "; give the task that it was trained on"
-            )
+            said = "; ".join([*problems, "give the task that it was trained on"])
+            raise TaskMismatch(f"task {self} does not fit the model: {said}")

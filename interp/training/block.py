@@ -14,13 +14,13 @@ from interp.hooked import HookedModel
 from interp.tasks import Task
 from interp.training.by_hand import ByHand, by_hand
 from interp.training.changes import changes, strengths
-from interp.training.criterion import training_loss
 from interp.training.data import Examples
-from interp.training.lr_schedule import lr_factors
 from interp.training.members import seed_of
-from interp.training.optimizers import BatchedOptimizer
 from interp.training.plan import Plan
 from interp.training.randomness import keys, shuffles
+from interp.training.updates.criterion import training_loss
+from interp.training.updates.lr_schedule import lr_factors
+from interp.training.updates.optimizers import BatchedOptimizer
 
 EVALUATION_ROWS = 1 << 14  # examples times members of a forward pass that only measures
 

@@ -10,15 +10,16 @@ from torch import Tensor
 
 from interp.hooked import HookedModel
 from interp.tasks import Task
-from interp.training import gradient_filters, masks, penalties
+from interp.training import masks
 from interp.training.data import Examples
-from interp.training.fixed_norm import FixedNorm
-from interp.training.frozen import frozen_names
 from interp.training.members import seed_of
-from interp.training.optimizers import BatchedOptimizer
 from interp.training.output_penalties import LocalComplexity, OutputPenalty, SoftSparsity
 from interp.training.plan import Plan
 from interp.training.randomness import keys
+from interp.training.updates import gradient_filters, penalties
+from interp.training.updates.fixed_norm import FixedNorm
+from interp.training.updates.frozen import frozen_names
+from interp.training.updates.optimizers import BatchedOptimizer
 
 Gradients = Mapping[str, Tensor]
 Drawn = Callable[[int], Examples]

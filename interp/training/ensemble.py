@@ -18,15 +18,15 @@ from interp.tasks import Task
 from interp.training.block import Block, planned_by_hand
 from interp.training.counts import Counts
 from interp.training.data import examples
-from interp.training.fixed_norm import as_form, radii
-from interp.training.frozen import frozen_names
 from interp.training.masks import check_fit, held_at_zero, hold
 from interp.training.members import seed_of
 from interp.training.memory import block_size, check_memory, check_weights, products
-from interp.training.optimizers import BatchedOptimizer
-from interp.training.penalties import norms
 from interp.training.plan import DTYPES, MEMORISED, Plan
 from interp.training.thresholds import Threshold
+from interp.training.updates.fixed_norm import as_form, radii
+from interp.training.updates.frozen import frozen_names
+from interp.training.updates.optimizers import BatchedOptimizer
+from interp.training.updates.penalties import norms
 
 WORTH_THREADS = 100_000_000  # multiplications of a step; below, threads wait longer for each other than they work
 MEMORISED_FROM = Threshold(0.999, ">")  # train accuracy, as in Fuangkawinsombut 2024

@@ -22,12 +22,12 @@ from interp.training.bar import shown
 from interp.training.counts import counts_of, out_of_reach
 from interp.training.directory import RunDirectory
 from interp.training.loop import Watcher, check_plan, proceed, start
-from interp.training.optimizers import Optimizer
 from interp.training.plan import Plan
-from interp.training.recipes import make_plan
+from interp.training.planning import make_plan
 from interp.training.run import Run
 from interp.training.schedule import Schedule
 from interp.training.shards import Counter, train_in_shards
+from interp.training.updates.optimizers import Optimizer
 
 Weights = str | Path | Subject | HookedModel | Mapping[str, Any]  # see `interp.training.sources`
 Numbers = str | Path | Sequence[Any] | np.ndarray | Tensor

@@ -17,8 +17,8 @@ from interp.errors import InterpError
 from interp.training.cohorts import Cohorts, check_members
 from interp.training.counts import out_of_reach
 from interp.training.directory import RunDirectory
-from interp.training.lr_schedule import LRSchedule
 from interp.training.plan import Plan
+from interp.training.updates.lr_schedule import LRSchedule
 
 SAVE_SECONDS = 30.0  # a kill loses at most about this much work
 PACE_SECONDS = 0.25  # how often a run looks at the clock and at Ctrl-C

@@ -15,9 +15,9 @@ from interp.errors import InterpError, TaskMismatch
 from interp.hooked import MODELS, Config, model_class
 from interp.tasks import Task
 from interp.training.members import OPTIMIZER_FIELDS, OWN, SEEDS, SHARED, WIDTHS, read_widths
-from interp.training.optimizers import RATES, Optimizer
 from interp.training.plan import Plan, require_whole
 from interp.training.recipes import make_model
+from interp.training.updates.optimizers import RATES, Optimizer
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from interp._util.specs import parse_value
 from interp.errors import InterpError, UnknownName, kind_of, require_range, unknown
 from interp.hooked import Config, model_class
 from interp.tasks import Task
-from interp.training.optimizers import RATES, Optimizer
+from interp.training.updates.optimizers import RATES, Optimizer
 
 PENALTIES = ("l1", "norm_penalty", "entropy_penalty", "sparsity_penalty", "complexity_penalty")
 SCALES = ("init_scale", "embedding_scale")

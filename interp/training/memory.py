@@ -11,8 +11,8 @@ import torch
 from interp.errors import InterpError
 from interp.hooked import HookedModel, build
 from interp.tasks import Task
-from interp.training.optimizers import BatchedOptimizer
 from interp.training.plan import DTYPES, Plan
+from interp.training.updates.optimizers import BatchedOptimizer
 
 CACHE_BYTES = 18 << 20  # what a block touches per step should stay near a CPU's last cache
 GPU_BYTES = 4 << 30  # what the activations of a block may take on a GPU

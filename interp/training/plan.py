@@ -13,14 +13,14 @@ from interp._util.schema import require_fields
 from interp.errors import InterpError, UnknownName, require_range, unknown
 from interp.hooked import Config, config_from_dict
 from interp.tasks import Task, task_from_dict, task_to_dict
-from interp.training.fixed_norm import as_form
-from interp.training.frozen import as_patterns
-from interp.training.lr_schedule import LRSchedule
 from interp.training.members import PENALTIES, SCALES, as_members, check_member, require_number
-from interp.training.optimizers import RATES, Optimizer
 from interp.training.schedule import Schedule, every, parse_schedule
 from interp.training.starts import Starts, check_names
 from interp.training.thresholds import SIDES
+from interp.training.updates.fixed_norm import as_form
+from interp.training.updates.frozen import as_patterns
+from interp.training.updates.lr_schedule import LRSchedule
+from interp.training.updates.optimizers import RATES, Optimizer
 
 CONSTANTS = ("sparsity_tau", "sparsity_width", "complexity_share")
 ONE_LAYER, NETWORK = "layer", "network"  # what the weights that local complexity sets to 0 are taken from

@@ -22,7 +22,8 @@ from interp.training.loop import RunInterrupted, Watcher
 from interp.training.member_plans import is_whole
 from interp.training.members import seeds as several_seeds
 from interp.training.plan import require_whole
-from interp.training.recipes import make_model, make_plan
+from interp.training.planning import make_plan
+from interp.training.recipes import make_model
 from interp.training.refinement import WHERE, Axis, Point, first_squares, meeting, read_axis
 from interp.training.run import Run
 

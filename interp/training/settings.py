@@ -9,8 +9,8 @@ from typing import NoReturn
 from interp.errors import UnknownName, unknown
 from interp.tasks import Task
 from interp.training.members import SEEDS, member_names
-from interp.training.optimizers import Optimizer
 from interp.training.plan import Plan
+from interp.training.updates.optimizers import Optimizer
 
 OPTIMIZER_SETTINGS = tuple(f.name for f in fields(Optimizer) if f.name != "name")
 PLAN_SETTINGS = tuple(f.name for f in fields(Plan) if f.name not in ("task", "model", "starts"))

@@ -16,7 +16,7 @@ from interp._util.schema import fits, kinds, parse_json, require_fields
 from interp.errors import InterpError, UnreadableFile
 from interp.training.cohorts import Cohort, Cohorts, prefix
 from interp.training.ensemble import Ensemble, Status
-from interp.training.optimizers import BatchedOptimizer
+from interp.training.updates.optimizers import BatchedOptimizer
 
 STATE_KEY = "interp_state"
 Tensors = dict[str, Tensor]

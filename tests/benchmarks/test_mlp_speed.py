@@ -17,7 +17,7 @@ from interp.tasks import Task
 from interp.training import grid, seeds
 from interp.training.ensemble import Ensemble
 from interp.training.members import spaced
-from interp.training.recipes import make_plan
+from interp.training.planning import make_plan
 from tests.benchmarks.timing import ROWS, Row, Step, Steps, compare, repeat
 
 pytestmark = pytest.mark.bench

@@ -23,7 +23,7 @@ from interp.hooked.cppn.colour import rgb
 from interp.tasks import Task
 from interp.training import seeds
 from interp.training.ensemble import Ensemble
-from interp.training.recipes import make_plan
+from interp.training.planning import make_plan
 from tests.benchmarks.timing import ROWS, Row, Step
 
 pytestmark = [pytest.mark.bench, pytest.mark.usefixtures("one_thread")]

@@ -18,7 +18,7 @@ from interp import make_task
 from interp.hooked import build
 from interp.training import Progress, seeds
 from interp.training.ensemble import Ensemble
-from interp.training.recipes import make_plan
+from interp.training.planning import make_plan
 from tests.conftest import ROOT
 
 ROUNDS = 3

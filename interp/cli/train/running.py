@@ -36,7 +36,7 @@ def train_task(task: type[Task], given: Mapping[str, Any]) -> None:
     from interp.training.directory import RunDirectory
     from interp.training.launch import train
     from interp.training.loop import check_plan
-    from interp.training.recipes import make_plan
+    from interp.training.planning import make_plan
 
     RunDirectory.check_new(given["out"])  # before the data are read and the weights drawn
     typed, phases = read_typed(task, given), phase_settings(given)

@@ -28,7 +28,8 @@ from interp.tasks import (
     task_from_dict,
     task_to_dict,
 )
-from interp.training.recipes import make_plan, recipe_for
+from interp.training.planning import make_plan
+from interp.training.recipes import recipe_for
 
 
 @pytest.fixture(autouse=True)

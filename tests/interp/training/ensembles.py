@@ -12,7 +12,7 @@ from torch import Tensor
 import interp
 from interp.tasks import make_task
 from interp.training.ensemble import Ensemble
-from interp.training.recipes import make_plan
+from interp.training.planning import make_plan
 
 CPU = torch.device("cpu")
 PARITY = "parity:n=10,k=2,n_train=48,n_test=24"

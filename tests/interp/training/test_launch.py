@@ -16,9 +16,9 @@ from interp.cli.train.settings import SETTINGS as OPTIONS
 from interp.errors import InterpError, UnknownName
 from interp.training import launch
 from interp.training.members import OWN
-from interp.training.optimizers import Optimizer
 from interp.training.plan import Plan
 from interp.training.settings import OPTIMIZER_SETTINGS, PLAN_SETTINGS, SETTINGS, SYNONYMS
+from interp.training.updates.optimizers import Optimizer
 
 RUNNING = {"out", "device", "executor", "progress", "shards_done", "told"}  # how it is trained, not what
 WIDER = {

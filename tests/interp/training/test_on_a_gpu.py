@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 import interp
-from interp.training import penalties
+from interp.training.updates import penalties
 from tests.interp.training.setups import settings
 from tests.pretend_gpu import PretendedGpu
 

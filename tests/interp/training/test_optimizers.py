@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from interp.training.optimizers import BatchedOptimizer, Optimizer
-from interp.training.penalties import clip
+from interp.training.updates.optimizers import BatchedOptimizer, Optimizer
+from interp.training.updates.penalties import clip
 
 STEPS = 50
 SHAPES = {"matrix": (3, 5), "vector": (5,), "table": (2, 3, 2)}

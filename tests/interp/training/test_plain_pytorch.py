@@ -14,7 +14,7 @@ from torch.nn import functional as F
 import interp
 from interp.tasks import make_task
 from interp.training.ensemble import Ensemble
-from interp.training.recipes import make_plan
+from interp.training.planning import make_plan
 from tests.interp.training.plain import PlainMLP, PlainTraining, build, distance
 
 STEPS = 60

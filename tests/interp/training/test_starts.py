@@ -24,7 +24,7 @@ from interp.tasks import make_task
 from interp.training.directory import RunDirectory
 from interp.training.ensemble import Ensemble
 from interp.training.loop import proceed
-from interp.training.recipes import make_plan
+from interp.training.planning import make_plan
 from interp.training.shards import train_in_shards
 from tests.interp.training.ensembles import CPU, gap, same_bits, weights_of
 from tests.interp.training.plain import PlainMLP, PlainTraining, build, distance

@@ -15,9 +15,9 @@ from torch.optim import lr_scheduler
 
 import interp
 from interp.hooked.dropout import uniform
-from interp.training.criterion import training_loss
-from interp.training.lr_schedule import lr_factors
 from interp.training.randomness import keys
+from interp.training.updates.criterion import training_loss
+from interp.training.updates.lr_schedule import lr_factors
 from tests.interp.training.plain import PlainMLP, PlainTraining, build, distance
 from tests.interp.training.test_plain_pytorch import STEPS, argmax, check, loops, train
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from interp.errors import UnknownName, unknown
-from interp.training.penalties import norms, per_member
+from interp.training.updates.penalties import norms, per_member
 
 FORMS = ("network", "parameter")
 Radii = dict[int, dict[str, float]]  # by member, and by parameter or ""
