@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from interp._util.threads import Lanes
 from interp.errors import InterpError
 from interp.tasks import Task, task_to_dict
 from interp.training.block import Block
@@ -53,7 +55,7 @@ class Cohorts:
         self, plan: Plan, device: torch.device, sizes: Sequence[int] | None = None,
         groups: Sequence[Sequence[int]] | None = None,
     ):  # fmt: skip
-        self.plan, self.step = plan, 0
+        self.plan, self.step, self._lanes = plan, 0, Lanes()
         found = division(plan)
         if sizes is not None:
             found = [_part(found, ids) for ids in groups or [range(len(plan.members))]]
@@ -61,7 +63,7 @@ class Cohorts:
         free = None  # of what is there at the start, each cohort takes its part
         for k, one in enumerate(found):
             size = None if sizes is None else sizes[k]
-            ensemble = Ensemble(one.plan, device, size, _fitted(plan, one, device), free)
+            ensemble = Ensemble(one.plan, device, size, _fitted(plan, one, device), free, len(found) == 1)
             free = ensemble.left
             self.cohorts.append(Cohort(one.ids, ensemble))
 
@@ -93,8 +95,16 @@ class Cohorts:
 
     def advance(self, stop: int) -> None:
         """Train every member that has not retired up to the step ``stop``."""
-        for cohort in self.cohorts:
-            cohort.ensemble.advance(stop)
+        ensembles = [cohort.ensemble for cohort in self.cohorts]
+        beside = [e for e in ensembles if e.side_by_side] if len(ensembles) > 1 else []
+        pieces = [partial(block.advance, self.step, stop) for e in beside for block in e.blocks]
+        if pieces:
+            self._lanes.run(pieces, max(e.threads for e in beside))
+        for ensemble in ensembles:
+            if ensemble in beside:
+                ensemble.step = stop
+            else:
+                ensemble.advance(stop)
         self.step = stop
 
     def measure(self, members: Collection[int] | None = None) -> list[dict[str, float | int | None]]:

@@ -58,6 +58,7 @@ class Ensemble:
         size: members per block; by default as many as are likely to train fastest.
         tasks: of the members, as the model takes them; by default those of the plan.
         free: bytes of memory that other ensembles of the run leave; None: there are none.
+        alone: whether it is the only ensemble of its run, and should keep all threads busy by itself.
 
     Attributes:
         step: number of updates made.
@@ -65,6 +66,8 @@ class Ensemble:
         blocks: the members that still train.
         final: last weights of those that have retired, by member.
         left: bytes of memory that it leaves.
+        side_by_side: whether its blocks share nothing, so that each can have a thread.
+        threads: for a block that has no other beside it.
 
     Raises:
         InterpError: members that do not fit the model, each other, or the memory.
@@ -77,6 +80,7 @@ class Ensemble:
         size: int | None = None,
         tasks: Sequence[Task] = (),
         free: int | None = None,
+        alone: bool = True,
     ):
         self.plan, self.device, self.step, self._lanes = plan, device, 0, Lanes()
         self.dtype = DTYPES[plan.dtype]
@@ -92,9 +96,10 @@ class Ensemble:
         self.counts = [Counts.of(task) for task in tasks]
         self.task = tasks[0]
         self.statuses = [Status() for _ in range(n)]
-        self._side_by_side = device.type == "cpu" and planned_by_hand(plan, template, self.task) is not None
-        lanes = self._lanes.count if self._side_by_side else 1
-        self._threads = 1 if products(plan, self.task, template) < WORTH_THREADS else self._lanes.count
+        self.side_by_side = device.type == "cpu" and planned_by_hand(plan, template, self.task) is not None
+        self._alone = alone
+        lanes = self._lanes.count if self.side_by_side and alone else 1
+        self.threads = 1 if products(plan, self.task, template) < WORTH_THREADS else self._lanes.count
         self.size = block_size(plan, self.task, template, device, lanes) if size is None else size
         self.left = check_memory(plan, self.task, template, device, self.size, free)
         self.train = examples(tasks, "train", device, self.dtype)
@@ -153,7 +158,7 @@ class Ensemble:
         """Make the blocks from stacks in the order of ``ids``; names in the model's order, in which norms are summed."""
         self.blocks = []
         size = self.size
-        if self._side_by_side and ids:
+        if self.side_by_side and self._alone and ids:
             # two blocks or more, and an even number of them: two cores are busy to the end
             count = min(len(ids), 2 * -(-len(ids) // (2 * size)))
             size = -(-len(ids) // count)
@@ -179,7 +184,7 @@ class Ensemble:
     def _each(self, work: Callable[[Block], Result]) -> list[Result]:
         """Do something with every block, side by side where blocks share nothing."""
         pieces = [partial(work, block) for block in self.blocks]
-        return self._lanes.run(pieces, self._threads) if self._side_by_side else [piece() for piece in pieces]
+        return self._lanes.run(pieces, self.threads) if self.side_by_side else [piece() for piece in pieces]
 
     @property
     def ended(self) -> list[int]:

@@ -98,7 +98,7 @@ def test_another_loss_is_left_to_autograd(changed: dict[str, Any]) -> None:
     assert all(block._by_hand is None for block in found.blocks)
 
 
-def test_side_by_side() -> None:
+def testside_by_side() -> None:
     """Two threads or one: the same bits."""
     before, trained = torch.get_num_threads(), []
     try:
