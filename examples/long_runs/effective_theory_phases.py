@@ -26,7 +26,7 @@ TRAIN_SETS = 5  # of the whole diagram
 # The grids that the authors stored, 11 by 11, one network a cell, at least 0.9. The coarse one has the rates 1e-4 to 1e-2 and the
 # decays 0 to 10; the fine one lies where grokking is.
 AUTHORS = {"coarse": (17, 16, 49, 39), "fine": (4, 97, 10, 10)}
-# The three rates of the coarse grid that are rates here, too, decays 0, 1, ..., 10; counted from phase_diagram_plot/train_steps.txt
+# The three rates of the coarse grid that are rates here, too, decays 0, 1, ..., 10: from phase_diagram_plot/train_steps.txt
 # and test_steps.txt of github.com/ejmichaud/grokking-squared.
 SHARED = {1e-4: "CCCCGGGGGGM", 1e-3: "MMMMMMXXXMX", 1e-2: "MMMXXXXXXXX"}
 
