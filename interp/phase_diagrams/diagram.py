@@ -49,8 +49,13 @@ class PhaseDiagram:
         """
         counts = Counter(self.table["phase"].tolist())
         cells = ", ".join(f"{counts[p]} {p}" for p in phase_order(counts))
-        sure = sum(confidence >= 0.95 for confidence in self.table["confidence"].tolist())
-        return f"{len(self.table)} cells, {len(self.networks)} networks: {cells}; {sure} cells have a confidence of at least 0.95"
+        told = self.table[self.table["phase"] != UNDECIDED]
+        sure = sum(confidence >= 0.95 for confidence in told["confidence"].tolist())
+        said = f"{len(self.table)} cells, {len(self.networks)} networks: {cells}; {sure} cells have a confidence of at least 0.95"
+        short = sum(why == "short" for why in self.networks.get("why", ()))
+        return (
+            said if not short else f"{said}; {short} networks were trained too short to tell (more steps, or a limit)"
+        )
 
     def figure(self) -> go.Figure:
         """A heat map: colour is the phase, opacity the confidence.

@@ -49,7 +49,9 @@ def draw(table: pd.DataFrame, axes: Sequence[str], logarithmic: Sequence[str], *
         _add(
             figure, table, axes, cells, phase, COLORS.get(phase, OTHERS[number % len(OTHERS)]), gap=0 if refined else 1
         )
-    figures.style(figure, "Phases of learning", across, down or "", height=420 if down else 240)
+    title = "Phases of learning: the majority of each cell; the fainter, the less sure"
+    figures.style(figure, title, across, down or "", height=420 if down else 240)
+    figure.update_layout(showlegend=True)
     figure.update_xaxes(showgrid=False, zeroline=False, **_ticks(xs))
     figure.update_yaxes(showgrid=False, zeroline=False, **(_ticks(ys) if down else {"showticklabels": False}))
     return figure
@@ -80,7 +82,8 @@ def _add(
 ) -> None:
     """A heat map of the cells of a phase, and its square in the legend."""
     rows = table.to_dict("records")
-    z = [[rows[k]["confidence"] if k >= 0 and rows[k]["phase"] == phase else None for k in line] for line in cells]
+    sure = {k: 0.5 if phase == UNDECIDED else row["confidence"] for k, row in enumerate(rows)}
+    z = [[sure[k] if k >= 0 and rows[k]["phase"] == phase else None for k in line] for line in cells]
     text = [[_hover(table, axes, rows[k]) if k >= 0 else "" for k in line] for line in cells]
     figure.add_heatmap(
         z=z, text=text, hovertemplate="%{text}<extra></extra>", hoverongaps=False, zmin=0.5, zmax=1, showscale=False,

@@ -63,7 +63,13 @@ class Cohorts:
         free = None  # of what is there at the start, each cohort takes its part
         for k, one in enumerate(found):
             size = None if sizes is None else sizes[k]
-            ensemble = Ensemble(one.plan, device, size, _fitted(plan, one, device), free, len(found) == 1)
+            tasks = _fitted(plan, one, device)
+            try:
+                ensemble = Ensemble(one.plan, device, size, tasks, free, len(found) == 1)
+            except InterpError as error:
+                if len(found) == 1:
+                    raise
+                raise type(error)(f"member {one.ids[0]} {dict(plan.members[one.ids[0]])}: {error}") from None
             free = ensemble.left
             self.cohorts.append(Cohort(one.ids, ensemble))
 

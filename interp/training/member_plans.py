@@ -64,7 +64,9 @@ def division(plan: Plan) -> list[CohortPlan]:
                 single = member_plan(plan, index, task)
                 known[shared] = single, _key(single)
             single, key = known[shared]
-            key = "\n".join([key, *_shape(single, task, varies)])
+            # smoothed labels take another way to the gradient, which rounds otherwise
+            smoothed = str(plan.setting(index, "label_smoothing") > 0)
+            key = "\n".join([key, smoothed, *_shape(single, task, varies)])
         except InterpError as error:
             raise type(error)(f"member {index} {dict(own)}: {error}") from None
         found.setdefault(key, []).append((index, single, task))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import warnings
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -72,6 +73,7 @@ def refine(
     executor: str | None = None,
     progress: Watcher | None = None,
     round_done: Callable[[Round], None] | None = None,
+    told: Callable[[str], None] | None = None,
     **settings: Any,
 ) -> PhaseDiagram:
     """A phase diagram over one or two settings whose networks are spent where phases meet.
@@ -96,6 +98,7 @@ def refine(
         executor: as in `interp.train`.
         progress: called with a `Progress` as a round advances.
         round_done: called with a `Round` after each.
+        told: called with what a user should know before the coarse grid is trained; by default a warning.
         **settings: of `interp.train`, for all networks.
 
     Returns:
@@ -115,7 +118,7 @@ def refine(
         if name in ("members", "shards_done"):
             raise UnknownName(f"{name!r} is no setting of a refinement, whose networks are those of its axes and seeds")
     folder = Path(tempfile.mkdtemp(prefix="interp-refined-")) if out_of is None else Path(out_of)
-    work = _Work(folder, lines, task, model, several_seeds(seeds), settings, device, executor, progress)
+    work = _Work(folder, lines, task, model, several_seeds(seeds), settings, device, executor, progress, told or _warn)
     squares, trained = first_squares(len(lines), cells), dict[tuple[Any, ...], list[str]]()
     tables: list[pd.DataFrame] = []
     for number in range(rounds + 1):
@@ -152,6 +155,14 @@ def _axes(axes: Mapping[str, Sequence[Any]], task: str | Task, model: str | Conf
     return [read_axis(name, given, is_whole(name, made, kind)) for name, given in axes.items()]
 
 
+def _warn(note: str) -> None:
+    warnings.warn(note, stacklevel=6)  # where refine was called: it calls run, train, start, and that calls this
+
+
+def _said_before(note: str) -> None:
+    """Later rounds have the train sets of the first."""
+
+
 def _cut(values: list[str], size: int) -> list[list[str]]:
     return [values[i : i + size] for i in range(0, len(values), size)]
 
@@ -169,6 +180,7 @@ class _Work:
     device: str
     executor: str | None
     progress: Watcher | None
+    told: Callable[[str], None]
 
     def values(self, point: Point) -> tuple[Any, ...]:
         """The settings of a cell."""
@@ -185,7 +197,7 @@ class _Work:
                     RunDirectory.check_new(self.folder)
                 return train(
                     self.task, self.model, **self.settings, members=members, out=path, device=self.device,
-                    executor=self.executor, progress=self.progress,
+                    executor=self.executor, progress=self.progress, told=self.told if number == 0 else _said_before,
                 )  # fmt: skip
             run = Run(path)
             if run.plan != make_plan(self.task, self.model, members=members, **self.settings):

@@ -57,8 +57,8 @@ def _diagram() -> list[inspect.Parameter]:
     return [
         option("axis", list[str], "One or two settings: decoder_lr=1e-5:1e-2:log, batch_size=8:512:log.", DIAGRAM),
         option("seeds", int, "Networks a cell, with the seeds 0, 1, ...", DIAGRAM, default=3),
-        option("cells", int, "Of the coarse grid along each axis.", DIAGRAM, default=5),
-        option("rounds", int, "Of halving the squares in which phases meet.", DIAGRAM, default=2),
+        option("cells", int, "Cells of the coarse grid along each axis.", DIAGRAM, default=5),
+        option("rounds", int, "How often the squares in which phases meet are halved.", DIAGRAM, default=2),
         option(
             "where",
             str,
@@ -85,6 +85,8 @@ def refine_task(task: type[Task], given: Mapping[str, Any]) -> None:
     from interp.training.refining import refine
 
     axes = dict(_axis(text) for text in given["axis"] or ())
+    if len(axes) not in (1, 2):
+        raise InterpError("give one or two axes, each as --axis NAME=LOW:HIGH, or NAME=LOW:HIGH:log")
     alone = dict.fromkeys(("grid", *SEEDS, "seeds"))
     typed = read_typed(task, {**given, **alone})
     if len(typed.members) > 1 or set(typed.members[0]) - {*SEEDS}:
@@ -95,7 +97,8 @@ def refine_task(task: type[Task], given: Mapping[str, Any]) -> None:
             build_task(task.name, typed.options), typed.settings["model"], axes=axes, seeds=given["seeds"],
             cells=given["cells"], rounds=given["rounds"], where=given["where"], out=given["out"], device=given["device"],
             phases=phase_settings(given), executor=given["executor"], progress=bar,
-            round_done=lambda done: typer.echo(done.summary, err=True), **settings,
+            round_done=lambda done: typer.echo(done.summary, err=True),
+            told=lambda note: typer.echo(f"note: {note}", err=True), **settings,
         )  # fmt: skip
     console = output()
     console.print(escape(found.summary))
@@ -107,6 +110,6 @@ def _axis(text: str) -> tuple[str, tuple[Any, ...]]:
     from interp._util.specs import parse_value
 
     name, equals, rest = text.partition("=")
-    if not equals:
+    if not equals or len(rest.split(":")) not in (2, 3):
         raise InterpError(f"cannot read --axis {text!r}: write --axis NAME=LOW:HIGH, or NAME=LOW:HIGH:log")
     return name.strip().replace("-", "_"), tuple(parse_value(part) for part in rest.split(":"))

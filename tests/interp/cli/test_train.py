@@ -427,7 +427,8 @@ def test_refine(run: Run, refused: Refused, work: Path) -> None:
     )  # fmt: skip
     ran = run(*words)
     assert ran.code == 0, ran.err
-    assert ran.err.startswith("round 0: 2 cells, 4 networks; phases meet in ")
+    assert ran.err.startswith("note: 4 of 4 members cannot get above")
+    assert "\nround 0: 2 cells, 4 networks; phases meet in " in ran.err
     assert "cells.csv" in ran.out
     assert Path("diagram/phase_diagram.html").is_file()
     assert run(*words).out == ran.out
