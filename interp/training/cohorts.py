@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from interp.checkpoints.rows import Rows, Shapes
 from interp.errors import InterpError
 from interp.tasks import Task, task_to_dict
 from interp.training.block import Block
@@ -142,9 +143,27 @@ class Cohorts:
             return self.alone.weights()
         return {prefix(k) + n: t for k, c in enumerate(self.cohorts) for n, t in c.ensemble.weights().items()}
 
+    def weight_rows(self) -> tuple[Shapes, Rows]:
+        """The weights of all members as `write_rows` takes them, block by block; no copy of all is made."""
+        named = [(start, c.ensemble) for start, c in self.named()]
+        shapes = {start + n: ((len(e.statuses), *s), e.dtype) for start, e in named for n, s in e.shapes.items()}
+        return shapes, (row for start, ensemble in named for row in _weight_rows(start, ensemble))
+
+    def named(self) -> list[tuple[str, Cohort]]:
+        """The cohorts, each with what the names of its tensors begin with in the run's files."""
+        return [("" if self.alone is not None else prefix(k), c) for k, c in enumerate(self.cohorts)]
+
     def described(self) -> list[dict[str, Any]] | None:
         """Members, network and task of every cohort, for the header of a checkpoint; None where there is a single one."""
         return None if self.alone is not None else described([(c.ids, c.ensemble.plan) for c in self.cohorts])
+
+
+def _weight_rows(start: str, ensemble: Ensemble) -> Rows:
+    for name in ensemble.shapes:
+        for block in ensemble.blocks:
+            yield start + name, block.ids, block.parameters[name]
+        for i, own in ensemble.final.items():
+            yield start + name, [i], own[name][None]
 
 
 def described(cohorts: Sequence[tuple[Sequence[int], Plan]]) -> list[dict[str, Any]]:
