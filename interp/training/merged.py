@@ -15,7 +15,7 @@ from safetensors import safe_open
 
 from interp.checkpoints.formats.header import read_header
 from interp.checkpoints.rows import CHUNK, Rows, Shapes, runs
-from interp.checkpoints.run_files import read_rows
+from interp.checkpoints.run_files import read_lines
 from interp.training.cohorts import prefix
 from interp.training.state import State
 
@@ -165,12 +165,22 @@ def merged_metrics(files: Sequence[tuple[int, Path]]) -> Iterator[str]:
     Yields:
         a line for every row of a shard.
     """
-    for *_, row in heapq.merge(*(_in_order(*file) for file in files), key=itemgetter(0, 1)):
-        yield json.dumps(row) + "\n"
+    for *_, line in heapq.merge(*(_in_order(*file) for file in files), key=itemgetter(0, 1)):
+        yield line
 
 
-def _in_order(first: int, path: Path) -> Iterator[tuple[int, int, dict[str, Any]]]:
-    """The rows of a shard by step and member; it has written them by step."""
-    for step, group in itertools.groupby(read_rows(path, whole=True), key=itemgetter("step")):
-        rows = [{**row, "member": row["member"] + first} for row in group]
-        yield from ((step, row["member"], row) for row in sorted(rows, key=itemgetter("member")))
+def _in_order(first: int, path: Path) -> Iterator[tuple[int, int, str]]:
+    """Step, member and line of a shard's rows, by step and member; it has written them by step."""
+    for _, group in itertools.groupby(_numbered(first, path), key=itemgetter(0)):
+        yield from sorted(group, key=itemgetter(1))
+
+
+def _numbered(first: int, path: Path) -> Iterator[tuple[int, int, str]]:
+    """Step, member and line of a shard's rows, with the members' numbers in the whole run."""
+    for line in read_lines(path):
+        if isinstance(line, dict):
+            row = {**line, "member": line["member"] + first}
+            yield row["step"], row["member"], json.dumps(row) + "\n"
+        else:
+            step, member = int(line[1]), int(line[2]) + first
+            yield step, member, f'{{"step": {step}, "member": {member}{line[3]}'
