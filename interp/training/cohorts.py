@@ -195,28 +195,38 @@ def _late(plan: Plan) -> int | None:
     return plan.late_at if plan.late_weight_decay is not None and isinstance(plan.late_at, int) else None
 
 
-def check_members(plan: Plan, device: torch.device) -> None:
+def check_members(plan: Plan, device: torch.device) -> list[Counts]:
     """Build the first member of each cohort, and the tasks of all members.
 
     Args:
         plan: of the run.
         device: where.
 
+    Returns:
+        how many examples each member has, in the order of the run.
+
     Raises:
         InterpError: anything that does not fit.
     """
+    counts: dict[int, Counts] = {}
     for one in division(plan):
         tasks = _fitted(plan, one, device)
         first = one.part(one.ids[:1])
         Ensemble(first.plan, device, tasks=tasks[:1])
+        known = {id(task): Counts.of(task) for task in {id(task): task for task in tasks}.values()}
+        counts |= {i: known[id(task)] for i, task in zip(one.ids, tasks, strict=True)}
+    return [counts[i] for i in sorted(counts)]
 
 
 def _fitted(plan: Plan, cohort: CohortPlan, device: torch.device) -> list[Task]:
-    """The tasks of a cohort in the form that its network takes."""
+    """The tasks of a cohort in the form that its network takes; members of the same data share one."""
     template, tasks = check_weights(cohort.plan, device), []
+    known: dict[int, Task] = {}
     for i, task in zip(cohort.ids, cohort.tasks, strict=True):
         try:
-            tasks.append(task.fit(template))
+            if id(task) not in known:
+                known[id(task)] = task.fit(template)
+            tasks.append(known[id(task)])
             if not len(tasks[-1].train_indices):
                 raise InterpError("it has no example to train on; raise its train_fraction")
         except InterpError as error:

@@ -23,13 +23,17 @@ from interp._util.schema import fits, parse_json
 from interp.checkpoints.formats.header import HEADER, header_text
 from interp.checkpoints.rows import write_rows
 from interp.errors import UnreadableFile, in_file
+from interp.hooked import build
 from interp.training.cohorts import described
 from interp.training.directory import RunDirectory
 from interp.training.loop import proceed, start
 from interp.training.member_plans import division
+from interp.training.memory import member_bytes
 from interp.training.merged import merged_metrics, merged_states, merged_weights
 from interp.training.plan import Plan
 from interp.training.shard_progress import Estimate
+
+SHARD_BYTES = 512 << 20  # of weights, gradients and moments
 
 
 @dataclass(frozen=True)
@@ -116,13 +120,13 @@ def train_in_shards(
 
 
 def _shards(directory: RunDirectory, workers: Workers, device: str) -> list[Shard]:
-    """The division into shards: that of an earlier attempt, or two shards per worker, so that none is idle for long."""
+    """The division into shards: that of an earlier attempt, or the number that `shard_count` says."""
     plan, folder = directory.plan, directory.path / "shards"
     division = folder / "division.json"
     if division.is_file():
         bounds = _bounds(division, len(plan.members))
     else:
-        n = min(len(plan.members), 2 * workers.count)
+        n = shard_count(plan, workers.count)
         bounds = [round(i * len(plan.members) / n) for i in range(n + 1)]
         with atomic(division) as temporary:
             temporary.write_text(json.dumps(bounds))
@@ -131,6 +135,23 @@ def _shards(directory: RunDirectory, workers: Workers, device: str) -> list[Shar
         Shard(str((folder / f"{first:06d}").resolve()), plan.to_dict(), first, last, plan.steps, device, threads)
         for first, last in itertools.pairwise(bounds)
     ]
+
+
+def shard_count(plan: Plan, workers: int) -> int:
+    """Two shards per worker, so that none is idle for long; more where one would be larger than `SHARD_BYTES`.
+
+    Then each fits beside the others into memory, a state is saved in a second or two, and a lost worker loses little.
+
+    Args:
+        plan: of the run.
+        workers: how many train at the same time.
+
+    Returns:
+        the number of shards, at most one per member.
+    """
+    with torch.device("meta"):
+        size = max(member_bytes(one.plan, build(one.plan.model)) for one in division(plan))
+    return min(len(plan.members), max(2 * workers, -(-len(plan.members) * size // SHARD_BYTES)))
 
 
 def _bounds(division: Path, members: int) -> list[int]:
