@@ -149,8 +149,9 @@ def shard_count(plan: Plan, workers: int) -> int:
     Returns:
         the number of shards, at most one per member.
     """
+    plans = [one.plan for one in division(plan)]
     with torch.device("meta"):
-        size = max(member_bytes(one.plan, build(one.plan.model)) for one in division(plan))
+        size = max(member_bytes(one, build(one.model)) for one in plans)
     return min(len(plan.members), max(2 * workers, -(-len(plan.members) * size // SHARD_BYTES)))
 
 
