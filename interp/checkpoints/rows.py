@@ -54,7 +54,7 @@ def write_rows(path: Path, shapes: Shapes, rows: Rows, metadata: dict[str, str])
                 part = tensor[k : k + step].detach().cpu().contiguous().numpy()
                 for source, target, count in runs(range(len(part)), numbers[k : k + step]):
                     file.seek(len(header) + starts[name] + target * width)
-                    file.write(part[source : source + count])
+                    file.write(part[source : source + count].data)
                     written += count * width
         if written != total:
             raise InterpError(
