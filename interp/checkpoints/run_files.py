@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,13 @@ ROW = {"step": int, "member": int, **dict.fromkeys((*CURVES, "weight_norm"), NUM
 LINE = 1 << 20  # characters; a row of ours has two hundred
 JSON_BYTES = 256 << 20  # a run.json of a million members has a hundred
 Points = dict[str, list[tuple[int, float]]]
+WHOLE_NUMBER = r"(0|[1-9]\d{0,14})"
+# a line as it is written: what fits needs no look of a schema
+PLAIN = re.compile(
+    rf'\{{"step": {WHOLE_NUMBER}, "member": {WHOLE_NUMBER}'
+    r'((?:, "\w+": (?:null|-?(?:0|[1-9]\d{0,14})(?:\.\d{1,20})?(?:e[-+]\d\d)?))*\}\n)',
+    re.ASCII,
+)
 
 
 def read_run(folder: Path) -> dict[str, Any]:
@@ -142,12 +150,34 @@ def read_curves(path: Path, member: int) -> Points:
         UnreadableFile: a damaged line, which is named.
     """
     curves: Points = {}
-    for row in read_rows(path):
+    own = _rows_of(path, member)
+    for row in read_rows(path) if own is None else own:
         if row["member"] == member:
             for name in CURVES:
                 if row.get(name) is not None:
                     curves.setdefault(name, []).append((row["step"], float(row[name])))
     return curves
+
+
+def _rows_of(path: Path, member: int) -> list[dict[str, Any]] | None:
+    """The rows of one member, found by a search of the text; None where some line is of another form than we write."""
+    refuse_link(path)
+    if not path.is_file():
+        return None
+    rows, before = [], 0
+    with open(path, "rb", opener=no_follow) as file:
+        while chunk := file.read(LINE):
+            chunk += file.readline(LINE)
+            lines = chunk.count(b"\n")
+            whole = chunk.startswith(b'{"step": ') and chunk.endswith(b"}\n")
+            if not whole or chunk.count(b'}\n{"step": ') != lines - 1 or chunk.count(b', "member": ') != lines:
+                return None
+            for found in re.finditer(rb', "member": %d[,}]' % member, chunk):
+                start, end = chunk.rfind(b"\n", 0, found.start()) + 1, chunk.find(b"\n", found.end()) + 1
+                number = before + chunk.count(b"\n", 0, end)
+                rows.append(_row(path, number, chunk[start:end].decode("utf-8", "replace")))
+            before += lines
+    return rows
 
 
 def read_scalars(path: Path) -> Points:
@@ -183,14 +213,33 @@ def read_rows(path: Path, whole: bool = False) -> Iterator[dict[str, Any]]:
     Raises:
         UnreadableFile: a link, or a line that is no row; the message has its number, and the field that does not fit.
     """
+    for number, line in _lines(path):
+        if not line.endswith("\n") and len(line) < LINE and not whole:
+            return
+        yield _row(path, number, line)
+
+
+def read_lines(path: Path) -> Iterator[re.Match[str] | dict[str, Any]]:
+    """The rows of a ``metrics.jsonl`` that nobody writes any more, in a fifth of the time where their values do not matter.
+
+    Args:
+        path: of the file; it need not exist.
+
+    Yields:
+        of a line as we write it the match of `PLAIN`: step, member, and the rest of the line; of any other the row.
+
+    Raises:
+        UnreadableFile: as `read_rows` with ``whole``.
+    """
+    for number, line in _lines(path):
+        yield PLAIN.fullmatch(line) or _row(path, number, line)
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
     refuse_link(path)
-    if not path.is_file():
-        return
-    with open(path, encoding="utf-8", errors="replace", opener=no_follow) as file:
-        for number, line in enumerate(iter(lambda: file.readline(LINE), ""), start=1):
-            if not line.endswith("\n") and len(line) < LINE and not whole:
-                return
-            yield _row(path, number, line)
+    if path.is_file():
+        with open(path, encoding="utf-8", errors="replace", opener=no_follow) as file:
+            yield from enumerate(iter(lambda: file.readline(LINE), ""), start=1)
 
 
 def _row(path: Path, number: int, line: str) -> dict[str, Any]:

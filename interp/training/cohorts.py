@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from interp._util.threads import Lanes
+from interp.checkpoints.rows import Rows, Shapes
 from interp.errors import InterpError
 from interp.tasks import Task, task_to_dict
 from interp.training.block import Block
@@ -158,9 +159,27 @@ class Cohorts:
             return self.alone.weights()
         return {prefix(k) + n: t for k, c in enumerate(self.cohorts) for n, t in c.ensemble.weights().items()}
 
+    def weight_rows(self) -> tuple[Shapes, Rows]:
+        """The weights of all members as `write_rows` takes them, block by block; no copy of all is made."""
+        named = [(start, c.ensemble) for start, c in self.named()]
+        shapes = {start + n: ((len(e.statuses), *s), e.dtype) for start, e in named for n, s in e.shapes.items()}
+        return shapes, (row for start, ensemble in named for row in _weight_rows(start, ensemble))
+
+    def named(self) -> list[tuple[str, Cohort]]:
+        """The cohorts, each with what the names of its tensors begin with in the run's files."""
+        return [("" if self.alone is not None else prefix(k), c) for k, c in enumerate(self.cohorts)]
+
     def described(self) -> list[dict[str, Any]] | None:
         """Members, network and task of every cohort, for the header of a checkpoint; None where there is a single one."""
         return None if self.alone is not None else described([(c.ids, c.ensemble.plan) for c in self.cohorts])
+
+
+def _weight_rows(start: str, ensemble: Ensemble) -> Rows:
+    for name in ensemble.shapes:
+        for block in ensemble.blocks:
+            yield start + name, block.ids, block.parameters[name]
+        for i, own in ensemble.final.items():
+            yield start + name, [i], own[name][None]
 
 
 def described(cohorts: Sequence[tuple[Sequence[int], Plan]]) -> list[dict[str, Any]]:
@@ -192,28 +211,38 @@ def _late(plan: Plan) -> int | None:
     return plan.late_at if plan.late_weight_decay is not None and isinstance(plan.late_at, int) else None
 
 
-def check_members(plan: Plan, device: torch.device) -> None:
+def check_members(plan: Plan, device: torch.device) -> list[Counts]:
     """Build the first member of each cohort, and the tasks of all members.
 
     Args:
         plan: of the run.
         device: where.
 
+    Returns:
+        how many examples each member has, in the order of the run.
+
     Raises:
         InterpError: anything that does not fit.
     """
+    counts: dict[int, Counts] = {}
     for one in division(plan):
         tasks = _fitted(plan, one, device)
         first = one.part(one.ids[:1])
         Ensemble(first.plan, device, tasks=tasks[:1])
+        known = {id(task): Counts.of(task) for task in {id(task): task for task in tasks}.values()}
+        counts |= {i: known[id(task)] for i, task in zip(one.ids, tasks, strict=True)}
+    return [counts[i] for i in sorted(counts)]
 
 
 def _fitted(plan: Plan, cohort: CohortPlan, device: torch.device) -> list[Task]:
-    """The tasks of a cohort in the form that its network takes."""
+    """The tasks of a cohort in the form that its network takes; members of the same data share one."""
     template, tasks = check_weights(cohort.plan, device), []
+    known: dict[int, Task] = {}
     for i, task in zip(cohort.ids, cohort.tasks, strict=True):
         try:
-            tasks.append(task.fit(template))
+            if id(task) not in known:
+                known[id(task)] = task.fit(template)
+            tasks.append(known[id(task)])
             if not len(tasks[-1].train_indices):
                 raise InterpError("it has no example to train on; raise its train_fraction")
         except InterpError as error:

@@ -24,18 +24,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from interp._util.files import atomic, no_follow, refuse_links
 from interp._util.versions import __version__
 from interp.checkpoints.formats.header import HEADER, header_text
+from interp.checkpoints.rows import Rows, Shapes, write_rows
 from interp.checkpoints.run_files import RECORDED, RUN_FILES, RUN_FORMAT, current, read_json
-from interp.checkpoints.saving import write_tensors
 from interp.errors import InterpError, OutputExists, UnreadableFile, naming
 from interp.training.cohorts import Cohorts
 from interp.training.counts import Counts, read_counts, write_counts
 from interp.training.plan import Plan
-from interp.training.state import State, read_state, restore, state_tensors
+from interp.training.state import State, read_state, restore, state_rows
 
 CHECKPOINT = re.compile(r"step_(\d{1,18})\.safetensors")
 
@@ -153,14 +152,15 @@ class RunDirectory:
         model = ensemble.cohorts[0].ensemble.plan.model
         header = header_text(model, self.plan.task, ensemble.step, len(self.plan.members), ensemble.described())
         path = self.path / "checkpoints" / f"step_{ensemble.step:08d}.safetensors"
-        self._write(path, ensemble.weights(), {HEADER: header})
+        self._write(path, *ensemble.weight_rows(), {HEADER: header})
         return path
 
     def save_state(self, ensemble: Cohorts) -> None:
         """Write everything that resuming needs; the previous state stays until this one is complete."""
         self._sync_metrics()
         held = self.metrics_path.stat().st_size if self.metrics_path.exists() else 0
-        self._write(self.state_path, state_tensors(ensemble), State.of(ensemble, held).metadata)
+        state = State.of(ensemble, held)
+        self._write(self.state_path, *state_rows(ensemble, state), state.metadata)
 
     def _sync_metrics(self) -> None:
         """Flush the metrics to the disk: the state, which holds their length, must not get there first."""
@@ -168,9 +168,9 @@ class RunDirectory:
             with self.metrics_path.open("rb") as file:
                 os.fsync(file.fileno())
 
-    def _write(self, path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> None:
+    def _write(self, path: Path, shapes: Shapes, rows: Rows, metadata: dict[str, str]) -> None:
         try:
-            write_tensors(path, tensors, metadata, durable=True)
+            write_rows(path, shapes, rows, metadata)
         except InterpError as error:
             raise InterpError(f"{error}{self._advice()}") from None
 

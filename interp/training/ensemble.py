@@ -154,9 +154,13 @@ class Ensemble:
             rates = {name: (lr, late if decay else decay) for name, (lr, decay) in rates.items()}
         return rates
 
-    def _pack(self, ids: Sequence[int], parameters: Mapping[str, Tensor], moments: Mapping[str, Tensor] | None) -> None:
-        """Make the blocks from stacks in the order of ``ids``; names in the model's order, in which norms are summed."""
+    def _pack(
+        self, ids: Sequence[int], parameters: Mapping[str, Tensor], moments: Mapping[str, Tensor] | None,
+        rows: Sequence[int] | None = None,
+    ) -> None:  # fmt: skip
+        """Make the blocks from stacks, whose ``rows`` (all, in order) are ``ids``; names in the model's order, as norms sum."""
         self.blocks = []
+        places = torch.tensor(rows or range(len(ids)), dtype=torch.long, device=self.device)
         size = self.size
         if self.side_by_side and self._alone and ids:
             # two blocks or more, and an even number of them: two cores are busy to the end
@@ -169,8 +173,8 @@ class Ensemble:
             self.blocks.append(
                 Block(
                     self.plan, self.model, self.task, own,
-                    {n: parameters[n][part].clone() for n in self.shapes},
-                    None if moments is None else {n: m[part].clone() for n, m in moments.items()},
+                    {n: parameters[n][places[part]] for n in self.shapes},
+                    None if moments is None else {n: m[places[part]] for n, m in moments.items()},
                     {name: [r[name] for r in rates] for name in self.shapes},
                     self.train.of(own), self.test.of(own), None if self.kept is None else [self.kept[i] for i in own],
                 )
@@ -257,8 +261,7 @@ class Ensemble:
                 self.final[i] = {n: p[place[i]].cpu().clone() for n, p in parameters.items()}
                 self.statuses[i].retired_at = self.step
             left = [i for i in ids if i not in decided]
-            index = torch.tensor([place[i] for i in left], dtype=torch.long, device=self.device)
-            self._pack(left, {n: p[index] for n, p in parameters.items()}, {n: m[index] for n, m in moments.items()})
+            self._pack(left, parameters, moments, [place[i] for i in left])
         return decided
 
     def stacks(self) -> tuple[list[int], dict[str, Tensor], dict[str, Tensor]]:

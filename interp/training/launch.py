@@ -19,7 +19,7 @@ from interp.hooked import Config, HookedModel
 from interp.subject import Subject
 from interp.tasks import Task, make_task
 from interp.training.bar import shown
-from interp.training.counts import counts_of, out_of_reach
+from interp.training.counts import out_of_reach
 from interp.training.directory import RunDirectory
 from interp.training.loop import Watcher, check_plan, proceed, start
 from interp.training.plan import Plan
@@ -237,8 +237,7 @@ def _in_shards(
     plan: Plan, folder: Path, executor: str, device: str, done: Counter | None, told: Callable[[str], None]
 ) -> None:  # fmt: skip
     workers = parse_executor(executor)
-    check_plan(plan)
-    counts = counts_of(plan)
+    counts = check_plan(plan)
     if (note := out_of_reach(plan, counts)) is not None:
         told(note)
     train_in_shards(RunDirectory.create(folder, plan, counts), workers, device, done)

@@ -15,7 +15,7 @@ from typing import Any
 from interp.checkpoints.loading import resolve_device
 from interp.errors import InterpError
 from interp.training.cohorts import Cohorts, check_members
-from interp.training.counts import out_of_reach
+from interp.training.counts import Counts, out_of_reach
 from interp.training.directory import RunDirectory
 from interp.training.plan import Plan
 from interp.training.updates.lr_schedule import LRSchedule
@@ -83,13 +83,16 @@ class Progress:
 Watcher = Callable[[Progress], None]
 
 
-def check_plan(plan: Plan) -> None:
+def check_plan(plan: Plan) -> list[Counts]:
     """Build what a plan describes for the first member of each cohort, so that mistakes show here and not in a worker.
+
+    Returns:
+        how many examples each member has.
 
     Raises:
         InterpError: anything that does not fit.
     """
-    check_members(plan, resolve_device("cpu"))
+    return check_members(plan, resolve_device("cpu"))
 
 
 def start(

@@ -19,6 +19,8 @@ from interp.training.plan import Plan, require_whole
 from interp.training.recipes import make_model
 from interp.training.updates.optimizers import RATES, Optimizer
 
+OF_DATA = ("seed", "data_seed")  # beside the options of the task
+
 
 @dataclass(frozen=True)
 class CohortPlan:
@@ -55,10 +57,14 @@ def division(plan: Plan) -> list[CohortPlan]:
     """
     found: dict[str, list[tuple[int, Plan, Task]]] = {}
     varies = any(_options(plan, own) for own in plan.members)
+    options, tasks = set(plan.task.option_names()), dict[str, Task]()  # members of the same data share their task
     known: dict[str, tuple[Plan, str]] = {}  # most members of a large run differ in seeds and rates alone
     for index, own in enumerate(plan.members):
         try:
-            task = plan.task.of_member(own)
+            data = repr([(n, v) for n, v in own.items() if n in OF_DATA or n in options])
+            if data not in tasks:
+                tasks[data] = plan.task.of_member(own)
+            task = tasks[data]
             shared = repr([(n, v) for n, v in own.items() if n not in OWN])
             if shared not in known:
                 single = member_plan(plan, index, task)

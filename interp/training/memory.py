@@ -129,7 +129,7 @@ def check_memory(
     """
     examples = task.inputs[:1].numel() * len(task.labels) * 4
     own = examples if len({plan.member_task(i).seed for i in range(len(plan.members))}) > 1 else 0
-    # repacking and saving hold a second copy of weights and moments for a moment
+    # repacking and resuming hold a second copy of weights and moments for a moment; saving holds none
     each = 2 * member_bytes(plan, model) + own
     step = size * activation_bytes(plan, task, model)
     needed, free = each * len(plan.members) + step + examples, available_bytes(device) if free is None else free

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import pandas as pd
 
 from interp.checkpoints.run_files import ROW, read_rows
+
+ROWS = 20_000  # that are held as dicts at once, which take ten times what their numbers take
 
 
 class MetricsFile:
@@ -41,7 +44,12 @@ class MetricsFile:
         return self._read[1].copy()
 
     def _parsed(self) -> pd.DataFrame:
-        rows = list(read_rows(self.path, whole=True))
-        table = pd.DataFrame(rows) if rows else pd.DataFrame(columns=["step", "member"])
-        numbers = [name for name, kind in ROW.items() if kind is not int and name in table]
-        return table.astype(dict.fromkeys(numbers, "float64"))  # a column of nulls too
+        rows, parts = read_rows(self.path, whole=True), list[pd.DataFrame]()
+        while some := list(itertools.islice(rows, ROWS)):
+            parts.append(_typed(pd.DataFrame(some)))
+        return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["step", "member"])
+
+
+def _typed(table: pd.DataFrame) -> pd.DataFrame:
+    numbers = [name for name, kind in ROW.items() if kind is not int and name in table]
+    return table.astype(dict.fromkeys(numbers, "float64"))  # a column of nulls too

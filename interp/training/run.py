@@ -77,8 +77,8 @@ class Run:
         return last.reindex(columns=[*(c for c in last.columns if c not in own), *own])
 
     def _settings(self) -> pd.DataFrame:
-        members = self.plan.members
-        return pd.DataFrame([{n: m.get(n) for n in varying(members)} for m in members], index=range(len(members)))
+        members, names = self.plan.members, varying(self.plan.members)
+        return pd.DataFrame([{n: m.get(n) for n in names} for m in members], index=range(len(members)))
 
     @cached_property
     def counts(self) -> pd.DataFrame:

@@ -21,16 +21,19 @@ from interp._util.files import atomic, no_follow
 from interp._util.parallel import Workers, run_jobs
 from interp._util.schema import fits, parse_json
 from interp.checkpoints.formats.header import HEADER, header_text
-from interp.checkpoints.run_files import read_rows
-from interp.checkpoints.saving import write_tensors
+from interp.checkpoints.rows import write_rows
 from interp.errors import UnreadableFile, in_file
+from interp.hooked import build
 from interp.training.cohorts import described
 from interp.training.directory import RunDirectory
 from interp.training.loop import proceed, start
 from interp.training.member_plans import division
-from interp.training.merged import merged_states, merged_weights
+from interp.training.memory import member_bytes
+from interp.training.merged import merged_metrics, merged_states, merged_weights
 from interp.training.plan import Plan
 from interp.training.shard_progress import Estimate
+
+SHARD_BYTES = 512 << 20  # of weights, gradients and moments
 
 
 @dataclass(frozen=True)
@@ -117,13 +120,13 @@ def train_in_shards(
 
 
 def _shards(directory: RunDirectory, workers: Workers, device: str) -> list[Shard]:
-    """The division into shards: that of an earlier attempt, or two shards per worker, so that none is idle for long."""
+    """The division into shards: that of an earlier attempt, or the number that `shard_count` says."""
     plan, folder = directory.plan, directory.path / "shards"
     division = folder / "division.json"
     if division.is_file():
         bounds = _bounds(division, len(plan.members))
     else:
-        n = min(len(plan.members), 2 * workers.count)
+        n = shard_count(plan, workers.count)
         bounds = [round(i * len(plan.members) / n) for i in range(n + 1)]
         with atomic(division) as temporary:
             temporary.write_text(json.dumps(bounds))
@@ -132,6 +135,24 @@ def _shards(directory: RunDirectory, workers: Workers, device: str) -> list[Shar
         Shard(str((folder / f"{first:06d}").resolve()), plan.to_dict(), first, last, plan.steps, device, threads)
         for first, last in itertools.pairwise(bounds)
     ]
+
+
+def shard_count(plan: Plan, workers: int) -> int:
+    """Two shards per worker, so that none is idle for long; more where one would be larger than `SHARD_BYTES`.
+
+    Then each fits beside the others into memory, a state is saved in a second or two, and a lost worker loses little.
+
+    Args:
+        plan: of the run.
+        workers: how many train at the same time.
+
+    Returns:
+        the number of shards, at most one per member.
+    """
+    plans = [one.plan for one in division(plan)]
+    with torch.device("meta"):
+        size = max(member_bytes(one, build(one.model)) for one in plans)
+    return min(len(plan.members), max(2 * workers, -(-len(plan.members) * size // SHARD_BYTES)))
 
 
 def _bounds(division: Path, members: int) -> list[int]:
@@ -149,13 +170,8 @@ def _bounds(division: Path, members: int) -> list[int]:
 def merge(directory: RunDirectory, shards: Sequence[tuple[int, RunDirectory]]) -> None:
     """Put the finished shards of a run together; its state is written last, and shows that the merge is complete."""
     plan = directory.plan
-    rows = []
-    for first, shard in shards:
-        for row in read_rows(shard.metrics_path, whole=True):
-            rows.append((row["step"], row["member"] + first, {**row, "member": row["member"] + first}))
-    rows.sort(key=lambda r: r[:2])
-    with atomic(directory.metrics_path, durable=True) as temporary:
-        temporary.write_text("".join(json.dumps(row) + "\n" for *_, row in rows), encoding="utf-8")
+    with atomic(directory.metrics_path, durable=True) as temporary, temporary.open("w", encoding="utf-8") as file:
+        file.writelines(merged_metrics([(first, shard.metrics_path) for first, shard in shards]))
     saved = [(first, shard.saved_steps()) for first, shard in shards]
     last = max(s for _, steps in saved for s in steps)
     cohorts = [(c.ids, c.plan) for c in division(plan)]
@@ -167,8 +183,8 @@ def merge(directory: RunDirectory, shards: Sequence[tuple[int, RunDirectory]]) -
         files = [(first, steps[max(s for s in steps if s <= step)]) for first, steps in saved]
         header = header_text(cohorts[0][1].model, plan.task, step, len(plan.members), several)
         path = directory.path / "checkpoints" / f"step_{step:08d}.safetensors"
-        write_tensors(path, merged_weights(files, [ids for ids, _ in cohorts]), {HEADER: header}, durable=True)
+        write_rows(path, *merged_weights(files, [ids for ids, _ in cohorts]), {HEADER: header})
     states = [(first, shard.state_path, state) for first, shard in shards if (state := shard.state()) is not None]
-    state, tensors = merged_states(states, [ids for ids, _ in cohorts], directory.metrics_path.stat().st_size)
-    write_tensors(directory.state_path, tensors, state.metadata, durable=True)
+    state, shapes, rows = merged_states(states, [ids for ids, _ in cohorts], directory.metrics_path.stat().st_size)
+    write_rows(directory.state_path, shapes, rows, state.metadata)
     shutil.rmtree(directory.path / "shards")

@@ -13,8 +13,9 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from interp._util.schema import fits, kinds, parse_json, require_fields
+from interp.checkpoints.rows import Rows, Shapes
 from interp.errors import InterpError, UnreadableFile
-from interp.training.cohorts import Cohort, Cohorts, prefix
+from interp.training.cohorts import Cohort, Cohorts
 from interp.training.ensemble import Ensemble, Status
 from interp.training.updates.optimizers import BatchedOptimizer
 
@@ -86,27 +87,32 @@ class State:
             raise InterpError(f"the cohorts must name each of the {members} members once")
 
 
-def state_tensors(run: Cohorts) -> Tensors:
+def state_rows(run: Cohorts, state: State) -> tuple[Shapes, Rows]:
     """The tensors of a saved state: ``parameters/...`` and ``moments/...`` of members that train, ``final/...`` of others.
 
+    Args:
+        run: its members.
+        state: its counters.
+
     Returns:
-        them on the CPU; with several cohorts a name begins with its cohort's.
+        shapes and rows as `write_rows` takes them, block by block; with several cohorts a name begins with its cohort's.
     """
-    return {start + n: t for start, c in _named_cohorts(run) for n, t in _tensors(c.ensemble).items()}
+    named = run.named()
+    shapes = {start + n: kind for start, c in named for n, kind in _expected(_part(state, c), c.ensemble)}
+    return shapes, ((start + n, places, t) for start, c in named for n, places, t in _rows(c.ensemble))
 
 
-def _named_cohorts(run: Cohorts) -> list[tuple[str, Cohort]]:
-    return [("" if run.alone is not None else prefix(k), c) for k, c in enumerate(run.cohorts)]
-
-
-def _tensors(ensemble: Ensemble) -> Tensors:
-    _, parameters, moments = ensemble.stacks()
-    retired = sorted(ensemble.final)
-    tensors = {f"parameters/{n}": t.cpu() for n, t in parameters.items()}
-    tensors |= {f"moments/{n}": t.cpu() for n, t in moments.items()}
-    if retired:
-        tensors |= {f"final/{n}": torch.stack([ensemble.final[i][n] for i in retired]) for n in ensemble.shapes}
-    return tensors
+def _rows(ensemble: Ensemble) -> Rows:
+    first = 0
+    for block in ensemble.blocks:
+        places = range(first, first := first + len(block.ids))
+        for name in ensemble.shapes:
+            yield f"parameters/{name}", places, block.parameters[name]
+            for kind in BatchedOptimizer.kinds(ensemble.plan.optimizer):
+                yield f"moments/{kind}.{name}", places, block.optimizer.moments[kind][name]
+    for k, i in enumerate(sorted(ensemble.final)):
+        for name in ensemble.shapes:
+            yield f"final/{name}", [k], ensemble.final[i][name][None]
 
 
 def read_state(path: Path, members: int) -> State | None:
@@ -153,7 +159,7 @@ def restore(path: Path, state: State, run: Cohorts) -> Callable[[], None]:
             found = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  not a dict
     except (SafetensorError, OSError) as error:
         raise UnreadableFile(damaged(path, error)) from None
-    cohorts = [(start, c, _part(state, c)) for start, c in _named_cohorts(run)]
+    cohorts = [(start, c, _part(state, c)) for start, c in run.named()]
     expected = {start + n: kind for start, c, own in cohorts for n, kind in _expected(own, c.ensemble)}
     given = {name: (tuple(t.shape), t.dtype) for name, t in found.items()}
     if given != expected:

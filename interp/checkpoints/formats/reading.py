@@ -8,6 +8,7 @@ import struct
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from interp.checkpoints.formats.safetensors_files import BIN_INDEX_SUFFIX, INDEX
 from interp.checkpoints.formats.tensors import TensorRef, reason
 from interp.errors import InterpError, UnreadableFile, in_file
 
+LARGE = 64 << 20  # bytes of a file that nobody wants to hash twice
 SUFFIXES = (
     ".pt", ".pth", ".ckpt", ".bin", ".pkl", ".pickle", ".safetensors", ".npz", ".npy", ".msgpack",
     ".h5", ".hdf5", ".keras", ".xml",
@@ -215,7 +217,19 @@ def _named(tree: Any, name: str, seen: set[int]) -> Iterator[tuple[str, TensorRe
 
 
 def sha256(path: Path) -> str:
-    """Hex digest of a file's bytes, read in pieces."""
+    """Hex digest of a file's bytes, read in pieces; that of a large file once, as long as the file is the same."""
+    state = path.stat()
+    if state.st_size < LARGE:
+        return _digest(path)
+    return _known_digest(path.resolve(), state.st_ino, state.st_size, state.st_mtime_ns)
+
+
+@lru_cache(maxsize=64)
+def _known_digest(path: Path, *state: int) -> str:
+    return _digest(path)
+
+
+def _digest(path: Path) -> str:
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while piece := file.read(1 << 20):
