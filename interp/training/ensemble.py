@@ -147,9 +147,7 @@ class Ensemble:
 
     def _rates(self, member: int) -> dict[str, tuple[float, float]]:
         optimizer, late = self.plan.member_optimizer(member), self.plan.late_weight_decay
-        rates = {
-            name: (0.0, 0.0) if name in self.frozen else optimizer.rates(self.groups[name]) for name in self.shapes
-        }
+        rates = {n: (0.0, 0.0) if n in self.frozen else optimizer.rates(self.groups[n]) for n in self.shapes}
         if late is not None and self.statuses[member].late_since >= 0:
             rates = {name: (lr, late if decay else decay) for name, (lr, decay) in rates.items()}
         return rates

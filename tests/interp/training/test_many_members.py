@@ -27,7 +27,7 @@ from interp.training.counts import counts_of
 from interp.training.directory import RunDirectory
 from interp.training.loop import start
 from interp.training.member_plans import division
-from interp.training.recipes import make_plan
+from interp.training.planning import make_plan
 
 MIXED = [{"width": 8 + 8 * (i % 2), "seed": i % 3, "lr": 1e-2 if i % 3 else 1e-3} for i in range(9)]
 
