@@ -176,6 +176,26 @@ def min_char_rnn(folder: Path) -> Case:
     return Case("recurrent", folder / "char.npz", V, run_vanilla(w), said=("by its names", "tanh"))
 
 
+def toy_addition(folder: Path) -> Case:
+    rng, p = np.random.default_rng(0), 4
+    w = {
+        "embedding": rng.normal(size=(p, 1)), "decoder.0.weight": rng.normal(size=(6, 1)),
+        "decoder.0.bias": rng.normal(size=6), "decoder.1.weight": rng.normal(size=(3, 6)), "decoder.1.bias": rng.normal(size=3),
+    }  # fmt: skip
+    pairs = np.array([(i, j) for i in range(p) for j in range(i, p)])
+    data = {"pairs": pairs, "train": np.array([0, 3, 7]), "targets": rng.normal(size=(2 * p - 1, 3))}
+    np.savez(folder / "toy.npz", **w, **data)  # pyright: ignore[reportArgumentType]
+    hidden = np.tanh(w["embedding"][pairs].sum(1) @ w["decoder.0.weight"].T + w["decoder.0.bias"])
+    expected = hidden @ w["decoder.1.weight"].T + w["decoder.1.bias"]
+    return Case(
+        "toy_addition",
+        folder / "toy.npz",
+        torch.from_numpy(pairs),
+        torch.from_numpy(expected),
+        said=("3 of 10 pairs train",),
+    )
+
+
 def toy_model(folder: Path) -> Case:
     W, b = drawn(2, 5), drawn(5, seed=2)
     torch.save({"W": W, "b_final": b}, folder / "toy.pt")
@@ -241,6 +261,7 @@ CASES: dict[str, Callable[[Path], Case]] = {
     "recurrent": gru,
     "recurrent, bare matrices": min_char_rnn,
     "superposition": toy_model,
+    "toy_addition": toy_addition,
     "tracr": tracr,
     "tensors": tensors,
 }
