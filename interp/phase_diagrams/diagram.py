@@ -52,7 +52,7 @@ class PhaseDiagram:
         told = self.table[self.table["phase"] != UNDECIDED]
         sure = sum(confidence >= 0.95 for confidence in told["confidence"].tolist())
         said = f"{len(self.table)} cells, {len(self.networks)} networks: {cells}; {sure} cells have a confidence of at least 0.95"
-        short = sum(why == "short" for why in self.networks.get("why", ()))
+        short = sum(why == "short" for why in self.networks["why"].tolist()) if "why" in self.networks else 0
         return (
             said if not short else f"{said}; {short} networks were trained too short to tell (more steps, or a limit)"
         )

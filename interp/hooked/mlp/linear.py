@@ -34,6 +34,9 @@ class _Stacked(torch.autograd.Function):
         if weight.shape[2] == 1:
             out = (x * weight.mT).sum(-1, keepdim=True)
             return out if bias is None else out.add_(bias.unsqueeze(1))
+        if weight.shape[1] == 1:  # a product with a vector is rounded as its place in memory has it
+            out = x * weight
+            return out if bias is None else out.add_(bias.unsqueeze(1))
         if bias is None:
             return torch.bmm(x, weight)
         return torch.baddbmm(bias.unsqueeze(1), x, weight)

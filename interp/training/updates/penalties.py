@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping
 
 import torch
@@ -63,9 +64,11 @@ def freeze(gradients: Mapping[str, Tensor], frozen: Iterable[str]) -> None:
 
 
 def norms(tensors: Mapping[str, Tensor]) -> Tensor:
-    """Euclidean norm over all parameters of each member ``[member]``."""
-    squares = [t.detach().flatten(1).square().sum(1) for t in tensors.values()]
-    return torch.stack(squares).sum(0).sqrt()
+    """Euclidean norm over all parameters of each member ``[member]``; the same bits alone and among others."""
+    # summed member by member: a sum along rows is rounded by their number
+    own = torch._foreach_norm([one for t in tensors.values() for one in t.detach().unbind(0)])
+    by_parameter = torch.stack(own).unflatten(0, (len(tensors), -1)).square()
+    return functools.reduce(torch.add, by_parameter.unbind(0)).sqrt()
 
 
 def clip(gradients: Mapping[str, Tensor], limit: float) -> None:
