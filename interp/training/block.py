@@ -93,18 +93,12 @@ class Block:
 
     def gradients(self, step: int) -> Mapping[str, Tensor]:
         """The gradient of each member's own loss on the batch of a step ``{name: [member, ...]}``."""
+        drawn = self._drawn(step)
         if self._by_hand is not None:
-            whole = self.plan.batch_size is None or self.plan.batch_size >= len(self.train)
-            inputs, labels = (self.train.inputs, self.train.labels) if whole else self._batch(step)
-            return self._by_hand(self.parameters, inputs, labels, self.train.weights if whole else None)
+            return self._by_hand(self.parameters, drawn.inputs, drawn.labels, drawn.weights)
         noise = self._noise_keys + step if self._dropout else None
-        if self.plan.batch_size is None or self.plan.batch_size >= len(self.train):
-            outputs = self._call(self.parameters, self.train.inputs, noise)
-            loss = self.train.mean(self._loss(outputs, self.train.labels))
-        else:
-            inputs, labels = self._batch(step)
-            outputs = self._call_stacked(self.parameters, inputs, noise)
-            loss = self._loss(outputs, labels).mean(-1)
+        call = self._call if drawn is self.train else self._call_stacked
+        loss = drawn.mean(self._loss(call(self.parameters, drawn.inputs, noise), drawn.labels))
         # members do not see each other: the gradient of the sum is each member's own
         found = torch.autograd.grad(loss.sum(), list(self.parameters.values()))
         return dict(zip(self.parameters, found, strict=True))

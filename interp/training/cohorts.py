@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -20,6 +20,8 @@ from interp.training.ensemble import Ensemble, Status
 from interp.training.member_plans import CohortPlan, division
 from interp.training.memory import check_weights
 from interp.training.plan import Plan
+
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,11 @@ class Cohorts:
     @property
     def statuses(self) -> list[Status]:
         """What each member has reached, in the order of the run."""
-        found = {i: s for c in self.cohorts for i, s in zip(c.ids, c.ensemble.statuses, strict=True)}
+        return self._in_order(lambda ensemble: ensemble.statuses)
+
+    def _in_order(self, of: Callable[[Ensemble], Sequence[Value]]) -> list[Value]:
+        """What the ensembles have for each of their members, in the order of the run."""
+        found = {i: value for c in self.cohorts for i, value in zip(c.ids, of(c.ensemble), strict=True)}
         return [found[i] for i in sorted(found)]
 
     @property
@@ -126,8 +132,7 @@ class Cohorts:
     @property
     def counts(self) -> list[Counts]:
         """How many examples each member has, in the order of the run."""
-        found = {i: n for c in self.cohorts for i, n in zip(c.ids, c.ensemble.counts, strict=True)}
-        return [found[i] for i in sorted(found)]
+        return self._in_order(lambda ensemble: ensemble.counts)
 
     @property
     def ended(self) -> list[int]:

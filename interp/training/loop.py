@@ -206,7 +206,7 @@ def _events(directory: RunDirectory, ensemble: Cohorts) -> list[dict[str, Any]]:
     last, rows = step >= plan.steps, []
     ensemble.raise_weight_decay()
     if last or step in plan.metrics or ensemble.ended:
-        # members whose own end this is are measured there; it is no measurement of the others
+        # a member that has made its own last update is measured there, alone
         rows = ensemble.measure(None if last or step in plan.metrics else ensemble.ended)
         directory.append(rows)
         ensemble.retire()

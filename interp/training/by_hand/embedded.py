@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from interp.hooked.mlp.config import MLPConfig
-from interp.training.by_hand.products import to_weight
+from interp.hooked.mlp.linear import to_weight
 
 MOST_COUNTED = 4096  # numbers in the tables; a product with larger ones is slower than to gather their rows
 

@@ -9,10 +9,10 @@ from torch import Tensor
 
 from interp.hooked import HookedMLP, HookedModel
 from interp.hooked.mlp.config import MLPConfig
+from interp.hooked.mlp.linear import outputs, to_inputs, to_weight
 from interp.tasks import Task
 from interp.training.by_hand.activations import BY_HAND
 from interp.training.by_hand.embedded import Embedded
-from interp.training.by_hand.products import outputs, to_inputs, to_weight
 
 Parameters = Mapping[str, Tensor]
 
