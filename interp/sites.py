@@ -217,3 +217,16 @@ def hidden_sites(model: HasHookPoints) -> list[str]:
     named = [n for n in model.hook_dict if n.endswith("hook_post") or n in ("hook_final", "hook_hidden")]
     foreign = [n for n in model.hook_dict if n.endswith(".hook_out")]
     return named or [n for n in foreign if (axes := model.axes_of(n))[0] == "batch" and "unit" in axes]
+
+
+def layer_sites(model: HasHookPoints) -> list[str]:
+    """The residual streams (or inputs) and the hidden layers: where a network holds what it knows of an input.
+
+    Args:
+        model: a hooked model.
+
+    Returns:
+        names of hook points, the streams first.
+    """
+    streams = [n for n in model.hook_dict if n.endswith(("hook_resid_mid", "hook_resid_post", "hook_input"))]
+    return [*streams, *hidden_sites(model)]

@@ -7,10 +7,9 @@ import plotly.graph_objects as go
 
 from interp.activations.capture import capture
 from interp.errors import require_range
-from interp.hooked import HookedModel
 from interp.plugins.analysis import Result, analysis
 from interp.report import figures
-from interp.sites import Site, hidden_sites, resolve_sites
+from interp.sites import Site, layer_sites, resolve_sites
 from interp.subject import Subject
 from interp.tasks import BinaryOperation
 from probes import spectra
@@ -37,7 +36,7 @@ def pca(subject: Subject, *, site: str | None = None, components: int = 6) -> Re
     """
     require_range("components", components, 1)
     task, model = subject.require_task(), subject.cast().model
-    names = [s.name for s in resolve_sites(model, [site] if site else _wanted(model))]
+    names = [s.name for s in resolve_sites(model, [site] if site else layer_sites(model))]
     resolved = [Site(n, pos=task.readout if "pos" in model.axes_of(n) else None) for n in names]
     rows, curves, result = [], {}, Result()
     for place, values in capture(model, task.inputs, resolved, batch_size=4096).items():
@@ -66,12 +65,6 @@ def pca(subject: Subject, *, site: str | None = None, components: int = 6) -> Re
     result.metrics = {"sites": len(rows), "lowest_effective_rank": rank, "lowest_site": site_name}
     result.headline = f"{site_name} has the lowest effective rank: {rank:.1f} of {smallest['dimension']} directions"
     return result
-
-
-def _wanted(model: HookedModel) -> list[str]:
-    """The residual streams (or inputs) and the hidden layers."""
-    streams = [n for n in model.hook_dict if n.endswith(("hook_resid_mid", "hook_resid_post", "hook_input"))]
-    return [*streams, *hidden_sites(model)]
 
 
 def _embedding_plane(subject: Subject) -> go.Figure | None:

@@ -1,0 +1,132 @@
+"""Joint analyses: measurements of several networks together, such as how alike their insides are.
+
+An `Analysis` sees one network. A joint one is a function of all networks of a comparison, by name, decorated with
+`joint_analysis` and registered as an entry point in the group ``interp.joint_analyses``; ``interp compare`` runs it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from interp._util.registry import load_group
+from interp.errors import MissingCapability
+from interp.plugins.claim import QUESTIONS, Question
+from interp.plugins.options import Option, keyword_options, parse_options
+from interp.plugins.result import Result
+from interp.subject import Capability, Subject
+
+GROUP = "interp.joint_analyses"
+
+
+@dataclass(frozen=True)
+class JointAnalysis:
+    """A registered joint analysis. Called with Subjects by name it returns its Result.
+
+    Attributes:
+        name: as typed on the command line.
+        function: computes the Result of several Subjects by name; the first is the reference.
+        needs: capabilities (`Subject.CAPABILITIES`) that every network must have; the others are left out.
+        summary: one line for lists and reports.
+        options: the keyword arguments of the function.
+        order: place in the report.
+        question: which question of the report it answers.
+        most: how many networks it takes; None: any number.
+    """
+
+    name: str
+    function: Callable[..., Result]
+    needs: tuple[Capability, ...]
+    summary: str
+    options: tuple[Option, ...]
+    order: int
+    question: Question = "else"
+    most: int | None = None
+
+    def __call__(self, subjects: Mapping[str, Subject], **options: Any) -> Result:
+        """Run the analysis on the networks that have what it needs.
+
+        Args:
+            subjects: by name, two or more.
+            **options: of the analysis.
+
+        Returns:
+            What it found.
+
+        Raises:
+            MissingCapability: fewer than two of the networks can serve it; the message says what they lack.
+            InterpError: an option is wrong.
+        """
+        fit, lacking = self.fitting(subjects)
+        if len(fit) < 2:
+            said = "; ".join(f"{name}: {reason}" for name, reason in lacking.items())
+            raise MissingCapability(f"{self.name} needs two networks: {said or 'only one was given'}")
+        return self.function(fit, **self.parse(options))
+
+    def fitting(self, subjects: Mapping[str, Subject]) -> tuple[dict[str, Subject], dict[str, str]]:
+        """The networks that can serve it, at most as many as it takes, and why others cannot."""
+        lacking = {name: reasons[0] for name, s in subjects.items() if (reasons := s.lacks(self.needs))}
+        fit = {name: s for name, s in subjects.items() if name not in lacking}
+        return dict(list(fit.items())[: self.most]), lacking
+
+    def parse(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """All options, with the given values checked; as `Analysis.parse`."""
+        return parse_options(self.name, self.options, given, {})
+
+
+def joint_analysis(
+    name: str,
+    *,
+    needs: Iterable[Capability] = (),
+    summary: str,
+    order: int = 100,
+    question: Question = "else",
+    most: int | None = None,
+) -> Callable[[Callable[..., Result]], JointAnalysis]:
+    """Make a function of several Subjects by name a joint analysis.
+
+    Args:
+        name: as typed on the command line; the entry point carries the same name.
+        needs: capabilities (`Subject.CAPABILITIES`) without which a network is left out, with the reason.
+        summary: one line for ``interp analyses`` and the report.
+        order: place among the joint analyses.
+        question: which question of the report it answers, one of `interp.plugins.claim.QUESTIONS`.
+        most: how many networks it takes; of more the first are compared.
+
+    Returns:
+        A decorator; it turns the function into a `JointAnalysis`.
+
+    Raises:
+        TypeError: at once, for an unknown need, an impossible name, or a signature other than one mapping followed by
+            keyword-only options with a type and a default.
+    """
+    needs = tuple(needs)
+    if wrong := [n for n in needs if n not in Subject.CAPABILITIES]:
+        raise TypeError(f"joint analysis {name!r} needs {wrong}; capabilities are {', '.join(Subject.CAPABILITIES)}")
+    if question not in QUESTIONS:
+        raise TypeError(f"joint analysis {name!r}: question is one of {', '.join(QUESTIONS)}, got {question!r}")
+    if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
+        raise TypeError(f"joint analysis {name!r}: a name consists of letters, digits, _ and -")
+
+    def register(function: Callable[..., Result]) -> JointAnalysis:
+        options = keyword_options(function, f"joint analysis {name!r}", "subjects")
+        made = JointAnalysis(name, function, needs, summary, options, order, question, most)
+        object.__setattr__(made, "__doc__", function.__doc__)
+        return made
+
+    return register
+
+
+def joint_analyses() -> tuple[dict[str, JointAnalysis], dict[str, str]]:
+    """All registered joint analyses in report order, and the errors of plugins that could not be loaded."""
+    good, broken = {}, {}
+    for name, plugin in load_group(GROUP).items():
+        if plugin.error is not None:
+            broken[name] = plugin.error
+        elif not isinstance(plugin.value, JointAnalysis) or plugin.value.name != name:
+            broken[name] = f"the entry point {name!r} of {plugin.distribution} is not a joint analysis of that name"
+        else:
+            good[name] = plugin.value
+    return dict(sorted(good.items(), key=lambda item: (item[1].order, item[0]))), broken
