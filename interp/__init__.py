@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     from interp.plugins.analysis import analysis as analysis
     from interp.plugins.analysis import analyze as analyze
     from interp.plugins.claim import Claim as Claim
+    from interp.plugins.joint import joint_analysis as joint_analysis
     from interp.plugins.measure import measure as measure
     from interp.plugins.result import Result as Result
     from interp.report import figures as figures

@@ -188,4 +188,4 @@ def test_wrong_kinds(name: str, kind: str, tmp_path: Path, monkeypatch: pytest.M
 def test_every_function_is_tried_with_wrong_kinds() -> None:
     """What is not tried here is a decorator, takes no arguments, or takes whatever it is given."""
     rest = {name for name, _ in FUNCTIONS} - {*WITH, *BY_KEYWORD}
-    assert rest == {"interp.analysis", "interp.measure", "interp.grid"}
+    assert rest == {"interp.analysis", "interp.joint_analysis", "interp.measure", "interp.grid"}

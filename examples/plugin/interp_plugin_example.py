@@ -1,4 +1,4 @@
-"""An analysis, a measure and a task for ``interp`` in one file: dead units, the norm of the biases, and a weighted vote."""
+"""Analyses, a measure and a task for ``interp`` in one file: dead units, a distance, the norm of the biases, a weighted vote."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from interp import InterpError, Result, Snapshot, Subject, Task, analysis, capture, measure
+from interp import InterpError, Result, Snapshot, Subject, Task, analysis, capture, joint_analysis, measure
 from interp.tasks import shuffled
 
 
@@ -26,6 +26,24 @@ def dead_units(subject: Subject, *, tolerance: float = 0.0) -> Result:
     table = pd.DataFrame([{"layer": n, "units": len(s), "dead": int(s.sum())} for n, s in silent.items()])
     dead, total = int(table["dead"].sum()), int(table["units"].sum())
     return Result({"dead": dead, "units": total}, {"by layer": table}, headline=f"{dead} of {total} units never fire")
+
+
+@joint_analysis("weight_distance", needs=("weights",), summary="How far the networks' weights are from the first one's")
+def weight_distance(subjects: Mapping[str, Subject], *, power: float = 2.0) -> Result:
+    """Distance of all weights from the first network's, which must have the same shapes.
+
+    Args:
+        power: of the norm: 2 for the Euclidean one.
+    """
+    first, *others = [[w.detach() for w in s.model.parameters()] for s in subjects.values()]
+    if any([w.shape for w in own] != [w.shape for w in first] for own in others):
+        raise InterpError("weight_distance: the networks have different shapes")
+    apart = [
+        sum(float((a - b).abs().pow(power).sum()) for a, b in zip(first, own, strict=True)) ** (1 / power)
+        for own in others
+    ]
+    table = pd.DataFrame({"network": list(subjects)[1:], "distance": apart})
+    return Result({"largest": max(apart)}, {"distances": table}, headline=f"At most {max(apart):.3g} from the first")
 
 
 @measure("bias_norm", summary="Euclidean norm of all biases")

@@ -20,6 +20,13 @@ def analysis_names(incomplete: str) -> list[str]:
     return [f"{before}{comma}{name}" for name in _names("interp.analyses") if name.startswith(last)]
 
 
+def compared_names(incomplete: str) -> list[str]:
+    """As `analysis_names`, with the joint analyses, which ``interp compare`` runs."""
+    before, comma, last = incomplete.rpartition(",")
+    names = sorted([*_names("interp.analyses"), *_names("interp.joint_analyses")])
+    return [f"{before}{comma}{name}" for name in names if name.startswith(last)]
+
+
 def plugin_names(ctx: Context, incomplete: str) -> list[str]:
     """The names of analyses, or of measures, after the command that lists them."""
     return [name for name in _names(f"interp.{ctx.info_name}") if name.startswith(incomplete)]

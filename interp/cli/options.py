@@ -138,15 +138,28 @@ def shared_options(only: list[str] | None, **common: Any) -> dict[str, Any]:
     return typed
 
 
-def check_names(only: list[str] | None, options: dict[str, dict[str, Any]]) -> None:
+def check_names(only: list[str] | None, options: dict[str, dict[str, Any]], *, joint: bool = False) -> None:
     """Refuse unknown analyses and options before anything is loaded.
+
+    Args:
+        only: names of analyses.
+        options: by analysis.
+        joint: joint analyses count as well.
 
     Raises:
         UnknownName: an analysis that does not exist, or an option that it does not have; the nearest are named.
+        InterpError: a joint analysis where one network is analysed.
     """
     from interp.plugins.analysis import analyses as find
+    from interp.plugins.joint import joint_analyses as find_joint
 
     known, broken = find()
+    together, unusable = find_joint()
+    for name in [*(only or []), *options]:
+        if not joint and (name in together or name in unusable):
+            raise InterpError(f"{name} compares networks: interp compare A B --only {name}")
+    if joint:
+        known, broken = {**together, **known}, {**unusable, **broken}
     for name in [*(only or []), *options]:
         if name not in known and name not in broken:
             raise UnknownName(unknown("analysis", name, [*known, *broken]))

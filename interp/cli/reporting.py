@@ -52,23 +52,30 @@ class Request:
     log: str | None = None
 
 
-def require_applicable(subjects: Sequence[Subject], names: Sequence[str] | None) -> None:
+def require_applicable(subjects: Sequence[Subject], names: Sequence[str] | None, *, joint: bool = False) -> None:
     """Refuse analyses that were named and apply to none of the networks.
 
     Args:
         subjects: the networks.
         names: the analyses that were asked for by name; None where none was.
+        joint: joint analyses are among them; each needs two of the networks.
 
     Raises:
         MissingCapability: one line per analysis that does not apply, with what it needs.
     """
     from interp.plugins.analysis import analyses
+    from interp.plugins.joint import joint_analyses
 
     known = analyses()[0]
     lacking = {
         name: [subject.lacks(known[name].needs) for subject in subjects] for name in names or () if name in known
     }
-    _refuse({name: reasons[0][0] for name, reasons in lacking.items() if reasons and all(reasons)})
+    refused = {name: reasons[0][0] for name, reasons in lacking.items() if reasons and all(reasons)}
+    for name in set(names or ()) & set(joint_analyses()[0] if joint else ()):
+        short = [reasons for subject in subjects if (reasons := subject.lacks(joint_analyses()[0][name].needs))]
+        if len(subjects) - len(short) < 2 and short:
+            refused[name] = f"fewer than two of the networks can serve it: {short[0][0]}"
+    _refuse(refused)
 
 
 def _refuse(reasons: Mapping[str, str]) -> None:

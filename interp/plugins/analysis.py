@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 import time
-import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,15 +17,14 @@ import torch
 from interp._util.bar import bar
 from interp._util.progress_context import begin, log
 from interp._util.registry import load_group
-from interp._util.threads import few_threads
-from interp._util.versions import versions
-from interp.errors import InterpError, MissingCapability, UnknownName, unknown
+from interp.errors import InterpError, UnknownName, unknown
 from interp.hooked import HookedModel
+from interp.plugins.attempt import attempted, context_of
 from interp.plugins.claim import QUESTIONS, Question
 from interp.plugins.earlier import resumed
 from interp.plugins.options import Option, as_names, keyword_options, parse_options
 from interp.plugins.outcome import Outcome, Outcomes, Stopped, not_run
-from interp.plugins.result import Result, check_result
+from interp.plugins.result import Result
 from interp.subject import Capability, Subject, as_subject
 
 GROUP = "interp.analyses"
@@ -268,26 +266,7 @@ def _run(
 
 def _attempt(one: Analysis, subject: Subject, parsed: dict[str, Any], seed: int, *, blamed: bool) -> Outcome:
     """What becomes of an analysis; with ``blamed`` an InterpError is about the user's own options and is raised."""
-    torch.manual_seed(seed)
-    try:
-        with few_threads(sum(p.numel() for p in subject.model.parameters())):
-            result = one.function(subject, **parsed)
-        check_result(result)
-    except MissingCapability as reason:  # found only while running
-        return Outcome(one.name, "skipped", one.summary, reason=str(reason))
-    except InterpError as error:
-        if blamed:  # and the user should learn so at once
-            raise type(error)(f"{one.name}: {error}") from error
-        return Outcome(one.name, "failed", one.summary, error=str(error))
-    except (Exception, SystemExit) as error:  # isolation: a plugin's failure is one red line of the report
-        message = f"{type(error).__name__}: {error}"
-        return Outcome(one.name, "failed", one.summary, error=message, detail=traceback.format_exc())
-    result.context = {
-        "options": parsed,
-        "dtype": str(subject.model.dtype).removeprefix("torch."),
-        "device": str(subject.model.device),
-        "seed": seed,
-        "checkpoint": subject.provenance.sha256,
-        "versions": versions(),
-    }
-    return Outcome(one.name, "ok", one.summary, result=result)
+    outcome = attempted(one, lambda: one.function(subject, **parsed), [subject], seed, blamed=blamed)
+    if outcome.result is not None:
+        outcome.result.context = context_of([subject], parsed, seed)
+    return outcome

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import asdict
@@ -37,18 +37,19 @@ class Earlier:
         self.taken = 0
         self._known: list[tuple[Subject, str]] = []
 
-    def key(self, subject: Subject, function: Callable[..., Result], **more: Any) -> str:
+    def key(self, subject: Subject | Sequence[Subject], function: Callable[..., Result], **more: Any) -> str:
         """What a result depends on, as a digest.
 
         Args:
-            subject: the network.
+            subject: the network, or several of a joint analysis.
             function: of the analysis; its code counts.
             **more: name, options and seed.
 
         Returns:
             64 hexadecimal digits; versions of libraries count as well.
         """
-        return digest(self._of(subject), fingerprint(function), more, versions())
+        networks = self._of(subject) if isinstance(subject, Subject) else [self._of(one) for one in subject]
+        return digest(networks, fingerprint(function), more, versions())
 
     def take(self, key: str) -> Result | None:
         """The earlier report's result, if it has one."""

@@ -7,14 +7,19 @@ An `Analysis` sees one network. A joint one is a function of all networks of a c
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from interp._util.progress_context import begin, log
 from interp._util.registry import load_group
 from interp.errors import MissingCapability
+from interp.plugins.attempt import attempted, context_of
 from interp.plugins.claim import QUESTIONS, Question
+from interp.plugins.earlier import resumed
 from interp.plugins.options import Option, keyword_options, parse_options
+from interp.plugins.outcome import STOPPED, Outcome
 from interp.plugins.result import Result
 from interp.subject import Capability, Subject
 
@@ -130,3 +135,67 @@ def joint_analyses() -> tuple[dict[str, JointAnalysis], dict[str, str]]:
         else:
             good[name] = plugin.value
     return dict(sorted(good.items(), key=lambda item: (item[1].order, item[0]))), broken
+
+
+def analyze_together(
+    subjects: Mapping[str, Subject],
+    wanted: Iterable[JointAnalysis],
+    options: Mapping[str, Mapping[str, Any]] | None = None,
+    *,
+    seed: int = 0,
+    tell: Callable[[str], None] | None = None,
+) -> dict[str, Outcome]:
+    """Run joint analyses; one that fails does not stop the others, and after Ctrl-C those left are stopped ones.
+
+    Args:
+        subjects: by name; the first is the reference.
+        wanted: the analyses.
+        options: by analysis.
+        seed: of the global generators, set anew before every analysis.
+        tell: called with each analysis' name before it starts.
+
+    Returns:
+        The outcome of every analysis by name.
+
+    Raises:
+        InterpError: an option's value that an analysis cannot work with.
+    """
+    ordered = list(wanted)
+    outcomes = {one.name: Outcome(one.name, "stopped", one.summary, reason=STOPPED) for one in ordered}
+    try:
+        for place, one in enumerate(ordered, 1):
+            if tell is not None:
+                tell(one.name)
+            shown = begin(one.name, place, len(ordered))
+            outcomes[one.name] = _run(one, subjects, (options or {}).get(one.name, {}), seed, shown)
+    except KeyboardInterrupt:
+        log.info("stopped")
+    return outcomes
+
+
+def _run(
+    one: JointAnalysis, subjects: Mapping[str, Subject], given: Mapping[str, Any], seed: int, shown: str
+) -> Outcome:
+    fit, lacking = one.fitting(subjects)
+    if len(fit) < 2:
+        said = "; ".join(f"{name} {reason}" for name, reason in lacking.items()) or "only one network was given"
+        return Outcome(one.name, "skipped", one.summary, reason=said, question=one.question)
+    parsed, earlier = one.parse(given), resumed()
+    key = earlier.key(list(fit.values()), one.function, name=one.name, options=parsed, seed=seed) if earlier else ""
+    if earlier and (result := earlier.take(key)) is not None:
+        log.info("%s: taken from the interrupted report", shown)
+        return Outcome(one.name, "ok", one.summary, result=result, question=one.question)
+    started, networks = time.perf_counter(), list(fit.values())
+    outcome = attempted(one, lambda: one.function(fit, **parsed), networks, seed, blamed=bool(given))
+    seconds = time.perf_counter() - started
+    outcome.question = one.question
+    outcome.log(shown, seconds)
+    if outcome.result is not None:
+        outcome.result.context = context_of(networks, parsed, seed) | {"seconds": round(seconds, 3)}
+        if left := list(lacking):
+            outcome.result.notes.append(f"Left out, since they lack what it needs: {', '.join(left)}.")
+        if one.most is not None and len(subjects) > one.most:
+            outcome.result.notes.append(f"Of {len(subjects)} networks it compares the first {one.most}.")
+        if earlier:
+            earlier.finished[key] = outcome.result
+    return outcome

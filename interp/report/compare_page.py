@@ -51,6 +51,7 @@ def comparison_data(found: Comparison) -> dict[str, Any]:
         for name, r in found.together.items()
     }
     comparisons |= {name: {"status": "failed", "error": reason} for name, reason in found.failed.items()}
+    comparisons |= {name: {"status": "skipped", "reason": reason} for name, reason in found.skipped.items()}
     return jsonable(
         {
             "interp_comparison": FORMAT,
@@ -87,12 +88,12 @@ def render(found: Comparison) -> str:
         thumbnails=thumbnails(argument, found.together),
         names=list(found.subjects),
         small=SMALL,
-        entries=_contents(list(found.together), pictures),
-        failed=[*failed, *found.failed.items()],
+        entries=_contents(list(found.together), pictures, metrics=bool(len(found.scores))),
+        failed=[*failed, *found.failed.items(), *found.skipped.items()],
         warnings=[f"{n}: {w}" for n, s in found.subjects.items() for w in s.warnings],
         together=together,
         pictures=pictures,
-        scores=table_html(found.scores, rows=None),
+        scores=table_html(found.scores, rows=None) if len(found.scores) else "",
         tables=_files(found),
         provenance=flat({n: asdict(s.provenance) for n, s in found.subjects.items()}),
         **parts(found.together.values()),
@@ -112,12 +113,14 @@ def _shown(name: str, result: Result) -> dict[str, Any]:
     }
 
 
-def _contents(names: list[str], pictures: list[tuple[str, list[dict[str, Any]]]]) -> list[tuple[str, str, int]]:
+def _contents(
+    names: list[str], pictures: list[tuple[str, list[dict[str, Any]]]], *, metrics: bool
+) -> list[tuple[str, str, int]]:
     """Id, label and level of every entry of the contents."""
     large = any(tiles[0]["width"] > SMALL for _, tiles in pictures)
     return [
         ("top", "Summary", 1), *(("verdict", "Verdict", 1) for _ in names[:1]), *((n, n, 1) for n in names),
-        *([("side-by-side", "Side by side", 1)] if large else []), ("metrics", "All metrics", 1),
+        *([("side-by-side", "Side by side", 1)] if large else []), *([("metrics", "All metrics", 1)] if metrics else []),
         ("provenance", "Provenance", 1),
     ]  # fmt: skip
 

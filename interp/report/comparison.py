@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
@@ -12,12 +12,14 @@ import torch
 
 from interp._util.bar import bar
 from interp._util.progress_context import part
-from interp.errors import InterpError
+from interp.errors import InterpError, UnknownName, unknown
 from interp.notebook import tables
 from interp.notebook.show import Shown, fold
 from interp.plugins.analysis import Analysis, analyses, analyze, asked_for
 from interp.plugins.argument import Argument, argue
 from interp.plugins.claim import Question
+from interp.plugins.joint import JointAnalysis, analyze_together, joint_analyses
+from interp.plugins.options import as_names
 from interp.plugins.outcome import STOPPED, Outcomes, Stopped, not_run
 from interp.plugins.result import Result, check_result, format_metric
 from interp.report.sources import Network, as_subjects
@@ -31,14 +33,16 @@ class Comparison(Shown):
     Attributes:
         subjects: by name, in the order given; the first is the reference.
         outcomes: by subject.
-        together: by analysis: the result of its comparison, where it has one.
-        failed: by analysis: why its comparison failed.
+        together: by analysis: the result of its comparison, where it has one, and of every joint analysis.
+        failed: by analysis: why its comparison, or the joint analysis, failed.
+        skipped: by joint analysis that was asked for: what the networks lack.
     """
 
     subjects: dict[str, Subject]
     outcomes: dict[str, Outcomes]
     together: dict[str, Result]
     failed: dict[str, str]
+    skipped: dict[str, str] = field(default_factory=dict)
 
     @property
     def scores(self) -> pd.DataFrame:
@@ -73,7 +77,9 @@ class Comparison(Shown):
         for name, found in self.together.items():
             first, *rest = found._pieces()
             parts += [f"<h3>{html.escape(name)}</h3>{first}", *rest]
-        failed = "".join(f"<p>failed {html.escape(n)}: {html.escape(why)}</p>" for n, why in self.failed.items())
+        why = [("failed", n, why) for n, why in self.failed.items()]
+        why += [("skipped", n, why) for n, why in self.skipped.items()]
+        failed = "".join(f"<p>{html.escape(f'{what} {n}: {reason}')}</p>" for what, n, reason in why)
         numbers = self.differences
         table = tables.table(numbers, bars=(), signed=("difference",), rows=len(numbers))
         words = self.scores.merge(numbers[["analysis", "metric"]], how="left", indicator=True)
@@ -84,7 +90,7 @@ class Comparison(Shown):
     @property
     def argument(self) -> Argument:
         """What the comparisons claim of the networks, with how many there are of each."""
-        known = analyses()[0]
+        known = {**joint_analyses()[0], **analyses()[0]}
         missing = [
             f"Each of the {len(self.subjects)} networks is one training run: what they show, other seeds need not."
         ]
@@ -94,6 +100,7 @@ class Comparison(Shown):
     def __repr__(self) -> str:
         heads = [f"{name}: {found.headline}" for name, found in self.together.items()]
         heads += [f"{name}: failed: {why}" for name, why in self.failed.items()]
+        heads += [f"{name}: skipped: {why}" for name, why in self.skipped.items()]
         return "\n".join([f"Comparison of {', '.join(self.subjects)}: {len(self.differences)} metrics", *heads])
 
 
@@ -104,9 +111,12 @@ def _difference(row: Mapping[str, float], names: list[str]) -> float:
     return max((row[n] - row[names[0]] for n in names[1:] if n in row), key=abs)
 
 
+Wanted = str | Analysis | JointAnalysis
+
+
 def compare(
     subjects: Network | Mapping[str, Network] | Iterable[Network],
-    only: str | Analysis | Iterable[str | Analysis] | None = None,
+    only: Wanted | Iterable[Wanted] | None = None,
     options: Mapping[str, Mapping[str, Any]] | None = None,
     *,
     dtype: torch.dtype | None = torch.float64,
@@ -114,12 +124,12 @@ def compare(
     progress: Callable[[str], None] | bool | None = None,
     device: str = "auto",
 ) -> Comparison:
-    """Run the same analyses on several networks.
+    """Run the same analyses on several networks, and the joint analyses, which see them together.
 
     Args:
         subjects: Subjects, models or paths, as a list or by name; a path to a run or to a folder of runs is all its
             networks. The first network is the reference.
-        only: as in `analyze`; by default the analyses that apply to at least two of the networks.
+        only: as in `analyze`; joint analyses, too. By default those that apply to at least two of the networks.
         options: by analysis, as in `analyze`.
         dtype: as in `analyze`.
         seed: as in `analyze`.
@@ -127,7 +137,7 @@ def compare(
         device: where networks given as paths are loaded.
 
     Returns:
-        The outcomes of every network, and the result of each analysis' own comparison.
+        The outcomes of every network, the result of each analysis' own comparison, and of each joint analysis.
 
     Raises:
         InterpError: fewer than two networks, two of one name, or no analysis that applies to two of them.
@@ -136,33 +146,80 @@ def compare(
     named = as_subjects(subjects, device)
     if len(named) < 2:
         raise InterpError(f"a comparison needs two networks or more, got {', '.join(named) or 'none'}")
-    known, _ = analyses()
-    wanted = asked_for(only) if only is not None else [
-        name for name, one in known.items() if sum(not s.lacks(one.needs) for s in named.values()) > 1
-    ]  # fmt: skip
-    if not wanted:
+    own, joint = _wanted(named, only)
+    of_own = _own_options(options or {}, {**joint_analyses()[0], **joint})
+    outcomes = _one_by_one(named, own, of_own, dtype, seed, progress)
+    if any(one.status == "stopped" for done in outcomes.values() for one in done.values()):
+        raise Stopped(Comparison(named, outcomes, {}, dict.fromkeys([*own, *joint], STOPPED)))
+    found = Comparison(named, outcomes, {}, {})
+    for name, one in own.items():
+        _compare(found, name, one)
+    cast = {
+        n: s.cast(dtype or s.model.dtype, "cpu" if s.model.device.type == "mps" else None) for n, s in named.items()
+    }
+    with bar(progress) as tell:
+        results = analyze_together(cast, joint.values(), options, seed=seed, tell=tell)
+    for name, outcome in results.items():
+        if outcome.result is not None:
+            found.together[name] = outcome.result
+        elif outcome.status == "skipped":
+            found.skipped |= {name: outcome.reason} if only is not None else {}
+        else:
+            found.failed[name] = outcome.error or outcome.reason
+    if any(outcome.status == "stopped" for outcome in results.values()):
+        raise Stopped(found)
+    return found
+
+
+def _wanted(
+    named: Mapping[str, Subject], only: Wanted | Iterable[Wanted] | None
+) -> tuple[dict[str, Analysis | str], dict[str, JointAnalysis]]:
+    """The analyses of single networks, and the joint ones, that are asked for or apply to two networks."""
+    (known, broken), (known_joint, broken_joint) = analyses(), joint_analyses()
+    if only is None:
+        own = {n: one for n, one in known.items() if sum(not s.lacks(one.needs) for s in named.values()) > 1}
+        joint = {n: one for n, one in known_joint.items() if len(one.fitting(named)[0]) > 1}
+        if own or joint:
+            return dict(own), joint
         raise InterpError(
             f"no analysis applies to two of {', '.join(named)}; interp analyses FILE lists what each of them lacks"
         )
-    known |= {one.name: one for one in wanted if isinstance(one, Analysis)}
-    names = [one.name if isinstance(one, Analysis) else one for one in wanted]
-    outcomes = _one_by_one(named, {one: known.get(one, one) for one in names}, options, dtype, seed, progress)
-    if any(one.status == "stopped" for own in outcomes.values() for one in own.values()):
-        raise Stopped(Comparison(named, outcomes, {}, dict.fromkeys(names, STOPPED)))
-    together: dict[str, Result] = {}
-    failed: dict[str, str] = {}
-    for analysis in names:
-        results = {n: r for n, o in outcomes.items() if analysis in o and (r := o[analysis].result) is not None}
-        comparison = known[analysis].comparison if analysis in known else None
-        if comparison is None or len(results) < 2:
-            continue
-        try:
-            found = comparison(results)
-            check_result(found)
-            together[analysis] = found
-        except (Exception, SystemExit) as error:  # isolation, as in `analyze`
-            failed[analysis] = f"{type(error).__name__}: {error}"
-    return Comparison(named, outcomes, together, failed)
+    asked = [only] if isinstance(only, (Analysis, JointAnalysis)) else as_names(only, "analyses")
+    joint = {one.name: one for one in asked if isinstance(one, JointAnalysis)}
+    joint |= {one: known_joint[one] for one in asked if isinstance(one, str) and one in known_joint}
+    rest = [one for one in asked if not (isinstance(one, JointAnalysis) or (isinstance(one, str) and one in joint))]
+    for one in rest:
+        if isinstance(one, str) and one not in known and one not in broken:
+            if one in broken_joint:
+                raise InterpError(f"the joint analysis {one!r} cannot be used: {broken_joint[one]}")
+            raise UnknownName(unknown("analysis", one, [*known, *known_joint, *broken]))
+    return {
+        one.name if isinstance(one, Analysis) else one: known.get(one, one) if isinstance(one, str) else one
+        for one in asked_for(rest)
+    }, joint  # fmt: skip
+
+
+def _own_options(
+    options: Mapping[str, Mapping[str, Any]], joint: Mapping[str, JointAnalysis]
+) -> dict[str, Mapping[str, Any]]:
+    """The options of analyses of single networks, which `analyze` checks; those of joint ones are checked now."""
+    for name in set(options) & set(joint):
+        joint[name].parse(options[name])
+    return {name: given for name, given in options.items() if name not in joint}
+
+
+def _compare(found: Comparison, name: str, one: Analysis | str) -> None:
+    """What an analysis finds by comparing its results, where it has a comparison."""
+    results = {n: r for n, o in found.outcomes.items() if name in o and (r := o[name].result) is not None}
+    comparison = one.comparison if isinstance(one, Analysis) else None
+    if comparison is None or len(results) < 2:
+        return
+    try:
+        result = comparison(results)
+        check_result(result)
+        found.together[name] = result
+    except (Exception, SystemExit) as error:  # isolation, as in `analyze`
+        found.failed[name] = f"{type(error).__name__}: {error}"
 
 
 def _one_by_one(
@@ -170,6 +227,8 @@ def _one_by_one(
     dtype: torch.dtype | None, seed: int, progress: Callable[[str], None] | bool | None,
 ) -> dict[str, Outcomes]:  # fmt: skip
     """The outcomes of every network; after Ctrl-C those of the networks left are stopped ones."""
+    if not wanted:
+        return {name: Outcomes() for name in named}
     known = {name: one if isinstance(one, Analysis) else None for name, one in wanted.items()}
     waiting = {n: Outcomes((a, not_run(a, one, "", s)) for a, one in known.items()) for n, s in named.items()}
     pieces = {n: sum(one.status == "stopped" for one in own.values()) for n, own in waiting.items()}

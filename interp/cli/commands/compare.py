@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from interp.cli.completion import analysis_names
+from interp.cli.completion import compared_names
 from interp.cli.failures import INCOMPLETE, hold
 from interp.cli.options import (
     Device,
@@ -48,7 +48,7 @@ def compare(
         str | None,
         typer.Option(
             help="Analyses to run, with commas; see interp analyses.",
-            autocompletion=analysis_names,
+            autocompletion=compared_names,
             show_default="those that apply to two",
         ),
     ] = None,
@@ -71,7 +71,7 @@ def compare(
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """Run the same analyses on several networks and write one report; the others are compared with the first.
+    """Compare networks: run the same analyses on each, and those that see them together, and write one report.
 
     --task, --layout, --key, --step and --member count for all networks; given as often as there are networks, for each in
     its order; as SOURCE=VALUE, for that one. After Ctrl-C the same command goes on.
@@ -81,7 +81,7 @@ def compare(
     saying = Saying.of(quiet=quiet, verbose=verbose, as_json=json)
     hold(reserved(out, force=force))
     names, options = parse_names(only), parse_settings(set_ or [])
-    check_names(names, options)
+    check_names(names, options, joint=True)
     how = each(sources, task=task, layout=layout, key=key, step=step, member=member)
     from interp.checkpoints.loading import resolve_dtype
     from interp.plugins.outcome import Stopped
@@ -92,7 +92,7 @@ def compare(
     resolved = resolve_dtype(dtype)
     with working(saying.loudness) as tell, resumable(out) as earlier:
         networks = expand(sources, device=device, how=how)
-        require_applicable(list(networks.values()), names)
+        require_applicable(list(networks.values()), names, joint=True)
         try:
             found = run(networks, names, options, dtype=resolved, seed=seed)
         except Stopped as stop:
@@ -110,7 +110,7 @@ def compare(
 
 def _show(found: Comparison, saying: Saying, explain: bool) -> bool:
     """Print the verdicts and what failed; whether anything failed."""
-    failed = bool(found.failed)
+    failed = bool(found.failed or found.skipped)
     saying.out(f"[bold]{escape(' and '.join(found.subjects))}[/]")
     for name, result in found.together.items():
         saying.out(f"  {escape(name)}: {escape(result.headline)}")
@@ -122,6 +122,8 @@ def _show(found: Comparison, saying: Saying, explain: bool) -> bool:
             if outcome.status == "failed":
                 failed = True
                 saying.complain(f"[red]failed[/] {escape(name)}, {outcome.name}: {escape(outcome.error)}")
+    for name, reason in found.skipped.items():
+        saying.complain(f"  skipped {escape(name)}: {escape(reason)}")
     for name, reason in found.failed.items():
         saying.complain(f"[red]failed[/] comparison of {escape(name)}: {escape(reason)}")
     return failed

@@ -60,8 +60,15 @@ def analyses(
 ) -> None:
     """List the analyses; for a file also which of them apply, and what the others need. NAME shows one whole."""
     from interp.plugins.analysis import analyses as find
+    from interp.plugins.joint import joint_analyses
 
-    _list(Known("analysis", *find()), words or (), {"task": task, "layout": layout, "key": key}, json)
+    (good, broken), (joint, unusable) = find(), joint_analyses()
+    _list(
+        Known("analysis", {**good, **joint}, {**broken, **unusable}),
+        words or (),
+        {"task": task, "layout": layout, "key": key},
+        json,
+    )
 
 
 def measures(
@@ -100,9 +107,11 @@ def described(name: str, one: Any, subject: Subject | None) -> dict[str, Any]:
         subject: a network, to say whether it applies to it.
 
     Returns:
-        name, summary, needs, options and what its docstring says; with a subject also ``applies`` and ``reason``.
+        name, summary, needs, options, what its docstring says, and whether it compares networks (``joint``); with a
+        subject also ``applies`` and ``reason``.
     """
     from interp.plugins.docs import about, argument_help
+    from interp.plugins.joint import JointAnalysis
 
     said = argument_help(one.function)
     options = [
@@ -110,6 +119,7 @@ def described(name: str, one: Any, subject: Subject | None) -> dict[str, Any]:
     ]
     found = {
         "name": name, "summary": one.summary, "about": about(one.function), "needs": list(one.needs), "options": options,
+        "joint": isinstance(one, JointAnalysis),
     }  # fmt: skip
     if subject is None:
         return found
@@ -131,6 +141,7 @@ def _lines(kind: str, found: Sequence[Mapping[str, Any]]) -> None:
             text, mark = f"[red]{escape(one['error'])}[/]", "[red]failed[/]"
         else:
             text, mark = escape(one["summary"]), "yes" if one.get("applies") else "no"
+            text += " (interp compare)" if one["joint"] else ""
             text += f"\n[dim]{escape(one['reason'])}[/]" if one.get("reason") else ""
         table.add_row(f"[bold]{escape(one['name'])}[/]", *([mark] if of_file else []), text)
     console = output(wrap=True)
@@ -161,11 +172,13 @@ def _whole(kind: str, one: Mapping[str, Any]) -> None:
         if option["help"]:
             console.print(Padding(escape(option["help"]), (0, 0, 0, 4)))
     if one["options"]:
-        console.print(f"Example: {escape(_example(kind, one['name'], one['options'][0]))}")
+        console.print(f"Example: {escape(_example('joint' if one['joint'] else kind, one['name'], one['options'][0]))}")
     console.print()
 
 
 def _example(kind: str, name: str, option: Mapping[str, Any]) -> str:
+    if kind == "joint":
+        return f"interp compare A B --only {name} --set {name}.{option['name']}={option['default']}"
     if kind == "analysis":
         return f"interp analyze FILE --only {name} --set {name}.{option['name']}={option['default']}"
     return f"interp analyze RUN --only progress --set progress.settings={name}.{option['name']}={option['default']}"

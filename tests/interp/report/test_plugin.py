@@ -103,6 +103,21 @@ def test_the_example_runs(installed: Path, tmp_path: Path) -> None:
     assert (tmp_path / "report" / "tables" / "dead_units.by_layer.csv").is_file()
 
 
+def test_the_example_compares_networks(here: Here, tmp_path: Path) -> None:
+    """Its joint analysis is listed as one, and runs in a comparison with its option."""
+    listed = {line.split()[0]: line for line in here("analyses").splitlines() if line.strip()}
+    assert listed["weight_distance"].rstrip().endswith("(interp compare)")
+    assert "interp compare A B --only weight_distance --set weight_distance.power=2.0" in here(
+        "analyses", "weight_distance"
+    )
+    pair = ["compare", str(DEMO), str(DEMO), "--step", "200", "--step", "8000", "--only", "weight_distance"]
+    said = here(*pair, "--set", "weight_distance.power=1")
+    assert "weight_distance: At most " in said
+    data = read(tmp_path / "report")[1]
+    assert data["comparisons"]["weight_distance"]["metrics"]["largest"] > 0
+    assert "All metrics" not in (tmp_path / "report" / "index.html").read_text()
+
+
 def test_the_example_task_is_trained_loaded_and_analysed(here: Here, tmp_path: Path) -> None:
     """From the command line by its own recipe; the run loads by the task's name, and the other two plugins run on it."""
     assert "vote" in here("train", "--help")
