@@ -119,6 +119,7 @@ ARROWS: dict[str, str] = {
     "probes.claims": "interp.plugins, interp.scores, interp.tasks",
     "probes.fourier": "interp.errors, interp.tasks, probes.*",
     "probes.representations": "interp.errors, interp.groups, probes.*",
+    "probes.similarity": "interp.errors, probes.*",
     "probes.plots": (
         "interp._util, interp.activations, interp.errors, interp.hooked (door), interp.hooked.*, interp.notebook, "
         "interp.report, interp.sites, interp.subject, interp.tasks, probes.*, probes.fourier"
