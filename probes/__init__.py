@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from probes import representations as representations
     from probes import rqi_criteria as rqi_criteria
     from probes import similarity as similarity
+    from probes import similarity_maps as similarity_maps
     from probes import sparsity as sparsity
     from probes import spectra as spectra
     from probes import stability as stability
@@ -45,6 +46,9 @@ if TYPE_CHECKING:
     from probes.similarity.subspace_angles import subspace_angles as subspace_angles
     from probes.similarity.svcca import svcca as svcca
     from probes.similarity.unit_matching import match_units as match_units
+    from probes.similarity_maps.mapping import similarity_map as similarity_map
+    from probes.similarity_maps.over_training import similarity_over_training as similarity_over_training
+    from probes.similarity_maps.result import SimilarityMap as SimilarityMap
     from probes.spectra import Reduction as Reduction
 else:
     _MOVED = {
