@@ -29,10 +29,26 @@ if TYPE_CHECKING:
     from probes import plots as plots
     from probes import representations as representations
     from probes import rqi_criteria as rqi_criteria
+    from probes import similarity as similarity
+    from probes import similarity_maps as similarity_maps
     from probes import sparsity as sparsity
     from probes import spectra as spectra
     from probes import stability as stability
     from probes.basis import Basis as Basis
+    from probes.similarity.cca import mean_cca as mean_cca
+    from probes.similarity.cka import cka as cka
+    from probes.similarity.mutual_knn import mutual_knn as mutual_knn
+    from probes.similarity.procrustes import procrustes_angle as procrustes_angle
+    from probes.similarity.pwcca import pwcca as pwcca
+    from probes.similarity.rsa import rsa as rsa
+    from probes.similarity.soft_matching import soft_matching as soft_matching
+    from probes.similarity.subspace_angles import shared_rank as shared_rank
+    from probes.similarity.subspace_angles import subspace_angles as subspace_angles
+    from probes.similarity.svcca import svcca as svcca
+    from probes.similarity.unit_matching import match_units as match_units
+    from probes.similarity_maps.mapping import similarity_map as similarity_map
+    from probes.similarity_maps.over_training import similarity_over_training as similarity_over_training
+    from probes.similarity_maps.result import SimilarityMap as SimilarityMap
     from probes.spectra import Reduction as Reduction
 else:
     _MOVED = {

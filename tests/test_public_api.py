@@ -137,6 +137,7 @@ WITH: dict[str, tuple[Any, ...]] = {
     "interp.resolve_sites": ("*",), "interp.analyze": (), "interp.compare": (), "interp.wrap": (),
     "interp.wrap_file": (torch.nn.Identity, torch.ones(2, 2)), "interp.make_task": (),
     "interp.train": (), "interp.resume": (), "interp.record": (None, Path("x")), "interp.score": (CLEAN,), "probes.progress": (),
+    "probes.similarity_map": (), "probes.similarity_over_training": (),
     "circuits.ablate": (), "circuits.patch": (CLEAN, CORRUPTED, "*"), "circuits.attribute": (CLEAN, CORRUPTED),
     "circuits.ablate_pairs": (), "circuits.ablation_intervals": (), "circuits.circuits_over_training": (),
     "circuits.factor_circuits": (), "circuits.discover": (), "circuits.necessity": (None,), "circuits.applied": ([],),
@@ -155,6 +156,9 @@ WITH: dict[str, tuple[Any, ...]] = {
     "circuits.logit_lens": (), "circuits.tuned_lens": (), "circuits.logit_attribution": (), "circuits.composition_scores": (),
     "circuits.virtual_weights": ("embed", "unembed"), "circuits.effective_weights": ("embed -> unembed",),
     "circuits.qk_circuit": (), "circuits.ov_circuit": (), "circuits.copying_score": (), "circuits.head_detectors": (),
+    "probes.cka": (), "probes.svcca": (), "probes.pwcca": (), "probes.mean_cca": (), "probes.procrustes_angle": (),
+    "probes.subspace_angles": (), "probes.shared_rank": (), "probes.match_units": (), "probes.soft_matching": (),
+    "probes.rsa": (torch.eye(3),), "probes.mutual_knn": (torch.eye(3),),
 }  # fmt: skip
 BY_KEYWORD = ("circuits.path_patch", "circuits.project", "circuits.acdc", "interp.refine")
 WRONG = {"a list": [1.5, {}], "an array": np.zeros((2, 2)), "a class": dict, "None": None, "a set": {1.5}}

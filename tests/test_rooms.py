@@ -114,11 +114,17 @@ ARROWS: dict[str, str] = {
         "interp._util, interp.activations, interp.errors, interp.history, interp.hooked (door), interp.neat, "
         "interp.phase_diagrams, interp.picbreeder, interp.pictures, interp.plugins, interp.report, "
         "interp.scores, interp.sites, interp.snapshot, interp.subject, interp.tasks, interp.training.*, "
-        "probes.*, probes.claims, probes.fourier, probes.measures"
+        "probes.*, probes.claims, probes.fourier, probes.measures, probes.similarity_maps"
     ),
     "probes.claims": "interp.plugins, interp.scores, interp.tasks",
     "probes.fourier": "interp.errors, interp.tasks, probes.*",
     "probes.representations": "interp.errors, interp.groups, probes.*",
+    "probes.similarity": "interp.errors, probes.*",
+    "probes.similarity_maps": (
+        "interp._util, interp.activations, interp.errors, interp.history, interp.hooked (door), interp.hooked.foreign, "
+        "interp.notebook, interp.report, interp.runs, interp.sites, interp.subject, interp.training.*, probes.*, "
+        "probes.similarity"
+    ),
     "probes.plots": (
         "interp._util, interp.activations, interp.errors, interp.hooked (door), interp.hooked.*, interp.notebook, "
         "interp.report, interp.sites, interp.subject, interp.tasks, probes.*, probes.fourier"

@@ -19,6 +19,9 @@ from probes.dimension import effective_dimension
 from probes.embedding_views import aligned
 from probes.entropy import weight_entropy
 from probes.norms import spectral_norm, weight_norms
+from probes.similarity.cka import cka
+from probes.similarity.mutual_knn import mutual_knn
+from probes.similarity.rsa import rsa
 from probes.sparsity import activation_sparsity
 from probes.stability import softmax_collapse
 from probes.tsne import tsne
@@ -47,6 +50,8 @@ FUNCTIONS: dict[str, tuple[Callable[[Any], Any], np.ndarray]] = {
     "effective_loss": (lambda x: effective_theory.effective_loss(x, SAMPLES, TRAINED), TABLE),
     "effective_flow": (lambda x: effective_theory.effective_flow(x, SAMPLES, TRAINED, [0.0, 1.0]), TABLE),
     "standardised": (feature_maps.standardised, TABLE), "distinct": (feature_maps.distinct, TABLE),
+    "cka": (lambda x: cka(x, CUBE[0]), TABLE), "rsa": (lambda x: rsa(x, CUBE[0]), TABLE),
+    "mutual_knn": (lambda x: mutual_knn(x, CUBE[0], k=2), TABLE),
     "reflections": (feature_maps.reflection_correlations, CUBE), "rank": (feature_maps.standardised_rank, TABLE),
 }  # fmt: skip
 

@@ -22,7 +22,7 @@ from tests.interp.demo_run import run_demo
 
 IMAGE = ("genome", "feature_maps", "reduction")
 ANALYSES = (
-    *IMAGE, "phases", "performance", "curves", "progress", "theory", "embeddings", "densities",
+    *IMAGE, "phases", "performance", "curves", "progress", "theory", "embeddings", "densities", "representation_changes",
     "clouds", "fourier", "clock_or_pizza", "frequencies", "representations", "ablation", "circuit", "sweeps", "fracture",
     "neurons", "components", "svd", "axis_spectrum", "pca", "weights",
 )  # fmt: skip

@@ -1,0 +1,89 @@
+"""The joint analysis `similarity`: how alike the insides of several networks are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from interp.plugins.claim import Claim, graded
+from interp.plugins.joint import joint_analysis
+from interp.plugins.result import Result
+from interp.subject import Subject
+from probes.analyses.chance_notes import NULL_NOTE, comma_separated
+from probes.similarity_maps.mapping import similarity_map
+from probes.similarity_maps.result import SimilarityMap, describe
+
+
+@joint_analysis(
+    "similarity",
+    needs=("activations",),
+    order=10,
+    question="represents",
+    summary="How alike every two networks are inside, beside chance; a map and an embedding",
+)
+def similarity(
+    subjects: Mapping[str, Subject],
+    *,
+    measure: str = "cka",
+    sites: str | None = None,
+    n_inputs: int = 2048,
+    null: str = "auto",
+    draws: int = 39,
+    across_layers: bool = False,
+    seed: int = 0,
+) -> Result:
+    """Similarity of every two networks at each layer that they share, beside that of random networks.
+
+    Linear CKA, debiased: Kornblith et al. 2019, https://arxiv.org/abs/1905.00414.
+
+    Args:
+        subjects: networks whose inputs agree.
+        measure: a name in `probes.similarity.MEASURES`.
+        sites: hook points or globs, separated by commas; by default the hidden layers that all share.
+        n_inputs: at most so many inputs.
+        null: ``random`` networks, permuted ``inputs``, ``rotation``; ``auto`` takes random ones where they can be drawn.
+        draws: of the null.
+        across_layers: one map of all layers of all networks.
+        seed: of inputs and nulls.
+
+    Returns:
+        A row per pair and site, heat maps, an embedding of the networks.
+    """
+    found = similarity_map(
+        subjects, sites=comma_separated(sites), measure=measure, n_inputs=n_inputs, null=null, draws=draws,
+        across_layers=across_layers, seed=seed, progress=False,
+    )  # fmt: skip
+    last = found.sites[-1]
+    most, least = found.extreme(last), found.extreme(last, most=False)
+    result = Result(
+        {
+            "networks": len(found.at()[1]), "measure": measure, "most_alike": [most.get("a"), most.get("b")],
+            "highest": most.get("value"), "lowest": least.get("value"), "null": found.null,
+            "pairs_beyond_chance": int(found.table["beyond"].sum()), "pairs": len(found.table),
+        },
+        {"pairs": found.table, "embedding": found.embedding(last).rename_axis("network").reset_index()},
+        lead="embedding",
+    )  # fmt: skip
+    for site in found.sites:
+        result.figures[f"map {site}"] = found.figure(site)
+    result.figures["embedding"] = found.figures(last)["embedding"]
+    result.headline = f"Most alike at {last}: {describe(most)}; least: {describe(least)}"
+    result.notes = [f"Compared on {found.inputs}.", f"Chance: {found.null}. {NULL_NOTE}", *found.notes]
+    result.claims = [_claim(found, last)]
+    return result
+
+
+def _claim(found: SimilarityMap, site: str) -> Claim:
+    """That the networks are more alike than by chance."""
+    rows = found.table[found.table["site"] == site]
+    sign = 1 if found.measure.higher_is_more_alike else -1
+    count = int((rows["beyond"] & (sign * rows["excess"] > 0)).sum())
+    share = count / len(rows)
+    return Claim(
+        "The networks are more alike inside than by chance",
+        graded(count == len(rows), share > 0.5),
+        f"{found.measure.summary[:1].upper()}{found.measure.summary[1:]} at {site}",
+        f"{count} of {len(rows)} pairs beyond chance; mean {rows['value'].mean():.3f}",
+        "supported when every pair is beyond all draws of the null, in part when most are",
+        f"{found.null}: mean {rows['null'].mean():.3f}, at most {rows['high'].max():.3f}",
+        figure=f"map {site}",
+    )
