@@ -51,12 +51,12 @@ class Products:
     @property
     def alive_x(self) -> Tensor:
         """Which features of X vary over the inputs, beyond what rounding leaves of a constant, ``[d1]``."""
-        return _varies(self.xx, self.mean_x, self.n)
+        return _varies(self.xx.diagonal(), self.mean_x, self.n)
 
     @property
     def alive_y(self) -> Tensor:
         """Which features of Y vary over the inputs, ``[d2]``."""
-        return _varies(self.yy, self.mean_y, self.n)
+        return _varies(self.yy.diagonal(), self.mean_y, self.n)
 
     @property
     def constant(self) -> bool:
@@ -219,6 +219,19 @@ def two(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     return pair
 
 
+def constant(rows: Float[Tensor, "n d"]) -> bool:
+    """Whether all rows are the same, beyond what rounding leaves of a constant.
+
+    Args:
+        rows: one input per row, ``[n, d]``.
+
+    Returns:
+        True if no feature varies.
+    """
+    mean = rows.mean(0)
+    return not bool(_varies((rows - mean).pow(2).sum(0), mean, len(rows)).any())
+
+
 def _rows(given: Tensor, what: str) -> Tensor:
     if isinstance(given, Products):
         raise InterpError(f"{what} must hold one input per row, got {kind_of(given)}: this measure needs the rows")
@@ -233,9 +246,8 @@ def _rows(given: Tensor, what: str) -> Tensor:
     return rows
 
 
-def _varies(gram: Tensor, mean: Tensor, n: int) -> Tensor:
-    variances = gram.diagonal()
-    return variances > ROUNDING * (variances + n * mean.pow(2))
+def _varies(squares: Tensor, mean: Tensor, n: int) -> Tensor:
+    return squares > ROUNDING * (squares + n * mean.pow(2))
 
 
 def _norms(
