@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from math import isqrt
 from typing import Literal, get_args
 
@@ -60,7 +61,7 @@ class FeatureList:
         assert self.directions is not None
         return self.rows @ self.directions.T
 
-    @property
+    @cached_property
     def variance(self) -> Float[Tensor, "k"]:
         """Share of the activation's variance that each feature holds."""
         total = self.rows.square().sum().clamp_min(1e-300)

@@ -37,9 +37,7 @@ class Matches:
         return (self.explained >= threshold) & (self.explained > self.null)
 
 
-def matched(
-    own: Float[Tensor, "n k"], other: Float[Tensor, "n m"], threshold: float, draws: int, seed: int
-) -> Matches:
+def matched(own: Float[Tensor, "n k"], other: Float[Tensor, "n m"], threshold: float, draws: int, seed: int) -> Matches:
     """Match features one by one.
 
     Args:

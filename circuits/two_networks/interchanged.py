@@ -35,13 +35,13 @@ class Interchange(Findings):
 
     Attributes:
         found: what `rows` shows, a dict each.
-        subspaces: by (sender, receiver): the directions, with their correlations.
+        subspaces: by (sender, receiver, site): the directions, with their correlations.
         answers: whether there is an accuracy.
         notes: which inputs, and what to be careful about.
     """
 
     found: Sequence[Mapping[str, Any]]
-    subspaces: Mapping[tuple[str, str], SharedSubspace]
+    subspaces: Mapping[tuple[str, str, str], SharedSubspace]
     answers: bool
     notes: tuple[str, ...]
 
@@ -82,12 +82,15 @@ class Interchange(Findings):
         """Ranks, and what interchanging and removing the shared part does."""
         said: dict[str, Any] = {}
         rows, text = self.rows, "{:.1%}" if self.answers else "{:.3g}"
-        for (sender, receiver), own in rows.groupby(["sender", "receiver"], sort=False):
+        several, last = rows["site"].nunique() > 1, rows.groupby(["sender", "receiver"])["site"].last()
+        for (sender, receiver, site), own in rows.groupby(["sender", "receiver", "site"], sort=False):
+            if site != last[sender, receiver]:
+                continue  # the last of several layers stands for them
             by = {(r["part"], r["what"]): r for _, r in own.iterrows()}
             shared = by["shared", "interchanged"]
             value, gone = (text.format(by["shared", w][self.metric]) for w in BOTH)
             random = text.format(by["random", "interchanged"][self.metric])
-            said[f"{sender} in {receiver}"] = (
+            said[f"{sender} in {receiver}" + (f" at {site}" if several else "")] = (
                 f"{shared['rank']} shared directions ({shared['variance']:.0%} of the variance): {self.metric} {value} "
                 f"interchanged, {gone} removed, {random} with as many random directions interchanged "
                 f"(clean {text.format(shared['clean_' + self.metric])})"
@@ -151,6 +154,7 @@ def interchange(
         `Interchange`.
 
     Raises:
+        UnknownName: no such direction.
         InterpError: inputs that do not agree, several sites, or a rank that the activation does not have.
         UnknownSite: a network has no such site.
 
@@ -162,7 +166,9 @@ def interchange(
     if direction not in DIRECTIONS:
         raise UnknownName(unknown("direction", direction, DIRECTIONS))
     if site == "all":
-        raise InterpError("interchange compares one pair of sites: name one, or leave it out for the last hidden layers")
+        raise InterpError(
+            "interchange compares one pair of sites: name one, or leave it out for the last hidden layers"
+        )
     found, note = sides(two_names(a, b), inputs, n_inputs, seed)
     two = tuple(found.values())
     pair = site_pairs(*two, site, site_b)[0]
@@ -174,7 +180,7 @@ def interchange(
             one, other, pair[sender], pair[receiver], rank=rank, ridge=ridge, n_random=n_random, draws=draws, seed=seed
         )
         rows += made
-        subspaces[one.name, other.name] = subspace
+        subspaces[one.name, other.name, pair[receiver]] = subspace
         notes += [other.split] if other.split not in notes else []
     return Interchange(rows, subspaces, two[0].answers and two[1].answers, tuple(notes))
 

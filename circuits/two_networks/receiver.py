@@ -153,6 +153,4 @@ def taken(rows: Float[Tensor, "n d"]) -> Rows:
 def check_width(rows: Float[Tensor, "n d"], receiver: Receiver) -> None:
     """Refuse rows of another width than the site's."""
     if rows.shape[1] != receiver.rows.shape[1]:
-        raise InterpError(
-            f"{receiver.site} has {receiver.rows.shape[1]} features, rows of {rows.shape[1]} were given"
-        )
+        raise InterpError(f"{receiver.site} has {receiver.rows.shape[1]} features, rows of {rows.shape[1]} were given")

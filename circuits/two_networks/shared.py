@@ -48,7 +48,8 @@ def shared_features(
     network has those that its logits are made of (`probes.key_factors`). *Duplicated*: found in both, and carried by more units
     here than there. *Spurious*: in one alone, and its mean-ablation changes the outputs by less than that of each of ``draws``
     random directions (for factors: of random functions of the inputs). Then what only one network has is mean-ablated together,
-    beside what is shared and random sets of as many features and of as much of the activation's variance.
+    beside what is shared and random sets of as many features and of as much of the activation's variance (of units and
+    components drawn from all, of factors from the others).
 
     Misleads where a network has the other's features in another basis: units do not match then, components do.
 
@@ -82,7 +83,9 @@ def shared_features(
     require_whole("draws", draws, 1, 10_000)
     require_whole("n_random", n_random, 0, 1000)
     if site == "all":
-        raise InterpError("shared_features compares one pair of sites: name one, or leave it out for the last hidden layers")
+        raise InterpError(
+            "shared_features compares one pair of sites: name one, or leave it out for the last hidden layers"
+        )
     found, note = sides(two_names(a, b), inputs, n_inputs, seed)
     first, second = found.values()
     names = site_pairs(first, second, site, site_b)[0]
@@ -113,10 +116,9 @@ def features_of(
         tables.append(_table(two[i].name, own, other, worth, random, both, matches))
     frame = pd.concat(tables, ignore_index=True)
     ablated = [row for i in range(2) for row in _ablated(into[i], lists[i], tables[i], n_random, seed)]
-    return SharedFeatures(
-        frame, pd.DataFrame(ablated), kind, dict(zip((s.name for s in two), names, strict=True)), two[0].answers and two[1].answers,
-        (*notes, *_idle(two, lists)),
-    )  # fmt: skip
+    places = dict(zip((s.name for s in two), names, strict=True))
+    answers = two[0].answers and two[1].answers
+    return SharedFeatures(frame, pd.DataFrame(ablated), kind, places, answers, (*notes, *_idle(two, lists)))
 
 
 def _matches(
@@ -172,18 +174,18 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def _ablated(
-    into: Receiver, own: FeatureList, table: pd.DataFrame, n_random: int, seed: int
-) -> list[dict[str, Any]]:
+def _ablated(into: Receiver, own: FeatureList, table: pd.DataFrame, n_random: int, seed: int) -> list[dict[str, Any]]:
     """What only this network has, mean-ablated together; what both have; and random sets."""
     alone = table.loc[table["status"].isin(["alone", "spurious"]), "index"].tolist()
     shared = table.loc[~table["status"].isin(["alone", "spurious"]), "index"].tolist()
-    pool = list(own.listed) if own.directions is not None else list(range(len(own.names)))
+    pool = list(own.listed)
+    if own.directions is None:  # of factors a network has few: the random ones are others
+        pool = [i for i in range(len(own.names)) if i not in alone]
     generator = torch.Generator().manual_seed(seed)
     variance = own.variance.tolist()
     wanted = sum(variance[i] for i in alone)
     sets: list[tuple[str, list[int]]] = [("only here", alone), ("both", shared)]
-    for _ in range(n_random if 0 < len(alone) < len(pool) else 0):
+    for _ in range(n_random if alone and len(alone) <= len(pool) and set(alone) != set(pool) else 0):
         order = [pool[i] for i in torch.randperm(len(pool), generator=generator).tolist()]
         sets.append(("as many at random", order[: len(alone)]))
         sets.append(("as much variance at random", _up_to(order, variance, wanted)))

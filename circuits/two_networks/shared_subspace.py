@@ -69,7 +69,7 @@ class SharedSubspace:
         roots = eigenvalues[:kept].sqrt()
         white, back = vectors[:, :kept] / roots, (vectors[:, :kept] * roots).T
         predicted = (fitted(x[fit]) - made.mean_y) @ white  # least squares: its left singular directions are canonical
-        _, order, turn = torch.linalg.svd(predicted.T @ predicted / n)
+        turn = torch.linalg.svd(predicted.T @ predicted / n).Vh
         read, write = white @ turn.T, turn @ back
         own, theirs = ((rows[judged] - made.mean_y) @ read for rows in (y, fitted(x)))
         held_out = _squared_correlation(own, theirs)

@@ -9,9 +9,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from circuits.compression.held import one_site
 from circuits.engine.effects import Effects
 from circuits.engine.evaluation import Evaluation, make_evaluation, outputs_of
-from circuits.compression.held import one_site
 from circuits.metrics import AccuracyMetric, LossMetric, MetricLike
 from circuits.two_networks.output_difference import OutputDifference, centred
 from interp.errors import InterpError
@@ -97,7 +97,9 @@ class Side:
     def judge(self, outputs: Float[Tensor, "n width"]) -> dict[str, float]:
         """The scores of outputs, as they are read, for all inputs."""
         values = self.evaluation.judge(outputs.unsqueeze(0).to(self.clean.device))
-        return self.scores(Effects(torch.einsum("gnm,np->gpm", values, self.evaluation.parts), self.evaluation.sizes))[0]
+        return self.scores(Effects(torch.einsum("gnm,np->gpm", values, self.evaluation.parts), self.evaluation.sizes))[
+            0
+        ]
 
     @property
     def _difference(self) -> OutputDifference:

@@ -24,7 +24,11 @@ from probes.input_rows import input_rows
 from probes.similarity.products import products
 
 Direction = Literal["both", "a_to_b", "b_to_a"]
-DIRECTIONS: dict[str, tuple[tuple[int, int], ...]] = {"both": ((0, 1), (1, 0)), "a_to_b": ((0, 1),), "b_to_a": ((1, 0),)}
+DIRECTIONS: dict[str, tuple[tuple[int, int], ...]] = {
+    "both": ((0, 1), (1, 0)),
+    "a_to_b": ((0, 1),),
+    "b_to_a": ((1, 0),),
+}
 
 
 def stitch(
@@ -66,6 +70,7 @@ def stitch(
         `Stitching`: a row per sender, receiver and pair of sites.
 
     Raises:
+        UnknownName: no such direction.
         InterpError: inputs that do not agree, or arguments of the wrong kind.
         UnknownSite: a network has no such site.
 
@@ -91,7 +96,8 @@ def stitch(
     for sender, receiver in DIRECTIONS[direction]:
         two = (first, second)
         asked = [pair if sender == 0 else pair[::-1] for pair in pairs]
-        made = stitches(two[sender], two[receiver], asked, ridge=ridge, n_random=n_random, seed=seed)
+        sent = Sent.of(two[sender], [s for s, _ in asked], n_random, seed)
+        made = stitches(sent, two[receiver], asked, ridge=ridge)
         rows += made.rows
         maps |= made.maps
         notes += [n for n in made.notes if n not in notes]
@@ -114,51 +120,77 @@ class Made:
     notes: list[str] = field(default_factory=list)
 
 
-def stitches(
-    sender: Side,
-    receiver: Side,
-    pairs: Sequence[tuple[str, str]],
-    *,
-    ridge: float = 0.0,
-    n_random: int = 5,
-    seed: int = 0,
-) -> Made:
+@dataclass(frozen=True, eq=False)
+class Sent:
+    """What a network sends: its activations, and those of random networks of its architecture.
+
+    Attributes:
+        side: the network.
+        own: by site ``[n, d]``, in float64.
+        random: the same of each random network.
+        notes: why there are none.
+    """
+
+    side: Side
+    own: Mapping[str, Tensor]
+    random: Sequence[Mapping[str, Tensor]]
+    notes: list[str]
+
+    @classmethod
+    def of(cls, side: Side, sites: Sequence[str], n_random: int, seed: int) -> Sent:
+        """The activations of a side at some sites.
+
+        Args:
+            side: the network on its inputs.
+            sites: exact names.
+            n_random: random networks.
+            seed: of their weights.
+
+        Returns:
+            its activations.
+        """
+        wanted = list(dict.fromkeys(sites))
+        own = {site: side.rows(site).double() for site in wanted}
+        if n_random and side.subject.model.config.kind == "wrapped":
+            return cls(side, own, [], [f"{side.name}: a wrapped module has no random networks of its architecture"])
+        subject, found = side.subject, []
+        for i in range(n_random):
+            other = Subject(
+                "random", random_network(subject.model, seed + i), subject.task, precision=subject.precision
+            )
+            found.append({k: v.double() for k, v in input_rows(other, side.evaluation.inputs, wanted).items()})
+        return cls(side, own, found, [])
+
+
+def stitches(sent: Sent, receiver: Side, pairs: Sequence[tuple[str, str]], *, ridge: float = 0.0) -> Made:
     """All stitches of some pairs of sites; those into one site run on as one batch.
 
     Args:
-        sender: whose layers are put into the receiver.
+        sent: the layers that are put into the receiver.
         receiver: runs on from them.
         pairs: of a site of the sender and one of the receiver.
         ridge: as in `stitch`.
-        n_random: as in `stitch`.
-        seed: of the random networks.
 
     Returns:
         a row per pair.
     """
-    sent = sorted({s for s, _ in pairs})
-    own = {site: sender.rows(site).double() for site in sent}
-    random, notes = _random_rows(sender, sent, n_random, seed)
-    made = Made([], notes=[*notes, receiver.split])
+    made = Made([], notes=[*sent.notes, receiver.split])
     by_site: dict[str, list[str]] = {}
     for s, r in pairs:
         by_site.setdefault(r, []).append(s)
     for site, senders in by_site.items():
-        into = Receiver.of(receiver, site)
-        _into_one(sender, receiver, into, senders, own, random, ridge, made)
+        _into_one(sent, Receiver.of(receiver, site), senders, ridge, made)
     return made
 
 
-def _into_one(
-    sender: Side, receiver: Side, into: Receiver, senders: Sequence[str], own: Mapping[str, Tensor],
-    random: Sequence[Mapping[str, Tensor]], ridge: float, made: Made,
-) -> None:  # fmt: skip
+def _into_one(sent: Sent, into: Receiver, senders: Sequence[str], ridge: float, made: Made) -> None:
+    sender, receiver = sent.side, into.side
     y = into.rows.double()
     fit, judged = receiver.fit.to(y.device), receiver.judged.to(y.device)
     mean = y[fit].mean(0)
     changes, shares = [constant(mean)], []
     for s in senders:
-        for i, rows in enumerate((own[s], *(r[s] for r in random))):
+        for i, rows in enumerate((sent.own[s], *(r[s] for r in sent.random))):
             x = rows.to(y.device)
             fitted = AffineMap.fitted(products(x[fit], y[fit]), ridge)
             if i == 0:
@@ -167,7 +199,7 @@ def _into_one(
             changes.append(_mapped(fitted, x))
             shares.append(explained(y[judged], fitted(x[judged]), mean))
     scores = receiver.scores(into.measured(changes))
-    clean, theirs, per = receiver.judge(receiver.clean), _of_sender(sender, receiver), 1 + len(random)
+    clean, theirs, per = receiver.judge(receiver.clean), _of_sender(sender, receiver), 1 + len(sent.random)
     for i, s in enumerate(senders):
         first, *others = scores[1 + i * per : 1 + (i + 1) * per]
         row: dict[str, Any] = {
@@ -209,17 +241,6 @@ def _warn(notes: list[str], width: int, n: int, site: str, ridge: float) -> None
             "(give ridge=0.01, or a narrower site)"
         )
         notes += [note] if note not in notes else []
-
-
-def _random_rows(sender: Side, sites: Sequence[str], n: int, seed: int) -> tuple[list[dict[str, Tensor]], list[str]]:
-    """Activations of random networks of the sender's architecture, and a note where there are none."""
-    if n and sender.subject.model.config.kind == "wrapped":
-        return [], [f"{sender.name}: a wrapped module has no random networks of its architecture"]
-    subject, task, found = sender.subject, sender.subject.task, []
-    for i in range(n):
-        other = Subject("random", random_network(subject.model, seed + i), task, precision=subject.precision)
-        found.append({k: v.double() for k, v in input_rows(other, sender.evaluation.inputs, sites).items()})
-    return found, []
 
 
 def _of_sender(sender: Side, receiver: Side) -> dict[str, float]:
