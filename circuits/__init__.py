@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from circuits import lens as lens
     from circuits import methods as methods
     from circuits import metrics as metrics
+    from circuits import two_networks as two_networks
     from circuits import weight_sweeps as weight_sweeps
     from circuits.compression.low_rank import Reduced as Reduced
     from circuits.compression.low_rank import rank_curve as rank_curve
@@ -110,6 +111,14 @@ if TYPE_CHECKING:
     from circuits.methods.subnetwork_probing import subnetwork_probing as subnetwork_probing
     from circuits.metrics import LogitDiff as LogitDiff
     from circuits.metrics import Metric as Metric
+    from circuits.two_networks.interchanged import Interchange as Interchange
+    from circuits.two_networks.interchanged import interchange as interchange
+    from circuits.two_networks.network_comparison import NetworkComparison as NetworkComparison
+    from circuits.two_networks.network_comparison import compare as compare
+    from circuits.two_networks.shared import shared_features as shared_features
+    from circuits.two_networks.shared_result import SharedFeatures as SharedFeatures
+    from circuits.two_networks.stitching import stitch as stitch
+    from circuits.two_networks.stitching_result import Stitching as Stitching
     from circuits.weight_sweeps.any_network import matched_steps as matched_steps
     from circuits.weight_sweeps.any_network import sweep as sweep
     from circuits.weight_sweeps.directions import Direction as Direction

@@ -1,0 +1,288 @@
+"""Two networks compared in a notebook: similarity, stitching, interchange and shared features in one call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+from torch import Tensor
+from typing_extensions import override
+
+from circuits.engine.arguments import require_whole
+from circuits.findings import Findings, summary_html
+from circuits.two_networks.disagreement import RULE, carried, similarity, verdict
+from circuits.two_networks.feature_lists import Kind
+from circuits.two_networks.interchanged import Interchange, interchanged
+from circuits.two_networks.shared import features_of
+from circuits.two_networks.sides import MOST, Side, last_site, sides, two_names
+from circuits.two_networks.stitching import Sent, site_pairs, stitches
+from circuits.two_networks.stitching_result import Stitching
+from interp.errors import UnknownName, require_range, unknown
+from interp.hooked.base import HookedModel
+from interp.hooked.foreign.several import Inputs
+from interp.notebook import tables
+from interp.report import figures
+from interp.sites import layer_sites
+from interp.subject import Subject
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a comparison is made of.
+
+    Attributes:
+        two: the networks.
+        pairs: of sites that are compared, one of each.
+        kind: of features.
+        ridge: of all maps.
+        n_random: random networks, and random sets.
+        draws: permutations.
+        seed: of everything random.
+    """
+
+    two: tuple[Side, Side]
+    pairs: list[tuple[str, str]]
+    kind: Kind
+    ridge: float
+    n_random: int
+    draws: int
+    seed: int
+
+
+def _similarity(asked: Asked) -> pd.DataFrame:
+    return similarity(*asked.two, asked.pairs, asked.draws, asked.seed)
+
+
+def _stitching(asked: Asked) -> Stitching:
+    first, second = asked.two
+    rows, maps, notes = [], {}, []
+    for one, other, pairs in ((first, second, asked.pairs), (second, first, [p[::-1] for p in asked.pairs])):
+        sent = Sent.of(one, [p[0] for p in pairs], asked.n_random, asked.seed)
+        made = stitches(sent, other, pairs, ridge=asked.ridge)
+        rows, maps = [*rows, *made.rows], {**maps, **made.maps}
+        notes += [n for n in made.notes if n not in notes]
+    return Stitching(
+        rows, maps, {s.name: s.loss_name for s in asked.two}, tuple(notes), first.answers and second.answers
+    )
+
+
+def _interchange(asked: Asked) -> Interchange:
+    rows, spaces = [], {}
+    options = {"ridge": asked.ridge, "n_random": max(1, asked.n_random), "draws": asked.draws, "seed": asked.seed}
+    for pair in asked.pairs:
+        for one, other, (source, target) in ((*asked.two, pair), (*asked.two[::-1], pair[::-1])):
+            space, made = interchanged(one, other, source, target, **options)  # pyright: ignore[reportArgumentType]
+            spaces[one.name, other.name, target] = space
+            rows += made
+    return Interchange(rows, spaces, asked.two[0].answers and asked.two[1].answers, (asked.two[1].split,))
+
+
+def _shared_features(asked: Asked) -> Findings:
+    return features_of(
+        asked.two, asked.pairs[-1], kind=asked.kind, draws=asked.draws, n_random=asked.n_random, ridge=asked.ridge,
+        seed=asked.seed,
+    )  # fmt: skip
+
+
+PARTS: dict[str, Callable[[Asked], Any]] = {
+    "similarity": _similarity, "stitching": _stitching, "interchange": _interchange, "shared_features": _shared_features,
+}  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class NetworkComparison(Findings):
+    """Two networks, layer by layer, by similarity and by intervention.
+
+    Attributes:
+        names: of the networks.
+        parts: by name: a table (``similarity``), `Stitching`, `Interchange`, `SharedFeatures`; those that were asked for.
+        notes: which inputs, and the rule behind ``verdict``.
+    """
+
+    names: tuple[str, str]
+    parts: Mapping[str, Any]
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    @override
+    def rows(self) -> pd.DataFrame:
+        """A row per pair of layers and direction.
+
+        ``cka`` with its excess; ``stitched`` accuracy (loss without answers), its ``relative`` place between random networks'
+        layers and the clean receiver; what the shared subspace ``carried`` when interchanged; and the ``verdict``.
+        """
+        base = self.parts.get("similarity")
+        made: dict[tuple[str, str, str, str], dict[str, Any]] = {}
+
+        def row(sender: str, receiver: str, source: str, target: str) -> dict[str, Any]:
+            ids = {"sender": sender, "receiver": receiver, "site_from": source, "site_to": target}
+            return made.setdefault((sender, receiver, source, target), ids)
+
+        for sender, receiver, columns in ((0, 1, ("site_a", "site_b")), (1, 0, ("site_b", "site_a"))):
+            for _, one in base.iterrows() if base is not None else ():
+                own = row(self.names[sender], self.names[receiver], one[columns[0]], one[columns[1]])
+                own |= {c: one[c] for c in ("cka", "cka_excess", "cka_low", "cka_high", "cka_beyond")}
+        stitching = self.parts.get("stitching")
+        for one in stitching.found if stitching is not None else ():
+            own = row(one["sender"], one["receiver"], one["site_from"], one["site_to"])
+            own |= {"stitched": one[stitching.metric]} | {
+                c: one[c] for c in ("explained", "relative", "beyond_random")
+            }  # fmt: skip
+        if (swapped := self.parts.get("interchange")) is not None:
+            for (sender, receiver, target), some in swapped.rows.groupby(["sender", "receiver", "site"], sort=False):
+                keys = [k for k in made if k[:2] == (sender, receiver) and k[3] == target]
+                for own in [made[k] for k in keys] or [row(str(sender), str(receiver), "", str(target))]:
+                    own |= carried(some)
+        return pd.DataFrame([own | {"verdict": verdict(own)} for own in made.values()])
+
+    @property
+    @override
+    def table(self) -> pd.DataFrame:
+        """A row per measured change of every part, as every finding has it."""
+        tables_of = [part.table.assign(part=name) for name, part in self.parts.items() if isinstance(part, Findings)]
+        return pd.concat(tables_of, ignore_index=True) if tables_of else self.rows
+
+    @property
+    def headline(self) -> str:
+        """How alike the last layers are and whether each network goes on with the other's, in words."""
+        rows, said = self.rows, []
+        if not rows.empty and "cka" in rows:
+            last = rows[rows["sender"] == self.names[0]].iloc[-1]
+            said.append(
+                f"CKA {last['cka']:.2f} at the last layer compared ({last['cka_excess']:+.2f} over permuted inputs)"
+            )
+        for name in ("stitching", "interchange"):
+            if name in self.parts:
+                said += [f"{k}: {v}" for k, v in self.parts[name].summary.items() if k != "notes"]
+        if "shared_features" in self.parts:
+            said.append(self.parts["shared_features"].headline)
+        if not rows.empty and rows["verdict"].any():
+            against = int(rows["verdict"].str.startswith("disagree").sum())
+            said.append(f"similarity and stitching disagree at {against} of {len(rows)} layers and directions")
+        return "; ".join(said)
+
+    @property
+    @override
+    def summary(self) -> dict[str, Any]:
+        """The headline, and notes."""
+        return {" and ".join(self.names): self.headline, "notes": "; ".join(self.notes)}
+
+    @override
+    def figure(self) -> go.Figure:
+        """CKA, the stitch's relative place and what interchange carried, layer by layer; without these the first part's."""
+        rows = self.rows
+        shown = {"cka": "CKA", "relative": "stitching", "carried": "interchange"}
+        if rows.empty or not set(shown) & set(rows):
+            return next(iter(p for p in self.parts.values() if isinstance(p, Findings))).figure()
+        curves = {}
+        for column, name in shown.items():
+            for sender in self.names if column != "cka" else self.names[:1]:
+                if column in rows:
+                    own = rows[rows["sender"] == sender]
+                    place = (
+                        own["site_to"]
+                        if sender == self.names[0]
+                        else own["site_from"].where(own["site_from"] != "", own["site_to"])
+                    )
+                    curves[name if column == "cka" else f"{name}, {sender} sends"] = (
+                        list(place),
+                        own[column].to_numpy(float),
+                    )
+        drawn = figures.lines(
+            curves, title="Similarity and intervention by layer", x_title="layer of the second network",
+            y_title="0 as by chance, 1 whole", markers=True,
+        )  # fmt: skip
+        return drawn.update_layout(height=420)
+
+    @override
+    def _pieces(self) -> list[Any]:
+        pieces: list[Any] = [summary_html(self.summary) + tables.table(self.rows), self.figure()]
+        for name, part in self.parts.items():
+            if isinstance(part, Findings):
+                first, *others = part._pieces()
+                pieces += [f"<h4>{name.replace('_', ' ')}</h4>{first}", *others]
+        return pieces
+
+
+def compare(
+    a: Subject | HookedModel,
+    b: Subject | HookedModel,
+    *,
+    only: str | Sequence[str] | None = None,
+    sites: Sequence[tuple[str, str]] | None = None,
+    kind: Kind = "units",
+    inputs: Tensor | Inputs | None = None,
+    ridge: float = 0.0,
+    n_random: int = 5,
+    draws: int = 39,
+    seed: int = 0,
+    n_inputs: int | None = MOST,
+) -> NetworkComparison:
+    """Compare two networks: how alike their layers are, and whether each can go on with what the other computed.
+
+    Similarity is CKA beside permuted inputs, for every pair of layers of the same name (of networks without any, the last hidden
+    layers). Each pair is stitched both ways, their shared subspace is interchanged, and the features of the last pair are
+    matched. The table puts all of it side by side and says where similarity and intervention disagree; see `stitch`,
+    `interchange` and `shared_features` for what may mislead.
+
+    Args:
+        a: a network, with its task if it has one.
+        b: another whose inputs agree.
+        only: which parts: ``similarity``, ``stitching``, ``interchange``, ``shared_features``; all by default.
+        sites: pairs of hook points, one of each network.
+        kind: of features, as in `shared_features`.
+        inputs: as in `stitch`.
+        ridge: of all maps.
+        n_random: random networks and random sets.
+        draws: permutations, for the nulls.
+        seed: of everything random.
+        n_inputs: as in `stitch`.
+
+    Returns:
+        `NetworkComparison`.
+
+    Raises:
+        UnknownName: no such part.
+        InterpError: inputs that do not agree, or arguments of the wrong kind.
+    """
+    names = list(PARTS) if only is None else [only] if isinstance(only, str) else list(only)
+    for name in names:
+        if name not in PARTS:
+            raise UnknownName(unknown("part of a comparison", name, PARTS))
+    require_whole("n_random", n_random, 0, 100)
+    require_whole("draws", draws, 1, 10_000)
+    require_range("ridge", ridge, 0)
+    found, note = sides_of(a, b, inputs, n_inputs, seed)
+    pairs = _pairs(found) if sites is None else [site_pairs(*found, one, other)[0] for one, other in sites]
+    asked = Asked(found, pairs, kind, ridge, n_random, draws, seed)
+    parts = {name: PARTS[name](asked) for name in PARTS if name in names}
+    notes = (note, found[1].split, *((RULE,) if {"similarity", "stitching"} <= set(names) else ()))
+    return NetworkComparison((found[0].name, found[1].name), parts, notes)
+
+
+def sides_of(
+    a: Subject | HookedModel, b: Subject | HookedModel, inputs: Tensor | Inputs | None, n_inputs: int | None, seed: int
+) -> tuple[tuple[Side, Side], str]:
+    """Two networks on the inputs that both take, and what these are."""
+    found, note = sides(two_names(a, b), inputs, n_inputs, seed)
+    first, second = found.values()
+    return (first, second), note
+
+
+def _pairs(two: tuple[Side, Side]) -> list[tuple[str, str]]:
+    """The layers that both have by the same name; otherwise their last hidden layers."""
+    first, second = two
+    known = [n for n in layer_sites(first.subject.model) if not n.endswith("hook_input")]
+    same = [n for n in sorted(known, key=_depth) if n in second.subject.model.hook_dict]
+    return [(n, n) for n in same] or [(last_site(first, None), last_site(second, None))]
+
+
+def _depth(site: str) -> tuple[int, int]:
+    """Where in the network a layer lies: by its number, and within a block the stream before the MLP, its units, the stream."""
+    number = next((int(part) for part in site.split(".") if part.isdigit()), 0)
+    return number, 0 if site.endswith("hook_resid_mid") else 2 if site.endswith("hook_resid_post") else 1
