@@ -56,7 +56,7 @@ def test_swapped_rotated_and_permuted_are_products_of_the_changed_data() -> None
 
 def test_constant_features_are_found() -> None:
     """A constant whose mean rounds is constant all the same, streamed or not."""
-    x = torch.cat([torch.full((30, 1), 0.1, dtype=torch.float64), gaussian(30, 1), torch.zeros(30, 1)], 1)
+    x = torch.cat([torch.full((30, 1), 1 / 3, dtype=torch.float64), gaussian(30, 1), torch.zeros(30, 1)], 1)
     stream = StreamedProducts()
     for part in x.split(7):
         stream.update(part, part[:, :1])

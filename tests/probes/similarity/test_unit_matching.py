@@ -61,6 +61,9 @@ def test_dead_units_stay_unmatched() -> None:
     assert (found.dead_x, found.dead_y, found.unmatched_x) == ((0,), (), ())
     assert found.pairs[:, 0].tolist() == [1, 2, 3, 4, 5]
     assert sorted([*found.unmatched_y, *found.pairs[:, 1].tolist()]) == list(range(8))
+    other = match_units(y[:, :5], x)
+    assert other.dead_y == (0,)
+    assert {(j, i) for i, j in other.pairs.tolist()} == {tuple(p) for p in match_units(x, y[:, :5]).pairs.tolist()}
     none = match_units(x[:, :1], y)
     assert none.pairs.shape == (0, 2)
     assert math.isnan(none.mean)
