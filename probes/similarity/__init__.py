@@ -6,6 +6,7 @@ measure returns NaN; input that is no representation is an InterpError.
 
 from __future__ import annotations
 
+from probes.similarity.association import Mantel, mantel
 from probes.similarity.cca import CanonicalCorrelations, canonical_correlations, mean_cca
 from probes.similarity.measures import MEASURES, Measure, measure
 from probes.similarity.nulls import Excess, permuted, rotated
@@ -16,7 +17,7 @@ from probes.similarity.subspace_angles import shared_rank, subspace_overlap
 from probes.similarity.unit_matching import UnitMatching, match_units, matched_correlation
 
 __all__ = [
-    "MEASURES", "CanonicalCorrelations", "Excess", "Measure", "Products", "StreamedProducts", "UnitMatching",
-    "canonical_correlations", "match_units", "matched_correlation", "mean_cca", "measure", "permuted", "procrustes_angle",
-    "rotated", "shared_rank", "soft_matching_distance", "subspace_overlap",
+    "MEASURES", "CanonicalCorrelations", "Excess", "Mantel", "Measure", "Products", "StreamedProducts", "UnitMatching",
+    "canonical_correlations", "mantel", "match_units", "matched_correlation", "mean_cca", "measure", "permuted",
+    "procrustes_angle", "rotated", "shared_rank", "soft_matching_distance", "subspace_overlap",
 ]  # fmt: skip

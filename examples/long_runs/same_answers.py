@@ -1,0 +1,121 @@
+"""How alike networks that give the same answers are inside, and whether they can use each other's layers: a row per pair, as CSV.
+
+    python examples/long_runs/same_answers.py RUNS DATA examples/measured
+
+RUNS holds what same_answers.sh trained, DATA the published networks. Written are same_answers_p53.csv (every two of ten seeds,
+before and after grokking) and same_answers_skull.csv (every two of five skulls, layer by layer).
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+import circuits
+import interp
+import probes
+from interp import Subject
+from probes.fourier.keys import logit_frequencies
+from probes.group_tables import logit_table
+
+BEFORE = 400  # steps: all networks know the train sums and few others
+SOLVED = 0.99  # test accuracy from which a network counts as grokked
+SITE = "blocks.0.mlp.hook_post"
+
+
+def members(run: Path, step: int) -> dict[str, Subject]:
+    """The networks of a run at a step, by seed."""
+    count = interp.load(run).members
+    return {f"seed {i}": interp.load(run, member=i, step=step) for i in range(count)}
+
+
+def grokked_at(run: Path) -> int:
+    """The first checkpoint at which all networks answer `SOLVED` of the test sums, by the run's own curves."""
+    metrics, steps = interp.Run(run).metrics, interp.load(run).series.steps
+    worst = metrics.groupby("step")["test_accuracy"].min()
+    return next(step for step in steps if step in worst.index and worst[step] >= SOLVED)
+
+
+def test_accuracy(subject: Subject) -> float:
+    task = subject.require_task()
+    return float(task.correct(subject.logits())[task.test_indices.to(subject.model.device)].double().mean())
+
+
+def stitched(one: Subject, other: Subject, site: str, names: tuple[str, str]) -> dict[str, Any]:
+    """Both directions of a stitch: own, clean and random values, and how much of the way it goes (``relative``)."""
+    found = circuits.stitch(one, other, site, site, n_inputs=None).rows
+    row: dict[str, Any] = {}
+    for way, (_, own) in zip(("a_to_b", "b_to_a"), found.iterrows(), strict=True):
+        for column in (
+            "accuracy",
+            "clean_accuracy",
+            "random_accuracy",
+            "loss",
+            "clean_loss",
+            "random_loss",
+            "relative",
+        ):
+            if column in own:
+                row[f"{way}_{column}"] = own[column]
+        row[f"{way}_beyond_random"] = bool(own["beyond_random"])
+    return row
+
+
+def alike(networks: Mapping[str, Subject], sites: list[str], measure: str) -> pd.DataFrame:
+    """The map's table; values beside 39 pairs of random networks of the architecture."""
+    return probes.similarity_map(networks, sites=sites, measure=measure, n_inputs=None).table
+
+
+def seeds(run: Path) -> pd.DataFrame:
+    """Every two seeds, before and after grokking: keys, similarity, stitching, and the line between their weights."""
+    rows = []
+    for stage, step in (("before", BEFORE), ("after", grokked_at(run))):
+        networks = members(run, step)
+        keys = {name: set(logit_frequencies(logit_table(one))) for name, one in networks.items()}
+        accuracy = {name: test_accuracy(one) for name, one in networks.items()}
+        cka = alike(networks, [SITE], "cka").set_index(["a", "b"])
+        near = alike(networks, [SITE], "mutual_knn").set_index(["a", "b"])
+        for a, b in combinations(networks, 2):
+            line = circuits.linear_connectivity(networks[a], networks[b]).barriers
+            rows.append({
+                "stage": stage, "step": step, "a": a, "b": b,
+                "keys_a": " ".join(map(str, sorted(keys[a]))), "keys_b": " ".join(map(str, sorted(keys[b]))),
+                "shared_keys": len(keys[a] & keys[b]), "jaccard": len(keys[a] & keys[b]) / max(1, len(keys[a] | keys[b])),
+                "test_accuracy_a": accuracy[a], "test_accuracy_b": accuracy[b],
+                **{f"cka_{name}": cka.loc[(a, b), name] for name in ("value", "null", "low", "high", "beyond")},
+                **{f"knn_{name}": near.loc[(a, b), name] for name in ("value", "null", "low", "high", "beyond")},
+                **stitched(networks[a], networks[b], SITE, (a, b)), **line,
+            })  # fmt: skip
+            print(stage, a, b, flush=True)
+    return pd.DataFrame(rows)
+
+
+def skulls(run: Path, data: Path) -> pd.DataFrame:
+    """Every two of five skulls, layer by layer: evolved, published SGD, and three seeds trained here."""
+    networks = {
+        "evolved": interp.load(run.parent / "skull.zip"),
+        "published SGD": interp.load(data / "picbreeder" / "sgd_skull.npz"),
+    } | {f"SGD {i}": interp.load(run, member=i) for i in range(3)}
+    sites = interp.sites.hidden_sites(networks["evolved"].model)
+    cka = alike(networks, sites, "cka").set_index(["a", "b", "site"])
+    rows = []
+    for a, b in combinations(networks, 2):
+        for layer, site in enumerate(sites):
+            own = cka.loc[(a, b, site)]
+            rows.append({
+                "a": a, "b": b, "layer": layer, **{f"cka_{n}": own[n] for n in ("value", "null", "low", "high", "beyond")},
+                **stitched(networks[a], networks[b], site, (a, b)),
+            })  # fmt: skip
+        print(a, b, flush=True)
+    return pd.DataFrame(rows)
+
+
+if __name__ == "__main__":
+    runs, data, out = map(Path, sys.argv[1:4])
+    seeds(runs / "same_answers_p53").round(6).to_csv(out / "same_answers_p53.csv", index=False)
+    skulls(runs / "same_answers_skull", data).round(6).to_csv(out / "same_answers_skull.csv", index=False)
