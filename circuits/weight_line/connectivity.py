@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -156,7 +156,7 @@ def linear_connectivity(
 
     >>> import interp
     >>> a, b = (interp.HookedMLP(interp.MLPConfig((4,), 3, d_vocab=3, d_embed=4)).init_weights(seed=s) for s in (0, 1))
-    >>> found = linear_connectivity(interp.Subject("a", a, interp.ModularArithmetic(3)), b, points=5)
+    >>> found = linear_connectivity(interp.Subject("a", a, interp.ModularArithmetic(3).fit(a)), b, points=5)
     >>> found.barriers["matched"].tolist()
     [False, True]
     """
@@ -234,7 +234,7 @@ def _judged(scores: StackedScores, a: dict[str, Tensor], b: dict[str, Tensor], a
         yield scores.of_stack({}, stacked, n)
 
 
-def _means(judged: Tensor, indices: dict[Part, Tensor], whole: str) -> Tensor:
+def _means(judged: Tensor, indices: Mapping[str, Tensor], whole: str) -> Tensor:
     """Means over the examples of every part ``[part, point, 2]``."""
     return torch.stack([(judged if name == whole else judged[:, index]).mean(1) for name, index in indices.items()])
 

@@ -162,8 +162,8 @@ def match_weights(
     Args:
         a: stays as it is.
         b: of the same architecture.
-        by: ``"weights"``; or ``"activations"``: hidden neurons are assigned on the absolute correlation of their activations
-            (for functions that are not odd, the correlation), and only what is no neuron on weights.
+        by: ``"weights"``; or ``"activations"``: hidden neurons are assigned on the correlations of their activations (of odd
+            functions, the absolute correlations); their signs, and what is no neuron, on weights.
         inputs: for ``by="activations"``, what both run on; by default the inputs of a's task, or of b's, or a picture's pixels.
         seed: of the starts.
         starts: how many: the first goes through the layers in order, the second from the units as they are, the others from
@@ -193,7 +193,7 @@ def match_weights(
     symmetries = symmetries_of(one.model)
     weights = [{n: p.detach().cpu().double() for n, p in s.model.named_parameters()} for s in (one, other)]
     held = orders_by_correlation(one, other, symmetries, inputs) if by == "activations" else {}
-    descent, shown = Descent(symmetries, *weights, held), told("starts", progress)
+    descent, shown = Descent(symmetries, weights[0], weights[1], held), told("starts", progress)
     best: tuple[Relabelling, float, int] | None = None
     values = []
     for start in range(starts):
@@ -215,7 +215,8 @@ def match_weights(
         "distance before": _distance(*weights), "distance": _distance(weights[0], moved),
         "distance of orthogonal weights": float(np.hypot(_norm(weights[0]), _norm(weights[1]))),
         "norm of a": _norm(weights[0]), "norm of b": _norm(weights[1]),
-        "units moved": int((units["unit"] != units["matched"]).sum()), "signs changed": int((units["sign"] < 0).sum()),
+        "units moved": int((units["unit"] != units["matched"]).to_numpy().sum()),
+        "signs changed": int((units["sign"] < 0).to_numpy().sum()),
         "units": len(units), "starts": starts, "starts that reach the best": int(sum(np.isclose(v, best[1]) for v in values)),
         "not searched": "; ".join(symmetries.notes),
     }  # fmt: skip

@@ -65,10 +65,10 @@ class BarriersOverTraining(Findings):
     @override
     def summary(self) -> dict[str, Any]:
         """What was joined, how many steps, and the barriers at the first and the last."""
-        steps = self.barriers["step"].unique()
+        steps = self.barriers["step"].unique().tolist()
         found: dict[str, Any] = {"between": self.between, "judged by": self.judge, "steps": len(steps)}
         for step in (steps[0], steps[-1]):
-            for row in self.barriers[self.barriers["step"] == step].to_dict("records"):
+            for row in self.barriers.query("step == @step").to_dict("records"):
                 found[f"barrier at {step:,} {NAMES[row['matched']]}, {row['part']}"] = row["barrier"]
         return found
 
@@ -148,11 +148,13 @@ def barriers_over_training(
             *pair_of(*ends), task, judge, points=points, part=part, match=match, by=by, seed=seed, starts=starts,
             max_bytes=max_bytes, progress=None,
         )  # fmt: skip
-        frames.append(found.barriers.assign(step=step))
+        own = found.barriers
+        own.insert(0, "step", step)
+        frames.append(own)
         shown(done, len(chosen))
     whole = pd.concat(frames, ignore_index=True)
     names = f"{first.name} and its last step" if b is None else f"{first.name} and {second.name}"
-    return BarriersOverTraining(whole[["step", *whole.columns.drop("step")]], judge, names)
+    return BarriersOverTraining(whole, judge, names)
 
 
 def _with_series(given: Subject) -> Subject:
@@ -174,7 +176,8 @@ def _steps(a: Subject, b: Subject, given: Sequence[int] | None, every: int) -> l
     assert b.series is not None
     if given is not None:
         for step in given:
-            a.series.entry(step), b.series.entry(step)  # names the nearest
+            _place(a, step)  # names the nearest where there is none
+            _place(b, step)
     known = set(b.series.steps) if given is None else set(given)
     common = [step for step in a.series.steps if step in known]
     if not common:

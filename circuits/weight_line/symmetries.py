@@ -27,7 +27,9 @@ def parity_of(activation: str) -> Parity:
     >>> parity_of("tanh"), parity_of("gaussian"), parity_of("relu")
     ('odd', 'even', 'none')
     """
-    return "odd" if activation in ODD else "even" if activation in EVEN else "none"
+    if activation in ODD:
+        return "odd"
+    return "even" if activation in EVEN else "none"
 
 
 @dataclass(frozen=True)

@@ -67,13 +67,14 @@ def _cppn(model: HookedCPPN) -> Symmetries:
     names = {"cache": "identity", "sigmoid": "cppn sigmoid"}
     kinds = tuple(names.get(kind, kind) for kind in config.kinds)
     # the picture shows the size of the value, not its sign
-    outputs = UnitGroup("outputs", 3, ("hue", "saturation", "value"), ("none", "none", "even"))
+    of_value: tuple[Parity, ...] = ("none", "none", "even")
+    outputs = UnitGroup("outputs", 3, ("hue", "saturation", "value"), of_value)
+    parities: tuple[Parity, ...] = tuple(parity_of(kind) for kind in kinds)
     groups: list[UnitGroup] = []
     table: dict[str, str] = {}
     before = "-"
     for i in range(config.n_layers):
         name = f"layers.{i}"
-        parities = tuple(parity_of(kind) for kind in kinds)
         groups.append(UnitGroup(name, config.width, kinds, parities, site=f"{name}.hook_post"))
         table[f"{name}.W"] = f"{before} in:{name}"
         before = f"out:{name}"
@@ -87,7 +88,7 @@ def _transformer(model: HookedTransformer) -> Symmetries:
     groups = [residual]
     table = {"embed.W_E": "- in:residual", "pos_embed.W_pos": "- in:residual", "ln_final.w": "gain:residual",
              "ln_final.b": "in:residual", "unembed.W_U": "out:residual -", "unembed.b_U": "-"}  # fmt: skip
-    parity = "odd" if config.gated_mlp else parity_of(config.act_fn)  # the gated part is read linearly
+    parity: Parity = "odd" if config.gated_mlp else parity_of(config.act_fn)  # the gated part is read linearly
     for i in range(config.n_layers):
         block = f"blocks.{i}"
         heads, qk, vo, mlp = (f"{block}.{name}" for name in ("heads", "qk", "vo", "neurons"))
@@ -116,8 +117,8 @@ def _recurrent(model: HookedRNN | HookedLSTM) -> Symmetries:
         raise InterpError(
             "the units of a bidirectional recurrent network cannot be matched yet; match=False draws the line"
         )
-    cell = getattr(config, "cell", "lstm")
-    parity = parity_of(config.act_fn) if isinstance(model, HookedRNN) and cell == "rnn" else "none"
+    cell = model.config.cell if isinstance(model, HookedRNN) else "lstm"
+    parity = parity_of(model.config.act_fn) if isinstance(model, HookedRNN) and cell == "rnn" else "none"
     groups: list[UnitGroup] = []
     table: dict[str, str] = {}
     before = "-"

@@ -159,7 +159,7 @@ def test_where_there_is_no_line() -> None:
         with pytest.raises(InterpError, match=r"no straight line.*similarity.*stitching"):
             circuits.linear_connectivity(a, other)
     with pytest.raises(InterpError, match="act_fn tanh and relu"):
-        circuits.match_weights(a, interp.HookedMLP(replace(a.model.config, act_fn="relu")))  # pyright: ignore[reportArgumentType]
+        circuits.match_weights(a, interp.HookedMLP(replace(a.model.config, act_fn="relu")))
     broken = models.make("deep", 3)
     with torch.no_grad():
         next(broken.parameters())[0, 0] = math.nan
@@ -174,13 +174,13 @@ def test_where_there_is_no_line() -> None:
 def test_wrong_arguments() -> None:
     a, b = TASKS["mlp"](0), TASKS["mlp"](4)
     with pytest.raises(UnknownName, match="train"):
-        circuits.linear_connectivity(a, b, part="trian")  # pyright: ignore[reportArgumentType]
+        circuits.linear_connectivity(a, b, part="trian")
     with pytest.raises(InterpError, match="part"):
         circuits.linear_connectivity(a, b, part=[])
     with pytest.raises(InterpError, match="points"):
         circuits.linear_connectivity(a, b, points=2)
     with pytest.raises(InterpError, match="match"):
-        circuits.linear_connectivity(a, b, match="yes")  # pyright: ignore[reportArgumentType]
+        circuits.linear_connectivity(a, b, match="yes")
     with pytest.raises(MissingCapability, match="task"):
         circuits.linear_connectivity(a.model, b.model)
     no_test = replace(a, task=ModularArithmetic(7, train_fraction=1.0).fit(a.model))

@@ -122,7 +122,7 @@ def test_assignment_by_hand() -> None:
     products = Products(read, passed, 0 * read)
 
     def best(parity: str) -> tuple[list[int], list[float], float]:
-        group = UnitGroup("g", 2, parities=(parity, parity))  # pyright: ignore[reportArgumentType]
+        group = UnitGroup("g", 2, parities=(parity, parity))
         order, signs, value = products.best(group)
         return order.tolist(), signs.tolist(), value
 
@@ -152,7 +152,7 @@ def test_wrong_arguments() -> None:
     with pytest.raises(InterpError, match="similarity"):
         circuits.match_weights(a, network("plain"))
     with pytest.raises(UnknownName, match="activations"):
-        circuits.match_weights(a, b, by="activation")  # pyright: ignore[reportArgumentType]
+        circuits.match_weights(a, b, by="activation")
     with pytest.raises(InterpError, match="starts"):
         circuits.match_weights(a, b, starts=0)
     with pytest.raises(InterpError, match="another architecture"):
