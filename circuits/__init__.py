@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from circuits import methods as methods
     from circuits import metrics as metrics
     from circuits import two_networks as two_networks
+    from circuits import weight_line as weight_line
     from circuits import weight_sweeps as weight_sweeps
     from circuits.compression.low_rank import Reduced as Reduced
     from circuits.compression.low_rank import rank_curve as rank_curve
@@ -119,6 +120,12 @@ if TYPE_CHECKING:
     from circuits.two_networks.shared_result import SharedFeatures as SharedFeatures
     from circuits.two_networks.stitching import stitch as stitch
     from circuits.two_networks.stitching_result import Stitching as Stitching
+    from circuits.weight_line.connectivity import LinearConnectivity as LinearConnectivity
+    from circuits.weight_line.connectivity import linear_connectivity as linear_connectivity
+    from circuits.weight_line.matching import WeightMatching as WeightMatching
+    from circuits.weight_line.matching import match_weights as match_weights
+    from circuits.weight_line.over_training import BarriersOverTraining as BarriersOverTraining
+    from circuits.weight_line.over_training import barriers_over_training as barriers_over_training
     from circuits.weight_sweeps.any_network import matched_steps as matched_steps
     from circuits.weight_sweeps.any_network import sweep as sweep
     from circuits.weight_sweeps.directions import Direction as Direction

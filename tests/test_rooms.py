@@ -187,6 +187,11 @@ ARROWS: dict[str, str] = {
         "interp.activations, interp.errors, interp.hooked (door), interp.hooked.*, interp.hooked.foreign, "
         "interp.notebook, interp.report, interp.sites, interp.subject, probes.*"
     ),
+    "circuits.weight_line": (
+        "circuits.*, circuits.discovery, circuits.engine, circuits.weight_sweeps, interp._util, interp.activations, "
+        "interp.errors, interp.hooked (door), interp.hooked.*, interp.hooked.cppn, interp.hooked.rnn, interp.report, "
+        "interp.subject, interp.tasks"
+    ),
     "circuits.weight_sweeps": (
         "circuits.*, interp._util, interp.activations, interp.errors, interp.hooked (door), interp.hooked.*, "
         "interp.hooked.cppn, interp.hooked.mlp, interp.hooked.transformer, interp.notebook, "

@@ -3,29 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import pandas as pd
 import torch
 from torch import Tensor
-from torch.func import functional_call
 
 from circuits.findings import EffectTable
 from circuits.weight_sweeps.directions import Direction, as_steps
+from circuits.weight_sweeps.stacked_scores import MAX_BYTES, StackedScores
 from interp._util.bar import with_bar
 from interp._util.estimate import told
-from interp.activations.batches import placed
-from interp.activations.capture import capture
-from interp.errors import InterpError, UnknownName, require_range, unknown
 from interp.hooked.base import HookedModel
-from interp.subject import Subject, as_subject, at_readout
+from interp.subject import Subject, as_subject
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
-
-MAX_BYTES = 512 << 20  # working memory
-CPU_BYTES = 64 << 20  # on a CPU larger pieces are no faster
-TOGETHER = 16  # networks at once where memory allows, so that what precedes the changed weights is shared
 
 
 class LossSweep(EffectTable):
@@ -87,30 +80,9 @@ def loss_sweep(
         InterpError: no directions, steps of another shape, or a part without examples.
     """
     subject, directions = as_subject(subject), list(directions)
-    require_range("max_bytes", max_bytes, 1)
-    task, given = subject.require_task(), as_steps(steps, len(directions))
-    parts = {"train": task.train_indices, "test": task.test_indices, "all": torch.arange(len(task.labels))}
-    if part not in parts:
-        raise UnknownName(unknown("part", part, parts))
-    if not len(parts[part]):
-        raise InterpError(
-            f"{task.name} has no {part} examples; choose part={' or '.join(repr(n) for n in parts if len(parts[n]))}"
-        )
-    model = at_readout(subject.model.cast(subject.precision), task)
-    inputs, labels = placed(task.inputs[parts[part]], model), task.labels[parts[part]]
-    weights = {n: p.detach() for n, p in model.named_parameters()}
-    first = task.read(model(inputs[:1]))
-    separable = task.criterion.separable
-    judged = task.criterion.correct(first.double(), labels[:1].to(model.device)) is not None
-
-    def judge(outputs: Tensor, rows: slice) -> Tensor:
-        """Loss and accuracy of every example ``[network, example, 2]``."""
-        loss = task.losses(outputs, labels[rows])
-        right = task.correct(outputs, labels[rows]).double() if judged else torch.full_like(loss, float("nan"))
-        return torch.stack([loss, right], -1).cpu()
-
-    every = slice(0, len(labels))
-    base = judge(task.read(model(inputs)).unsqueeze(0), every)[0].mean(0)
+    given, scores = as_steps(steps, len(directions)), StackedScores.of(subject, part, max_bytes)
+    weights = {n: p.detach() for n, p in scores.model.named_parameters()}
+    base = scores.of_model().mean(0)
     found = torch.zeros(*given.shape, 2, dtype=torch.float64)
     groups: dict[str | None, list[int]] = {}
     for i, direction in enumerate(directions):
@@ -118,20 +90,12 @@ def loss_sweep(
     done, shown = 0, told("directions", progress)
     for own in groups.values():
         changed_bytes = 4 * sum(t.nbytes for t in directions[own[0]].changes(weights).values())
-        networks, n = _at_once(model, inputs, max_bytes, changed_bytes)
+        networks, n = scores.at_once(changed_bytes)
         size = max(1, networks // given.shape[1])
         for start in range(0, len(own), size):
             ids = own[start : start + size]
             moved = _moved(weights, [directions[i] for i in ids], given[ids])
-            axes = {name: 0 if name in moved else None for name in weights}
-            judgements = []
-            for rows in [slice(i, min(i + n, len(labels))) for i in range(0, len(labels), n)] if separable else [every]:
-                outputs = torch.vmap(
-                    lambda changed, rows=rows: task.read(functional_call(model, changed, (inputs[rows],))),
-                    in_dims=(axes,),
-                )({**weights, **moved})  # [network, example, width]
-                judgements.append(judge(outputs, rows))
-            found[ids] = torch.cat(judgements, 1).mean(1).unflatten(0, (len(ids), -1))
+            found[ids] = scores.of_stack(weights, moved, n).mean(1).unflatten(0, (len(ids), -1))
             done += len(ids)
             shown(done, len(directions))
     k = given.shape[1]
@@ -145,19 +109,10 @@ def loss_sweep(
             "loss_change": (flat[:, 0] - base[0]).numpy(), "accuracy_change": (flat[:, 1] - base[1]).numpy(),
         }
     )  # fmt: skip
-    clean = {"loss": float(base[0])} | ({"accuracy": float(base[1])} if judged else {})
+    clean = {"loss": float(base[0])} | ({"accuracy": float(base[1])} if scores.judged else {})
     made = LossSweep(frame)
     made.attrs = {"clean": clean, "label": "name", "part": part}
     return made
-
-
-def _at_once(model: HookedModel, inputs: Any, max_bytes: int, changed_bytes: int) -> tuple[int, int]:
-    """How many changed networks run at once, and on how many examples."""
-    per_example = sum(t.nbytes for t in capture(model, inputs[:1], "*").values())
-    networks = max(1, min(TOGETHER, max_bytes // 2 // max(1, changed_bytes)))
-    most = min(max_bytes // 2, CPU_BYTES) if model.device.type == "cpu" else max_bytes // 2
-    pairs = most // max(1, per_example)
-    return networks, max(1, pairs // networks)
 
 
 def _moved(weights: dict[str, Tensor], directions: Sequence[Direction], steps: Tensor) -> dict[str, Tensor]:
