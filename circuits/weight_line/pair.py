@@ -39,16 +39,8 @@ def pair_of(a: Subject | HookedModel, b: Subject | HookedModel) -> tuple[Subject
             raise InterpError(f"{subject.name}: {subject.model.unserved}")
     first, second = one.model, other.model
     between = f"there is no straight line between {one.name} and {other.name}"
-    if type(first) is not type(second):
-        raise InterpError(f"{between}: one is a {type(first).__name__}, the other a {type(second).__name__}, {ELSE}")
-    fields, others = _function(first), _function(second)
-    differing = [f"{name} {fields[name]} and {others[name]}" for name in fields if fields[name] != others[name]]
-    shapes = [{n: list(p.shape) for n, p in model.named_parameters()} for model in (first, second)]
-    if not differing and shapes[0] != shapes[1]:
-        names = sorted(n for n in {*shapes[0], *shapes[1]} if shapes[0].get(n) != shapes[1].get(n))
-        differing = [f"{n} {shapes[0].get(n, 'absent')} and {shapes[1].get(n, 'absent')}" for n in names[:4]]
-    if differing:
-        raise InterpError(f"{between}: they differ in {', '.join(differing)}, {ELSE}")
+    if difference := architectures_differ(first, second):
+        raise InterpError(f"{between}: {difference}, {ELSE}")
     for subject in (one, other):
         if not all(p.isfinite().all() for p in subject.model.parameters()):
             raise InterpError(f"{between}: {subject.name} has weights that are NaN or infinite")
@@ -89,6 +81,19 @@ def judged_by(a: Subject, b: Subject, size: int = SIZE) -> tuple[Task, str]:
     with torch.no_grad():
         picture = model(points.to(model.device)).cpu()
     return Examples(points, picture, loss="regression"), f"the picture that {a.name} draws, {size} x {size} pixels"
+
+
+def architectures_differ(first: HookedModel, second: HookedModel) -> str:
+    """In what the architectures of two networks differ, in words; empty where their weights can be added."""
+    if type(first) is not type(second):
+        return f"one is a {type(first).__name__}, the other a {type(second).__name__}"
+    fields, others = _function(first), _function(second)
+    differing = [f"{name} {fields[name]} and {others[name]}" for name in fields if fields[name] != others[name]]
+    shapes = [{n: list(p.shape) for n, p in model.named_parameters()} for model in (first, second)]
+    if not differing and shapes[0] != shapes[1]:
+        names = sorted(n for n in {*shapes[0], *shapes[1]} if shapes[0].get(n) != shapes[1].get(n))
+        differing = [f"{n} {shapes[0].get(n, 'absent')} and {shapes[1].get(n, 'absent')}" for n in names[:4]]
+    return f"they differ in {', '.join(differing)}" if differing else ""
 
 
 def _function(model: HookedModel) -> dict[str, Any]:

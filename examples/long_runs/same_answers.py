@@ -46,7 +46,7 @@ def test_accuracy(subject: Subject) -> float:
     return float(task.correct(subject.logits())[task.test_indices.to(subject.model.device)].double().mean())
 
 
-def stitched(one: Subject, other: Subject, site: str, names: tuple[str, str]) -> dict[str, Any]:
+def stitched(one: Subject, other: Subject, site: str) -> dict[str, Any]:
     """Both directions of a stitch: own, clean and random values, and how much of the way it goes (``relative``)."""
     found = circuits.stitch(one, other, site, site, n_inputs=None).rows
     row: dict[str, Any] = {}
@@ -81,7 +81,7 @@ def seeds(run: Path) -> pd.DataFrame:
         cka = alike(networks, [SITE], "cka").set_index(["a", "b"])
         near = alike(networks, [SITE], "mutual_knn").set_index(["a", "b"])
         for a, b in combinations(networks, 2):
-            line = circuits.linear_connectivity(networks[a], networks[b]).barriers
+            line = circuits.linear_connectivity(networks[a], networks[b], part="test").barriers.set_index("matched")
             rows.append({
                 "stage": stage, "step": step, "a": a, "b": b,
                 "keys_a": " ".join(map(str, sorted(keys[a]))), "keys_b": " ".join(map(str, sorted(keys[b]))),
@@ -89,7 +89,8 @@ def seeds(run: Path) -> pd.DataFrame:
                 "test_accuracy_a": accuracy[a], "test_accuracy_b": accuracy[b],
                 **{f"cka_{name}": cka.loc[(a, b), name] for name in ("value", "null", "low", "high", "beyond")},
                 **{f"knn_{name}": near.loc[(a, b), name] for name in ("value", "null", "low", "high", "beyond")},
-                **stitched(networks[a], networks[b], SITE, (a, b)), **line,
+                **stitched(networks[a], networks[b], SITE),
+                "barrier": line.loc[False, "barrier"], "barrier_matched": line.loc[True, "barrier"],
             })  # fmt: skip
             print(stage, a, b, flush=True)
     return pd.DataFrame(rows)
@@ -109,7 +110,7 @@ def skulls(run: Path, data: Path) -> pd.DataFrame:
             own = cka.loc[(a, b, site)]
             rows.append({
                 "a": a, "b": b, "layer": layer, **{f"cka_{n}": own[n] for n in ("value", "null", "low", "high", "beyond")},
-                **stitched(networks[a], networks[b], site, (a, b)),
+                **stitched(networks[a], networks[b], site),
             })  # fmt: skip
         print(a, b, flush=True)
     return pd.DataFrame(rows)
