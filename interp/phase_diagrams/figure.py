@@ -74,7 +74,9 @@ def lay_out(figure: go.Figure, title: str, axes: Sequence[str], lattice: Lattice
         The figure.
     """
     down = axes[1] if len(axes) > 1 else ""
-    figures.style(figure, title, axes[0], down, height=420 if down else 240)
+    figures.style(figure, title, axes[0], down, height=420 if down else 250)
+    if not down:
+        figure.update_layout(legend_y=-0.5)  # below the title of the axis, which is a larger part of so low a figure
     figure.update_xaxes(**lattice.x.axis())
     figure.update_yaxes(**{**lattice.y.axis(), "showticklabels": bool(down)})
     return figure
