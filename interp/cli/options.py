@@ -10,22 +10,39 @@ import typer
 from interp.errors import InterpError, UnknownName, unknown
 from interp.plugins.options import parse_settings as parse
 
+
+def usually(text: str, default: str) -> str:
+    """Help for an option that need not be given, with what holds then; typer would put that text into brackets.
+
+    Args:
+        text: of the help.
+        default: what holds where the option is left out.
+
+    Returns:
+        text with rich's markup; the option itself has ``show_default=False``.
+    """
+    shown = default.replace("[", r"\[")
+    return rf"{text} [dim]\[default: {shown}][/]"
+
+
 Source = Annotated[
     Path, typer.Argument(help="A checkpoint file, a run directory, or a folder of steps.", show_default=False)
 ]
 Task = Annotated[
     str | None,
     typer.Option(
-        help="What it was trained on, such as modular:p=113,operation=add,train_fraction=0.3,seed=1.",
-        show_default="from the file",
+        help=usually(
+            "What it was trained on, such as modular:p=113,operation=add,train_fraction=0.3,seed=1.", "from the file"
+        ),
+        show_default=False,
     ),
 ]
 LayoutOption = Annotated[
     str | None,
     typer.Option(
         "--layout",
-        help="Layout of the tensors, with options: linear_chain:orientation=out_in.",
-        show_default="recognised",
+        help=usually("Layout of the tensors, with options: linear_chain:orientation=out_in.", "recognised"),
+        show_default=False,
     ),
 ]
 ModuleOption = Annotated[
@@ -42,15 +59,19 @@ ModuleArgs = Annotated[
 Example = Annotated[
     str | None,
     typer.Option(
-        help="The shape of one input of --module, 1x28x28; or tokens:POSITIONS:VOCABULARY.",
-        show_default="inputs of the task",
+        help=usually(
+            "The shape of one input of --module, 1x28x28; or tokens:POSITIONS:VOCABULARY.", "inputs of the task"
+        ),
+        show_default=False,
     ),
 ]
 Key = Annotated[
     str | None,
     typer.Option(help="Where the weights are inside a file that holds several sets.", show_default=False),
 ]
-Step = Annotated[int | None, typer.Option(help="Which checkpoint of a series, by its step.", show_default="the last")]
+Step = Annotated[
+    int | None, typer.Option(help=usually("Which checkpoint of a series, by its step.", "the last"), show_default=False)
+]
 Member = Annotated[int, typer.Option(help="Which network of a run that trained several, from 0.", min=0)]
 Device = Annotated[str, typer.Option(help="auto (CUDA where there is one), cpu, cuda, cuda:1, mps.")]
 Dtype = Annotated[str, typer.Option(help="Precision of the computation: float64, float32, bfloat16, float16.")]
@@ -64,11 +85,18 @@ Settings = Annotated[
 ]
 Every = Annotated[
     int | None,
-    typer.Option(help="Use every n-th checkpoint of a series, counting back from the last.", min=1, show_default="1"),
+    typer.Option(
+        help=usually("Use every n-th checkpoint of a series, counting back from the last.", "1"),
+        min=1,
+        show_default=False,
+    ),
 ]
 ExecutorOption = Annotated[
     str | None,
-    typer.Option(help="Spread the checkpoints over workers: process:4 or dask:ADDRESS.", show_default="this process"),
+    typer.Option(
+        help=usually("Spread the checkpoints over workers: process:4 or dask:ADDRESS.", "this process"),
+        show_default=False,
+    ),
 ]
 Log = Annotated[
     str | None,

@@ -185,7 +185,7 @@ class HookedModel(Resumable, NamedHooks):
         Raises:
             InterpError: the model does not correspond to a stack of torch's modules.
         """
-        others = ", ".join(repr(s) for s in SCHEMES if s != "torch")
+        others = " or ".join(repr(s) for s in SCHEMES if s != "torch")
         raise InterpError(
             f"a {type(self).__name__} does not correspond to a stack of torch's modules, so scheme 'torch' does not apply; "
             f"use {others}"

@@ -2,5 +2,19 @@
 
 from interp.phase_diagrams.axes import COMMON, REPEATS, choose_axes, ordered, values_of
 from interp.phase_diagrams.diagram import PhaseDiagram, diagram_of
+from interp.phase_diagrams.lattice import Lattice
+from interp.phase_diagrams.order import PHASES, UNDECIDED, phase_order
 
-__all__ = ["COMMON", "REPEATS", "PhaseDiagram", "choose_axes", "diagram_of", "ordered", "values_of"]
+__all__ = [
+    "COMMON",
+    "PHASES",
+    "REPEATS",
+    "UNDECIDED",
+    "Lattice",
+    "PhaseDiagram",
+    "choose_axes",
+    "diagram_of",
+    "ordered",
+    "phase_order",
+    "values_of",
+]

@@ -30,7 +30,7 @@ class PhaseDiagram:
             ``confidence``, the posterior probability that more than half of all networks there are of that phase.
         axes: the settings along the horizontal and the vertical axis.
         networks: a row per network: its settings, when it memorised and generalised, its phase.
-        logarithmic: the axes that are drawn so.
+        logarithmic: axes whose values were spaced so; others are drawn so where their values are.
         refined: cells are closer where phases meet, and each stands for its neighbourhood.
     """
 
@@ -58,14 +58,14 @@ class PhaseDiagram:
         )
 
     def figure(self) -> go.Figure:
-        """A heat map: colour is the phase, opacity the confidence.
+        """A heat map to scale: colour is the phase, opacity the confidence; hatched where no network was trained.
 
         Returns:
             A plotly figure.
         """
         from interp.phase_diagrams.figure import draw
 
-        return draw(self.table, self.axes, self.logarithmic, refined=self.refined)
+        return draw(self.table, self.axes, self.networks, self.logarithmic, refined=self.refined)
 
     def save(self, folder: str | Path) -> Path:
         """Write ``cells.csv``, ``networks.csv`` and ``phase_diagram.html``.
@@ -105,7 +105,7 @@ def diagram_of(
     Args:
         networks: a row per network, with ``phase`` and a column per axis.
         axes: one setting or two.
-        logarithmic: those that are drawn on a logarithmic axis.
+        logarithmic: those whose values were spaced evenly in their logarithm.
         refined: cells are closer where phases meet.
 
     Returns:

@@ -10,12 +10,8 @@ import pandas as pd
 
 from interp._util.schema import fits
 from interp.errors import UnreadableFile
-from interp.scores import LEARNT
 from interp.tasks import Task
 from interp.training.plan import Plan
-from interp.training.thresholds import Threshold
-
-NAMED = 8  # members by number in a note
 
 
 @dataclass(frozen=True)
@@ -82,36 +78,3 @@ def read_counts(rows: Any, members: int) -> list[Counts] | None:
 def table(counts: Sequence[Counts]) -> pd.DataFrame:
     """A row per member."""
     return pd.DataFrame([vars(one) for one in counts], index=pd.RangeIndex(len(counts), name="member"))
-
-
-def out_of_reach(plan: Plan, counts: Sequence[Counts]) -> str | None:
-    """What a user should know before the training starts: that the split forbids an accuracy above the threshold.
-
-    Args:
-        plan: whose threshold of retirement counts, or `LEARNT`.
-        counts: of its members.
-
-    Returns:
-        a sentence with the members and the most that they can reach; None where all can exceed it.
-    """
-    share = LEARNT if plan.retire is None else plan.retire
-    above = Threshold(share, ">")
-    kept = [i for i, own in enumerate(counts) if own.test_n and own.test_reachable < above.needed(own.test_n)]
-    kept = [i for i in kept if counts[i].test_reachable < counts[i].test_n]
-    if not kept:
-        return None
-    most: dict[str, list[int]] = {}
-    for i in kept:
-        most.setdefault(f"{counts[i].test_reachable:,} of {counts[i].test_n:,}", []).append(i)
-    who = f"{len(kept):,} of {len(counts):,} members" if len(counts) > 1 else "the network"
-    best = ", ".join(f"{best}{_numbers(ids)}" if len(counts) > 1 else best for best, ids in most.items())
-    return (
-        f"{who} cannot get above a test accuracy of {share:g}: no train example has the answers of some test examples, and what "
-        f"no example shows cannot be learnt. The most that the split allows: {best}. Another data_seed makes another split"
-    )
-
-
-def _numbers(ids: Sequence[int]) -> str:
-    """Members in brackets, the first few by number."""
-    more = f" and {len(ids) - NAMED:,} more" if len(ids) > NAMED else ""
-    return f" (member{'s' if len(ids) > 1 else ''} {', '.join(map(str, ids[:NAMED]))}{more})"

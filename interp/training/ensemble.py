@@ -56,7 +56,7 @@ class Ensemble:
         plan: what is trained.
         device: where.
         size: members per block; by default as many as are likely to train fastest.
-        tasks: of the members, as the model takes them; by default those of the plan.
+        tasks: of the members, as the model takes them, whose weights were checked; by default those of the plan.
         free: bytes of memory that other ensembles of the run leave; None: there are none.
         alone: whether it is the only ensemble of its run, and should keep all threads busy by itself.
 
@@ -74,19 +74,15 @@ class Ensemble:
     """
 
     def __init__(
-        self,
-        plan: Plan,
-        device: torch.device,
-        size: int | None = None,
-        tasks: Sequence[Task] = (),
-        free: int | None = None,
+        self, plan: Plan, device: torch.device, size: int | None = None, tasks: Sequence[Task] = (), free: int | None = None,
         alone: bool = True,
-    ):
+    ):  # fmt: skip
         self.plan, self.device, self.step, self._lanes = plan, device, 0, Lanes()
         self.dtype = DTYPES[plan.dtype]
         if device.type == "mps" and self.dtype == torch.float64:
             raise InterpError("MPS has no float64: use --dtype float32, or --device cpu")
-        check_weights(plan, device)
+        if not tasks:
+            check_weights(plan, device)  # before any memory is taken
         template = build(plan.model).to(self.dtype)
         self.shapes = {n: tuple(p.shape) for n, p in template.named_parameters()}
         self.groups = template.parameter_groups()
@@ -128,7 +124,10 @@ class Ensemble:
                 given = plan.starts.tensors(init, self.shapes)
                 template.load_state_dict({n: t.to(self.dtype) * scale for n, t in given.items()}, strict=False)
             else:
-                template.cpu().init_weights(seed_of(plan.members[i], "init"), scale, init)
+                try:
+                    template.cpu().init_weights(seed_of(plan.members[i], "init"), scale, init)
+                except InterpError as error:
+                    raise type(error)(f"{error}, with init= (--init), for the run or this member alone") from None
             for name, parameter in template.named_parameters():
                 stacks[name][place] = parameter.detach()
                 if "embedding" in self.groups[name]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-import warnings
 import weakref
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Never
 
@@ -19,9 +19,10 @@ from interp.hooked import Config, HookedModel
 from interp.subject import Subject
 from interp.tasks import Task, make_task
 from interp.training.bar import shown
-from interp.training.counts import out_of_reach
+from interp.training.counts import Counts
 from interp.training.directory import RunDirectory
 from interp.training.loop import Watcher, check_plan, proceed, start
+from interp.training.notes import tell
 from interp.training.plan import Plan
 from interp.training.planning import make_plan
 from interp.training.run import Run
@@ -135,7 +136,7 @@ def train(
         epochs: the same in passes over the train set; give one of the two. 100 passes where the recipe has neither. Where
             members need different numbers of updates for a pass, all make as many as the one that needs most.
         lr_times_steps: in place of both: each network makes ``lr_times_steps / lr`` updates at its own learning rate.
-        batch_size: examples per update, or ``"full"`` for the whole train set; the whole train set.
+        batch_size: examples per update, at most as many as train, or ``"full"`` for the whole train set; the whole train set.
         warmup: steps over which the learning rates rise linearly from 0; 0.
         lr_schedule: ``"constant"``, or from the warm-up to the last step ``"linear:FINAL"``, ``"cosine:FINAL"``,
             ``"exponential:FINAL"`` with the final factor on the rates, or ``"step:SIZE:GAMMA"``; ``"constant"``.
@@ -191,8 +192,8 @@ def train(
             members over workers, which must all see ``out``.
         progress: called with a `Progress` as the run advances; by default a notebook shows a bar.
         shards_done: with an executor: called with the members done and all members.
-        told: called before the training with what a user should know, such as a split that forbids a test accuracy above 0.9
-            (or ``retire``); by default that is a warning.
+        told: called before the training with what a user should know: a split that forbids a test accuracy above 0.9
+            (or ``retire``), by default a warning; a recipe's batch that is larger than the train set.
         **unknown_settings: refused.
 
     Returns:
@@ -224,9 +225,9 @@ def train(
     folder = Path(tempfile.mkdtemp(prefix="interp-run-")) if out is None else Path(out)
     if executor is None:
         with shown(progress) as watcher:
-            start(plan, folder, device, watcher, told or _warn)
+            start(plan, folder, device, watcher, partial(tell, told))
     else:
-        _in_shards(plan, folder, executor, device, shards_done, told or _warn)
+        _in_shards(plan, folder, executor, device, shards_done, partial(tell, told))
     run = Run(folder)
     if temporary:
         weakref.finalize(run, shutil.rmtree, run.path, ignore_errors=True)
@@ -234,17 +235,13 @@ def train(
 
 
 def _in_shards(
-    plan: Plan, folder: Path, executor: str, device: str, done: Counter | None, told: Callable[[str], None]
+    plan: Plan, folder: Path, executor: str, device: str, done: Counter | None,
+    note: Callable[[Plan, Sequence[Counts]], None],
 ) -> None:  # fmt: skip
     workers = parse_executor(executor)
     counts = check_plan(plan)
-    if (note := out_of_reach(plan, counts)) is not None:
-        told(note)
+    note(plan, counts)
     train_in_shards(RunDirectory.create(folder, plan, counts), workers, device, done)
-
-
-def _warn(note: str) -> None:
-    warnings.warn(note, stacklevel=4)  # where train was called: it calls start, or _in_shards, and these call this
 
 
 def resume(

@@ -15,7 +15,7 @@ from typing import Any
 from interp.checkpoints.loading import resolve_device
 from interp.errors import InterpError
 from interp.training.cohorts import Cohorts, check_members
-from interp.training.counts import Counts, out_of_reach
+from interp.training.counts import Counts
 from interp.training.directory import RunDirectory
 from interp.training.plan import Plan
 from interp.training.updates.lr_schedule import LRSchedule
@@ -97,7 +97,7 @@ def check_plan(plan: Plan) -> list[Counts]:
 
 def start(
     plan: Plan, path: Path, device: str = "auto", progress: Watcher | None = None,
-    told: Callable[[str], None] | None = None,
+    tell: Callable[[Plan, Sequence[Counts]], None] | None = None,
 ) -> RunDirectory:  # fmt: skip
     """Train a plan into a new folder.
 
@@ -106,7 +106,7 @@ def start(
         path: the folder.
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
         progress: called with a `Progress` as the run advances.
-        told: called with what a user should know before the training.
+        tell: called before the training, with the numbers of examples of its members.
 
     Returns:
         the folder of the finished run.
@@ -118,8 +118,8 @@ def start(
     """
     ensemble = Cohorts(plan, resolve_device(device))
     RunDirectory.check_new(path)
-    if told is not None and (note := out_of_reach(plan, ensemble.counts)) is not None:
-        told(note)
+    if tell is not None:
+        tell(plan, ensemble.counts)
     directory = RunDirectory.create(path, plan, ensemble.counts)
     with directory.locked():
         _train(directory, ensemble, progress, resumed=False)

@@ -15,11 +15,11 @@ import numpy as np
 import pandas as pd
 
 from interp.errors import InterpError, UnknownName, require_range, unknown
+from interp.phase_diagrams import PHASES as PHASES
+from interp.phase_diagrams import UNDECIDED as UNDECIDED
 from interp.scores import LEARNT
 from interp.training.thresholds import SIDES, Threshold
 
-PHASES = ("comprehension", "grokking", "memorization", "confusion")
-UNDECIDED = "undecided"
 REACHED = ("first", "for_good")
 TIE, SHORT, UNMEASURED, SPLIT = "tie", "short", "not measured", "split"
 

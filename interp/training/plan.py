@@ -115,50 +115,54 @@ class Plan:
     starts: Starts = field(default_factory=Starts)
 
     def __post_init__(self) -> None:
+        self._check_updates()
+        self._check_numbers()
+        self._check_choices()
+        object.__setattr__(self, "frozen", as_patterns(self.frozen))
+        object.__setattr__(self, "fixed_norm", as_form(self.fixed_norm))
+        object.__setattr__(self, "members", self._checked_members())
+        for own in ({"init": self.init, "mask": self.mask}, *self.members):
+            check_names(own, self.starts)
+
+    def _check_updates(self) -> None:
+        """How many updates, of how many examples, at which rates."""
         require_whole("steps", self.steps)
         require_whole("warmup", self.warmup, 0)
         if self.batch_size is not None:
             require_whole("batch_size", self.batch_size)
-        numbers = (
-            *SCALES,
-            *PENALTIES,
-            *CONSTANTS,
-            "label_smoothing",
-            "lr_times_steps",
-            "clip_norm",
-            "retire",
-            "late_weight_decay",
-        )
-        for name in numbers:
-            if (value := getattr(self, name)) is not None:
-                require_number(name, value)
-        if self.clip_norm == 0:
-            raise InterpError(f"clip_norm must be above 0, got {self.clip_norm}")
-        if self.retire is not None:
-            require_range("retire", self.retire, 0, 1)
-        if self.retire_side not in SIDES:
-            raise UnknownName(unknown("retire_side", self.retire_side, SIDES))
         if self.late_at != MEMORISED:
             require_whole("late_at", self.late_at, 0)
-        require_range("label_smoothing", self.label_smoothing, 0, 1)
-        require_range("complexity_share", self.complexity_share, 0, 1)
-        if self.sparsity_width == 0:
-            raise InterpError("sparsity_width must be above 0")
-        if self.complexity_scope not in (ONE_LAYER, NETWORK):
-            raise UnknownName(unknown("complexity_scope", str(self.complexity_scope), (ONE_LAYER, NETWORK)))
-        if self.softmax_dtype not in DTYPES:
-            raise UnknownName(unknown("softmax_dtype", str(self.softmax_dtype), DTYPES))
-        LRSchedule.parse(self.lr_schedule)
-        object.__setattr__(self, "frozen", as_patterns(self.frozen))
-        object.__setattr__(self, "fixed_norm", as_form(self.fixed_norm))
-        if self.dtype not in DTYPES:
-            raise UnknownName(unknown("dtype", self.dtype, DTYPES))
-        if not self.members:
-            raise InterpError("a run needs at least one member")
-        if self.lr_times_steps is not None and LRSchedule.parse(self.lr_schedule).spans:
+        if LRSchedule.parse(self.lr_schedule).spans and self.lr_times_steps is not None:
             raise InterpError(
                 f"lr_times_steps stops members at steps of their own, and {self.lr_schedule} has one end for all"
             )
+
+    def _check_numbers(self) -> None:
+        """Finite numbers of at least 0, and shares."""
+        optional = ("label_smoothing", "lr_times_steps", "clip_norm", "retire", "late_weight_decay")
+        for name in (*SCALES, *PENALTIES, *CONSTANTS, *optional):
+            if (value := getattr(self, name)) is not None:
+                require_number(name, value)
+        for name in ("clip_norm", "sparsity_width"):
+            if getattr(self, name) == 0:
+                raise InterpError(f"{name} must be above 0, got 0")
+        for name in ("retire", "label_smoothing", "complexity_share"):
+            if (value := getattr(self, name)) is not None:
+                require_range(name, value, 0, 1)
+
+    def _check_choices(self) -> None:
+        """Names of which there are a few."""
+        known = {
+            "retire_side": SIDES, "complexity_scope": (ONE_LAYER, NETWORK), "softmax_dtype": tuple(DTYPES),
+            "dtype": tuple(DTYPES),
+        }  # fmt: skip
+        for name, names in known.items():
+            if getattr(self, name) not in names:
+                raise UnknownName(unknown(name, str(getattr(self, name)), names))
+
+    def _checked_members(self) -> tuple[dict[str, Any], ...]:
+        if not self.members:
+            raise InterpError("a run needs at least one member")
         names = tuple(f.name for f in fields(self))
         checked = []
         for index, own in enumerate(as_members(self.members)):
@@ -166,9 +170,7 @@ class Plan:
                 checked.append(check_member(own, self.task, names, self.model))
             except InterpError as error:
                 raise type(error)(f"member {index}: {error}") from None
-        object.__setattr__(self, "members", tuple(checked))
-        for own in ({"init": self.init, "mask": self.mask}, *self.members):
-            check_names(own, self.starts)
+        return tuple(checked)
 
     def member_task(self, index: int) -> Task:
         """The run's task with one member's own options.

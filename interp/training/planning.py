@@ -10,6 +10,7 @@ from interp.errors import InterpError
 from interp.hooked import Config
 from interp.tasks import Task, require_registered
 from interp.training.epochs import steps_per_epoch
+from interp.training.idle_settings import refuse_idle
 from interp.training.members import as_members
 from interp.training.plan import Plan, own_steps, require_whole
 from interp.training.recipes import Recipe, make_model, recipe_for
@@ -60,7 +61,7 @@ def make_plan(task: Task, model: str | Config | None = None, epochs: int | None 
         if epochs is not None or "steps" in settings:
             raise InterpError("give lr_times_steps, or steps or epochs, not both")
         chosen["steps"] = max(own_steps(chosen["lr_times_steps"], chosen.get("members", ({},)), optimizer.lr))
-    per_epoch = steps_per_epoch(task, batch, chosen.get("members", ()))
+    per_epoch = steps_per_epoch(task, batch, chosen.get("members", ()), asked="batch_size" in settings)
     if epochs is None and "steps" not in chosen:
         epochs = recipe.epochs or 100
     if epochs is not None:
@@ -74,7 +75,9 @@ def make_plan(task: Task, model: str | Config | None = None, epochs: int | None 
         chosen[name] = parse_schedule(f"every:{per_epoch}" if text == "epoch" else text, chosen["steps"])
     settle_scales(chosen, recipe.plan, settings, begun.starts)
     name = _title(task, chosen.get("members", ()))
-    return Plan(task, config, optimizer, **{"name": name, **chosen}, starts=begun.starts)
+    plan = Plan(task, config, optimizer, **{"name": name, **chosen}, starts=begun.starts)
+    refuse_idle(plan, settings)
+    return plan
 
 
 def _title(task: Task, members: Sequence[Any]) -> str:

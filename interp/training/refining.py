@@ -156,7 +156,7 @@ def _axes(axes: Mapping[str, Sequence[Any]], task: str | Task, model: str | Conf
 
 
 def _warn(note: str) -> None:
-    warnings.warn(note, stacklevel=6)  # where refine was called: it calls run, train, start, and that calls this
+    warnings.warn(note, stacklevel=7)  # where refine was called: it calls run, train, start, tell, and that calls this
 
 
 def _said_before(note: str) -> None:

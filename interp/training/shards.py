@@ -100,7 +100,8 @@ def train_in_shards(
         WorkersLost: the workers are gone; the message says how to go on.
     """
     plan, total = directory.plan, len(directory.plan.members)
-    shards = _shards(directory, workers, device)
+    cohorts = [(one.ids, one.plan) for one in division(plan)]  # seconds for 10,000 members; their tasks are let go
+    shards = _shards(directory, workers, device, [own for _, own in cohorts])
     finished, estimate = 0, Estimate(directory.path / "shards", plan)
 
     def count(place: int, path: str) -> None:
@@ -115,20 +116,20 @@ def train_in_shards(
     except WorkersLost as lost:
         where = f" --executor {workers.name}" if workers.name else ""
         raise WorkersLost(f"{lost}; go on with: interp train --resume {directory.path}{where}") from lost.__cause__
-    merge(directory, [(s.first, RunDirectory(Path(s.path), s.part(plan))) for s in shards])
+    merge(directory, [(s.first, RunDirectory(Path(s.path), s.part(plan))) for s in shards], cohorts)
     return directory
 
 
-def _shards(directory: RunDirectory, workers: Workers, device: str) -> list[Shard]:
+def _shards(directory: RunDirectory, workers: Workers, device: str, cohorts: Sequence[Plan]) -> list[Shard]:
     """The division into shards: that of an earlier attempt, or the number that `shard_count` says."""
     plan, folder = directory.plan, directory.path / "shards"
-    division = folder / "division.json"
-    if division.is_file():
-        bounds = _bounds(division, len(plan.members))
+    stored = folder / "division.json"
+    if stored.is_file():
+        bounds = _bounds(stored, len(plan.members))
     else:
-        n = shard_count(plan, workers.count)
+        n = shard_count(plan, workers.count, cohorts)
         bounds = [round(i * len(plan.members) / n) for i in range(n + 1)]
-        with atomic(division) as temporary:
+        with atomic(stored) as temporary:
             temporary.write_text(json.dumps(bounds))
     threads = max(1, (os.cpu_count() or 1) // workers.count) if workers.count > 1 else 0
     return [
@@ -137,7 +138,7 @@ def _shards(directory: RunDirectory, workers: Workers, device: str) -> list[Shar
     ]
 
 
-def shard_count(plan: Plan, workers: int) -> int:
+def shard_count(plan: Plan, workers: int, cohorts: Sequence[Plan]) -> int:
     """Two shards per worker, so that none is idle for long; more where one would be larger than `SHARD_BYTES`.
 
     Then each fits beside the others into memory, a state is saved in a second or two, and a lost worker loses little.
@@ -145,13 +146,13 @@ def shard_count(plan: Plan, workers: int) -> int:
     Args:
         plan: of the run.
         workers: how many train at the same time.
+        cohorts: the plans of its `division`.
 
     Returns:
         the number of shards, at most one per member.
     """
-    plans = [one.plan for one in division(plan)]
     with torch.device("meta"):
-        size = max(member_bytes(one, build(one.model)) for one in plans)
+        size = max(member_bytes(one, build(one.model)) for one in cohorts)
     return min(len(plan.members), max(2 * workers, -(-len(plan.members) * size // SHARD_BYTES)))
 
 
@@ -167,14 +168,15 @@ def _bounds(division: Path, members: int) -> list[int]:
     return bounds
 
 
-def merge(directory: RunDirectory, shards: Sequence[tuple[int, RunDirectory]]) -> None:
+def merge(
+    directory: RunDirectory, shards: Sequence[tuple[int, RunDirectory]], cohorts: Sequence[tuple[Sequence[int], Plan]]
+) -> None:
     """Put the finished shards of a run together; its state is written last, and shows that the merge is complete."""
     plan = directory.plan
     with atomic(directory.metrics_path, durable=True) as temporary, temporary.open("w", encoding="utf-8") as file:
         file.writelines(merged_metrics([(first, shard.metrics_path) for first, shard in shards]))
     saved = [(first, shard.saved_steps()) for first, shard in shards]
     last = max(s for _, steps in saved for s in steps)
-    cohorts = [(c.ids, c.plan) for c in division(plan)]
     several = described(cohorts) if len(cohorts) > 1 else None
     for step in sorted({s for _, steps in saved for s in steps}):
         if step != last and step not in plan.checkpoints:

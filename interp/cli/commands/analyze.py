@@ -37,6 +37,7 @@ from interp.cli.options import (
     parse_names,
     parse_settings,
     shared_options,
+    usually,
 )  # fmt: skip
 from interp.cli.reporting import Request, report, require_applicable
 from interp.cli.saying import Saying
@@ -53,9 +54,9 @@ def analyze(
     only: Annotated[
         str | None,
         typer.Option(
-            help="Analyses to run, with commas; see interp analyses.",
+            help=usually("Analyses to run, with commas; see interp analyses.", "all that apply"),
             autocompletion=analysis_names,
-            show_default="all that apply",
+            show_default=False,
         ),
     ] = None,
     set_: Settings = None,

@@ -23,6 +23,7 @@ from interp.cli.options import (
     check_names,
     parse_names,
     parse_settings,
+    usually,
 )
 from interp.cli.per_network import each
 from interp.cli.progress import working
@@ -47,9 +48,9 @@ def compare(
     only: Annotated[
         str | None,
         typer.Option(
-            help="Analyses to run, with commas; see interp analyses.",
+            help=usually("Analyses to run, with commas; see interp analyses.", "those that apply to two"),
             autocompletion=compared_names,
-            show_default="those that apply to two",
+            show_default=False,
         ),
     ] = None,
     set_: Settings = None,
@@ -57,10 +58,11 @@ def compare(
     layout: Annotated[list[str] | None, typer.Option(help="As in interp analyze.", show_default=False)] = None,
     key: Annotated[list[str] | None, typer.Option(help="As in interp analyze.", show_default=False)] = None,
     step: Annotated[
-        list[str] | None, typer.Option(help="Which checkpoint of a series.", show_default="the last")
+        list[str] | None, typer.Option(help=usually("Which checkpoint of a series.", "the last"), show_default=False)
     ] = None,
     member: Annotated[
-        list[str] | None, typer.Option(help="Which network of a run, from 0.", show_default="all of them")
+        list[str] | None,
+        typer.Option(help=usually("Which network of a run, from 0.", "all of them"), show_default=False),
     ] = None,
     device: Device = "auto",
     dtype: Dtype = "float64",

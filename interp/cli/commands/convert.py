@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from interp.cli.options import Force, Key, LayoutOption, Member, Source, Step, Task
+from interp.cli.options import Force, Key, LayoutOption, Member, Source, Step, Task, usually
 from interp.errors import InterpError
 
 
@@ -20,7 +20,8 @@ def convert(
     step: Step = None,
     member: Member = 0,
     dtype: Annotated[
-        str | None, typer.Option(help="Convert the weights to this precision.", show_default="as stored")
+        str | None,
+        typer.Option(help=usually("Convert the weights to this precision.", "as stored"), show_default=False),
     ] = None,
     force: Force = False,
 ) -> None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from interp.cli.failures import interruptible
+from interp.cli.options import usually
 from interp.cli.train.architectures import ARCHITECTURE_HELP, takes_architectures
+from interp.cli.train.flags import in_words_of_the_shell
 from interp.cli.train.phases import PHASE_OPTIONS
 from interp.cli.train.settings import SETTINGS, TRAINING
 
@@ -36,25 +38,53 @@ def make_command(task: type[Task]) -> Any:
     recipe = recipe_for(task)
     parameters = [*run_options(), *task_options(task), *_architecture(task), *_members(), *setting_options(recipe)]
 
-    @interruptible
-    def command(**given: Any) -> None:
+    def train(given: Mapping[str, Any]) -> None:
         from interp.cli.train.running import train_task
 
         train_task(task, given)
 
-    command.__doc__ = f"{task.summary[:1].upper()}{task.summary[1:]}. By default {recipe.source}."
+    about = f"{task.summary[:1].upper()}{task.summary[1:]}. By default {recipe.source}."
+    return assemble(task.name, parameters, train, about, _example(task))
+
+
+def assemble(
+    name: str,
+    parameters: Sequence[inspect.Parameter],
+    run: Callable[[Mapping[str, Any]], None],
+    about: str,
+    example: str,
+) -> Any:
+    """A command of parameters that are known only when it is asked for.
+
+    Args:
+        name: of the command.
+        parameters: made by `option`.
+        run: called with the values of the options, by name.
+        about: what ``--help`` says it does.
+        example: a whole command line.
+
+    Returns:
+        a click command.
+    """
+
+    @interruptible
+    def command(**given: Any) -> None:
+        with in_words_of_the_shell(p.name for p in parameters):
+            run(given)
+
+    command.__doc__ = about
     command.__signature__ = inspect.Signature(parameters)  # pyright: ignore[reportFunctionMemberAccess]
     command.__annotations__ = {p.name: p.annotation for p in parameters}
     single = typer.Typer(add_completion=False, rich_markup_mode="rich")
     context = {"help_option_names": ["-h", "--help"]}
-    single.command(task.name, epilog=f"Example: {_example(task)}", context_settings=context)(command)
+    single.command(name, epilog=f"Example: {example}", context_settings=context)(command)
     return typer.main.get_command(single)
 
 
-def run_options() -> list[inspect.Parameter]:
-    """Where a run is written, and where it trains."""
+def run_options(out: str = "A new folder for the run.") -> list[inspect.Parameter]:
+    """Where a run is written, as help says it, and where it trains."""
     return [
-        option("out", Path, "A new folder for the run.", RUN, required=True, names=("--out", "-o")),
+        option("out", Path, out, RUN, required=True, names=("--out", "-o")),
         option("device", str, "auto (CUDA where there is one), cpu, cuda, cuda:1, mps.", RUN, default="auto"),
         option(
             "executor",
@@ -147,8 +177,9 @@ def option(
     """
     flag = name.replace("_", "-")
     declared = names or ((f"--{flag}/--no-{flag}",) if kind is bool else (f"--{flag}",))
-    show = shown if shown is not None else default is not None
-    option = typer.Option(*declared, help=text, rich_help_panel=panel, show_default=show)
+    told = text if shown is None else usually(text, shown)
+    show = shown is None and default is not None
+    option = typer.Option(*declared, help=told, rich_help_panel=panel, show_default=show)
     annotation = Annotated[kind if required or default is not None else kind | None, option]
     value = inspect.Parameter.empty if required else default
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=value, annotation=annotation)

@@ -71,7 +71,8 @@ app = typer.Typer(
 
 
 def _phase(name: str) -> Any:
-    return typer.Option(help=f"With --resume: {PHASE_OPTIONS[name][1]}", show_default=False)
+    text = PHASE_OPTIONS[name][1]
+    return typer.Option(help=f"With --resume: {text[:1].lower()}{text[1:]}", show_default=False)
 
 
 @app.callback()
@@ -102,12 +103,26 @@ def root(
     if resume is None:
         if context.invoked_subcommand is None:
             raise InterpError("name a task to train on, or a run to --resume; see interp train --help")
+        _refuse_before_task(context)
         return
     if context.invoked_subcommand is not None:
         raise InterpError("--resume takes everything from the run's folder: leave the task out")
+    from interp.cli.train.flags import in_words_of_the_shell
     from interp.cli.train.running import resume_run
 
-    resume_run(resume, steps=steps, device=device, executor=executor, given=context.params)
+    with in_words_of_the_shell():
+        resume_run(resume, steps=steps, device=device, executor=executor, given=context.params)
+
+
+def _refuse_before_task(context: typer.Context) -> None:
+    """Refuse options before the name of a task: they are those of ``--resume``, and would be lost."""
+    typed = [name for name, value in context.params.items() if value not in (None, "auto")]
+    if typed:
+        flag = f"--{typed[0].replace('_', '-')}"
+        raise InterpError(
+            f"{flag} before the task goes with --resume; write it after the task: "
+            f"interp train {context.invoked_subcommand} {flag}"
+        )
 
 
 refine = typer.Typer(

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from interp.training.run import Run
 
 PHASE_OPTIONS: dict[str, tuple[type, str]] = {  # arguments of `Run.phases`; they change what is printed, not the run
-    "phase_threshold": (float, "Accuracy to be reached for the phases that are printed at the end; 0.9."),
+    "phase_threshold": (float, "Accuracy to be reached; 0.9."),
     "phase_side": (str, "'>' or '>=' (quote it); by default both, and where they differ the phase is undecided."),
     "phase_reached": (str, "first (measured step), the default, or for_good (until the end of the training)."),
     "phase_limit": (int, "Steps within which it must be reached; 100000 in Liu et al. 2022. By default the run's own."),

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from interp.cli.failures import interruptible
 from interp.cli.progress import Bar
 from interp.cli.terminal import escape, output
-from interp.cli.train.command import option, run_options, setting_options, task_options
+from interp.cli.train.command import assemble, option, run_options, setting_options, task_options
 from interp.cli.train.members import read_typed
 from interp.cli.train.phases import phase_settings
+from interp.cli.train.running import note
 from interp.errors import InterpError
 
 if TYPE_CHECKING:
     from interp.tasks import Task
 
 DIAGRAM = "The diagram"
+OUT = "Folder of the diagram: a run for every round, tables and the figure. A new one, or that of the same command."
 
 
 def make_refinement(task: type[Task]) -> Any:
@@ -34,23 +36,13 @@ def make_refinement(task: type[Task]) -> Any:
     from interp.training.recipes import recipe_for
 
     recipe = recipe_for(task)
-    parameters = [*run_options(), *_diagram(), *task_options(task), *setting_options(recipe)]
-
-    @interruptible
-    def command(**given: Any) -> None:
-        refine_task(task, given)
-
-    command.__doc__ = (
+    parameters = [*run_options(OUT), *_diagram(), *task_options(task), *setting_options(recipe)]
+    about = (
         f"Phase diagram of {task.name}: a coarse grid, refined round by round where phases meet. "
         "The same command goes on where it stopped."
     )
-    command.__signature__ = inspect.Signature(parameters)  # pyright: ignore[reportFunctionMemberAccess]
-    command.__annotations__ = {p.name: p.annotation for p in parameters}
-    single = typer.Typer(add_completion=False, rich_markup_mode="rich")
-    context = {"help_option_names": ["-h", "--help"]}
     example = f"interp refine {task.name} --axis lr=1e-4:1e-1:log --axis weight_decay=0:2 --out runs/diagram"
-    single.command(task.name, epilog=f"Example: {example}", context_settings=context)(command)
-    return typer.main.get_command(single)
+    return assemble(task.name, parameters, partial(refine_task, task), about, example)
 
 
 def _diagram() -> list[inspect.Parameter]:
@@ -98,7 +90,7 @@ def refine_task(task: type[Task], given: Mapping[str, Any]) -> None:
             cells=given["cells"], rounds=given["rounds"], where=given["where"], out=given["out"], device=given["device"],
             phases=phase_settings(given), executor=given["executor"], progress=bar,
             round_done=lambda done: typer.echo(done.summary, err=True),
-            told=lambda note: typer.echo(f"note: {note}", err=True), **settings,
+            told=note, **settings,
         )  # fmt: skip
     console = output()
     console.print(escape(found.summary))

@@ -12,6 +12,7 @@ from interp._util.progress_context import watched
 from interp.cli.progress import Bar
 from interp.cli.terminal import escape, output
 from interp.cli.train.architectures import architectures
+from interp.cli.train.flags import as_flags
 from interp.cli.train.members import read_typed
 from interp.cli.train.phases import phase_settings, phases_line
 
@@ -41,8 +42,8 @@ def train_task(task: type[Task], given: Mapping[str, Any]) -> None:
     RunDirectory.check_new(given["out"])  # before the data are read and the weights drawn
     typed, phases = read_typed(task, given), phase_settings(given)
     built = build_task(task.name, typed.options)
-    for note in built.notes:
-        _note(note)
+    for text in built.notes:
+        note(text)
     shared = {**typed.settings, "members": typed.members}
     model = shared.pop("model")
     places = _places(task, given, model)
@@ -53,13 +54,14 @@ def train_task(task: type[Task], given: Mapping[str, Any]) -> None:
         with Bar() as bar, watched(bar.tell):
             run = train(
                 built, config, **shared, out=place, device=given["device"], executor=given["executor"], progress=bar,
-                shards_done=bar.shards, told=_note,
+                shards_done=bar.shards, told=note,
             )  # fmt: skip
         show_run(run, phases)
 
 
-def _note(text: str) -> None:
-    typer.echo(f"note: {text}", err=True)
+def note(text: str) -> None:
+    """Print what a user should know before the training."""
+    typer.echo(f"note: {as_flags(text)}", err=True)
 
 
 def _places(task: type[Task], given: Mapping[str, Any], model: str | None) -> dict[Path, Any]:

@@ -70,6 +70,20 @@ def test_nothing_to_do(run: Run, work: Path) -> None:
     assert "--resume" in ran.out + ran.err
 
 
+def test_defaults_and_folders_in_the_help(run: Run) -> None:
+    """A default is the value alone, as typed; what belongs to --resume begins in small letters; --out says what it is."""
+
+    def said(*argv: str) -> str:
+        return " ".join(run(*argv, "--help").out.replace("\u2502", " ").split())
+
+    train, refine = said("train", "modular"), said("refine", "addition")
+    assert "[default: python]" in train
+    assert "[default: the seed]" in train
+    assert "[default: (" not in train + refine + said("analyze")
+    assert "With --resume: accuracy to be reached" in said("train")
+    assert "Folder of the diagram: a run for every round" in refine
+
+
 def test_help_lists_the_tasks(run: Run) -> None:
     """The root's help names every task, resumption and the grammar of grids."""
     ran = run("train", "--help")
@@ -234,11 +248,11 @@ REFUSED: dict[str, tuple[tuple[object, ...], tuple[str, ...]]] = {
     "no process": ((*ADDITION, "--executor", "process:0"), ("process:0", "process:4")),
     "no scheduler": ((*ADDITION, "--executor", "dask:"), ("dask:", "dask:tcp://")),
     "k above n": ((*PARITY, "--k", 9), ("k=9", "n=8")),
-    "fraction 0": (("addition", "--train-fraction", 0), ("train_fraction", "0")),
-    "fraction 1.5": (("addition", "--train-fraction", 1.5), ("train_fraction", "1.5")),
-    "fraction that leaves nothing": (("addition", "--p", 3, "--train-fraction", 0.1), ("train_fraction", "0.1")),
-    "fraction in a grid": (("addition", "--train-fraction", "0.5,2"), ("train_fraction", "2")),
-    "fraction that is none": (("addition", "--train-fraction", "half"), ("train_fraction", "half")),
+    "fraction 0": (("addition", "--train-fraction", 0), ("--train-fraction", "0")),
+    "fraction 1.5": (("addition", "--train-fraction", 1.5), ("--train-fraction", "1.5")),
+    "fraction that leaves nothing": (("addition", "--p", 3, "--train-fraction", 0.1), ("--train-fraction", "0.1")),
+    "fraction in a grid": (("addition", "--train-fraction", "0.5,2"), ("--train-fraction", "2")),
+    "fraction that is none": (("addition", "--train-fraction", "half"), ("--train-fraction", "half")),
     "composite": (("modular", "--p", 12, "--operation", "divide"), ("prime", "12")),
     "no p": (("modular", "--out", "new"), ("--p",)),
     "p that is none": (("addition", "--p", "ten"), ("p must be", "ten")),
@@ -249,7 +263,7 @@ REFUSED: dict[str, tuple[tuple[object, ...], tuple[str, ...]]] = {
     "steps 0": (("addition", "--steps", 0), ("steps must be at least 1", "0")),
     "epochs 0": (("addition", "--epochs", 0), ("epochs must be at least 1", "0")),
     "steps and epochs": ((*ADDITION, "--epochs", 3), ("steps or epochs",)),
-    "batch 0": ((*ADDITION, "--batch-size", 0), ("batch_size must be at least 1", "0")),
+    "batch 0": ((*ADDITION, "--batch-size", 0), ("--batch-size must be at least 1", "0")),
     "betas 2": ((*ADDITION, "--betas", "0.9,2"), ("betas must be two numbers in [0, 1)", "2")),
     "one beta": ((*ADDITION, "--betas", "0.9"), ("betas must be two numbers",)),
     "betas that are none": ((*ADDITION, "--betas", "a,b"), ("betas must be two numbers",)),
@@ -267,7 +281,7 @@ REFUSED: dict[str, tuple[tuple[object, ...], tuple[str, ...]]] = {
     "grid without values": ((*ADDITION, "--grid", "lr"), ("--grid 'lr'", "NAME=VALUES")),
     "given twice": ((*ADDITION, "--lr", "1,2", "--grid", "lr=1,2"), ("lr is given twice",)),
     "list of a full batch": ((*ADDITION, "--batch-size", "16,most"), ("member 1", "batch_size", "most")),
-    "batch in a grid": ((*ADDITION, "--grid", "batch_size=16,0"), ("member 1", "batch_size must be at least 1")),
+    "batch in a grid": ((*ADDITION, "--grid", "batch_size=16,0"), ("member 1", "--batch-size must be at least 1")),
     "network in a grid": (("addition", "--grid", "model=mlp;transformr"), ("transformr", "transformer")),
     "no network in a grid": (("addition", "--grid", "model=;"), ("model", "no value")),
     "shapes that cannot be": (("addition", "--p", "4,1", "--steps", 5), ("member 1", "p must be")),
@@ -277,25 +291,25 @@ REFUSED: dict[str, tuple[tuple[object, ...], tuple[str, ...]]] = {
     "rate that is none": ((*ADDITION, "--lr", "fast"), ("lr must be a number", "fast")),
     "infinite rate": ((*ADDITION, "--lr", "inf"), ("lr must be", "inf")),
     "rate that is no number": ((*ADDITION, "--lr", "nan"), ("lr must be", "nan")),
-    "negative decay": ((*ADDITION, "--weight-decay", "0,-1"), ("weight_decay must be at least 0", "-1")),
+    "negative decay": ((*ADDITION, "--weight-decay", "0,-1"), ("--weight-decay must be at least 0", "-1")),
     "negative l1": ((*ADDITION, "--l1", -1), ("l1 must be at least 0", "-1")),
     "smoothing 2": (
         (*ADDITION, "--loss", "cross_entropy", "--label-smoothing", 2),
-        ("label_smoothing must be between 0 and 1", "2"),
+        ("--label-smoothing must be between 0 and 1", "2"),
     ),
-    "smoothing of a hinge": ((*PARITY, "--label-smoothing", 0.1), ("label_smoothing needs a loss", "hinge")),
-    "complexity of no answers": ((*ADDITION, "--complexity-penalty", 1), ("complexity_penalty", "vectors")),
+    "smoothing of a hinge": ((*PARITY, "--label-smoothing", 0.1), ("--label-smoothing needs a loss", "hinge")),
+    "complexity of no answers": ((*ADDITION, "--complexity-penalty", 1), ("--complexity-penalty", "vectors")),
     "frozen by a wrong name": ((*ADDITION, "--frozen", "layer.0"), ("'layer.0'", "layers.0")),
     "frozen as a whole": ((*ADDITION, "--frozen", "embedding,decoder"), ("nothing is left to train",)),
-    "fixed norm of a layer": ((*ADDITION, "--fixed-norm", "layer"), ("fixed_norm", "network, parameter")),
+    "fixed norm of a layer": ((*ADDITION, "--fixed-norm", "layer"), ("--fixed-norm", "network, parameter")),
     "grokfast with one number": ((*ADDITION, "--grokfast", 0.9), ("grokfast must be two numbers", "0.98")),
     "no learning-rate schedule": ((*ADDITION, "--lr-schedule", "cosin"), ("schedule", "cosine")),
     "a schedule without its numbers": ((*ADDITION, "--lr-schedule", "step:3"), ("step:SIZE:GAMMA",)),
-    "steps and rate times steps": ((*ADDITION, "--lr-times-steps", 1), ("lr_times_steps", "not both")),
-    "clip 0": ((*ADDITION, "--clip-norm", 0), ("clip_norm must be above 0", "0")),
+    "steps and rate times steps": ((*ADDITION, "--lr-times-steps", 1), ("--lr-times-steps", "not both")),
+    "clip 0": ((*ADDITION, "--clip-norm", 0), ("--clip-norm must be above 0", "0")),
     "retire 2": ((*ADDITION, "--retire", 2), ("retire must be between 0 and 1", "2")),
     "nesterov alone": ((*ADDITION, "--nesterov"), ("nesterov needs SGD with a momentum",)),
-    "late never": ((*ADDITION, "--late-weight-decay", 1, "--late-at", "soon"), ("late_at", "soon")),
+    "late never": ((*ADDITION, "--late-weight-decay", 1, "--late-at", "soon"), ("--late-at", "soon")),
     "no schedule": ((*ADDITION, "--metrics", "often"), ('schedule "often"', "every:1000")),
     "interval 0": ((*ADDITION, "--checkpoints", "every:0"), ("at least 1",)),
     "log of 1": ((*ADDITION, "--checkpoints", "log:1"), ("at least 2",)),

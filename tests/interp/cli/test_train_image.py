@@ -202,7 +202,7 @@ REFUSED: dict[str, tuple[tuple[object, ...], tuple[str, ...]]] = {
     "width of a planet": ((*IMAGE, *ARCH, "--width", "1000000"), ("1;cache:1000000", "100,000")),
     "unknown variant": ((*IMAGE, *ARCH, "--variant", "gausian-adjusted"), ("gausian", "'gaussian-adjusted'")),
     "no variant": ((*IMAGE, *ARCH, "--variant", ","), ("variant",)),
-    "batch of nothing": ((*IMAGE, *ARCH, "--batch-size", 0), ("batch_size must be at least 1",)),
+    "batch of nothing": ((*IMAGE, *ARCH, "--batch-size", 0), ("--batch-size must be at least 1",)),
 }
 
 

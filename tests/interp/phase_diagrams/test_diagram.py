@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -41,25 +42,70 @@ def test_confidence_is_that_of_jeffreys_prior(count: int, n: int) -> None:
     assert majority_confidence(count, n) == pytest.approx(posterior.sf(0.5))
 
 
+def maps(figure: Any) -> dict[str, Any]:
+    return {t.name: t for t in traces(figure) if t.type == "heatmap"}
+
+
+def legend(figure: Any) -> list[str]:
+    return [t.name for t in traces(figure) if t.type == "scatter" and t.showlegend is not False]
+
+
 def test_the_figure() -> None:
     """A heat map per phase with the confidence of its cells, blank elsewhere; a legend in the usual order."""
     figure = diagram_of(NETWORKS, ["lr", "width"]).figure()
-    maps = {t.name: t for t in traces(figure) if t.type == "heatmap"}
-    assert [t.name for t in traces(figure) if t.type == "scatter"] == ["grokking", "glass", "undecided"]
-    assert maps["grokking"].z[0][0] == pytest.approx(majority_confidence(3, 4))
-    assert maps["grokking"].z[0][1] is None
-    assert maps["undecided"].z[0][1] == pytest.approx(0.5)
-    assert maps["glass"].text[1][1] == ""  # no network was trained there
-    assert "share 0.75 [0.2" in maps["grokking"].text[0][0]
+    drawn = maps(figure)
+    assert legend(figure) == ["grokking", "glass", "undecided"]
+    assert drawn["grokking"].z[0][0] == pytest.approx(majority_confidence(3, 4))
+    assert drawn["grokking"].z[0][1] is None
+    assert drawn["undecided"].z[0][1] == pytest.approx(0.5)
+    assert drawn["glass"].text[1][1] == ""  # no network was trained there
+    assert "share 0.75 [0.2" in drawn["grokking"].text[0][0]
+
+
+@pytest.mark.parametrize(
+    ("values", "edges", "kind", "ticks"),
+    [
+        ([1e-3, 1e-1, 10.0], [1e-4, 1e-2, 1.0, 100.0], "log", ("0.001", "0.1", "10")),
+        ([0.0, 1.0, 4.0], [-0.5, 0.5, 2.5, 5.5], "linear", ("0", "1", "4")),
+        (
+            [0.0, 0.1, 1.0, 10.0],
+            [-0.5, 0.5, 1.5, 2.5, 3.5],
+            "linear",
+            ("0", "0.1", "1", "10"),
+        ),  # no logarithm of 0: in order
+        (["tanh", "relu"], [-0.5, 0.5, 1.5], "linear", ("relu", "tanh")),
+        ([8, 9], [7.5, 8.5, 9.5], "linear", ("8", "9")),
+    ],
+)
+def test_axes_are_to_scale(values: list[Any], edges: list[float], kind: str, ticks: tuple[str, ...]) -> None:
+    """By hand: edges halfway between cells, of the logarithms where the values are spaced so."""
+    figure: Any = diagram_of(pd.DataFrame({"a": values, "phase": "grokking"}), ["a"]).figure()
+    assert maps(figure)["grokking"].x == pytest.approx(edges)
+    assert figure.layout.xaxis.type == kind
+    assert figure.layout.xaxis.ticktext == ticks
 
 
 def test_a_refined_cell_stands_for_its_neighbourhood() -> None:
-    """Where no network was trained, the nearest cell is drawn, on a logarithmic axis by the logarithm."""
+    """Where no network was trained, the nearest cell is drawn, on a logarithmic axis by the logarithm, and hatched."""
     table = pd.DataFrame({"lr": [1.0, 10.0, 100.0, 4.0], "l1": [0, 0, 0, 1], "phase": ["a", "b", "b", "a"]})
     figure = diagram_of(table, ["lr", "l1"], logarithmic=["lr"], refined=True).figure()
-    shown = {t.name: [[z is not None for z in row] for row in t.z] for t in traces(figure) if t.type == "heatmap"}
+    shown = {name: [[z is not None for z in row] for row in t.z] for name, t in maps(figure).items()}
     assert shown["a"] == [[True, False, False, False], [True] * 4]
     assert shown["b"] == [[False, True, True, True], [False] * 4]
+    cells = maps(figure)["a"]
+    assert cells.x == pytest.approx([0.5, 2, 40**0.5, 1000**0.5, 1000**1.5 / 100])
+    (hatching,) = (t for t in traces(figure) if t.name == "hatching")
+    corners = {(round(x, 6), y) for x, y in zip(hatching.x, hatching.y, strict=True) if x is not None}
+    wanted = [
+        (cells.x[1], -0.5, 2),
+        (cells.x[0], 0.5, 1),
+        (cells.x[2], 0.5, 4),
+    ]  # left and lower edges; one below, three above
+    assert {(round(x, 6), y) for x, y, _ in wanted} <= corners
+    assert list(hatching.x).count(None) == len(wanted)
+    assert "not trained, as the nearest" in legend(figure)
+    assert cells.text[1][0].startswith("no network was trained here; the nearest:<br>lr = 4")
+    assert "hatching" not in {t.name for t in traces(diagram_of(table, ["lr", "l1"]).figure())}
 
 
 def test_of_a_run(tmp_path: Path) -> None:

@@ -163,10 +163,11 @@ def test_on_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         ran = CliRunner().invoke(app, [*argv], env={"COLUMNS": "400"})
         return ran.exit_code, " ".join(ran.stdout.split()), ran.stderr
 
-    toy = ("addition", "--model", "mlp:hidden=4", "--steps", "2", "--device", "cpu", "--p", "10", "--retire-side", ">")
-    code, out, err = run(*toy, "--seeds", "8", "--out", "a")
+    toy = ("addition", "--model", "mlp:hidden=4", "--steps", "2", "--device", "cpu", "--p", "10")
+    code, out, err = run(*toy, "--retire", "0.9", "--retire-side", ">", "--seeds", "8", "--out", "a")
     assert code == 0
     assert err.startswith("note: 6 of 8 members cannot get above a test accuracy of 0.9")
+    assert "Another --data-seed makes another split" in err
     assert (
         "Phases (threshold 0.9 on both sides, reached within 2 steps): 8 undecided; 8 undecided: trained too short"
         in out

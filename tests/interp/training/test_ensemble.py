@@ -137,10 +137,10 @@ def test_a_block_has_batches_of_one_size() -> None:
 
 
 def test_a_batch_that_holds_all_is_the_full_batch() -> None:
-    """Members of different sizes train with a batch size that none of them fills, as they do on the full batch."""
+    """Members of different sizes train with the recipe's batch of 128, which none of them fills, as they do on the full batch."""
     members = [{"train_fraction": f} for f in (0.3, 0.5)]
-    found = trained("modular:p=5", "mlp:hidden=8", members, batch_size=100)
-    alone = [trained("modular:p=5", "mlp:hidden=8", [m], batch_size=100)[0] for m in members]
+    found = trained("modular:p=5", "mlp:hidden=8", members)
+    alone = [trained("modular:p=5", "mlp:hidden=8", [m], batch_size="full")[0] for m in members]
     assert max(map(gap, found, alone)) < 1e-11
 
 

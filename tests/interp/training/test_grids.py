@@ -36,7 +36,7 @@ ALONE: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {  # a member's own se
     "hidden": ({"hidden": (5, 4)}, {"model": "mlp:hidden=5x4,d_embed=3"}),
     "width": ({"width": 9}, {"model": "mlp:hidden=9x9,d_embed=3"}),
     "depth": ({"depth": 3}, {"model": "mlp:hidden=6x6x6,d_embed=3"}),
-    "optimizer": ({"optimizer": "sgd", "momentum": 0.9}, {"optimizer": "sgd", "momentum": 0.9}),
+    "optimizer": ({"optimizer": "sgd", "momentum": 0.9}, {"optimizer": "sgd", "momentum": 0.9, "betas": None}),
     "betas": ({"betas": (0.8, 0.9)}, {"betas": (0.8, 0.9)}),
     "loss": ({"loss": "mse"}, {"task": f"{TASK},loss=mse"}),
     "p": ({"p": 7}, {"task": "modular:p=7,train_fraction=0.6"}),

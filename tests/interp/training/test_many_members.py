@@ -122,11 +122,12 @@ def test_members_of_the_same_data_share_a_task():
 
 def test_shards_are_small_enough(monkeypatch):
     plan = planned([{"seed": i} for i in range(100)])
-    assert shards.shard_count(plan, 2) == 4
+    cohorts = [one.plan for one in division(plan)]
+    assert shards.shard_count(plan, 2, cohorts) == 4
     numbers = sum(p.numel() for p in build(plan.model).parameters())
     monkeypatch.setattr(shards, "SHARD_BYTES", numbers * 4 * 4 * 10)  # weights, gradients, two moments of ten members
-    assert shards.shard_count(plan, 2) == 10
-    assert shards.shard_count(plan, 80) == 100
+    assert shards.shard_count(plan, 2, cohorts) == 10
+    assert shards.shard_count(plan, 80, cohorts) == 100
 
 
 @pytest.mark.slow

@@ -140,7 +140,7 @@ def test_parity_in_batches_with_late_decay(tmp_path: Path) -> None:
 def test_modular_addition(tmp_path: Path, extra: dict[str, Any]) -> None:
     """Addition mod 7, cross-entropy, Adam with L2, GELU on a shared embedding; and what is done to gradients."""
     members = [{"seed": s, "data_seed": s, "weight_decay": wd} for s, wd in ((0, 0.0), (1, 0.01), (2, 0.01))]
-    batch = extra.get("batch_size", 100)  # the recipe trains in batches; 100 is more than there is
+    batch = extra.get("batch_size", "full")
     task = "modular:p=7,train_fraction=0.6"
     run = train(
         tmp_path, task, "mlp:hidden=10,d_embed=4,act_fn=gelu", members, lr=0.01, **{"batch_size": batch, **extra}
@@ -151,7 +151,7 @@ def test_modular_addition(tmp_path: Path, extra: dict[str, Any]) -> None:
         optimizer = torch.optim.Adam(model.parameters(), 0.01, weight_decay=own["weight_decay"])
         task = interp.ModularArithmetic(7, train_fraction=0.6, seed=own["data_seed"], equals_token=False)
         knobs = {k: v for k, v in extra.items() if k != "batch_size"}
-        batches = (batch, own["seed"]) if "batch_size" in extra else None
+        batches = (extra["batch_size"], own["seed"]) if "batch_size" in extra else None
         return PlainTraining(model, optimizer, task, nn.functional.cross_entropy, argmax, batches, **knobs)
 
     check(run, loops(members, one))
@@ -175,7 +175,7 @@ def test_decay_upon_memorisation(tmp_path: Path) -> None:
     """Each member gets its late weight decay at the measurement that first sees it memorised, and not before."""
     members = [{"init_seed": 0, "lr": 0.02}, {"init_seed": 1, "lr": 0.05}, {"init_seed": 2, "lr": 1e-5}]
     run = train(
-        tmp_path, "modular:p=5,train_fraction=0.6", "mlp:hidden=24,d_embed=8", members, batch_size=100, weight_decay=1e-3,
+        tmp_path, "modular:p=5,train_fraction=0.6", "mlp:hidden=24,d_embed=8", members, batch_size="full", weight_decay=1e-3,
         late_weight_decay=2.0, optimizer="adamw",
     )  # fmt: skip
 

@@ -33,7 +33,7 @@ QUICK = [pytest.param(n, marks=[pytest.mark.slow] if n in ("transformer", "batch
 def test_together_as_alone(case: str) -> None:
     """A member has the weights that it has alone, and they differ from another's; blocks of two are as good."""
     model, settings = CASES[case]
-    given = {"steps": 10, "batch_size": 1000, "lr": 0.01, **settings}
+    given = {"steps": 10, "batch_size": "full", "lr": 0.01, **settings}
     together = trained(MODULAR, model, MEMBERS, **given)
     tolerance = 1e-5 if "softmax_dtype" in settings else 1e-9
     for member, found in zip(MEMBERS, together, strict=True):

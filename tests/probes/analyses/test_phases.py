@@ -16,10 +16,10 @@ import pytest
 import interp
 from interp import InterpError, Result, Run, Subject
 from interp.errors import MissingCapability
-from interp.phase_diagrams import choose_axes
+from interp.phase_diagrams import PHASES, choose_axes, diagram_of
+from interp.phase_diagrams.figure import COLORS
 from interp.training import grid
-from interp.training.phases import PHASES
-from probes.analyses.phases import COLORS, VERDICTS, diagram, phases
+from probes.analyses.phases import VERDICTS, phases
 from tests.models import subject
 
 STEPS = [0, 100, 500, 1_000, 2_000, 50_000]
@@ -48,15 +48,24 @@ def made(tmp_path: Path) -> Made:
     return make
 
 
-def cells(found: Result) -> dict[tuple[str, str], str]:
-    """What the diagram shows: the phase by the labels of the axes, of the cells that have one."""
-    figure = found.figures["phase diagram"]
-    (heat,) = (t for t in figure.data if t.type == "heatmap")
+def shown(figure: Any) -> dict[tuple[str, str], str]:
+    """What a diagram shows: the phase by the labels of the axes, of the cells that have one."""
     names = [figure.layout.xaxis.ticktext, figure.layout.yaxis.ticktext]
     return {
-        (names[0][j], names[1][i]): PHASES[int(code)]
-        for i, row in enumerate(heat.z) for j, code in enumerate(row) if not math.isnan(code)
+        (names[0][j], names[1][i]): heat.name
+        for heat in figure.data if heat.type == "heatmap"
+        for i, row in enumerate(heat.z) for j, sure in enumerate(row) if sure is not None
     }  # fmt: skip
+
+
+def cells(found: Result) -> dict[tuple[str, str], str]:
+    return shown(found.figures["phase diagram"])
+
+
+def hovers(figure: Any) -> list[list[str]]:
+    """The lines on hover over each cell: its settings, its majority, its share, and its networks."""
+    (first, *_) = (t for t in figure.data if t.type == "heatmap")
+    return [text.split("<br>") for row in first.text for text in row if text]
 
 
 def test_a_grid_of_all_phases(made: Made) -> None:
@@ -73,18 +82,14 @@ def test_a_grid_of_all_phases(made: Made) -> None:
     figure = found.figures["phase diagram"]
     assert figure.layout.xaxis.ticktext == ("0.001", "0.01", "0.1")
     assert figure.layout.yaxis.ticktext == ("0.5", "2")
-    heat = figure.data[0]
-    texts = {text.partition(", at best")[0] for row in heat.text for text in row}
+    texts = {lines[-1].partition(", at best")[0] for lines in hovers(figure)}
     assert texts == {
         "comprehension: train at 100, test at 500", "grokking: train at 500, test at 2,000",
         "memorization: train at 100, test at never", "confusion: train at never, test at never",
     }  # fmt: skip
-    for code, phase in enumerate(PHASES):
-        place = (code - heat.zmin) / (heat.zmax - heat.zmin)
-        stops = heat.colorscale
-        (color,) = {c for (a, c), (b, _) in itertools.pairwise(stops) if a < place < b}
-        (legend,) = (t for t in figure.data if t.name == phase)
-        assert color == COLORS[phase] == legend.marker.color
+    for phase in PHASES:
+        heat, key = (t for t in figure.data if t.name == phase)
+        assert heat.colorscale[1][1] == f"rgba{(*bytes.fromhex(key.marker.color[1:]), 1)}".replace(" ", "")
     assert found.tables["phases"]["member"].tolist() == list(range(6))
 
 
@@ -103,7 +108,7 @@ def test_nobody_learned(made: Made) -> None:
     """Confusion alone: a diagram of one colour without lines, no steps, and a note on how short the run was."""
     found = phases(made(grid({"lr": [0.1, 0.2]}), ["confusion"] * 2))
     assert set(found.figures) == {"phase diagram"}
-    assert not found.figures["phase diagram"].layout.shapes
+    assert "boundaries" not in {t.name for t in found.figures["phase diagram"].data}
     assert any("50,000 steps; Liu et al. allow 100,000, by which 2 of these networks are" in n for n in found.notes)
 
 
@@ -114,10 +119,7 @@ def test_repetitions_share_a_cell(made: Made) -> None:
     found = phases(made(members, order))
     assert (found.metrics["x"], found.metrics["y"]) == ("lr", None)
     assert set(cells(found).values()) == {"memorization", "grokking"}
-    assert all(
-        text.endswith("<br>and 2 more") and text.count("<br>") == 8
-        for text in found.figures["phase diagram"].data[0].text[0]
-    )
+    assert all(lines[-1] == "and 2 more" and len(lines) == 4 + 8 for lines in hovers(found.figures["phase diagram"]))
     assert any("differ in seed." in note for note in found.notes)
 
 
@@ -162,7 +164,7 @@ def test_members_that_are_all_alike(made: Made) -> None:
     """No setting differs: a cell per network."""
     found = phases(made([{"seed": 0}] * 3, ["grokking", "confusion", "grokking"]))
     assert found.metrics["x"] is None
-    assert list(cells(found).values()) == ["grokking", "confusion", "grokking"]
+    assert [phase for _, phase in sorted(cells(found).items())] == ["grokking", "confusion", "grokking"]
 
 
 def test_settings_that_are_words(made: Made) -> None:
@@ -204,21 +206,18 @@ def test_lines_between_phases(share: float) -> None:
     for seed in range(5):
         draw = np.random.default_rng(seed)
         rows = [(a, b, VERDICTS[draw.integers(5)]) for a in range(5) for b in range(4) if draw.random() < share]
-        table = pd.DataFrame(rows, columns=["a", "b", "phase"]).assign(train_at=1.0, test_at=math.nan)
-        figure = diagram(table, "a", "b")
-        xs, ys = (sorted(set(table[n])) for n in ("a", "b"))
+        figure: Any = diagram_of(pd.DataFrame(rows, columns=["a", "b", "phase"]), ["a", "b"]).figure()
+        xs, ys = (sorted({row[side] for row in rows}) for side in (0, 1))
         phase = {(xs.index(a), ys.index(b)): p for a, b, p in rows}
-        edges = {(s.x0, s.x1, s.y0, s.y1) for s in figure.layout.shapes}
-        assert len(edges) == len(figure.layout.shapes)
-        for x in range(len(xs)):
-            for y in range(len(ys)):
-                for dx, dy in ((1, 0), (0, 1)):
-                    if x + dx == len(xs) or y + dy == len(ys):
-                        continue
-                    edge = (x + dx - 0.5, x + 0.5, y + dy - 0.5, y + 0.5)
-                    one, other = phase.get((x, y)), phase.get((x + dx, y + dy))
-                    if (one is None) == (other is None):
-                        assert (edge in edges) == (one != other), (seed, edge)
+        heat, (lines,) = figure.data[0], (t for t in figure.data if t.name == "boundaries")
+        ends = list(zip(lines.x, lines.y, strict=True))
+        edges = {(*ends[k], *ends[k + 1]) for k in range(0, len(ends), 3)}
+        assert len(edges) == len(ends) / 3
+        for x, y, (dx, dy) in itertools.product(range(len(xs)), range(len(ys)), ((1, 0), (0, 1))):
+            one, other = phase.get((x, y)), phase.get((x + dx, y + dy))
+            if x + dx < len(xs) and y + dy < len(ys):
+                edge = (heat.x[x + dx], heat.y[y + dy], heat.x[x + 1], heat.y[y + 1])
+                assert (edge in edges) == (one != other), (seed, edge)
 
 
 def test_a_run_that_recorded_no_accuracy_refusals(tmp_path: Path) -> None:
@@ -256,6 +255,14 @@ def test_undecided_networks(made: Made) -> None:
     one = made(grid({"lr": [0.1, 0.2]}), ["grokking", "confusion"])
     assert "undecided" not in {t.name for t in phases(one).figures["phase diagram"].data}
     table = pd.DataFrame({"lr": [0.1, 0.2], "phase": ["undecided", "confusion"], "train_at": 1.0, "test_at": math.nan})
-    drawn = diagram(table.assign(why=["tie", ""]), "lr", None)
-    assert "undecided (tie): train at 1, test at never" in drawn.data[0].text[0]
-    assert {t.marker.color for t in drawn.data if t.name == "undecided"} == {COLORS["undecided"]}
+    drawn: Any = diagram_of(table.assign(why=["tie", ""]), ["lr"]).figure()
+    assert "undecided (tie): train at 1, test at never" in hovers(drawn)[0]
+    assert COLORS["undecided"] in {t.marker.color for t in drawn.data if t.type == "scatter"}
+
+
+def test_two_phases_equally_common(made: Made) -> None:
+    """A cell whose networks are of two phases, half of them each, is undecided, as in `Run.phase_diagram`."""
+    one = made(grid({"lr": [0.1, 0.2], "seed": [0, 1]}), ["grokking", "confusion", "grokking", "grokking"])
+    assert cells(phases(one)) == {("0.1", "0"): "undecided", ("0.2", "0"): "grokking"}
+    assert one.run is not None
+    assert shown(one.run.phase_diagram().figure()) == cells(phases(one))
