@@ -76,7 +76,7 @@ def _claim(found: SimilarityMap, site: str) -> Claim:
     """That the networks are more alike than by chance."""
     rows = found.table[found.table["site"] == site]
     sign = 1 if found.measure.higher_is_more_alike else -1
-    count = int((rows["beyond"] & (sign * rows["excess"] > 0)).to_numpy().sum())
+    count = sum(map(bool, rows["beyond"] & (sign * rows["excess"] > 0)))
     share = count / len(rows)
     return Claim(
         "The networks are more alike inside than by chance",
