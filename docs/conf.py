@@ -88,6 +88,7 @@ how_to/circuit_methods
 how_to/known_circuits
 how_to/weight_matching
 how_to/many_checkpoints
+how_to/compare_insides
 how_to/notebook_figures
 how_to/grokking_demo
 how_to/runs_of_others

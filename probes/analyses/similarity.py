@@ -58,7 +58,7 @@ def similarity(
         {
             "networks": len(found.at()[1]), "measure": measure, "most_alike": [most.get("a"), most.get("b")],
             "highest": most.get("value"), "lowest": least.get("value"), "null": found.null,
-            "pairs_beyond_chance": int(found.table["beyond"].sum()), "pairs": len(found.table),
+            "pairs_beyond_chance": int(found.table["beyond"].to_numpy().sum()), "pairs": len(found.table),
         },
         {"pairs": found.table, "embedding": found.embedding(last).rename_axis("network").reset_index()},
         lead="embedding",
@@ -76,7 +76,7 @@ def _claim(found: SimilarityMap, site: str) -> Claim:
     """That the networks are more alike than by chance."""
     rows = found.table[found.table["site"] == site]
     sign = 1 if found.measure.higher_is_more_alike else -1
-    count = int((rows["beyond"] & (sign * rows["excess"] > 0)).sum())
+    count = sum(map(bool, rows["beyond"] & (sign * rows["excess"] > 0)))
     share = count / len(rows)
     return Claim(
         "The networks are more alike inside than by chance",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -80,4 +81,7 @@ def read_network(
             found[site] = features.add(values)
         except InterpError as error:
             raise InterpError(f"{subject.name}, {site}: {error}") from None
+    del rows
+    if features.spilled:
+        gc.collect()  # where memory is short; without it the process was seen to grow with every network that is run
     return found
