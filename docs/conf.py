@@ -86,6 +86,7 @@ how_to/given_starts
 how_to/grids
 how_to/circuit_methods
 how_to/known_circuits
+how_to/stitching
 how_to/many_checkpoints
 how_to/notebook_figures
 how_to/grokking_demo

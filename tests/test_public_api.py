@@ -155,6 +155,7 @@ WITH: dict[str, tuple[Any, ...]] = {
     "circuits.logit_lens": (), "circuits.tuned_lens": (), "circuits.logit_attribution": (), "circuits.composition_scores": (),
     "circuits.virtual_weights": ("embed", "unembed"), "circuits.effective_weights": ("embed -> unembed",),
     "circuits.qk_circuit": (), "circuits.ov_circuit": (), "circuits.copying_score": (), "circuits.head_detectors": (),
+    "circuits.stitch": (None,), "circuits.interchange": (None,), "circuits.shared_features": (None,), "circuits.compare": (None,),
 }  # fmt: skip
 BY_KEYWORD = ("circuits.path_patch", "circuits.project", "circuits.acdc", "interp.refine")
 WRONG = {"a list": [1.5, {}], "an array": np.zeros((2, 2)), "a class": dict, "None": None, "a set": {1.5}}

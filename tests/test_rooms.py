@@ -119,6 +119,7 @@ ARROWS: dict[str, str] = {
     "probes.claims": "interp.plugins, interp.scores, interp.tasks",
     "probes.fourier": "interp.errors, interp.tasks, probes.*",
     "probes.representations": "interp.errors, interp.groups, probes.*",
+    "probes.similarity": "interp.errors, probes.*",
     "probes.plots": (
         "interp._util, interp.activations, interp.errors, interp.hooked (door), interp.hooked.*, interp.notebook, "
         "interp.report, interp.sites, interp.subject, interp.tasks, probes.*, probes.fourier"
@@ -130,8 +131,8 @@ ARROWS: dict[str, str] = {
     "circuits.*": "interp._util, interp.errors, interp.notebook, interp.report, interp.tasks",
     "circuits.analyses": (
         "circuits.*, circuits.claims, circuits.compression, circuits.discovery, circuits.engine, circuits.experiments, "
-        "circuits.factor_units, circuits.fourier, circuits.interventions, circuits.weight_sweeps, interp._util, interp.errors, "
-        "interp.hooked (door), "
+        "circuits.factor_units, circuits.fourier, circuits.interventions, circuits.two_networks, circuits.weight_sweeps, "
+        "interp._util, interp.errors, interp.hooked (door), "
         "interp.hooked.*, interp.hooked.foreign, interp.pictures, interp.plugins, interp.report, "
         "interp.scores, interp.sites, interp.subject, probes.*, probes.claims, probes.representations"
     ),
@@ -180,6 +181,11 @@ ARROWS: dict[str, str] = {
         "circuits.*, circuits.discovery, circuits.engine, circuits.interventions, circuits.known, interp._util, "
         "interp.activations, interp.errors, interp.hooked (door), interp.hooked.*, interp.hooked.foreign, "
         "interp.notebook, interp.report, interp.sites, interp.subject, probes.*"
+    ),
+    "circuits.two_networks": (
+        "circuits.*, circuits.compression, circuits.engine, circuits.interventions, circuits.weight_sweeps, interp.activations, "
+        "interp.errors, interp.hooked (door), interp.hooked.*, interp.hooked.cppn, interp.hooked.foreign, interp.notebook, "
+        "interp.report, interp.sites, interp.subject, interp.tasks, probes.*, probes.similarity"
     ),
     "circuits.weight_sweeps": (
         "circuits.*, interp._util, interp.activations, interp.errors, interp.hooked (door), interp.hooked.*, "
