@@ -21,6 +21,13 @@ def network(seed: int = 0, hidden: int = HIDDEN) -> Subject:
     return Subject(f"mlp {seed}", model, ModularArithmetic(P, train_fraction=0.5).fit(model))
 
 
+def taught(subject: Subject) -> Subject:
+    """The same network, whose own answers are the right ones."""
+    task = subject.require_task()
+    examples = interp.Examples(task.inputs, subject.logits().argmax(-1), train=task.train_indices, n_answers=P)
+    return Subject(subject.name, subject.model, examples)
+
+
 def with_units(subject: Subject, units: list[int], name: str, **changes: Mapping[int, Tensor | float]) -> Subject:
     """The same network with its hidden units chosen anew (in another order, or repeated), then changed.
 

@@ -9,12 +9,12 @@ from circuits.two_networks.disagreement import verdict
 from interp.errors import UnknownName
 from interp.plugins.joint import joint_analyses
 from probes.similarity.cka import cka
-from tests.circuits.two_networks.planted import LAYER, network, with_units
+from tests.circuits.two_networks.planted import LAYER, network, taught, with_units
 from tests.models import subject as modular
 
 
 def test_a_copy_is_alike_and_stitches() -> None:
-    own = network()
+    own = taught(network())
     copy = with_units(own, [3, 1, 0, 2, 7, 6, 5, 4], "copy")
     found = circuits.compare(own, copy, draws=5, n_random=2)
     assert found.rows["verdict"].tolist() == ["agree: alike, and stitches"] * 2

@@ -16,12 +16,12 @@ from interp import Subject
 from interp.errors import InterpError, UnknownName
 from probes.similarity.products import products
 from tests.circuits.cppns import dense
-from tests.circuits.two_networks.planted import LAYER, network, rotated, with_units
+from tests.circuits.two_networks.planted import LAYER, network, rotated, taught, with_units
 from tests.models import subject as modular
 
 
 def test_a_permuted_copy_stitches_exactly() -> None:
-    own = network()
+    own = taught(network())
     copy = with_units(own, [3, 1, 0, 2, 7, 6, 5, 4], "permuted")
     rows = circuits.stitch(own, copy, n_random=2).rows
     assert rows["sender"].tolist() == ["mlp 0", "permuted"]
@@ -78,7 +78,7 @@ def test_other_architectures_and_plain_pytorch(site: str) -> None:
     expected = torch.nn.functional.cross_entropy(logits[test], task.labels[test])
     assert row["loss"] == pytest.approx(expected.item(), abs=1e-10)
     assert row["accuracy"] == (logits.argmax(-1) == task.labels)[test].double().mean().item()
-    assert row["clean_loss"] == interp.score(task, into.logits()).test.loss
+    assert row["clean_loss"] == pytest.approx(interp.score(task, into.logits()).test.loss)
 
 
 def test_all_pairs_of_layers() -> None:
@@ -105,7 +105,7 @@ def test_pictures_are_judged_by_the_receivers_own() -> None:
     one, other = (Subject(n, dense("2;sin:2,gaussian:2", seed)) for n, seed in (("one", 0), ("other", 1)))
     rows = circuits.stitch(one, other, n_inputs=100, n_random=2).rows
     assert (rows["clean_loss"] == 0).all()
-    differ = (one.model.draw(10).colours - other.model.draw(10).colours).square().flatten(0, 1).mean(1)
+    differ = (one.model.draw(10).pixels - other.model.draw(10).pixels).square().flatten(0, 1).mean(1)
     judged = torch.randperm(100, generator=torch.Generator().manual_seed(0))[50:]
     assert rows["sender_loss"].tolist() == pytest.approx([float(differ[judged].mean())] * 2)
     same = circuits.stitch(one, one, n_inputs=100, n_random=1).rows
