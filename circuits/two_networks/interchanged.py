@@ -103,9 +103,10 @@ class Interchange(Findings):
         from interp.notebook.figure import Figure
 
         figure, rows = Figure(), self.rows
+        rows = rows.drop_duplicates(["sender", "receiver", "part", "what"], keep="last")  # the last of several layers
         for i, what in enumerate(BOTH):
             own = rows[rows["what"] == what]
-            labels = [f"{r['part']}, {r['sender']} in {r['receiver']}" for _, r in own.iterrows()]
+            labels = [[f"{r['sender']} in {r['receiver']}" for _, r in own.iterrows()], list(own["part"])]
             figure.add_bar(x=labels, y=own[self.metric], name=what, marker_color=figures.look(i)[0])
         return figures.style(figure, "Interchange of shared directions", "", f"{self.metric} on judged inputs", 420)
 

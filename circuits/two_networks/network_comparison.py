@@ -184,20 +184,15 @@ class NetworkComparison(Findings):
             for sender in self.names if column != "cka" else self.names[:1]:
                 if column in rows:
                     own = rows[rows["sender"] == sender]
-                    place = (
-                        own["site_to"]
-                        if sender == self.names[0]
-                        else own["site_from"].where(own["site_from"] != "", own["site_to"])
-                    )
-                    curves[name if column == "cka" else f"{name}, {sender} sends"] = (
-                        list(place),
-                        own[column].to_numpy(float),
-                    )
+                    column_of = "site_to" if sender == self.names[0] else "site_from"
+                    place = [short(site or other) for site, other in zip(own[column_of], own["site_to"], strict=True)]
+                    label = name if column == "cka" else f"{name}, {sender} sends"
+                    curves[label] = (place, own[column].to_numpy(float))
         drawn = figures.lines(
             curves, title="Similarity and intervention by layer", x_title="layer of the second network",
             y_title="0 as by chance, 1 whole", markers=True,
         )  # fmt: skip
-        return drawn.update_layout(height=420)
+        return drawn.update_layout(height=460, legend_y=-0.35)
 
     @override
     def _pieces(self) -> list[Any]:

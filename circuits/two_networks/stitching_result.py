@@ -16,8 +16,6 @@ from interp.report import figures
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-SHORT = ("site_from", "site_to")
-
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Stitching(Findings):
@@ -96,9 +94,11 @@ class Stitching(Findings):
 
     @override
     def figure(self) -> go.Figure:
-        """Stitched, clean, random and constant side by side; of many layers a heat map of the first direction."""
+        """Stitched, clean, random and constant side by side; layer by layer, or as a heat map of the first direction."""
         rows, name = self.rows, self.metric
         title = "Stitched " + ("accuracy" if self.answers else "loss")
+        if len(rows) > 4 and not rows.duplicated(["sender", "site_from"]).any():
+            return self._by_layer(title)
         if len(rows) > 4:
             grid = self.matrix()
             first = rows.iloc[0]
@@ -120,7 +120,34 @@ class Stitching(Findings):
                 spread = {"type": "data", "array": up, "arrayminus": down}
             figure.add_bar(x=labels, y=rows[column], name=shown, marker_color=figures.look(i)[0], error_y=spread)
         figures.style(figure, title, "", f"{name} on judged inputs")
-        return figure if self.answers else figure.update_yaxes(type="log", exponentformat="power")
+        return figure
+
+    def _by_layer(self, title: str) -> go.Figure:
+        """A curve per direction, and the random networks'."""
+        curves = {}
+        for (sender, receiver), own in self.rows.groupby(["sender", "receiver"], sort=False):
+            place = [short(site) for site in own["site_to"]]
+            curves[f"{sender} in {receiver}"] = (place, own[self.metric].to_numpy(float))
+            curves[f"random in {receiver}"] = (place, own[f"random_{self.metric}"].to_numpy(float))
+        drawn = figures.lines(
+            curves, title=title, x_title="layer", y_title=f"{self.metric} on judged inputs", markers=True
+        )
+        return drawn.update_layout(height=420, legend_y=-0.35)
+
+
+def short(site: str) -> str:
+    """A hook point's name for an axis.
+
+    Args:
+        site: the hook point.
+
+    Returns:
+        what tells it from the others.
+
+    >>> short("layers.3.hook_post"), short("blocks.0.mlp.hook_post")
+    ('3 post', '0 mlp.post')
+    """
+    return site.removeprefix("layers.").removeprefix("blocks.").replace("hook_", "").replace(".", " ", 1)
 
 
 def in_words(row: Mapping[str, Any] | pd.Series, metric: str) -> str:
