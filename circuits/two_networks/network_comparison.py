@@ -13,7 +13,7 @@ from typing_extensions import override
 from circuits.engine.arguments import require_whole
 from circuits.findings import Findings, summary_html
 from circuits.two_networks.disagreement import RULE, carried, similarity, verdict
-from circuits.two_networks.feature_lists import Kind
+from circuits.two_networks.feature_lists import KINDS, Kind
 from circuits.two_networks.interchanged import Interchange, interchanged
 from circuits.two_networks.shared import features_of
 from circuits.two_networks.sides import MOST, Side, last_site, sides, two_names
@@ -242,13 +242,15 @@ def compare(
         `NetworkComparison`.
 
     Raises:
-        UnknownName: no such part.
+        UnknownName: no such part, or kind of feature.
         InterpError: inputs that do not agree, or arguments of the wrong kind.
     """
     names = list(PARTS) if only is None else [only] if isinstance(only, str) else list(only)
     for name in names:
         if name not in PARTS:
             raise UnknownName(unknown("part of a comparison", name, PARTS))
+    if kind not in KINDS:
+        raise UnknownName(unknown("kind of feature", kind, KINDS))
     require_whole("n_random", n_random, 0, 100)
     require_whole("draws", draws, 1, 10_000)
     require_range("ridge", ridge, 0)
