@@ -13,6 +13,7 @@ from typing_extensions import override
 
 from circuits.engine.arguments import require_whole
 from circuits.findings import Findings
+from circuits.two_networks.grouped_rows import grouped
 from circuits.two_networks.receiver import Receiver, Rows
 from circuits.two_networks.shared_subspace import SharedSubspace
 from circuits.two_networks.sides import MOST, Side, sides, two_names
@@ -82,8 +83,9 @@ class Interchange(Findings):
         """Ranks, and what interchanging and removing the shared part does."""
         said: dict[str, Any] = {}
         rows, text = self.rows, "{:.1%}" if self.answers else "{:.3g}"
-        several, last = rows["site"].nunique() > 1, rows.groupby(["sender", "receiver"])["site"].last()
-        for (sender, receiver, site), own in rows.groupby(["sender", "receiver", "site"], sort=False):
+        several = rows["site"].nunique() > 1
+        last = {(one["sender"], one["receiver"]): one["site"] for one in self.found}
+        for (sender, receiver, site), own in grouped(rows, ["sender", "receiver", "site"]):
             if site != last[sender, receiver]:
                 continue  # the last of several layers stands for them
             by = {(r["part"], r["what"]): r for _, r in own.iterrows()}
@@ -171,8 +173,8 @@ def interchange(
             "interchange compares one pair of sites: name one, or leave it out for the last hidden layers"
         )
     found, note = sides(two_names(a, b), inputs, n_inputs, seed)
-    two = tuple(found.values())
-    pair = site_pairs(*two, site, site_b)[0]
+    first, second = two = tuple(found.values())
+    pair = site_pairs(first, second, site, site_b)[0]
     rows: list[dict[str, Any]] = []
     subspaces, notes = {}, [note]
     for sender, receiver in DIRECTIONS[direction]:

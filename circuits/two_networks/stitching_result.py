@@ -6,11 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 from typing_extensions import override
 
 from circuits.findings import Findings
 from circuits.two_networks.affine_map import AffineMap
+from circuits.two_networks.grouped_rows import grouped
 from interp.report import figures
 
 if TYPE_CHECKING:
@@ -87,7 +89,7 @@ class Stitching(Findings):
     def summary(self) -> dict[str, Any]:
         """The best stitch in each direction, in words, and notes."""
         said = {}
-        for (sender, receiver), own in self.rows.groupby(["sender", "receiver"], sort=False):
+        for (sender, receiver), own in grouped(self.rows, ["sender", "receiver"]):
             best = own.loc[own[self.metric].idxmax() if self.answers else own[self.metric].idxmin()]
             said[f"{sender} in {receiver}"] = in_words(best, self.metric)
         return {**said, "notes": "; ".join(self.notes)}
@@ -125,10 +127,10 @@ class Stitching(Findings):
     def _by_layer(self, title: str) -> go.Figure:
         """A curve per direction, and the random networks'."""
         curves = {}
-        for (sender, receiver), own in self.rows.groupby(["sender", "receiver"], sort=False):
+        for (sender, receiver), own in grouped(self.rows, ["sender", "receiver"]):
             place = [short(site) for site in own["site_to"]]
-            curves[f"{sender} in {receiver}"] = (place, own[self.metric].to_numpy(float))
-            curves[f"random in {receiver}"] = (place, own[f"random_{self.metric}"].to_numpy(float))
+            curves[f"{sender} in {receiver}"] = (place, np.asarray(own[self.metric], dtype=float))
+            curves[f"random in {receiver}"] = (place, np.asarray(own[f"random_{self.metric}"], dtype=float))
         drawn = figures.lines(
             curves, title=title, x_title="layer", y_title=f"{self.metric} on judged inputs", markers=True
         )
@@ -154,5 +156,5 @@ def in_words(row: Mapping[str, Any] | pd.Series, metric: str) -> str:
     """A stitch as a phrase: its metric beside the clean receiver's and the random networks'."""
     text = "{:.1%}" if metric == "accuracy" else "{:.3g}"
     own, clean, random = (text.format(row[name]) for name in (metric, f"clean_{metric}", f"random_{metric}"))
-    beside = "" if row[f"random_{metric}"] != row[f"random_{metric}"] else f", random networks {random}"
+    beside = "" if np.isnan(float(row[f"random_{metric}"])) else f", random networks {random}"
     return f"{metric} {own} (clean {clean}{beside})"
