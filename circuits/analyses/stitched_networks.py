@@ -70,8 +70,7 @@ def _result(whole: Stitching, names: list[str], notes: list[str]) -> Result:
             title=f"{metric.capitalize()}: {'stitched (diagonal: clean)' if name == 'stitched' else 'random networks stitched'}",
         )  # fmt: skip
     means = {
-        c: float(rows[c].to_numpy(dtype=float).mean())
-        for c in (metric, f"clean_{metric}", f"random_{metric}", "explained", "relative")
+        c: _mean(rows[c].to_list()) for c in (metric, f"clean_{metric}", f"random_{metric}", "explained", "relative")
     }
     beyond = sum(bool(one) for one in rows["beyond_random"])
     result.metrics = {**{f"mean_{k}": v for k, v in means.items()}, "beyond_random": beyond, "pairs": len(rows)}
@@ -91,3 +90,9 @@ def _result(whole: Stitching, names: list[str], notes: list[str]) -> Result:
 
 def _grid(rows: pd.DataFrame, names: list[str], column: str) -> pd.DataFrame:
     return rows.pivot_table(column, "sender", "receiver").reindex(index=names, columns=names)
+
+
+def _mean(values: list[float]) -> float:
+    """The mean of what is known; NaN where nothing is."""
+    known = [float(v) for v in values if v == v]
+    return sum(known) / len(known) if known else float("nan")

@@ -86,9 +86,9 @@ class Interchange(Findings):
         several = rows["site"].nunique() > 1
         last = {(one["sender"], one["receiver"]): one["site"] for one in self.found}
         for (sender, receiver, site), own in grouped(rows, ["sender", "receiver", "site"]):
-            if site != last[sender, receiver]:
+            if str(site) != str(last[sender, receiver]):
                 continue  # the last of several layers stands for them
-            by = {(r["part"], r["what"]): r for _, r in own.iterrows()}
+            by = {(r["part"], r["what"]): r for r in own.to_dict("records")}
             shared = by["shared", "interchanged"]
             value, gone = (text.format(by["shared", w][self.metric]) for w in BOTH)
             random = text.format(by["random", "interchanged"][self.metric])

@@ -72,7 +72,7 @@ class SharedFeatures(Findings):
             row: dict[str, Any] = {"network": name, "site": self.sites[name], "features": len(own)}
             for status in STATUS:
                 some = own[own["status"] == status]
-                row |= {status: len(some), f"worth_{status}": float(np.sum(some["worth"].to_numpy()))}
+                row |= {status: len(some), f"worth_{status}": float(np.sum(np.asarray(some["worth"], dtype=float)))}
             rows.append(row)
         return pd.DataFrame(rows)
 

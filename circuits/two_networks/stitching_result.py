@@ -91,7 +91,7 @@ class Stitching(Findings):
         said = {}
         for (sender, receiver), own in grouped(self.rows, ["sender", "receiver"]):
             best = own.loc[own[self.metric].idxmax() if self.answers else own[self.metric].idxmin()]
-            said[f"{sender} in {receiver}"] = in_words(best, self.metric)
+            said[f"{sender} in {receiver}"] = in_words(best.to_dict(), self.metric)
         return {**said, "notes": "; ".join(self.notes)}
 
     @override
@@ -152,7 +152,7 @@ def short(site: str) -> str:
     return site.removeprefix("layers.").removeprefix("blocks.").replace("hook_", "").replace(".", " ", 1)
 
 
-def in_words(row: Mapping[str, Any] | pd.Series, metric: str) -> str:
+def in_words(row: Mapping[Any, Any], metric: str) -> str:
     """A stitch as a phrase: its metric beside the clean receiver's and the random networks'."""
     text = "{:.1%}" if metric == "accuracy" else "{:.3g}"
     own, clean, random = (text.format(row[name]) for name in (metric, f"clean_{metric}", f"random_{metric}"))
