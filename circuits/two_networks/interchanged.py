@@ -83,10 +83,10 @@ class Interchange(Findings):
         """Ranks, and what interchanging and removing the shared part does."""
         said: dict[str, Any] = {}
         rows, text = self.rows, "{:.1%}" if self.answers else "{:.3g}"
-        several = rows["site"].nunique() > 1
+        several = len({one["site"] for one in self.found}) > 1
         last = {(one["sender"], one["receiver"]): one["site"] for one in self.found}
         for (sender, receiver, site), own in grouped(rows, ["sender", "receiver", "site"]):
-            if str(site) != str(last[sender, receiver]):
+            if site != last[sender, receiver]:
                 continue  # the last of several layers stands for them
             by = {(r["part"], r["what"]): r for r in own.to_dict("records")}
             shared = by["shared", "interchanged"]
