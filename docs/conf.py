@@ -87,6 +87,7 @@ how_to/grids
 how_to/circuit_methods
 how_to/known_circuits
 how_to/weight_matching
+how_to/stitching
 how_to/many_checkpoints
 how_to/compare_insides
 how_to/notebook_figures

@@ -160,6 +160,7 @@ WITH: dict[str, tuple[Any, ...]] = {
     "probes.subspace_angles": (), "probes.shared_rank": (), "probes.match_units": (), "probes.soft_matching": (),
     "probes.rsa": (torch.eye(3),), "probes.mutual_knn": (torch.eye(3),),
     "circuits.match_weights": (None,), "circuits.linear_connectivity": (None,), "circuits.barriers_over_training": (),
+    "circuits.stitch": (None,), "circuits.interchange": (None,), "circuits.shared_features": (None,), "circuits.compare": (None,),
 }  # fmt: skip
 BY_KEYWORD = ("circuits.path_patch", "circuits.project", "circuits.acdc", "interp.refine")
 WRONG = {"a list": [1.5, {}], "an array": np.zeros((2, 2)), "a class": dict, "None": None, "a set": {1.5}}

@@ -136,8 +136,8 @@ ARROWS: dict[str, str] = {
     "circuits.*": "interp._util, interp.errors, interp.notebook, interp.report, interp.tasks",
     "circuits.analyses": (
         "circuits.*, circuits.claims, circuits.compression, circuits.discovery, circuits.engine, circuits.experiments, "
-        "circuits.factor_units, circuits.fourier, circuits.interventions, circuits.weight_sweeps, interp._util, interp.errors, "
-        "interp.hooked (door), "
+        "circuits.factor_units, circuits.fourier, circuits.interventions, circuits.two_networks, circuits.weight_line, "
+        "circuits.weight_sweeps, interp._util, interp.errors, interp.hooked (door), "
         "interp.hooked.*, interp.hooked.foreign, interp.pictures, interp.plugins, interp.report, "
         "interp.scores, interp.sites, interp.subject, probes.*, probes.claims, probes.representations"
     ),
@@ -191,6 +191,11 @@ ARROWS: dict[str, str] = {
         "circuits.*, circuits.discovery, circuits.engine, circuits.weight_sweeps, interp._util, interp.activations, "
         "interp.errors, interp.hooked (door), interp.hooked.*, interp.hooked.cppn, interp.hooked.rnn, interp.report, "
         "interp.subject, interp.tasks"
+    ),
+    "circuits.two_networks": (
+        "circuits.*, circuits.engine, circuits.interventions, circuits.weight_sweeps, interp.activations, interp.errors, "
+        "interp.hooked (door), interp.hooked.*, interp.hooked.cppn, interp.hooked.foreign, interp.notebook, interp.report, "
+        "interp.sites, interp.subject, interp.tasks, probes.*, probes.similarity"
     ),
     "circuits.weight_sweeps": (
         "circuits.*, interp._util, interp.activations, interp.errors, interp.hooked (door), interp.hooked.*, "

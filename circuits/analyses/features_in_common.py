@@ -65,7 +65,9 @@ def shared_features(
     result.tables = {name: pd.concat(frames, ignore_index=True) for name, frames in every.items()}
     result.lead = next(iter(result.figures))
     for kind, own in result.tables["counts"].groupby("kind", sort=False):
-        result.metrics |= {f"{kind}_{s}": int(own[s].sum()) for s in ("both", "duplicated", "alone", "spurious")}
+        result.metrics |= {
+            f"{kind}_{s}": int(own[s].to_numpy().sum()) for s in ("both", "duplicated", "alone", "spurious")
+        }
     result.headline = "; ".join(said)
     result.notes.append(
         "both: the match in the other network explains at least the threshold of its variance, and more than with permuted "

@@ -69,8 +69,10 @@ def _result(whole: Stitching, names: list[str], notes: list[str]) -> Result:
             grid.to_numpy(), x=names, y=names, x_title="receiver", y_title="sender", unit=metric,
             title=f"{metric.capitalize()}: {'stitched (diagonal: clean)' if name == 'stitched' else 'random networks stitched'}",
         )  # fmt: skip
-    means = {c: float(rows[c].mean()) for c in (metric, f"clean_{metric}", f"random_{metric}", "explained", "relative")}
-    beyond = int(rows["beyond_random"].eq(True).sum())
+    means = {
+        c: _mean(rows[c].to_list()) for c in (metric, f"clean_{metric}", f"random_{metric}", "explained", "relative")
+    }
+    beyond = sum(bool(one) for one in rows["beyond_random"])
     result.metrics = {**{f"mean_{k}": v for k, v in means.items()}, "beyond_random": beyond, "pairs": len(rows)}
     text = "{:.1%}" if metric == "accuracy" else "{:.3g}"
     own, clean, random = (text.format(means[c]) for c in (metric, f"clean_{metric}", f"random_{metric}"))
@@ -88,3 +90,9 @@ def _result(whole: Stitching, names: list[str], notes: list[str]) -> Result:
 
 def _grid(rows: pd.DataFrame, names: list[str], column: str) -> pd.DataFrame:
     return rows.pivot_table(column, "sender", "receiver").reindex(index=names, columns=names)
+
+
+def _mean(values: list[float]) -> float:
+    """The mean of what is known; NaN where nothing is."""
+    known = [float(v) for v in values if v == v]
+    return sum(known) / len(known) if known else float("nan")

@@ -13,6 +13,7 @@ from typing_extensions import override
 
 from circuits.engine.arguments import require_whole
 from circuits.findings import Findings
+from circuits.two_networks.grouped_rows import grouped
 from circuits.two_networks.receiver import Receiver, Rows
 from circuits.two_networks.shared_subspace import SharedSubspace
 from circuits.two_networks.sides import MOST, Side, sides, two_names
@@ -82,11 +83,12 @@ class Interchange(Findings):
         """Ranks, and what interchanging and removing the shared part does."""
         said: dict[str, Any] = {}
         rows, text = self.rows, "{:.1%}" if self.answers else "{:.3g}"
-        several, last = rows["site"].nunique() > 1, rows.groupby(["sender", "receiver"])["site"].last()
-        for (sender, receiver, site), own in rows.groupby(["sender", "receiver", "site"], sort=False):
+        several = len({one["site"] for one in self.found}) > 1
+        last = {(one["sender"], one["receiver"]): one["site"] for one in self.found}
+        for (sender, receiver, site), own in grouped(rows, ["sender", "receiver", "site"]):
             if site != last[sender, receiver]:
                 continue  # the last of several layers stands for them
-            by = {(r["part"], r["what"]): r for _, r in own.iterrows()}
+            by = {(r["part"], r["what"]): r for r in own.to_dict("records")}
             shared = by["shared", "interchanged"]
             value, gone = (text.format(by["shared", w][self.metric]) for w in BOTH)
             random = text.format(by["random", "interchanged"][self.metric])
@@ -103,9 +105,10 @@ class Interchange(Findings):
         from interp.notebook.figure import Figure
 
         figure, rows = Figure(), self.rows
+        rows = rows.drop_duplicates(["sender", "receiver", "part", "what"], keep="last")  # the last of several layers
         for i, what in enumerate(BOTH):
             own = rows[rows["what"] == what]
-            labels = [f"{r['part']}, {r['sender']} in {r['receiver']}" for _, r in own.iterrows()]
+            labels = [[f"{r['sender']} in {r['receiver']}" for _, r in own.iterrows()], list(own["part"])]
             figure.add_bar(x=labels, y=own[self.metric], name=what, marker_color=figures.look(i)[0])
         return figures.style(figure, "Interchange of shared directions", "", f"{self.metric} on judged inputs", 420)
 
@@ -170,8 +173,8 @@ def interchange(
             "interchange compares one pair of sites: name one, or leave it out for the last hidden layers"
         )
     found, note = sides(two_names(a, b), inputs, n_inputs, seed)
-    two = tuple(found.values())
-    pair = site_pairs(*two, site, site_b)[0]
+    first, second = two = tuple(found.values())
+    pair = site_pairs(first, second, site, site_b)[0]
     rows: list[dict[str, Any]] = []
     subspaces, notes = {}, [note]
     for sender, receiver in DIRECTIONS[direction]:

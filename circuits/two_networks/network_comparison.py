@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 from torch import Tensor
 from typing_extensions import override
@@ -13,12 +14,13 @@ from typing_extensions import override
 from circuits.engine.arguments import require_whole
 from circuits.findings import Findings, summary_html
 from circuits.two_networks.disagreement import RULE, carried, similarity, verdict
-from circuits.two_networks.feature_lists import Kind
+from circuits.two_networks.feature_lists import KINDS, Kind
+from circuits.two_networks.grouped_rows import grouped
 from circuits.two_networks.interchanged import Interchange, interchanged
 from circuits.two_networks.shared import features_of
 from circuits.two_networks.sides import MOST, Side, last_site, sides, two_names
 from circuits.two_networks.stitching import Sent, site_pairs, stitches
-from circuits.two_networks.stitching_result import Stitching
+from circuits.two_networks.stitching_result import Stitching, short
 from interp.errors import UnknownName, require_range, unknown
 from interp.hooked.base import HookedModel
 from interp.hooked.foreign.several import Inputs
@@ -61,7 +63,7 @@ def _similarity(asked: Asked) -> pd.DataFrame:
 def _stitching(asked: Asked) -> Stitching:
     first, second = asked.two
     rows, maps, notes = [], {}, []
-    for one, other, pairs in ((first, second, asked.pairs), (second, first, [p[::-1] for p in asked.pairs])):
+    for one, other, pairs in ((first, second, asked.pairs), (second, first, [(q, p) for p, q in asked.pairs])):
         sent = Sent.of(one, [p[0] for p in pairs], asked.n_random, asked.seed)
         made = stitches(sent, other, pairs, ridge=asked.ridge)
         rows, maps = [*rows, *made.rows], {**maps, **made.maps}
@@ -130,11 +132,11 @@ class NetworkComparison(Findings):
         stitching = self.parts.get("stitching")
         for one in stitching.found if stitching is not None else ():
             own = row(one["sender"], one["receiver"], one["site_from"], one["site_to"])
-            own |= {"stitched": one[stitching.metric]} | {
+            own |= {"stitched": one[self.parts["stitching"].metric]} | {
                 c: one[c] for c in ("explained", "relative", "beyond_random")
             }  # fmt: skip
         if (swapped := self.parts.get("interchange")) is not None:
-            for (sender, receiver, target), some in swapped.rows.groupby(["sender", "receiver", "site"], sort=False):
+            for (sender, receiver, target), some in grouped(swapped.rows, ["sender", "receiver", "site"]):
                 keys = [k for k in made if k[:2] == (sender, receiver) and k[3] == target]
                 for own in [made[k] for k in keys] or [row(str(sender), str(receiver), "", str(target))]:
                     own |= carried(some)
@@ -161,7 +163,7 @@ class NetworkComparison(Findings):
                 said += [f"{k}: {v}" for k, v in self.parts[name].summary.items() if k != "notes"]
         if "shared_features" in self.parts:
             said.append(self.parts["shared_features"].headline)
-        if not rows.empty and rows["verdict"].any():
+        if len(rows) and any(rows["verdict"]):
             against = int(rows["verdict"].str.startswith("disagree").sum())
             said.append(f"similarity and stitching disagree at {against} of {len(rows)} layers and directions")
         return "; ".join(said)
@@ -184,20 +186,15 @@ class NetworkComparison(Findings):
             for sender in self.names if column != "cka" else self.names[:1]:
                 if column in rows:
                     own = rows[rows["sender"] == sender]
-                    place = (
-                        own["site_to"]
-                        if sender == self.names[0]
-                        else own["site_from"].where(own["site_from"] != "", own["site_to"])
-                    )
-                    curves[name if column == "cka" else f"{name}, {sender} sends"] = (
-                        list(place),
-                        own[column].to_numpy(float),
-                    )
+                    column_of = "site_to" if sender == self.names[0] else "site_from"
+                    place = [short(site or other) for site, other in zip(own[column_of], own["site_to"], strict=True)]
+                    label = name if column == "cka" else f"{name}, {sender} sends"
+                    curves[label] = (place, np.asarray(own[column], dtype=float))
         drawn = figures.lines(
             curves, title="Similarity and intervention by layer", x_title="layer of the second network",
             y_title="0 as by chance, 1 whole", markers=True,
         )  # fmt: skip
-        return drawn.update_layout(height=420)
+        return drawn.update_layout(height=460, legend_y=-0.35)
 
     @override
     def _pieces(self) -> list[Any]:
@@ -247,13 +244,15 @@ def compare(
         `NetworkComparison`.
 
     Raises:
-        UnknownName: no such part.
+        UnknownName: no such part, or kind of feature.
         InterpError: inputs that do not agree, or arguments of the wrong kind.
     """
     names = list(PARTS) if only is None else [only] if isinstance(only, str) else list(only)
     for name in names:
         if name not in PARTS:
             raise UnknownName(unknown("part of a comparison", name, PARTS))
+    if kind not in KINDS:
+        raise UnknownName(unknown("kind of feature", kind, KINDS))
     require_whole("n_random", n_random, 0, 100)
     require_whole("draws", draws, 1, 10_000)
     require_range("ridge", ridge, 0)

@@ -15,7 +15,6 @@ from circuits.interventions.layout import Features
 from circuits.two_networks.sides import Side
 from interp.activations.capture import capture
 from interp.activations.transform import transform_at
-from interp.errors import InterpError
 from interp.hooked.foreign.several import tiled_inputs
 
 Rows = Callable[[slice], Tensor]  # what the site gets for some of the inputs, [part, d]
@@ -143,14 +142,3 @@ def constant(row: Float[Tensor, "d"]) -> Rows:
         return row.expand(part.stop - part.start, len(row))
 
     return rows
-
-
-def taken(rows: Float[Tensor, "n d"]) -> Rows:
-    """Rows that are given for all inputs."""
-    return lambda part: rows[part]
-
-
-def check_width(rows: Float[Tensor, "n d"], receiver: Receiver) -> None:
-    """Refuse rows of another width than the site's."""
-    if rows.shape[1] != receiver.rows.shape[1]:
-        raise InterpError(f"{receiver.site} has {receiver.rows.shape[1]} features, rows of {rows.shape[1]} were given")

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 from typing_extensions import override
 
@@ -57,7 +58,7 @@ class SharedFeatures(Findings):
         """A row per feature, as every finding has it: ``changed`` is its worth."""
         own = self.features
         return pd.DataFrame({
-            "component": own["network"] + ": " + own["feature"], "site": own["network"].map(dict(self.sites)),
+            "component": own["network"] + ": " + own["feature"], "site": [self.sites[name] for name in own["network"]],
             "index": own["index"], "metric": "worth", "clean": 0.0, "changed": own["worth"], "change": own["worth"],
             "status": own["status"],
         })  # fmt: skip
@@ -71,7 +72,7 @@ class SharedFeatures(Findings):
             row: dict[str, Any] = {"network": name, "site": self.sites[name], "features": len(own)}
             for status in STATUS:
                 some = own[own["status"] == status]
-                row |= {status: len(some), f"worth_{status}": float(some["worth"].sum())}
+                row |= {status: len(some), f"worth_{status}": float(np.sum(np.asarray(some["worth"], dtype=float)))}
             rows.append(row)
         return pd.DataFrame(rows)
 
@@ -86,7 +87,7 @@ class SharedFeatures(Findings):
         """By network: the counts in words, and the ablation of what only it has."""
         said: dict[str, Any] = {}
         metric, text = ("accuracy", "{:.1%}") if self.answers else ("loss", "{:.3g}")
-        for _, row in self.counts.iterrows():
+        for row in self.counts.to_dict("records"):
             own = self.ablations[self.ablations["network"] == row["network"]].set_index("ablated")
             found = row["both"] + row["duplicated"]
             words = f"{row['network']}: {found} of {row['features']} {self.kind} also in the other"
@@ -108,7 +109,7 @@ class SharedFeatures(Findings):
         from interp.notebook.figure import Figure
 
         figure, own = Figure(), self.features
-        if own["explained"].isna().all():
+        if bool(np.isnan(own["explained"].to_numpy(dtype=float)).all()):
             for i, name in enumerate(self.sites):
                 some = own[own["network"] == name]
                 figure.add_bar(x=some["feature"], y=some["worth"], name=name, marker_color=figures.look(i)[0])

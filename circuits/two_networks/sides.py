@@ -9,7 +9,6 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from circuits.compression.held import one_site
 from circuits.engine.effects import Effects
 from circuits.engine.evaluation import Evaluation, make_evaluation, outputs_of
 from circuits.metrics import AccuracyMetric, LossMetric, MetricLike
@@ -17,7 +16,7 @@ from circuits.two_networks.output_difference import OutputDifference, centred
 from interp.errors import InterpError
 from interp.hooked.base import HookedModel
 from interp.hooked.foreign.several import Inputs
-from interp.sites import hidden_sites
+from interp.sites import hidden_sites, resolve_sites
 from interp.subject import Subject, as_subject
 from probes.common_inputs import common_inputs
 from probes.input_rows import input_rows
@@ -156,7 +155,12 @@ def last_site(side: Side, site: str | None) -> str:
         InterpError: no hidden layer is known, or no such site.
     """
     if site is not None:
-        return one_site(side.subject.model, site).name
+        named = resolve_sites(side.subject.model, site)
+        if len(named) > 1:
+            raise InterpError(
+                f"{site!r} names {len(named)} hook points of {side.name}; name one, such as {named[0].name}"
+            )
+        return named[0].name
     known = hidden_sites(side.subject.model)
     if not known:
         raise InterpError(f"{side.name}: a {type(side.subject.model).__name__} has no hidden layers; name a site")

@@ -82,7 +82,7 @@ def stitch(
     >>> model = interp.HookedMLP(interp.MLPConfig((8,), 5, d_vocab=5, d_embed=4)).init_weights(seed=0)
     >>> subject = interp.Subject("mlp", model, interp.ModularArithmetic(5, train_fraction=0.6).fit(model))
     >>> row = stitch(subject, subject, n_random=1, direction="a_to_b").rows.iloc[0]
-    >>> abs(row["loss"] - row["clean_loss"]) < 1e-8
+    >>> bool(abs(row["loss"] - row["clean_loss"]) < 1e-8)
     True
     """
     require_whole("n_random", n_random, 0, 100)
@@ -95,7 +95,7 @@ def stitch(
     rows, maps, notes = [], {}, [note]
     for sender, receiver in DIRECTIONS[direction]:
         two = (first, second)
-        asked = [pair if sender == 0 else pair[::-1] for pair in pairs]
+        asked = [pair if sender == 0 else (pair[1], pair[0]) for pair in pairs]
         sent = Sent.of(two[sender], [s for s, _ in asked], n_random, seed)
         made = stitches(sent, two[receiver], asked, ridge=ridge)
         rows += made.rows

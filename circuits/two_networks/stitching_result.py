@@ -6,17 +6,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 from typing_extensions import override
 
 from circuits.findings import Findings
 from circuits.two_networks.affine_map import AffineMap
+from circuits.two_networks.grouped_rows import grouped
 from interp.report import figures
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
-
-SHORT = ("site_from", "site_to")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -89,16 +89,18 @@ class Stitching(Findings):
     def summary(self) -> dict[str, Any]:
         """The best stitch in each direction, in words, and notes."""
         said = {}
-        for (sender, receiver), own in self.rows.groupby(["sender", "receiver"], sort=False):
+        for (sender, receiver), own in grouped(self.rows, ["sender", "receiver"]):
             best = own.loc[own[self.metric].idxmax() if self.answers else own[self.metric].idxmin()]
-            said[f"{sender} in {receiver}"] = in_words(best, self.metric)
+            said[f"{sender} in {receiver}"] = in_words(best.to_dict(), self.metric)
         return {**said, "notes": "; ".join(self.notes)}
 
     @override
     def figure(self) -> go.Figure:
-        """Stitched, clean, random and constant side by side; of many layers a heat map of the first direction."""
+        """Stitched, clean, random and constant side by side; layer by layer, or as a heat map of the first direction."""
         rows, name = self.rows, self.metric
         title = "Stitched " + ("accuracy" if self.answers else "loss")
+        if len(rows) > 4 and not rows.duplicated(["sender", "site_from"]).any():
+            return self._by_layer(title)
         if len(rows) > 4:
             grid = self.matrix()
             first = rows.iloc[0]
@@ -120,12 +122,39 @@ class Stitching(Findings):
                 spread = {"type": "data", "array": up, "arrayminus": down}
             figure.add_bar(x=labels, y=rows[column], name=shown, marker_color=figures.look(i)[0], error_y=spread)
         figures.style(figure, title, "", f"{name} on judged inputs")
-        return figure if self.answers else figure.update_yaxes(type="log", exponentformat="power")
+        return figure
+
+    def _by_layer(self, title: str) -> go.Figure:
+        """A curve per direction, and the random networks'."""
+        curves = {}
+        for (sender, receiver), own in grouped(self.rows, ["sender", "receiver"]):
+            place = [short(site) for site in own["site_to"]]
+            curves[f"{sender} in {receiver}"] = (place, np.asarray(own[self.metric], dtype=float))
+            curves[f"random in {receiver}"] = (place, np.asarray(own[f"random_{self.metric}"], dtype=float))
+        drawn = figures.lines(
+            curves, title=title, x_title="layer", y_title=f"{self.metric} on judged inputs", markers=True
+        )
+        return drawn.update_layout(height=420, legend_y=-0.35)
 
 
-def in_words(row: Mapping[str, Any] | pd.Series, metric: str) -> str:
+def short(site: str) -> str:
+    """A hook point's name for an axis.
+
+    Args:
+        site: the hook point.
+
+    Returns:
+        what tells it from the others.
+
+    >>> short("layers.3.hook_post"), short("blocks.0.mlp.hook_post")
+    ('3 post', '0 mlp.post')
+    """
+    return site.removeprefix("layers.").removeprefix("blocks.").replace("hook_", "").replace(".", " ", 1)
+
+
+def in_words(row: Mapping[Any, Any], metric: str) -> str:
     """A stitch as a phrase: its metric beside the clean receiver's and the random networks'."""
     text = "{:.1%}" if metric == "accuracy" else "{:.3g}"
     own, clean, random = (text.format(row[name]) for name in (metric, f"clean_{metric}", f"random_{metric}"))
-    beside = "" if row[f"random_{metric}"] != row[f"random_{metric}"] else f", random networks {random}"
+    beside = "" if np.isnan(float(row[f"random_{metric}"])) else f", random networks {random}"
     return f"{metric} {own} (clean {clean}{beside})"
