@@ -193,9 +193,10 @@ ARROWS: dict[str, str] = {
         "interp.subject, interp.tasks"
     ),
     "circuits.two_networks": (
-        "circuits.*, circuits.engine, circuits.interventions, circuits.weight_sweeps, interp.activations, interp.errors, "
-        "interp.hooked (door), interp.hooked.*, interp.hooked.cppn, interp.hooked.foreign, interp.notebook, interp.report, "
-        "interp.sites, interp.subject, interp.tasks, probes.*, probes.similarity"
+        "circuits.*, circuits.engine, circuits.interventions, circuits.weight_line, circuits.weight_sweeps, "
+        "interp.activations, interp.errors, interp.hooked (door), interp.hooked.*, interp.hooked.cppn, "
+        "interp.hooked.foreign, interp.notebook, interp.report, interp.sites, interp.subject, interp.tasks, probes.*, "
+        "probes.similarity"
     ),
     "circuits.weight_sweeps": (
         "circuits.*, interp._util, interp.activations, interp.errors, interp.hooked (door), interp.hooked.*, "

@@ -17,7 +17,7 @@ from interp.subject import Subject
 
 @joint_analysis(
     "shared_features",
-    needs=("activations",),
+    needs=("outputs",),
     summary="Which features both have, which only one, and what they are worth",
     order=61,
     most=6,

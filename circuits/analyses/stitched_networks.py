@@ -21,7 +21,7 @@ MOST = 12  # networks, 132 ordered pairs
 
 @joint_analysis(
     "stitching",
-    needs=("activations",),
+    needs=("outputs",),
     summary="Does each network go on with what another has computed",
     order=60,
     most=MOST,

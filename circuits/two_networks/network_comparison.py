@@ -1,8 +1,8 @@
-"""Two networks compared in a notebook: similarity, stitching, interchange and shared features in one call."""
+"""Two networks compared in one call: similarity, stitching, interchange, shared features and connectivity."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -13,14 +13,14 @@ from typing_extensions import override
 
 from circuits.engine.arguments import require_whole
 from circuits.findings import Findings, summary_html
-from circuits.two_networks.disagreement import RULE, carried, similarity, verdict
+from circuits.two_networks.comparison_parts import PARTS, Asked
+from circuits.two_networks.disagreement import RULE, carried, verdict
 from circuits.two_networks.feature_lists import KINDS, Kind
 from circuits.two_networks.grouped_rows import grouped
-from circuits.two_networks.interchanged import Interchange, interchanged
-from circuits.two_networks.shared import features_of
 from circuits.two_networks.sides import MOST, Side, last_site, sides, two_names
-from circuits.two_networks.stitching import Sent, site_pairs, stitches
-from circuits.two_networks.stitching_result import Stitching, short
+from circuits.two_networks.stitching import site_pairs
+from circuits.two_networks.stitching_result import short
+from circuits.weight_line.pair import architectures_differ
 from interp.errors import UnknownName, require_range, unknown
 from interp.hooked.base import HookedModel
 from interp.hooked.foreign.several import Inputs
@@ -33,76 +33,14 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 
-@dataclass(frozen=True)
-class Asked:
-    """What a comparison is made of.
-
-    Attributes:
-        two: the networks.
-        pairs: of sites that are compared, one of each.
-        kind: of features.
-        ridge: of all maps.
-        n_random: random networks, and random sets.
-        draws: permutations.
-        seed: of everything random.
-    """
-
-    two: tuple[Side, Side]
-    pairs: list[tuple[str, str]]
-    kind: Kind
-    ridge: float
-    n_random: int
-    draws: int
-    seed: int
-
-
-def _similarity(asked: Asked) -> pd.DataFrame:
-    return similarity(*asked.two, asked.pairs, asked.draws, asked.seed)
-
-
-def _stitching(asked: Asked) -> Stitching:
-    first, second = asked.two
-    rows, maps, notes = [], {}, []
-    for one, other, pairs in ((first, second, asked.pairs), (second, first, [(q, p) for p, q in asked.pairs])):
-        sent = Sent.of(one, [p[0] for p in pairs], asked.n_random, asked.seed)
-        made = stitches(sent, other, pairs, ridge=asked.ridge)
-        rows, maps = [*rows, *made.rows], {**maps, **made.maps}
-        notes += [n for n in made.notes if n not in notes]
-    return Stitching(
-        rows, maps, {s.name: s.loss_name for s in asked.two}, tuple(notes), first.answers and second.answers
-    )
-
-
-def _interchange(asked: Asked) -> Interchange:
-    rows, spaces = [], {}
-    options = {"ridge": asked.ridge, "n_random": max(1, asked.n_random), "draws": asked.draws, "seed": asked.seed}
-    for pair in asked.pairs:
-        for one, other, (source, target) in ((*asked.two, pair), (*asked.two[::-1], pair[::-1])):
-            space, made = interchanged(one, other, source, target, **options)  # pyright: ignore[reportArgumentType]
-            spaces[one.name, other.name, target] = space
-            rows += made
-    return Interchange(rows, spaces, asked.two[0].answers and asked.two[1].answers, (asked.two[1].split,))
-
-
-def _shared_features(asked: Asked) -> Findings:
-    return features_of(
-        asked.two, asked.pairs[-1], kind=asked.kind, draws=asked.draws, n_random=asked.n_random, ridge=asked.ridge,
-        seed=asked.seed,
-    )  # fmt: skip
-
-
-PARTS: dict[str, Callable[[Asked], Any]] = {
-    "similarity": _similarity, "stitching": _stitching, "interchange": _interchange, "shared_features": _shared_features,
-}  # fmt: skip
-
-
 @dataclass(frozen=True, eq=False, repr=False)
 class NetworkComparison(Findings):
     """Two networks, layer by layer, by similarity and by intervention.
 
     Attributes:
         names: of the networks.
-        parts: by name: a table (``similarity``), `Stitching`, `Interchange`, `SharedFeatures`; those that were asked for.
+        parts: by name: a table (``similarity``), `Stitching`, `Interchange`, `SharedFeatures`, `LinearConnectivity`; those that
+            were asked for.
         notes: which inputs, and the rule behind ``verdict``.
     """
 
@@ -152,27 +90,31 @@ class NetworkComparison(Findings):
     @property
     def headline(self) -> str:
         """How alike the last layers are and whether each network goes on with the other's, in words."""
-        rows, said = self.rows, []
-        if not rows.empty and "cka" in rows:
-            last = rows[rows["sender"] == self.names[0]].iloc[-1]
-            said.append(
-                f"CKA {last['cka']:.2f} at the last layer compared ({last['cka_excess']:+.2f} over permuted inputs)"
-            )
-        for name in ("stitching", "interchange"):
-            if name in self.parts:
-                said += [f"{k}: {v}" for k, v in self.parts[name].summary.items() if k != "notes"]
-        if "shared_features" in self.parts:
-            said.append(self.parts["shared_features"].headline)
-        if len(rows) and any(rows["verdict"]):
-            against = int(rows["verdict"].str.startswith("disagree").sum())
-            said.append(f"similarity and stitching disagree at {against} of {len(rows)} layers and directions")
-        return "; ".join(said)
+        return "; ".join(text for name, text in self.summary.items() if name != "notes")
 
     @property
     @override
     def summary(self) -> dict[str, Any]:
-        """The headline, and notes."""
-        return {" and ".join(self.names): self.headline, "notes": "; ".join(self.notes)}
+        """What each part found, in words, where similarity and stitching disagree, and notes."""
+        rows, said = self.rows, {}
+        if "similarity" in self.parts and len(rows):
+            last = rows[rows["sender"] == self.names[0]].iloc[-1]
+            said["similarity"] = (
+                f"CKA {last['cka']:.2f} at the last layer compared ({last['cka_excess']:+.2f} over permuted inputs)"
+            )
+        for name in ("stitching", "interchange"):
+            if name in self.parts:
+                own = self.parts[name].summary
+                said[name] = "; ".join(f"{key}: {text}" for key, text in own.items() if key != "notes")
+        if "shared_features" in self.parts:
+            said["shared features"] = self.parts["shared_features"].headline
+        if "connectivity" in self.parts:
+            barriers = self.parts["connectivity"].barriers.set_index("matched")["barrier"]
+            said["connectivity"] = f"loss barrier {barriers[False]:.3g}, {barriers[True]:.3g} once units are matched"
+        if len(rows) and any(rows["verdict"]):
+            against = int(rows["verdict"].str.startswith("disagree").sum())
+            said["verdict"] = f"similarity and stitching disagree at {against} of {len(rows)} layers and directions"
+        return {**said, "notes": "; ".join(self.notes)}
 
     @override
     def figure(self) -> go.Figure:
@@ -223,14 +165,15 @@ def compare(
     """Compare two networks: how alike their layers are, and whether each can go on with what the other computed.
 
     Similarity is CKA beside permuted inputs, for every pair of layers of the same name (of networks without any, the last hidden
-    layers). Each pair is stitched both ways, their shared subspace is interchanged, and the features of the last pair are
-    matched. The table puts all of it side by side and says where similarity and intervention disagree; see `stitch`,
-    `interchange` and `shared_features` for what may mislead.
+    layers). Each pair is stitched both ways, their shared subspace is interchanged, the features of the last pair are
+    matched, and the line between weights is walked where both have one architecture. The table says where similarity and
+    intervention disagree; see `stitch`, `interchange` and `shared_features` for what may mislead.
 
     Args:
         a: a network, with its task if it has one.
         b: another whose inputs agree.
-        only: which parts: ``similarity``, ``stitching``, ``interchange``, ``shared_features``; all by default.
+        only: which parts: ``similarity``, ``stitching``, ``interchange``, ``shared_features``, ``connectivity``; all that apply
+            by default.
         sites: pairs of hook points, one of each network.
         kind: of features, as in `shared_features`.
         inputs: as in `stitch`.
@@ -257,11 +200,15 @@ def compare(
     require_whole("draws", draws, 1, 10_000)
     require_range("ridge", ridge, 0)
     found, note = sides_of(a, b, inputs, n_inputs, seed)
+    notes = [note, found[1].split]
+    if only is None and (difference := architectures_differ(found[0].subject.model, found[1].subject.model)):
+        names.remove("connectivity")
+        notes.append(f"no line joins their weights: {difference}")
     pairs = _pairs(found) if sites is None else [site_pairs(*found, one, other)[0] for one, other in sites]
     asked = Asked(found, pairs, kind, ridge, n_random, draws, seed)
     parts = {name: PARTS[name](asked) for name in PARTS if name in names}
-    notes = (note, found[1].split, *((RULE,) if {"similarity", "stitching"} <= set(names) else ()))
-    return NetworkComparison((found[0].name, found[1].name), parts, notes)
+    notes += [RULE] if {"similarity", "stitching"} <= set(names) else []
+    return NetworkComparison((found[0].name, found[1].name), parts, tuple(notes))
 
 
 def sides_of(

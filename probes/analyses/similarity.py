@@ -15,7 +15,7 @@ from probes.similarity_maps.result import SimilarityMap, describe
 
 @joint_analysis(
     "similarity",
-    needs=("activations",),
+    needs=("outputs",),
     order=10,
     question="represents",
     summary="How alike every two networks are inside, beside chance; a map and an embedding",
@@ -66,7 +66,9 @@ def similarity(
     for site in found.sites:
         result.figures[f"map {site}"] = found.figure(site)
     result.figures["embedding"] = found.figures(last)["embedding"]
-    result.headline = f"Most alike at {last}: {describe(most)}; least: {describe(least)}"
+    result.headline = f"At {last}: {describe(most)}" if len(subjects) == 2 else (
+        f"Most alike at {last}: {describe(most)}; least: {describe(least)}"
+    )  # fmt: skip
     result.notes = [f"Compared on {found.inputs}.", f"Chance: {found.null}. {NULL_NOTE}", *found.notes]
     result.claims = [_claim(found, last)]
     return result

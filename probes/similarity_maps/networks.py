@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from interp._util.memory import give_back
 from interp.activations.capture import DEFAULT_BUDGET
 from interp.errors import InterpError
 from interp.hooked import HookedModel
@@ -82,6 +82,6 @@ def read_network(
         except InterpError as error:
             raise InterpError(f"{subject.name}, {site}: {error}") from None
     del rows
-    if features.spilled:
-        gc.collect()  # where memory is short; without it the process was seen to grow with every network that is run
+    if features.spilled:  # memory is short
+        give_back()
     return found

@@ -23,10 +23,11 @@ N, PAIRS, SITE = 200, 4, "blocks.0.mlp.hook_post"
 BOUND = 0.9 * 20
 FILE = ROOT.parent / "shared/data/grokking/wd_10-1_mod_addition_loss_curve.pth"
 FRESH = """
-import resource, sys, interp, probes
+import pathlib, sys, interp, probes
 found = probes.similarity_over_training(interp.load(sys.argv[1], device="cpu"), null=None, max_bytes=64 << 20,
                                         every=int(sys.argv[2]))
-print(len(found.steps), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+status = pathlib.Path("/proc/self/status").read_text()  # ru_maxrss would count the parent's memory before the start
+print(len(found.steps), status.split("VmHWM:")[1].split()[0])
 """
 
 

@@ -26,6 +26,7 @@ ANALYSES = (
     "clouds", "fourier", "clock_or_pizza", "frequencies", "representations", "ablation", "circuit", "sweeps", "fracture",
     "neurons", "components", "svd", "axis_spectrum", "pca", "weights",
 )  # fmt: skip
+JOINT = ("similarity", "stitching", "shared_features", "connectivity")
 SINGLE = "needs several checkpoints of a run; this is a single one"
 PAIRS = [(a, b) for a in range(7) for b in range(7)]
 
@@ -138,9 +139,13 @@ def test_analyze_everything_that_applies(run: Run, work: Path) -> None:
         "densities",
         "clouds",
         "representations",
+        "representation_changes",
         *IMAGE,
     }
-    assert "skipped densities, clouds: needs several checkpoints of a run; this is a single one" in ran.out
+    assert (
+        "skipped densities, representation_changes, clouds: needs several checkpoints of a run; this is a single one"
+        in ran.out
+    )
     assert "skipped feature_maps, reduction: needs an image network" in ran.out
 
 
@@ -196,7 +201,8 @@ def test_analyses(run: Run) -> None:
     assert tuple(rows)[: len(ANALYSES)] == ANALYSES
     assert "Which frequencies the network computes with" in rows["fourier"]
     found = {one["name"]: one for one in json.loads(run("analyses", "--json").out)}
-    assert tuple(found) == ANALYSES
+    assert tuple(found) == (*ANALYSES, *JOINT)
+    assert [name for name, one in found.items() if one["joint"]] == list(JOINT)
     assert found["fourier"]["needs"] == ["weights", "cyclic"]
     assert found["fourier"]["options"][0] | {"help": ""} == {"name": "top", "type": "int", "default": 8, "help": ""}
 

@@ -1,0 +1,88 @@
+"""The parts of a comparison of two networks, each computed from the same pairs of layers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from circuits.findings import Findings
+from circuits.two_networks.disagreement import similarity
+from circuits.two_networks.feature_lists import Kind
+from circuits.two_networks.interchanged import Interchange, interchanged
+from circuits.two_networks.shared import features_of
+from circuits.two_networks.sides import Side
+from circuits.two_networks.stitching import Sent, stitches
+from circuits.two_networks.stitching_result import Stitching
+from circuits.weight_line.connectivity import LinearConnectivity, linear_connectivity
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a comparison is made of.
+
+    Attributes:
+        two: the networks.
+        pairs: of sites that are compared, one of each.
+        kind: of features.
+        ridge: of all maps.
+        n_random: random networks, and random sets.
+        draws: permutations.
+        seed: of everything random.
+    """
+
+    two: tuple[Side, Side]
+    pairs: list[tuple[str, str]]
+    kind: Kind
+    ridge: float
+    n_random: int
+    draws: int
+    seed: int
+
+
+def _similarity(asked: Asked) -> pd.DataFrame:
+    return similarity(*asked.two, asked.pairs, asked.draws, asked.seed)
+
+
+def _stitching(asked: Asked) -> Stitching:
+    first, second = asked.two
+    rows, maps, notes = [], {}, []
+    for one, other, pairs in ((first, second, asked.pairs), (second, first, [(q, p) for p, q in asked.pairs])):
+        sent = Sent.of(one, [p[0] for p in pairs], asked.n_random, asked.seed)
+        made = stitches(sent, other, pairs, ridge=asked.ridge)
+        rows, maps = [*rows, *made.rows], {**maps, **made.maps}
+        notes += [n for n in made.notes if n not in notes]
+    return Stitching(
+        rows, maps, {s.name: s.loss_name for s in asked.two}, tuple(notes), first.answers and second.answers
+    )
+
+
+def _interchange(asked: Asked) -> Interchange:
+    rows, spaces = [], {}
+    options = {"ridge": asked.ridge, "n_random": max(1, asked.n_random), "draws": asked.draws, "seed": asked.seed}
+    for pair in asked.pairs:
+        for one, other, (source, target) in ((*asked.two, pair), (*asked.two[::-1], pair[::-1])):
+            space, made = interchanged(one, other, source, target, **options)  # pyright: ignore[reportArgumentType]
+            spaces[one.name, other.name, target] = space
+            rows += made
+    return Interchange(rows, spaces, asked.two[0].answers and asked.two[1].answers, (asked.two[1].split,))
+
+
+def _shared_features(asked: Asked) -> Findings:
+    return features_of(
+        asked.two, asked.pairs[-1], kind=asked.kind, draws=asked.draws, n_random=asked.n_random, ridge=asked.ridge,
+        seed=asked.seed,
+    )  # fmt: skip
+
+
+def _connectivity(asked: Asked) -> LinearConnectivity:
+    first, second = (side.subject for side in asked.two)
+    return linear_connectivity(first, second, points=11, starts=4, seed=asked.seed)
+
+
+PARTS: dict[str, Callable[[Asked], Any]] = {
+    "similarity": _similarity, "stitching": _stitching, "interchange": _interchange, "shared_features": _shared_features,
+    "connectivity": _connectivity,
+}  # fmt: skip
