@@ -230,3 +230,18 @@ def layer_sites(model: HasHookPoints) -> list[str]:
     """
     streams = [n for n in model.hook_dict if n.endswith(("hook_resid_mid", "hook_resid_post", "hook_input"))]
     return [*streams, *hidden_sites(model)]
+
+
+def short_name(site: str) -> str:
+    """A hook point's name for an axis.
+
+    Args:
+        site: the hook point.
+
+    Returns:
+        what tells it from the others.
+
+    >>> short_name("layers.3.hook_post"), short_name("blocks.0.mlp.hook_post")
+    ('3 post', '0 mlp.post')
+    """
+    return site.removeprefix("layers.").removeprefix("blocks.").replace("hook_", "").replace(".", " ", 1)

@@ -19,14 +19,13 @@ from circuits.two_networks.feature_lists import KINDS, Kind
 from circuits.two_networks.grouped_rows import grouped
 from circuits.two_networks.sides import MOST, Side, last_site, sides, two_names
 from circuits.two_networks.stitching import site_pairs
-from circuits.two_networks.stitching_result import short
 from circuits.weight_line.pair import architectures_differ
 from interp.errors import UnknownName, require_range, unknown
 from interp.hooked.base import HookedModel
 from interp.hooked.foreign.several import Inputs
 from interp.notebook import tables
 from interp.report import figures
-from interp.sites import layer_sites
+from interp.sites import layer_sites, short_name
 from interp.subject import Subject
 
 if TYPE_CHECKING:
@@ -129,7 +128,9 @@ class NetworkComparison(Findings):
                 if column in rows:
                     own = rows[rows["sender"] == sender]
                     column_of = "site_to" if sender == self.names[0] else "site_from"
-                    place = [short(site or other) for site, other in zip(own[column_of], own["site_to"], strict=True)]
+                    place = [
+                        short_name(site or other) for site, other in zip(own[column_of], own["site_to"], strict=True)
+                    ]
                     label = name if column == "cka" else f"{name}, {sender} sends"
                     curves[label] = (place, np.asarray(own[column], dtype=float))
         drawn = figures.lines(

@@ -14,6 +14,7 @@ from circuits.findings import Findings
 from circuits.two_networks.affine_map import AffineMap
 from circuits.two_networks.grouped_rows import grouped
 from interp.report import figures
+from interp.sites import short_name
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -128,28 +129,13 @@ class Stitching(Findings):
         """A curve per direction, and the random networks'."""
         curves = {}
         for (sender, receiver), own in grouped(self.rows, ["sender", "receiver"]):
-            place = [short(site) for site in own["site_to"]]
+            place = [short_name(site) for site in own["site_to"]]
             curves[f"{sender} in {receiver}"] = (place, np.asarray(own[self.metric], dtype=float))
             curves[f"random in {receiver}"] = (place, np.asarray(own[f"random_{self.metric}"], dtype=float))
         drawn = figures.lines(
             curves, title=title, x_title="layer", y_title=f"{self.metric} on judged inputs", markers=True
         )
         return drawn.update_layout(height=420, legend_y=-0.35)
-
-
-def short(site: str) -> str:
-    """A hook point's name for an axis.
-
-    Args:
-        site: the hook point.
-
-    Returns:
-        what tells it from the others.
-
-    >>> short("layers.3.hook_post"), short("blocks.0.mlp.hook_post")
-    ('3 post', '0 mlp.post')
-    """
-    return site.removeprefix("layers.").removeprefix("blocks.").replace("hook_", "").replace(".", " ", 1)
 
 
 def in_words(row: Mapping[Any, Any], metric: str) -> str:

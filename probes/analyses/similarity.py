@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import plotly.graph_objects as go
+
 from interp.plugins.claim import Claim, graded
 from interp.plugins.joint import joint_analysis
 from interp.plugins.result import Result
+from interp.report import figures
+from interp.sites import short_name
 from interp.subject import Subject
 from probes.analyses.chance_notes import NULL_NOTE, comma_separated
 from probes.similarity_maps.mapping import similarity_map
 from probes.similarity_maps.result import SimilarityMap, describe
+
+MAPS, LINES = 4, 6  # heat maps of layers, and lines of pairs, that are drawn
 
 
 @joint_analysis(
@@ -46,7 +52,7 @@ def similarity(
         seed: of inputs and nulls.
 
     Returns:
-        A row per pair and site, heat maps, an embedding of the networks.
+        A row per pair and site, similarity by layer; of more than two networks heat maps and an embedding.
     """
     found = similarity_map(
         subjects, sites=comma_separated(sites), measure=measure, n_inputs=n_inputs, null=null, draws=draws,
@@ -60,18 +66,46 @@ def similarity(
             "highest": most.get("value"), "lowest": least.get("value"), "null": found.null,
             "pairs_beyond_chance": int(found.table["beyond"].to_numpy().sum()), "pairs": len(found.table),
         },
-        {"pairs": found.table, "embedding": found.embedding(last).rename_axis("network").reset_index()},
-        lead="embedding",
+        {"pairs": found.table},
     )  # fmt: skip
-    for site in found.sites:
-        result.figures[f"map {site}"] = found.figure(site)
-    result.figures["embedding"] = found.figures(last)["embedding"]
+    if len(found.sites) > 1:
+        result.figures["by layer"] = by_layer(found)
+    if len(subjects) > 2:  # a map of two networks is one number
+        result.tables["embedding"] = found.embedding(last).rename_axis("network").reset_index()
+        result.figures |= {f"map {site}": found.figure(site) for site in shown(found.sites)}
+        result.figures["embedding"] = found.figures(last)["embedding"]
+    result.lead = "embedding" if len(subjects) > 2 else next(iter(result.figures), "")
     result.headline = f"At {last}: {describe(most)}" if len(subjects) == 2 else (
         f"Most alike at {last}: {describe(most)}; least: {describe(least)}"
     )  # fmt: skip
     result.notes = [f"Compared on {found.inputs}.", f"Chance: {found.null}. {NULL_NOTE}", *found.notes]
     result.claims = [_claim(found, last)]
     return result
+
+
+def shown(sites: list[str]) -> list[str]:
+    """At most `MAPS` layers, first and last among them; the table has all."""
+    return [sites[round(i * (len(sites) - 1) / max(1, MAPS - 1))] for i in range(MAPS)] if len(sites) > MAPS else sites
+
+
+def by_layer(found: SimilarityMap) -> go.Figure:
+    """Similarity by layer, a line per pair, or the mean of many; beside chance."""
+    table, names = found.table, [short_name(site) for site in found.sites]
+    pairs = table.groupby(["a", "b"], sort=False)
+    own = {f"{a} and {b}": part for (a, b), part in pairs} if len(pairs) <= LINES else {"mean of all pairs": table}
+    curves = {
+        label: (names, part.groupby("site", sort=False)["value"].mean().to_numpy()) for label, part in own.items()
+    }
+    if found.excesses:
+        chance = table.groupby("site", sort=False)[["null", "low", "high"]].mean()
+        labels = {"null": "chance, mean", "low": "chance, least", "high": "chance, largest"}
+        curves |= {label: (names, chance[column].to_numpy()) for column, label in labels.items()}
+    drawn = figures.lines(
+        curves, title="Similarity by layer", x_title="layer", y_title=found.measure.name, markers=True,
+    )  # fmt: skip
+    for trace in drawn.data[-3:] if found.excesses else ():
+        trace.update(line={"dash": "dot", "color": figures.GREY}, marker={"color": figures.GREY})
+    return drawn
 
 
 def _claim(found: SimilarityMap, site: str) -> Claim:
@@ -87,5 +121,5 @@ def _claim(found: SimilarityMap, site: str) -> Claim:
         f"{count} of {len(rows)} pairs beyond chance; mean {rows['value'].mean():.3f}",
         "supported when every pair is beyond all draws of the null, in part when most are",
         f"{found.null}: mean {rows['null'].mean():.3f}, at most {rows['high'].max():.3f}",
-        figure=f"map {site}",
+        figure=f"map {site}" if len(found.at()[1]) > 2 else "by layer" if len(found.sites) > 1 else None,
     )
