@@ -20,6 +20,7 @@ import circuits
 import interp
 import probes
 from interp import Subject
+from interp.sites import hidden_sites
 from probes.fourier.keys import logit_frequencies
 from probes.group_tables import logit_table
 
@@ -36,9 +37,10 @@ def members(run: Path, step: int) -> dict[str, Subject]:
 
 def grokked_at(run: Path) -> int:
     """The first checkpoint at which all networks answer `SOLVED` of the test sums, by the run's own curves."""
-    metrics, steps = interp.Run(run).metrics, interp.load(run).series.steps
-    worst = metrics.groupby("step")["test_accuracy"].min()
-    return next(step for step in steps if step in worst.index and worst[step] >= SOLVED)
+    series, metrics = interp.load(run).series, interp.Run(run).metrics
+    assert series is not None
+    worst = {step: min(own) for step, own in metrics.groupby("step")["test_accuracy"]}
+    return next(step for step in series.steps if worst.get(step, 0) >= SOLVED)
 
 
 def test_accuracy(subject: Subject) -> float:
@@ -102,7 +104,7 @@ def skulls(run: Path, data: Path) -> pd.DataFrame:
         "evolved": interp.load(run.parent / "skull.zip"),
         "published SGD": interp.load(data / "picbreeder" / "sgd_skull.npz"),
     } | {f"SGD {i}": interp.load(run, member=i) for i in range(3)}
-    sites = interp.sites.hidden_sites(networks["evolved"].model)
+    sites = hidden_sites(networks["evolved"].model)
     cka = alike(networks, sites, "cka").set_index(["a", "b", "site"])
     rows = []
     for a, b in combinations(networks, 2):

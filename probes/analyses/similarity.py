@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
 import plotly.graph_objects as go
 
 from interp.plugins.claim import Claim, graded
@@ -17,6 +18,7 @@ from probes.similarity_maps.mapping import similarity_map
 from probes.similarity_maps.result import SimilarityMap, describe
 
 MAPS, LINES = 4, 6  # heat maps of layers, and lines of pairs, that are drawn
+CHANCE = {"null": "chance, mean", "low": "chance, least", "high": "chance, largest"}
 
 
 @joint_analysis(
@@ -90,21 +92,21 @@ def shown(sites: list[str]) -> list[str]:
 
 def by_layer(found: SimilarityMap) -> go.Figure:
     """Similarity by layer, a line per pair, or the mean of many; beside chance."""
-    table, names = found.table, [short_name(site) for site in found.sites]
-    pairs = table.groupby(["a", "b"], sort=False)
-    own = {f"{a} and {b}": part for (a, b), part in pairs} if len(pairs) <= LINES else {"mean of all pairs": table}
-    curves = {
-        label: (names, part.groupby("site", sort=False)["value"].mean().to_numpy()) for label, part in own.items()
-    }
-    if found.excesses:
-        chance = table.groupby("site", sort=False)[["null", "low", "high"]].mean()
-        labels = {"null": "chance, mean", "low": "chance, least", "high": "chance, largest"}
-        curves |= {label: (names, chance[column].to_numpy()) for column, label in labels.items()}
+    rows, layers = found.table.to_dict("records"), [short_name(site) for site in found.sites]
+    pairs = list(dict.fromkeys((row["a"], row["b"]) for row in rows))
+
+    def mean(column: str, pair: tuple[str, str] | None = None) -> list[float]:
+        kept = [row for row in rows if pair is None or (row["a"], row["b"]) == pair]
+        return [float(np.mean([row[column] for row in kept if row["site"] == site])) for site in found.sites]
+
+    curves = {f"{a} and {b}": (layers, mean("value", (a, b))) for a, b in pairs}
+    if len(pairs) > LINES:
+        curves = {"mean of all pairs": (layers, mean("value"))}
     drawn = figures.lines(
         curves, title="Similarity by layer", x_title="layer", y_title=found.measure.name, markers=True,
     )  # fmt: skip
-    for trace in drawn.data[-3:] if found.excesses else ():
-        trace.update(line={"dash": "dot", "color": figures.GREY}, marker={"color": figures.GREY})
+    for column, label in CHANCE.items() if found.excesses else ():
+        drawn.add_scatter(x=layers, y=mean(column), name=label, line={"dash": "dot", "color": figures.GREY})
     return drawn
 
 
