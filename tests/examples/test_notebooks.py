@@ -23,7 +23,7 @@ import execute  # noqa: E402
 NAMES = execute.names()
 EXPECTED = {
     "effective_theory", "first_hour", "fractured_or_unified", "modular_addition", "own_model", "picbreeder_vs_sgd",
-    "progress_measures", "sparse_parity",
+    "progress_measures", "same_answers", "sparse_parity",
 }  # fmt: skip
 
 
