@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from interp.activations.batches import model_for
-from interp.errors import InterpError, require_range
+from interp.errors import InterpError, MissingCapability, require_range
 from interp.hooked import HookedCPPN
 from interp.hooked.cppn.plane import coordinates
 from interp.hooked.foreign.several import Inputs
@@ -62,7 +62,8 @@ def common_inputs(
         The inputs.
 
     Raises:
-        InterpError: networks whose inputs do not agree, or none are known; the message says how to give some.
+        MissingCapability: networks whose inputs do not agree, or none are known; the message says how to give some.
+        InterpError: no networks, or fewer than 4 inputs.
     """
     if not subjects:
         raise InterpError("no networks were given")
@@ -80,19 +81,21 @@ def common_inputs(
         return _pixels(subjects, n_inputs)
     if len(tasks) < len(subjects):
         missing = ", ".join(name for name in subjects if name not in tasks)
-        raise InterpError(f"no inputs are known for {missing}: give its task, or {GIVE}")
+        raise MissingCapability(f"no inputs are known for {missing}: give its task, or {GIVE}")
     found = _pairs(tasks) or _same(tasks)
     if found is None:
         shapes = "; ".join(f"{name}: {list(t.inputs.shape)} of {t.title()}" for name, t in tasks.items())
-        raise InterpError(f"the networks' inputs do not agree ({shapes}); {GIVE}")
+        raise MissingCapability(f"the networks' inputs do not agree ({shapes}); {GIVE}")
     n = len(next(iter(found.values())))
     if n < 4:
         raise InterpError(f"the networks have {n} inputs in common, and a comparison needs 4; {GIVE}")
     chosen = _chosen(n, n_inputs, seed)
+    asked = list(dict.fromkeys(t.purpose for t in tasks.values()))
+    differ = f"; what is asked of them differs: one {', another '.join(asked)}" if len(asked) > 1 else ""
     examples = {name: index[chosen] for name, index in found.items()}
     return CommonInputs(
         {name: tasks[name].inputs[index] for name, index in examples.items()}, dict(examples),
-        f"{_counted(n, n_inputs)} of the examples that all have",
+        f"{_counted(n, n_inputs)} of the examples that all have{differ}",
     )  # fmt: skip
 
 

@@ -123,7 +123,7 @@ ARROWS: dict[str, str] = {
     "probes.similarity_maps": (
         "interp._util, interp.activations, interp.errors, interp.history, interp.hooked (door), interp.hooked.foreign, "
         "interp.notebook, interp.report, interp.runs, interp.sites, interp.subject, interp.training.*, probes.*, "
-        "probes.similarity"
+        "probes.similarity, probes.similarity_maps"
     ),
     "probes.plots": (
         "interp._util, interp.activations, interp.errors, interp.hooked (door), interp.hooked.*, interp.notebook, "
@@ -196,7 +196,7 @@ ARROWS: dict[str, str] = {
         "circuits.*, circuits.engine, circuits.interventions, circuits.weight_line, circuits.weight_sweeps, "
         "interp.activations, interp.errors, interp.hooked (door), interp.hooked.*, interp.hooked.cppn, "
         "interp.hooked.foreign, interp.notebook, interp.report, interp.sites, interp.subject, interp.tasks, probes.*, "
-        "probes.similarity"
+        "probes.similarity, probes.similarity_maps"
     ),
     "circuits.weight_sweeps": (
         "circuits.*, interp._util, interp.activations, interp.errors, interp.hooked (door), interp.hooked.*, "

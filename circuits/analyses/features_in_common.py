@@ -20,7 +20,7 @@ from interp.subject import Subject
     needs=("outputs",),
     summary="Which features both have, which only one, and what they are worth",
     order=61,
-    most=6,
+    most=4,
 )
 def shared_features(
     subjects: Mapping[str, Subject], *, site: str | None = None, threshold: float = 0.5, draws: int = 39, n_random: int = 5,
@@ -68,7 +68,8 @@ def shared_features(
         result.metrics |= {
             f"{kind}_{s}": int(own[s].to_numpy().sum()) for s in ("both", "duplicated", "alone", "spurious")
         }
-    result.headline = "; ".join(said)
+    rest = f"; {len(others) - 1} more pairs in the tables" if len(others) > 1 else ""
+    result.headline = "; ".join(said) + rest
     result.notes.append(
         "both: the match in the other network explains at least the threshold of its variance, and more than with permuted "
         "inputs. duplicated: found in both, carried by more here. spurious: in one alone, and worth less than every random "

@@ -16,6 +16,7 @@ from interp.plugins.result import Result
 from interp.report import figures
 from interp.subject import Subject
 
+IDLE = "No better on the judged examples than with a constant layer, so that accuracy cannot tell:"
 MOST = 12  # networks, 132 ordered pairs
 
 
@@ -68,7 +69,9 @@ def _result(whole: Stitching, names: list[str], notes: list[str]) -> Result:
         result.figures[name] = figures.heatmap(
             grid.to_numpy(), x=names, y=names, x_title="receiver", y_title="sender", unit=metric,
             title=f"{metric.capitalize()}: {'stitched (diagonal: clean)' if name == 'stitched' else 'random networks stitched'}",
-        )  # fmt: skip
+        ).update_yaxes(autorange="reversed")  # fmt: skip
+        if metric == "accuracy":
+            result.figures[name].update_traces(zmin=0, zmax=1)
     means = {
         c: _mean(rows[c].to_list()) for c in (metric, f"clean_{metric}", f"random_{metric}", "explained", "relative")
     }
@@ -80,8 +83,20 @@ def _result(whole: Stitching, names: list[str], notes: list[str]) -> Result:
         f"Stitched {metric} {own} on average over {len(rows)} ordered pairs (clean {clean}, layers of random networks {random}); "
         f"{beyond} of {len(rows)} better than every random network"
     )
+    idle = (
+        rows.loc[rows[f"clean_{metric}"] <= rows[f"constant_{metric}"], "receiver"].unique()
+        if metric == "accuracy"
+        else ()
+    )
     result.notes = [
         *notes,
+        *(
+            [
+                f"No better on the judged examples than with a constant layer, so accuracy cannot tell: {', '.join(idle)}."
+            ]
+            if len(idle)
+            else []
+        ),
         "Stitching: the receiver runs on from an affine map of the sender's activation, fitted by least squares. relative: 0 as "
         "good as random networks' layers, 1 as good as the clean receiver.",
     ]

@@ -75,7 +75,8 @@ def _result(name: str, lines: Mapping[str, LinearConnectivity]) -> Result:
     lowered, count = result.metrics["lowered_by_matching"], len(lines)
     result.headline = (
         f"Loss barrier from {name}: {before.mean():.3g} on average over {count} line{'s' if count > 1 else ''}, "
-        f"{after.mean():.3g} once units are matched (lower on {lowered} of {count})"
+        f"{after.mean():.3g} once units are matched (lower on {lowered} of {count}"
+        + ("; matching brings weights nearer, not losses)" if after.mean() > before.mean() else ")")
     )
     judge = next(iter(lines.values())).judge
     result.notes = [

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
+from torch import Tensor
 
 from circuits.findings import Findings
 from circuits.two_networks.disagreement import similarity
@@ -17,6 +18,8 @@ from circuits.two_networks.sides import Side
 from circuits.two_networks.stitching import Sent, stitches
 from circuits.two_networks.stitching_result import Stitching
 from circuits.weight_line.connectivity import LinearConnectivity, linear_connectivity
+from interp.hooked.foreign.several import Inputs
+from interp.sites import hidden_sites
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,9 @@ class Asked:
         n_random: random networks, and random sets.
         draws: permutations.
         seed: of everything random.
+        inputs: that were given for both.
+        n_inputs: at most so many.
+        notes: what the parts add for a reader.
     """
 
     two: tuple[Side, Side]
@@ -40,10 +46,15 @@ class Asked:
     n_random: int
     draws: int
     seed: int
+    inputs: Tensor | Inputs | None = None
+    n_inputs: int | None = None
+    notes: list[str] = field(default_factory=list)
 
 
 def _similarity(asked: Asked) -> pd.DataFrame:
-    return similarity(*asked.two, asked.pairs, asked.draws, asked.seed)
+    found, chance = similarity(*asked.two, asked.pairs, asked.inputs, asked.n_inputs, asked.draws, asked.seed)
+    asked.notes.append(f"chance for CKA: {chance}")
+    return found
 
 
 def _stitching(asked: Asked) -> Stitching:
@@ -54,6 +65,7 @@ def _stitching(asked: Asked) -> Stitching:
         made = stitches(sent, other, pairs, ridge=asked.ridge)
         rows, maps = [*rows, *made.rows], {**maps, **made.maps}
         notes += [n for n in made.notes if n not in notes]
+    asked.notes.extend(notes)
     return Stitching(
         rows, maps, {s.name: s.loss_name for s in asked.two}, tuple(notes), first.answers and second.answers
     )
@@ -71,13 +83,16 @@ def _interchange(asked: Asked) -> Interchange:
 
 
 def _shared_features(asked: Asked) -> Findings:
+    hidden = set(hidden_sites(asked.two[0].subject.model))  # units of a residual stream have no axes of their own
+    pair = next((p for p in reversed(asked.pairs) if p[0] in hidden), asked.pairs[-1])
     return features_of(
-        asked.two, asked.pairs[-1], kind=asked.kind, draws=asked.draws, n_random=asked.n_random, ridge=asked.ridge,
+        asked.two, pair, kind=asked.kind, draws=asked.draws, n_random=asked.n_random, ridge=asked.ridge,
         seed=asked.seed,
     )  # fmt: skip
 
 
 def _connectivity(asked: Asked) -> LinearConnectivity:
+    """The line between weights; networks that no line joins are refused with the reason."""
     first, second = (side.subject for side in asked.two)
     return linear_connectivity(first, second, points=11, starts=4, seed=asked.seed)
 

@@ -6,65 +6,85 @@ from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
+from torch import Tensor
 
 from circuits.two_networks.sides import Side
-from probes.similarity.nulls import permuted
+from interp.hooked.foreign.several import Inputs
+from probes.similarity_maps.mapping import similarity_map
 
-ALIKE = 0.5  # CKA from which layers count as alike, if it is beyond permuted inputs
+ALIKE = 0.5  # CKA from which layers count as alike, if it is above chance
 WELL, POORLY = 0.5, 0.1  # of the way from random networks' layers (0) to the clean receiver (1)
 RULE = (
-    f"Alike: CKA of at least {ALIKE}, beyond permuted inputs. Stitches: at least {WELL:.0%} of the way from random networks' "
+    f"Alike: CKA of at least {ALIKE}, above every draw of chance. Stitches: at least {WELL:.0%} of the way from random networks' "
     f"layers to the clean receiver, better than each of them; does not: at most {POORLY:.0%}, or no better than they. Similarity "
     "and stitching disagree where layers are alike and do not stitch, or are not alike and stitch."
 )
 
 
-def similarity(first: Side, second: Side, pairs: list[tuple[str, str]], draws: int, seed: int) -> pd.DataFrame:
-    """CKA of pairs of layers beside permuted inputs.
+def similarity(
+    first: Side, second: Side, pairs: list[tuple[str, str]], inputs: Tensor | Inputs | None, n_inputs: int | None,
+    draws: int, seed: int,
+) -> tuple[pd.DataFrame, str]:  # fmt: skip
+    """CKA of pairs of layers beside chance; see `probes.similarity_map`.
 
     Args:
         first: a network.
-        second: another, on the same inputs.
+        second: another.
         pairs: of their sites.
-        draws: permutations of the inputs.
-        seed: of these.
+        inputs: for both; None: those that both tasks have.
+        n_inputs: at most so many.
+        draws: pairs of random networks or, where none can be drawn, permutations of the inputs.
+        seed: of the draws.
 
     Returns:
-        ``site_a, site_b, cka, cka_null`` (mean of the draws), ``cka_excess``, ``cka_low`` and ``cka_high`` (the interval of the
-        excess), ``cka_beyond``.
+        ``site_a, site_b, cka, cka_null`` (mean of the draws), ``cka_low`` and ``cka_high`` (their range), ``cka_excess``,
+        ``cka_above`` (above all draws); and what chance is.
     """
-    rows = []
-    for one, other in pairs:
-        x = first.rows(one)
-        found = permuted("cka", x, second.rows(other).to(x.device), draws=draws, seed=seed)
-        low, high = found.interval
-        rows.append({
-            "site_a": one, "site_b": other, "cka": found.value, "cka_null": found.null, "cka_excess": found.excess,
-            "cka_low": low, "cka_high": high, "cka_beyond": found.beyond,
+    two = {first.name: first.subject, second.name: second.subject}
+    same = all(one == other for one, other in pairs)
+    asked = [[one for one, _ in pairs]] if same else [{first.name: a, second.name: b} for a, b in pairs]
+    rows, chance = [], ""
+    for sites in asked:
+        found = similarity_map(
+            two, sites=sites, inputs=inputs, n_inputs=n_inputs, draws=draws, seed=seed, progress=False
+        )
+        chance = found.null
+        rows += found.table.to_dict("records")
+    order = {row["site"]: row for row in rows} if same else {}
+    made = []
+    for place, (one, other) in enumerate(pairs):
+        row = order[one] if same else rows[place]
+        made.append({
+            "site_a": one, "site_b": other, "cka": row["value"], "cka_null": row["null"], "cka_low": row["low"],
+            "cka_high": row["high"], "cka_excess": row["excess"], "cka_above": bool(row["value"] > row["high"]),
         })  # fmt: skip
-    return pd.DataFrame(rows)
+    return pd.DataFrame(made), chance
 
 
 def verdict(row: Mapping[str, Any]) -> str:
     """What similarity and stitching say of a pair of layers, by `RULE`.
 
     Args:
-        row: with ``cka, cka_beyond, relative, beyond_random``.
+        row: with ``cka, cka_above, relative, beyond_random``.
 
     Returns:
         the verdict; empty where one of both is missing.
 
-    >>> verdict({"cka": 0.9, "cka_beyond": True, "relative": 0.02, "beyond_random": False})
+    >>> verdict({"cka": 0.9, "cka_above": True, "relative": 0.02, "beyond_random": False})
     'disagree: alike, but does not stitch'
-    >>> verdict({"cka": 0.2, "cka_beyond": True, "relative": 0.9, "beyond_random": True})
+    >>> verdict({"cka": 0.2, "cka_above": True, "relative": 0.9, "beyond_random": True})
     'disagree: not alike, but stitches'
     """
     relative, beyond = row.get("relative"), row.get("beyond_random")
     if row.get("cka") is None or relative is None:
         return ""
-    if relative != relative or row["cka"] != row["cka"]:
-        return "no verdict: random networks' layers do as well as the receiver's own, or a layer is constant"
-    alike = bool(row["cka_beyond"]) and row["cka"] >= ALIKE
+    if row["cka"] != row["cka"]:
+        return "no verdict: a layer is the same for all inputs"
+    if relative != relative:
+        drawn = row.get("random_loss")
+        why = "no random networks to stitch beside" if drawn is None or drawn != drawn else "random layers do as well"
+        return f"no verdict: {why}"
+    alike = bool(row["cka_above"]) and row["cka"] >= ALIKE
     stitches, fails = relative >= WELL and bool(beyond), relative <= POORLY or not beyond
     if not stitches and not fails:
         return "between: stitches in part"

@@ -19,8 +19,7 @@ from circuits.two_networks.feature_lists import KINDS, Kind
 from circuits.two_networks.grouped_rows import grouped
 from circuits.two_networks.sides import MOST, Side, last_site, sides, two_names
 from circuits.two_networks.stitching import site_pairs
-from circuits.weight_line.pair import architectures_differ
-from interp.errors import UnknownName, require_range, unknown
+from interp.errors import InterpError, UnknownName, require_range, unknown
 from interp.hooked.base import HookedModel
 from interp.hooked.foreign.several import Inputs
 from interp.notebook import tables
@@ -65,7 +64,7 @@ class NetworkComparison(Findings):
         for sender, receiver, columns in ((0, 1, ("site_a", "site_b")), (1, 0, ("site_b", "site_a"))):
             for _, one in base.iterrows() if base is not None else ():
                 own = row(self.names[sender], self.names[receiver], one[columns[0]], one[columns[1]])
-                own |= {c: one[c] for c in ("cka", "cka_excess", "cka_low", "cka_high", "cka_beyond")}
+                own |= {c: one[c] for c in ("cka", "cka_null", "cka_low", "cka_high", "cka_above")}
         stitching = self.parts.get("stitching")
         for one in stitching.found if stitching is not None else ():
             own = row(one["sender"], one["receiver"], one["site_from"], one["site_to"])
@@ -99,7 +98,8 @@ class NetworkComparison(Findings):
         if "similarity" in self.parts and len(rows):
             last = rows[rows["sender"] == self.names[0]].iloc[-1]
             said["similarity"] = (
-                f"CKA {last['cka']:.2f} at the last layer compared ({last['cka_excess']:+.2f} over permuted inputs)"
+                f"CKA {last['cka']:.2f} at {short_name(last['site_to'])} (chance {last['cka_null']:.2f} "
+                f"[{last['cka_low']:.2f}, {last['cka_high']:.2f}])"
             )
         for name in ("stitching", "interchange"):
             if name in self.parts:
@@ -165,10 +165,11 @@ def compare(
 ) -> NetworkComparison:
     """Compare two networks: how alike their layers are, and whether each can go on with what the other computed.
 
-    Similarity is CKA beside permuted inputs, for every pair of layers of the same name (of networks without any, the last hidden
-    layers). Each pair is stitched both ways, their shared subspace is interchanged, the features of the last pair are
-    matched, and the line between weights is walked where both have one architecture. The table says where similarity and
-    intervention disagree; see `stitch`, `interchange` and `shared_features` for what may mislead.
+    Similarity is CKA beside chance (random networks, where they can be drawn), for every pair of layers of the same name; of
+    networks without any, for the last hidden layers. Each pair is stitched both ways, their shared subspace is interchanged,
+    the features of the last hidden layer are matched, and the line between weights is walked where both have one architecture.
+    The table says where similarity and intervention disagree; see `stitch`, `interchange` and `shared_features` for what may
+    mislead.
 
     Args:
         a: a network, with its task if it has one.
@@ -180,7 +181,7 @@ def compare(
         inputs: as in `stitch`.
         ridge: of all maps.
         n_random: random networks and random sets.
-        draws: permutations, for the nulls.
+        draws: of chance: pairs of random networks, or permutations.
         seed: of everything random.
         n_inputs: as in `stitch`.
 
@@ -202,12 +203,19 @@ def compare(
     require_range("ridge", ridge, 0)
     found, note = sides_of(a, b, inputs, n_inputs, seed)
     notes = [note, found[1].split]
-    if only is None and (difference := architectures_differ(found[0].subject.model, found[1].subject.model)):
-        names.remove("connectivity")
-        notes.append(f"no line joins their weights: {difference}")
+    if sites is not None and (isinstance(sites, str) or not all(len(pair) == 2 for pair in sites)):
+        raise InterpError(f"sites are pairs of hook points, one of each network, such as [(site, site)], got {sites!r}")
     pairs = _pairs(found) if sites is None else [site_pairs(*found, one, other)[0] for one, other in sites]
-    asked = Asked(found, pairs, kind, ridge, n_random, draws, seed)
-    parts = {name: PARTS[name](asked) for name in PARTS if name in names}
+    asked = Asked(found, pairs, kind, ridge, n_random, draws, seed, inputs, n_inputs)
+    parts = {}
+    for name in (part for part in PARTS if part in names):
+        try:
+            parts[name] = PARTS[name](asked)
+        except InterpError as reason:  # of all parts, the line may not exist; asked for by name, it must
+            if only is not None or name != "connectivity":
+                raise
+            notes.append(f"no line between their weights was walked: {reason}")
+    notes += asked.notes
     notes += [RULE] if {"similarity", "stitching"} <= set(names) else []
     return NetworkComparison((found[0].name, found[1].name), parts, tuple(notes))
 

@@ -15,6 +15,7 @@ from circuits.metrics import AccuracyMetric, LossMetric, MetricLike
 from circuits.two_networks.output_difference import OutputDifference, centred
 from interp.errors import InterpError
 from interp.hooked.base import HookedModel
+from interp.hooked.foreign.guest import Guest
 from interp.hooked.foreign.several import Inputs
 from interp.sites import hidden_sites, resolve_sites
 from interp.subject import Subject, as_subject
@@ -164,11 +165,20 @@ def last_site(side: Side, site: str | None) -> str:
     known = hidden_sites(side.subject.model)
     if not known:
         raise InterpError(f"{side.name}: a {type(side.subject.model).__name__} has no hidden layers; name a site")
-    return known[-1]
+    hidden = [name for name in known if not _is_output(side, name)] if isinstance(side.subject.model, Guest) else known
+    return (hidden or known)[-1]
+
+
+def _is_output(side: Side, site: str) -> bool:
+    """Whether a submodule's output is what the whole wrapped module returns."""
+    rows = side.rows(site)
+    return rows.shape == side.clean.shape and torch.allclose(rows.double(), side.clean.to(rows.device))
 
 
 def _side(name: str, subject: Subject, inputs: Tensor | Inputs, examples: Tensor | None, seed: int) -> Side:
     subject = subject.cast()
+    if not all(bool(w.isfinite().all()) for w in subject.model.parameters()):
+        raise InterpError(f"{name}: its weights hold NaN or infinity, so nothing that it computes can be compared")
     task = subject.task
     own = [LossMetric(), *([AccuracyMetric()] if task is not None and task.answerable else [])]
     metrics: list[MetricLike] = list(own) if task is not None and examples is not None else []

@@ -13,6 +13,7 @@ from typing_extensions import override
 from circuits.findings import Findings
 from circuits.two_networks.affine_map import AffineMap
 from circuits.two_networks.grouped_rows import grouped
+from interp.errors import UnknownName, unknown
 from interp.report import figures
 from interp.sites import short_name
 
@@ -75,8 +76,13 @@ class Stitching(Findings):
 
         Returns:
             a number per pair of layers.
+
+        Raises:
+            UnknownName: there is no such column.
         """
         rows, column = self.rows, column or self.metric
+        if column not in rows:
+            raise UnknownName(unknown("column of a stitching", column, list(rows)))
         own = rows[rows["sender"] == (sender or rows["sender"].iloc[0])]
         return own.pivot_table(column, "site_from", "site_to", sort=False)
 

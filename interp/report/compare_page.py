@@ -86,7 +86,7 @@ def render(found: Comparison) -> str:
     return template("comparison.html.j2").render(
         argument=argument,
         thumbnails=thumbnails(argument, found.together),
-        names=list(found.subjects),
+        title=found.title,
         small=SMALL,
         entries=_contents(list(found.together), pictures, metrics=bool(len(found.scores))),
         failed=[*failed, *found.failed.items(), *found.skipped.items()],

@@ -45,6 +45,13 @@ class Comparison(Shown):
     skipped: dict[str, str] = field(default_factory=dict)
 
     @property
+    def title(self) -> str:
+        """The networks' names, of many the first and how many more."""
+        names = list(self.subjects)
+        shown = names if len(names) <= NAMED else [*names[: NAMED - 1], f"{len(names) - NAMED + 1} more"]
+        return " and ".join([", ".join(shown[:-1]), shown[-1]])
+
+    @property
     def scores(self) -> pd.DataFrame:
         """One row per metric, one column per subject."""
         rows: dict[tuple[str, str], dict[str, Any]] = {}
@@ -73,7 +80,7 @@ class Comparison(Shown):
         return pd.DataFrame(table, columns=pd.Index(["analysis", "metric", *names, "difference"]))
 
     def _pieces(self) -> list[Any]:
-        parts: list[Any] = [f"<p><b>{html.escape(' and '.join(self.subjects))}</b></p>{self.argument._repr_html_()}"]
+        parts: list[Any] = [f"<p><b>{html.escape(self.title)}</b></p>{self.argument._repr_html_()}"]
         for name, found in self.together.items():
             first, *rest = found._pieces()
             parts += [f"<h3>{html.escape(name)}</h3>{first}", *rest]
@@ -91,9 +98,7 @@ class Comparison(Shown):
     def argument(self) -> Argument:
         """What the comparisons claim of the networks, with how many there are of each."""
         known = {**joint_analyses()[0], **analyses()[0]}
-        missing = [
-            f"Each of the {len(self.subjects)} networks is one training run: what they show, other seeds need not."
-        ]
+        missing = [f"These are {len(self.subjects)} networks: what they show, others of their recipes need not."]
         questions: dict[str, Question] = {name: known[name].question for name in self.together if name in known}
         return argue(self.together, questions, missing if any(r.claims for r in self.together.values()) else ())
 
@@ -111,6 +116,7 @@ def _difference(row: Mapping[str, float], names: list[str]) -> float:
     return max((row[n] - row[names[0]] for n in names[1:] if n in row), key=abs)
 
 
+NAMED = 4  # networks that a title names
 Wanted = str | Analysis | JointAnalysis
 
 
@@ -168,6 +174,9 @@ def compare(
             found.failed[name] = outcome.error or outcome.reason
     if any(outcome.status == "stopped" for outcome in results.values()):
         raise Stopped(found)
+    if only is None and not (own or found.together or found.failed):
+        why = "; ".join(f"{name}: {outcome.reason}" for name, outcome in results.items())
+        raise InterpError(f"no analysis applies to two of {', '.join(named)}: {why}")
     return found
 
 

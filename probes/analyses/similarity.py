@@ -66,7 +66,7 @@ def similarity(
         {
             "networks": len(found.at()[1]), "measure": measure, "most_alike": [most.get("a"), most.get("b")],
             "highest": most.get("value"), "lowest": least.get("value"), "null": found.null,
-            "pairs_beyond_chance": int(found.table["beyond"].to_numpy().sum()), "pairs": len(found.table),
+            "pairs": len(found.table),
         },
         {"pairs": found.table},
     )  # fmt: skip
@@ -77,8 +77,12 @@ def similarity(
         result.figures |= {f"map {site}": found.figure(site) for site in shown(found.sites)}
         result.figures["embedding"] = found.figures(last)["embedding"]
     result.lead = "embedding" if len(subjects) > 2 else next(iter(result.figures), "")
+    rows = found.table[found.table["site"] == last]
+    above, below = sum(rows["value"] > rows["high"]), sum(rows["value"] < rows["low"])
+    result.metrics |= {"above_chance": above, "below_chance": below} if found.excesses else {}
     result.headline = f"At {last}: {describe(most)}" if len(subjects) == 2 else (
-        f"Most alike at {last}: {describe(most)}; least: {describe(least)}"
+        f"At {last} {above} of {len(rows)} pairs lie above chance, {below} below; most alike {describe(most)}; least "
+        f"{describe(least)}"
     )  # fmt: skip
     result.notes = [f"Compared on {found.inputs}.", f"Chance: {found.null}. {NULL_NOTE}", *found.notes]
     result.claims = [_claim(found, last)]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from interp.errors import UnknownName, unknown
+from interp.errors import InterpError, UnknownName, unknown
 from probes.similarity.cca import mean_cca
 from probes.similarity.cka import cka
 from probes.similarity.mutual_knn import knn_under_permutation, mutual_knn
@@ -103,12 +103,15 @@ def measure(name: str | Measure) -> Measure:
 
     Raises:
         UnknownName: no measure has that name; the nearest are named.
+        InterpError: a function.
 
     >>> measure("cka").higher_is_more_alike
     True
     """
     if isinstance(name, Measure):
         return name
+    if callable(name):
+        raise InterpError(f"a measure is given by its name ({', '.join(MEASURES)}) or as a Measure, got a function")
     if not isinstance(name, str) or name not in MEASURES:
         raise UnknownName(unknown("similarity measure", str(name), MEASURES))
     return MEASURES[name]

@@ -83,7 +83,10 @@ def similarity_map(
     require_range("draws", draws, 1)
     subjects = networks_of(networks, step)
     if len(subjects) < 2:
-        raise InterpError(f"a similarity map needs at least two networks, got {len(subjects)}")
+        raise InterpError(
+            f"a similarity map needs at least two networks, got {len(subjects)}; the folder of a run stands for all "
+            "its members"
+        )
     common = common_inputs(subjects, inputs, n_inputs=n_inputs, seed=seed)
     layers = layers_of({name: one.model for name, one in subjects.items()}, sites, across_layers)
     notes: list[str] = []

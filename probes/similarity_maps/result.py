@@ -118,7 +118,10 @@ class SimilarityMap(Shown):
             if self.steps is None:
                 found[f"most alike at {site}"] = describe(self.extreme(site))
             else:
-                changes = [f"{c.step:,.0f} [{c.low:,}, {c.high:,}]" for c in self.changes.get(site, ())]
+                changes = [
+                    f"{c.step:,.0f} [{c.low:,}, {c.high:,}]" + ("" if c.abrupt else ", no more than a steady drift")
+                    for c in self.changes.get(site, ())
+                ]
                 found[f"changes at {site}"] = ", ".join(changes) or "none"
         return found
 

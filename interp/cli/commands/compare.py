@@ -113,7 +113,7 @@ def compare(
 def _show(found: Comparison, saying: Saying, explain: bool) -> bool:
     """Print the verdicts and what failed; whether anything failed."""
     failed = bool(found.failed or found.skipped)
-    saying.out(f"[bold]{escape(' and '.join(found.subjects))}[/]")
+    saying.out(f"[bold]{escape(found.title)}[/]")
     for name, result in found.together.items():
         saying.out(f"  {escape(name)}: {escape(result.headline)}")
     show_argument(found.argument, saying, explain=explain)

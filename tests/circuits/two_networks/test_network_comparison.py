@@ -21,8 +21,8 @@ def test_a_copy_is_alike_and_stitches() -> None:
     assert found.rows["cka"].tolist() == pytest.approx([1, 1])
     assert found.rows["carried"].tolist() == pytest.approx([1, 1])
     assert "8 of 8 units also in the other" in found.headline
-    assert list(found.parts) == ["similarity", "stitching", "interchange", "shared_features"]
-    assert set(found.table["part"]) == {"stitching", "interchange", "shared_features"}
+    assert list(found.parts) == ["similarity", "stitching", "interchange", "shared_features", "connectivity"]
+    assert set(found.table["part"]) == {"stitching", "interchange", "shared_features", "connectivity"}
 
 
 def test_only_some_parts() -> None:
@@ -64,7 +64,7 @@ def test_layers_come_in_the_networks_order() -> None:
     ],
 )
 def test_verdicts(cka: float, beyond: bool, relative: float, better: bool | None, said: str) -> None:
-    row = {"cka": cka, "cka_beyond": beyond, "relative": relative, "beyond_random": better}
+    row = {"cka": cka, "cka_above": beyond, "relative": relative, "beyond_random": better}
     assert verdict(row).startswith(said)
 
 

@@ -47,6 +47,7 @@ def register(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
         monkeypatch.setattr(
             "interp.plugins.analysis.load_group", lambda _: {a.name: Plugin(a.name, "t", value=a) for a in given}
         )
+        monkeypatch.setattr("interp.plugins.joint.load_group", lambda _: {})
 
     return only
 
