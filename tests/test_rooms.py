@@ -123,7 +123,7 @@ ARROWS: dict[str, str] = {
     "probes.similarity_maps": (
         "interp._util, interp.activations, interp.errors, interp.history, interp.hooked (door), interp.hooked.foreign, "
         "interp.notebook, interp.report, interp.runs, interp.sites, interp.subject, interp.training.*, probes.*, "
-        "probes.similarity, probes.similarity_maps"
+        "probes.similarity"
     ),
     "probes.plots": (
         "interp._util, interp.activations, interp.errors, interp.hooked (door), interp.hooked.*, interp.notebook, "

@@ -58,6 +58,7 @@ def _result(name: str, lines: Mapping[str, LinearConnectivity]) -> Result:
     rows = pd.concat([line.barriers.assign(network=other) for other, line in lines.items()], ignore_index=True)
     table = rows.set_index("network").reset_index()
     before, after = (table.loc[table["matched"] == matched, "barrier"] for matched in (False, True))
+    hill = float(table.loc[~table["matched"].astype(bool), "barrier_over_line"].mean())
     curves = {
         f"{other}, {SHOWN[bool(matched)]}": (own["alpha"], own["loss"])
         for other, line in lines.items()
@@ -74,7 +75,8 @@ def _result(name: str, lines: Mapping[str, LinearConnectivity]) -> Result:
     }  # fmt: skip
     lowered, count = result.metrics["lowered_by_matching"], len(lines)
     result.headline = (
-        f"Loss barrier from {name}: {before.mean():.3g} on average over {count} line{'s' if count > 1 else ''}, "
+        f"Loss barrier from {name}: {before.mean():.3g} on average over {count} line{'s' if count > 1 else ''} "
+        f"({max(hill, 0):.2g} above the line between both ends' losses), "
         f"{after.mean():.3g} once units are matched (lower on {lowered} of {count}"
         + ("; matching brings weights nearer, not losses)" if after.mean() > before.mean() else ")")
     )

@@ -217,7 +217,7 @@ def compare(
             notes.append(f"no line between their weights was walked: {reason}")
     notes += asked.notes
     notes += [RULE] if {"similarity", "stitching"} <= set(names) else []
-    return NetworkComparison((found[0].name, found[1].name), parts, tuple(notes))
+    return NetworkComparison((found[0].name, found[1].name), parts, tuple(dict.fromkeys(notes)))
 
 
 def sides_of(

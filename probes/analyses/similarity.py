@@ -76,7 +76,7 @@ def similarity(
         result.tables["embedding"] = found.embedding(last).rename_axis("network").reset_index()
         result.figures |= {f"map {site}": found.figure(site) for site in shown(found.sites)}
         result.figures["embedding"] = found.figures(last)["embedding"]
-    result.lead = "embedding" if len(subjects) > 2 else next(iter(result.figures), "")
+    result.lead = "embedding" if len(subjects) > 2 else next(iter(result.figures), None)
     rows = found.table[found.table["site"] == last]
     above, below = sum(rows["value"] > rows["high"]), sum(rows["value"] < rows["low"])
     result.metrics |= {"above_chance": above, "below_chance": below} if found.excesses else {}

@@ -26,7 +26,7 @@ ANALYSES = (
     "clouds", "fourier", "clock_or_pizza", "frequencies", "representations", "ablation", "circuit", "sweeps", "fracture",
     "neurons", "components", "svd", "axis_spectrum", "pca", "weights",
 )  # fmt: skip
-JOINT = ("similarity", "stitching", "shared_features", "connectivity")
+JOINT = ("similarity", "stitching", "shared_features", "interventions", "connectivity")
 SINGLE = "needs several checkpoints of a run; this is a single one"
 PAIRS = [(a, b) for a in range(7) for b in range(7)]
 
