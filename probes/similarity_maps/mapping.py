@@ -72,7 +72,7 @@ def similarity_map(
         UnknownSite: a site that a network does not have.
         MissingCapability: a network without hidden layers, or of which no random ones can be drawn.
 
-    >>> import interp
+    >>> import interp, torch
     >>> one, two = (interp.HookedMLP(interp.MLPConfig((16,), 3, d_in=4)).init_weights(seed=i) for i in (0, 1))
     >>> x = torch.randn(64, 4, generator=torch.Generator().manual_seed(0))
     >>> found = similarity_map({"one": one, "two": two}, inputs=x)
