@@ -75,7 +75,7 @@ def similarity_map(
     >>> import interp, torch
     >>> one, two = (interp.HookedMLP(interp.MLPConfig((16,), 3, d_in=4)).init_weights(seed=i) for i in (0, 1))
     >>> x = torch.randn(64, 4, generator=torch.Generator().manual_seed(0))
-    >>> found = similarity_map({"one": one, "two": two}, inputs=x)
+    >>> found = similarity_map({"one": one, "two": two}, inputs=x, seed=1)
     >>> found.sites, bool(found.table["beyond"][0])
     (['layers.0.hook_post'], False)
     """
