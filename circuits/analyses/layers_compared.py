@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import replace
+from typing import Any
 
 import pandas as pd
 
@@ -47,12 +48,12 @@ def interventions(
         rows.append(found.rows.assign(pair=f"{name} and {other}"))
         result.figures[f"layers: {name} and {other}"] = found.figure()
         result.notes += [note for note in found.notes if note not in result.notes]
-        verdicts = found.rows["verdict"].astype(str)
-        against = found.rows[verdicts.str.startswith("disagree")]
-        told = int((~verdicts.str.startswith("no verdict")).sum())
+        made = found.rows.to_dict("records")
+        against = [row for row in made if str(row["verdict"]).startswith("disagree")]
+        told = sum(not str(row["verdict"]).startswith("no verdict") for row in made)
         said.append(
             f"{name} and {other}: similarity and stitching disagree at {len(against)} of {told} layers and directions"
-            + (f", such as {_first(against)}" if len(against) else "")
+            + (f", such as {_said(against[0])}" if against else "")
         )
     result.tables["layers"] = pd.concat(rows, ignore_index=True)
     result.lead = next(iter(result.figures))
@@ -65,7 +66,6 @@ def interventions(
     return result
 
 
-def _first(rows: pd.DataFrame) -> str:
-    row = rows.to_dict("records")[0]
+def _said(row: Mapping[Hashable, Any]) -> str:
     what = str(row["verdict"]).removeprefix("disagree: ")
     return f"{row['site_to']} from {row['sender']} ({what}: CKA {row['cka']:.2f}, relative {row['relative']:.2f})"

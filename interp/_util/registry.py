@@ -10,7 +10,7 @@ from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from interp.errors import InterpError, UnknownName, unknown
 
@@ -61,6 +61,45 @@ def load_group(group: str) -> dict[str, Plugin]:
                 "loaded: rename it, or start from another folder"
             )
     return {e.name: _load(e) if counts[e.name] == 1 else _twice(e.name, found) for e in found}
+
+
+class Ordered(Protocol):
+    """What has a name and a place among others of its kind."""
+
+    @property
+    def name(self) -> str:
+        """As registered."""
+        ...
+
+    @property
+    def order(self) -> int:
+        """Its place."""
+        ...
+
+
+Placed = TypeVar("Placed", bound=Ordered)
+
+
+def in_order(plugins: Mapping[str, Plugin], kind: type[Placed], noun: str) -> tuple[dict[str, Placed], dict[str, str]]:
+    """The plugins of a group that are what the group holds, by place and name, and the errors of the others.
+
+    Args:
+        plugins: of the group, by name.
+        kind: what each should be.
+        noun: what one of them is called, with its article.
+
+    Returns:
+        Both, by name.
+    """
+    good, broken = {}, {}
+    for name, plugin in plugins.items():
+        if plugin.error is not None:
+            broken[name] = plugin.error
+        elif not isinstance(plugin.value, kind) or plugin.value.name != name:
+            broken[name] = f"the entry point {name!r} of {plugin.distribution} is not {noun} of that name"
+        else:
+            good[name] = plugin.value
+    return dict(sorted(good.items(), key=lambda item: (item[1].order, item[0]))), broken
 
 
 def _load(entry: EntryPoint) -> Plugin:

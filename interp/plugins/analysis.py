@@ -16,7 +16,7 @@ import torch
 
 from interp._util.bar import bar
 from interp._util.progress_context import begin, log
-from interp._util.registry import load_group
+from interp._util.registry import in_order, load_group
 from interp.errors import InterpError, UnknownName, unknown
 from interp.hooked import HookedModel
 from interp.plugins.attempt import attempted, context_of
@@ -148,15 +148,7 @@ def analysis(
 
 def analyses() -> tuple[dict[str, Analysis], dict[str, str]]:
     """All registered analyses in report order, and the errors of plugins that could not be loaded."""
-    good, broken = {}, {}
-    for name, plugin in load_group(GROUP).items():
-        if plugin.error is not None:
-            broken[name] = plugin.error
-        elif not isinstance(plugin.value, Analysis) or plugin.value.name != name:
-            broken[name] = f"the entry point {name!r} of {plugin.distribution} is not an analysis of that name"
-        else:
-            good[name] = plugin.value
-    return dict(sorted(good.items(), key=lambda item: (item[1].order, item[0]))), broken
+    return in_order(load_group(GROUP), Analysis, "an analysis")
 
 
 def analyze(

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from interp._util.progress_context import begin, log
-from interp._util.registry import load_group
+from interp._util.registry import in_order, load_group
 from interp.errors import MissingCapability
 from interp.plugins.attempt import attempted, context_of
 from interp.plugins.claim import QUESTIONS, Question
@@ -126,15 +126,7 @@ def joint_analysis(
 
 def joint_analyses() -> tuple[dict[str, JointAnalysis], dict[str, str]]:
     """All registered joint analyses in report order, and the errors of plugins that could not be loaded."""
-    good, broken = {}, {}
-    for name, plugin in load_group(GROUP).items():
-        if plugin.error is not None:
-            broken[name] = plugin.error
-        elif not isinstance(plugin.value, JointAnalysis) or plugin.value.name != name:
-            broken[name] = f"the entry point {name!r} of {plugin.distribution} is not a joint analysis of that name"
-        else:
-            good[name] = plugin.value
-    return dict(sorted(good.items(), key=lambda item: (item[1].order, item[0]))), broken
+    return in_order(load_group(GROUP), JointAnalysis, "a joint analysis")
 
 
 def analyze_together(
