@@ -15,7 +15,7 @@ from circuits.two_networks.feature_lists import Kind
 from circuits.two_networks.interchanged import Interchange, interchanged
 from circuits.two_networks.shared import features_of
 from circuits.two_networks.sides import Side
-from circuits.two_networks.stitching import Sent, stitches
+from circuits.two_networks.stitching import stitched_both_ways
 from circuits.two_networks.stitching_result import Stitching
 from circuits.weight_line.connectivity import LinearConnectivity, linear_connectivity
 from interp.hooked.foreign.several import Inputs
@@ -58,17 +58,9 @@ def _similarity(asked: Asked) -> pd.DataFrame:
 
 
 def _stitching(asked: Asked) -> Stitching:
-    first, second = asked.two
-    rows, maps, notes = [], {}, []
-    for one, other, pairs in ((first, second, asked.pairs), (second, first, [(q, p) for p, q in asked.pairs])):
-        sent = Sent.of(one, [p[0] for p in pairs], asked.n_random, asked.seed)
-        made = stitches(sent, other, pairs, ridge=asked.ridge)
-        rows, maps = [*rows, *made.rows], {**maps, **made.maps}
-        notes += [n for n in made.notes if n not in notes]
-    asked.notes.extend(notes)
-    return Stitching(
-        rows, maps, {s.name: s.loss_name for s in asked.two}, tuple(notes), first.answers and second.answers
-    )
+    found = stitched_both_ways(asked.two, asked.pairs, ridge=asked.ridge, n_random=asked.n_random, seed=asked.seed)
+    asked.notes.extend(found.notes)
+    return found
 
 
 def _interchange(asked: Asked) -> Interchange:

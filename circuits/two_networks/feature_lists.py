@@ -42,7 +42,7 @@ class FeatureList:
         directions: of the activation, orthonormal ``[k, d]``; None where features are functions of the inputs.
         parts: of functions of the inputs, the part that belongs to each, ``[n, d]`` to ``[n, d]``; None where features are
             directions. They are orthogonal.
-        rank: number of functions of the largest of these; 0 where random ones are no comparison.
+        rank: number of functions of the largest of these; 0 where random functions say nothing.
         listed: which of them the network has: all directions that vary, or the factors that its outputs are made of.
     """
 

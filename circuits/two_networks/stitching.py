@@ -92,17 +92,38 @@ def stitch(
     found, note = sides(two_names(a, b), inputs, n_inputs, seed)
     first, second = found.values()
     pairs = site_pairs(first, second, site, site_b)
-    rows, maps, notes = [], {}, [note]
-    for sender, receiver in DIRECTIONS[direction]:
-        two = (first, second)
+    return stitched_both_ways(
+        (first, second), pairs, DIRECTIONS[direction], ridge=ridge, n_random=n_random, seed=seed, notes=[note]
+    )
+
+
+def stitched_both_ways(
+    two: tuple[Side, Side], pairs: Sequence[tuple[str, str]], ways: Sequence[tuple[int, int]] = DIRECTIONS["both"], *,
+    ridge: float, n_random: int, seed: int, notes: Sequence[str] = (),
+) -> Stitching:  # fmt: skip
+    """Stitch pairs of sites of two networks.
+
+    Args:
+        two: the networks.
+        pairs: of a site of the first and one of the second.
+        ways: which of the two sends and which receives.
+        ridge: as in `stitch`.
+        n_random: as in `stitch`.
+        seed: of the random networks.
+        notes: that come first.
+
+    Returns:
+        as `stitch`.
+    """
+    rows, maps, said = [], {}, list(notes)
+    for sender, receiver in ways:
         asked = [pair if sender == 0 else (pair[1], pair[0]) for pair in pairs]
         sent = Sent.of(two[sender], [s for s, _ in asked], n_random, seed)
         made = stitches(sent, two[receiver], asked, ridge=ridge)
         rows += made.rows
         maps |= made.maps
-        notes += [n for n in made.notes if n not in notes]
-    losses = {s.name: s.loss_name for s in found.values()}
-    return Stitching(rows, maps, losses, tuple(notes), first.answers and second.answers)
+        said += [n for n in made.notes if n not in said]
+    return Stitching(rows, maps, {s.name: s.loss_name for s in two}, tuple(said), all(s.answers for s in two))
 
 
 @dataclass(frozen=True, eq=False)

@@ -163,7 +163,7 @@ def match_weights(
         a: stays as it is.
         b: of the same architecture.
         by: ``"weights"``; or ``"activations"``: hidden neurons are assigned on the correlations of their activations (of odd
-            functions, the absolute correlations); their signs, and what is no neuron, on weights.
+            functions, the absolute correlations); signs, and everything but neurons, on weights.
         inputs: for ``by="activations"``, what both run on; by default the inputs of a's task, or of b's, or a picture's pixels.
         seed: of the starts.
         starts: how many: the first goes through the layers in order, the second from the units as they are, the others from

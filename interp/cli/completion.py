@@ -16,15 +16,12 @@ def analysis_names(incomplete: str) -> list[str]:
     Returns:
         the same with the last name completed.
     """
-    before, comma, last = incomplete.rpartition(",")
-    return [f"{before}{comma}{name}" for name in _names("interp.analyses") if name.startswith(last)]
+    return _continued(incomplete, "interp.analyses")
 
 
 def compared_names(incomplete: str) -> list[str]:
     """As `analysis_names`, with the joint analyses, which ``interp compare`` runs."""
-    before, comma, last = incomplete.rpartition(",")
-    names = sorted([*_names("interp.analyses"), *_names("interp.joint_analyses")])
-    return [f"{before}{comma}{name}" for name in names if name.startswith(last)]
+    return _continued(incomplete, "interp.analyses", "interp.joint_analyses")
 
 
 def plugin_names(ctx: Context, incomplete: str) -> list[str]:
@@ -34,3 +31,10 @@ def plugin_names(ctx: Context, incomplete: str) -> list[str]:
 
 def _names(group: str) -> list[str]:
     return sorted({point.name for point in entry_points(group=group)})
+
+
+def _continued(incomplete: str, *groups: str) -> list[str]:
+    """A list with commas, its last name completed from entry points."""
+    before, comma, last = incomplete.rpartition(",")
+    names = sorted(name for group in groups for name in _names(group))
+    return [f"{before}{comma}{name}" for name in names if name.startswith(last)]

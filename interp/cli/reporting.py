@@ -71,10 +71,11 @@ def require_applicable(subjects: Sequence[Subject], names: Sequence[str] | None,
         name: [subject.lacks(known[name].needs) for subject in subjects] for name in names or () if name in known
     }
     refused = {name: reasons[0][0] for name, reasons in lacking.items() if reasons and all(reasons)}
-    for name in set(names or ()) & set(joint_analyses()[0] if joint else ()):
-        short = [reasons for subject in subjects if (reasons := subject.lacks(joint_analyses()[0][name].needs))]
-        if len(subjects) - len(short) < 2 and short:
-            refused[name] = f"fewer than two of the networks can serve it: {short[0][0]}"
+    together = joint_analyses()[0] if joint else {}
+    for name in set(names or ()) & set(together):
+        short = [reasons[0] for subject in subjects if (reasons := subject.lacks(together[name].needs))]
+        if short and len(subjects) - len(short) < 2:
+            refused[name] = f"fewer than two of the networks can serve it: {short[0]}"
     _refuse(refused)
 
 

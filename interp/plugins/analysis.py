@@ -6,7 +6,6 @@ An analysis is a function of a `Subject`, decorated with `analysis` and register
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,7 +19,8 @@ from interp._util.registry import in_order, load_group
 from interp.errors import InterpError, UnknownName, unknown
 from interp.hooked import HookedModel
 from interp.plugins.attempt import attempted, context_of
-from interp.plugins.claim import QUESTIONS, Question
+from interp.plugins.claim import Question
+from interp.plugins.declaration import check_declared
 from interp.plugins.earlier import resumed
 from interp.plugins.options import Option, as_names, keyword_options, parse_options
 from interp.plugins.outcome import Outcome, Outcomes, Stopped, not_run
@@ -126,13 +126,7 @@ def analysis(
             keyword-only options with a type and a default.
     """
     needs = tuple(needs)
-    if unknown_needs := [n for n in needs if n not in Subject.CAPABILITIES]:
-        raise TypeError(f"analysis {name!r} needs {unknown_needs}; capabilities are {', '.join(Subject.CAPABILITIES)}")
-
-    if question not in QUESTIONS:
-        raise TypeError(f"analysis {name!r}: question is one of {', '.join(QUESTIONS)}, got {question!r}")
-    if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
-        raise TypeError(f"analysis {name!r}: a name consists of letters, digits, _ and -")
+    check_declared(f"analysis {name!r}", name, needs, question)
 
     def register(function: Callable[..., Result]) -> Analysis:
         options = keyword_options(function, f"analysis {name!r}", "subject")

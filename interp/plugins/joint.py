@@ -6,7 +6,6 @@ An `Analysis` sees one network. A joint one is a function of all networks of a c
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -16,7 +15,8 @@ from interp._util.progress_context import begin, log
 from interp._util.registry import in_order, load_group
 from interp.errors import MissingCapability
 from interp.plugins.attempt import attempted, context_of
-from interp.plugins.claim import QUESTIONS, Question
+from interp.plugins.claim import Question
+from interp.plugins.declaration import check_declared
 from interp.plugins.earlier import resumed
 from interp.plugins.options import Option, keyword_options, parse_options
 from interp.plugins.outcome import STOPPED, Outcome
@@ -108,12 +108,7 @@ def joint_analysis(
             keyword-only options with a type and a default.
     """
     needs = tuple(needs)
-    if wrong := [n for n in needs if n not in Subject.CAPABILITIES]:
-        raise TypeError(f"joint analysis {name!r} needs {wrong}; capabilities are {', '.join(Subject.CAPABILITIES)}")
-    if question not in QUESTIONS:
-        raise TypeError(f"joint analysis {name!r}: question is one of {', '.join(QUESTIONS)}, got {question!r}")
-    if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
-        raise TypeError(f"joint analysis {name!r}: a name consists of letters, digits, _ and -")
+    check_declared(f"joint analysis {name!r}", name, needs, question)
 
     def register(function: Callable[..., Result]) -> JointAnalysis:
         options = keyword_options(function, f"joint analysis {name!r}", "subjects")

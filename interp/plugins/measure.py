@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from interp._util.registry import load_group
+from interp._util.registry import in_order, load_group
 from interp.errors import InterpError, UnknownName, unknown
 from interp.hooked import HookedModel
 from interp.plugins.fingerprint import fingerprint
@@ -149,15 +149,7 @@ def measure(
 
 def measures() -> tuple[dict[str, Measure], dict[str, str]]:
     """All registered measures by name, and the errors of plugins that could not be loaded."""
-    good, broken = {}, {}
-    for name, plugin in load_group(GROUP).items():
-        if plugin.error is not None:
-            broken[name] = plugin.error
-        elif not isinstance(plugin.value, Measure) or plugin.value.name != name:
-            broken[name] = f"the entry point {name!r} of {plugin.distribution} is not a measure of that name"
-        else:
-            good[name] = plugin.value
-    return dict(sorted(good.items(), key=lambda item: (item[1].order, item[0]))), broken
+    return in_order(load_group(GROUP), Measure, "a measure")
 
 
 def choose(names: str | Iterable[str] | None) -> dict[str, Measure]:

@@ -1,7 +1,7 @@
 """Similarity of two representations of the same inputs, beside what chance gives, as functions of tensors.
 
 A representation is a matrix ``[inputs, features]``. Where one is the same for all inputs no similarity is defined, and every
-measure returns NaN; input that is no representation is an InterpError.
+measure returns NaN; anything that is not a representation raises an InterpError.
 """
 
 from __future__ import annotations
