@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from circuits.compression.prune_by_task import Compacted as Compacted
     from circuits.compression.prune_image import Pruned as Pruned
     from circuits.compression.prune_image import drop_links as drop_links
+    from circuits.compression.units_in_use import units_in_use as units_in_use
     from circuits.discovery.discover import Circuit as Circuit
     from circuits.discovery.discover import NothingToDo as NothingToDo
     from circuits.discovery.discover import discover as discover

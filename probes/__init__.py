@@ -18,10 +18,12 @@ if TYPE_CHECKING:
     from probes import effective_theory as effective_theory
     from probes import embedding_views as embedding_views
     from probes import entropy as entropy
+    from probes import feature_likeness as feature_likeness
     from probes import feature_maps as feature_maps
     from probes import fourier as fourier
     from probes import genome_graph as genome_graph
     from probes import group_tables as group_tables
+    from probes import late_drops as late_drops
     from probes import measures as measures
     from probes import neurons as neurons
     from probes import norms as norms

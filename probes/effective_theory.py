@@ -18,6 +18,7 @@ from interp.errors import InterpError, require_range
 from interp.tasks import ToyAddition
 from probes._tensors import as_tensor
 from probes.parallelograms import Samples, equations, nullity, samples_of
+from probes.wilson_interval import wilson
 
 MAX_SUBSETS = 200_000
 CHUNK = 2_000  # train sets at once
@@ -171,10 +172,7 @@ class Probability:
         """
         if self.exact:
             return self.value, self.value
-        n, p, z = self.total, self.value, 1.959964
-        middle = (p + z * z / (2 * n)) / (1 + z * z / n)
-        half = z / (1 + z * z / n) * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-        return max(0.0, middle - half), min(1.0, middle + half)
+        return wilson(self.forced, self.total)
 
 
 def linear_probability(p: int, n_train: int, draws: int = 10_000, seed: int = 0) -> Probability:

@@ -143,7 +143,7 @@ WITH: dict[str, tuple[Any, ...]] = {
     "circuits.factor_circuits": (), "circuits.discover": (), "circuits.necessity": (None,), "circuits.applied": ([],),
     "circuits.freeze": (CLEAN, "*"),
     "circuits.intervene": ([],), "circuits.prune": (), "circuits.reduce": (1,), "circuits.rank_curve": (),
-    "circuits.component_curve": ("*",), "circuits.drop_links": (),
+    "circuits.component_curve": ("*",), "circuits.drop_links": (), "circuits.units_in_use": (),
     "circuits.restricted_loss": (), "circuits.excluded_loss": (), "circuits.by_frequency": (),
     "circuits.single_entries": (), "circuits.random_directions": (), "circuits.sweep": ([],),
     "circuits.matched_steps": ([],), "circuits.loss_sweep": ([],), "circuits.fracture": (), "circuits.necessary_from": (),

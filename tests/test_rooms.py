@@ -116,7 +116,7 @@ ARROWS: dict[str, str] = {
         "interp.scores, interp.sites, interp.snapshot, interp.subject, interp.tasks, interp.training.*, "
         "probes.*, probes.claims, probes.fourier, probes.measures, probes.similarity_maps"
     ),
-    "probes.claims": "interp.plugins, interp.scores, interp.tasks",
+    "probes.claims": "interp.plugins, interp.scores, interp.tasks, probes.*",
     "probes.fourier": "interp.errors, interp.tasks, probes.*",
     "probes.representations": "interp.errors, interp.groups, probes.*",
     "probes.similarity": "interp.errors, probes.*",

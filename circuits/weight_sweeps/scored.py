@@ -17,9 +17,10 @@ from typing_extensions import override
 from circuits.findings import Findings
 from circuits.weight_sweeps import change_measures
 from circuits.weight_sweeps.directions import Direction
-from interp.errors import InterpError
+from interp.errors import InterpError, require_range
 from interp.notebook import tables
 from interp.notebook.show import escaped
+from probes.wilson_interval import wilson
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -32,7 +33,7 @@ class Score:
     """A measure over many changes, with its 95% interval.
 
     Attributes:
-        value: the median, or the rank as a share.
+        value: the median, the rank as a share, or the share of dead directions.
         low: end of the interval.
         high: end of the interval.
     """
@@ -154,6 +155,26 @@ class ScoredSweep(Findings):
         interval = change_measures.jackknife_rank(inner, groups)
         found["change_rank_share"] = Score(change_measures.rank_of(inner), *interval)
         return found
+
+    def dead_share(self, smallest: float | None = None) -> Score:
+        """Share of the directions along which nothing changes: no step changes the output by a mean square of ``smallest``.
+
+        Many dead directions say that much of a network is not in use (Mikovic 2025 sees them in wide networks). How far a step of 1
+        goes depends on the size of the weights; compare at several thresholds.
+
+        Args:
+            smallest: mean square; that of the sweep (`smallest`) by default.
+
+        Returns:
+            The share with its Wilson interval (`probes.wilson_interval`).
+
+        Raises:
+            InterpError: a bound that is not above 0.
+        """
+        least = self.smallest if smallest is None else smallest
+        require_range("smallest", least, 1e-300)
+        dead = self.measured.groupby("direction")["mean_square"].max() < least
+        return Score(float(dead.mean()), *wilson(int(dead.sum()), len(dead)))
 
     def by_effect(self, share: float) -> int:
         """The direction at a place when the counted ones are ordered by the size of their change.

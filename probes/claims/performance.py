@@ -9,6 +9,7 @@ from interp.plugins.claim import Claim, graded
 from interp.plugins.result import format_metric, format_share
 from interp.scores import LEARNT, Part, Scores
 from interp.tasks import Task
+from probes.wilson_interval import wilson
 
 SOLVED = 0.99
 EXPLAINED, EXPLAINED_IN_PART = 0.95, 0.1
@@ -85,27 +86,6 @@ def _of(part: Part, task: Task) -> str:
         return counted
     low, high = wilson(part.correct or 0, part.total)
     return f"{counted}, {format_share(part.accuracy)} [{low:.1%}, {high:.1%}]"
-
-
-def wilson(correct: int, total: int) -> tuple[float, float]:
-    """Wilson's 95% interval of a share.
-
-    Args:
-        correct: how many.
-        total: of how many.
-
-    Returns:
-        its ends.
-
-    >>> [round(end, 3) for end in wilson(9, 10)]
-    [0.596, 0.982]
-    """
-    z, share = 1.959963984540054, correct / total
-    centre, spread = (
-        share + z * z / (2 * total),
-        z * math.sqrt(share * (1 - share) / total + z * z / (4 * total * total)),
-    )
-    return max(0.0, (centre - spread) / (1 + z * z / total)), min(1.0, (centre + spread) / (1 + z * z / total))
 
 
 def _of_regression(task: Task, found: Scores, constant: Scores) -> list[Claim]:

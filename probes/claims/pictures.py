@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from interp.plugins.claim import Claim, graded
 from interp.plugins.result import format_share
-from probes.claims.performance import wilson
+from probes.wilson_interval import wilson
 
 SYMMETRIC, SYMMETRIC_IN_PART = 0.5, 0.1
 FEW, FEW_IN_PART = 0.5, 0.9

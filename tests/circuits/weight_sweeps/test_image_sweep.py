@@ -289,3 +289,27 @@ def test_published_medians(image: str, data: Path) -> None:
     for kind in (0, 1):
         for name in ("antisymmetric_share", "change_rank_share"):
             assert scores["picbreeder", kind][name].high < scores["sgd", kind][name].low
+
+
+def test_dead_directions_by_a_count() -> None:
+    """Those along which no step reaches the bound, with Wilson's interval; at a lower bound there are fewer."""
+    model = sparse()
+    found = sweep(model, [*single_entries(model, n=40), *random_directions(model, 20)], (-1.0, 0.5), 8)
+    largest = found.measured.groupby("direction")["mean_square"].max().to_numpy()
+    assert 0 < (largest < 1e-4).sum() < len(largest)
+    for least in (1e-12, 1e-4, 1e-2):
+        dead = int((largest < least).sum())
+        score = found.dead_share(least)
+        assert score.value == dead / 60
+        low, high = proportion(dead, 60)
+        assert (score.low, score.high) == (pytest.approx(low, abs=1e-9), pytest.approx(high, abs=1e-9))
+    assert found.dead_share() == found.dead_share(1e-4)
+    with pytest.raises(InterpError, match="smallest"):
+        found.dead_share(0.0)
+
+
+def proportion(count: int, total: int) -> tuple[float, float]:
+    """The shares that a count would not reject, as the roots of Wilson's quadratic equation."""
+    z2 = 1.959963984540054**2
+    low, high = sorted(np.roots([total + z2, -(2 * count + z2), count**2 / total]).tolist())
+    return low, high
