@@ -9,7 +9,8 @@ from pathlib import Path
 
 FOLDER = Path(__file__).with_name("evidence")  # a TOML file per source
 KINDS = ("files", "runs", "measures")
-KEYS = {"what", "command", "minutes", "after", "writes"}
+REQUIRED = {"what", "command", "minutes"}
+KEYS = REQUIRED | {"after", "writes"}
 
 
 @dataclass(frozen=True)
@@ -51,10 +52,10 @@ def steps(folder: Path = FOLDER) -> dict[str, Step]:
         table = tomllib.loads(path.read_text(encoding="utf8"))
         for kind, named in table.items():
             for place, (name, step) in enumerate(named.items()):
-                if kind not in KINDS or set(step) - KEYS:
-                    raise SystemExit(
-                        f"{path.name}: {kind}.{name} has keys that no step has: {sorted(set(step) - KEYS)}"
-                    )
+                if kind not in KINDS:
+                    raise SystemExit(f"{path.name}: {kind} is none of {', '.join(KINDS)}")
+                if wrong := (set(step) - KEYS) | (REQUIRED - set(step)):
+                    raise SystemExit(f"{path.name}: {kind}.{name}: unknown or missing {', '.join(sorted(wrong))}")
                 lists = {key: tuple(step.get(key, ())) for key in ("after", "writes")}
                 found.append(((KINDS.index(kind), place), Step(path.stem, kind, name, **(step | lists))))
     ordered = {step.name: step for _, step in sorted(found, key=lambda pair: pair[0])}
