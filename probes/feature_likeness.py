@@ -62,10 +62,10 @@ def of(cppn: HookedCPPN | Subject, size: int = fm.SIZE) -> pd.DataFrame:
 
     Returns:
         A row per layer, basis and feature. ``basis`` is ``units`` (active ones that are not copies), ``components`` (principal
-        components of all maps of the layer) or ``singular`` (the layer's maps projected on the left singular vectors of the weights
-        that read them, times the singular values); ``index`` counts from 0, for ``units`` it is the slot; ``share`` of the
-        layer's variance in this basis; ``likeness`` to the brightness of the picture; ``left_right`` and ``up_down``: correlation
-        with the reflection; ``symmetric``: whether one of the two exceeds 0.95.
+        components of all maps of the layer) or ``singular`` (the layer's maps projected on the left singular vectors of the
+        weights that read them, times the singular values); ``index`` counts from 0, for ``units`` it is the slot; ``share`` of
+        the layer's variance in this basis; ``likeness`` to the brightness of the picture; ``left_right`` and ``up_down``:
+        correlation with the reflection; ``symmetric``: whether one of the two exceeds 0.95.
 
     Raises:
         InterpError: another kind of network, or a map with NaN or infinity.
@@ -94,8 +94,9 @@ def by_layer(features: pd.DataFrame, least: float = COUNTED) -> pd.DataFrame:
         least: share of a layer's variance from which on a feature counts.
 
     Returns:
-        A row per layer and basis: ``features`` that count, their largest and mean likeness to the picture (``largest``, ``mean``),
-        the share of them that is symmetric (``symmetric_share``) and the share of the variance that those hold (``symmetric_variance``).
+        A row per layer and basis: ``features`` that count, their largest and mean likeness to the picture (``largest``,
+        ``mean``), the share of them that is symmetric (``symmetric_share``) and the share of their variance that those hold
+        (``symmetric_variance``).
 
     Raises:
         InterpError: a share outside 0 to 1.
@@ -105,8 +106,8 @@ def by_layer(features: pd.DataFrame, least: float = COUNTED) -> pd.DataFrame:
     for (layer, basis), own in features[features["share"] >= least].groupby(["layer", "basis"], sort=True):
         held = own.loc[own["symmetric"], "share"].sum() / own["share"].sum()
         rows.append(
-            {"layer": layer, "basis": basis, "features": len(own), "largest": own["likeness"].max(), "mean": own["likeness"].mean(),
-             "symmetric_share": own["symmetric"].mean(), "symmetric_variance": held}
+            {"layer": layer, "basis": basis, "features": len(own), "largest": own["likeness"].max(),
+             "mean": own["likeness"].mean(), "symmetric_share": own["symmetric"].mean(), "symmetric_variance": held}
         )  # fmt: skip
     return pd.DataFrame(rows)
 

@@ -20,9 +20,9 @@ def units_in_use(
 ) -> pd.DataFrame:
     """Units in use against the threshold: how many change the picture when each is held at its mean.
 
-    A unit is in use where holding it alone at its mean over the picture changes the picture by a mean square of the threshold or
-    more (`circuits.compression.image_curves.unit_effects`). One threshold is a choice; where a comparison of two networks depends on
-    it, it is no finding. Two units that could stand in for each other both count, as one that is held leaves the other.
+    A unit is in use where holding it alone at its mean over the picture changes the picture by a mean square of the threshold
+    or more (`circuits.compression.image_curves.unit_effects`). One threshold is a choice: a comparison that depends on it is no
+    finding. Misleads where two units can stand in for each other: neither counts, as holding one leaves the other.
 
     Args:
         cppn: an image network, or a Subject of one.
@@ -30,8 +30,8 @@ def units_in_use(
         size: pixels along each edge.
 
     Returns:
-        A row per threshold and activation function, ``all`` first: ``threshold``, ``activation``, ``used``, ``used_copies`` (of these
-        the slots that only carry an earlier value, padding of the layered form) and ``total``.
+        A row per threshold and activation function, ``all`` first: ``threshold``, ``activation``, ``used``, ``used_copies`` (of
+        these the slots that only carry an earlier value, padding of the layered form) and ``total``.
 
     Raises:
         InterpError: another kind of network, or a threshold that is not above 0.

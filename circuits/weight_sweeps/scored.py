@@ -159,8 +159,8 @@ class ScoredSweep(Findings):
     def dead_share(self, smallest: float | None = None) -> Score:
         """Share of the directions along which nothing changes: no step changes the output by a mean square of ``smallest``.
 
-        Many dead directions say that much of a network is not in use (Mikovic 2025 sees them in wide networks). How far a step of 1
-        goes depends on the size of the weights; compare at several thresholds.
+        Many dead directions say that much of a network is not in use (Mikovic 2025 sees them in wide networks). How far a step
+        of 1 goes depends on the size of the weights; compare at several thresholds.
 
         Args:
             smallest: mean square; that of the sweep (`smallest`) by default.

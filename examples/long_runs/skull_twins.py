@@ -1,4 +1,4 @@
-"""Measure the networks that draw the evolved pictures: the evolved ones, the published SGD ones, random ones, and twins trained here.
+"""Measure networks that draw the evolved pictures: evolved, trained by SGD (published, and twins trained here), and random.
 
     python examples/long_runs/skull_twins.py RUNS examples/measured [DATA]
 
@@ -34,6 +34,7 @@ THRESHOLDS = tuple(round(m * 10.0**k, 9) for k in range(-7, -1) for m in (1, 3))
 DEAD = (1e-4, 1e-6)  # mean square below which a direction changes nothing
 SCORES = ("antisymmetric_share", "change_rank_share", "extent")
 N, CHANGES = 200, 150  # directions, and changes whose rank is compared
+KEY = ("run", "picture", "variant", "width", "weight_decay", "seed")  # what a network is known by in every table
 MOST_POINTS = 500  # of a loss curve
 RANDOM = 3  # random networks a picture
 
@@ -144,8 +145,7 @@ def main(runs: Path, out: Path, data: Path) -> None:
     targets = {p: interp.picbreeder.read(data / "picbreeder" / f"{p}.zip").layered().draw(256).pixels for p in PICTURES}
     for network in (*published(data), *trained(runs, data)):
         model, settings = network.model.cast(torch.float64), network.settings
-        key = {"run": settings["run"], "picture": settings["picture"], "variant": settings["variant"],
-               "width": settings.get("width"), "weight_decay": settings.get("weight_decay"), "seed": settings.get("seed")}  # fmt: skip
+        key = {name: settings.get(name) for name in KEY}
         error = {"mse_256": float((model.draw(256).pixels - targets[str(settings["picture"])]).square().mean())}
         curve = circuits.units_in_use(model, THRESHOLDS)
         used = curve[curve["activation"] == "all"].set_index("threshold")["used"]
@@ -158,7 +158,7 @@ def main(runs: Path, out: Path, data: Path) -> None:
             losses.append(keyed(network.losses[::every].reset_index(drop=True), key))
         print(*(f"{name} {value}" for name, value in key.items() if value is not None), flush=True)
     tables = {"twins": pd.DataFrame(rows), "units": pd.concat(in_use), "layers": pd.concat(layers)}
-    tables["losses"] = pd.concat(losses) if losses else pd.DataFrame(columns=[*key, "step", "loss"])
+    tables["losses"] = pd.concat(losses) if losses else pd.DataFrame(columns=[*KEY, "step", "loss"])
     for name, table in tables.items():
         table.to_csv(out / f"skull_{name}.csv", index=False, float_format="%.4g")
 

@@ -46,7 +46,7 @@ def test_components_and_singular_features_by_numpy() -> None:
         u, s, _ = np.linalg.svd(centred, full_matrices=False)
         left, sizes, _ = np.linalg.svd(model.matrices[layer + 1].detach().numpy(), full_matrices=False)
         for basis, features in (("components", u.T @ centred), ("singular", (left * sizes).T @ centred)):
-            own = table.query("layer == @layer and basis == @basis")
+            own = table[(table["layer"] == layer) & (table["basis"] == basis)]
             variance = features.var(1)
             np.testing.assert_allclose(own["share"], variance / variance.sum(), atol=1e-9)
             for share, alike, drawn in zip(own["share"], own["likeness"], features, strict=True):

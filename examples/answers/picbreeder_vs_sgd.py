@@ -1,0 +1,177 @@
+"""Answers about the twins of the evolved skull and butterfly, from the tables that long_runs/skull_twins.py measures."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from answers.twin_rows import COMMAND, LIKE, RUNS, THRESHOLDS, Rows, cell, interval, paired, size, tables
+
+if TYPE_CHECKING:
+    from claims import Claims
+
+CATEGORICAL = "Whether a change is one of category is a judgement; extent and antisymmetric share are measured instead"
+
+
+def answer(claims: Claims) -> None:
+    """Answer every claim that rests on the tables.
+
+    Args:
+        claims: of picbreeder_vs_sgd.
+    """
+    rows = Rows(claims, tables())
+    of_files(rows)
+    of_units(rows)
+    of_maps_and_sweeps(rows)
+    of_losses(rows)
+
+
+def of_files(rows: Rows) -> None:
+    """Facts about the published networks."""
+    sgd = rows.published.loc["skull"]
+    for name, own, said in (("units_unregularised", sgd, 235), ("units_evolved", rows.evolved, 130)):
+        counts = {threshold: int(own[f"used_{threshold:g}"]) for threshold in THRESHOLDS}
+        here = ", ".join(f"{n} at {threshold:g}" for threshold, n in counts.items())
+        holds = {f"threshold {threshold:g}": abs(n / said - 1) <= 0.1 for threshold, n in counts.items()}
+        note = f"Of {int(own['total'])} slots"
+        note += f"; {int(own['copies'])} that vary only carry a value on" if own["copies"] else ""
+        rows.claims.answer(name, here, holds=holds, note=note, command=COMMAND)
+    layers = rows.tables["layers"]
+    own = layers[(layers["variant"] == "evolved") & (layers["picture"] == "skull")]
+    first = {least: float(rows.first_like(own, least).iloc[0]) for least in LIKE}
+    here = ", ".join(f"layer {layer:.0f} at {least:g}" for least, layer in first.items())
+    holds = {f"likeness {least:g}": 5 <= layer <= 8 for least, layer in first.items()}
+    rows.claims.answer("skull_features_evolved", here, holds=holds, command=COMMAND)
+    found = rows.bases(layers[layers["variant"] == "published SGD"])["variance"].unstack("basis")
+    here = "; ".join(
+        f"{picture}: components {r['components']:.0%}, singular {r['singular']:.0%}, units {r['units']:.0%}"
+        for (picture, _), r in found.iterrows()  # type: ignore[misc]
+    )
+    more = bool((found["components"] > found["units"]).all() and (found["singular"] > found["units"]).all())
+    note = "Share of the variance that symmetric features hold, mean over layers"
+    rows.claims.answer("bases_published", here, holds=more, note=note, command=COMMAND)
+
+
+def of_units(rows: Rows) -> None:
+    """Units in use."""
+    twins = rows.twins
+    one, two, four = (partial(cell, twins, "plain", width) for width in (1, 2, 4))
+    decay = ("with 1e-3", "without")
+    rows.fewer("units_decay", one(1e-3), one(0.0), decay, "skull_64")
+    pixels = [cell(twins, decay=d, batch=True) for d in (1e-3, 0.0)]
+    rows.fewer("units_decay_pixels", *pixels, decay, "skull_random_pixels")
+    butterfly = [cell(twins, decay=d, picture="butterfly") for d in (1e-3, 0.0)]
+    rows.fewer("units_decay_butterfly", *butterfly, decay, "butterfly_64")
+    rows.fewer("units_decay_strong", one(1e-2), one(1e-3), ("with 1e-2", "with 1e-3"), RUNS["plain", 1])
+    widths = ("at width 2", "at width 1")
+    rows.fewer("units_wider", two(1e-3), one(1e-3), widths, f"skull_64, {RUNS['plain', 2]}")
+    rows.at_most("units_wider_evolved", two(1e-3), RUNS["plain", 2])
+    wider = ("at width 4", "at width 2")
+    rows.fewer("units_width4", four(1e-3), two(1e-3), wider, f"{RUNS['plain', 4]}, {RUNS['plain', 2]}", 1.0)
+    rows.at_most("units_gaussian", cell(twins, "gaussian-adjusted", 4, 1e-3), RUNS["gaussian-adjusted", 4])
+    relu = cell(twins, "relu", 1, 0.0)
+    rows.fewer("units_relu", relu, one(0.0), ("ReLU", "plain"), f"{RUNS['relu', 1]}, skull_64")
+    _gaussians(rows)
+
+
+def _gaussians(rows: Rows) -> None:
+    own = cell(rows.tables["units"], width=4, decay=1e-3)
+    if own.empty:
+        rows.not_run("gaussians_preferred", RUNS["plain", 4])
+        return
+    here, holds = [], {}
+    for threshold in THRESHOLDS:
+        at = own[np.isclose(own["threshold"], threshold, rtol=1e-6, atol=0) & (own["activation"] != "all")]
+        share = (at["used"] / at["total"]).groupby([at["seed"], at["activation"]]).mean().unstack()
+        here.append(
+            ", ".join(f"{kind} {share[kind].mean():.0%}" for kind in share) + f" in use (threshold {threshold:g})"
+        )
+        others = share.drop(columns="gaussian").max(axis=1)
+        holds[f"threshold {threshold:g}"] = bool(((share["gaussian"] == 1) & (others < 1)).all())
+    twins = cell(rows.twins, width=4, decay=1e-3)
+    rows.claims.answer("gaussians_preferred", "; ".join(here), holds=holds, command=COMMAND, ran=size(twins))
+
+
+def of_maps_and_sweeps(rows: Rows) -> None:
+    """Likeness, symmetry, sweeps."""
+    twins, layers = rows.twins, rows.tables["layers"]
+    adjusted = cell(twins, "gaussian-adjusted", 4, 1e-3)
+    if adjusted.empty:
+        rows.not_run("skull_features", RUNS["gaussian-adjusted", 4])
+        rows.not_run("symmetric_gaussian", RUNS["gaussian-adjusted", 4])
+    else:
+        of_random = layers[(layers["variant"] == "random") & (layers["picture"] == "skull")]
+        here, holds = [], {}
+        for least in LIKE:
+            first = rows.first_like(cell(layers, "gaussian-adjusted", 4, 1e-3), least)
+            null = rows.first_like(of_random, least)
+            here.append(
+                f"layers {', '.join(f'{x:.0f}' for x in first)} at {least:g} (random networks {null.min():.0f})"
+            )
+            within = bool(first.between(5, 8).all())
+            holds[f"likeness {least:g}"] = within and bool((null > first.max()).all() or null.min() == np.inf)
+        rows.claims.answer("skull_features", "; ".join(here), holds=holds, command=COMMAND, ran=size(adjusted))
+        here = (
+            f"{interval(100 * adjusted['symmetric_share'])}% symmetric, evolved {rows.evolved['symmetric_share']:.0%}"
+        )
+        symmetric = bool((adjusted["symmetric_share"] > 0.5).all())
+        rows.claims.answer("symmetric_gaussian", here, holds=symmetric, command=COMMAND, ran=size(adjusted))
+    one, two, four = (partial(cell, twins, "plain", width) for width in (1, 2, 4))
+    runs = f"skull_64, {RUNS['plain', 2]}"
+    rows.nearer("sweeps_improve", two(1e-3), one(0.0), ("at width 2 with 1e-3", "at width 1 without"), runs)
+    rows.nearer("sweeps_decay", one(1e-3), one(0.0), ("with 1e-3", "without"), "skull_64")
+    _dead(rows, four(1e-3), one(0.0))
+    for name, basis in (("components_meaningful", "components"), ("singular_meaningful", "singular")):
+        _symmetric_basis(rows, name, basis)
+    rows.claims.answer("categorical", "", holds=None, note=CATEGORICAL, command=COMMAND)
+
+
+def _dead(rows: Rows, wide: pd.DataFrame, narrow: pd.DataFrame) -> None:
+    if wide.empty or narrow.empty or paired(wide, narrow)[0].empty:
+        rows.not_run("dead_sweeps", f"skull_64, {RUNS['plain', 4]}")
+        return
+    one, other = paired(wide, narrow)
+    here, holds = [], {}
+    for least in ("0.0001", "1e-06"):
+        column = f"random_dead_{least}"
+        here.append(
+            f"{interval(100 * one[column])}% at width 4, {interval(100 * other[column])}% at width 1 below {least}"
+        )
+        apart = (one[f"{column}_low"] > other[f"{column}_high"]) & (one[column] >= 0.25)
+        holds[f"below {least}"] = bool(apart.all())
+    rows.claims.answer("dead_sweeps", "; ".join(here), holds=holds, command=COMMAND, ran=size(one, other))
+
+
+def _symmetric_basis(rows: Rows, name: str, basis: str) -> None:
+    twins = cell(rows.twins, width=2, decay=1e-3)
+    if twins.empty:
+        rows.not_run(name, RUNS["plain", 2])
+        return
+    found = rows.bases(cell(rows.tables["layers"], width=2, decay=1e-3))
+    here, holds = [], {}
+    for choice in ("variance", "number"):
+        share = found[choice].unstack("basis")
+        here.append(
+            f"symmetric {basis} hold {share[basis].mean():.0%}, units {share['units'].mean():.0%} of the {choice}"
+        )
+        holds[choice] = bool((share[basis] > share["units"]).all())
+    rows.claims.answer(name, "; ".join(here), holds=holds, command=COMMAND, ran=size(twins))
+
+
+def of_losses(rows: Rows) -> None:
+    """Errors and late drops of the loss."""
+    twins = rows.twins
+    own = cell(twins, decay=0.0)
+    if own.empty:
+        rows.not_run("twin_error", "skull_64")
+    else:
+        here = f"{own['mse'].mean():.1e} on the pixels trained on ({own['mse'].min():.1e} to {own['mse'].max():.1e}); "
+        here += f"on the whole picture {own['mse_256'].mean():.1e}"
+        note = f"The published twin: {rows.published.loc['skull', 'mse_256']:.1e} on the whole picture"
+        reached = bool((own["mse"] <= 1.25 * 3.9e-4).all())
+        rows.claims.answer("twin_error", here, holds=reached, note=note, command=COMMAND, ran=size(own))
+    rows.drops("late_drop", cell(twins, width=2, decay=1e-4), most=False, runs="skull_64_width2_decay4")
+    others = twins[twins["run"].str.contains("_") & ~twins["run"].str.contains("width2_decay4")]
+    rows.drops("late_drop_twins", others, most=True, runs="skull_64 and the others")
