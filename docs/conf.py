@@ -106,6 +106,12 @@ training
 picbreeder
 ```
 ```{toctree}
+:caption: Evidence
+:hidden:
+
+evidence/regularisation_and_width
+```
+```{toctree}
 :caption: Notebooks
 :hidden:
 :glob:

@@ -174,4 +174,5 @@ def of_losses(rows: Rows) -> None:
         rows.claims.answer("twin_error", here, holds=reached, note=note, command=COMMAND, ran=size(own))
     rows.drops("late_drop", cell(twins, width=2, decay=1e-4), most=False, runs="skull_64_width2_decay4")
     others = twins[twins["run"].str.contains("_") & ~twins["run"].str.contains("width2_decay4")]
+    others = others[others["steps"] == others["steps"].max()]
     rows.drops("late_drop_twins", others, most=True, runs="skull_64 and the others")

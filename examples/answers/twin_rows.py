@@ -32,11 +32,12 @@ def tables() -> dict[str, pd.DataFrame]:
 
 def cell(table: pd.DataFrame, variant: str = "plain", width: float = 1, decay: float | None = None,
          picture: str = "skull", batch: bool = False) -> pd.DataFrame:  # fmt: skip
-    """The twins of one recipe, a row per seed; ``batch``: those trained on random pixels."""
+    """The longest runs of one recipe, a row per seed; ``batch``: those trained on random pixels."""
     own = table[(table["picture"] == picture) & (table["variant"] == variant) & (table["width"] == width)]
     own = own if decay is None else own[np.isclose(own["weight_decay"].astype(float), decay, rtol=1e-6, atol=0)]
     if "run" in own:
         own = own[own["run"].str.contains("random_pixels") == batch]
+    own = own[own["steps"] == own["steps"].max()] if "steps" in own else own
     return own.sort_values("seed")
 
 

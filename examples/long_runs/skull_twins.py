@@ -34,7 +34,15 @@ THRESHOLDS = tuple(round(m * 10.0**k, 9) for k in range(-7, -1) for m in (1, 3))
 DEAD = (1e-4, 1e-6)  # mean square below which a direction changes nothing
 SCORES = ("antisymmetric_share", "change_rank_share", "extent")
 N, CHANGES = 200, 150  # directions, and changes whose rank is compared
-KEY = ("run", "picture", "variant", "width", "weight_decay", "seed")  # what a network is known by in every table
+KEY = (
+    "run",
+    "picture",
+    "variant",
+    "width",
+    "weight_decay",
+    "steps",
+    "seed",
+)  # what a network is known by in every table
 MOST_POINTS = 500  # of a loss curve
 RANDOM = 3  # random networks a picture
 
@@ -106,15 +114,15 @@ def units(model: interp.HookedCPPN) -> dict[str, object]:
 
 
 def sweeps(model: interp.HookedCPPN) -> dict[str, object]:
-    """Scores of sweeps along single entries and random columns, at a step of 1 and (``matched``) at equal effect."""
+    """Scores of sweeps along single entries and random columns, at a step of 1, and of the latter (``matched``) at equal effect."""
     row: dict[str, object] = {}
     drawn = {"single": circuits.single_entries(model, n=N), "random": circuits.random_directions(model, N)}
     for kind, directions in drawn.items():
         sweep = circuits.sweep(model, directions)
-        chosen, reach = circuits.matched_steps(model, directions, 0.1, size=32)
         found = {kind: sweep.scores(CHANGES)}
-        if chosen:
-            found[f"{kind}_matched"] = circuits.sweep(model, chosen, reach).scores(CHANGES)
+        if kind == "random":
+            chosen, reach = circuits.matched_steps(model, directions, 0.1, size=32)
+            found |= {"random_matched": circuits.sweep(model, chosen, reach).scores(CHANGES)} if chosen else {}
         told = {f"{name}_{s}": scores[s] for name, scores in found.items() for s in SCORES if s in scores}
         told |= {f"{kind}_dead_{least:g}": sweep.dead_share(least) for least in DEAD}
         for name, score in told.items():

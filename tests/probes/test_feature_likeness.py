@@ -91,5 +91,5 @@ def test_summary_by_hand() -> None:
     assert row["symmetric_variance"] == pytest.approx(own.query("symmetric")["share"].sum() / own["share"].sum())
     with pytest.raises(InterpError, match="least"):
         fl.by_layer(table, 2.0)
-    with pytest.raises(InterpError, match="image network"):
-        fl.of(interp.Subject("none", None))
+    with pytest.raises(InterpError, match="need an image network"):
+        fl.of(interp.Subject("linear", interp.wrap(torch.nn.Linear(4, 2), torch.ones(2, 4))))

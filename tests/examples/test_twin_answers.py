@@ -1,0 +1,113 @@
+"""Verdicts on the twins of the skull: from tables made by hand, as long, as many and as unanimous as the claims ask."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable
+
+import pandas as pd
+import pytest
+
+from tests.conftest import ROOT
+
+sys.path.insert(0, str(ROOT / "examples"))
+sys.path.insert(0, str(ROOT / "docs" / "evidence"))
+
+import unified
+from answers import picbreeder_vs_sgd, twin_rows
+
+from claims import Claims
+
+PAGE = ROOT / "docs" / "evidence" / "regularisation_and_width.md"
+Change = Callable[[pd.DataFrame], object]
+
+
+def verdict(monkeypatch: pytest.MonkeyPatch, name: str, change: Change = lambda table: None) -> tuple[str, str]:
+    """Verdict and note, with six twins of 100,000 steps in the table of which those with decay use a fifth less."""
+    found = twin_rows.tables()
+    evolved = found["twins"][found["twins"]["variant"].isin(["evolved", "published SGD"])]
+    rows = [
+        {"run": "skull_64", "picture": "skull", "variant": "plain", "width": 1.0, "weight_decay": decay, "seed": float(seed),
+         "steps": 100_000.0, "size": 64.0, "total": 264, "mse": 4e-4, "mse_256": 5e-3, "drop_factor": 1.2, "drop_p_value": 0.5,
+         "drop_low": 60_000, "drop_high": 61_000, **{f"used_{x:g}": round(n * (0.8 if decay else 1)) for x, n in (
+             (1e-5, 260), (1e-4, 250), (1e-3, 200))},
+         **{f"random{kind}_antisymmetric_share{end}": 0.4 + shift for kind in ("", "_matched") for end, shift in (
+             ("", 0), ("_low", -0.01), ("_high", 0.01))}}
+        for decay in (0.0, 1e-3) for seed in range(3)
+    ]  # fmt: skip
+    twins = pd.DataFrame(rows)
+    change(twins)
+    monkeypatch.setattr(picbreeder_vs_sgd, "tables", lambda: found | {"twins": pd.concat([evolved, twins])})
+    claims = Claims("picbreeder_vs_sgd")
+    picbreeder_vs_sgd.answer(claims)
+    return claims.answers[name].verdict, claims.answers[name].note
+
+
+def test_fewer_in_every_seed_at_each_threshold(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert verdict(monkeypatch, "units_decay")[0] == "holds"
+    one_seed = lambda t: t.loc.__setitem__((4, ["used_1e-05", "used_0.0001", "used_0.001"]), [250, 240, 190])  # noqa: E731
+    assert verdict(monkeypatch, "units_decay", one_seed)[0] == "does not hold"
+
+
+def test_thresholds_that_disagree_decide_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    one_threshold = lambda t: t.loc.__setitem__((slice(3, 5), "used_1e-05"), 259)  # noqa: E731
+    found, note = verdict(monkeypatch, "units_decay", one_threshold)
+    assert found == "undecided"
+    assert "By threshold 1e-05: does not hold; by threshold 0.0001: holds" in note
+
+
+def test_short_runs_and_few_seeds_decide_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    short = lambda t: t.__setitem__("steps", 20_000.0)  # noqa: E731
+    assert verdict(monkeypatch, "units_decay", short)[0] == "undecided"
+    lost = lambda t: t.drop(index=5, inplace=True)  # noqa: E731
+    found, note = verdict(monkeypatch, "units_decay", lost)
+    assert found == "undecided"
+    assert "2 of 3 seeds" in note
+
+
+def test_what_has_no_run_is_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("units_wider", "late_drop", "dead_sweeps", "skull_features"):
+        found, note = verdict(monkeypatch, name)
+        assert (found, "skull_64" in note) == ("not run", True)
+
+
+def test_sweeps_need_intervals_that_are_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At a step of 1 and at matched effect."""
+    assert verdict(monkeypatch, "sweeps_decay")[0] == "does not hold"
+    lower = lambda t, kinds=("", "_matched"): [  # noqa: E731
+        t.__setitem__(f"random{k}_antisymmetric_share_high", t["weight_decay"].map({0.0: 0.41, 1e-3: 0.3}))
+        for k in kinds
+    ]
+    assert verdict(monkeypatch, "sweeps_decay", lower)[0] == "holds"
+    assert verdict(monkeypatch, "sweeps_decay", lambda t: lower(t, ("",)))[0] == "undecided"
+
+
+def test_a_late_drop_needs_a_factor_and_a_small_p_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert verdict(monkeypatch, "late_drop_twins")[0] == "does not hold"
+    fell = lambda t: (t.__setitem__("drop_factor", 3.0), t.__setitem__("drop_p_value", 0.001))  # noqa: E731
+    assert verdict(monkeypatch, "late_drop_twins", fell)[0] == "holds"
+    some = lambda t: (fell(t), t.__setitem__("drop_factor", 1.7))  # noqa: E731
+    assert verdict(monkeypatch, "late_drop_twins", some)[0] == "undecided"
+
+
+def test_the_page_has_the_numbers_of_the_tables() -> None:
+    """Its generated parts are as new as the tables, and its sentences quote intervals that stand in them."""
+    page = PAGE.read_text(encoding="utf8")
+    assert page == unified.filled(page)
+    blocks = "\n".join(unified.blocks().values())
+    prose = re.sub(r"<!-- \w+ -->.*?<!-- end -->", "", page, flags=re.DOTALL)
+    quoted = re.findall(r"[+-]?[\d.]+ \[[^\]]+\](?!\()", prose)
+    assert len(quoted) >= 6
+    assert [words for words in quoted if words not in blocks] == []
+
+
+def test_differences_of_means_by_scipy() -> None:
+    """Welch's interval of seven against five numbers."""
+    from scipy.stats import ttest_ind
+
+    one, other = pd.Series([3.0, 4, 5, 6, 7, 8, 4]), pd.Series([1.0, 9, 2, 7, 3])
+    value, low, high = unified.difference(one, other) or (0, 0, 0)
+    expected = ttest_ind(one, other, equal_var=False).confidence_interval()
+    assert (value, low, high) == pytest.approx((one.mean() - other.mean(), expected.low, expected.high))
+    assert unified.difference(one[:2], other) is None
