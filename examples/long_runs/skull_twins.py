@@ -5,7 +5,8 @@
 RUNS holds the runs of evidence/picbreeder.toml; those that are not finished are left out. DATA is the folder of others' files
 (INTERP_DATA by default). About 10 to 30 seconds a network. Writes, with a row per
 
-- network: skull_twins.csv (settings, error, units, symmetry, sweeps with 95% intervals, late drop);
+- network: skull_twins.csv (settings; mse, the median of the last 5% of the training losses; units, symmetry, sweeps with 95%
+  intervals, late drop);
 - network, threshold and activation function: skull_units.csv (units in use);
 - network, layer and basis: skull_layers.csv (likeness to the picture, symmetry);
 - network and step: skull_losses.csv (500 at most).
@@ -95,7 +96,7 @@ def trained(runs: Path, data: Path) -> Iterator[Network]:
                 "run": path.parent.name, "picture": picture, **variant(subject.model.config, evolved.config),
                 "weight_decay": plan.members[member].get("weight_decay", plan.optimizer.weight_decay),
                 "seed": plan.members[member].get("seed", plan.task.seed), "steps": plan.steps, "size": plan.task.size,
-                "batch": plan.batch_size, "lr": plan.optimizer.lr, "mse": own["train_loss"].iloc[-1],
+                "batch": plan.batch_size, "lr": plan.optimizer.lr, "mse": own["train_loss"].tail(max(1, len(own) // 20)).median(),
                 "weight_norm": own["weight_norm"].iloc[-1],
             }  # fmt: skip
             losses = pd.DataFrame({"step": own["step"], "loss": own["train_loss"]}).reset_index(drop=True)
@@ -114,7 +115,7 @@ def units(model: interp.HookedCPPN) -> dict[str, object]:
 
 
 def sweeps(model: interp.HookedCPPN) -> dict[str, object]:
-    """Scores of sweeps along single entries and random columns, at a step of 1, and of the latter (``matched``) at equal effect."""
+    """Scores of sweeps along single entries and random columns at a step of 1; of the latter at matched effect, too."""
     row: dict[str, object] = {}
     drawn = {"single": circuits.single_entries(model, n=N), "random": circuits.random_directions(model, N)}
     for kind, directions in drawn.items():

@@ -44,24 +44,26 @@ def verdict(monkeypatch: pytest.MonkeyPatch, name: str, change: Change = lambda 
     return claims.answers[name].verdict, claims.answers[name].note
 
 
+def set_to(column: str | list[str], value: object, rows: object = slice(None)) -> Change:
+    """Some twins have other numbers."""
+    return lambda table: table.loc.__setitem__((rows, column), value)
+
+
 def test_fewer_in_every_seed_at_each_threshold(monkeypatch: pytest.MonkeyPatch) -> None:
     assert verdict(monkeypatch, "units_decay")[0] == "holds"
-    one_seed = lambda t: t.loc.__setitem__((4, ["used_1e-05", "used_0.0001", "used_0.001"]), [250, 240, 190])  # noqa: E731
+    one_seed = set_to(["used_1e-05", "used_0.0001", "used_0.001"], [250, 240, 190], rows=4)
     assert verdict(monkeypatch, "units_decay", one_seed)[0] == "does not hold"
 
 
 def test_thresholds_that_disagree_decide_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    one_threshold = lambda t: t.loc.__setitem__((slice(3, 5), "used_1e-05"), 259)  # noqa: E731
-    found, note = verdict(monkeypatch, "units_decay", one_threshold)
+    found, note = verdict(monkeypatch, "units_decay", set_to("used_1e-05", 259, rows=slice(3, 5)))
     assert found == "undecided"
     assert "By threshold 1e-05: does not hold; by threshold 0.0001: holds" in note
 
 
 def test_short_runs_and_few_seeds_decide_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    short = lambda t: t.__setitem__("steps", 20_000.0)  # noqa: E731
-    assert verdict(monkeypatch, "units_decay", short)[0] == "undecided"
-    lost = lambda t: t.drop(index=5, inplace=True)  # noqa: E731
-    found, note = verdict(monkeypatch, "units_decay", lost)
+    assert verdict(monkeypatch, "units_decay", set_to("steps", 20_000.0))[0] == "undecided"
+    found, note = verdict(monkeypatch, "units_decay", lambda table: table.drop(index=5, inplace=True))
     assert found == "undecided"
     assert "2 of 3 seeds" in note
 
@@ -74,21 +76,19 @@ def test_what_has_no_run_is_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_sweeps_need_intervals_that_are_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     """At a step of 1 and at matched effect."""
+    ends = [f"random{kind}_antisymmetric_share_high" for kind in ("", "_matched")]
     assert verdict(monkeypatch, "sweeps_decay")[0] == "does not hold"
-    lower = lambda t, kinds=("", "_matched"): [  # noqa: E731
-        t.__setitem__(f"random{k}_antisymmetric_share_high", t["weight_decay"].map({0.0: 0.41, 1e-3: 0.3}))
-        for k in kinds
-    ]
-    assert verdict(monkeypatch, "sweeps_decay", lower)[0] == "holds"
-    assert verdict(monkeypatch, "sweeps_decay", lambda t: lower(t, ("",)))[0] == "undecided"
+    assert verdict(monkeypatch, "sweeps_decay", set_to(ends, 0.3, rows=slice(3, 5)))[0] == "holds"
+    assert verdict(monkeypatch, "sweeps_decay", set_to(ends[0], 0.3, rows=slice(3, 5)))[0] == "undecided"
 
 
 def test_a_late_drop_needs_a_factor_and_a_small_p_value(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert verdict(monkeypatch, "late_drop_twins")[0] == "does not hold"
-    fell = lambda t: (t.__setitem__("drop_factor", 3.0), t.__setitem__("drop_p_value", 0.001))  # noqa: E731
-    assert verdict(monkeypatch, "late_drop_twins", fell)[0] == "holds"
-    some = lambda t: (fell(t), t.__setitem__("drop_factor", 1.7))  # noqa: E731
-    assert verdict(monkeypatch, "late_drop_twins", some)[0] == "undecided"
+    both = ["drop_factor", "drop_p_value"]
+    found = [
+        verdict(monkeypatch, "late_drop_twins", set_to(both, value))[0]
+        for value in ([3, 0.001], [3, 0.2], [1.7, 0.001])
+    ]
+    assert found == ["holds", "does not hold", "undecided"]
 
 
 def test_the_page_has_the_numbers_of_the_tables() -> None:
