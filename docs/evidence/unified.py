@@ -160,7 +160,7 @@ def draw_effects(target: Path) -> None:
         axes.set_title({"decay": "With weight decay", "width": "With width"}[question])
         axes.invert_yaxis()
         axes.spines[["top", "right"]].set_visible(False)
-    panels[0].legend(frameon=False, loc="lower left")
+    panels[1].legend(frameon=False, loc="center right")
     figure.savefig(target, metadata={"Date": None})
     plt.close(figure)
 
@@ -176,7 +176,9 @@ def draw_units(target: Path) -> None:
         table = tables[name].query("picture == 'skull'")
         table = table[(table["activation"] == "all") if name == "units" else (table["basis"] == "units")]
         x = "threshold" if name == "units" else "layer"
-        curves = [(kind, table[table["variant"] == kind], colour) for kind, colour in palette.items()]
+        curves = [
+            (kind, table[table["variant"] == kind], colour) for kind, colour in palette.items()
+        ]  # each its own picture
         curves += [(f"twins, decay {d:g}", twin_rows.cell(table, decay=d), colour) for d, colour in decays.items()]
         for label, own, colour in curves:
             mean = own.groupby(x)[value].agg(["mean", "min", "max"])
@@ -185,7 +187,7 @@ def draw_units(target: Path) -> None:
             axes.fill_between(places, mean["min"], mean["max"], color=colour, alpha=0.15, lw=0)
     left.set(xscale="log", xlabel="threshold: mean squared change of the picture", ylabel="units in use", ylim=(0, 270))
     right.set(xlabel="layer", ylabel="largest |correlation| with the picture", ylim=(0, 1.03))
-    right.legend(frameon=False, loc="lower right")
+    right.legend(frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     for axes in (left, right):
         axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(target, metadata={"Date": None})

@@ -40,9 +40,9 @@ def of_files(rows: Rows) -> None:
         rows.claims.answer(name, here, holds=holds, note=note, command=COMMAND)
     layers = rows.tables["layers"]
     own = layers[(layers["variant"] == "evolved") & (layers["picture"] == "skull")]
-    first = {least: float(rows.first_like(own, least).iloc[0]) for least in LIKE}
-    here = ", ".join(f"layer {layer:.0f} at {least:g}" for least, layer in first.items())
-    holds = {f"likeness {least:g}": 5 <= layer <= 8 for least, layer in first.items()}
+    first = {least: rows.first_like(own, least) for least in LIKE}
+    here = "; ".join(f"{rows.told(layers)} at {least:g}" for least, layers in first.items())
+    holds = {f"likeness {least:g}": bool(layers.between(5, 8).all()) for least, layers in first.items()}
     rows.claims.answer("skull_features_evolved", here, holds=holds, command=COMMAND)
     found = rows.bases(layers[layers["variant"] == "published SGD"])["variance"].unstack("basis")
     here = "; ".join(
@@ -102,16 +102,11 @@ def of_maps_and_sweeps(rows: Rows) -> None:
         rows.not_run("skull_features", RUNS["gaussian-adjusted", 4])
         rows.not_run("symmetric_gaussian", RUNS["gaussian-adjusted", 4])
     else:
-        of_random = layers[(layers["variant"] == "random") & (layers["picture"] == "skull")]
         here, holds = [], {}
         for least in LIKE:
             first = rows.first_like(cell(layers, "gaussian-adjusted", 4, 1e-3), least)
-            null = rows.first_like(of_random, least)
-            here.append(
-                f"layers {', '.join(f'{x:.0f}' for x in first)} at {least:g} (random networks {null.min():.0f})"
-            )
-            within = bool(first.between(5, 8).all())
-            holds[f"likeness {least:g}"] = within and bool((null > first.max()).all() or null.min() == np.inf)
+            here.append(f"{rows.told(first)} at {least:g}")
+            holds[f"likeness {least:g}"] = bool(first.between(5, 8).all())
         rows.claims.answer("skull_features", "; ".join(here), holds=holds, command=COMMAND, ran=size(adjusted))
         here = (
             f"{interval(100 * adjusted['symmetric_share'])}% symmetric, evolved {rows.evolved['symmetric_share']:.0%}"

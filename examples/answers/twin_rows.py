@@ -146,6 +146,10 @@ class Rows:
         seen = units[units["largest"] >= least].groupby("seed", dropna=False)["layer"].min() + 1
         return seen.reindex(units["seed"].unique()).fillna(np.inf)
 
+    def told(self, first: pd.Series) -> str:
+        """Layers in words."""
+        return ", ".join("no layer" if np.isinf(layer) else f"layer {layer:.0f}" for layer in first)
+
     def bases(self, own: pd.DataFrame) -> pd.DataFrame:
         """Shares of symmetric features over all layers, by network and basis: of the variance and of the number."""
         grouped = own.groupby(["picture", "seed", "basis"], dropna=False)

@@ -63,7 +63,7 @@ def test_thresholds_that_disagree_decide_nothing(monkeypatch: pytest.MonkeyPatch
 
 def test_short_runs_and_few_seeds_decide_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     assert verdict(monkeypatch, "units_decay", set_to("steps", 20_000.0))[0] == "undecided"
-    found, note = verdict(monkeypatch, "units_decay", lambda table: table.drop(index=5, inplace=True))
+    found, note = verdict(monkeypatch, "units_decay", set_to("weight_decay", 0.5, rows=5))
     assert found == "undecided"
     assert "2 of 3 seeds" in note
 
@@ -100,6 +100,17 @@ def test_the_page_has_the_numbers_of_the_tables() -> None:
     quoted = re.findall(r"[+-]?[\d.]+ \[[^\]]+\](?!\()", prose)
     assert len(quoted) >= 6
     assert [words for words in quoted if words not in blocks] == []
+    shares = [
+        re.search(rf"\| skull, {kind} \| (\d+%) \| (\d+%) \| (\d+%) \|", blocks)
+        for kind in ("published SGD", "evolved")
+    ]
+    sgd, evolved = (found.groups() for found in shares if found)
+    words = " ".join(prose.split())
+    assert (
+        "{} of the variance among units, {} among principal components, {} among singular directions".format(*sgd)
+        in words
+    )
+    assert "in the evolved skull {}, {}, {}.".format(*evolved) in words
 
 
 def test_differences_of_means_by_scipy() -> None:
