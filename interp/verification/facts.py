@@ -177,7 +177,7 @@ def _fact(name: str, given: Mapping[str, Any], files: Mapping[str, Mapping[str, 
     check_inside(texts["file"], f"{place}: file")
     try:
         quantity = find_quantity(texts["quantity"])
-        _known(given, (*FIELDS, *(o.name for o in quantity.options)), place, f"{quantity.name} takes ")
+        _known(given, (*FIELDS, *(o.name for o in quantity.options)), place, f" of a claim with {quantity.name}")
         options = quantity.parse({n: plain(v) for n, v in given.items() if n not in FIELDS})
     except InterpError as error:
         raise InterpError(str(error) if str(error).startswith(place) else f"{place}: {error}") from None
@@ -289,7 +289,7 @@ def _text(value: Any, place: str) -> str:
     return value
 
 
-def _known(given: Mapping[str, Any], known: Iterable[str], place: str, prefix: str = "") -> None:
+def _known(given: Mapping[str, Any], known: Iterable[str], place: str, of: str = "") -> None:
     for name in given:
         if name not in known:
-            raise InterpError(f"{place}: {prefix}no such field: {unknown('field', name[:60], known)}")
+            raise InterpError(f"{place}: {unknown(f'field{of}', name[:60], known)}")
