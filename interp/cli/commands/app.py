@@ -51,7 +51,11 @@ COMMANDS: tuple[tuple[Callable[..., None], tuple[str, ...]], ...] = (
     (convert, ("interp convert model.pth model.safetensors",)),
     (
         verify,
-        ("interp verify", "interp verify data --out verified.html", "interp verify data --claims claims.toml --only test_loss"),
+        (
+            "interp verify",
+            "interp verify data --out verified.html",
+            "interp verify data --claims claims.toml --only test_loss",
+        ),
     ),
     (analyses, ("interp analyses", "interp analyses fourier", "interp analyses model.pth")),
     (measures, ("interp measures runs/modadd", "interp measures loss")),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import pickletools
 import zipfile
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -64,19 +65,27 @@ def pickled_names(material: Material) -> list[str]:
     """Dotted names in order, each once; the pickle is taken apart, not loaded."""
     if material.path.stat().st_size > MOST_PICKLE:
         raise InterpError(f"{material.file} has more than {MOST_PICKLE:,} bytes")
-    found: dict[str, None] = {}
-    texts: list[str] = []
     try:
-        for operation, argument, _ in pickletools.genops(material.path.read_bytes()):
-            if operation.name == "GLOBAL":
-                found[str(argument).replace(" ", ".")] = None
-            elif operation.name == "STACK_GLOBAL" and len(texts) > 1:
-                found[".".join(texts[-2:])] = None
-            elif isinstance(argument, str):
-                texts.append(argument)
+        return list(dict.fromkeys(_globals(material.path.read_bytes())))
     except ValueError as error:
         raise InterpError(f"{material.file} is no pickle: {str(error)[:100]}") from None
-    return list(found)
+
+
+def _globals(data: bytes) -> Iterator[str]:
+    """What the opcodes of a pickle name, module and name joined by a dot."""
+    pushed: list[str | None] = [None, None]  # the last two values, as far as they are texts
+    memo: list[str | None] = []
+    for operation, argument, _ in pickletools.genops(data):
+        if operation.name == "GLOBAL":
+            yield str(argument).replace(" ", ".")
+        elif operation.name == "STACK_GLOBAL":
+            yield ".".join(text or "?" for text in pushed)
+        if operation.name == "MEMOIZE":
+            memo.append(pushed[1])
+        elif operation.name in ("BINGET", "LONG_BINGET"):
+            pushed = [pushed[1], memo[argument] if isinstance(argument, int) and argument < len(memo) else None]
+        elif operation.name not in ("BINPUT", "LONG_BINPUT", "PUT"):
+            pushed = [pushed[1], argument if isinstance(argument, str) else None]
 
 
 def _idx(material: Material) -> np.ndarray:

@@ -66,10 +66,16 @@ def _cppn(material: Material) -> HookedCPPN:
     return model
 
 
-@quantity("network.copies", summary="units of an image network that only pass a value on", order=66)
-def copies(material: Material) -> int:
-    """Cache slots with a single weight, of 1: padding of the layered form."""
-    return int(_cppn(material).copies().sum())
+@quantity("network.copies", summary="weights of an image network that only pass a value on", order=66)
+def copies(material: Material, *, outputs: bool = False) -> int:
+    """Weights of 1 that are the only one into their cache slot: padding of the layered form.
+
+    With ``outputs`` those into hue, saturation and value count, too.
+    """
+    model = _cppn(material)
+    last = model.W_U
+    read = int((((last == 1).sum(0) == 1) & ((last != 0).sum(0) == 1)).sum()) if outputs else 0
+    return int(model.copies().sum()) + read
 
 
 @quantity("network.slots", summary="units per layer of an image network, all or of one activation function", order=67)
@@ -87,7 +93,9 @@ def flat_index(material: Material, *, index: int = 0) -> list[int]:
     return list(place_of(_cppn(material).config, index))
 
 
-@quantity("network.flat_nonzero", summary="whether a weight, by its index into the authors' flat vector, is not 0", order=69)
+@quantity(
+    "network.flat_nonzero", summary="whether a weight, by its index into the authors' flat vector, is not 0", order=69
+)
 def flat_nonzero(material: Material, *, index: int = 0) -> bool:
     """Whether the weight at `network.flat_index` does anything."""
     model = _cppn(material)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
+import torch
+
 from interp.errors import MissingCapability
 from interp.scores import Part, Scores, score
+from interp.tasks import GroupComposition
 from interp.verification.material import Material
 from interp.verification.quantity import quantity
 
@@ -63,6 +66,22 @@ def example(material: Material, *, index: int = 0) -> list[float | int]:
     if not -len(task.labels) <= index < len(task.labels):
         raise MissingCapability(f"the task has {len(task.labels):,} examples, there is none at {index}")
     return [*task.inputs[index].flatten().tolist(), *task.labels[index].flatten().tolist()]
+
+
+@quantity("task.accuracy_in_another_order", summary="accuracy if the elements had another order, 0 to 1", order=16)
+def in_another_order(material: Material, *, seed: int = 0) -> float:
+    """Share of pairs that are right by the same table with its elements drawn in another order.
+
+    A network on a finite group learns the elements in one order, which nothing canonical gives: with another order pi the
+    answer to (a, b) would be ``pi^-1(pi(a) * pi(b))``.
+    """
+    task, logits = material.subject.require_task(), material.subject.logits()
+    if not isinstance(task, GroupComposition):
+        raise MissingCapability(f"only the elements of a group can stand in another order, and the task is {task.name}")
+    order = torch.randperm(task.n_symbols, generator=torch.Generator().manual_seed(seed))
+    a, b = task.make_pairs().T
+    answers = order.argsort()[torch.tensor(task.table)[order[a], order[b]]]
+    return float(task.correct(logits, answers).double().mean())
 
 
 @quantity("task.spec", summary="the task itself, as a spec", order=15)

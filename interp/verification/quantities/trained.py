@@ -28,14 +28,14 @@ Settings = Mapping[str, Any] | None
 
 @quantity("trained.at", summary="a curve of a run that starts from the file, at a step", order=110)
 def at(
-    material: Material, *, task: str = "", settings: Settings = None, every: int = 10, curve: str = "train_loss",
+    material: Material, *, trains_on: str = "", settings: Settings = None, every: int = 10, curve: str = "train_loss",
     at_step: int = 0,
 ) -> float:  # fmt: skip
     """Train from the file's weights, and say what a curve is after that many updates.
 
     Args:
         material: weights to start from, with their data.
-        task: spec of the task.
+        trains_on: spec of the task.
         settings: of `interp.train`: steps, rates, decay and so on.
         every: how often curves are measured, in updates.
         curve: such as ``train_loss`` or ``test_accuracy``.
@@ -47,7 +47,7 @@ def at(
     Raises:
         InterpError: nothing is measured after so many updates.
     """
-    found = _metrics(material, task, settings, every, curve)
+    found = _metrics(material, trains_on, settings, every, curve)
     if at_step not in found:
         raise InterpError(
             f"nothing is measured after {at_step:,} updates; a multiple of every = {every}, below steps, is"
@@ -57,38 +57,38 @@ def at(
 
 @quantity("trained.first", summary="the step at which a curve of such a run passes a value", order=111)
 def first(
-    material: Material, *, task: str = "", settings: Settings = None, every: int = 10, curve: str = "test_accuracy",
+    material: Material, *, trains_on: str = "", settings: Settings = None, every: int = 10, curve: str = "test_accuracy",
     above: float | None = None, at_least: float | None = None, below: float | None = None,
 ) -> int:  # fmt: skip
     """The first multiple s of ``every`` such that the curve passes the value after update s, counted from 0.
 
     That is how training loops log: step s is measured behind its update, so after s + 1 updates.
     """
-    found = _metrics(material, task, settings, every, curve)
+    found = _metrics(material, trains_on, settings, every, curve)
     points = [(int(step) - 1, float(value)) for step, value in found.items() if step % every == 1 % every]
     return first_step(points, curve, above, at_least, below)
 
 
 @quantity("trained.first_measure", summary="the step at which a measure of such a run passes a value", order=112)
 def first_measure(
-    material: Material, *, task: str = "", settings: Settings = None, every: int = 10, measure: str = "",
+    material: Material, *, trains_on: str = "", settings: Settings = None, every: int = 10, measure: str = "",
     measured_with: Settings = None, above: float | None = None, at_least: float | None = None, below: float | None = None,
 ) -> int:  # fmt: skip
     """As `trained.first`, of a measure of the suite, with its options ``measured_with``."""
-    run = _run(material, task, settings, every)
+    run = _run(material, trains_on, settings, every)
     found = progress(run, [measure], options={measure: dict(measured_with or {})}, device="cpu")
     points = [(int(step) - 1, float(value)) for step, value in zip(found["step"], found["value"], strict=True) if step]
     return first_step(points, measure, above, at_least, below)
 
 
-def _metrics(material: Material, task: str, settings: Settings, every: int, curve: str) -> pd.Series:
-    table = _run(material, task, settings, every).metrics.set_index("step")
+def _metrics(material: Material, trains_on: str, settings: Settings, every: int, curve: str) -> pd.Series:
+    table = _run(material, trains_on, settings, every).metrics.set_index("step")
     if curve not in table:
         raise UnknownName(unknown("curve", curve, map(str, table.columns)))
     return table[curve]
 
 
-def _run(material: Material, task: str, settings: Settings, every: int) -> Run:
+def _run(material: Material, trains_on: str, settings: Settings, every: int) -> Run:
     """The run, trained once for all claims with the same settings; its temporary folder goes with it."""
     given = dict(settings or {})
     known = [name for name in inspect.signature(train).parameters if name not in OURS]
@@ -98,7 +98,7 @@ def _run(material: Material, task: str, settings: Settings, every: int) -> Run:
     steps = given.get("steps")
     if isinstance(steps, bool) or not isinstance(steps, int) or not 0 < steps <= MOST_STEPS or not 0 < every <= steps:
         raise InterpError(f"settings.steps must be a whole number of at most {MOST_STEPS:,}, and every at most as many")
-    spec = spec_inside(material.root, task, "task")
+    spec = spec_inside(material.root, trains_on, "trains_on")
     before = range(0, steps + 1, every)
     behind = [step + 1 for step in before if step < steps]
     both = sorted({*before, *behind})
