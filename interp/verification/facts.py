@@ -84,6 +84,12 @@ class Fact:
     any_order: bool = False
 
     @property
+    def files(self) -> tuple[str, ...]:
+        """Every file that it reads, but those of a glob: its own, the one it is set beside, the authors' number."""
+        found = ["" if self.is_glob else self.file, self.options.get("beside") or ""]
+        return tuple(filter(None, [*found, self.published.file if isinstance(self.published, Elsewhere) else ""]))
+
+    @property
     def is_glob(self) -> bool:
         """Whether `file` stands for several files."""
         return any(mark in self.file for mark in "*?[")
@@ -179,6 +185,8 @@ def _fact(name: str, given: Mapping[str, Any], files: Mapping[str, Mapping[str, 
         quantity = find_quantity(texts["quantity"])
         _known(given, (*FIELDS, *(o.name for o in quantity.options)), place, f" of a claim with {quantity.name}")
         options = quantity.parse({n: plain(v) for n, v in given.items() if n not in FIELDS})
+        if isinstance(options.get("beside"), str) and options["beside"]:
+            check_inside(options["beside"], f"{place}: beside")
     except InterpError as error:
         raise InterpError(str(error) if str(error).startswith(place) else f"{place}: {error}") from None
     seconds = given.get("seconds", 0)

@@ -127,8 +127,7 @@ def _refuse_ways_out(collection: Collection, root: Path, facts: Iterable[Fact]) 
     """Refuse links and paths out of the folder before anything is opened."""
     for fact in facts:
         try:
-            files = [fact.file] if not fact.is_glob else []
-            for file in [*files, *([fact.published.file] if isinstance(fact.published, Elsewhere) else [])]:
+            for file in fact.files:
                 inside(root, file)
             if "task" in fact.how:
                 spec_inside(root, fact.how["task"], "task")

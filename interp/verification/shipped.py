@@ -25,11 +25,11 @@ def shipped() -> tuple[Collection, ...]:
 
 
 def present(fact: Fact, root: Path) -> bool:
-    """Whether the file of a fact is in a folder (links count: they are refused when they are opened)."""
+    """Whether the files of a fact are in a folder (links count: they are refused when they are opened)."""
     try:
-        if fact.is_glob:
-            return bool(matching(root, fact.file))
-        return os.path.lexists(root / fact.file)
+        if fact.is_glob and not matching(root, fact.file):
+            return False
+        return all(os.path.lexists(root / file) for file in fact.files)
     except InterpError:
         return False
 
