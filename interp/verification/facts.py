@@ -7,11 +7,12 @@ import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from interp._util.schema import short
 from interp.errors import InterpError, UnreadableFile, unknown
+from interp.verification.folder import check_inside
 from interp.verification.quantity import Quantity, find_quantity
 from interp.verification.written import Written
 
@@ -250,30 +251,6 @@ def _how(given: Mapping[str, Any], place: str) -> dict[str, Any]:
         else:
             _text(value, f"{place}: {name}")
     return dict(given)
-
-
-def check_inside(relative: str, place: str) -> None:
-    """Refuse a path that leads out of a folder by its words alone.
-
-    Args:
-        relative: with slashes.
-        place: where it stands, for the message.
-
-    Raises:
-        InterpError: an absolute path, one with ``..`` or a backslash, or an empty one.
-    """
-    path = PurePosixPath(relative)
-    if (
-        path.is_absolute()
-        or ".." in path.parts
-        or "\\" in relative
-        or ":" in relative
-        or "\0" in relative
-        or not path.parts
-    ):
-        raise InterpError(
-            f"{place} must be a path inside the folder, with slashes and without .., got {short(relative)}"
-        )
 
 
 def plain(value: Any) -> Any:

@@ -6,6 +6,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from interp._util.files import is_file, refuse_link
+from interp._util.schema import short
 from interp._util.specs import format_spec, parse_spec
 from interp.errors import InterpError, UnreadableFile
 
@@ -14,6 +15,30 @@ MOST_FILES = 10_000
 
 class Absent(UnreadableFile):
     """A file that is not in the folder."""
+
+
+def check_inside(relative: str, place: str) -> None:
+    """Refuse a path that leads out of a folder by its words alone.
+
+    Args:
+        relative: with slashes.
+        place: where it stands, for the message.
+
+    Raises:
+        InterpError: an absolute path, one with ``..`` or a backslash, or an empty one.
+    """
+    path = PurePosixPath(relative)
+    if (
+        path.is_absolute()
+        or ".." in path.parts
+        or "\\" in relative
+        or ":" in relative
+        or "\0" in relative
+        or not path.parts
+    ):
+        raise InterpError(
+            f"{place} must be a path inside the folder, with slashes and without .., got {short(relative)}"
+        )
 
 
 def inside(root: Path, relative: str) -> Path:

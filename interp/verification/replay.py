@@ -18,7 +18,7 @@ from interp.plugins.options import as_names
 from interp.verification.facts import Collection, Elsewhere, Fact, read_facts
 from interp.verification.folder import Absent, inside, spec_inside
 from interp.verification.material import Material
-from interp.verification.quantities.recorded import value_at
+from interp.verification.recorded_values import value_at
 from interp.verification.result import Row, Verification
 from interp.verification.shipped import CLAIMS, DEMO, DEMO_FILES, find_root, present, shipped
 from interp.verification.verdict import Verdict, judge

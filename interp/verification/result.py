@@ -119,7 +119,8 @@ class Verification(Shown):
 
     def _page(self) -> str:
         return (
-            f"<!doctype html><html lang='en'><meta charset='utf8'><title>Published numbers, replayed</title><style>{STYLE}</style>"
+            f"<!doctype html><html lang='en'><meta charset='utf8'><title>Published numbers, replayed</title>"
+            f"<style>{STYLE}</style>"
             f"<h1>Published numbers, replayed</h1><p>{html.escape(self.headline)}; {self.seconds:.0f} s.</p>"
             f"{self._tables(opened=True)}{self._notes()}</html>"
         )

@@ -40,6 +40,16 @@ def first(
 def first_step(points: Points, name: str, above: float | None, at_least: float | None, below: float | None) -> int:
     """The first step whose value meets the one condition that is given.
 
+    Args:
+        points: steps and values, in order.
+        name: of the curve, for messages.
+        above: a value greater than this.
+        at_least: a value of at least this.
+        below: a value smaller than this.
+
+    Returns:
+        the step.
+
     Raises:
         InterpError: none or several conditions, or no such step.
     """

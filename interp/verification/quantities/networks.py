@@ -70,7 +70,12 @@ def _cppn(material: Material) -> HookedCPPN:
 def copies(material: Material, *, outputs: bool = False) -> int:
     """Weights of 1 that are the only one into their cache slot: padding of the layered form.
 
-    With ``outputs`` those into hue, saturation and value count, too.
+    Args:
+        material: an image network.
+        outputs: count those into hue, saturation and value, too.
+
+    Returns:
+        how many.
     """
     model = _cppn(material)
     last = model.W_U
@@ -89,7 +94,7 @@ def slots(material: Material, *, kind: str = "") -> int:
     "network.flat_index", summary="where an entry of the authors' flat vector stands: layer, row, column", order=68
 )
 def flat_index(material: Material, *, index: int = 0) -> list[int]:
-    """Layer, row (input) and column (output); layers stand in the alphabetical order of their names (Dense_0, Dense_1, Dense_10)."""
+    """Layer, row (input) and column (output); layers stand in the alphabetical order of their names: Dense_1, Dense_10."""
     return list(place_of(_cppn(material).config, index))
 
 

@@ -36,6 +36,9 @@ def difference(
 
     Returns:
         a number from 0 to 1.
+
+    Raises:
+        InterpError: pictures of different sizes.
     """
     one, other = pixels(material, size), pixels(material.other(beside), size)
     if one.shape != other.shape:

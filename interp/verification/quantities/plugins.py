@@ -30,6 +30,10 @@ def measure(material: Material, *, measure: str = "", at: str = "", settings: Ta
 
     Returns:
         the value, or the values by place.
+
+    Raises:
+        UnknownName: no such measure or place.
+        InterpError: several measures.
     """
     chosen = choose(measure)
     if len(chosen) != 1:
@@ -62,6 +66,10 @@ def analysis(
 
     Returns:
         the value.
+
+    Raises:
+        UnknownName: no such analysis, metric, table or column.
+        InterpError: a metric and a table, or neither.
     """
     if bool(metric) == bool(table):
         raise InterpError("an analysis gives a metric or a cell of a table: give metric = ... or table = ...")

@@ -74,6 +74,16 @@ def in_another_order(material: Material, *, seed: int = 0) -> float:
 
     A network on a finite group learns the elements in one order, which nothing canonical gives: with another order pi the
     answer to (a, b) would be ``pi^-1(pi(a) * pi(b))``.
+
+    Args:
+        material: a network on a finite group.
+        seed: of the order that is drawn.
+
+    Returns:
+        a share; one over the number of elements is chance.
+
+    Raises:
+        MissingCapability: another task.
     """
     task, logits = material.subject.require_task(), material.subject.logits()
     if not isinstance(task, GroupComposition):

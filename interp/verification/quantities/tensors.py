@@ -101,6 +101,13 @@ def difference(material: Material, *, tensor: str = "", other: str = "", beside:
 def largest(one: Tensor, other: Tensor) -> float:
     """The largest absolute difference of two tensors in float64.
 
+    Args:
+        one: of any shape.
+        other: of the same shape.
+
+    Returns:
+        the difference; 0 for empty ones.
+
     Raises:
         InterpError: tensors of different shapes.
     """

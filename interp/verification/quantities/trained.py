@@ -63,6 +63,19 @@ def first(
     """The first multiple s of ``every`` such that the curve passes the value after update s, counted from 0.
 
     That is how training loops log: step s is measured behind its update, so after s + 1 updates.
+
+    Args:
+        material: weights to start from, with their data.
+        trains_on: spec of the task.
+        settings: of `interp.train`.
+        every: how often curves are measured, in updates.
+        curve: such as ``test_accuracy``.
+        above: the value to pass.
+        at_least: the value to reach.
+        below: the value to fall below.
+
+    Returns:
+        the step.
     """
     found = _metrics(material, trains_on, settings, every, curve)
     points = [(int(step) - 1, float(value)) for step, value in found.items() if step % every == 1 % every]
