@@ -5,8 +5,7 @@ from __future__ import annotations
 import html
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +17,9 @@ from interp._util.files import atomic
 from interp.errors import InterpError
 from interp.notebook.show import Shown, fold
 from interp.report.data import jsonable
-from interp.verification.facts import Collection, Fact
-from interp.verification.verdict import Agreement, Verdict
-from interp.verification.written import Written
+from interp.verification.row import Row, apart, as_dict, described, shown
+from interp.verification.text import lines
+from interp.verification.verdict import Agreement
 
 LONGEST = 48  # characters of a value in a table
 MARKS: dict[Agreement, str] = {"agrees": "&#10003;", "disagrees": "&#10007;", "cannot be replayed": "&#8211;"}
@@ -29,15 +28,6 @@ STYLE = (
     "table{border-collapse:collapse;width:100%}td,th{padding:.25em .6em;text-align:left;vertical-align:top;"
     "border-bottom:1px solid #ddd}.disagrees{color:#b00020;font-weight:600}.cannot{color:#666}small{color:#666}"
 )
-
-
-@dataclass(frozen=True)
-class Row:
-    """A fact and what came of it."""
-
-    collection: Collection
-    fact: Fact
-    verdict: Verdict
 
 
 class Verification(Shown):
@@ -60,7 +50,7 @@ class Verification(Shown):
     @property
     def rows(self) -> pd.DataFrame:
         """A row per fact: collection, name, verdict, claim, published and found value, tolerance, how many tolerances apart."""
-        return pd.DataFrame([_row(row) for row in self.replayed], columns=pd.Index(list(COLUMNS)))
+        return pd.DataFrame([as_dict(row) for row in self.replayed], columns=pd.Index(list(COLUMNS)))
 
     @property
     def summary(self) -> dict[str, Any]:
@@ -109,12 +99,23 @@ class Verification(Shown):
             )
         return path
 
+    def as_text(self, explain: bool = False) -> str:
+        """What ``interp verify`` prints: a line per fact, and more about those that do not agree.
+
+        Args:
+            explain: of every fact the claim, where it stands, how it was computed, and its tolerance.
+
+        Returns:
+            the text.
+        """
+        return "\n".join([*(line for _, line in lines(self.replayed, explain)), self.headline])
+
     def _csv(self) -> str:
         return csv_text(self.rows)
 
     def as_json(self) -> str:
         """Summary, notes and rows as JSON."""
-        rows = [{**_row(r), "published": r.verdict.published, "found": r.verdict.found} for r in self.replayed]
+        rows = [{**as_dict(r), "published": r.verdict.published, "found": r.verdict.found} for r in self.replayed]
         return json.dumps(jsonable({"summary": self.summary, "notes": self.notes, "facts": rows}), indent=1)
 
     def _page(self) -> str:
@@ -163,67 +164,10 @@ def check_ending(path: str | Path) -> Path:
     return path
 
 
-def _row(row: Row) -> dict[str, Any]:
-    collection, fact, verdict = row.collection, row.fact, row.verdict
-    return {
-        "collection": collection.title, "name": fact.name, "verdict": verdict.agreement, "claim": fact.claim,
-        "published": shown(verdict.published), "found": shown(verdict.found), "tolerance": verdict.tolerance,
-        "tolerances apart": verdict.tolerances, "reason": verdict.reason, "file": fact.file,
-        "quantity": fact.quantity.name, "where": fact.where, "source": f"{collection.source} {collection.link}".strip(),
-        "seconds": round(verdict.seconds, 2),
-    }  # fmt: skip
-
-
-def shown(value: Any, longest: int | None = None) -> str:
-    """A value as text: decimals as they were written, others with six digits.
-
-    Args:
-        value: published or found.
-        longest: characters after which it is cut; None: never.
-
-    Returns:
-        the text; empty for None.
-
-    >>> shown(Written("4.988e-07")), shown(1 / 3), shown([23, 6]), shown({"a": 1}), shown(True)
-    ('4.988e-07', '0.333333', '23, 6', 'a: 1', 'yes')
-    """
-    if isinstance(value, bool):
-        text = "yes" if value else "no"
-    elif isinstance(value, Written):
-        text = value.text
-    elif isinstance(value, float):
-        text = f"{value:.6g}"
-    elif isinstance(value, Mapping):
-        text = ", ".join(f"{name}: {_part(one)}" for name, one in value.items())
-    elif isinstance(value, (list, tuple)):
-        text = ", ".join(map(_part, value)) or "none"
-    else:
-        text = "" if value is None else str(value)
-    return text if longest is None or len(text) <= longest else f"{text[: longest - 3]}..."
-
-
-def _part(value: Any) -> str:
-    return f"({shown(value)})" if isinstance(value, (list, tuple, Mapping)) else shown(value)
-
-
-def apart(verdict: Verdict) -> str:
-    """The difference as a reader sees it: ``0.24 of the tolerance``; empty for what has none."""
-    return "" if verdict.tolerances is None else f"{verdict.tolerances:.2g} of the tolerance"
-
-
-def described(row: Row) -> str:
-    """One fact that does not agree, in words."""
-    verdict = row.verdict
-    if verdict.agreement == "cannot be replayed":
-        return f"cannot be replayed: {verdict.reason}"
-    more = "; ".join(filter(None, [apart(verdict), verdict.reason]))
-    return f"published {shown(verdict.published)}, here {shown(verdict.found)}{f' ({more})' if more else ''}"
-
-
 def _html_table(rows: Sequence[Row]) -> str:
     ranked = sorted(rows, key=lambda r: ("disagrees", "cannot be replayed", "agrees").index(r.verdict.agreement))
     head = "".join(f"<th>{name}</th>" for name in ("", "claim", "published", "here", "tolerance", "apart", "source"))
-    body = "".join(_html_row(row) for row in ranked)
+    body = "".join(_htmlas_dict(row) for row in ranked)
     about = " ".join(filter(None, [rows[0].collection.source, rows[0].collection.link]))
     return f"<p><small>{html.escape(about)}</small></p><div style='overflow-x:auto'><table><tr>{head}</tr>{body}</table></div>"
 

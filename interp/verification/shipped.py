@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from functools import cache
+from itertools import chain
 from pathlib import Path
 
 from interp.errors import InterpError
@@ -44,16 +45,12 @@ def find_root(collection: Collection, folder: Path) -> Path | None:
     Returns:
         the first that holds any of the files; None where none does.
     """
-    named = [folder / collection.folder, folder, *_below(folder)]
+    named = chain([folder / collection.folder, folder], _below(folder))
     return next((root for root in named if any(present(fact, root) for fact in collection.facts)), None)
 
 
-@cache
-def _below(folder: Path) -> tuple[Path, ...]:
-    return tuple(_walk(folder))
-
-
-def _walk(folder: Path) -> Iterator[Path]:
+def _below(folder: Path) -> Iterator[Path]:
+    """Folders of a folder, the nearest first, within limits and through no link."""
     level, seen = [folder], 0
     for _ in range(DEEP):
         deeper = []

@@ -53,7 +53,7 @@ def judge(published: Any, found: Any, tolerance: Tolerance | None = None, any_or
     ('agrees', 'disagrees', 'agrees')
     """
     if any_order and isinstance(published, list) and isinstance(found, (list, tuple)):
-        published, found = sorted(published, key=str), sorted(found, key=str)
+        published, found = sorted(published, key=_place), sorted(found, key=_place)
     pairs: list[tuple[Any, Any]] = []
     reason = _pair(published, found, "", pairs)
     apart = [_apart(one, other, tolerance) for one, other in pairs]
@@ -74,6 +74,12 @@ def allowed(published: Any, tolerance: Tolerance | None) -> float:
     if tolerance is not None:
         return max(tolerance.absolute, tolerance.relative * abs(published))
     return published.half_of_last_digit if isinstance(published, Written) else 0.0
+
+
+def _place(value: Any) -> tuple[bool, float, str]:
+    """Numbers by size, then everything else by its text."""
+    number = isinstance(value, Real) and not isinstance(value, bool)
+    return not number, float(value) if number else 0.0, str(value)
 
 
 def _pair(published: Any, found: Any, place: str, pairs: list[tuple[Any, Any]]) -> str:

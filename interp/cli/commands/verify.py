@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from interp.cli.failures import INCOMPLETE
-from interp.cli.options import Explain, Force, Json, Quiet, Verbose, usually
-from interp.cli.progress import working
+from interp.cli.options import Force, Json, Quiet, Verbose, usually
+from interp.cli.progress import Loudness, working
 from interp.cli.saying import Saying
 from interp.cli.terminal import escape
 from interp.errors import InterpError, OutputExists
 
 if TYPE_CHECKING:
-    from interp.verification.result import Row, Verification
+    from interp.verification.result import Verification
 
-WIDEST = 36  # columns of a value on the terminal
+STYLES = {"title": "bold", "agrees": "", "disagrees": "red", "cannot be replayed": "yellow", "more": "dim"}
 
 
 def verify(
@@ -45,7 +45,12 @@ def verify(
         typer.Option("--out", "-o", help="Also write a page, rows or both: .html, .csv, .json.", show_default=False),
     ] = None,
     slow: Annotated[bool, typer.Option("--slow", help="Also claims that take more than a minute each.")] = False,
-    explain: Explain = False,
+    quantities: Annotated[
+        bool, typer.Option("--quantities", help="List what a claim can have computed, and replay nothing.")
+    ] = False,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Print every claim with its place, quantity, file and tolerance.")
+    ] = False,
     force: Force = False,
     json: Json = False,
     quiet: Quiet = False,
@@ -61,6 +66,9 @@ def verify(
     from interp.verification.result import check_ending
 
     saying = Saying.of(quiet=quiet, verbose=verbose, as_json=json)
+    if quantities:
+        _list(saying)
+        return
     if out is not None and check_ending(out).exists() and not force:
         raise OutputExists(f"{out} is there already; name another file, or replace it with --force")
     if only is not None and not only.strip(" ,"):
@@ -81,39 +89,26 @@ def verify(
 
 
 def _show(found: Verification, saying: Saying, explain: bool) -> None:
-    """A table per collection: verdict, name, published and found value, difference."""
-    from interp.verification.result import apart, shown
+    """A line per fact, coloured by its verdict; then the summary."""
+    from interp.verification.text import lines
 
-    rows = {id(r.collection): [s for s in found.replayed if s.collection is r.collection] for r in found.replayed}
-    cells = {
-        id(r): (r.verdict.agreement, r.fact.name, shown(r.verdict.published, WIDEST), shown(r.verdict.found, WIDEST))
-        for r in found.replayed
-    }
-    widths = [max((len(cell) for cell in column), default=0) for column in zip(*cells.values(), strict=True)]
-    for own in rows.values():
-        about = own[0].collection
-        saying.out(f"[bold]{escape(about.title)}[/]  {escape(f'{about.source} {about.link}'.strip())}")
-        for row in own:
-            line = "  ".join(cell.ljust(width) for cell, width in zip(cells[id(row)], widths, strict=True))
-            end = apart(row.verdict)
-            saying.out(f"  {_coloured(row, f'{line}  {end}'.rstrip())}")
-            if row.verdict.reason:
-                saying.out(f"      {escape(row.verdict.reason)}")
-            if explain or row.verdict.agreement != "agrees":
-                _explain(row, saying)
+    for kind, line in lines(found.replayed, explain):
+        style = STYLES[kind]
+        text = f"[{style}]{escape(line)}[/]" if style else escape(line)
+        aloud = kind in ("disagrees", "cannot be replayed") and (saying.as_json or saying.loudness is Loudness.QUIET)
+        (saying.complain if aloud else saying.out)(text)
     saying.out(f"{escape(found.headline)}; {found.seconds:.0f} s")
 
 
-def _coloured(row: Row, line: str) -> str:
-    colour = {"agrees": "", "disagrees": "red", "cannot be replayed": "yellow"}[row.verdict.agreement]
-    return f"[{colour}]{escape(line)}[/]" if colour else escape(line)
+def _list(saying: Saying) -> None:
+    """Every quantity that a claim may name, with its fields."""
+    from interp.verification.quantity import quantities
 
-
-def _explain(row: Row, saying: Saying) -> None:
-    """The claim in words, where it is published, how it was computed, and how far apart the values may be."""
-    fact = row.fact
-    saying.out(f"      {escape(fact.claim)}")
-    place = f"{fact.where}; " if fact.where else ""
-    saying.out(
-        f"      [dim]{escape(f'{place}{fact.file}, {fact.quantity.name}; tolerance: {row.verdict.tolerance}')}[/]"
-    )
+    good, broken = quantities()
+    for name, one in good.items():
+        fields = ", ".join(option.name for option in one.options)
+        saying.out(
+            f"[bold]{escape(name)}[/]: {escape(one.summary)}" + (f" [dim]({escape(fields)})[/]" if fields else "")
+        )
+    for name, error in broken.items():
+        saying.complain(f"[bold]{escape(name)}[/]: [red]{escape(error)}[/]")
