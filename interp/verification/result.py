@@ -167,7 +167,7 @@ def check_ending(path: str | Path) -> Path:
 def _html_table(rows: Sequence[Row]) -> str:
     ranked = sorted(rows, key=lambda r: ("disagrees", "cannot be replayed", "agrees").index(r.verdict.agreement))
     head = "".join(f"<th>{name}</th>" for name in ("", "claim", "published", "here", "tolerance", "apart", "source"))
-    body = "".join(_htmlas_dict(row) for row in ranked)
+    body = "".join(_html_row(row) for row in ranked)
     about = " ".join(filter(None, [rows[0].collection.source, rows[0].collection.link]))
     return f"<p><small>{html.escape(about)}</small></p><div style='overflow-x:auto'><table><tr>{head}</tr>{body}</table></div>"
 

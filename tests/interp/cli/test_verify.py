@@ -33,7 +33,7 @@ def test_a_planted_wrong_number_disagrees(folder: Path, run: Run) -> None:
     (folder / "claims.toml").write_text(CLAIMS.replace("2.0\n", "2.3\n"))
     done = run("verify", folder)
     assert done.code == 1
-    assert "disagrees  mean  2.3  2    6 of the tolerance" in done.out
+    assert "disagrees  mean  2.3  2  6 of the tolerance" in done.out
     assert "2 facts: 1 agree, 1 disagree" in done.out
     quiet = run("verify", folder, "--quiet")
     assert (quiet.code, quiet.out) == (1, "")

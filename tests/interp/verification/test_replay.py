@@ -60,10 +60,10 @@ def test_a_quantity_is_checked_when_it_is_made() -> None:
 
 @pytest.mark.real_data
 def test_published_files_by_their_facts(data: Path) -> None:
-    """The quick part: names in a folder below, and nothing missing."""
-    found = interp.verify(data, only=["grokking", "picbreeder_cppnx", "two_dialects", "mnist", "reviews"])
+    """The quick part: found in folders below; two collections at once draw the same pictures."""
+    found = interp.verify(data, only=["picbreeder_cppnx", "two_dialects", "reviews"])
     assert found.agrees, found
-    assert len(found.rows) > 90
+    assert len(found.rows) > 40
 
 
 @pytest.mark.real_data
