@@ -70,7 +70,8 @@ class Verification(Shown):
     def headline(self) -> str:
         """The summary as a sentence."""
         s = self.summary
-        return f"{s['facts']} facts: {s['agree']} agree, {s['disagree']} disagree, {s['cannot be replayed']} cannot be replayed"
+        facts = f"{s['facts']} fact{'' if s['facts'] == 1 else 's'}"
+        return f"{facts}: {s['agree']} agree, {s['disagree']} disagree, {s['cannot be replayed']} cannot be replayed"
 
     def __repr__(self) -> str:
         wrong = [f"  {r.fact.name}: {described(r)}" for r in self.replayed if r.verdict.agreement != "agrees"]

@@ -43,7 +43,7 @@ def rows_where(table: pd.DataFrame, where: Mapping[str, Any] | None) -> pd.DataF
                 raise UnknownName(unknown("condition", condition, CONDITIONS)) from None
             except TypeError:
                 raise InterpError(f"the column {name} cannot be compared with {value!r}") from None
-            table, values = table[kept], values[kept]
+            table, values = pd.DataFrame(table[kept]), pd.Series(values[kept])
     return table
 
 
@@ -52,7 +52,7 @@ def column(table: pd.DataFrame, name: str) -> pd.Series:
     by_text = {str(c): c for c in table.columns}
     if name not in by_text:
         raise UnknownName(unknown("column", name, by_text))
-    return table[by_text[name]]
+    return pd.Series(table[by_text[name]])
 
 
 def cell(table: pd.DataFrame, where: Mapping[str, Any] | None, name: str) -> Any:

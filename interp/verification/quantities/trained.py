@@ -6,8 +6,6 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
-import pandas as pd
-
 from interp.errors import InterpError, UnknownName, unknown
 from interp.history.progress import progress
 from interp.training.launch import train
@@ -52,7 +50,7 @@ def at(
         raise InterpError(
             f"nothing is measured after {at_step:,} updates; a multiple of every = {every}, below steps, is"
         )
-    return float(found[at_step])
+    return found[at_step]
 
 
 @quantity("trained.first", summary="the step at which a curve of such a run passes a value", order=111)
@@ -78,7 +76,7 @@ def first(
         the step.
     """
     found = _metrics(material, trains_on, settings, every, curve)
-    points = [(int(step) - 1, float(value)) for step, value in found.items() if step % every == 1 % every]
+    points = [(step - 1, value) for step, value in found.items() if step % every == 1 % every]
     return first_step(points, curve, above, at_least, below)
 
 
@@ -94,11 +92,12 @@ def first_measure(
     return first_step(points, measure, above, at_least, below)
 
 
-def _metrics(material: Material, trains_on: str, settings: Settings, every: int, curve: str) -> pd.Series:
-    table = _run(material, trains_on, settings, every).metrics.set_index("step")
+def _metrics(material: Material, trains_on: str, settings: Settings, every: int, curve: str) -> dict[int, float]:
+    """A curve of the run: values by the number of updates before them."""
+    table = _run(material, trains_on, settings, every).metrics
     if curve not in table:
         raise UnknownName(unknown("curve", curve, map(str, table.columns)))
-    return table[curve]
+    return {int(step): float(value) for step, value in zip(table["step"], table[curve], strict=True)}
 
 
 def _run(material: Material, trains_on: str, settings: Settings, every: int) -> Run:
