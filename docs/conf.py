@@ -90,6 +90,7 @@ how_to/weight_matching
 how_to/stitching
 how_to/many_checkpoints
 how_to/compare_insides
+how_to/verify
 how_to/notebook_figures
 how_to/grokking_demo
 how_to/runs_of_others

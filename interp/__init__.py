@@ -102,5 +102,8 @@ if TYPE_CHECKING:
     from interp.training import resume as resume
     from interp.training import seeds as seeds
     from interp.training import train as train
+    from interp.verification.quantity import quantity as quantity
+    from interp.verification.replay import verify as verify
+    from interp.verification.result import Verification as Verification
 else:
     __getattr__, __dir__, __all__ = lazy_exports(__name__)

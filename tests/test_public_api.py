@@ -162,7 +162,7 @@ WITH: dict[str, tuple[Any, ...]] = {
     "circuits.match_weights": (None,), "circuits.linear_connectivity": (None,), "circuits.barriers_over_training": (),
     "circuits.stitch": (None,), "circuits.interchange": (None,), "circuits.shared_features": (None,), "circuits.compare": (None,),
 }  # fmt: skip
-BY_KEYWORD = ("circuits.path_patch", "circuits.project", "circuits.acdc", "interp.refine")
+BY_KEYWORD = ("circuits.path_patch", "circuits.project", "circuits.acdc", "interp.refine", "interp.verify")
 WRONG = {"a list": [1.5, {}], "an array": np.zeros((2, 2)), "a class": dict, "None": None, "a set": {1.5}}
 
 
@@ -177,6 +177,8 @@ def call(name: str, first: Any) -> Any:
         return function(first, threshold=0.1)
     if name == "interp.refine":
         return function(first, axes={"lr": (0, 1)})
+    if name == "interp.verify":
+        return function(".", first)  # without a folder it verifies the demo
     made = function(first, *WITH[name])
     return made.__enter__() if hasattr(made, "__enter__") else made
 
@@ -194,4 +196,4 @@ def test_wrong_kinds(name: str, kind: str, tmp_path: Path, monkeypatch: pytest.M
 def test_every_function_is_tried_with_wrong_kinds() -> None:
     """What is not tried here is a decorator, takes no arguments, or takes whatever it is given."""
     rest = {name for name, _ in FUNCTIONS} - {*WITH, *BY_KEYWORD}
-    assert rest == {"interp.analysis", "interp.joint_analysis", "interp.measure", "interp.grid"}
+    assert rest == {"interp.analysis", "interp.joint_analysis", "interp.measure", "interp.quantity", "interp.grid"}

@@ -34,7 +34,8 @@ ARROWS: dict[str, str] = {
     "interp.cli.*": "interp._util, interp.errors, interp.plugins, interp.report, interp.subject, interp.training.*",
     "interp.cli.commands": (
         "interp._util, interp.checkpoints (door), interp.checkpoints.*, interp.checkpoints.layouts, interp.cli.*, "
-        "interp.cli.train, interp.errors, interp.hooked (door), interp.plugins, interp.report, interp.subject"
+        "interp.cli.train, interp.errors, interp.hooked (door), interp.plugins, interp.report, interp.subject, "
+        "interp.verification.*"
     ),
     "interp.cli.train": (
         "interp._util, interp.checkpoints (door), interp.cli.*, interp.errors, interp.hooked (door), "
@@ -105,10 +106,20 @@ ARROWS: dict[str, str] = {
         "interp.hooked.transformer, interp.tasks"
     ),
     "interp.training.updates": "interp._util, interp.errors, interp.snapshot, interp.tasks",
+    "interp.verification (door)": "",
+    "interp.verification.*": (
+        "interp._util, interp.checkpoints (door), interp.checkpoints.formats, interp.errors, interp.notebook, interp.plugins, "
+        "interp.report, interp.snapshot, interp.subject"
+    ),
+    "interp.verification.quantities": (
+        "interp._util, interp.checkpoints.formats, interp.checkpoints.layouts, interp.errors, interp.history, "
+        "interp.hooked (door), interp.neat, interp.picbreeder, interp.plugins, interp.scores, interp.tasks, "
+        "interp.training.*, interp.verification.*"
+    ),
     "probes.*": (
         "interp.activations, interp.errors, interp.hooked (door), interp.hooked.*, interp.hooked.cppn, interp.hooked.foreign, "
         "interp.picbreeder, interp.pictures, interp.scores, interp.sites, "
-        "interp.snapshot, interp.subject, interp.tasks"
+        "interp.snapshot, interp.subject, interp.tasks, interp.verification.*"
     ),
     "probes.analyses": (
         "interp._util, interp.activations, interp.errors, interp.history, interp.hooked (door), interp.neat, "

@@ -36,7 +36,7 @@ def genome_element(data: bytes, key: str | None, notes: list[str]) -> Element:
         UnreadableFile: damaged XML, with entities, or without a genome.
         InterpError: several genomes and no ``key``, or no genome under it.
     """
-    roots = _roots(data)
+    roots = root_elements(data)
     genomes = [genome for root in roots for genome in root.iter("genome")]
     if not genomes:
         named = ", ".join(f"<{root.tag[:40]}>" for root in roots[:3])
@@ -55,7 +55,7 @@ def genome_element(data: bytes, key: str | None, notes: list[str]) -> Element:
     return genomes[int(key)]
 
 
-def _roots(data: bytes) -> list[Element]:
+def root_elements(data: bytes) -> list[Element]:
     """The root elements, of which XML allows one."""
     data = _utf8(data).removeprefix(BOM).lstrip(b" \t\r\n")
     try:

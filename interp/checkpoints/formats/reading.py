@@ -189,7 +189,7 @@ def _genome_file(path: Path) -> Contents:
 def _how_stored(tree: Any) -> Iterator[str]:
     """A note for every kind of tensor that was stored otherwise than it is read."""
     kinds: dict[str, list[str]] = {}
-    for name, ref in _named(tree, "", set()):
+    for name, ref in named_tensors(tree, "", set()):
         if ref.stored:
             kind, _, detail = ref.stored.partition(" (")
             kinds.setdefault(kind, []).append(f"{name} ({detail}" if detail else name)
@@ -199,7 +199,7 @@ def _how_stored(tree: Any) -> Iterator[str]:
         yield f"stored as {kind}, read as {read_as}: {shown}"
 
 
-def _named(tree: Any, name: str, seen: set[int]) -> Iterator[tuple[str, TensorRef]]:
+def named_tensors(tree: Any, name: str, seen: set[int]) -> Iterator[tuple[str, TensorRef]]:
     """All tensors of a tree, each once, with a name."""
     if isinstance(tree, TensorRef):
         yield name, tree
@@ -208,12 +208,12 @@ def _named(tree: Any, name: str, seen: set[int]) -> Iterator[tuple[str, TensorRe
         seen.add(id(tree))
         held = tree.state if isinstance(tree, Stub) else tree
         if held is not tree and not isinstance(held, Mapping):
-            yield from _named(held, name, seen)
+            yield from named_tensors(held, name, seen)
         elif isinstance(held, (Mapping, list, tuple)) and (
             isinstance(held, Mapping) or set(map(type, held)) != {float}
         ):
             for key, value in held.items() if isinstance(held, Mapping) else enumerate(held):
-                yield from _named(value, f"{name}.{str(key)[:80]}".lstrip("."), seen)
+                yield from named_tensors(value, f"{name}.{str(key)[:80]}".lstrip("."), seen)
 
 
 def sha256(path: Path) -> str:

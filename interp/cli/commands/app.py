@@ -19,6 +19,7 @@ from interp.cli.commands.draw import draw
 from interp.cli.commands.inspect import inspect
 from interp.cli.commands.layout import app as layout
 from interp.cli.commands.listing import analyses, measures
+from interp.cli.commands.verify import verify
 from interp.cli.failures import REFUSED, fail, interruptible
 from interp.cli.train import app as train
 from interp.cli.train import refine
@@ -48,6 +49,14 @@ COMMANDS: tuple[tuple[Callable[..., None], tuple[str, ...]], ...] = (
     (draw, ("interp draw skull.zip skull.png", "interp draw skull.zip eye.png --x=-0.5,0 --y=-0.6,-0.1")),
     (demo, ("interp demo --out report", "interp demo --copy examples")),
     (convert, ("interp convert model.pth model.safetensors",)),
+    (
+        verify,
+        (
+            "interp verify",
+            "interp verify data --out verified.html",
+            "interp verify data --claims claims.toml --only test_loss",
+        ),
+    ),
     (analyses, ("interp analyses", "interp analyses fourier", "interp analyses model.pth")),
     (measures, ("interp measures runs/modadd", "interp measures loss")),
 )

@@ -1,0 +1,280 @@
+"""The file in which published facts stand: TOML, read strictly, and never run."""
+
+from __future__ import annotations
+
+import math
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from interp._util.schema import short
+from interp.errors import InterpError, UnreadableFile, unknown
+from interp.verification.folder import check_inside
+from interp.verification.quantity import Quantity, find_quantity
+from interp.verification.written import Written
+
+MOST_BYTES, MOST_FACTS, DEEPEST = 1 << 20, 5_000, 3
+NAME = re.compile(r"[A-Za-z0-9_-]{1,80}")
+TOP = ("title", "source", "link", "folder", "files", "claims")
+HOW = ("task", "layout", "key", "step", "member")  # how `interp.load` is to read a file
+FIELDS = ("claim", "file", "quantity", "published", "published_in", "tolerance", "where", "seconds", "any_order", *HOW)
+TEXTS = ("claim", "file", "quantity", "where", "task", "layout", "key")
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """How far a recomputed number may be from the published one: the larger of both.
+
+    Attributes:
+        absolute: in the number's own unit.
+        relative: as a share of the published number.
+    """
+
+    absolute: float = 0.0
+    relative: float = 0.0
+
+    def __str__(self) -> str:
+        said = [f"{self.absolute:g}"] if self.absolute or not self.relative else []
+        return " or ".join([*said, *([f"{self.relative:g} of it"] if self.relative else [])])
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """A published value that stands in a file of the authors'.
+
+    Attributes:
+        file: relative to the folder.
+        key: where in it, as a dotted path; empty for all of it, and for the words of a text file.
+    """
+
+    file: str
+    key: str = ""
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One published statement, and how it is computed again.
+
+    Attributes:
+        name: within its collection.
+        claim: the statement as a sentence.
+        file: what it is about: a path relative to the folder, of a file or a folder; or a glob.
+        quantity: what is computed.
+        options: of the quantity.
+        published: the value as published.
+        tolerance: None for the usual one: half of a decimal's last digit, exact for everything else.
+        where: the place in the paper.
+        how: arguments of `interp.load`: task, layout, key, step, member.
+        seconds: how long it takes, about.
+        any_order: whether a list may come in another order.
+    """
+
+    name: str
+    claim: str
+    file: str
+    quantity: Quantity
+    options: Mapping[str, Any]
+    published: Any
+    tolerance: Tolerance | None = None
+    where: str = ""
+    how: Mapping[str, Any] = field(default_factory=dict)
+    seconds: float = 0.0
+    any_order: bool = False
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Every file that it reads, but those of a glob: its own, the one it is set beside, the authors' number."""
+        found = ["" if self.is_glob else self.file, self.options.get("beside") or ""]
+        return tuple(filter(None, [*found, self.published.file if isinstance(self.published, Elsewhere) else ""]))
+
+    @property
+    def is_glob(self) -> bool:
+        """Whether `file` stands for several files."""
+        return any(mark in self.file for mark in "*?[")
+
+
+@dataclass(frozen=True)
+class Collection:
+    """The facts of one file.
+
+    Attributes:
+        title: of the paper or the data.
+        source: who published it, in words.
+        link: to it.
+        folder: what the folder of the files is called, where they are looked for by themselves.
+        facts: in the file's order.
+        path: of the file.
+    """
+
+    title: str
+    source: str
+    facts: tuple[Fact, ...]
+    link: str = ""
+    folder: str = ""
+    path: Path = field(default_factory=Path)
+
+
+def read_facts(path: str | Path) -> Collection:
+    """Read a file of facts.
+
+    Args:
+        path: of a TOML file.
+
+    Returns:
+        its facts, checked.
+
+    Raises:
+        UnreadableFile: not there, too large, or not TOML.
+        InterpError: a field that is missing, unknown or of the wrong type, a path out of the folder, an unknown quantity; the
+            message says where.
+    """
+    path = Path(path)
+    try:
+        size = path.stat().st_size
+        if size > MOST_BYTES:
+            raise UnreadableFile(
+                f"{path} has {size:,} bytes; a file of claims may have {MOST_BYTES:,}: split it, or name the right file"
+            )
+        table = tomllib.loads(path.read_text("utf8"), parse_float=Written)
+    except OSError as error:
+        raise UnreadableFile(f"{path} cannot be read: {error.strerror or error}; name a file of claims") from None
+    except UnicodeDecodeError:
+        raise UnreadableFile(f"{path} is not UTF-8 text; a file of claims is TOML") from None
+    except (ValueError, RecursionError) as error:
+        said = "nested too deeply" if isinstance(error, RecursionError) else " ".join(str(error).split())[:200]
+        raise UnreadableFile(f"{path} is not TOML: {said}; mend that place") from None
+    try:
+        return _collection(table, path)
+    except InterpError as error:
+        raise InterpError(f"{path}: {error}") from None
+
+
+def _collection(table: Mapping[str, Any], path: Path) -> Collection:
+    _known(table, TOP, "the top of the file")
+    if "title" not in table or "source" not in table:
+        raise InterpError(
+            f"{'source' if 'title' in table else 'title'} is missing; write title = and source = at the top"
+        )
+    texts = {name: _text(table[name], name) for name in ("title", "source", "link", "folder") if name in table}
+    if "folder" in texts:
+        check_inside(texts["folder"], "folder")
+    files = _table(table.get("files", {}), "files")
+    how = {name: _how(_table(given, f"files.{name}"), f"files.{name!r}") for name, given in files.items()}
+    claims = _table(table.get("claims", {}), "claims")
+    if not 0 < len(claims) <= MOST_FACTS:
+        raise InterpError(f"it has {len(claims):,} claims, [claims.NAME]; write 1 to {MOST_FACTS:,}")
+    facts = tuple(_fact(name, _table(given, f"claims.{name}"), how) for name, given in claims.items())
+    used = {fact.file for fact in facts}
+    if unused := [name for name in how if name not in used]:
+        raise InterpError(f"files: {unknown('file', unused[0], used)}: no claim is about it")
+    return Collection(facts=facts, path=path, **texts)
+
+
+def _fact(name: str, given: Mapping[str, Any], files: Mapping[str, Mapping[str, Any]]) -> Fact:
+    place = f"claims.{name[:80]}"
+    if not NAME.fullmatch(name):
+        raise InterpError(f"{place}: a name has 1 to 80 letters, digits, _ and -")
+    for field_ in ("claim", "file", "quantity"):
+        if field_ not in given:
+            raise InterpError(f"{place}: {field_} is missing")
+    texts = {n: _text(given[n], f"{place}: {n}") for n in TEXTS if n in given}
+    check_inside(texts["file"], f"{place}: file")
+    try:
+        quantity = find_quantity(texts["quantity"])
+        _known(given, (*FIELDS, *(o.name for o in quantity.options)), place, f" of a claim with {quantity.name}")
+        options = quantity.parse({n: plain(v) for n, v in given.items() if n not in FIELDS})
+        if isinstance(options.get("beside"), str) and options["beside"]:
+            check_inside(options["beside"], f"{place}: beside")
+    except InterpError as error:
+        raise InterpError(str(error) if str(error).startswith(place) else f"{place}: {error}") from None
+    seconds = given.get("seconds", 0)
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 <= seconds < math.inf:
+        raise InterpError(f"{place}: seconds must be a number, how long it takes, got {short(seconds)}")
+    if not isinstance(given.get("any_order", False), bool):
+        raise InterpError(f"{place}: any_order must be true or false, got {short(given['any_order'])}")
+    own = _how({n: given[n] for n in HOW if n in given}, place)
+    return Fact(
+        name, texts["claim"], texts["file"], quantity, options, _published(given, place), _tolerance(given, place),
+        texts.get("where", ""), {**files.get(texts["file"], {}), **own}, float(seconds), given.get("any_order", False),
+    )  # fmt: skip
+
+
+def _published(given: Mapping[str, Any], place: str) -> Any:
+    if ("published" in given) == ("published_in" in given):
+        raise InterpError(
+            f"{place}: give published = VALUE, or published_in = {{ file = ..., key = ... }}, one of the two"
+        )
+    if "published" in given:
+        _check_value(given["published"], f"{place}: published", DEEPEST)
+        return given["published"]
+    table = _table(given["published_in"], f"{place}: published_in")
+    _known(table, ("file", "key"), f"{place}: published_in")
+    if "file" not in table:
+        raise InterpError(f"{place}: published_in: file is missing")
+    texts = {n: _text(v, f"{place}: published_in.{n}") for n, v in table.items()}
+    check_inside(texts["file"], f"{place}: published_in.file")
+    return Elsewhere(**texts)
+
+
+def _check_value(value: Any, place: str, deep: int) -> None:
+    if isinstance(value, (dict, list)) and deep:
+        if not value and isinstance(value, dict):
+            raise InterpError(f"{place} is an empty table")
+        for key, one in value.items() if isinstance(value, dict) else enumerate(value):
+            _check_value(one, f"{place}.{str(key)[:40]}", deep - 1)
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise InterpError(f"{place} must be finite, got {value}")
+    elif not isinstance(value, (str, bool, int, float)):
+        raise InterpError(f"{place} must be a number, a text, true or false, or a list or table of these")
+
+
+def _tolerance(given: Mapping[str, Any], place: str) -> Tolerance | None:
+    if "tolerance" not in given:
+        return None
+    table = _table(given["tolerance"], f"{place}: tolerance", "{ relative = 1e-3 } or { absolute = 0.005 }")
+    _known(table, ("absolute", "relative"), f"{place}: tolerance")
+    for name, value in table.items():
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < math.inf:
+            raise InterpError(f"{place}: tolerance.{name} must be a number of at least 0, got {short(value)}")
+    return Tolerance(**{name: float(value) for name, value in table.items()})
+
+
+def _how(given: Mapping[str, Any], place: str) -> dict[str, Any]:
+    _known(given, HOW, place)
+    for name, value in given.items():
+        if name in ("step", "member"):
+            if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+                raise InterpError(f"{place}: {name} must be a whole number of at least 0, got {short(value)}")
+        else:
+            _text(value, f"{place}: {name}")
+    return dict(given)
+
+
+def plain(value: Any) -> Any:
+    """A value without the memory of how it was written, as functions expect it."""
+    if isinstance(value, Written):
+        return float(value)
+    if isinstance(value, dict):
+        return {name: plain(one) for name, one in value.items()}
+    return [plain(one) for one in value] if isinstance(value, list) else value
+
+
+def _table(value: Any, place: str, form: str = "a table") -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise InterpError(f"{place} must be {form}, got {short(value)}")
+    return value
+
+
+def _text(value: Any, place: str) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise InterpError(f"{place} must be a text, got {short(value)}")
+    return value
+
+
+def _known(given: Mapping[str, Any], known: Iterable[str], place: str, of: str = "") -> None:
+    for name in given:
+        if name not in known:
+            raise InterpError(f"{place}: {unknown(f'field{of}', name[:60], known)}")

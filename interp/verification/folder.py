@@ -1,0 +1,131 @@
+"""Paths of claims inside the folder of published files: none leads out of it."""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from interp._util.files import is_file, refuse_link
+from interp._util.schema import short
+from interp._util.specs import format_spec, parse_spec
+from interp.errors import InterpError, UnreadableFile
+
+MOST_FILES = 10_000
+
+
+class Absent(UnreadableFile):
+    """A file that is not in the folder."""
+
+
+def check_inside(relative: str, place: str) -> None:
+    """Refuse a path that leads out of a folder by its words alone.
+
+    Args:
+        relative: with slashes.
+        place: where it stands, for the message.
+
+    Raises:
+        InterpError: an absolute path, one with ``..`` or a backslash, or an empty one.
+    """
+    path = PurePosixPath(relative)
+    if (
+        path.is_absolute()
+        or ".." in path.parts
+        or "\\" in relative
+        or ":" in relative
+        or "\0" in relative
+        or not path.parts
+    ):
+        raise InterpError(
+            f"{place} must be a path inside the folder, with slashes and without .., got {short(relative)}"
+        )
+
+
+def inside(root: Path, relative: str) -> Path:
+    """A file or folder of a folder.
+
+    Args:
+        root: the folder; it may itself be a link.
+        relative: with slashes, without ``..``.
+
+    Returns:
+        its path.
+
+    Raises:
+        Absent: not there.
+        UnreadableFile: a link on the way, or a device.
+    """
+    path = root
+    for part in PurePosixPath(relative).parts:
+        path = path / part
+        refuse_link(path)
+    try:
+        there = path.exists()
+    except OSError:
+        there = False
+    if not there:
+        raise Absent(f"no {relative} in {root}")
+    return path
+
+
+def matching(root: Path, pattern: str) -> list[Path]:
+    """All files of a folder that match a pattern, sorted.
+
+    Args:
+        root: the folder.
+        pattern: a glob with slashes.
+
+    Returns:
+        their paths.
+
+    Raises:
+        Absent: none.
+        InterpError: a link among them, or very many.
+    """
+    found: list[Path] = []
+    for path in root.glob(pattern):
+        at = root
+        for part in path.relative_to(root).parts:
+            at = at / part
+            refuse_link(at)
+        found.append(path)
+        if len(found) > MOST_FILES:
+            raise InterpError(f"{pattern} matches more than {MOST_FILES:,} files of {root}; narrow it")
+    if not found:
+        raise Absent(f"nothing matches {pattern} in {root}")
+    return sorted(found)
+
+
+def spec_inside(root: Path, spec: str, place: str) -> str:
+    """A spec of a task or a start, whose files are those of the folder.
+
+    Args:
+        root: the folder.
+        spec: ``name:key=value``; values that name a file of the folder become its path.
+        place: where the spec stands, for messages.
+
+    Returns:
+        the spec.
+
+    Raises:
+        InterpError: a value that names a file outside the folder.
+    """
+    name, options = parse_spec(spec)
+    return format_spec(name, {key: _value(root, value, f"{place}: {key}") for key, value in options.items()})
+
+
+def _value(root: Path, value: Any, place: str) -> Any:
+    if not isinstance(value, str):
+        return value
+    posix = PurePosixPath(value)
+    if posix.is_absolute() or ".." in posix.parts or value.startswith("~") or "\\" in value:
+        raise InterpError(f"{place}={value[:80]} leads out of the folder; name a file inside it")
+    try:
+        path = inside(root, value)
+    except Absent:
+        if is_file(Path(value)) or Path(value).is_dir():
+            raise InterpError(
+                f"{place}={value[:80]} is not in the folder, but a file beside it; copy it there"
+            ) from None
+        return value  # a word, such as the name of an operation
+    return str(path)

@@ -1,0 +1,111 @@
+"""Quantities of files themselves: format, what a zip or a pickle names, IDX files of images and labels."""
+
+from __future__ import annotations
+
+import pickle
+import pickletools
+import zipfile
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+
+from interp.errors import InterpError
+from interp.tasks.idx import read_idx
+from interp.verification.material import Material
+from interp.verification.quantity import quantity
+
+MOST_PICKLE = 64 << 20
+
+
+@quantity("file.format", summary="the format of a checkpoint, such as torch zip", order=90)
+def format_(material: Material) -> str:
+    """As ``interp inspect`` says it."""
+    return material.contents.format
+
+
+@quantity("file.count", summary="how many files match a glob", order=91)
+def count(material: Material) -> int:
+    """Files and folders whose paths match ``file``, such as ``checkpoints/*.safetensors``."""
+    return len(material.paths)
+
+
+@quantity("file.weights_only", summary="whether torch.load reads it with weights_only=True", order=92)
+def weights_only(material: Material) -> bool:
+    """By torch itself, on the CPU, with its unpickler that runs no code."""
+    try:
+        torch.load(material.path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, ValueError, EOFError):
+        return False
+    return True
+
+
+@quantity("file.members", summary="names of the files in a zip archive", order=93)
+def members(material: Material) -> list[str]:
+    """In the archive's order."""
+    return [info.filename for info in _archive(material)]
+
+
+@quantity("file.years", summary="the years in which the files of a zip archive were last changed", order=94)
+def years(material: Material) -> list[int]:
+    """Of every member, as the archive has it."""
+    return [info.date_time[0] for info in _archive(material)]
+
+
+def _archive(material: Material) -> list[zipfile.ZipInfo]:
+    try:
+        with zipfile.ZipFile(material.path) as archive:
+            return archive.infolist()
+    except (zipfile.BadZipFile, OSError):
+        raise InterpError(f"{material.file} is no zip archive") from None
+
+
+@quantity("file.pickled_names", summary="classes and functions that a pickle names", order=95)
+def pickled_names(material: Material) -> list[str]:
+    """Dotted names in order, each once; the pickle is taken apart, not loaded."""
+    if material.path.stat().st_size > MOST_PICKLE:
+        raise InterpError(f"{material.file} has more than {MOST_PICKLE:,} bytes")
+    try:
+        return list(dict.fromkeys(_globals(material.path.read_bytes())))
+    except ValueError as error:
+        raise InterpError(f"{material.file} is no pickle: {str(error)[:100]}") from None
+
+
+def _globals(data: bytes) -> Iterator[str]:
+    """What the opcodes of a pickle name, module and name joined by a dot."""
+    pushed: list[str | None] = [None, None]  # the last two values, as far as they are texts
+    memo: list[str | None] = []
+    for operation, argument, _ in pickletools.genops(data):
+        if operation.name == "GLOBAL":
+            yield str(argument).replace(" ", ".")
+        elif operation.name == "STACK_GLOBAL":
+            yield ".".join(text or "?" for text in pushed)
+        if operation.name == "MEMOIZE":
+            memo.append(pushed[1])
+        elif operation.name in ("BINGET", "LONG_BINGET"):
+            pushed = [pushed[1], memo[argument] if isinstance(argument, int) and argument < len(memo) else None]
+        elif operation.name not in ("BINPUT", "LONG_BINPUT", "PUT"):
+            pushed = [pushed[1], argument if isinstance(argument, str) else None]
+
+
+def _idx(material: Material) -> np.ndarray:
+    dimensions = 1 if "idx1" in material.path.name else 3
+    return material.share("idx", lambda: read_idx(material.path, dimensions))
+
+
+@quantity("idx.shape", summary="shape of an IDX file (MNIST), gzipped or not", order=96)
+def idx_shape(material: Material) -> list[int]:
+    """Examples, and rows and columns of images."""
+    return list(_idx(material).shape)
+
+
+@quantity("idx.count", summary="how many bytes of an IDX file have a value: labels of a class", order=97)
+def idx_count(material: Material, *, value: int = 0) -> int:
+    """Number of entries that equal ``value``."""
+    return int((_idx(material) == value).sum())
+
+
+@quantity("idx.values", summary="the different values in an IDX file, sorted", order=98)
+def idx_values(material: Material) -> list[int]:
+    """Each once."""
+    return np.unique(_idx(material)).tolist()

@@ -1,0 +1,72 @@
+"""Quantities of a table in a file: CSV, TSV, or JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import numpy as np
+
+from interp.errors import InterpError
+from interp.verification.material import Material
+from interp.verification.quantity import quantity
+from interp.verification.selected import cell, column, rows_where
+
+Statistic = Literal["sum", "mean", "median", "min", "max", "unique"]
+Where = Mapping[str, Any] | None
+
+
+@quantity("table.rows", summary="number of rows, all or those that meet conditions", order=30)
+def rows(material: Material, *, row: Where = None, header: bool = True) -> int:
+    """Rows where columns have given values, or lie above or below a number (``row = { rating = { above = 0 } }``)."""
+    return len(rows_where(material.table(header), row))
+
+
+@quantity("table.columns", summary="names of the columns", order=31)
+def columns(material: Material, *, header: bool = True) -> list[str]:
+    """Names of the columns, or their numbers from 1 where the table has no header."""
+    return [str(name) for name in material.table(header).columns]
+
+
+@quantity("table.value", summary="a cell, or a column of several rows", order=32)
+def value(material: Material, *, column: str = "", row: Where = None, header: bool = True) -> Any:
+    """The value of a column in the row that meets the conditions."""
+    return cell(material.table(header), row, column)
+
+
+@quantity("table.statistic", summary="sum, mean, median, min, max or number of different values of a column", order=33)
+def statistic(
+    material: Material, *, column: str = "", statistic: Statistic = "mean", row: Where = None, header: bool = True
+) -> Any:
+    """One number about a column, over the rows that meet the conditions; missing values are left out."""
+    return _statistic(material, column, statistic, row, header)
+
+
+def _statistic(material: Material, name: str, statistic: Statistic, row: Where, header: bool) -> Any:
+    values = column(rows_where(material.table(header), row), name).dropna()
+    if statistic == "unique":
+        return int(values.nunique())
+    if not len(values) or values.dtype.kind not in "iufb":
+        raise InterpError(f"the column {name} has no numbers in these rows")
+    return getattr(values, statistic)()
+
+
+@quantity("table.share", summary="share of rows that meet conditions, 0 to 1", order=34)
+def share(material: Material, *, row: Where = None, of: Where = None, header: bool = True) -> float:
+    """The share of the rows ``of`` (all by default) that meet the conditions ``row`` as well."""
+    among = rows_where(material.table(header), of)
+    if not len(among):
+        raise InterpError(f"no row of the table has {dict(of or {})}")
+    return len(rows_where(among, row)) / len(among)
+
+
+@quantity("table.latin_square", summary="the order of a Latin square; an error if it is none", order=35)
+def latin_square(material: Material) -> int:
+    """Number of rows of a table without header in which every row and every column holds 0 .. n - 1 once."""
+    table = material.table(header=False).to_numpy()
+    n = len(table)
+    order = np.arange(n)
+    square = table.shape == (n, n) and table.dtype.kind in "iu"
+    if not square or not ((np.sort(table, 0) == order[:, None]).all() and (np.sort(table, 1) == order).all()):
+        raise InterpError(f"{material.file} is no Latin square: a row or column repeats a number, or it is not square")
+    return n

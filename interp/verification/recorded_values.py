@@ -1,0 +1,90 @@
+"""Values in a file under a dotted path: what a checkpoint, a JSON or a text file records."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from interp.errors import InterpError, UnknownName, unknown
+from interp.verification.material import Material
+
+MOST_NUMBERS = 100_000  # of a tensor that becomes a value
+
+
+def value_at(material: Material, path: str = "") -> Any:
+    """The value in a file under a dotted path.
+
+    Args:
+        material: a checkpoint, JSON, or a text file, whose words are a list.
+        path: names and places (from 0, or -1 for the last) with dots; a name may hold dots itself. Empty: everything.
+
+    Returns:
+        the value; a tensor as its numbers.
+
+    Raises:
+        UnknownName: no such name; the nearest are named.
+        InterpError: what is there is no value.
+    """
+    return _value(follow(tree_of(material), path, material.file), path or material.file)
+
+
+def tree_of(material: Material) -> Any:
+    """Everything that a file holds: tables, lists, values, and tensors that are not read yet."""
+    suffix = material.path.suffix.lower()
+    if suffix == ".json":
+        return material.json
+    if suffix == ".txt":
+        return material.text.split()
+    return material.contents.tree
+
+
+def _inside(value: Any) -> Any:
+    """What an object of a class that is not read holds."""
+    return getattr(value, "state", value)
+
+
+def follow(tree: Any, path: str, file: str) -> Any:
+    """What stands under a dotted path.
+
+    Args:
+        tree: of tables and lists.
+        path: as in `value_at`.
+        file: for messages.
+
+    Returns:
+        a value, a table, a list, or a tensor that is not read yet.
+
+    Raises:
+        UnknownName: no such name.
+        InterpError: no such place.
+    """
+    parts = path.split(".") if path else []
+    while parts:
+        tree = _inside(tree)
+        if isinstance(tree, (list, tuple)) and parts[0].lstrip("-").isdecimal():
+            place = int(parts.pop(0))
+            if not -len(tree) <= place < len(tree):
+                raise InterpError(f"{file}: {path}: there are {len(tree):,} values, none at {place}")
+            tree = tree[place]
+            continue
+        known = {str(key): value for key, value in tree.items()} if isinstance(tree, Mapping) else {}
+        taken = next((n for n in range(len(parts), 0, -1) if ".".join(parts[:n]) in known), 0)
+        if not taken:
+            raise UnknownName(f"{file}: {unknown('key', '.'.join(parts), known)}")
+        tree, parts = known[".".join(parts[:taken])], parts[taken:]
+    return _inside(tree)
+
+
+def _value(found: Any, place: str) -> Any:
+    load = getattr(found, "load", None)
+    if load is not None:
+        if found.numel > MOST_NUMBERS:
+            raise InterpError(f"{place} is a tensor of {found.numel:,} numbers; ask for its shape, or for one of them")
+        return load().tolist()
+    if isinstance(found, Mapping):
+        return {str(key): _value(value, place) for key, value in found.items()}
+    if isinstance(found, (list, tuple)):
+        return [_value(value, place) for value in found]
+    if not isinstance(found, (str, bool, int, float)):
+        raise InterpError(f"{place} is a {type(found).__name__}, which is no number, text, list or table")
+    return found

@@ -1,0 +1,115 @@
+"""``interp verify``: agree, disagree, cannot be replayed, refused; what is written, and what no claim can reach."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import interp
+from tests.conftest import ROOT
+from tests.interp.cli.console import Run
+from tests.interp.verification.tables import CLAIMS, added, written
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return written(tmp_path)
+
+
+def test_all_agree(folder: Path, run: Run) -> None:
+    """A line each, and exit code 0."""
+    done = run("verify", folder)
+    assert done.code == 0
+    assert "agrees  rows  3    3" in done.out
+    assert "2 facts: 2 agree, 0 disagree, 0 cannot be replayed" in done.out
+
+
+def test_a_planted_wrong_number_disagrees(folder: Path, run: Run) -> None:
+    """With both values and the distance; exit code 1; and on standard error however quiet the rest is."""
+    (folder / "claims.toml").write_text(CLAIMS.replace("2.0\n", "2.3\n"))
+    done = run("verify", folder)
+    assert done.code == 1
+    assert "disagrees  mean  2.3  2  6 of the tolerance" in done.out
+    assert "2 facts: 1 agree, 1 disagree" in done.out
+    quiet = run("verify", folder, "--quiet")
+    assert (quiet.code, quiet.out) == (1, "")
+    assert "disagrees" in quiet.err
+
+
+def test_what_cannot_be_replayed_says_why(folder: Path, run: Run) -> None:
+    """A file that is not there, a column that is not, a quantity that does not apply: the others are replayed."""
+    text = """
+[claims.absent]\nclaim = "c"\nfile = "u.csv"\nquantity = "table.rows"\npublished = 1
+[claims.column]\nclaim = "c"\nfile = "t.csv"\nquantity = "table.value"\ncolumn = "y"\npublished = 1
+[claims.network]\nclaim = "c"\nfile = "t.csv"\nquantity = "task.loss"\npublished = 1
+"""
+    done = run("verify", added(folder, text))
+    assert done.code == 1
+    assert "no u.csv in" in done.out
+    assert "unknown column 'y'; did you mean" in done.out or "unknown column 'y' (known: phase, x)" in done.out
+    assert "5 facts: 2 agree, 0 disagree, 3 cannot be replayed" in done.out
+    assert "Traceback" not in done.err
+
+
+def test_refused(folder: Path, tmp_path: Path, run: Run) -> None:
+    """Nothing is replayed: exit code 2 and one message."""
+    assert run("verify", tmp_path / "none").code == 2
+    (tmp_path / "empty").mkdir()
+    assert "holds no claims.toml, and no files of the collections that ship" in run("verify", tmp_path / "empty").said
+    assert "did you mean 'mean'" in run("verify", folder, "--only", "meen").said
+    assert "must end in .html" in run("verify", folder, "--out", tmp_path / "x.txt").said
+    assert run("verify", "--claims", folder / "claims.toml").code == 2
+
+
+def test_no_way_out_of_the_folder(folder: Path, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither by a link nor by the file of a task: refused before anything is opened."""
+    (tmp_path / "secret.csv").write_text("x\n1\n")
+    os.symlink(tmp_path / "secret.csv", folder / "link.csv")
+    link = '[claims.link]\nclaim = "c"\nfile = "link.csv"\nquantity = "table.rows"\npublished = 1\n'
+    done = run("verify", added(folder, link))
+    assert done.code == 2
+    assert "claims.link: " in done.said
+    assert "is a symbolic link" in done.said
+    claim = (
+        '[claims.task]\nclaim = "c"\nfile = "t.csv"\nquantity = "task.loss"\npublished = 1\ntask = "group:table={}"\n'
+    )
+    for table in ("/etc/passwd", "../secret.csv", "~/secret.csv"):
+        assert "leads out of the folder" in run("verify", added(folder, claim.format(table))).said
+    monkeypatch.chdir(tmp_path)
+    assert "is not in the folder, but a file beside it" in run("verify", added(folder, claim.format("secret.csv"))).said
+
+
+def test_files_that_are_written(folder: Path, tmp_path: Path, run: Run) -> None:
+    """Rows as CSV and JSON, a page without a live tag from the claims, no formula for a spreadsheet; none over another."""
+    evil = 'claim = "=HYPERLINK(1)<script>x</script>"\nquantity = "table.value"\ncolumn = "phase"\nrow = { x = 1 }\n'
+    evil = f'[claims.evil]\n{evil}file = "t.csv"\npublished = "<img src=x>"\n'
+    added(folder, evil)
+    for name in ("v.html", "v.csv", "v.json"):
+        assert run("verify", folder, "--out", tmp_path / name).code == 1
+    page = (tmp_path / "v.html").read_text("utf8")
+    assert "<script" not in page
+    assert "<img" not in page
+    assert "&lt;script&gt;" in page
+    table = pd.read_csv(tmp_path / "v.csv")
+    assert table["verdict"].tolist() == ["agrees", "agrees", "disagrees"]
+    assert table["claim"][2].startswith("'=HYPERLINK")
+    found = json.loads((tmp_path / "v.json").read_text("utf8"))
+    assert found["summary"]["disagree"] == 1
+    assert found["facts"][1]["found"] == 2.0
+    assert "is there already" in run("verify", folder, "--out", tmp_path / "v.html").said
+    assert "<script" not in interp.verify(folder)._repr_html_()
+    assert json.loads(run("verify", folder, "--json").out)["facts"][0]["name"] == "rows"
+
+
+def test_the_demo(run: Run) -> None:
+    """What the documentation says of the run that ships, and its tables of long runs."""
+    done = run("verify")
+    assert done.code == 0, done.out
+    assert "agrees  groks" in done.out
+    tables = interp.verify(ROOT / "examples" / "measured")
+    assert tables.agrees, tables
+    assert len(tables.rows) > 12

@@ -1,0 +1,97 @@
+"""Files of claims: what is read, and what is refused, with its place and the way on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import interp
+from interp.verification.facts import MOST_BYTES, Elsewhere, read_facts
+from interp.verification.shipped import DEMO, shipped
+
+TOP = 'title = "T"\nsource = "S"\n'
+CLAIM = 'claim = "c"\nfile = "a.csv"\nquantity = "table.rows"\npublished = 3\n'
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "claims.toml"
+    path.write_text(text, "utf8")
+    return path
+
+
+def test_a_claim_has_what_the_file_says(tmp_path: Path) -> None:
+    """Options go to the quantity; how the file is read is stated once for all claims about it."""
+    text = f"""{TOP}[files."a.csv"]\ntask = "modular:p=5"\n[claims.one]\n{CLAIM}row = {{ x = {{ above = 0 }} }}\nwhere = "Table 1"
+    [claims.two]\nclaim = "d"\nfile = "a.csv"\nquantity = "task.loss"\nsplit = "test"
+    published_in = {{ file = "m.json", key = "x" }}
+    step = 4\ntolerance = {{ relative = 1e-3 }}\n"""
+    one, two = read_facts(written(tmp_path, text)).facts
+    assert one.options == {"row": {"x": {"above": 0}}, "header": True}
+    assert one.how == {"task": "modular:p=5"}
+    assert two.how == {"task": "modular:p=5", "step": 4}
+    assert two.published == Elsewhere("m.json", "x")
+    assert two.options == {"split": "test"}
+
+
+ONE = f"{TOP}[claims.a]\n{CLAIM}"
+REFUSED = {
+    "no title": ('source = "S"\n[claims.a]\n' + CLAIM, "title is missing"),
+    "no claims": (TOP, "0 claims"),
+    "unknown at the top": (TOP + 'tittle = "x"\n[claims.a]\n' + CLAIM, "did you mean 'title'"),
+    "unknown field": (ONE + 'hedaer = false\n', "claim with table.rows 'hedaer'; did you mean 'header'"),
+    "missing field": (TOP + '[claims.a]\nclaim = "c"\nquantity = "table.rows"\npublished = 1\n', "claims.a: file is missing"),
+    "unknown quantity": (ONE.replace("table.rows", "table.row"), "quantity 'table.row'; did you mean 'table.rows'"),
+    "wrong type": (ONE.replace('"c"', "3"), "claims.a: claim must be a text, got 3"),
+    "wrong option": (ONE + 'header = "yes"\n', "claims.a: option table.rows.header must be bool"),
+    "published twice": (ONE + 'published_in = { file = "x.json" }\n', "one of the two"),
+    "not published": (ONE.replace("published = 3", ""), "one of the two"),
+    "published a date": (ONE.replace("= 3", "= 1979-05-27"), "published must be a number"),
+    "published nan": (ONE.replace("= 3", "= nan"), "must be finite"),
+    "negative tolerance": (ONE + "tolerance = { absolute = -1.0 }\n", "at least 0"),
+    "unknown tolerance": (ONE + "tolerance = { abs = 1.0 }\n", "did you mean 'absolute'"),
+    "twice": (TOP + f"[claims.a]\n{CLAIM}[claims.a]\n{CLAIM}", "is not TOML"),
+    "up": (ONE.replace("a.csv", "../a.csv"), "inside the folder"),
+    "absolute": (ONE.replace("a.csv", "/etc/passwd"), "inside the folder"),
+    "drive": (ONE.replace('"a.csv"', "'C:\\a.csv'"), "inside the folder"),
+    "numbers elsewhere": (ONE.replace("published = 3", 'published_in = { file = "../x.json" }'), "inside the folder"),
+    "beside elsewhere": (
+        ONE.replace("table.rows", "picture.difference") + 'beside = "../b.png"\n', "inside the folder",
+    ),
+    "a file that no claim is about": (TOP + '[files."b.csv"]\nstep = 1\n[claims.a]\n' + CLAIM, "did you mean 'a.csv'"),
+    "a step that is none": (ONE + "step = -1\n", "step must be a whole number"),
+    "a name with a blank": (TOP + '[claims."a b"]\n' + CLAIM, "1 to 80 letters"),
+    "deep": (TOP + "x = " + "[" * 5000 + "]" * 5000, "is not TOML"),
+    "a huge number": (ONE.replace("= 3", "= " + "9" * 5000), "is not TOML"),
+    "no TOML": ("{", "is not TOML"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refused_in_one_line(name: str, tmp_path: Path) -> None:
+    """With the file's path; never a traceback of another kind."""
+    text, said = REFUSED[name]
+    with pytest.raises(interp.InterpError) as caught:
+        read_facts(written(tmp_path, text))
+    assert said in str(caught.value)
+    assert str(tmp_path / "claims.toml") in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_is_too_large_or_no_text(tmp_path: Path) -> None:
+    with pytest.raises(interp.UnreadableFile, match="may have 1,048,576"):
+        read_facts(written(tmp_path, "#" * (MOST_BYTES + 1)))
+    (tmp_path / "claims.toml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(interp.UnreadableFile, match="not UTF-8"):
+        read_facts(tmp_path / "claims.toml")
+    with pytest.raises(interp.UnreadableFile, match="cannot be read"):
+        read_facts(tmp_path / "none.toml")
+
+
+def test_all_that_ship_can_be_read() -> None:
+    """Each with its source; no name twice in a collection, which TOML itself refuses."""
+    collections = [*shipped(), read_facts(DEMO)]
+    assert len(collections) == 9
+    assert sum(len(c.facts) for c in collections) > 400
+    for collection in collections:
+        assert collection.link.startswith("http")
