@@ -90,8 +90,8 @@ def _row(row: Row, figure: tuple[str, int, int] | None) -> str:
     notebook = f'<a href="notebooks/{row["notebook"]}.html">notebook</a>'
     cells = {
         "claim": f'{_text(row["claim"])} <a class="anchor" href="#{anchor}" aria-label="link to this claim">#</a>'
-        f"<details><summary>criterion</summary>{_text(row['criterion'])}</details>",
-        "source": _text(row["reported"]) + _small(_text(row["where"])),
+        + (f"<details><summary>criterion</summary>{_text(row['criterion'])}</details>" if "criterion" in row else ""),
+        "source": _text(row["reported"]) + _small(_text(row.get("where", ""))),
         "here": _text(row["here"])
         + _small(_text(row["note"]), size, f"<code>{_text(row['command'])}</code>", notebook),
         "verdict": f'<b class="verdict">{_text(row["verdict"])}</b>'
