@@ -83,17 +83,18 @@ def _number(count: int, name: str, verdict: str = "") -> str:
 def _row(row: Row, figure: tuple[str, int, int] | None) -> str:
     """A claim, its anchor, and everything that stands behind its verdict."""
     anchor = f"{row['notebook']}-{row['name']}"
+    needs = row.get("needs", {})  # a run that fell short says so in the note
+    enough = all(row["ran"].get(what, 0) >= least for what, least in needs.items())
     size = ", ".join(
-        f"{row['ran'][what]:,g} {what.replace('_', ' ')} (needs {least:,g})"
-        for what, least in row.get("needs", {}).items() if what in row["ran"]
-    )  # fmt: skip
-    notebook = f'<a href="notebooks/{row["notebook"]}.html">notebook</a>'
+        f"{row['ran'][what]:,g} {what.replace('_', ' ')} (needs {needs[what]:,g})" for what in needs if enough
+    )
+    command = f"<code>{_text(row['command']).replace('/', '/<wbr>')}</code>"
     cells = {
         "claim": f'{_text(row["claim"])} <a class="anchor" href="#{anchor}" aria-label="link to this claim">#</a>'
-        + (f"<details><summary>criterion</summary>{_text(row['criterion'])}</details>" if "criterion" in row else ""),
+        + (f"<details><summary>criterion</summary>{_text(row['criterion'])}</details>" if "criterion" in row else "")
+        + _small(f'<a href="notebooks/{row["notebook"]}.html">notebook</a>', command),
         "source": _text(row["reported"]) + _small(_text(row.get("where", ""))),
-        "here": _text(row["here"])
-        + _small(_text(row["note"]), size, f"<code>{_text(row['command'])}</code>", notebook),
+        "here": _text(row["here"]) + _small(_text(row["note"]), size),
         "verdict": f'<b class="verdict">{_text(row["verdict"])}</b>'
         + _small(row["class"] if row["class"] != row["verdict"] else ""),
         "figure": "<small>no figure</small>",
