@@ -99,8 +99,8 @@ def comparisons() -> dict[str, dict[str, Sides]]:
         "p113_decay": {"": (right(p113, "", weight_decay=0.3), right(p113, "", weight_decay=0))},
         "width_unifies": {
             f"weight decay {at:g}": (
-                right(addition, "width", width=192, weight_decay=at),
-                right(addition, "width", width=16, weight_decay=at),
+                right(addition, "width", width=192, weight_decay=at, step=9000),
+                right(addition, "width", width=16, weight_decay=at, step=9000),
             )
             for at in (0, 0.3)
         },
@@ -149,7 +149,11 @@ def compare(claims: Any, name: str, conditions: Mapping[str, Sides]) -> None:
     """Answer a claim: under every condition the first side touches fewer factors than the second."""
     smaller = {label: min(map(len, sides)) for label, sides in conditions.items()}
     enough = [label for label, count in smaller.items() if count >= FEWEST]
-    left_out = [f"{label or 'all'} ({smaller[label]})" for label in conditions if label not in enough]
+    left_out = [
+        f"{label or 'all'} ({len(one)} and {len(other)})"
+        for label, (one, other) in conditions.items()
+        if label not in enough
+    ]
     found = {at: [difference(*conditions[label], column) for label in enough] for at, column in AT.items()}
     said = (
         f"{f'{label} ' if label else ''}({len(conditions[label][0])} and {len(conditions[label][1])} networks): "
@@ -160,7 +164,7 @@ def compare(claims: Any, name: str, conditions: Mapping[str, Sides]) -> None:
         name,
         "; ".join(said),
         holds={at: verdict(own) for at, own in found.items()} if enough else "undecided",
-        note=f"fewer than {FEWEST} networks that generalise on one side: {', '.join(left_out)}" if left_out else "",
+        note=f"fewer than {FEWEST} networks on one side: {', '.join(left_out)}" if left_out else "",
         command=COMMAND,
         ran={"networks": min(smaller[label] for label in enough) if enough else max(smaller.values())},
     )
