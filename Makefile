@@ -94,7 +94,7 @@ lock: ## renew constraints.txt: the newest versions in a fresh environment, froz
 	rm -rf .venv-lock
 
 clean: ## remove environments, reports, the site, and what they leave
-	rm -rf $(VENV) .venv-lowest .venv-newest .venv-lock report site jupyter_execute docs/index.md docs/claims.md docs/notebooks docs/gallery.md docs/gallery_pages
+	rm -rf $(VENV) .venv-lowest .venv-newest .venv-lock report site jupyter_execute docs/index.md docs/claims.md docs/_static/claims docs/notebooks docs/gallery.md docs/gallery_pages
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 	rm -rf .pytest_cache .ruff_cache .hypothesis build dist
 

@@ -10,11 +10,14 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
-sys.path.insert(0, str(HERE))
+sys.path[:0] = [str(HERE), str(ROOT / "examples")]
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import claims_page  # noqa: E402
 import docstrings  # noqa: E402
 import reference  # noqa: E402
+
+import claims  # noqa: E402
 
 project = "interp-suite"
 author = "The interp-suite authors"
@@ -49,15 +52,16 @@ toc_object_entries_show_parents = "hide"
 
 
 def made_pages() -> None:
-    """The README as the first page and examples/CLAIMS.md, their links as seen from here; and the notebooks of examples/."""
+    """The README as the first page, its links as seen from here; the claims with their figures; the notebooks of examples/."""
     text = (ROOT / "README.md").read_text(encoding="utf8")
     text = re.sub(r"\(docs/([^)]+)\)", r"(\1)", text)
     text = re.sub(r"\(examples/(\w+\.ipynb)\)", r"(notebooks/\1)", text).replace("(examples/CLAIMS.md)", "(claims.md)")
     text = re.sub(r"\[([^]]+)\]\(((?:examples/|[A-Z])[^):]*)\)", r"`\2`", text)
     contents = CONTENTS.replace(" GALLERY", "\ngallery" if GALLERY.is_file() else "")
     (HERE / "index.md").write_text(text + contents, encoding="utf8")
-    claims = (ROOT / "examples" / "CLAIMS.md").read_text(encoding="utf8")
-    (HERE / "claims.md").write_text(re.sub(r"\((\w+\.ipynb)\)", r"(notebooks/\1)", claims), encoding="utf8")
+    shutil.rmtree(HERE / claims_page.FIGURES, ignore_errors=True)
+    text = claims_page.write(claims.rows(), claims.CLASSES, HERE)
+    (HERE / "claims.md").write_text(text, encoding="utf8")
     shutil.rmtree(HERE / "notebooks", ignore_errors=True)
     (HERE / "notebooks").mkdir()
     for path in (ROOT / "examples").glob("*.ipynb"):
@@ -110,7 +114,8 @@ picbreeder
 :caption: Evidence
 :hidden:
 
-evidence/regularisation_and_width
+evidence/index
+claims
 ```
 ```{toctree}
 :caption: Notebooks
@@ -126,7 +131,6 @@ notebooks/*
 reference/index
 methods
 glossary
-claims
 performance
 design
 ```

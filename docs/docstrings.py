@@ -17,6 +17,8 @@ ADDRESS = re.compile(r"(https?://[^\s<>`]+[^\s<>`.,;:)])")
 
 def to_rst(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
     """Rewrite a docstring in place: names of the API become links, other code stays code, and |x| is not a substitution."""
+    if what == "data" and obj.__doc__ == type(obj).__doc__:  # not its own: a dict's says what a dict is
+        lines.clear()
     lines[:] = [line for block in _blocks(lines) for line in _block(block)]
 
 

@@ -38,19 +38,22 @@ PICTURES = {  # file in docs/images: the notebook, and words of the cell that dr
 }
 
 
-def picture(notebook: str, words: str) -> bytes:
-    """The PNG that a notebook's cell with these words has drawn.
+def picture(notebook: str, words: str = "", tag: str = "") -> bytes:
+    """The PNG that a notebook's cell with these words, or with this tag, has drawn.
 
     Raises:
         LookupError: there is no such cell, or it was stored without a picture.
     """
     cells = json.loads((ROOT / "examples" / f"{notebook}.ipynb").read_text(encoding="utf8"))["cells"]
     for cell in cells:
-        if cell["cell_type"] == "code" and words in "".join(cell["source"]):
+        tagged = not tag or tag in cell["metadata"].get("tags", ())
+        if cell["cell_type"] == "code" and tagged and words in "".join(cell["source"]):
             for output in cell["outputs"]:
                 if "image/png" in output.get("data", {}):
                     return base64.b64decode(output["data"]["image/png"])
-    raise LookupError(f"no cell of {notebook} with {words!r} holds a picture; run make notebooks where Chromium is")
+    raise LookupError(
+        f"no cell of {notebook} with {words or tag!r} holds a picture; run make notebooks where Chromium is"
+    )
 
 
 def shown(result: dict[str, Any]) -> list[str]:

@@ -1,13 +1,14 @@
-"""Measure the networks that fractured_or_unified.sh trained: a row per network, with the scores of its weight sweeps, as CSV.
+"""Measure the networks of evidence/fractured_or_unified.toml: a row per network, with the scores of its weight sweeps, as CSV.
 
-    python examples/long_runs/fractured_or_unified.py RUNS examples/measured
+    python examples/long_runs/fractured_or_unified.py networks RUNS examples/measured
+    python examples/long_runs/fractured_or_unified.py pictures RUNS examples/measured
 
-RUNS holds the runs. Pictures go to a table of their own: each evolved network beside its twins.
+RUNS holds the runs; those that are not finished are left out, and rows of runs that are not there stay as they are. Pictures go
+to a table of their own: each evolved network beside its twins. INTERP_DATA names the folder of others' files.
 """
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,10 @@ import pandas as pd
 import circuits
 import interp
 from circuits.weight_sweeps.network_sweep import Swept, network_matched_steps, network_sweep
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from execute import data_folder
 
 DIRECTIONS = 48
 EFFECT = 0.1
@@ -49,7 +54,8 @@ def networks(run: interp.Run) -> list[dict[str, Any]]:
         common = {**vars(plan), **vars(plan.optimizer), **vars(plan.task)}  # what a network does not set itself
         settings = {name: own.get(name, common.get(name)) for name in SETTINGS}
         about = {
-            "run": run.path.name, "task": plan.task.name, "optimizer": plan.optimizer.name, "width": plan.model.hidden[0],
+            "run": run.path.name.removeprefix("unified_"), "task": plan.task.name, "optimizer": plan.optimizer.name,
+            "width": plan.model.hidden[0],
             **settings, "step": int(last["step"]),
             "train_accuracy": last["train_accuracy"], "test_accuracy": last["test_accuracy"],
             "train_loss": last["train_loss"], "test_loss": last["test_loss"], "weight_norm": last["weight_norm"],
@@ -59,12 +65,11 @@ def networks(run: interp.Run) -> list[dict[str, Any]]:
     return rows
 
 
-def pictures(runs: Path, data: Path) -> list[dict[str, Any]]:
+def pictures(runs: list[interp.Run], data: Path) -> list[dict[str, Any]]:
     """A row per image network: the evolved one, and its twins."""
     rows = []
-    for path in sorted(runs.glob("twin_*/run.json")):
-        run = interp.Run(path.parent)
-        name = path.parent.name.removeprefix("twin_")
+    for run in runs:
+        name = run.path.name.removeprefix("twin_")
         genome = next(
             p
             for p in (*data.glob(f"picbreeder/{name}.*"), *data.glob(f"picbreeder_cppnx/{name}.*"))
@@ -91,16 +96,30 @@ def pictures(runs: Path, data: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def main(runs: Path, out: Path) -> None:
-    rows = []
-    for path in sorted(runs.glob("*/run.json")):
-        if not path.parent.name.startswith("twin_"):
-            rows += networks(interp.Run(path.parent))
-    pd.DataFrame(rows).to_csv(out / "fractured_or_unified.csv", index=False, float_format="%.6g")
-    data = Path(os.environ.get("INTERP_DATA") or Path(__file__).parents[1] / "data")
-    if found := pictures(runs, data):
-        pd.DataFrame(found).to_csv(out / "fractured_or_unified_pictures.csv", index=False, float_format="%.6g")
+def finished(runs: Path, names: str) -> list[interp.Run]:
+    """Runs whose folders have such names, as far as they are finished."""
+    found = [interp.Run(path.parent) for path in sorted(runs.glob(f"{names}/run.json"))]
+    return [run for run in found if run.finished]
+
+
+def store(rows: list[dict[str, Any]], path: Path, by: str) -> None:
+    """Write a table, with these rows in place of those that have the same name."""
+    table = pd.DataFrame(rows)
+    if path.is_file() and rows:
+        old = pd.read_csv(path)
+        table = pd.concat([old[~old[by].isin(table[by])], table]).sort_values(by, kind="stable")
+    if rows:
+        table.to_csv(path, index=False, float_format="%.6g")
+
+
+def main(kind: str, runs: Path, out: Path) -> None:
+    if kind == "networks":
+        rows = [row for run in finished(runs, "unified_*") for row in networks(run)]
+        store(rows, out / "fractured_or_unified.csv", "run")
+    else:
+        rows = pictures(finished(runs, "twin_*"), data_folder())
+        store(rows, out / "fractured_or_unified_pictures.csv", "picture")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    main(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]))

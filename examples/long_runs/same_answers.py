@@ -1,9 +1,9 @@
 """How alike networks that give the same answers are inside, and whether they can use each other's layers: a row per pair, as CSV.
 
-    python examples/long_runs/same_answers.py RUNS DATA examples/measured
+    python examples/long_runs/same_answers.py seeds RUNS examples/measured      every two of ten seeds, before and after they grok
+    python examples/long_runs/same_answers.py skulls RUNS examples/measured     every two skulls, layer by layer
 
-RUNS holds what same_answers.sh trained, DATA the published networks. Written are same_answers_p53.csv (every two of ten seeds,
-before and after grokking) and same_answers_skull.csv (every two of five skulls, layer by layer).
+RUNS holds what evidence/fractured_or_unified.toml trained, INTERP_DATA names the folder with the published networks.
 """
 
 from __future__ import annotations
@@ -23,6 +23,10 @@ from interp import Subject
 from interp.sites import hidden_sites
 from probes.fourier.keys import logit_frequencies
 from probes.group_tables import logit_table
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from execute import data_folder
 
 BEFORE = 400  # steps: all networks know the train sums and few others
 SOLVED = 0.99  # test accuracy from which a network counts as grokked
@@ -99,11 +103,11 @@ def seeds(run: Path) -> pd.DataFrame:
 
 
 def skulls(run: Path, data: Path) -> pd.DataFrame:
-    """Every two of five skulls, layer by layer: evolved, published SGD, and three seeds trained here."""
+    """Every two skulls, layer by layer: evolved, published SGD, and the seeds trained here."""
     networks = {
-        "evolved": interp.load(run.parent / "skull.zip"),
+        "evolved": interp.load(data / "picbreeder" / "skull.zip"),
         "published SGD": interp.load(data / "picbreeder" / "sgd_skull.npz"),
-    } | {f"SGD {i}": interp.load(run, member=i) for i in range(3)}
+    } | {f"SGD {i}": interp.load(run, member=i) for i in range(interp.load(run).members)}
     sites = hidden_sites(networks["evolved"].model)
     cka = alike(networks, sites, "cka").set_index(["a", "b", "site"])
     rows = []
@@ -118,7 +122,13 @@ def skulls(run: Path, data: Path) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def main(kind: str, runs: Path, out: Path) -> None:
+    name = {"seeds": "same_answers_p53", "skulls": "same_answers_skull"}[kind]
+    if not ((runs / name / "run.json").is_file() and interp.Run(runs / name).finished):
+        raise SystemExit(f"{runs / name} is not there or not finished")
+    table = seeds(runs / name) if kind == "seeds" else skulls(runs / name, data_folder())
+    table.round(6).to_csv(out / f"{name}.csv", index=False)
+
+
 if __name__ == "__main__":
-    runs, data, out = map(Path, sys.argv[1:4])
-    seeds(runs / "same_answers_p53").round(6).to_csv(out / "same_answers_p53.csv", index=False)
-    skulls(runs / "same_answers_skull", data).round(6).to_csv(out / "same_answers_skull.csv", index=False)
+    main(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]))

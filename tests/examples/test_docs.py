@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -39,8 +40,8 @@ def site(once: Once) -> Path:
 
 
 def kept(path: str) -> set[str]:
-    """The first page of the API reference is written by hand."""
-    return {"index.md"} if Path(path).name == "reference" else set()
+    """The first pages of the API reference and of the evidence are written by hand."""
+    return {"index.md"} if Path(path).name in ("reference", "evidence") else set()
 
 
 def pages(site: Path) -> list[Path]:
@@ -53,13 +54,28 @@ def test_all_kinds_of_pages(site: Path) -> None:
     assert {
         "index.html",
         "claims.html",
+        "evidence/index.html",
         "methods.html",
         "glossary.html",
         "reference/index.html",
         "search.html",
     } <= names
-    assert len([name for name in names if name.startswith("notebooks/")]) == 7
+    notebooks = {f"notebooks/{path.stem}.html" for path in (ROOT / "examples").glob("*.ipynb")}
+    assert {name for name in names if name.startswith("notebooks/")} == notebooks
     assert len([name for name in names if name.startswith("how_to/")]) >= 6
+
+
+@pytest.mark.slow
+def test_a_row_per_claim(site: Path) -> None:
+    """With its verdict, and an address."""
+    page = (site / "claims.html").read_text(encoding="utf8")
+    assert set(re.findall(r'<tr role="row" id="([^"]+)"', page)) == addresses(ROOT / "examples" / "sources")
+
+
+def addresses(folder: Path) -> set[str]:
+    """The address of every claim."""
+    files = {path.stem: tomllib.loads(path.read_text(encoding="utf8")) for path in folder.glob("*.toml")}
+    return {f"{source}-{name}" for source, said in files.items() for name in said["claims"]}
 
 
 @pytest.mark.slow
