@@ -19,7 +19,7 @@ import probes
 MEASURES = "accuracy,weight_norm,weight_entropy,activation_sparsity,local_complexity"
 OPTIONS = {"activation_sparsity": {"form": "published"}, "local_complexity": {"masks": 4}}
 TAUS = (1e-3, 0.1, 1.0)  # besides the measure's own, 0.01: the source does not say which it takes
-DROPPED = "squared|mean of|accuracy all|(?:entropy|norm) (?:layers|unembed)"
+DROPPED = "squared|mean of|accuracy all|weight_norm (?:layers|unembed)"
 PIXELS = {"never lit": 0.0, "rarely lit": 0.02}  # lit by at most this share of the training images
 MEMORISED, GENERALISED = 0.99, 0.6  # train and test accuracy, for good; 0.6 is that of Liu et al. 2022 for MNIST
 PENALTIES = ("norm_penalty", "entropy_penalty", "sparsity_penalty", "complexity_penalty")
