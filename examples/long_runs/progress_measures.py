@@ -1,4 +1,4 @@
-"""Measures along the runs on images and on reviews, and where each curve changes: into measured/progress_measures_*.csv.
+"""Measures along the runs on images and on reviews: into measured/progress_measures_*.csv.
 
     python examples/long_runs/progress_measures.py digits RUNS TABLES
     python examples/long_runs/progress_measures.py reviews RUNS TABLES
@@ -18,6 +18,9 @@ import probes
 
 MEASURES = "accuracy,weight_norm,weight_entropy,activation_sparsity,local_complexity"
 OPTIONS = {"activation_sparsity": {"form": "published"}, "local_complexity": {"masks": 4}}
+OF_REVIEWS = MEASURES.replace(
+    ",local_complexity", ""
+)  # an LSTM's complexity takes a forward pass per mask: of the network alone
 TAUS = (1e-3, 0.1, 1.0)  # besides the measure's own, 0.01: the source does not say which it takes
 DROPPED = "squared|mean of|accuracy all|weight_norm (?:layers|unembed)"
 PIXELS = {"never lit": 0.0, "rarely lit": 0.02}  # lit by at most this share of the training images
@@ -33,10 +36,12 @@ def lit(task: interp.Digits) -> torch.Tensor:
 
 def curves(run: interp.Run, member: int = 0) -> pd.DataFrame:
     """A row per checkpoint, a column per curve; of images the norm of the first layer's weights of rarely lit pixels, too."""
-    frame = probes.progress(run, MEASURES, options=OPTIONS, members=[member])
+    task = run.subject(member).task
+    images = isinstance(task, interp.Digits)
+    used = {name: option for name, option in OPTIONS.items() if images or name != "local_complexity"}
+    frame = probes.progress(run, MEASURES if images else OF_REVIEWS, options=used, members=[member])
     frame["curve"] = frame["measure"] + " " + frame["where"]
     table = frame.pivot(index="step", columns="curve", values="value")
-    task = run.subject(member).task
     if isinstance(task, interp.Digits):
         light = lit(task)
         weights = [
@@ -54,7 +59,8 @@ def more_curves(run: interp.Run, member: int) -> pd.DataFrame:
         one = {"activation_sparsity": {"form": "published", "tau": tau}}
         for where, rows in probes.progress(run, "activation_sparsity", options=one, members=[member]).groupby("where"):
             found[f"activation_sparsity {where} tau {tau:g}"] = rows.set_index("step")["value"]
-    one = {"local_complexity": {"masks": 4, "scope": "network"}}
+    masks = 4 if isinstance(run.plan.task, interp.Digits) else 1
+    one = {"local_complexity": {"masks": masks, "scope": "network"}}
     frame = probes.progress(run, "local_complexity", options=one, members=[member])
     found["local_complexity network"] = frame[frame["where"] == "network"].set_index("step")["value"]
     return pd.DataFrame(found)
@@ -84,14 +90,22 @@ def settings(run: interp.Run, member: int) -> dict[str, object]:
     return {name: plan.setting(member, name) if name in PENALTIES else told[name] for name in SETTINGS}
 
 
-def changes(table: pd.DataFrame, begin: int | None) -> Iterator[dict[str, object]]:
-    """Where each curve changes its level from memorisation on, with the 95% interval; see `probes.change_points`."""
-    own = table if begin is None else table.loc[begin:]
-    for curve in own.columns[~own.columns.str.contains("std of")]:
-        found = probes.change_points.change_point(own.index.tolist(), own[curve].tolist())
-        if found is not None:
-            sizes = {"before": found.before, "after": found.after, "explained": found.explained}
-            yield {"curve": curve, "step": found.step, "low": found.low, "high": found.high, **sizes}
+def of_reviews(run: interp.Run, member: int, accuracy: pd.Series) -> dict[str, object]:
+    """What is asked of reviews alone: how many there are, and from which step test accuracy tells more than the label does."""
+    task = run.subject(member).task
+    labels = task.labels[task.test_indices].double()
+    majority = float(max(labels.mean(), 1 - labels.mean()))
+    error = (majority * (1 - majority) / len(labels)) ** 0.5
+    above = probes.change_points.first_step_above(list(accuracy.items()), majority + 3 * error)
+    per_epoch = -(-len(task.train_indices) // run.plan.batch_size)
+    imdb = len(task.labels) if Path(task.path).is_dir() else 0
+    return {
+        "imdb_reviews": imdb,
+        "majority": majority,
+        "error": error,
+        "above": above,
+        "epochs": run.plan.steps / per_epoch,
+    }
 
 
 def networks(folder: Path, names: str) -> Iterator[tuple[interp.Run, int]]:
@@ -102,13 +116,12 @@ def networks(folder: Path, names: str) -> Iterator[tuple[interp.Run, int]]:
             yield from ((run, member) for member in range(len(run)))
 
 
-def measured(folder: Path, names: str) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """Curves, networks and changes of all finished runs of a name."""
-    all_curves, all_networks, all_changes = [], [], []
+def measured(folder: Path, names: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Curves and networks of all finished runs of a name."""
+    all_curves, all_networks = [], []
     for run, member in networks(folder, names):
         told, full = settings(run, member), run.metrics[run.metrics.member == member].set_index("step")
         begin, grokked = events(full.rename(columns={f"{p}_accuracy": f"accuracy {p}" for p in ("train", "test")}))
-        table = curves(run, member).join(more_curves(run, member))
         ends = {
             "memorised": begin,
             "train_06": probes.change_points.first_step_above(list(full.train_accuracy.items()), GENERALISED),
@@ -117,17 +130,19 @@ def measured(folder: Path, names: str) -> tuple[pd.DataFrame, pd.DataFrame, pd.D
             "test_accuracy": full.test_accuracy.iloc[-1],
             "best_test_accuracy": full.test_accuracy.max(),
         }
+        if isinstance(run.plan.task, interp.Reviews):
+            ends |= of_reviews(run, member, full.test_accuracy)
         key = {"run": told["run"], "member": member}
         all_networks.append({**key, **told, **ends})
-        all_changes += [{**key, "seed": told["seed"], **change} for change in changes(table, begin)]
+        table = curves(run, member).join(more_curves(run, member))
         all_curves.append(table.reset_index().assign(**key, seed=told["seed"]))
     joined = pd.concat(all_curves, ignore_index=True) if all_curves else pd.DataFrame()
-    return joined, pd.DataFrame(all_networks), pd.DataFrame(all_changes)
+    return joined, pd.DataFrame(all_networks)
 
 
 def main(kind: str, folder: Path, tables: Path) -> None:
     tables.mkdir(exist_ok=True)
-    joined, rows, moved = measured(folder, "digits_*" if kind == "digits" else "*_lstm*")
+    joined, rows = measured(folder, "digits_*" if kind == "digits" else "*_lstm*")
     if not len(rows):
         raise SystemExit(f"{folder} has no finished run of {kind}: python examples/long_runs/evidence.py --list")
     keys = ["run", "member", "seed", "step"]
@@ -135,7 +150,6 @@ def main(kind: str, folder: Path, tables: Path) -> None:
     suffix = "" if kind == "digits" else "_reviews"
     joined.to_csv(tables / f"progress_measures{suffix}_curves.csv", index=False, float_format="%.4g")
     rows.to_csv(tables / f"progress_measures{suffix}_networks.csv", index=False, float_format="%.6g")
-    moved.to_csv(tables / f"progress_measures{suffix}_changes.csv", index=False, float_format="%.4g")
 
 
 if __name__ == "__main__":
