@@ -206,8 +206,13 @@ def main(folder: Path, tables: Path) -> None:
     tables.mkdir(exist_ok=True)
     found = {**published(folder), "noise": noise(folder), "small": small(folder), "wide": wide(folder)}
     for name, rows in found.items():
+        path = tables / f"sparse_parity_{name}.csv"
         if rows:
-            pd.DataFrame(rows).to_csv(tables / f"sparse_parity_{name}.csv", index=False, float_format="%.5g")
+            table = pd.DataFrame(rows)
+            if path.is_file():  # what was measured from runs that are not here stays
+                earlier, by = pd.read_csv(path), "n" if name == "noise" else "run"
+                table = pd.concat([earlier[~earlier[by].isin(table[by])], table])
+            table.to_csv(path, index=False, float_format="%.5g")
 
 
 if __name__ == "__main__":
