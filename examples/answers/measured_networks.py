@@ -77,12 +77,12 @@ def networks(kind: str = "") -> dict[str, list[Network]]:
         for name, file in EARLIER.items():
             path = MEASURED / f"progress_measures_{file}.csv"
             if name not in found and path.is_file():
-                found[name] = [earlier(pd.read_csv(path, index_col="step"))]
+                found[name] = [of_curves(pd.read_csv(path, index_col="step"))]
     return found
 
 
-def earlier(table: pd.DataFrame) -> Network:
-    """A network of the shorter runs."""
+def of_curves(table: pd.DataFrame) -> Network:
+    """A network known by its curves alone, such as those of the earlier, shorter runs."""
     reached = {"memorised": ("train", 0.99), "train_06": ("train", 0.6), "generalised": ("test", 0.6)}
     told = {
         name: first_step_above(list(table[f"accuracy {part}"].items()), level)

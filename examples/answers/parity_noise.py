@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pandas as pd
+
 from answers.parity_tables import COMMAND, absent, table
 from answers.spans import several
-
 from claims import Claims, Verdict
 
 CRITERIA = (0.95, 0.97, 0.98)  # mean test accuracy that counts as survived; the source has none

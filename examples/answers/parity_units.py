@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pandas as pd
+
 from answers.parity_tables import COMMAND, absent, table
 from answers.spans import difference, several, share, span
-
 from claims import Claims, Verdict
 
 

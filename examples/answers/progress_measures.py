@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+
 from answers.measured_networks import TEST, Network, networks
 from answers.spans import counted, several, span
-
 from claims import Claims, Verdict
 
 HERE = Path(__file__).parents[1]

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import pandas as pd
+
 from answers.parity_noise import noise
 from answers.parity_tables import COMMAND, absent, table
 from answers.parity_units import small, wide
 from answers.spans import several, span
-
 from claims import Claims, Verdict
 
 RUNS = {"k = 2": "parity_k2", "k = 3": "parity_k3"}
