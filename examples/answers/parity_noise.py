@@ -70,11 +70,8 @@ def slows(claims: Claims, measured: pd.DataFrame) -> None:
         groups = rows.groupby("label_noise").reached
         most = groups.agg(lambda s: s.notna().mean()) > 0.5
         median = groups.median()[most]
-        rank = (
-            pd.Series(median.index).corr(pd.Series(median.to_numpy()), method="spearman")
-            if len(median) > 2
-            else float("nan")
-        )
+        places = pd.Series(median.index).rank(), pd.Series(median.to_numpy()).rank()
+        rank = places[0].corr(places[1]) if len(median) > 2 else float("nan")
         checks.append(bool(rank >= 0.8 and not most.iloc[-1]))
         worst = f"{median.iloc[-1]:.0f} at {median.index[-1]:g}"
         texts.append(f"decay {decay:g}: epoch {median.iloc[0]:.0f} without noise, {worst}, rank correlation {rank:.2f}")
