@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -23,7 +24,7 @@ Column = str | int | None
 class Rated(NamedTuple):
     """Texts, and whether each is positive (1) or negative (0)."""
 
-    texts: tuple[str, ...]
+    texts: Sequence[str]
     labels: tuple[int, ...]
 
 

@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Self
 
 import torch
@@ -18,6 +19,7 @@ from interp.tasks.base import Task
 from interp.tasks.checks import check_common, require_count, text_field
 from interp.tasks.files import FileKey, file_key
 from interp.tasks.review_files import Column, read_reviews
+from interp.tasks.review_folders import folder_key, list_reviews
 
 PADDING, UNKNOWN = 0, 1
 WORD = re.compile(r"[a-z]+(?:'[a-z]+)*")
@@ -35,7 +37,9 @@ class Reviews(Task):
 
     Attributes:
         path: a CSV file (fields may be quoted) or a TSV file (one review a line), in UTF-8, with or without names of
-            columns.
+            columns; or a folder in the layout of IMDb's data set (Maas et al. 2011,
+            https://ai.stanford.edu/~amaas/data/sentiment/), aclImdb: train/pos, train/neg, test/pos, test/neg, with a file
+            ID_RATING.txt for each review. Of the whole folder, train and test reviews are pooled, then split as here.
         text_column: the column of the reviews, by name or by number from 1; guessed by the usual names, then as the
             longest texts.
         label_column: the column of the labels: 0 and 1, positive and negative, pos and neg, or numbers of both signs
@@ -53,12 +57,12 @@ class Reviews(Task):
     """
 
     name: ClassVar[str] = "reviews"
-    summary: ClassVar[str] = "positive and negative reviews from a CSV or TSV file, as words"
+    summary: ClassVar[str] = "positive and negative reviews from a CSV or TSV file or IMDb's folder, as words"
     LOSSES: ClassVar[tuple[str, ...]] = ("bce", "cross_entropy")
     paths: ClassVar[tuple[str, ...]] = ("path",)
     HELP: ClassVar[dict[str, str]] = {
         **Task.HELP,
-        "path": "a CSV or TSV file of reviews with labels",
+        "path": "a CSV or TSV file of reviews with labels, or IMDb's folder aclImdb",
         "text_column": "the column of the reviews, by name or number from 1; guessed without it",
         "label_column": "the column of the labels, by name or number from 1; guessed without it",
         "n": "how many reviews to take, drawn at random, the same for every seed; 0 takes all",
@@ -94,7 +98,7 @@ class Reviews(Task):
     @cached_property
     def _encoded(self) -> Encoded:
         columns = (self.text_column, self.label_column)
-        return encode(file_key(self.path), columns, self.n, self.vocabulary, self.max_length)
+        return encode(source_key(self.path), columns, self.n, self.vocabulary, self.max_length)
 
     @property
     @override
@@ -164,12 +168,27 @@ class Encoded(NamedTuple):
     words: tuple[str, ...]
 
 
+def source_key(path: str) -> FileKey:
+    """The key of a file, or of a folder of reviews.
+
+    Args:
+        path: of either; ``~`` is the user's home.
+
+    Returns:
+        Its key.
+
+    Raises:
+        UnreadableFile: neither, or a folder of another layout.
+    """
+    return folder_key(path) if Path(path).expanduser().is_dir() else file_key(path)
+
+
 @lru_cache(maxsize=4)
 def encode(key: FileKey, columns: tuple[Column, Column], n: int, vocabulary: int, max_length: int) -> Encoded:
     """Tokens and labels of ``n`` reviews drawn at random, in the file's order; cached for all tasks on them.
 
     Args:
-        key: of the file.
+        key: of the file or folder.
         columns: of the texts and of the labels; None to guess.
         n: how many reviews; 0 for all.
         vocabulary: how many words have a token of their own.
@@ -181,7 +200,12 @@ def encode(key: FileKey, columns: tuple[Column, Column], n: int, vocabulary: int
     Raises:
         InterpError: more reviews than the file has, only one class, or no words.
     """
-    rated = read_reviews(key, *columns)
+    if Path(key.path).is_dir():
+        if columns != (None, None):
+            raise InterpError(f"{key.path} is a folder: text_column and label_column are for CSV and TSV files")
+        rated = list_reviews(key)
+    else:
+        rated = read_reviews(key, *columns)
     if n > len(rated.texts):
         raise InterpError(f"reviews: n={n}, but {key.path} has {len(rated.texts)} reviews; n=0 takes all")
     drawn = torch.randperm(len(rated.texts), generator=torch.Generator().manual_seed(0))[: n or None].sort().values
@@ -191,7 +215,7 @@ def encode(key: FileKey, columns: tuple[Column, Column], n: int, vocabulary: int
         raise InterpError(
             f"{key.path}: the {len(labels)} reviews that were taken are all {kind}; give a larger n, or another file"
         )
-    reviews = [split_words(rated.texts[i]) for i in drawn.tolist()]
+    reviews = [split_words(rated.texts[int(i)]) for i in drawn.tolist()]
     words = most_frequent(reviews, vocabulary)
     if not words:
         raise InterpError(f"{key.path}: the column of reviews holds no words of a-z; give text_column=NAME or NUMBER")

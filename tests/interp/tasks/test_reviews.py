@@ -14,7 +14,7 @@ import torch
 
 from interp import HookedMLP, InterpError, MLPConfig
 from interp.errors import TaskMismatch
-from interp.tasks import Reviews, make_task, task_from_dict, task_to_dict
+from interp.tasks import Reviews, make_task, review_folders, task_from_dict, task_to_dict
 
 GOOD = 'review,sentiment\n"Good, good film",positive\nBad film,negative\n"It\'s ""so"" good<br />good",positive\nBad,negative\n'
 
@@ -177,3 +177,105 @@ def test_reviews_are_drawn_from_the_whole_file(data: Path) -> None:
     assert everything[:1000].mean() > 0.95
     assert abs(Reviews(path, n=1000).labels.double().mean() - everything.mean()) < 0.05
     assert torch.equal(Reviews(path, seed=1).labels, Reviews(path, seed=2).labels)
+
+
+def imdb(folder: Path, reviews: dict[str, str | bytes]) -> Path:
+    """A folder in IMDb's layout, with what lies beside the reviews in the published one."""
+    for part in ("train", "test"):
+        for sort in ("pos", "neg", "unsup"):
+            (folder / part / sort).mkdir(parents=True)
+    (folder / "README").write_text("no review")
+    (folder / "train" / "unsup" / "0_0.txt").write_text("not rated")
+    (folder / "train" / "pos" / "urls.csv").write_text("no review")
+    for name, text in reviews.items():
+        (folder / name).write_bytes(text if isinstance(text, bytes) else text.encode())
+    return folder
+
+
+FEW: dict[str, str | bytes] = {
+    "train/pos/0_9.txt": "Good, good film<br />fine", "train/pos/10_7.txt": "fine", "train/neg/0_1.txt": "bad film",
+    "test/pos/0_10.txt": "good", "test/neg/0_4.txt": "bad bad bad",
+}  # fmt: skip
+
+
+def test_a_folder_of_imdb(tmp_path: Path) -> None:
+    """Train and test reviews are pooled, sorted by name; the label is that of their folder; other files are left out."""
+    task = Reviews(str(imdb(tmp_path / "aclImdb", FEW)), n=0, vocabulary=3)
+    assert task.labels.tolist() == [1, 1, 0, 1, 0]
+    assert task.words == ["bad", "good", "film"]
+    assert task.inputs.tolist() == [[3, 3, 4, 1], [0, 0, 0, 1], [0, 0, 2, 4], [0, 0, 0, 3], [0, 2, 2, 2]]
+    one = Reviews(str(tmp_path / "aclImdb" / "train"), n=0)
+    assert (one.labels.tolist(), make_task(task.spec())) == ([1, 1, 0], task)
+    (tmp_path / "aclImdb" / "test" / "neg" / "0_4.txt").write_text("awful")
+    assert "awful" in Reviews(str(tmp_path / "aclImdb"), n=0).words
+
+
+def test_only_the_reviews_that_are_drawn_are_read(tmp_path: Path) -> None:
+    """One that is no UTF-8 is named when it is drawn, and does no harm before."""
+    folder = imdb(tmp_path / "aclImdb", {**FEW, **{f"test/pos/{i}_8.txt": "fine" for i in range(1, 40)}})
+    drawn = torch.randperm(44, generator=torch.Generator().manual_seed(0))[:30].tolist()
+    files = sorted(folder.glob("test/pos/*.txt"))
+    free = next(i for i in range(3, 43) if i not in drawn)
+    files[free - 3].write_bytes(b"\xff\xfe")
+    assert len(Reviews(str(folder), n=30).labels) == 30
+    with pytest.raises(InterpError, match=rf"{files[free - 3].name}: is not UTF-8"):
+        Reviews(str(folder), n=0)
+
+
+@pytest.mark.parametrize(
+    ("reviews", "message"),
+    [
+        ({}, "holds no reviews; aclImdb has train/pos"), ({"train/pos/a.txt": "x"}, "a.txt: a review's file is called ID_RATING"),
+        ({"train/pos/0_4.txt": "x"}, "rating 4, but reviews in pos have 7 to 10"),
+        ({"test/neg/0_5.txt": "x"}, "rating 5, but reviews in neg have 1 to 4"),
+        ({**FEW, "train/neg/1_1.txt": " "}, "1_1.txt: is empty"),
+        ({**FEW, "train/neg/1_1.txt": b"x" * (2**20 + 1)}, "a review has at most 1,048,576"),
+    ],
+)  # fmt: skip
+def test_bad_folders(reviews: dict[str, str | bytes], message: str, tmp_path: Path) -> None:
+    """The file is named, with what is wrong."""
+    with pytest.raises(InterpError, match=message):
+        Reviews(str(imdb(tmp_path / "aclImdb", reviews)), n=0)
+
+
+def test_a_folder_of_another_layout(tmp_path: Path) -> None:
+    """What is missing is named; columns are for tables."""
+    with pytest.raises(InterpError, match="has no folder pos; aclImdb has"):
+        Reviews(str(tmp_path), n=0)
+    folder = imdb(tmp_path / "aclImdb", FEW)
+    with pytest.raises(InterpError, match="is a folder: text_column"):
+        Reviews(str(folder), text_column="review", n=0)
+
+
+def test_a_folder_never_reaches_outside_itself(tmp_path: Path) -> None:
+    """Links to a file or a folder elsewhere are refused, named with where they lead; links inside are followed."""
+    folder, secret = imdb(tmp_path / "aclImdb", FEW), tmp_path / "secret.txt"
+    secret.write_text("good secret")
+    link = folder / "train" / "pos" / "7_8.txt"
+    link.symlink_to(folder / "test" / "pos" / "0_10.txt")
+    assert len(Reviews(str(folder), n=0).labels) == 6
+    link.unlink()
+    link.symlink_to(secret)
+    with pytest.raises(InterpError, match=r"7_8.txt: is a link to .*secret.txt, outside"):
+        Reviews(str(folder), n=0)
+    link.unlink()
+    (folder / "test" / "pos").rename(tmp_path / "pos")
+    (folder / "test" / "pos").symlink_to(tmp_path / "pos")
+    with pytest.raises(InterpError, match="pos: is a link to .*outside"):
+        Reviews(str(folder), n=0)
+    (tmp_path / "linked").symlink_to(tmp_path / "aclImdb")  # the folder itself may be a link
+    (folder / "test" / "pos").unlink()
+    (tmp_path / "pos").rename(folder / "test" / "pos")
+    assert len(Reviews(str(tmp_path / "linked"), n=0).labels) == 5
+
+
+def test_budgets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Too many files, and too many bytes in all."""
+    folder = imdb(tmp_path / "aclImdb", FEW)
+    monkeypatch.setattr(review_folders, "MOST_FILES", 4)
+    with pytest.raises(InterpError, match="has more than 4 reviews"):
+        Reviews(str(folder), n=0)
+    monkeypatch.setattr(review_folders, "MOST_FILES", 5)
+    monkeypatch.setattr(review_folders, "MOST_BYTES", 30)
+    with pytest.raises(InterpError, match="more than 30 bytes"):
+        Reviews(str(folder), n=0)

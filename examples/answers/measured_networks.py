@@ -1,0 +1,92 @@
+"""Networks of the long runs on images and reviews: their events, and their measures by step, from measured/."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from probes.change_points import Change, change_point, first_step_above
+
+MEASURED = Path(__file__).parents[1] / "measured"
+EARLIER = {"digits_mse": "published", "digits_norm": "norm_penalty", "digits_dropout": "dropout"}
+TEST = "accuracy test"
+
+
+@dataclass(frozen=True)
+class Network:
+    """One network of a long run: its settings and events, and its measures by step."""
+
+    told: pd.Series
+    table: pd.DataFrame
+
+    @cached_property
+    def since(self) -> pd.DataFrame:
+        """From memorisation on; the whole run where the network never memorises."""
+        begin = self.told["memorised"]
+        return self.table if pd.isna(begin) else self.table.loc[begin:]
+
+    @cached_property
+    def stretches(self) -> tuple[int, int, int, int]:
+        """Steps of memorisation, of a quarter and of three quarters of the rise of test accuracy, and the last."""
+        test = self.since[TEST]
+        way = (test - test.iloc[0]) / max(test.max() - test.iloc[0], 1e-12)
+        return test.index[0], (way >= 0.25).idxmax(), (way >= 0.75).idxmax(), test.index[-1]
+
+    def paces(self, curve: str) -> tuple[float, float]:
+        """Before and during generalisation; negative where the curve falls. A steady change over the run has a pace of 1."""
+        first, quarter, most, last = self.stretches
+        values = self.since[curve]
+        whole = np.ptp(values) / max(last - first, 1) or 1.0
+
+        def pace(a: int, b: int) -> float:
+            return float((values[b] - values[a]) / max(b - a, 1) / whole)
+
+        return pace(first, quarter), pace(quarter, most)
+
+    def change(self, curve: str, whole: bool = False) -> Change | None:
+        """Where a curve changes, from memorisation on or over the whole run."""
+        own = (self.table if whole else self.since)[curve].dropna()
+        return change_point(own.index.tolist(), own.tolist())
+
+    def order(self, curve: str, whole: bool = False) -> str:
+        """When a curve changes beside test accuracy: before, after, overlapping, or never."""
+        own, test = self.change(curve, whole), self.change(TEST, whole)
+        if own is None or test is None:
+            return "never"
+        return "before" if own.high <= test.low else "after" if own.low >= test.high else "overlapping"
+
+    def grokked(self) -> bool:
+        """Whether it generalised 1,000 steps or more after it memorised."""
+        return bool(self.told["generalised"] - self.told["memorised"] >= 1_000)  # NaN where one never came
+
+
+def networks(kind: str = "") -> dict[str, list[Network]]:
+    """Every network by the name of its run, without the seed that a name may end with."""
+    curves, told = (MEASURED / f"progress_measures{kind}_{name}.csv" for name in ("curves", "networks"))
+    found: dict[str, list[Network]] = {}
+    if curves.is_file():
+        by_network = dict(iter(pd.read_csv(curves).groupby(["run", "member"])))
+        for _, row in pd.read_csv(told).iterrows():
+            table = by_network[row["run"], row["member"]].set_index("step").dropna(axis=1, how="all")
+            found.setdefault(str(row["run"]).partition("_seed")[0], []).append(Network(row, table))
+    if not kind:
+        for name, file in EARLIER.items():
+            path = MEASURED / f"progress_measures_{file}.csv"
+            if name not in found and path.is_file():
+                found[name] = [of_curves(pd.read_csv(path, index_col="step"))]
+    return found
+
+
+def of_curves(table: pd.DataFrame) -> Network:
+    """A network known by its curves alone, such as those of the earlier, shorter runs."""
+    reached = {"memorised": ("train", 0.99), "train_06": ("train", 0.6), "generalised": ("test", 0.6)}
+    told = {
+        name: first_step_above(list(table[f"accuracy {part}"].items()), level)
+        for name, (part, level) in reached.items()
+    }
+    events = {name: float("nan") if step is None else step for name, step in told.items()}
+    return Network(pd.Series({"seed": 0, "steps": table.index[-1], **events}), table)

@@ -1,0 +1,96 @@
+"""Verdicts on small networks for parity: few units from the start, more training, L1, and a wide network made sparse."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from answers.parity_tables import COMMAND, absent, table
+from answers.spans import difference, several, share, span
+from claims import Claims, Verdict
+
+
+def small(claims: Claims) -> None:
+    """Few units from the start."""
+    found = table("small")
+    rows = {key: own.iloc[0] for key, own in found.groupby(["run", "units", "l1"])} if len(found) else {}
+    ask = {"five_units": (5, False), "six_units": (6, True), "four_units": (4, "in part")}
+    for name, (units, hit) in ask.items():
+        row = rows.get(("parity_few", units, 0.0))
+        if row is None:
+            absent(claims, (name,), "parity_few")
+            continue
+        ran = {"starts": int(row.starts), "epochs": int(row.epochs)}
+        holds: Verdict = (row.solved > 0) == bool(hit)
+        note = "Four units written out answer all 8,192 examples, as the notebook shows" if name == "four_units" else ""
+        if name == "four_units" and not row.solved:
+            holds = "in part"
+        claims.answer(name, shown(row), holds=holds, note=note, command=COMMAND, ran=ran)
+    base = rows.get(("parity_few", 5, 0.0))
+    more = {
+        "5,000 examples": rows.get(("parity_few_5000", 5, 0.0)),
+        "5,000 epochs": rows.get(("parity_few_long", 5, 0.0)),
+    }
+    compared(claims, "more_training", base, more, 0.05, ("parity_few", "parity_few_5000", "parity_few_long"))
+    with_l1 = {f"L1 {l1:g}": rows.get(("parity_five_l1", 5, l1)) for l1 in (3e-4, 1e-3)}
+    compared(claims, "l1", rows.get(("parity_five_l1", 5, 0.0)), with_l1, 0.025, ("parity_five_l1",))
+
+
+def shown(row: pd.Series) -> str:
+    low, high = share(row.solved, row.starts)
+    return f"{row.solved:.0f} of {row.starts:.0f} starts ({row.solved / row.starts:.1%} [{low:.1%}, {high:.1%}])"
+
+
+def compared(
+    claims: Claims,
+    name: str,
+    base: pd.Series | None,
+    others: dict[str, pd.Series | None],
+    least: float,
+    runs: Sequence[str],
+) -> None:
+    """Whether shares of starts are larger than the base's, by the interval of the difference."""
+    if base is None or any(row is None for row in others.values()):
+        absent(claims, (name,), *runs)
+        return
+    intervals = {
+        k: difference(row.solved, row.starts, base.solved, base.starts) for k, row in others.items() if row is not None
+    }
+    text = f"{shown(base)} at the recipe; " + "; ".join(
+        f"{k}: {shown(row)}, {intervals[k][0]:+.1%} to {intervals[k][1]:+.1%}"
+        for k, row in others.items()
+        if row is not None
+    )
+    above = [low > 0 for low, _ in intervals.values()]
+    holds: Verdict = any(above) if name == "l1" else several(above)
+    if not holds:
+        holds = False if all(high < least for _, high in intervals.values()) else "undecided"
+    ran = {
+        "starts": int(min(base.starts, *(row.starts for row in others.values() if row is not None))),
+        "epochs": int(base.epochs),
+    }
+    claims.answer(name, text, holds=holds, command=COMMAND, ran=ran)
+
+
+def wide(claims: Claims) -> None:
+    """A wide network made sparse."""
+    found = table("wide")
+    if "l1" not in found:
+        absent(claims, ("wide_to_five", "l1_wide"), "parity_wide_l1")
+        return
+    groups = dict(iter(found.groupby("l1")))
+    text = {}
+    for l1, rows in groups.items():
+        answering = int((rows.test_accuracy > 0.99).sum())
+        text[l1] = f"{span(rows.units_left)} units ({answering} of {len(rows)} seeds answer 99%)"
+    ran = {"seeds": min(len(rows) for rows in groups.values()), "epochs": int(found["epochs"].min())}
+    plain = groups[0.0]
+    claims.answer("wide_to_five", text[0.0], holds=bool(not (plain.units_left <= 5).any()), command=COMMAND, ran=ran)
+    good = {l1: rows for l1, rows in groups.items() if l1 and (rows.test_accuracy > 0.99).all()}
+    reached = any((rows.units_left <= 5).mean() > 0.5 for rows in good.values())
+    fewer = any(rows.units_left.max() < plain.units_left.min() for rows in good.values())
+    claims.answer(
+        "l1_wide", "; ".join(f"L1 {l1:g}: {words}" for l1, words in text.items()),
+        holds=True if reached else "in part" if fewer else False, command=COMMAND, ran=ran,
+    )  # fmt: skip

@@ -1,0 +1,52 @@
+"""Numbers over seeds and starts in words, with their 95% intervals.
+
+Of seeds: the mean with Student's interval. Of shares of starts: Wilson's interval; of their differences: Newcombe's
+(https://doi.org/10.1002/(SICI)1097-0258(19980430)17:8<873::AID-SIM779>3.0.CO;2-I, method 10).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from claims import Verdict
+
+STUDENT = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)  # 97.5% quantiles for 1, 2, ... degrees
+NORMAL = 1.95996
+
+
+def span(values: Iterable[float], digits: int = 3) -> str:
+    """The mean over seeds with its interval; of one seed its value."""
+    own = np.asarray([v for v in values if np.isfinite(v)])
+    if not len(own):
+        return "never"
+    mean = float(own.mean())
+    if len(own) == 1:
+        return f"{mean:,.{digits}g}" if abs(mean) < 1_000 else f"{mean:,.0f}"
+    half = STUDENT[len(own) - 2] * float(own.std(ddof=1)) / len(own) ** 0.5
+    shown = [f"{v:,.{digits}g}" if abs(mean) < 1_000 else f"{v:,.0f}" for v in (mean, mean - half, mean + half)]
+    return f"{shown[0]} [{shown[1]}, {shown[2]}]"
+
+
+def several(checks: Sequence[bool]) -> Verdict:
+    """True where all hold, in part where some do, else False."""
+    return True if all(checks) else "in part" if any(checks) else False
+
+
+def counted(values: Sequence[str]) -> str:
+    return values[0] if len(values) == 1 else ", ".join(f"{values.count(v)} {v}" for v in dict.fromkeys(values))
+
+
+def share(hits: int, n: int) -> tuple[float, float]:
+    """Wilson's interval of a share."""
+    p, z = hits / n, NORMAL**2 / n
+    half = NORMAL * (p * (1 - p) / n + z / (4 * n)) ** 0.5
+    return (p + z / 2 - half) / (1 + z), (p + z / 2 + half) / (1 + z)
+
+
+def difference(hits: int, n: int, others: int, m: int) -> tuple[float, float]:
+    """Newcombe's interval of the difference between two shares, the first less the second."""
+    p, q = hits / n, others / m
+    (low, high), (least, most) = share(hits, n), share(others, m)
+    return p - q - ((p - low) ** 2 + (most - q) ** 2) ** 0.5, p - q + ((high - p) ** 2 + (q - least) ** 2) ** 0.5
