@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from interp.errors import MissingCapability, require_range
-from interp.hooked.mlp.model import HookedMLP
+from interp.hooked import HookedMLP
 from interp.subject import Subject
 from interp.tasks import Task
 from interp.tasks.binary import BinaryOperation

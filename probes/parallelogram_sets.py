@@ -6,6 +6,7 @@ https://arxiv.org/abs/2205.10343, appendix E, figures 11 and 12.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -17,7 +18,6 @@ from torch import Tensor
 from interp.errors import InterpError, MissingCapability
 from interp.snapshot import Snapshot
 from interp.subject import Subject
-from interp.training.run import Run
 from probes.embedding_views import embedding_table
 from probes.parallelograms import ROUNDING, Samples, normalised, samples_of
 from probes.rqi_criteria import Criterion, code_scale, near, usual_delta
@@ -157,15 +157,15 @@ def held(
 
 
 def found_by(
-    run: Run | Sequence[Subject], by: Sequence[str] = (), delta: float | None = None, *, criterion: Criterion = "paper"
+    subjects: Sequence[Subject], by: Sequence[str] = (), delta: float | None = None, *, criterion: Criterion = "paper"
 ) -> pd.DataFrame:  # fmt: skip
     """How often each representation is found, by settings of the networks, as in figure 12.
 
     A network has the representation that its parallelograms imply together, even if one of these misses delta.
 
     Args:
-        run: of networks trained on addition; their last checkpoints are read.
-        by: settings to count by, such as ``["embedding_lr", "decoder_lr"]``.
+        subjects: networks trained on addition, such as `Run.subjects`.
+        by: settings of their run's members to count by, such as ``["embedding_lr", "decoder_lr"]``.
         delta: as for `held`.
         criterion: as for `held`.
 
@@ -174,30 +174,36 @@ def found_by(
         ``parallelograms``, ``networks``, ``share``. Representations that no network has are there with 0.
 
     Raises:
-        InterpError: a setting that the networks do not have.
+        InterpError: no networks, or a setting that they do not have.
     """
-    members = list(run.plan.members) if isinstance(run, Run) else [{} for _ in run]
-    for name in by:
-        if any(name not in member for member in members):
-            raise InterpError(f"the networks have no setting {name!r}; a run's members have {', '.join(members[0])}")
-    subjects = [run.subject(member=k) for k in range(len(run))] if isinstance(run, Run) else list(run)
+    if not subjects:
+        raise InterpError("found_by needs networks: pass run.subjects")
     samples, _ = samples_of(subjects[0].require_task())
-    listed = representations(samples)
-    rows = _equations(parallelograms_of(samples), samples.n_symbols)
-    places = {name: k for k, name in enumerate(parallelograms_of(samples))}
-    counts: dict[tuple[object, ...], dict[frozenset[int], int]] = {}
-    for subject, member in zip(subjects, members, strict=True):
-        table = embedding_table(Snapshot(subject)).rows
-        have = _following(rows, frozenset(places[n] for n in held(table, samples, delta, criterion=criterion)))
-        of = counts.setdefault(tuple(member[name] for name in by), {})
-        of[have] = of.get(have, 0) + 1
+    names = parallelograms_of(samples)
+    listed, rows = representations(samples), _equations(names, samples.n_symbols)
+    counts: dict[tuple[object, ...], Counter[frozenset[Parallelogram]]] = {}
+    for subject in subjects:
+        embeddings = embedding_table(Snapshot(subject)).rows
+        own = held(embeddings, samples, delta, criterion=criterion)
+        following = _following(rows, frozenset(k for k, name in enumerate(names) if name in own))
+        key = tuple(_setting(subject, name) for name in by)
+        counts.setdefault(key, Counter())[frozenset(names[k] for k in following)] += 1
     table = [
         {**dict(zip(by, key, strict=True)), "representation": one.label, "freedom": one.freedom,
-         "parallelograms": len(one.parallelograms),
-         "networks": (n := of.get(frozenset(places[p] for p in one.parallelograms), 0)), "share": n / sum(of.values())}
-        for key, of in counts.items() for one in listed
+         "parallelograms": len(one.parallelograms), "networks": found[one.parallelograms],
+         "share": found[one.parallelograms] / found.total()}
+        for key, found in counts.items() for one in listed
     ]  # fmt: skip
     return pd.DataFrame(table)
+
+
+def _setting(subject: Subject, name: str) -> object:
+    """A setting of the network's member of its run."""
+    run = subject.trained_in
+    settings = run.plan.members[int(subject.origin.get("member", 0))] if run is not None else {}
+    if name not in settings:
+        raise InterpError(f"the networks have no setting {name!r}; they differ in {', '.join(settings) or 'none'}")
+    return settings[name]
 
 
 def _equations(names: Sequence[Parallelogram], n_symbols: int) -> Float[Tensor, "parallelogram symbol"]:

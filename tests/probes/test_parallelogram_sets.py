@@ -49,9 +49,9 @@ def test_embeddings_hold_what_the_index_counts() -> None:
     table = torch.randn(6, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64).round(decimals=1)
     own, trained = samples_of(ToyAddition(6))
     for criterion, scaled in (("paper", normalised(table)), ("code", code_scale(table, False))):
-        share = len(held(table, own, 1.0, criterion=criterion)) / own.total
+        share = len(held(table, own, 1.6, criterion=criterion)) / own.total
         assert 0 < share < 1
-        assert share == pytest.approx(parallelograms(scaled, own, trained, 1.0, criterion=criterion).rqi)
+        assert share == pytest.approx(parallelograms(scaled, own, trained, 1.6, criterion=criterion).rqi)
 
 
 def test_networks_are_counted_by_what_their_embeddings_imply() -> None:
@@ -64,10 +64,10 @@ def test_networks_are_counted_by_what_their_embeddings_imply() -> None:
         subject.model.W_E.data.copy_(line)
     table = found_by(subjects).set_index("representation")["networks"]
     assert table.to_dict() == {"0+2=1+1, 0+3=1+2, 1+3=2+2": 3, "0+2=1+1": 1, "0+3=1+2": 0, "1+3=2+2": 0, "none": 0}
-    counted = found_by(run, ["decoder_lr"])
+    counted = found_by(run.subjects, ["decoder_lr"])
     assert counted.groupby("decoder_lr")[["networks", "share"]].sum().to_numpy().tolist() == [[2, 1], [2, 1]]
     with pytest.raises(InterpError, match="no setting 'decay'"):
-        found_by(run, ["decay"])
+        found_by(run.subjects, ["decay"])
 
 
 def test_what_cannot_be_listed_is_refused() -> None:
