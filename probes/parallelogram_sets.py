@@ -199,7 +199,7 @@ def found_by(
 
 def _setting(subject: Subject, name: str) -> object:
     """A setting of the network's member of its run."""
-    run = subject.trained_in
+    run = subject.run
     settings = run.plan.members[int(subject.origin.get("member", 0))] if run is not None else {}
     if name not in settings:
         raise InterpError(f"the networks have no setting {name!r}; they differ in {', '.join(settings) or 'none'}")
