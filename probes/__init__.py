@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from probes import clock_pizza as clock_pizza
     from probes import complexity as complexity
     from probes import cyclic_tables as cyclic_tables
+    from probes import decoder_plane as decoder_plane
+    from probes import deduction as deduction
     from probes import dimension as dimension
     from probes import effective_theory as effective_theory
     from probes import embedding_views as embedding_views
@@ -27,8 +29,10 @@ if TYPE_CHECKING:
     from probes import measures as measures
     from probes import neurons as neurons
     from probes import norms as norms
+    from probes import parallelogram_sets as parallelogram_sets
     from probes import parallelograms as parallelograms
     from probes import plots as plots
+    from probes import polygons as polygons
     from probes import representations as representations
     from probes import rqi_criteria as rqi_criteria
     from probes import similarity as similarity

@@ -228,7 +228,8 @@ def equations(samples: Samples, trained: Bool[Tensor, "... sample"]) -> Float[Te
     """
     if samples.product:
         raise MissingCapability(
-            "the theory of sums needs embeddings that are added; products of matrices are not linear"
+            "the theory of sums needs embeddings that are added; products of matrices are not linear: see "
+            "probes.deduction.ideal_of_products for what a train set of a group implies"
         )
     n = len(samples.pairs)
     if n * samples.n_symbols > LARGEST:

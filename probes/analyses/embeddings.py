@@ -16,6 +16,7 @@ from interp.plugins.analysis import Result, analysis
 from interp.report import figures
 from interp.subject import Subject
 from probes.embedding_views import Table, aligned, embedding_table, projected
+from probes.polygons import most_regular_plane
 from probes.spectra import Reduction, pca
 
 COUNTS = (1, 2, 3, 4, 6, 8, 12, 16, 32, 64)
@@ -30,8 +31,11 @@ SCORED = 4  # steps at which the network is scored on its first components
     question="represents",
     summary="Embeddings on their principal components, through the run",
 )
-def embeddings(subject: Subject, *, every: int = 1, frames: int = 40, project: bool = True) -> Result:
-    """Embeddings on their first two principal components at every step, and those of the first step on the final axes.
+def embeddings(
+    subject: Subject, *, every: int = 1, frames: int = 40, project: bool = True, components: tuple[int, ...] = (0, 1),
+    within: int = 4,
+) -> Result:  # fmt: skip
+    """Embeddings on two principal components at every step, and those of the first step on the final axes.
 
     Liu et al. 2022, Towards Understanding Grokking: An Effective Theory of Representation Learning,
     https://arxiv.org/abs/2205.10343, figures 1 and 7, appendix K.
@@ -42,13 +46,24 @@ def embeddings(subject: Subject, *, every: int = 1, frames: int = 40, project: b
         frames: at most this many steps on the slider.
         project: also score the network with its embeddings projected onto their first components, at each step's own axes
             and at the final ones.
+        components: the two that are drawn, counted from 0.
+        within: say which two of the first so many components the final embeddings are closest to a regular polygon on
+            (`probes.polygons`): a group may show on others than the first two, as S_3 in figure 17.
 
     Returns:
         Effective dimension and explained variance by step; loss and accuracy by number of components.
+
+    Raises:
+        InterpError: components that are not two different numbers from 0.
     """
     require_range("frames", frames, 2)
+    if len(set(components)) != 2 or min(components) < 0:
+        raise InterpError(f"components takes two different numbers from 0, such as 0,2, got {components!r}")
     result, steps = Result(), kept_steps(subject, every, frames)
-    end = pca(_last_table(subject, steps).rows)
+    last_rows = _last_table(subject, steps).rows
+    end = pca(last_rows)
+    if components != (0, 1) and max(components) >= len(end.singular_values):
+        raise InterpError(f"components {components!r}: the embeddings have {len(end.singular_values)}, counted from 0")
     scored = {steps[round(i * (len(steps) - 1) / (SCORED - 1))] for i in range(SCORED)}
     clouds: dict[int, Tensor] = {}
     rows, scores, first = [], [], None
@@ -58,7 +73,7 @@ def embeddings(subject: Subject, *, every: int = 1, frames: int = 40, project: b
             result.notes.append(left_out(snapshot.step, NOT_FINITE))
             continue
         own = pca(table.rows)
-        points = (table.rows - own.mean) @ own.basis.directions[:2].T
+        points = (table.rows - own.mean) @ _axes(own, components)
         clouds[snapshot.step] = aligned(points, list(clouds.values())[-1]) if clouds else points
         first = first or (snapshot.step, table)
         share = own.explained.cumsum(0)
@@ -75,7 +90,7 @@ def embeddings(subject: Subject, *, every: int = 1, frames: int = 40, project: b
                 ]
     assert first is not None  # at least one checkpoint could be read
     result.tables["dimensions"] = pd.DataFrame(rows)
-    _draw_clouds(result, clouds, first, end)
+    _draw_clouds(result, clouds, first, end, components)
     if scores:
         result.tables["projected"] = pd.DataFrame(scores)
         _draw_scores(result, pd.DataFrame(scores), subject.require_task().loss)
@@ -90,7 +105,19 @@ def embeddings(subject: Subject, *, every: int = 1, frames: int = 40, project: b
         if len(rows) > 1
         else f"effective dimension {last['effective dimension']:.1f}; two components explain "
     ) + f"{last['share of PC 0 and 1']:.0%} of the variance"
+    if within >= 2 and len(end.singular_values) >= 2 and len(last_rows) >= 3:
+        plane = most_regular_plane(last_rows, within)
+        result.metrics |= {
+            "most_regular_components": "{}, {}".format(*plane.components),
+            "regularity": plane.regularity,
+        }
     return result
+
+
+def _axes(reduction: Reduction, components: Sequence[int]) -> Tensor:
+    """The directions of some components ``[d, component]``, of those that there are."""
+    directions = reduction.basis.directions
+    return directions[[k for k in components if k < len(directions)]].T
 
 
 def _last_table(subject: Subject, steps: Sequence[int]) -> Table:
@@ -115,29 +142,34 @@ def _last_table(subject: Subject, steps: Sequence[int]) -> Table:
     raise InterpError("no checkpoint has embeddings that are all finite")
 
 
-def _draw_clouds(result: Result, clouds: dict[int, Tensor], first: tuple[int, Table], end: Reduction) -> None:
+def _draw_clouds(
+    result: Result, clouds: dict[int, Tensor], first: tuple[int, Table], end: Reduction, components: Sequence[int]
+) -> None:
     step, table = first
+    across, up = (f"PC {k}" for k in components)
     centred = table.rows - table.rows.mean(0)
+    which = "their first two principal components" if tuple(components) == (0, 1) else f"{across} and {up}"
     result.figures["through time"] = slider(
-        {s: points.cpu() for s, points in clouds.items()}, title="Embeddings on their first two principal components"
+        {s: points.cpu() for s, points in clouds.items()}, title=f"Embeddings on {which}", axes=(across, up)
     )
-    on_end = centred @ end.basis.directions[:2].T
+    on_end = centred @ _axes(end, components)
     if on_end.shape[1] == 2 and len(clouds) > 1:
         labels = list(map(str, range(len(on_end))))
         result.figures["start on final axes"] = figures.scatter(
             on_end[:, 0].cpu().numpy(), on_end[:, 1].cpu().numpy(), labels=labels, colors=range(len(labels)), square=True,
-            title=f"Embeddings of step {step:,} on the final axes", x_title="PC 0 of the end", y_title="PC 1 of the end",
+            title=f"Embeddings of step {step:,} on the final axes", x_title=f"{across} of the end", y_title=f"{up} of the end",
             color_title="symbol",
         )  # fmt: skip
     result.lead = "through time"
 
 
-def slider(clouds: dict[int, Tensor], *, title: str) -> go.Figure:
+def slider(clouds: dict[int, Tensor], *, title: str, axes: tuple[str, str] = ("PC 0", "PC 1")) -> go.Figure:
     """Points by step with a slider over the steps, where there are several; each has its own scale, the last is shown first.
 
     Args:
         clouds: points ``[n, 1 or 2]`` by step.
         title: of the figure.
+        axes: titles of the two axes.
 
     Returns:
         A figure with one frame per step.
@@ -177,7 +209,7 @@ def slider(clouds: dict[int, Tensor], *, title: str) -> go.Figure:
          "args": [[str(step)], {"mode": "immediate", "frame": {"duration": 0, "redraw": True}, "transition": {"duration": 0}}]}
         for step in clouds
     ]  # fmt: skip
-    figures.style(figure, title, "PC 0", "PC 1", height=520)
+    figures.style(figure, title, *axes, height=520)
     figure.update_layout(xaxis_range=span(clouds[last]), yaxis_range=span(clouds[last]))
     if len(clouds) > 1:
         figure.update_layout(

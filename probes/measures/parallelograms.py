@@ -12,6 +12,7 @@ from interp.errors import MissingCapability
 from interp.hooked import HookedMLP, HookedModel
 from interp.plugins.measure import measure
 from interp.snapshot import Snapshot
+from probes.deduction import ideal_of_products
 from probes.parallelograms import (
     Found,
     Samples,
@@ -69,7 +70,7 @@ def predicted_accuracy(
 
 @measure("ideal_rqi", order=52, needs=("weights", "task"), summary="the largest RQI that the train set allows")
 def ideal_rqi(snapshot: Snapshot) -> float:
-    """RQI of the ideal model (`probes.parallelograms.ideal`); it depends on the train set only."""
+    """RQI of the ideal model (`probes.parallelograms.ideal`, for matrices `probes.deduction`); the train set decides it."""
     return _ideal(snapshot).rqi
 
 
@@ -80,7 +81,7 @@ def ideal_rqi(snapshot: Snapshot) -> float:
     summary="the largest predicted accuracy that the train set allows",
 )
 def ideal_accuracy(snapshot: Snapshot) -> float:
-    """Accuracy of the ideal model (`probes.parallelograms.ideal`); it depends on the train set only."""
+    """Accuracy of the ideal model (`probes.parallelograms.ideal`, for matrices `probes.deduction`); the train set decides it."""
     return _ideal(snapshot).accuracy
 
 
@@ -146,7 +147,7 @@ def _place(criterion: Criterion) -> str:
 def _ideal(snapshot: Snapshot) -> Found:
     _, samples, trained = operation_of(snapshot)
     if samples.product:
-        raise MissingCapability("the ideal model needs embeddings that are added; its matrices are multiplied")
+        return _ideal_of_products(samples, trained)
     if not _is_linear(samples):
         raise MissingCapability(
             "the ideal model needs an operation that a line E_k = a + k b solves, such as addition; here answers wrap around"
@@ -164,3 +165,8 @@ def _is_linear(samples: Samples) -> bool:
 @lru_cache(maxsize=64)
 def _ideal_of(samples: Samples, trained: Tensor) -> Found:
     return ideal(samples, trained)
+
+
+@lru_cache(maxsize=64)
+def _ideal_of_products(samples: Samples, trained: Tensor) -> Found:
+    return ideal_of_products(samples, trained)

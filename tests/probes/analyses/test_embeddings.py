@@ -112,3 +112,20 @@ def test_numbers_on_a_line(toy: interp.Run) -> None:
     assert np.abs(shown(found.figures["through time"])[:, 0]) == pytest.approx(np.abs(values - values.mean()), abs=1e-6)
     assert found.metrics["effective_dimension"] == pytest.approx(1)
     assert set(found.tables["projected"]["components"]) == {1}
+
+
+def test_other_components_are_drawn_and_the_best_two_named() -> None:
+    """A hexagon on the first and third of three components, as S_3 has it; the second splits even from odd."""
+    p = 6
+    model = HookedMLP(MLPConfig((9,), p, d_vocab=p, d_embed=3)).double().init_weights(0)
+    turn = 2 * math.pi * torch.arange(p).double() / p
+    even = torch.tensor([1.0, -1] * 3).double()
+    table_of(model).copy_(torch.stack([3 * turn.cos(), 1.5 * even, turn.sin()], 1))
+    hexagon = Subject("hexagon", model, ModularArithmetic(p, "add", 0.5).fit(model))
+    found = embeddings(hexagon, components=(0, 2), project=False)
+    assert np.abs(shown(found.figures["through time"])).max(0) == pytest.approx([3, np.sin(np.pi / 3)])
+    assert found.figures["through time"].layout.yaxis.title.text == "PC 2"
+    assert (found.metrics["most_regular_components"], found.metrics["regularity"]) == ("0, 2", pytest.approx(1))
+    for wrong in ((0, 0), (0, 3), (1,)):
+        with pytest.raises(InterpError, match="components"):
+            embeddings(hexagon, components=wrong, project=False)

@@ -10,6 +10,7 @@ import torch
 from interp import HookedMLP, InterpError, MLPConfig, ModularArithmetic, Subject
 from interp.errors import MissingCapability
 from interp.tasks import SparseParity, ToyAddition
+from probes.deduction import ideal_of_products
 from probes.measures.parallelograms import ideal_accuracy, ideal_rqi, predicted_accuracy, rqi
 from probes.parallelograms import (
     Found,
@@ -51,9 +52,16 @@ def test_refusals(measure: Callable[..., dict[str, float]]) -> None:
         with pytest.raises(InterpError, match=message):
             measure(one)
     if measure in (ideal_rqi, ideal_accuracy):
-        for one, message in ((subject("plain"), "wrap around"), (subject("product"), "embeddings that are added")):
-            with pytest.raises(MissingCapability, match=message):
-                measure(one)
+        with pytest.raises(MissingCapability, match="wrap around"):
+            measure(subject("plain"))
     else:
         with pytest.raises(InterpError, match="delta"):
             measure(subject("plain"), delta=-1.0)
+
+
+def test_the_ideal_of_matrices_that_are_multiplied() -> None:
+    """The deduction's, for the network's train set."""
+    one = subject("product")
+    found = ideal_of_products(*samples_of(one.require_task(), product=True))
+    assert Found(ideal_rqi(one)[""], ideal_accuracy(one)[""]) == found
+    assert 0 < found.accuracy <= 1

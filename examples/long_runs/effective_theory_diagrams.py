@@ -1,0 +1,62 @@
+"""Phases of the networks of Liu et al.'s diagrams, a row per network, from the runs of evidence/effective_theory.toml.
+
+    python effective_theory_diagrams.py RUNS FOLDER        writes FOLDER/effective_theory_diagrams.csv
+
+Runs that are not there or not finished are left out. Every network has its phase by both sides of the threshold: above (the
+source's table 1) and at least (its appendix H, the authors' code); the threshold is 0.9, for MNIST 0.6.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+import interp
+
+LIMIT, GAP = 100_000, 1_000
+SIDES = {"above": ">", "at_least": ">="}
+GROUPS = re.compile(r"(s3|toy_\w+|classes_\w+|mnist_sizes|mnist_rate|transformer_\w+?)(_seed\d+|_1e-\d)")
+SETTINGS = (
+    "decoder_lr", "decoder_weight_decay", "embedding_lr", "embedding_weight_decay", "embedding_scale", "batch_size", "n_train",
+    "dropout", "last_lr", "weight_decay",
+)  # fmt: skip
+
+
+def networks(run: interp.Run, group: str) -> pd.DataFrame:
+    """A row per network of a finished run: settings, steps to the threshold (NaN: not reached) and phase by each side."""
+    threshold = 0.6 if group.startswith("mnist") else 0.9
+    members = pd.DataFrame(list(run.plan.members))
+    columns: dict[str, object] = {"run": group, "seed": members["seed"], "steps": run.plan.steps}
+    columns |= {name: members.get(name) for name in SETTINGS}
+    for name, side in SIDES.items():
+        found = run.phases(threshold, side=side, limit=min(LIMIT, run.plan.steps), gap=GAP)
+        columns |= {f"train_{name}": found["train_at"], f"test_{name}": found["test_at"], name: found["phase"]}
+    return pd.DataFrame(columns).assign(phase=run.phases(threshold, limit=min(LIMIT, run.plan.steps), gap=GAP)["phase"])
+
+
+def finished(folder: Path) -> dict[str, tuple[str, interp.Run]]:
+    """The finished runs of the diagrams in a folder, by name, with the group that each belongs to."""
+    found = {
+        path.name: GROUPS.fullmatch(path.name) for path in sorted(folder.iterdir()) if (path / "run.json").is_file()
+    }
+    runs = {name: (match[1], interp.Run(folder / name)) for name, match in found.items() if match is not None}
+    return {name: (group, run) for name, (group, run) in runs.items() if run.finished}
+
+
+def main(folder: Path, out: Path) -> None:
+    runs = finished(folder)
+    if not runs:
+        raise SystemExit(f"{folder} holds no finished run of a diagram")
+    table = pd.concat([networks(run, group) for group, run in runs.values()], ignore_index=True)
+    table.to_csv(out / "effective_theory_diagrams.csv", index=False, float_format="%.6g")
+    print(f"{len(runs)} runs, {len(table)} networks: {', '.join(runs)}")
+    print(table.groupby(["run", "above"]).size().unstack(fill_value=0).to_string())
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        sys.exit(__doc__)
+    main(Path(sys.argv[1]), Path(sys.argv[2]))
