@@ -162,12 +162,13 @@ class Claims:
         return UNDECIDED if short else verdict, short
 
     def take(self, row: Mapping[str, Any]) -> None:
-        """An answer that a notebook has stored; a claim that is no longer asked is left out.
+        """An answer that a notebook has stored; a claim that is no longer asked, or has an answer, is left out.
 
         Raises:
             ValueError: it does not say how large its run was.
         """
-        if (name := row["name"]) in self.claims:
+        name = row["name"]
+        if name in self.claims and name not in self.answers:
             told = {key: row[key] for key in ("here", "note", "command")}
             ran = row.get("ran", {})
             self.answers[name] = Answer(**told, verdict=self._settled(name, row["verdict"], ran)[0], ran=ran)
@@ -241,10 +242,10 @@ def rows() -> list[dict[str, Any]]:
                 f"{notebook} was run in quick mode, which answers nothing; run it with examples/execute.py"
             )
         claims = Claims(notebook)
-        for row in table["rows"]:
-            claims.take(row)
         if (HERE / "answers" / f"{notebook}.py").is_file():
             importlib.import_module(f"answers.{notebook}").answer(claims)
+        for row in table["rows"]:
+            claims.take(row)
         top = {"notebook": notebook, "title": about["title"], "source": about["source"]}
         found += [top | row for row in claims.rows()]
     return found

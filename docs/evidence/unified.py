@@ -20,7 +20,6 @@ IMAGES = ROOT / "docs" / "images"
 sys.path.insert(0, str(ROOT / "examples"))
 
 from answers import picbreeder_vs_sgd, twin_rows  # noqa: E402
-
 from claims import Claims  # noqa: E402
 
 BLUE, RED, GREEN, ORANGE, GREY = "#0072B2", "#D55E00", "#009E73", "#E69F00", "#8a939d"

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+
 from answers import effective_theory_structure as structure
 
 FOLDER = Path(__file__).parents[1] / "measured"

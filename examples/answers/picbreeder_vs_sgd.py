@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+
 from answers.twin_rows import COMMAND, LIKE, RUNS, THRESHOLDS, Rows, cell, interval, paired, size, tables
 
 if TYPE_CHECKING:

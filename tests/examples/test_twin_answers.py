@@ -15,8 +15,8 @@ sys.path.insert(0, str(ROOT / "examples"))
 sys.path.insert(0, str(ROOT / "docs" / "evidence"))
 
 import unified
-from answers import picbreeder_vs_sgd, twin_rows
 
+from answers import picbreeder_vs_sgd, twin_rows
 from claims import Claims
 
 PAGE = ROOT / "docs" / "evidence" / "regularisation_and_width.md"
