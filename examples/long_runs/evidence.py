@@ -147,7 +147,7 @@ def work(todo: Sequence[Step], bench: Bench, workers: int) -> int:
                 write_table(every.values(), bench)
     except KeyboardInterrupt:
         for one in running:
-            one.process.send_signal(signal.SIGINT)
+            one.process.terminate()  # a shell that starts it in the background has it ignore Ctrl-C
         for one in running:
             one.end()
         print("stopped; the same command goes on", flush=True)

@@ -91,7 +91,7 @@ def test_what_cannot_run_is_told(bench: evidence.Bench, capsys: pytest.CaptureFi
 
 @pytest.mark.slow
 def test_stopped_it_goes_on(tmp_path: Path) -> None:
-    """Ctrl-C in the middle of a run leaves one that the same command finishes."""
+    """Stopping in the middle of a run leaves one that the same command finishes."""
     command = [sys.executable, str(EXAMPLES / "long_runs" / "evidence.py"), "parity_test", "--runs", str(tmp_path)]
     steps = EXAMPLES / "long_runs" / "evidence" / "parity_test.toml"
     run = TINY.split("[measures")[0].replace("tiny", "parity_test").replace("--epochs 3", "--epochs 60000")
@@ -101,7 +101,7 @@ def test_stopped_it_goes_on(tmp_path: Path) -> None:
         deadline = time.monotonic() + 60
         while not (tmp_path / "parity_test" / "run.json").is_file() and time.monotonic() < deadline:
             time.sleep(0.2)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGTERM)
         said = process.communicate(timeout=60)[0]
         assert process.returncode == 130, said
         assert not interp.Run(tmp_path / "parity_test").finished
