@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pandas as pd
 import torch
+from safetensors import safe_open
 
 import interp
 from interp.scores import score
@@ -27,7 +28,16 @@ from probes.rqi_criteria import CRITERIA, code_scale
 LEARNED = 0.95
 
 
-def network(run: interp.Run, member: int, operation: str) -> dict[str, object]:
+def embeddings_of(run: interp.Run) -> dict[int, torch.Tensor]:
+    """The embeddings of all networks at every checkpoint, ``[member, symbol, dim]``: a thousandth of what the files hold."""
+    found = {}
+    for path in sorted((run.path / "checkpoints").glob("step_*.safetensors")):
+        with safe_open(path, "pt") as file:
+            found[int(path.stem.removeprefix("step_"))] = file.get_tensor("embed.W_E")
+    return found
+
+
+def network(run: interp.Run, member: int, operation: str, saved: dict[int, torch.Tensor]) -> dict[str, object]:
     """A row: settings, train set's ideals, what the last checkpoint has, steps to the structure (NaN: never)."""
     subject, product = run.subject(member), operation == "s3"
     task = subject.require_task()
@@ -43,11 +53,9 @@ def network(run: interp.Run, member: int, operation: str) -> dict[str, object]:
     if not product:
         row |= {"lambda_3": grokking_rate(samples, trained), "embedding_lr": embedding_rate(subject)}
     reached = dict.fromkeys(CRITERIA, math.nan)
-    series = run.series(member)
-    for step, model in zip(series.steps, series, strict=True):
-        embeddings = model.W_E.detach()
+    for step, tables in saved.items():
         for criterion in CRITERIA:
-            scaled = scale(embeddings, criterion, product)
+            scaled = scale(tables[member], criterion, product)
             found = parallelograms(scaled, samples, trained, criterion=criterion)
             if found.rqi > LEARNED and math.isnan(reached[criterion]):
                 reached[criterion] = step
@@ -74,7 +82,8 @@ def main(folder: Path, out: Path) -> None:
             run = interp.Run(path) if (path / "run.json").is_file() else None
             if run is None or not run.finished:
                 continue
-            rows += [network(run, member, operation) for member in range(len(run))]
+            saved = embeddings_of(run)
+            rows += [network(run, member, operation, saved) for member in range(len(run))]
             print(f"{path.name}: {len(run)} networks", flush=True)
     if not rows:
         raise SystemExit(f"{folder} holds no finished run of train fractions")
