@@ -103,7 +103,9 @@ def by_layer(features: pd.DataFrame, least: float = COUNTED) -> pd.DataFrame:
     """
     require_range("least", least, 0, 1)
     rows = []
-    for (layer, basis), own in features[features["share"] >= least].groupby(["layer", "basis"], sort=True):
+    counted = features[features["share"] >= least]
+    for layer, basis in sorted(set(zip(counted["layer"], counted["basis"], strict=True))):
+        own = pd.DataFrame(counted[(counted["layer"] == layer) & (counted["basis"] == basis)])
         held = own.loc[own["symmetric"], "share"].sum() / own["share"].sum()
         rows.append(
             {"layer": layer, "basis": basis, "features": len(own), "largest": own["likeness"].max(),

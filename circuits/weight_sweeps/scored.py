@@ -173,8 +173,9 @@ class ScoredSweep(Findings):
         """
         least = self.smallest if smallest is None else smallest
         require_range("smallest", least, 1e-300)
-        dead = self.measured.groupby("direction")["mean_square"].max() < least
-        return Score(float(dead.mean()), *wilson(int(dead.sum()), len(dead)))
+        largest = pd.Series(self.measured.groupby("direction")["mean_square"].max()).to_numpy(dtype=float)
+        count = int((largest < least).sum())
+        return Score(count / len(largest), *wilson(count, len(largest)))
 
     def by_effect(self, share: float) -> int:
         """The direction at a place when the counted ones are ordered by the size of their change.
