@@ -11,6 +11,7 @@ from interp._util.specs import format_spec, parse_spec
 from interp.errors import InterpError, UnreadableFile
 
 MOST_FILES = 10_000
+WORDS = ("split", "operation", "loss", "form", "encoding")  # options of tasks that never name a file
 
 
 class Absent(UnreadableFile):
@@ -111,7 +112,7 @@ def spec_inside(root: Path, spec: str, place: str) -> str:
         InterpError: a value that names a file outside the folder.
     """
     name, options = parse_spec(spec)
-    return format_spec(name, {key: _value(root, value, f"{place}: {key}") for key, value in options.items()})
+    return format_spec(name, {k: v if k in WORDS else _value(root, v, f"{place}: {k}") for k, v in options.items()})
 
 
 def _value(root: Path, value: Any, place: str) -> Any:

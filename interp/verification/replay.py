@@ -70,7 +70,7 @@ def verify(
     for collection, root, facts in chosen:
         _refuse_ways_out(collection, root, facts)
     rows, total, done = [], sum(len(facts) for _, _, facts in chosen), 0
-    for collection, root, facts in chosen:
+    for collection, root, facts in filter(lambda one: one[2], chosen):
         log.info("%s: %d facts", collection.title, len(facts))
         rows += _replay(collection, root, facts, done, total, progress if callable(progress) else None)
         done += len(facts)
