@@ -159,7 +159,7 @@ def draw_effects(target: Path) -> None:
         axes.set_title({"decay": "With weight decay", "width": "With width"}[question])
         axes.invert_yaxis()
         axes.spines[["top", "right"]].set_visible(False)
-    panels[1].legend(frameon=False, loc="center right")
+    panels[1].legend(frameon=False, loc="lower right")
     figure.savefig(target, metadata={"Date": None})
     plt.close(figure)
 

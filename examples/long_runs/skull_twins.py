@@ -1,9 +1,9 @@
 """Measure networks that draw the evolved pictures: evolved, trained by SGD (published, and twins trained here), and random.
 
-    python examples/long_runs/skull_twins.py RUNS examples/measured [DATA]
+    python examples/long_runs/skull_twins.py RUNS examples/measured DATA/picbreeder
 
-RUNS holds the runs of evidence/picbreeder.toml; those that are not finished are left out. DATA is the folder of others' files
-(INTERP_DATA by default). About 10 to 30 seconds a network. Writes, with a row per
+RUNS holds the runs of evidence/picbreeder.toml; those that are not finished are left out. DATA is the folder of others' files.
+About 10 to 30 seconds a network. Writes, with a row per
 
 - network: skull_twins.csv (settings; mse, the median of the last 5% of the training losses; units, symmetry, sweeps with 95%
   intervals, late drop);
@@ -14,7 +14,6 @@ RUNS holds the runs of evidence/picbreeder.toml; those that are not finished are
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -70,10 +69,9 @@ def variant(config: CPPNConfig, evolved: CPPNConfig) -> dict[str, object]:
 def published(data: Path) -> Iterator[Network]:
     """The evolved networks, the authors' SGD networks, and random ones of the same architecture."""
     for picture in PICTURES:
-        folder = data / "picbreeder"
-        evolved = interp.picbreeder.read(folder / f"{picture}.zip").layered()
+        evolved = interp.picbreeder.read(data / f"{picture}.zip").layered()
         yield Network(evolved, {"run": "published", "picture": picture, "variant": "evolved"})
-        sgd = interp.load(folder / f"sgd_{picture}.npz").model
+        sgd = interp.load(data / f"sgd_{picture}.npz").model
         told = {"variant": "published SGD", "width": 1, "weight_decay": 0.0, "steps": 100_000, "size": 256}
         yield Network(sgd, {"run": "published", "picture": picture} | told)
         for seed in range(RANDOM):
@@ -88,7 +86,7 @@ def trained(runs: Path, data: Path) -> Iterator[Network]:
         if not run.finished:
             print(f"{path.parent.name} is not finished: left out", flush=True)
             continue
-        evolved = interp.picbreeder.read(data / "picbreeder" / f"{picture}.zip").layered()
+        evolved = interp.picbreeder.read(data / f"{picture}.zip").layered()
         plan, metrics = run.plan, run.metrics
         for member, subject in enumerate(run.subjects):
             own = metrics[metrics["member"] == member]
@@ -151,7 +149,7 @@ def keyed(table: pd.DataFrame, key: dict[str, object]) -> pd.DataFrame:
 
 def main(runs: Path, out: Path, data: Path) -> None:
     rows, in_use, layers, losses = [], [], [], []
-    targets = {p: interp.picbreeder.read(data / "picbreeder" / f"{p}.zip").layered().draw(256).pixels for p in PICTURES}
+    targets = {p: interp.picbreeder.read(data / f"{p}.zip").layered().draw(256).pixels for p in PICTURES}
     for network in (*published(data), *trained(runs, data)):
         model, settings = network.model.cast(torch.float64), network.settings
         key = {name: settings.get(name) for name in KEY}
@@ -173,5 +171,4 @@ def main(runs: Path, out: Path, data: Path) -> None:
 
 
 if __name__ == "__main__":
-    given = sys.argv[3] if len(sys.argv) > 3 else os.environ.get("INTERP_DATA", "data")
-    main(Path(sys.argv[1]), Path(sys.argv[2]), Path(given))
+    main(*map(Path, sys.argv[1:4]))
