@@ -196,9 +196,13 @@ def wide(folder: Path) -> list[dict[str, object]]:
                 "weights_within_0.001": float((W.abs() < 0.001).double().mean()),
             }
             accuracy = {f"{part}_accuracy": last[f"{part}_accuracy"] for part in ("train", "test")}
-            rows.append(
-                {"l1": own["l1"], "seed": own["seed"], "epochs": run.plan.steps // per_epoch(run), **accuracy, **found}
-            )
+            told = {
+                "run": "parity_wide_l1",
+                "l1": own["l1"],
+                "seed": own["seed"],
+                "epochs": run.plan.steps // per_epoch(run),
+            }
+            rows.append({**told, **accuracy, **found})
     return rows
 
 
