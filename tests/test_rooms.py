@@ -107,7 +107,7 @@ ARROWS: dict[str, str] = {
     "interp.training.updates": "interp._util, interp.errors, interp.snapshot, interp.tasks",
     "probes.*": (
         "interp.activations, interp.errors, interp.hooked (door), interp.hooked.*, interp.hooked.cppn, interp.hooked.foreign, "
-        "interp.picbreeder, interp.pictures, interp.scores, interp.sites, "
+        "interp.phase_diagrams, interp.picbreeder, interp.pictures, interp.scores, interp.sites, "
         "interp.snapshot, interp.subject, interp.tasks"
     ),
     "probes.analyses": (
