@@ -12,7 +12,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-com
 UNIT := $(wildcard tests/probes/test_*.py) $(wildcard tests/interp/test_*.py) tests/circuits/interventions tests/interp/activations
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check test shapes lint types slow bench gpu fuzz notebooks docs gallery pictures lowest newest lock clean
+.PHONY: help demo check test shapes lint types slow bench gpu fuzz notebooks evidence docs gallery pictures lowest newest lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+( [a-z]+)*:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -56,6 +56,10 @@ fuzz: $(VENV)/.dev ## 20,000 mutated files, folders and texts for every reader: 
 
 notebooks: $(VENV)/.dev ## every notebook at laptop size, outputs stored; NOTEBOOKS="sparse_parity" for some; a quarter of an hour
 	$(BIN)/python examples/execute.py $(NOTEBOOKS)
+	$(BIN)/python examples/claims.py
+
+evidence: $(VENV)/.dev ## the runs behind the claims at the sources' sizes, hours; Ctrl-C, and the same command goes on
+	$(BIN)/python examples/long_runs/evidence.py
 	$(BIN)/python examples/claims.py
 
 docs: $(VENV)/.dev ## site/index.html: guides, notebooks and API reference, warnings as errors

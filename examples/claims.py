@@ -1,49 +1,88 @@
 """What the sources claim, and what came out here: the table at the end of every notebook.
 
     claims = Claims("sparse_parity")
-    claims.answer("k2", "memorised at epoch 13, generalised at 160", holds=True)
+    claims.answer("k2", "memorised at epoch 13, generalised at 160", holds=True, ran={"seeds": 5})
     claims
 
-The claims themselves stand in ``claims.toml``. ``python examples/claims.py`` gathers the notebooks' tables in CLAIMS.md.
+The claims stand in ``sources/``, a file per notebook, each with the criterion that decides it and the size of run that it needs.
+Answers that rest on tables of long runs (``measured/``) are computed by the modules in ``answers/``, all others by the notebooks.
+``python examples/claims.py`` gathers them in CLAIMS.md.
 """
 
 from __future__ import annotations
 
 import html
+import importlib
 import json
+import sys
 import tomllib
 from collections import Counter
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
+SOURCES = HERE / "sources"
 PAGE = HERE / "CLAIMS.md"
 MIME = "application/vnd.interp.claims+json"
-HOLDS, IN_PART, DOES_NOT, NOT_RUN = "holds", "holds in part", "does not hold", "not run"
+HOLDS, IN_PART, DOES_NOT, UNDECIDED, NOT_RUN = "holds", "holds in part", "does not hold", "undecided", "not run"
+AGREES, DISAGREES = "agrees", "disagrees"
+VERDICTS = {True: HOLDS, False: DOES_NOT, "in part": IN_PART, "undecided": UNDECIDED, None: NOT_RUN}
+OF_FILES = {HOLDS: AGREES, DOES_NOT: DISAGREES}  # a fact about a published file agrees or does not
+CLASSES = {
+    "replicated": (HOLDS, IN_PART, DOES_NOT),
+    "undecided": (UNDECIDED,),
+    "not run": (NOT_RUN,),
+    "file check": (AGREES, DISAGREES),
+}
+KEYS = {"claim", "where", "reported", "criterion", "needs", "file", "figure"}
+Verdict = bool | str | None
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What came out here.
+    """What came out for one claim.
 
     Attributes:
         here: the numbers, in words.
-        verdict: one of `HOLDS`, `IN_PART`, `DOES_NOT`, `NOT_RUN`.
+        verdict: a value of `VERDICTS`, or of `OF_FILES`.
         note: why, where the numbers do not say it.
         command: what made the numbers.
+        ran: the size of the run, by the names of the claim's ``needs``.
     """
 
     here: str
     verdict: str
     note: str
     command: str
+    ran: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def kind(self) -> str:
+        """The class that the verdict belongs to."""
+        return next(kind for kind, verdicts in CLASSES.items() if self.verdict in verdicts)
 
 
 def registry() -> dict[str, Any]:
-    """All claims: by notebook a title, a source, and by name the claim and what the source reports."""
-    return tomllib.loads((HERE / "claims.toml").read_text(encoding="utf8"))
+    """All claims: by notebook a title, a source, and by name the claim, where it stands, what is reported, what decides it.
+
+    Raises:
+        ValueError: a key that no claim has.
+    """
+    found = {path.stem: tomllib.loads(path.read_text(encoding="utf8")) for path in sorted(SOURCES.glob("*.toml"))}
+    for notebook, said in found.items():
+        for name, claim in said["claims"].items():
+            if unknown := set(claim) - KEYS:
+                raise ValueError(f"sources/{notebook}.toml, {name}: unknown {', '.join(sorted(unknown))}")
+    return dict(sorted(found.items(), key=lambda item: ORDER.index(item[0]) if item[0] in ORDER else len(ORDER)))
+
+
+ORDER = (
+    "modular_addition", "picbreeder_vs_sgd", "effective_theory", "sparse_parity", "progress_measures",
+    "fractured_or_unified", "same_answers",
+)  # fmt: skip
 
 
 class Claims:
@@ -56,33 +95,84 @@ class Claims:
 
     def __init__(self, notebook: str, size: str = "laptop"):
         self.notebook, self.size = notebook, size
-        self.claims: dict[str, dict[str, str]] = registry()[notebook]["claims"]
+        self.claims: dict[str, dict[str, Any]] = registry()[notebook]["claims"]
         self.answers: dict[str, Answer] = {}
 
-    def answer(self, name: str, here: str, *, holds: bool | str | None, note: str = "", command: str = "") -> None:
+    def answer(
+        self,
+        name: str,
+        here: str,
+        *,
+        holds: Verdict | Mapping[str, Verdict],
+        note: str = "",
+        command: str = "",
+        ran: Mapping[str, float] | None = None,
+    ) -> None:
         """Say what came out for one claim.
 
         Args:
-            holds: True, False, ``"in part"``, or None where it was not run (``note`` says why).
+            holds: True, False, ``"in part"``, ``"undecided"``, or None where it was not run (``note`` says why). Where
+                the verdict depends on a choice (a threshold, its side, a seed), the verdict under each: undecided where they
+                differ.
             command: what made the numbers; this notebook by default.
+            ran: the size of the run by the names of the claim's ``needs``. What ran shorter than the claim needs is undecided.
 
         Raises:
-            ValueError: no such claim, a verdict that is none, or one that was not run and does not say why.
+            ValueError: no such claim, a verdict that is none, one that was not run and does not say why, a size that is
+                missing, or a fact about a file that holds in part.
         """
         if name not in self.claims:
             near = get_close_matches(name, self.claims, 1)
             raise ValueError(
                 f"{self.notebook} has no claim {name!r}" + (f"; did you mean {near[0]!r}?" if near else "")
             )
-        if holds not in (True, False, None, "in part"):
-            raise ValueError(f'{name}: holds is True, False, "in part" or None, not {holds!r}')
-        if holds is None and not note:
+        choices = holds if isinstance(holds, Mapping) else {"": holds}
+        for one in choices.values():
+            if one not in VERDICTS:
+                raise ValueError(f'{name}: holds is True, False, "in part", "undecided" or None, not {one!r}')
+        found = {VERDICTS[one] for one in choices.values()}
+        notes = [note] if note else []
+        verdict = found.pop()
+        if found:
+            notes.append("By " + "; by ".join(f"{choice}: {VERDICTS[one]}" for choice, one in choices.items()))
+            verdict = UNDECIDED
+        if verdict == NOT_RUN and not note:
             raise ValueError(f"{name} was not run: say why in note")
-        verdict = IN_PART if holds == "in part" else NOT_RUN if holds is None else HOLDS if holds else DOES_NOT
+        verdict, short = self._settled(name, verdict, ran or {})
+        if short:
+            notes.append("Ran " + ", ".join(short))
         made_by = command or f"python examples/execute.py {self.notebook}"
-        self.answers[name] = Answer(here, verdict, note, made_by)
+        self.answers[name] = Answer(
+            here, verdict, ". ".join(part.removesuffix(".") for part in notes), made_by, dict(ran or {})
+        )
 
-    def rows(self) -> list[dict[str, str]]:
+    def _settled(self, name: str, verdict: str, ran: Mapping[str, float]) -> tuple[str, list[str]]:
+        """The verdict that the claim allows a run of this size, and in what it fell short."""
+        claim = self.claims[name]
+        if claim.get("file"):
+            if verdict == IN_PART:
+                raise ValueError(f"{name} is a fact about a file: it holds or does not")
+            return OF_FILES.get(verdict, verdict), []
+        if verdict == NOT_RUN:
+            return verdict, []
+        needs = claim.get("needs", {})
+        if missing := set(needs) - set(ran):
+            raise ValueError(f"{name} needs {', '.join(sorted(missing))}: say what ran in ran")
+        short = [f"{ran[what]:,g} of {least:,g} {what}" for what, least in needs.items() if ran[what] < least]
+        return UNDECIDED if short else verdict, short
+
+    def take(self, row: Mapping[str, Any]) -> None:
+        """An answer that a notebook has stored; a claim that is no longer asked is left out.
+
+        Raises:
+            ValueError: it does not say how large its run was.
+        """
+        if (name := row["name"]) in self.claims:
+            told = {key: row[key] for key in ("here", "note", "command")}
+            ran = row.get("ran", {})
+            self.answers[name] = Answer(**told, verdict=self._settled(name, row["verdict"], ran)[0], ran=ran)
+
+    def rows(self) -> list[dict[str, Any]]:
         """One row per claim, in the order of the registry.
 
         Raises:
@@ -91,7 +181,7 @@ class Claims:
         missing = [name for name in self.claims if name not in self.answers]
         if missing:
             raise ValueError(f"not answered yet: {', '.join(missing)}")
-        return [{"name": n, **claim, **asdict(self.answers[n])} for n, claim in self.claims.items()]
+        return [{"name": n, **claim, **_told(self.answers[n])} for n, claim in self.claims.items()]
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         rows = self.rows()
@@ -102,14 +192,18 @@ class Claims:
         }
 
 
-def _said(row: dict[str, str]) -> str:
-    """The numbers, and why, as sentences."""
+def _told(answer: Answer) -> dict[str, Any]:
+    return {**asdict(answer), "class": answer.kind}
+
+
+def said(row: Mapping[str, Any]) -> str:
+    """The numbers of a row, and why, as sentences."""
     return ". ".join(part.removesuffix(".") for part in (row["here"], row["note"]) if part)
 
 
-def _table(rows: list[dict[str, str]], size: str) -> str:
+def _table(rows: list[dict[str, Any]], size: str) -> str:
     head = "".join(f"<th style='text-align:left'>{t}</th>" for t in ("claim", "the source", "here", "verdict"))
-    cells = ((r["claim"], r["reported"], _said(r), r["verdict"]) for r in rows)
+    cells = ((r["claim"], r["reported"], said(r), r["verdict"]) for r in rows)
     body = "".join(
         "<tr>" + "".join(f"<td style='text-align:left'>{html.escape(c)}</td>" for c in row) + "</tr>" for row in cells
     )
@@ -130,45 +224,71 @@ def stored(path: Path) -> dict[str, Any]:
     raise ValueError(f"{path} holds no claims table: run it with examples/execute.py")
 
 
-def page() -> str:
-    """All tables, in Markdown.
+def rows() -> list[dict[str, Any]]:
+    """All claims with their answers: what the notebooks store, and over it what the tables of today say.
+
+    Returns:
+        a row per claim: ``notebook``, ``title``, ``source``, the claim's own fields, those of `Answer`, and ``class``.
 
     Raises:
-        ValueError: a notebook without a table, or one that was run in quick mode.
+        ValueError: a claim without an answer, a notebook without a table, or one that was run in quick mode.
     """
-    parts, counts = [], Counter[str]()
-    for notebook, said in registry().items():
+    found = []
+    for notebook, about in registry().items():
         table = stored(HERE / f"{notebook}.ipynb")
         if table["size"] == "quick":
             raise ValueError(
                 f"{notebook} was run in quick mode, which answers nothing; run it with examples/execute.py"
             )
-        counts.update(row["verdict"] for row in table["rows"])
-        parts.append(f"## {said['title']}\n\n{said['source']}. Notebook: [{notebook}]({notebook}.ipynb).\n")
-        parts.append("| claim | the source | here | verdict | command |\n| --- | --- | --- | --- | --- |")
+        claims = Claims(notebook)
         for row in table["rows"]:
-            here = _said(row)
-            cells = row["claim"], row["reported"], here, f"**{row['verdict']}**", f"`{row['command']}`"
-            parts.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
-        parts.append("")
-    total = ", ".join(f"{counts[v]} {words}" for v, words in COUNTED.items())
-    return f"{TOP.format(total=total, count=sum(counts.values()))}\n" + "\n".join(parts)
+            claims.take(row)
+        if (HERE / "answers" / f"{notebook}.py").is_file():
+            importlib.import_module(f"answers.{notebook}").answer(claims)
+        top = {"notebook": notebook, "title": about["title"], "source": about["source"]}
+        found += [top | row for row in claims.rows()]
+    return found
 
 
-COUNTED = {
-    HOLDS: "hold",
-    IN_PART: "hold in part",
-    DOES_NOT: "do not hold",
-    NOT_RUN: "were not run at the size that decides",
-}
+def counted(found: list[dict[str, Any]]) -> str:
+    """How many rows there are of each class and verdict, in words."""
+    n = Counter(row["verdict"] for row in found)
+    told = []
+    for kind, verdicts in CLASSES.items():
+        total = sum(n[verdict] for verdict in verdicts)
+        within = ", ".join(f"{n[verdict]} {verdict}" for verdict in verdicts if n[verdict])
+        told.append(f"{total} {kind}" + (f" ({within})" if len(verdicts) > 1 and total else ""))
+    return f"{len(found)} claims: {'; '.join(told)}"
+
+
+def page(found: list[dict[str, Any]]) -> str:
+    """All rows, in Markdown."""
+    parts, last = [TOP.format(counted=counted(found))], ""
+    for row in found:
+        if row["notebook"] != last:
+            last = row["notebook"]
+            parts.append(f"\n## {row['title']}\n\n{row['source']}. Notebook: [{last}]({last}.ipynb).\n")
+            parts.append("| claim | the source | what decides | here | verdict | command |\n" + "| --- " * 6 + "|")
+        verdict = f"**{row['verdict']}**" + (" (file check)" if row["class"] == "file check" else "")
+        reported = ": ".join(part for part in (row.get("where"), row["reported"]) if part)
+        cells = row["claim"], reported, row.get("criterion", ""), said(row), verdict, f"`{row['command']}`"
+        parts.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    return "\n".join(parts) + "\n"
+
+
 TOP = """# Which claims hold
 
-Every quantitative claim of the five sources, and facts about the files that they published, beside what came out here. The
-notebooks made the numbers, on two CPU cores at laptop size: mostly fewer steps, smaller networks and fewer seeds than in the
-sources, as each notebook says. Each verdict is computed from the numbers, by a rule that stands in the row or in the notebook's
-last cells. `DATA` in a command is the folder of files of others (README.md here). {count} claims: {total}.
-"""
+Every quantitative claim and figure of the five sources, and facts about the files that they published, beside what came out
+here. What decides a claim was written before its numbers, and stands in its row; so does the size of run that it needs. A row is
+
+- *replicated* where the run was long and large enough to tell: the claim holds, holds in part, or does not hold;
+- *undecided* where it was not, where intervals overlap, or where the verdict depends on a choice (a threshold's side, a seed);
+- *not run*, with the reason and the cost;
+- a *file check* where it is a fact about a file that others published: it agrees or disagrees.
+
+`DATA` in a command is the folder of files of others (README.md here). {counted}."""
 
 if __name__ == "__main__":
-    PAGE.write_text(page(), encoding="utf8")
+    sys.path.insert(0, str(HERE))
+    PAGE.write_text(page(rows()), encoding="utf8")
     print(f"{PAGE.relative_to(HERE.parent)} written")
