@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from probes import fourier as fourier
     from probes import genome_graph as genome_graph
     from probes import group_tables as group_tables
+    from probes import growth as growth
     from probes import leads as leads
     from probes import measures as measures
     from probes import neurons as neurons

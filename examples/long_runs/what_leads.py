@@ -3,7 +3,7 @@
     python examples/long_runs/what_leads.py RUNS examples/measured
 
 RUNS is the folder of runs of `make evidence`; of those below, the ones that are there and finished are measured. what_leads.csv
-has the rows, what_leads_runs.csv what was measured and how long it took. The page docs/evidence/what_leads_grokking.md reads both.
+has the rows, what_leads_runs.csv what was measured and what it cost. Further names measure these cases alone: `... p53 mlp`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ import pandas as pd
 import interp
 import probes
 
-GENERAL = "accuracy,loss,weight_norm,spectral_norm,weight_entropy,activation_sparsity,activation_dimension,gradient_norm"
+GENERAL = (
+    "accuracy,loss,weight_norm,spectral_norm,weight_entropy,activation_sparsity,activation_dimension,gradient_norm"
+)
 MODES = f"{GENERAL},embedding_dimension,restricted_loss,excluded_loss,mode_power,spectral_gini"
 TOY = "accuracy,loss,weight_norm,spectral_norm,weight_entropy,embedding_dimension,rqi,predicted_accuracy,effective_loss"
 PARTS = ("test", "train")
@@ -45,7 +47,7 @@ class Case:
 CASES: Mapping[str, Case] = {
     "p53": Case("addition modulo 53, transformer", MODES, ("p53",)),
     "p113": Case("addition modulo 113, transformer", MODES, ("p113_seed0", "p113_seed1", "p113_seed2"), 2),
-    "mlp": Case("addition modulo 53, small MLP", MODES, ("mlp_leads",), 2),
+    "mlp": Case("addition modulo 53, small MLP", MODES, ("mlp_leads",)),
     "digits": Case("1,000 MNIST digits, MLP at 8 times its initial weights", GENERAL, ("digits_mse",)),
     "parity": Case("(50, 2)-parity, 500 units", GENERAL, ("parity_leads",)),
     "toy": Case("toy addition, p = 10", TOY, ("toy_leads",)),
@@ -66,15 +68,20 @@ def kept(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def curve_name(measure: str, where: str) -> str:
-    """What a curve is called in the table; those of one name are added (of spectral norms the largest is taken), "" is left out."""
+    """What a curve is called in the table; those of one name are added (of spectral norms the largest counts)."""
     if measure in ("accuracy", "loss", "restricted_loss", "excluded_loss"):
         return where if where in PARTS else ""
     if measure in ("weight_norm", "weight_entropy"):
         return "all" if where == "all" else ""
     if measure == "spectral_gini":
         return {"W_E": "embedding", "logits": "logits"}.get(where, "")
-    return {"mode_power": "key frequencies", "local_complexity": "sum of layers", "spectral_norm": "largest of a matrix",
-            "activation_sparsity": "hidden", "activation_dimension": "hidden", "embedding_dimension": "embedding"}.get(measure, where)  # fmt: skip
+    return NAMES.get(measure, where)
+
+
+NAMES = {
+    "mode_power": "key frequencies", "local_complexity": "sum of layers", "spectral_norm": "largest of a matrix",
+    "activation_sparsity": "hidden", "activation_dimension": "hidden", "embedding_dimension": "embedding",
+}  # fmt: skip
 
 
 def measured(runs: Path, case: Case) -> pd.DataFrame | None:
@@ -82,7 +89,9 @@ def measured(runs: Path, case: Case) -> pd.DataFrame | None:
     frames: list[pd.DataFrame] = []
     for run in finished(runs / folder for folder in case.folders):
         frame = probes.progress(run, case.measures, every=case.every, options=options(case.measures))
-        complexity = probes.progress(run, "local_complexity", every=case.every, options={"local_complexity": {"masks": 2}})
+        complexity = probes.progress(
+            run, "local_complexity", every=case.every, options={"local_complexity": {"masks": 2}}
+        )
         before = sum(own["member"].nunique() for own in frames)
         frames.append(kept(pd.concat([frame, complexity])).assign(member=lambda t, n=before: t["member"] + n))
     return pd.concat(frames) if frames else None
@@ -99,10 +108,12 @@ def finished(folders: Iterable[Path]) -> list[interp.Run]:
     return [run for run in there if run.finished]
 
 
-def main(runs: Path, out: Path) -> None:
+def main(runs: Path, out: Path, *only: str) -> None:
     """Measure every case that is finished and replace its rows; those of the others stay."""
     rows, about = table(out / "what_leads.csv"), table(out / "what_leads_runs.csv")
     for name, case in CASES.items():
+        if only and name not in only:
+            continue
         began = time.process_time()
         frame = measured(runs, case)
         if frame is None:
@@ -114,7 +125,7 @@ def main(runs: Path, out: Path) -> None:
         found.insert(0, "run", name)
         networks, steps = frame["member"].nunique(), frame["step"]
         one = {"run": name, "what": case.what, "networks": networks, "generalised": found["member"].nunique(),
-               "steps": steps.max(), "checkpoints": steps.nunique(), "cpu_seconds": round(time.process_time() - began)}  # fmt: skip
+               "steps": steps.max(), "checkpoints": steps.nunique(), "cpu_s": round(time.process_time() - began)}  # fmt: skip
         rows, about = replaced(rows, found, name), replaced(about, pd.DataFrame([one]), name)
         rows.to_csv(out / "what_leads.csv", index=False, float_format="%.5g")
         about.to_csv(out / "what_leads_runs.csv", index=False)
@@ -132,4 +143,4 @@ def replaced(rows: pd.DataFrame, new: pd.DataFrame, name: str) -> pd.DataFrame:
 
 
 if __name__ == "__main__":
-    main(*map(Path, sys.argv[1:3]))
+    main(Path(sys.argv[1]), Path(sys.argv[2]), *sys.argv[3:])
