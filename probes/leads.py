@@ -42,6 +42,20 @@ def _order(low: float, high: float, other_low: float, other_high: float) -> str:
     return LEADS if high <= other_low else FOLLOWS if low >= other_high else UNDECIDED
 
 
+def change_of(measure: str, steps: Sequence[int], values: Sequence[float]) -> Change | None:
+    """The change point of a measure's curve: of an accuracy as it is, of others by decades where they span two.
+
+    Args:
+        measure: its name.
+        steps: training steps, ascending.
+        values: the curve, one value per step.
+
+    Returns:
+        The change, or None (`probes.change_points.change_point`).
+    """
+    return change_point(steps, values, log=False if measure in ("accuracy", CONTROL) else None)
+
+
 def changes_by_network(
     frame: pd.DataFrame, *, window: str = "after memorisation", threshold: float = LEARNT
 ) -> pd.DataFrame:
@@ -68,10 +82,7 @@ def changes_by_network(
     require_range("threshold", threshold, 0, 1)
     if window not in WINDOWS:
         raise InterpError(f"window is {' or '.join(WINDOWS)}, got {window!r}")
-    if not {"step", "member", "measure", "where", "value"} <= set(frame.columns):
-        raise InterpError(
-            "a table of measures has the columns step, member, measure, where, value (see probes.progress)"
-        )
+    _check(frame, ("step", "member", "measure", "where", "value"), "probes.progress")
     if frame.query("measure == 'accuracy' and where == 'test'").empty:
         raise InterpError("no test accuracy in the table: measure accuracy too, probes.progress(run, 'accuracy,...')")
     rows = [
@@ -96,13 +107,13 @@ def _of_network(member: object, frame: pd.DataFrame, window: str, threshold: flo
         return []
     inside = {key: rows[rows["step"] >= begin] for key, rows in curves.items()}
     steps, accuracy = inside["accuracy", "test"]["step"].tolist(), inside["accuracy", "test"]["value"].tolist()
-    reference = change_point(steps, accuracy)
+    reference = change_of("accuracy", steps, accuracy)
     if reference is None:
         return []
     pairs = {key: (rows["step"].tolist(), rows["value"].tolist()) for key, rows in inside.items()}
     pairs[CONTROL, "clock"] = steps, [float(step) for step in steps]
     pairs[CONTROL, "trailing accuracy"] = steps, trailing(accuracy, max(2, len(steps) // 10))
-    found = {key: change_point(*curve) for key, curve in pairs.items() if key != ("accuracy", "test")}
+    found = {key: change_of(key[0], *curve) for key, curve in pairs.items() if key != ("accuracy", "test")}
     return [
         (member, *key, c.step, c.low, c.high, c.before, c.after, c.explained, memorised, generalised, reference.step,
          reference.low, reference.high, order(c, reference))

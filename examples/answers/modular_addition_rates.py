@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-
 from answers.intervals import NOTHING, Told, of, said
 
 PRIMES = ("prime_11", "prime_23", "prime_53", "prime_113")

@@ -45,7 +45,7 @@ def networks(run: interp.Run, count: bool) -> pd.DataFrame:
     for member, own in run.metrics.groupby("member"):
         settings = plan.members[int(str(member))]
         train = list(zip(own["step"], own["train_accuracy"], strict=True))
-        test = change_point(own["step"].tolist(), own["test_accuracy"].tolist())
+        test = change_point(own["step"].tolist(), own["test_accuracy"].tolist(), log=False)
         jumps = slingshots(own["step"].tolist(), own["train_loss"].tolist())
         rows.append({
             "member": member, "seed": settings.get("seed", settings.get("init_seed", plan.task.seed)),

@@ -49,8 +49,8 @@ CASES: Mapping[str, Case] = {
     "p113": Case("addition modulo 113, transformer", MODES, ("p113_seed0", "p113_seed1", "p113_seed2"), 2),
     "mlp": Case("addition modulo 53, small MLP", MODES, ("mlp_leads",)),
     "digits": Case("1,000 MNIST digits, MLP at 8 times its initial weights", GENERAL, ("digits_mse",)),
-    "parity": Case("(50, 2)-parity, 500 units", GENERAL, ("parity_leads",)),
-    "toy": Case("toy addition, p = 10", TOY, ("toy_leads",)),
+    "parity": Case("(50, 2)-parity, 500 units", GENERAL, ("parity_leads",), 2),
+    "toy": Case("toy addition, p = 10", TOY, ("toy_leads",), 2),
 }
 
 
