@@ -103,20 +103,24 @@ def summary() -> str:
     return "\n".join(told)
 
 
+def tables() -> str:
+    """All tables, with their headings."""
+    return "\n\n".join(
+        f"### {runs().loc[run, 'what'][0].upper()}{runs().loc[run, 'what'][1:]}, {window}\n\n{rows(str(run), window)}"
+        for run in runs().index for window in WINDOWS
+    )  # fmt: skip
+
+
 def pages() -> dict[str, str]:
     """What stands between the page's marks."""
-    return {
-        "runs": measured(),
-        "summary": summary(),
-        **{f"{run}, {window}": rows(run, window) for run in runs().index for window in WINDOWS},
-    }
+    return {"runs": measured(), "summary": summary(), "tables": tables()}
 
 
 def filled(text: str) -> str:
     """The page with its tables of today."""
     for mark, table in pages().items():
         text = re.sub(
-            rf"(<!-- {re.escape(mark)} -->\n).*?(\n<!-- end -->)",
+            rf"(<!-- {mark} -->\n).*?(\n<!-- end -->)",
             lambda m, t=table: m[1] + t + m[2],
             text,
             flags=re.DOTALL,

@@ -15,10 +15,12 @@ def leads(run: str, measure: str, where: str, up: bool | None = None) -> Callabl
     """Whether a curve changes before test accuracy in every network of a case, from memorisation on."""
 
     def told(rows: pd.DataFrame) -> Told:
-        own = rows[rows["run"] == run]
-        if not len(own) or own.query("measure == @measure and where == @where").empty:
+        if not len(rows):
             return NOTHING
-        own = own.query("window == 'after memorisation' and measure == @measure and where == @where")
+        same = (rows["run"] == run) & (rows["measure"] == measure) & (rows["where"] == where)
+        own = rows[same & (rows["window"] == "after memorisation")]
+        if not len(own):
+            return NOTHING
         order = own["order"].where((own["after"] > own["before"]) == up, "follows") if up is not None else own["order"]
         holds = (
             {"leads": True, "follows": False}.get(order.iloc[0], "undecided") if order.nunique() == 1 else "undecided"
@@ -39,11 +41,9 @@ def steps_of(run: str) -> int:
 
 
 def sparse(rows: pd.DataFrame) -> Told:
-    own = (
-        rows[rows["run"].isin(("p53", "p113"))].query("window == 'whole run' and measure == 'spectral_gini'")
-        if len(rows)
-        else rows
-    )
+    if not len(rows):
+        return NOTHING
+    own = of(rows, "p53", "p113").query("window == 'whole run' and measure == 'spectral_gini'")
     if not len(own):
         return NOTHING
     rises = own["after"] > own["before"]

@@ -15,10 +15,10 @@ from tests.conftest import ROOT
 
 sys.path.insert(0, str(ROOT / "examples"))
 
-from answers import intervals, modular_addition  # noqa: E402
-from answers import modular_addition_modes as of_part  # noqa: E402
-from answers import modular_addition_networks as of_network  # noqa: E402
-from answers import modular_addition_rates as of_rate  # noqa: E402
+from answers import intervals, modular_addition
+from answers import modular_addition_modes as of_part
+from answers import modular_addition_networks as of_network
+from answers import modular_addition_rates as of_rate
 
 SEEDS = range(8)
 NETWORK = {
@@ -118,8 +118,8 @@ def modes(away: float, alone: float) -> pd.DataFrame:
     """Ten networks of four modes, one of them learnt."""
     rows = [
         {"run": "mlp_modes", "member": m, "p": 53, "frequency": k, "key": k == 1, "alone_mean": 3.9, "alone_away": away,
-         "alone_low": 3.8 if k > 1 else alone - 0.1, "alone_high": 4.0 if k > 1 else alone, "kind": "sigmoid" if k == 1 else np.nan,
-         "duration": 200.0}
+         "alone_low": 3.8 if k > 1 else alone - 0.1, "alone_high": 4.0 if k > 1 else alone, "duration": 200.0,
+         "kind": "sigmoid" if k == 1 else np.nan}
         for m in range(10) for k in range(1, 5)
     ]  # fmt: skip
     return pd.DataFrame(rows)
