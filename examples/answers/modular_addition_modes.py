@@ -67,7 +67,7 @@ def everywhere(rows: pd.DataFrame) -> Told:
     """Measures that exist in all cases, by their verdict in each."""
     from probes.leads import CONTROL, lead_over_seeds
 
-    cases = {run: own.query("window == 'after memorisation'") for run, own in rows.groupby("run")}
+    cases = {run: own.query("window == 'after memorisation'") for run, own in rows.fillna({"where": ""}).groupby("run")}
     cases = {run: own for run, own in cases.items() if own["member"].nunique() >= 4}
     if len(cases) < 2:
         return NOTHING
@@ -160,5 +160,6 @@ def one_dimension(rows: pd.DataFrame) -> Told:
         f"; in networks that generalise {other.min():.2%} to {other.max():.2%}" if len(other) else ""
     )
     rank = own["gradient_rank"]
-    note = f"Effective rank of 50 examples' gradients over their number: {rank.min():.2f} to {rank.max():.2f}"
+    note = "Networks that generalise lose as few, so this does not tell the two apart. " if len(other) else ""
+    note += f"Effective rank of 50 examples' gradients over their number: {rank.min():.2f} to {rank.max():.2f}"
     return here, holds, {"steps": 4_000, "seeds": len(own)}, note
