@@ -19,12 +19,11 @@ import pandas as pd
 import interp
 import probes
 
-GENERAL = (
-    "accuracy,loss,weight_norm,spectral_norm,weight_entropy,activation_sparsity,activation_dimension,gradient_norm"
-)
+GENERAL = "accuracy,loss,weight_norm,spectral_norm,weight_entropy,activation_sparsity,activation_dimension"
 MODES = f"{GENERAL},embedding_dimension,restricted_loss,excluded_loss,mode_power,spectral_gini"
 TOY = "accuracy,loss,weight_norm,spectral_norm,weight_entropy,embedding_dimension,rqi,predicted_accuracy,effective_loss"
 PARTS = ("test", "train")
+LEFT_OUT = "left out"
 
 
 @dataclass(frozen=True)
@@ -58,7 +57,7 @@ def kept(frame: pd.DataFrame) -> pd.DataFrame:
     """The curves that stand for a measure: sums over key frequencies and layers, and of the rest those named `curve_name`."""
     frame = frame[~frame["where"].str.contains("squared|std of|mean of|others")].copy()
     frame["where"] = [curve_name(m, w) for m, w in zip(frame["measure"], frame["where"], strict=True)]
-    frame = frame[frame["where"] != ""]
+    frame = frame[frame["where"] != LEFT_OUT]
     keys = ["step", "member", "measure", "where"]
     largest = frame["measure"] == "spectral_norm"
     return pd.concat([
@@ -70,11 +69,11 @@ def kept(frame: pd.DataFrame) -> pd.DataFrame:
 def curve_name(measure: str, where: str) -> str:
     """What a curve is called in the table; those of one name are added (of spectral norms the largest counts)."""
     if measure in ("accuracy", "loss", "restricted_loss", "excluded_loss"):
-        return where if where in PARTS else ""
+        return where if where in PARTS else LEFT_OUT
     if measure in ("weight_norm", "weight_entropy"):
-        return "all" if where == "all" else ""
+        return "all" if where == "all" else LEFT_OUT
     if measure == "spectral_gini":
-        return {"W_E": "embedding", "logits": "logits"}.get(where, "")
+        return {"W_E": "embedding", "logits": "logits"}.get(where, LEFT_OUT)
     return NAMES.get(measure, where)
 
 
