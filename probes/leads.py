@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
@@ -96,8 +96,14 @@ def _check(table: pd.DataFrame, columns: Sequence[str], made_by: str) -> None:
         raise InterpError(f"a table with the columns {', '.join(columns)} is needed, as {made_by} makes it")
 
 
+def _groups(table: pd.DataFrame) -> Iterator[tuple[tuple[str, str], pd.DataFrame]]:
+    """The rows of each measure and where."""
+    for (measure, where), rows in table.groupby(["measure", "where"], sort=False):  # pyright: ignore[reportGeneralTypeIssues]
+        yield (str(measure), str(where)), rows
+
+
 def _of_network(member: object, frame: pd.DataFrame, window: str, threshold: float) -> list[tuple[object, ...]]:
-    curves = {key: rows.sort_values("step") for key, rows in frame.groupby(["measure", "where"], sort=False)}
+    curves = {key: rows.sort_values("step") for key, rows in _groups(frame)}
     test, train = curves.get(("accuracy", "test")), curves.get(("accuracy", "train"))
     if test is None:
         return []
@@ -177,13 +183,13 @@ def lead_over_seeds(changes: pd.DataFrame, *, seed: int = 0) -> pd.DataFrame:
     if changes.empty:
         raise InterpError("no network generalised in the window, so there is nothing to lead")
     rng = np.random.default_rng(seed)
-    rows = [_over_seeds(str(m), str(w), own, rng) for (m, w), own in changes.groupby(["measure", "where"], sort=False)]
+    rows = [_over_seeds(*key, own, rng) for key, own in _groups(changes)]
     return pd.DataFrame(rows).sort_values("lead", ascending=False, ignore_index=True)
 
 
 def _over_seeds(measure: str, where: str, own: pd.DataFrame, rng: np.random.Generator) -> dict[str, object]:
-    n, counts = len(own), own["order"].value_counts()
-    number = {name: int(counts.get(name, 0)) for name in (LEADS, UNDECIDED, FOLLOWS)}
+    n, explained = len(own), float(np.median(own["explained"].to_numpy(float)))
+    number = {name: int((own["order"] == name).to_numpy().sum()) for name in (LEADS, UNDECIDED, FOLLOWS)}
     share_low, share_high = share_interval(number[LEADS], n)
     lead = (own["test_at"] - own["changes_at"]).to_numpy(float)
     delay = (own["generalised_at"] - own["memorised_at"]).to_numpy(float)
@@ -192,9 +198,9 @@ def _over_seeds(measure: str, where: str, own: pd.DataFrame, rng: np.random.Gene
     return {
         "measure": measure, "where": where, "seeds": n, **number,
         "share": number[LEADS] / n, "share_low": share_low, "share_high": share_high,
-        **_median("lead", lead, rng), **_median("delays", delays, rng), "explained": float(own["explained"].median()),
+        **_median("lead", lead, rng), **_median("delays", delays, rng), "explained": explained,
         "shuffled": _shuffled(own), "tied": tied, "tied_p": tied_p,
-        "verdict": _verdict(number, n, float(own["explained"].median())),
+        "verdict": _verdict(number, n, explained),
     }  # fmt: skip
 
 

@@ -6,6 +6,7 @@ import re
 import sys
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import pandas as pd
@@ -22,7 +23,7 @@ PICTURE = ROOT / "docs" / "images" / "what_leads.svg"
 WINDOWS = ("after memorisation", "whole run")
 ORDER = ("p53", "p113", "mlp", "digits", "parity", "toy")
 COLOURS = {"leads": "#009E73", "undecided": "#c8cdd3", "follows": "#D55E00"}
-STYLE = {"svg.hashsalt": "interp", "svg.fonttype": "none", "font.size": 8}
+STYLE: dict[Any, Any] = {"svg.hashsalt": "interp", "svg.fonttype": "none", "font.size": 8}
 HEAD = (
     "| measure | leads / undecided / follows | lead in steps | in delays | explained | leads if shuffled | tied | verdict |\n"
     "| --- | --- | --- | --- | --- | --- | --- | --- |"
@@ -57,10 +58,11 @@ def name(key: tuple[str, str]) -> str:
 def rows(run: str, window: str) -> str:
     """The Markdown table of a case."""
     told = [HEAD]
-    for key, row in leads(run, window).iterrows():
+    for row in leads(run, window).reset_index().to_dict("records"):
+        key = row["measure"], row["where"]
         tied = "" if pd.isna(row["tied"]) else f"{row['tied']:+.2f}"
         cells = (
-            name(key), f"{row['leads']} / {row['undecided']} / {row['follows']}",  # type: ignore[arg-type]
+            name(key), f"{row['leads']} / {row['undecided']} / {row['follows']}",
             f"{row['lead']:+,.0f} [{row['lead_low']:+,.0f}, {row['lead_high']:+,.0f}]",
             "" if pd.isna(row["delays"]) else f"{row['delays']:+.2f} [{row['delays_low']:+.2f}, {row['delays_high']:+.2f}]",
             f"{row['explained']:.2f}", "" if pd.isna(row["shuffled"]) else f"{row['shuffled']:.0%}", tied, row["verdict"],
@@ -83,7 +85,11 @@ def measured() -> str:
 def counts(run: str, window: str, verdict: str) -> list[str]:
     """The measures of a case with a verdict, controls left out."""
     table = leads(run, window)
-    return [name(key) for key, row in table.iterrows() if row["verdict"] == verdict and key[0] != CONTROL]  # type: ignore[index]
+    return [
+        name((row["measure"], row["where"]))
+        for row in table.reset_index().to_dict("records")
+        if row["verdict"] == verdict and row["measure"] != CONTROL
+    ]
 
 
 def summary() -> str:

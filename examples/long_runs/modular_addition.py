@@ -13,6 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
@@ -40,6 +41,7 @@ STEPS = torch.logspace(-4, 1, 41)  # lengths of the step against an example's gr
 def networks(run: interp.Run, count: bool) -> pd.DataFrame:
     """A row per network: its settings, when it learnt, and how many modes it learnt."""
     plan, last = run.plan, run.members
+    task: Any = plan.task
     found = run.phases(limit=10**9)[["train_at", "test_at"]]
     rows = []
     for member, own in run.metrics.groupby("member"):
@@ -48,11 +50,11 @@ def networks(run: interp.Run, count: bool) -> pd.DataFrame:
         test = change_point(own["step"].tolist(), own["test_accuracy"].tolist(), log=False)
         jumps = slingshots(own["step"].tolist(), own["train_loss"].tolist())
         rows.append({
-            "member": member, "seed": settings.get("seed", settings.get("init_seed", plan.task.seed)),
-            "optimizer": plan.optimizer.name, "p": plan.task.p, "loss": settings.get("loss", plan.task.loss),
+            "member": member, "seed": settings.get("seed", settings.get("init_seed", task.seed)),
+            "optimizer": plan.optimizer.name, "p": task.p, "loss": settings.get("loss", task.loss),
             "lr": settings.get("lr", plan.optimizer.lr),
             "weight_decay": settings.get("weight_decay", plan.optimizer.weight_decay),
-            "train_fraction": settings.get("train_fraction", plan.task.train_fraction),
+            "train_fraction": settings.get("train_fraction", task.train_fraction),
             "init_scale": settings.get("init_scale", 1.0), "frozen": "+".join(settings.get("frozen", ())),
             "steps": own["step"].max(), "train_accuracy": last.loc[member, "train_accuracy"],
             "test_accuracy": last.loc[member, "test_accuracy"], "train_at": found.loc[member, "train_at"],
@@ -84,7 +86,7 @@ def modes(run: interp.Run, _: bool = False) -> pd.DataFrame:
             shape = growth(power.index.tolist(), power.tolist()) if k in learnt else None
             rows.append({
                 "member": member, "p": p, "frequency": k, "key": k in learnt, "power": power.iloc[-1],
-                "alone_mean": late.mean(), "alone_away": (late - late.mean()).abs().max(),
+                "alone_mean": late.mean(), "alone_away": float(np.abs(late.to_numpy() - late.mean()).max()),
                 "alone_low": late.min(), "alone_high": late.max(), **({} if shape is None else asdict(shape)),
             })  # fmt: skip
     return pd.DataFrame(rows)

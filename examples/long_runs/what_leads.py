@@ -55,15 +55,15 @@ CASES: Mapping[str, Case] = {
 
 def kept(frame: pd.DataFrame) -> pd.DataFrame:
     """The curves that stand for a measure: sums over key frequencies and layers, and of the rest those named `curve_name`."""
-    frame = frame[~frame["where"].str.contains("squared|std of|mean of|others")].copy()
-    frame["where"] = [curve_name(m, w) for m, w in zip(frame["measure"], frame["where"], strict=True)]
-    frame = frame[frame["where"] != LEFT_OUT]
+    names = [curve_name(m, w) for m, w in zip(frame["measure"], frame["where"], strict=True)]
+    own = frame.assign(where=names)[~frame["where"].str.contains("squared|std of|mean of|others")]
+    own = own[own["where"] != LEFT_OUT].dropna(subset=["value"])
+    how = {True: "max", False: "sum"}  # by whether it is a spectral norm
     keys = ["step", "member", "measure", "where"]
-    largest = frame["measure"] == "spectral_norm"
-    return pd.concat([
-        frame[~largest].groupby(keys, sort=False)["value"].sum(min_count=1).reset_index(),
-        frame[largest].groupby(keys, sort=False)["value"].max().reset_index(),
-    ])  # fmt: skip
+    parts = [rows.groupby(keys, sort=False, as_index=False).agg({"value": how[bool(norm)]}) for norm, rows in own.groupby(
+        own["measure"] == "spectral_norm"
+    )]  # fmt: skip
+    return pd.concat(parts)
 
 
 def curve_name(measure: str, where: str) -> str:
