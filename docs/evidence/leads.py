@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections import Counter
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -109,6 +110,63 @@ def summary() -> str:
     return "\n".join(told)
 
 
+def line(run: str, window: str, measure: str, where: str) -> str:
+    """How often a measure leads, is undecided and follows, and by how much, in words."""
+    row = leads(run, window).loc[(measure, where)]
+    lead = f"median {row['lead']:+,.0f} steps [{row['lead_low']:+,.0f}, {row['lead_high']:+,.0f}]"
+    count = (
+        f"leads in {row['leads']}, is undecided in {row['undecided']}, follows in {row['follows']} of {row['seeds']}"
+    )
+    return f"{count} ({lead})"
+
+
+def listed(run: str, window: str, verdict: str) -> str:
+    """The measures of a case with a verdict, in words."""
+    return ", ".join(counts(run, window, verdict)) or "none"
+
+
+def findings() -> str:
+    """What came out, with the numbers of today's tables."""
+    late, whole = WINDOWS
+    told = []
+    table = leads("p53", late).drop(index=CONTROL, level=0)
+    tied = table["tied"].drop(index=("loss", "train")).dropna()
+    told.append(
+        f"**On the p = 53 transformer, from memorisation on, {len(counts('p53', late, 'leads'))} of {len(table)} measures lead** "
+        f"in most of {table['seeds'].max()} starts. Restricted loss (test), the best known progress measure, "
+        f"{line('p53', late, 'restricted_loss', 'test')}; excluded loss (train) {line('p53', late, 'excluded_loss', 'train')}. "
+        f"Those that follow: {listed('p53', late, 'follows')}."
+    )
+    told.append(
+        f"**Yet they are tied to it.** Over starts the steps of change of all measures but train loss go with that of test "
+        f"accuracy (rank correlations {tied.min():.2f} to {tied.max():.2f}): they change with generalisation, not before it."
+    )
+    time = leads("p53", whole)
+    power, gini = (time.loc[key] for key in (("mode_power", "key frequencies"), ("spectral_gini", "logits")))
+    told.append(
+        f"**What leads over the whole run tells the time.** The power of the key frequencies and the Gini coefficient of the "
+        f"logits lead in {power['leads']} and {gini['leads']} of {power['seeds']} starts, by {power['lead']:,.0f} steps in the median; "
+        f"set beside the test accuracy of another start they lead in {power['shuffled']:.0%}: they change when the network memorises."
+    )
+    networks = changes().groupby("run")["member"].nunique()
+    cases = [str(run) for run in runs().index if run != "p53" and networks[run] >= 4]
+    parts = [
+        f"{runs().loc[run, 'what']}: lead {listed(run, late, 'leads')}, follow {listed(run, late, 'follows')}"
+        for run in cases
+    ]
+    ahead = Counter(one for run in ("p53", *cases) for one in counts(run, late, "leads"))
+    common = ", ".join(one for one, n in ahead.items() if n > 1) or "none"
+    told.append(f"**Other tasks.** From memorisation on, {'; '.join(parts)}. Lead in more than one task: {common}.")
+    clock = [leads(run, late).loc[(CONTROL, "clock"), "verdict"] for run in ("p53", *cases)]
+    trail = sum(int(leads(run, late).loc[(CONTROL, "trailing accuracy"), "leads"]) for run in ("p53", *cases))
+    told.append(
+        f"**The controls behave.** The clock is {' and '.join(sorted(set(map(str, clock))))} in all {len(clock)} tasks, a "
+        f"trailing mean of test accuracy leads in {trail} networks. Measures that are as gradual as the clock have no moment of "
+        "change, and asking whether they lead has no answer."
+    )
+    return "\n".join(f"{i}. {text}" for i, text in enumerate(told, 1))
+
+
 def tables() -> str:
     """All tables, with their headings."""
     return "\n\n".join(
@@ -119,7 +177,7 @@ def tables() -> str:
 
 def pages() -> dict[str, str]:
     """What stands between the page's marks."""
-    return {"runs": measured(), "summary": summary(), "tables": tables()}
+    return {"findings": findings(), "runs": measured(), "summary": summary(), "tables": tables()}
 
 
 def filled(text: str) -> str:
