@@ -145,8 +145,9 @@ def findings() -> str:
     power, gini = (time.loc[key] for key in (("mode_power", "key frequencies"), ("spectral_gini", "logits")))
     told.append(
         f"**What leads over the whole run tells the time.** The power of the key frequencies and the Gini coefficient of the "
-        f"logits lead in {power['leads']} and {gini['leads']} of {power['seeds']} starts, by {power['lead']:,.0f} steps in the median; "
-        f"set beside the test accuracy of another start they lead in {power['shuffled']:.0%}: they change when the network memorises."
+        f"logits lead in {power['leads']} and {gini['leads']} of {power['seeds']} starts, by {power['lead']:,.0f} steps in "
+        f"the median. Set beside the test accuracy of another start they lead in {power['shuffled']:.0%}: they change when "
+        f"the network memorises."
     )
     networks = changes().groupby("run")["member"].nunique()
     cases = [str(run) for run in runs().index if run != "p53" and networks[run] >= 4]

@@ -22,7 +22,9 @@ def answer(claims: Any) -> None:
         for name, how in each.items():
             here, holds, ran, note = how(rows)
             command = LEADS if table == "what_leads" else NETWORKS
-            claims.answer(name, here, holds=holds, ran=ran, note=note, command=command)
+            claims.answer(
+                name, here, holds=holds, ran={k: float(n) for k, n in ran.items()}, note=note, command=command
+            )
 
 
 ANSWERS: Mapping[str, Mapping[str, Callable[[pd.DataFrame], Told]]] = {
