@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from probes import fourier as fourier
     from probes import genome_graph as genome_graph
     from probes import group_tables as group_tables
+    from probes import growth as growth
     from probes import late_drops as late_drops
+    from probes import leads as leads
     from probes import measures as measures
     from probes import neurons as neurons
     from probes import norms as norms
@@ -41,6 +43,8 @@ if TYPE_CHECKING:
     from probes import spectra as spectra
     from probes import stability as stability
     from probes.basis import Basis as Basis
+    from probes.leads import changes_by_network as changes_by_network
+    from probes.leads import lead_over_seeds as lead_over_seeds
     from probes.similarity.cca import mean_cca as mean_cca
     from probes.similarity.cka import cka as cka
     from probes.similarity.mutual_knn import mutual_knn as mutual_knn

@@ -37,7 +37,7 @@ class Change:
     log: bool
 
 
-def change_point(steps: Sequence[int], values: Sequence[float]) -> Change | None:
+def change_point(steps: Sequence[int], values: Sequence[float], *, log: bool | None = None) -> Change | None:
     """Change point of a curve: the split into two levels with the smallest residual sum of squares (RSS).
 
     The interval holds every split whose profile likelihood, for independent normal residuals, is not rejected at 95%:
@@ -51,12 +51,14 @@ def change_point(steps: Sequence[int], values: Sequence[float]) -> Change | None
     Args:
         steps: training steps, ascending.
         values: the curve, one value per step.
+        log: whether to fit the logarithm; by default as above. An accuracy is fitted as it is (False), since its distance
+            from 0 means little.
 
     Returns:
         The change; None for fewer than four finite values, or a curve that is constant up to rounding.
 
     Raises:
-        InterpError: steps and values of different lengths.
+        InterpError: steps and values of different lengths, or a logarithm of values that are not positive.
 
     >>> change_point([0, 10, 20, 30, 40, 50], [1.0, 1.0, 1.0, 5.0, 5.0, 5.0])
     Change(step=25.0, low=20, high=30, before=1.0, after=5.0, explained=1.0, log=False)
@@ -70,7 +72,10 @@ def change_point(steps: Sequence[int], values: Sequence[float]) -> Change | None
     size = np.abs(y).max() if n else 0.0
     if n < 4 or np.ptp(y / size if size else y) <= 1e-12:
         return None
-    log = bool(y.min() > 0 and np.log10(y.max()) - np.log10(y.min()) >= DECADES)
+    if log and y.min() <= 0:
+        raise InterpError(f"log=True needs positive values, and the lowest is {y.min():g}")
+    if log is None:
+        log = bool(y.min() > 0 and np.log10(y.max()) - np.log10(y.min()) >= DECADES)
     z = np.log10(y) if log else y / size
     z = (z - z.mean()) / z.std()  # the same answer in every unit
     split = np.arange(1, n)

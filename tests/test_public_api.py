@@ -138,6 +138,7 @@ WITH: dict[str, tuple[Any, ...]] = {
     "interp.wrap_file": (torch.nn.Identity, torch.ones(2, 2)), "interp.make_task": (),
     "interp.train": (), "interp.resume": (), "interp.record": (None, Path("x")), "interp.score": (CLEAN,), "probes.progress": (),
     "probes.similarity_map": (), "probes.similarity_over_training": (),
+    "probes.changes_by_network": (), "probes.lead_over_seeds": (),
     "circuits.ablate": (), "circuits.patch": (CLEAN, CORRUPTED, "*"), "circuits.attribute": (CLEAN, CORRUPTED),
     "circuits.ablate_pairs": (), "circuits.ablation_intervals": (), "circuits.circuits_over_training": (),
     "circuits.factor_circuits": (), "circuits.discover": (), "circuits.necessity": (None,), "circuits.applied": ([],),

@@ -118,7 +118,7 @@ ARROWS: dict[str, str] = {
     ),
     "probes.*": (
         "interp.activations, interp.errors, interp.hooked (door), interp.hooked.*, interp.hooked.cppn, interp.hooked.foreign, "
-        "interp.picbreeder, interp.pictures, interp.scores, interp.sites, "
+        "interp.phase_diagrams, interp.picbreeder, interp.pictures, interp.scores, interp.sites, "
         "interp.snapshot, interp.subject, interp.tasks, interp.verification.*"
     ),
     "probes.analyses": (

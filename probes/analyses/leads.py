@@ -6,9 +6,11 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from probes.change_points import Change, change_point
+from probes.change_points import Change
+from probes.leads import FOLLOWS, LEADS, UNDECIDED, change_of, order
 
 MAIN = ("test", "all", "", "train")  # which curve of a measure stands for it, the first that there is
+WORDS = {LEADS: "yes", UNDECIDED: "open", FOLLOWS: "no"}
 LEAD_COLUMNS = (
     "measure", "where", "window", "changes_at", "low", "high", "before", "after", "explained",
     "after_memorisation", "before_generalisation", "leads_test_accuracy",
@@ -45,7 +47,7 @@ def lead_table(frame: pd.DataFrame, memorised: int | None, generalised: int | No
             continue
         changes = {}
         for name, where, curve in by_curve(frame if begin is None else frame.query("step >= @begin")):
-            change = None if is_companion(where) else change_point(curve["step"].tolist(), curve["value"].tolist())
+            change = None if is_companion(where) else change_of(name, curve["step"].tolist(), curve["value"].tolist())
             if change is not None:
                 changes[name, where] = change
         reference = changes.get(("accuracy", "test"))
@@ -60,11 +62,7 @@ def lead_table(frame: pd.DataFrame, memorised: int | None, generalised: int | No
 
 
 def _leads(change: Change, reference: Change | None) -> str:
-    if reference is None:
-        return ""
-    if change.high <= reference.low:
-        return "yes"
-    return "no" if change.low >= reference.high else "open"
+    return "" if reference is None else WORDS[order(change, reference)]
 
 
 def main_curves(leads: pd.DataFrame) -> pd.DataFrame:

@@ -220,6 +220,23 @@ def test_order_laws(values: list[float]) -> None:
     assert max(change.before, change.after) <= max(values) + tolerance
 
 
+def test_a_fit_as_one_wants_it() -> None:
+    """Over decades, on the linear scale on request; a logarithm needs positive values."""
+    y = np.array([1e-4, 1e-4, 1e-2, 1e-2, 1e-2, 1.0, 1.0, 1.0])
+    assert (found(np.arange(8), y).log, change_point(range(8), y.tolist(), log=False)) == (
+        True,
+        slow_linear(np.arange(8), y),
+    )
+    with pytest.raises(InterpError, match="log=True needs positive values"):
+        change_point(range(8), (y - 1).tolist(), log=True)
+
+
+def slow_linear(x: np.ndarray, y: np.ndarray) -> Change:
+    """As `change_point` of the same curve with its sign changed, which has no logarithm."""
+    c = found(x, -y)
+    return Change(**{**asdict(c), "before": -c.before, "after": -c.after})
+
+
 def test_refusals() -> None:
     """Steps and values of different lengths are not a curve."""
     with pytest.raises(InterpError, match="5 steps and 4 values"):

@@ -106,8 +106,8 @@ def axis_values(name: str, text: str, whole: bool = False) -> list[Any]:
 
     Args:
         name: of the setting.
-        text: as `parse_values` reads it; networks are parted by semicolons, since their specs have commas, and two betas by a
-            slash.
+        text: as `parse_values` reads it; networks are parted by semicolons, since their specs have commas, and two betas, or
+            parameters that are frozen together, by a slash (``none`` freezes nothing).
         whole: the values of a range are rounded to whole numbers.
 
     Returns:
@@ -118,8 +118,8 @@ def axis_values(name: str, text: str, whole: bool = False) -> list[Any]:
 
     >>> axis_values("model", "mlp:hidden=48,d_embed=8; transformer"), axis_values("betas", "0.9/0.98,0.9/0.999")
     (['mlp:hidden=48,d_embed=8', 'transformer'], [(0.9, 0.98), (0.9, 0.999)])
-    >>> axis_values("batch_size", "8:64:4:log", whole=True)
-    [8, 16, 32, 64]
+    >>> axis_values("batch_size", "8:64:4:log", whole=True), axis_values("frozen", "none,embedding/last")
+    ([8, 16, 32, 64], [[], ['embedding', 'last']])
     """
     from interp._util.specs import parse_value
     from interp.training.members import parse_values
@@ -131,6 +131,8 @@ def axis_values(name: str, text: str, whole: bool = False) -> list[Any]:
         return specs
     if name == "betas":
         return [tuple(parse_value(beta) for beta in pair.split("/")) for pair in text.split(",")]
+    if name == "frozen":
+        return [[] if group == "none" else group.split("/") for group in text.split(",")]
     values = parse_values(name, text)
     if whole and ":" in text and all(isinstance(v, float) for v in values):
         return list(dict.fromkeys(round(v) for v in values))

@@ -1,0 +1,67 @@
+"""Estimates with intervals over seeds, and verdicts from them: what the modules of answers share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from interp.phase_diagrams.confidence import share_interval
+
+MEASURED = Path(__file__).parents[1] / "measured"
+WAITS = "the runs are not finished or not measured; make evidence does both"
+Told = tuple[str, Any, dict[str, float], str]  # in words, the verdict, what ran, a note
+NOTHING: Told = ("", None, {}, WAITS)
+
+
+def read(name: str) -> pd.DataFrame:
+    """A table of measured/, empty where there is none."""
+    path = MEASURED / f"{name}.csv"
+    return pd.read_csv(path, keep_default_na=True) if path.is_file() else pd.DataFrame({"run": []})
+
+
+def mean(values: Iterable[float], statistic: Callable[..., Any] = np.mean) -> tuple[float, float, float]:
+    """A mean with its 95% interval: percentile bootstrap over seeds, 10,000 draws."""
+    own = np.asarray(list(values), dtype=float)
+    draws = statistic(own[np.random.default_rng(0).integers(len(own), size=(10_000, len(own)))], axis=1)
+    return float(statistic(own)), *(float(q) for q in np.quantile(draws, (0.025, 0.975)))
+
+
+def said(interval: tuple[float, float, float], form: str = "{:+.2f}") -> str:
+    """An estimate and its interval in words."""
+    centre, low, high = (form.format(v) for v in interval)
+    return f"{centre} [{low}, {high}]"
+
+
+def signs(intervals: Iterable[tuple[float, float, float]]) -> Any:
+    """True if every interval is above 0, False if every one is below, in part if some are above and none below."""
+    above, below = zip(*[(low > 0, high < 0) for _, low, high in intervals], strict=True)
+    return True if all(above) else False if all(below) else "in part" if any(above) and not any(below) else "undecided"
+
+
+def majority(counts: Mapping[bool, int]) -> Any:
+    """True or False if Jeffreys' interval of its share lies above one half, otherwise undecided."""
+    n = counts[True] + counts[False]
+    found = [which for which in (True, False) if n and share_interval(counts[which], n)[0] > 0.5]
+    return found[0] if found else "undecided"
+
+
+def apart(one: np.ndarray, two: np.ndarray) -> tuple[float, float, float]:
+    """Difference of two means with its bootstrap interval."""
+    rng = np.random.default_rng(0)
+    draws = [side[rng.integers(len(side), size=(10_000, len(side)))].mean(1) for side in (one, two)]
+    low, high = np.quantile(draws[0] - draws[1], (0.025, 0.975))
+    return float(one.mean() - two.mean()), float(low), float(high)
+
+
+def of(rows: pd.DataFrame, *runs: str) -> pd.DataFrame:
+    """The networks of some runs."""
+    return rows[rows["run"].isin(runs)]
+
+
+def size(own: pd.DataFrame) -> dict[str, float]:
+    """Steps and seeds that ran."""
+    return {"steps": own["steps"].max(), "seeds": own["seed"].nunique()}

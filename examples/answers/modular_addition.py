@@ -1,0 +1,62 @@
+"""Answers to the claims of modular_addition.ipynb that rest on runs of examples/long_runs/evidence/modular_addition.toml."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pandas as pd
+
+from answers import modular_addition_modes as of_part
+from answers import modular_addition_networks as of_network
+from answers import modular_addition_rates as of_rate
+from answers.intervals import Told, read
+
+NETWORKS = "python examples/long_runs/modular_addition.py RUNS examples/measured"
+LEADS = "python examples/long_runs/what_leads.py RUNS examples/measured"
+
+
+def answer(claims: Any) -> None:
+    """Answer every claim that the tables decide."""
+    for table, each in ANSWERS.items():
+        rows = read(table)
+        for name, how in each.items():
+            here, holds, ran, note = how(rows)
+            command = LEADS if table == "what_leads" else NETWORKS
+            claims.answer(
+                name, here, holds=holds, ran={k: float(n) for k, n in ran.items()}, note=note, command=command
+            )
+
+
+ANSWERS: Mapping[str, Mapping[str, Callable[[pd.DataFrame], Told]]] = {
+    "what_leads": {
+        "restricted_before_test": of_part.leads("p113", "restricted_loss", "test"),
+        "restricted_before_test_53": of_part.leads("p53", "restricted_loss", "test"),
+        "excluded_before_test": of_part.leads("p113", "excluded_loss", "train", up=True),
+        "excluded_before_test_53": of_part.leads("p53", "excluded_loss", "train", up=True),
+        "sparse_modes": of_part.sparse,
+        "leads_everywhere": of_part.everywhere,
+    },
+    "modular_addition_networks": {
+        "transformer_groks": of_network.late_generalisation,
+        "few_frequencies": of_network.few_frequencies,
+        "mlp_seconds": of_network.seconds,
+        "mlp_modes": of_network.learnt_modes,
+        "early_generalisation": of_network.early,
+        "adam_over_sgd": of_network.adam_over_sgd,
+        "large_rate": of_network.large_rate,
+        "modes_by_setting": of_network.modes_by_setting,
+        "rate_between": of_rate.rate_between,
+        "rate_tenth": of_rate.rate_tenth,
+        "rate_by_prime": of_rate.rate_by_prime,
+        "no_regularisation": of_network.no_regularisation,
+        "small_init": of_network.small_init,
+        "frozen_layers": of_network.frozen_layers,
+        "mse_modes": of_network.mse_modes,
+        "superexponential": of_network.superexponential,
+        "slingshot": of_network.slingshot,
+    },
+    "modular_addition_modes": {"losers_baseline": of_part.losers, "mode_growth": of_part.mode_growth},
+    "modular_addition_starts": {"early_cross_entropy": of_part.early_cross_entropy},
+    "modular_addition_memory": {"one_dimension": of_part.one_dimension},
+}

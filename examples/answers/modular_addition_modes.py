@@ -1,0 +1,166 @@
+"""Modular addition: answers that rest on a row per curve, mode, start or forgotten example."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+
+from interp.phase_diagrams.confidence import share_interval
+
+from answers.intervals import NOTHING, Told, mean, of, read, said
+
+
+def leads(run: str, measure: str, where: str, up: bool | None = None) -> Callable[[pd.DataFrame], Told]:
+    """Whether a curve changes before test accuracy in every network of a case, from memorisation on."""
+
+    def told(rows: pd.DataFrame) -> Told:
+        if not len(rows):
+            return NOTHING
+        same = (rows["run"] == run) & (rows["measure"] == measure) & (rows["where"] == where)
+        own = rows[same & (rows["window"] == "after memorisation")]
+        if not len(own):
+            return NOTHING
+        order = own["order"].where((own["after"] > own["before"]) == up, "follows") if up is not None else own["order"]
+        holds = (
+            {"leads": True, "follows": False}.get(order.iloc[0], "undecided") if order.nunique() == 1 else "undecided"
+        )
+        count = ", ".join(f"{(own['order'] == name).sum()} {name}" for name in ("leads", "undecided", "follows"))
+        way = "" if up is None else f"; it rises in {(own['after'] > own['before']).sum()} of {len(own)}"
+        later = said(mean(own["test_at"] - own["changes_at"]), "{:+,.0f}")
+        here = f"in {len(own)} networks {count}; test accuracy changes {later} steps later{way}"
+        return here, holds, {"steps": steps_of(run), "seeds": len(own)}, ""
+
+    return told
+
+
+def steps_of(run: str) -> int:
+    """Steps of a measured case."""
+    about = read("what_leads_runs")
+    return int(about.loc[about["run"] == run, "steps"].max()) if (about["run"] == run).any() else 0
+
+
+def sparse(rows: pd.DataFrame) -> Told:
+    if not len(rows):
+        return NOTHING
+    own = of(rows, "p53", "p113").query("window == 'whole run' and measure == 'spectral_gini'")
+    if not len(own):
+        return NOTHING
+    rises = own["after"] > own["before"]
+    parts = [
+        f"{run}, {where}: {part['before'].mean():.2f} to {part['after'].mean():.2f}, "
+        f"up in {(part['after'] > part['before']).sum()} of {len(part)}"
+        for (run, where), part in own.groupby(["run", "where"])
+    ]  # fmt: skip
+    seeds = own[own["run"] == "p53"]["member"].nunique()
+    there = set(own["run"]) == {"p53", "p113"}
+    holds = bool(rises.all()) if there else "undecided"
+    return (
+        "; ".join(parts),
+        holds,
+        {"steps": steps_of("p53"), "seeds": seeds},
+        "" if there else "p = 113 waits for its runs",
+    )
+
+
+def everywhere(rows: pd.DataFrame) -> Told:
+    """Measures that exist in all cases, by their verdict in each."""
+    from probes.leads import CONTROL, lead_over_seeds
+
+    cases = {run: own.query("window == 'after memorisation'") for run, own in rows.fillna({"where": ""}).groupby("run")}
+    cases = {run: own for run, own in cases.items() if own["member"].nunique() >= 4}
+    if len(cases) < 2:
+        return NOTHING
+    verdicts = pd.DataFrame(
+        {run: lead_over_seeds(own).set_index(["measure", "where"])["verdict"] for run, own in cases.items()}
+    )
+    common = verdicts.dropna().drop(index=CONTROL, level=0, errors="ignore")
+    always = common[(common == "leads").all(axis=1)].index
+    never = common[common.isin(("follows", "gradual")).any(axis=1)].index
+    holds = True if len(always) else False if len(never) == len(common) else "undecided"
+    names = ", ".join(" ".join(key) for key in always) or "none"
+    count = "; ".join(
+        f"{' '.join(key)}: {', '.join(f'{run} {v}' for run, v in row.items())}" for key, row in common.iterrows()
+    )
+    return f"{len(common)} measures in {len(cases)} tasks; lead in all: {names}", holds, {"tasks": len(cases)}, count
+
+
+def losers(rows: pd.DataFrame) -> Told:
+    own = of(rows, "mlp_modes")
+    if not len(own):
+        return NOTHING
+    calm, above = [], []
+    for _, part in own.groupby("member"):
+        lost, learnt = part[~part["key"].astype(bool)], part[part["key"].astype(bool)]
+        calm.append(bool((lost["alone_away"] <= 0.05 * np.log(part["p"].iloc[0])).all()))
+        above.append(bool(lost["alone_low"].min() > learnt["alone_high"].max()))
+    both = np.array(calm) & np.array(above)
+    lost = own[~own["key"].astype(bool)]
+    alone, away = lost["alone_mean"].median(), lost["alone_away"].median()
+    here = (
+        f"{both.sum()} of {len(both)} seeds: calm in {sum(calm)}, above every learned mode in {sum(above)}; loss with a lost "
+        f"mode alone {alone:.2f} (median; ln 53 = {np.log(53):.2f}), moves by {away:.3f}"
+    )
+    holds = True if both.all() else "in part" if both.mean() > 0.5 else False
+    return here, holds, {"steps": 1_500, "seeds": len(both)}, ""
+
+
+def mode_growth(rows: pd.DataFrame) -> Told:
+    own = of(rows, "mlp_modes")
+    own = own[own["key"].astype(bool)] if len(own) else own
+    if not len(own):
+        return NOTHING
+    kinds = own["kind"].value_counts()
+    n = len(own)
+    share = {kind: share_interval(int(kinds.get(kind, 0)), n)[0] > 0.5 for kind in ("sigmoid", "jump")}
+    holds = True if share["sigmoid"] else False if share["jump"] else "undecided"
+    took = own.loc[own["kind"] == "sigmoid", "duration"]
+    here = (
+        "; ".join(f"{kind}: {count} of {n}" for kind, count in kinds.items())
+        + f"; 10% to 90% in {took.median():,.0f} batches (median)"
+    )
+    return here, holds, {"steps": 1_500, "seeds": own["member"].nunique()}, ""
+
+
+def early_cross_entropy(rows: pd.DataFrame) -> Told:
+    own = of(rows, "mlp_modes", "p53")
+    if own["run"].nunique() < 2:
+        return NOTHING
+    cosine = own["right_logit"]
+    holds = (
+        True
+        if (cosine >= 0.9).all()
+        else "in part"
+        if (cosine >= 0.7).all()
+        else False
+        if (cosine < 0.7).all()
+        else "undecided"
+    )
+    here = "; ".join(
+        f"{run}: cosine {part['right_logit'].min():.2f} to {part['right_logit'].max():.2f}, with the mean logit subtracted "
+        f"{part['right_minus_mean'].min():.2f} to {part['right_minus_mean'].max():.2f}"
+        for run, part in own.groupby("run")
+    )  # fmt: skip
+    return (
+        here,
+        holds,
+        {"seeds": int(own.groupby("run").size().min())},
+        ("The denominator changes with every input in the same direction: it is no noise for the weights"),
+    )
+
+
+def one_dimension(rows: pd.DataFrame) -> Told:
+    own = of(rows, "mlp_memory")
+    if not len(own):
+        return NOTHING
+    lost = own["others_lost_median"]
+    holds = True if (lost <= 0.01).all() else False if (lost > 0.1).all() else "undecided"
+    other = of(rows, "mlp_modes")["others_lost_median"]
+    here = f"median share of other examples lost with one: {lost.min():.2%} to {lost.max():.2%}" + (
+        f"; in networks that generalise {other.min():.2%} to {other.max():.2%}" if len(other) else ""
+    )
+    rank = own["gradient_rank"]
+    note = "Networks that generalise lose as few, so this does not tell the two apart. " if len(other) else ""
+    note += f"Effective rank of 50 examples' gradients over their number: {rank.min():.2f} to {rank.max():.2f}"
+    return here, holds, {"steps": 4_000, "seeds": len(own)}, note

@@ -1,0 +1,176 @@
+"""Verdicts on modular addition from tables by hand, each with a table that turns it over; and the page on what leads."""
+
+from __future__ import annotations
+
+import re
+import sys
+import tomllib
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.conftest import ROOT
+
+sys.path.insert(0, str(ROOT / "examples"))
+
+from answers import intervals, modular_addition
+from answers import modular_addition_modes as of_part
+from answers import modular_addition_networks as of_network
+from answers import modular_addition_rates as of_rate
+
+SEEDS = range(8)
+NETWORK = {
+    "train_accuracy": 1.0, "train_at": 100.0, "train_half": 50.0, "modes": 5, "steps": 20_000, "slingshots": "", "p": 53,
+    "lr": 0.005, "weight_decay": 0.0, "train_fraction": 0.95, "init_scale": 1.0, "frozen": np.nan, "loss": "cross_entropy",
+    "optimizer": "adam", "test_accuracy": 1.0, "test_at": 2_000.0, "test_low": 900.0, "test_high": 1_000.0,
+}  # fmt: skip
+
+
+def networks(run: str, *settings: dict[str, Any], seeds: range = SEEDS) -> pd.DataFrame:
+    """A row per setting and seed; a setting may be a function of the seed."""
+    rows = [
+        NETWORK | {"run": run, "seed": s, "member": s} | {k: v(s) if callable(v) else v for k, v in setting.items()}
+        for setting in settings for s in seeds
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def fell(seed: int) -> float:
+    return 0.5 + 0.01 * seed
+
+
+def of_settings(adam: float, sgd: float) -> pd.DataFrame:
+    each = [{"weight_decay": d, "train_fraction": f} for d in (0.0, 2e-4) for f in (0.8, 0.95)]
+    one = networks("optimisers_adam", *[s | {"test_accuracy": lambda k: adam + 1e-3 * k} for s in each])
+    other = networks("optimisers_sgd", *[s | {"optimizer": "sgd", "test_accuracy": sgd} for s in each])
+    return pd.concat([one, other])
+
+
+def of_fractions(power: float) -> pd.DataFrame:
+    """Steps exp(3 / share^power), or exactly exponential in the share for 0."""
+    shares = (0.5, 0.6, 0.7, 0.8, 0.9)
+    log = [3 / s**power if power else 10 - 6 * s for s in shares]
+    at = [
+        {"train_fraction": s, "test_at": lambda k, v=v: float(np.exp(v) * (1 + 0.01 * k))}
+        for s, v in zip(shares, log, strict=True)
+    ]
+    return networks("fractions", *at)
+
+
+def of_rates(best_11: float, best_113: float) -> pd.DataFrame:
+    """Steps to generalise at eight rates; no seed generalises at the highest."""
+    found = []
+    for p, best in ((11, best_11), (113, best_113)):
+        rates = (5e-4, 1e-3, 5e-3, 1e-2, 0.1)
+        at = [
+            {
+                "p": p,
+                "lr": r,
+                "test_at": (lambda k, r=r, b=best: 100 + 50 * abs(np.log(r / b)) + k) if r < 0.1 else np.nan,
+            }
+            for r in rates
+        ]
+        found.append(networks(f"prime_{p}", *at, seeds=range(5)))
+    return pd.concat(found)
+
+
+P113 = [networks(f"p113_seed{k}", {"test_at": 9_000.0}, seeds=range(k, k + 1)) for k in range(3)]
+VERDICTS: dict[str, tuple[Any, pd.DataFrame, Any]] = {
+    "groks": (of_network.late_generalisation, pd.concat(P113), True),
+    "one does not": (of_network.late_generalisation, pd.concat([*P113[:2], P113[2].assign(test_at=np.nan)]), "in part"),
+    "comes at once": (of_network.late_generalisation, pd.concat(P113).assign(test_at=500.0), False),
+    "five modes": (of_network.learnt_modes, networks("mlp_modes", {"modes": lambda k: 4 + k % 3}), True),
+    "two or five": (of_network.learnt_modes, networks("mlp_modes", {"modes": lambda k: 2 + 3 * (k % 2)}), "in part"),
+    "two modes": (of_network.learnt_modes, networks("mlp_modes", {"modes": 2}), False),
+    "after half": (of_network.early, networks("mlp_modes", {}), False),
+    "before half": (of_network.early, networks("mlp_modes", {"train_half": 1_000.0}), True),
+    "around half": (of_network.early, networks("mlp_modes", {"train_half": 950.0}), "undecided"),
+    "Adam better": (of_network.adam_over_sgd, of_settings(0.99, 0.9), True),
+    "SGD better": (of_network.adam_over_sgd, of_settings(0.8, 0.95), False),
+    "equal": (of_network.adam_over_sgd, of_settings(0.9955, 1.0), "undecided"),
+    "one optimiser": (of_network.adam_over_sgd, of_settings(0.9, 0.8).query("run == 'optimisers_adam'"), None),
+    "frozen better free": (of_network.frozen_layers, networks(
+        "frozen", *[{"frozen": "last", "weight_decay": d, "test_accuracy": a} for d, a in ((0.0, 0.9), (2e-4, fell))]), True),
+    "frozen worse free": (of_network.frozen_layers, networks(
+        "frozen", *[{"frozen": "last", "weight_decay": d, "test_accuracy": a} for d, a in ((0.0, fell), (2e-4, 0.9))]), False),
+    "steeper": (of_network.superexponential, of_fractions(3.0), {True}),
+    "slingshots": (of_network.slingshot, networks("slingshots", {"slingshots": "500 9000"}), True),
+    "slingshots elsewhere": (of_network.slingshot, networks("slingshots", {"slingshots": "50 9000"}), False),
+    "rates differ": (of_rate.rate_by_prime, of_rates(1e-3, 1e-2), True),
+    "rates agree": (of_rate.rate_by_prime, of_rates(5e-3, 5e-3), "undecided"),
+    "between": (of_rate.rate_between, of_rates(1e-3, 1e-3).assign(run="prime_53").query("p == 11"), True),
+    "at the end": (of_rate.rate_between, of_rates(5e-4, 1e-3).assign(run="prime_53").query("p == 11"), "undecided"),
+    "0.1 never": (of_rate.rate_tenth, of_rates(1e-3, 1e-3), False),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", VERDICTS)
+def test_verdicts_by_hand(case: str) -> None:
+    """What the criterion of the claim says of a table made for it."""
+    how, table, expected = VERDICTS[case]
+    found = how(table)[1]
+    assert (set(found.values()) if isinstance(found, dict) else found) == expected
+
+
+def test_an_exponential_is_not_more() -> None:
+    """Straight in the logarithm, up to rounding."""
+    assert True not in of_network.superexponential(of_fractions(0))[1].values()
+
+
+def modes(away: float, alone: float) -> pd.DataFrame:
+    """Ten networks of four modes, one of them learnt."""
+    rows = [
+        {"run": "mlp_modes", "member": m, "p": 53, "frequency": k, "key": k == 1, "alone_mean": 3.9, "alone_away": away,
+         "alone_low": 3.8 if k > 1 else alone - 0.1, "alone_high": 4.0 if k > 1 else alone, "duration": 200.0,
+         "kind": "sigmoid" if k == 1 else np.nan}
+        for m in range(10) for k in range(1, 5)
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def test_losers_and_growth() -> None:
+    """Calm and above what is learnt; either fails alone."""
+    assert [of_part.losers(modes(*of))[1] for of in ((0.01, 1.0), (1.0, 1.0), (0.01, 5.0))] == [True, False, False]
+    assert of_part.mode_growth(modes(0, 1))[1] is True
+    assert of_part.mode_growth(modes(0, 1).assign(kind="jump"))[1] is False
+
+
+def test_order_of_changes() -> None:
+    """All lead, all follow, some of each; a change in the wrong direction is none."""
+    rows = pd.DataFrame({
+        "run": "p53", "member": range(3), "measure": "excluded_loss", "where": "train", "window": "after memorisation",
+        "changes_at": 10.0, "test_at": 20.0, "before": 1.0, "after": 2.0, "order": "leads",
+    })  # fmt: skip
+    rises = of_part.leads("p53", "excluded_loss", "train", up=True)
+    mixed = rows.assign(order=["leads", "follows", "leads"])
+    assert [rises(t)[1] for t in (rows, rows.assign(order="follows"), mixed, rows.assign(after=0.5))] == [
+        True, False, "undecided", False,
+    ]  # fmt: skip
+    assert of_part.leads("p113", "excluded_loss", "train")(rows)[1] is None
+
+
+def test_every_claim_has_an_answer() -> None:
+    """Facts about files are answered by the notebook, all others by the tables of long runs."""
+    said = tomllib.loads((ROOT / "examples/sources/modular_addition.toml").read_text(encoding="utf8"))["claims"]
+    answered = {name for each in modular_addition.ANSWERS.values() for name in each}
+    assert answered == {name for name, claim in said.items() if not claim.get("file")}
+
+
+def test_intervals_by_hand() -> None:
+    """A bootstrap of equal values is a point; signs of intervals."""
+    assert intervals.mean([2.0, 2.0]) == (2, 2, 2)
+    assert intervals.signs([(1, 0.5, 2), (0, -1, 1)]) == "in part"
+    assert intervals.signs([(1, 0.5, 2), (-1, -2, -0.5)]) == "undecided"
+
+
+def test_the_page_on_what_leads_is_that_of_the_tables() -> None:
+    """Every table between marks is the one that docs/evidence/leads.py makes today, and each sentence's number is in one."""
+    sys.path.insert(0, str(ROOT / "docs" / "evidence"))
+    import leads
+
+    text = leads.PAGE.read_text(encoding="utf8")
+    assert leads.filled(text) == text
+    assert set(re.findall(r"<!-- (.*?) -->", text)) - {"end"} == set(leads.pages())
+    assert leads.filled(text.replace("leads", "LEADS")) != text  # a stale table would be seen
