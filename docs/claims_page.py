@@ -11,6 +11,8 @@ from typing import Any
 
 from pictures import picture
 
+from claims import decided_by
+
 FIGURES = "_static/claims"  # beside the page
 COLUMNS = ("claim", "source", "here", "verdict", "figure")
 Row = Mapping[str, Any]
@@ -91,7 +93,7 @@ def _row(row: Row, figure: tuple[str, int, int] | None) -> str:
     command = f"<code>{_text(row['command']).replace('/', '/<wbr>')}</code>"
     cells = {
         "claim": f'{_text(row["claim"])} <a class="anchor" href="#{anchor}" aria-label="link to this claim">#</a>'
-        + (f"<details><summary>criterion</summary>{_text(row['criterion'])}</details>" if "criterion" in row else "")
+        + f"<details><summary>criterion</summary>{_text(decided_by(row))}</details>"
         + _small(f'<a href="notebooks/{row["notebook"]}.html">notebook</a>', command),
         "source": _text(row["reported"]) + _small(_text(row.get("where", ""))),
         "here": _text(row["here"]) + _small(_text(row["note"]), size),

@@ -37,7 +37,8 @@ CLASSES = {
     "not run": (NOT_RUN,),
     "file check": (AGREES, DISAGREES),
 }
-KEYS = {"claim", "where", "reported", "criterion", "needs", "file", "figure"}
+KEYS = {"claim", "where", "reported", "criterion", "revised", "needs", "file", "figure"}
+REQUIRED = {"claim", "where", "reported", "criterion"}
 Verdict = bool | str | None
 
 
@@ -69,13 +70,13 @@ def registry() -> dict[str, Any]:
     """All claims: by notebook a title, a source, and by name the claim, where it stands, what is reported, what decides it.
 
     Raises:
-        ValueError: a key that no claim has.
+        ValueError: a key that no claim has, or one that every claim has and that is missing.
     """
     found = {path.stem: tomllib.loads(path.read_text(encoding="utf8")) for path in sorted(SOURCES.glob("*.toml"))}
     for notebook, said in found.items():
         for name, claim in said["claims"].items():
-            if unknown := set(claim) - KEYS:
-                raise ValueError(f"sources/{notebook}.toml, {name}: unknown {', '.join(sorted(unknown))}")
+            if wrong := (set(claim) - KEYS) | (REQUIRED - set(claim)):
+                raise ValueError(f"sources/{notebook}.toml, {name}: unknown or missing {', '.join(sorted(wrong))}")
     return dict(sorted(found.items(), key=lambda item: ORDER.index(item[0]) if item[0] in ORDER else len(ORDER)))
 
 
@@ -131,8 +132,7 @@ class Claims:
             if one not in VERDICTS:
                 raise ValueError(f'{name}: holds is True, False, "in part", "undecided" or None, not {one!r}')
         found = {VERDICTS[one] for one in choices.values()}
-        notes = [note] if note else []
-        verdict = found.pop()
+        notes, verdict = [note] if note else [], found.pop()
         if found:
             notes.append("By " + "; by ".join(f"{choice}: {VERDICTS[one]}" for choice, one in choices.items()))
             verdict = UNDECIDED
@@ -155,8 +155,7 @@ class Claims:
             return OF_FILES.get(verdict, verdict), []
         if verdict == NOT_RUN:
             return verdict, []
-        needs = claim.get("needs", {})
-        if missing := set(needs) - set(ran):
+        if missing := set(needs := claim.get("needs", {})) - set(ran):
             raise ValueError(f"{name} needs {', '.join(sorted(missing))}: say what ran in ran")
         short = [f"{ran[what]:,g} of {least:,g} {what}" for what, least in needs.items() if ran[what] < least]
         return UNDECIDED if short else verdict, short
@@ -202,6 +201,11 @@ def said(row: Mapping[str, Any]) -> str:
     return ". ".join(part.removesuffix(".") for part in (row["here"], row["note"]) if part)
 
 
+def decided_by(row: Mapping[str, Any]) -> str:
+    """The criterion of a row, and what of it was set after numbers were seen."""
+    return row["criterion"] + (f". Set after numbers were seen: {row['revised']}" if "revised" in row else "")
+
+
 def _table(rows: list[dict[str, Any]], size: str) -> str:
     head = "".join(f"<th style='text-align:left'>{t}</th>" for t in ("claim", "the source", "here", "verdict"))
     cells = ((r["claim"], r["reported"], said(r), r["verdict"]) for r in rows)
@@ -238,16 +242,15 @@ def rows() -> list[dict[str, Any]]:
     for notebook, about in registry().items():
         table = stored(HERE / f"{notebook}.ipynb")
         if table["size"] == "quick":
-            raise ValueError(
-                f"{notebook} was run in quick mode, which answers nothing; run it with examples/execute.py"
-            )
+            raise ValueError(f"{notebook} was run in quick mode, which answers nothing; use examples/execute.py")
         claims = Claims(notebook)
         if (HERE / "answers" / f"{notebook}.py").is_file():
             importlib.import_module(f"answers.{notebook}").answer(claims)
         for row in table["rows"]:
             claims.take(row)
         top = {"notebook": notebook, "title": about["title"], "source": about["source"]}
-        found += [top | row for row in claims.rows()]
+        whole = {"revised": about["revised"]} if "revised" in about else {}
+        found += [top | whole | row for row in claims.rows()]
     return found
 
 
@@ -272,7 +275,7 @@ def page(found: list[dict[str, Any]]) -> str:
             parts.append("| claim | the source | what decides | here | verdict | command |\n" + "| --- " * 6 + "|")
         verdict = f"**{row['verdict']}**" + (" (file check)" if row["class"] == "file check" else "")
         reported = ": ".join(part for part in (row.get("where"), row["reported"]) if part)
-        cells = row["claim"], reported, row.get("criterion", ""), said(row), verdict, f"`{row['command']}`"
+        cells = row["claim"], reported, decided_by(row), said(row), verdict, f"`{row['command']}`"
         parts.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(parts) + "\n"
 
@@ -280,7 +283,8 @@ def page(found: list[dict[str, Any]]) -> str:
 TOP = """# Which claims hold
 
 Every quantitative claim and figure of the five sources, and facts about the files that they published, beside what came out
-here. What decides a claim was written before its numbers, and stands in its row; so does the size of run that it needs. A row is
+here. What decides a claim stands in its row, and so does the size of run that it needs. Criteria were written before the long
+runs were measured; where one was set or changed after numbers were seen, its row says so. A row is
 
 - *replicated* where the run was long and large enough to tell: the claim holds, holds in part, or does not hold;
 - *undecided* where it was not, where intervals overlap, or where the verdict depends on a choice (a threshold's side, a seed);
