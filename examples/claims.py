@@ -6,7 +6,7 @@
 
 The claims stand in ``sources/``, a file per notebook, each with the criterion that decides it and the size of run that it needs.
 Answers that rest on tables of long runs (``measured/``) are computed by the modules in ``answers/``, all others by the notebooks.
-``python examples/claims.py`` gathers them in CLAIMS.md.
+``python examples/claims.py`` gathers them in CLAIMS.md, and counts them in the README.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from __future__ import annotations
 import html
 import importlib
 import json
+import re
 import sys
 import tomllib
 from collections import Counter
@@ -90,8 +91,7 @@ class Claims:
     """The claims of one notebook, and their answers. Shown as the last line of a cell, it draws the table.
 
     Args:
-        notebook: its file name without ``.ipynb``.
-        size: the size at which the notebook runs; goes into the table.
+        notebook: its file name without ``.ipynb``; size: the one at which it runs, which goes into the table.
     """
 
     def __init__(self, notebook: str, size: str = "laptop"):
@@ -232,8 +232,7 @@ def stored(path: Path) -> dict[str, Any]:
 def rows() -> list[dict[str, Any]]:
     """All claims with their answers: what the notebooks store, and over it what the tables of today say.
 
-    Returns:
-        a row per claim: ``notebook``, ``title``, ``source``, the claim's own fields, those of `Answer`, and ``class``.
+    Returns: a row per claim: ``notebook``, ``title``, ``source``, the claim's own fields, those of `Answer`, and ``class``.
 
     Raises:
         ValueError: a claim without an answer, a notebook without a table, or one that was run in quick mode.
@@ -248,9 +247,8 @@ def rows() -> list[dict[str, Any]]:
             importlib.import_module(f"answers.{notebook}").answer(claims)
         for row in table["rows"]:
             claims.take(row)
-        top = {"notebook": notebook, "title": about["title"], "source": about["source"]}
-        whole = {"revised": about["revised"]} if "revised" in about else {}
-        found += [top | whole | row for row in claims.rows()]
+        top = {key: about[key] for key in ("title", "source", "revised") if key in about}
+        found += [{"notebook": notebook} | top | row for row in claims.rows()]
     return found
 
 
@@ -295,5 +293,9 @@ runs were measured; where one was set or changed after numbers were seen, its ro
 
 if __name__ == "__main__":
     sys.path.insert(0, str(HERE))
-    PAGE.write_text(page(rows()), encoding="utf8")
-    print(f"{PAGE.relative_to(HERE.parent)} written")
+    every = rows()
+    PAGE.write_text(page(every), encoding="utf8")
+    readme = HERE.parent / "README.md"
+    told = re.sub(r"(?<=<!-- counted -->).*?(?=<!-- end -->)", counted(every), readme.read_text(encoding="utf8"))
+    readme.write_text(told, encoding="utf8")
+    print(counted(every))

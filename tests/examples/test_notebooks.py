@@ -130,8 +130,10 @@ def test_stored_outputs() -> None:
 
 
 def test_the_page_of_claims() -> None:
-    """Is what the stored notebooks say."""
-    assert claims.PAGE.read_text(encoding="utf8") == claims.page(claims.rows()), "run python examples/claims.py"
+    """Is what the stored notebooks and the tables say, and the README counts it."""
+    found = claims.rows()
+    assert claims.PAGE.read_text(encoding="utf8") == claims.page(found), "run python examples/claims.py"
+    assert f"<!-- counted -->{claims.counted(found)}<!-- end -->" in (ROOT / "README.md").read_text(encoding="utf8")
 
 
 def test_a_claim_is_answered_by_name() -> None:
