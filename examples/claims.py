@@ -81,10 +81,14 @@ def registry() -> dict[str, Any]:
     return dict(sorted(found.items(), key=lambda item: ORDER.index(item[0]) if item[0] in ORDER else len(ORDER)))
 
 
-ORDER = (
-    "modular_addition", "picbreeder_vs_sgd", "effective_theory", "sparse_parity", "progress_measures",
-    "fractured_or_unified", "same_answers",
-)  # fmt: skip
+ORDER = [
+    "modular_addition",
+    "picbreeder_vs_sgd",
+    "effective_theory",
+    "sparse_parity",
+    "progress_measures",
+    "fractured_or_unified",
+]
 
 
 class Claims:
