@@ -82,13 +82,8 @@ def registry() -> dict[str, Any]:
 
 
 ORDER = [
-    "modular_addition",
-    "picbreeder_vs_sgd",
-    "effective_theory",
-    "sparse_parity",
-    "progress_measures",
-    "fractured_or_unified",
-]
+    "modular_addition", "picbreeder_vs_sgd", "effective_theory", "sparse_parity", "progress_measures", "fractured_or_unified",
+]  # fmt: skip
 
 
 class Claims:
