@@ -22,9 +22,9 @@ from tests.interp.demo_run import run_demo
 
 IMAGE = ("genome", "feature_maps", "reduction")
 ANALYSES = (
-    *IMAGE, "phases", "performance", "curves", "progress", "theory", "embeddings", "densities", "representation_changes",
-    "clouds", "fourier", "clock_or_pizza", "frequencies", "representations", "ablation", "circuit", "sweeps", "fracture",
-    "neurons", "components", "svd", "axis_spectrum", "pca", "weights",
+    *IMAGE, "phases", "performance", "curves", "progress", "theory", "embeddings", "decoder_plane", "densities",
+    "representation_changes", "clouds", "fourier", "clock_or_pizza", "frequencies", "representations", "ablation",
+    "circuit", "sweeps", "fracture", "neurons", "components", "svd", "axis_spectrum", "pca", "weights",
 )  # fmt: skip
 JOINT = ("similarity", "stitching", "shared_features", "interventions", "connectivity")
 SINGLE = "needs several checkpoints of a run; this is a single one"
@@ -136,6 +136,7 @@ def test_analyze_everything_that_applies(run: Run, work: Path) -> None:
         "phases",
         "curves",
         "theory",
+        "decoder_plane",
         "densities",
         "clouds",
         "representations",

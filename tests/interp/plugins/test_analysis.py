@@ -140,7 +140,8 @@ def test_ours_are_registered_as_a_strangers_are() -> None:
     assert list(known)[3:7] == ["phases", "performance", "curves", "progress"]
     assert set(known) == {
         "genome", "feature_maps", "sweeps", "fracture", "reduction",
-        "phases", "performance", "curves", "progress", "representation_changes", "theory", "embeddings", "densities", "clouds",
+        "phases", "performance", "curves", "progress", "representation_changes", "theory", "embeddings",
+        "decoder_plane", "densities", "clouds",
         "fourier", "clock_or_pizza", "frequencies", "representations", "ablation", "circuit", "neurons", "components", "svd",
         "axis_spectrum", "pca", "weights",
     }  # fmt: skip

@@ -35,7 +35,7 @@ CONTEXT = {"options": {}, "dtype": "float64", "device": "cpu", "seed": 0, "secon
 
 
 # analyses that do not apply to the demo
-OTHERS = {"genome", "feature_maps", "reduction", "phases", "theory", "representations"}
+OTHERS = {"genome", "feature_maps", "reduction", "phases", "theory", "decoder_plane", "representations"}
 
 
 def outcome(name: str = "one", **parts: Any) -> Outcomes:
