@@ -47,7 +47,8 @@ def test_the_first_hour(monkeypatch: pytest.MonkeyPatch) -> None:
     NotebookClient(notebook, timeout=120, kernel_name="python3", resources=where, allow_errors=True).execute()
     outputs = [output for cell in cells for output in cell.outputs]
     assert {output.output_type for output in outputs} == {"execute_result", "display_data", "stream"}
-    assert [o.text for o in outputs if o.get("name") == "stderr"] == []
+    said = [o.text for o in outputs if o.get("name") == "stderr"]
+    assert [text for text in said if not text.startswith("\r")] == []  # a bar, where the machine is busy
     drawn = [output.data for output in outputs if PLOTLY in output.get("data", {})]
     assert len(drawn) >= 14
     assert ["interp-plotly" in data["text/html"].split("<div")[0] for data in drawn] == [True] + [False] * (
