@@ -65,7 +65,8 @@ def made_pages() -> None:
     shutil.rmtree(HERE / "notebooks", ignore_errors=True)
     (HERE / "notebooks").mkdir()
     for path in (ROOT / "examples").glob("*.ipynb"):
-        shutil.copy(path, HERE / "notebooks")
+        text = path.read_text(encoding="utf8").replace("](../docs/", "](../")
+        (HERE / "notebooks" / path.name).write_text(text, encoding="utf8")
 
 
 CONTENTS = """

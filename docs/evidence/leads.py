@@ -198,8 +198,11 @@ def draw(path: Path) -> None:
     cases = [str(run) for run in runs().index]
     with plt.rc_context(STYLE):
         tallest = max(len(leads(run, WINDOWS[0])) for run in cases)
-        figure, axes = plt.subplots(1, len(cases), figsize=(4.6 * len(cases), 0.8 + 0.22 * tallest), squeeze=False)
-        for axis, run in zip(axes[0], cases, strict=True):
+        rows = -(-len(cases) // 2)
+        figure, axes = plt.subplots(rows, 2, figsize=(9.2, rows * (0.8 + 0.22 * tallest)), squeeze=False)
+        for axis in axes.flat[len(cases) :]:
+            axis.set_axis_off()
+        for axis, run in zip(axes.flat, cases, strict=False):
             table = leads(run, WINDOWS[0]).iloc[::-1]
             left = pd.Series(0.0, index=table.index)
             for verdict, colour in COLOURS.items():
@@ -210,7 +213,7 @@ def draw(path: Path) -> None:
             axis.set_xlim(0, 1)
             axis.set_title(f"{runs().loc[run, 'what']} ({table['seeds'].max()} networks)", fontsize=8)
             axis.set_xlabel("share of networks")
-        axes[0, 0].legend(loc="lower left", fontsize=7)
+        axes[0, 0].legend(loc="lower left", bbox_to_anchor=(0, 1.06), ncols=3, fontsize=7, frameon=False)
         figure.tight_layout()
         figure.savefig(path, metadata={"Date": None})
         plt.close(figure)
