@@ -38,6 +38,8 @@ CLASSES = {
     "not run": (NOT_RUN,),
     "file check": (AGREES, DISAGREES),
 }
+PLURAL = {HOLDS: "hold", IN_PART: "hold in part", DOES_NOT: "do not hold", AGREES: "agree", DISAGREES: "disagree"}
+PLURAL |= {UNDECIDED: UNDECIDED, NOT_RUN: NOT_RUN, "file check": "file checks"}
 KEYS = {"claim", "where", "reported", "criterion", "revised", "needs", "file", "figure"}
 REQUIRED = {"claim", "where", "reported", "criterion"}
 Verdict = bool | str | None
@@ -122,10 +124,8 @@ class Claims:
                 missing, or a fact about a file that holds in part.
         """
         if name not in self.claims:
-            near = get_close_matches(name, self.claims, 1)
-            raise ValueError(
-                f"{self.notebook} has no claim {name!r}" + (f"; did you mean {near[0]!r}?" if near else "")
-            )
+            near = "".join(f"; did you mean {one!r}?" for one in get_close_matches(name, self.claims, 1))
+            raise ValueError(f"{self.notebook} has no claim {name!r}{near}")
         choices = holds if isinstance(holds, Mapping) else {"": holds}
         for one in choices.values():
             if one not in VERDICTS:
@@ -256,9 +256,10 @@ def counted(found: list[dict[str, Any]]) -> str:
     n = Counter(row["verdict"] for row in found)
     told = []
     for kind, verdicts in CLASSES.items():
-        total = sum(n[verdict] for verdict in verdicts)
-        within = ", ".join(f"{n[verdict]} {verdict}" for verdict in verdicts if n[verdict])
-        told.append(f"{total} {kind}" + (f" ({within})" if len(verdicts) > 1 and total else ""))
+        within = ", ".join(f"{n[verdict]} {PLURAL[verdict]}" for verdict in verdicts if n[verdict])
+        told.append(
+            f"{sum(n[v] for v in verdicts)} {PLURAL.get(kind, kind)}" + (f" ({within})" if len(verdicts) > 1 else "")
+        )
     return f"{len(found)} claims: {'; '.join(told)}"
 
 
