@@ -272,8 +272,14 @@ def page(found: list[dict[str, Any]]) -> str:
             parts.append(f"\n## {row['title']}\n\n{row['source']}. Notebook: [{last}]({last}.ipynb).\n")
             parts.append("| claim | the source | what decides | here | verdict | command |\n" + "| --- " * 6 + "|")
         verdict = f"**{row['verdict']}**" + (" (file check)" if row["class"] == "file check" else "")
-        reported = ": ".join(part for part in (row.get("where"), row["reported"]) if part)
-        cells = row["claim"], reported, decided_by(row), said(row), verdict, f"`{row['command']}`"
+        cells = (
+            row["claim"],
+            f"{row['where']}: {row['reported']}",
+            decided_by(row),
+            said(row),
+            verdict,
+            f"`{row['command']}`",
+        )
         parts.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(parts) + "\n"
 
