@@ -39,7 +39,6 @@ CLASSES = {
     "file check": (AGREES, DISAGREES),
 }
 PLURAL = {HOLDS: "hold", IN_PART: "hold in part", DOES_NOT: "do not hold", AGREES: "agree", DISAGREES: "disagree"}
-PLURAL |= {UNDECIDED: UNDECIDED, NOT_RUN: NOT_RUN, "file check": "file checks"}
 KEYS = {"claim", "where", "reported", "criterion", "revised", "needs", "file", "figure"}
 REQUIRED = {"claim", "where", "reported", "criterion"}
 Verdict = bool | str | None
@@ -256,9 +255,10 @@ def counted(found: list[dict[str, Any]]) -> str:
     n = Counter(row["verdict"] for row in found)
     told = []
     for kind, verdicts in CLASSES.items():
-        within = ", ".join(f"{n[verdict]} {PLURAL[verdict]}" for verdict in verdicts if n[verdict])
+        within = ", ".join(f"{n[verdict]} {PLURAL.get(verdict, verdict)}" for verdict in verdicts if n[verdict])
         told.append(
-            f"{sum(n[v] for v in verdicts)} {PLURAL.get(kind, kind)}" + (f" ({within})" if len(verdicts) > 1 else "")
+            f"{sum(n[v] for v in verdicts)} {kind}{'s' * (kind == 'file check')}"
+            + (f" ({within})" if len(verdicts) > 1 else "")
         )
     return f"{len(found)} claims: {'; '.join(told)}"
 
@@ -272,14 +272,8 @@ def page(found: list[dict[str, Any]]) -> str:
             parts.append(f"\n## {row['title']}\n\n{row['source']}. Notebook: [{last}]({last}.ipynb).\n")
             parts.append("| claim | the source | what decides | here | verdict | command |\n" + "| --- " * 6 + "|")
         verdict = f"**{row['verdict']}**" + (" (file check)" if row["class"] == "file check" else "")
-        cells = (
-            row["claim"],
-            f"{row['where']}: {row['reported']}",
-            decided_by(row),
-            said(row),
-            verdict,
-            f"`{row['command']}`",
-        )
+        source = f"{row['where']}: {row['reported']}"
+        cells = row["claim"], source, decided_by(row), said(row), verdict, f"`{row['command']}`"
         parts.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(parts) + "\n"
 
