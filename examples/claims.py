@@ -41,7 +41,6 @@ CLASSES = {
 PLURAL = {HOLDS: "hold", IN_PART: "hold in part", DOES_NOT: "do not hold", AGREES: "agree", DISAGREES: "disagree"}
 KEYS = {"claim", "where", "reported", "criterion", "revised", "needs", "file", "figure"}
 REQUIRED = {"claim", "where", "reported", "criterion"}
-Verdict = bool | str | None
 
 
 @dataclass(frozen=True)
@@ -104,7 +103,7 @@ class Claims:
         name: str,
         here: str,
         *,
-        holds: Verdict | Mapping[str, Verdict],
+        holds: bool | str | Mapping[str, bool | str | None] | None,
         note: str = "",
         command: str = "",
         ran: Mapping[str, float] | None = None,
