@@ -15,7 +15,6 @@ import html
 import importlib
 import json
 import re
-import sys
 import tomllib
 from collections import Counter
 from collections.abc import Mapping
@@ -41,6 +40,7 @@ CLASSES = {
 PLURAL = {HOLDS: "hold", IN_PART: "hold in part", DOES_NOT: "do not hold", AGREES: "agree", DISAGREES: "disagree"}
 KEYS = {"claim", "where", "reported", "criterion", "revised", "needs", "file", "figure"}
 REQUIRED = {"claim", "where", "reported", "criterion"}
+Verdict = bool | str | None
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ class Claims:
         name: str,
         here: str,
         *,
-        holds: bool | str | Mapping[str, bool | str | None] | None,
+        holds: Verdict | Mapping[str, Verdict],
         note: str = "",
         command: str = "",
         ran: Mapping[str, float] | None = None,
@@ -291,7 +291,6 @@ runs were measured; where one was set or changed after numbers were seen, its ro
 `DATA` in a command is the folder of files of others (README.md here). {counted}."""
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(HERE))
     every = rows()
     PAGE.write_text(page(every), encoding="utf8")
     readme = HERE.parent / "README.md"
