@@ -185,7 +185,11 @@ def norm_where(own: Sequence[Network]) -> tuple[str, Verdict]:
 def no_delay(plain: Sequence[Network], dropped: Sequence[Network]) -> tuple[str, Verdict]:
     delays = [[float(n.told["generalised"] - n.told["train_06"]) for n in own] for own in (plain, dropped)]
     text = f"steps between both accuracies' 0.6: {span(delays[0])} without, {span(delays[1])} with dropout"
-    shorter = bool(np.nanmax(delays[1]) < np.nanmin(delays[0]) / 2) if all(np.isfinite(own).all() for own in delays) else False
+    shorter = (
+        bool(np.nanmax(delays[1]) < np.nanmin(delays[0]) / 2)
+        if all(np.isfinite(own).all() for own in delays)
+        else False
+    )
     return text, True if all(d < 1_000 for d in delays[1]) else "in part" if shorter else False
 
 

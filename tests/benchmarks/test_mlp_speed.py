@@ -23,7 +23,9 @@ from tests.benchmarks.timing import ROWS, Row, Step, Steps, compare, repeat
 pytestmark = pytest.mark.bench
 CPU = torch.device("cpu")
 NINE_TENTHS = 0.9  # of what is aimed at: timings are noisy
-REACHED = 0.75  # of what was asked for MLPs; what quiet machines reach, and what bounds it, stands in docs/performance.md
+REACHED = (
+    0.75  # of what was asked for MLPs; what quiet machines reach, and what bounds it, stands in docs/performance.md
+)
 
 
 def advance(ensemble: Ensemble) -> Steps:
