@@ -9,7 +9,7 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 import pandas as pd
-from scipy.stats import t
+from scipy.stats import ttest_ind
 
 matplotlib.use("svg")
 import matplotlib.pyplot as plt
@@ -59,10 +59,8 @@ def difference(one: pd.Series, other: pd.Series) -> tuple[float, float, float] |
     """Difference of two means with its 95% interval by Welch's t; None below three values a side."""
     if min(len(one), len(other)) < LEAST:
         return None
-    a, b = one.var() / len(one), other.var() / len(other)
-    freedom = (a + b) ** 2 / (a**2 / (len(one) - 1) + b**2 / (len(other) - 1))
-    half, value = t.ppf(0.975, freedom) * (a + b) ** 0.5, one.mean() - other.mean()
-    return float(value), float(value - half), float(value + half)
+    found = ttest_ind(one, other, equal_var=False).confidence_interval()
+    return float(one.mean() - other.mean()), float(found.low), float(found.high)
 
 
 def effects(question: str, least: float = GENERALISES) -> pd.DataFrame:

@@ -9,11 +9,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike
+from scipy.stats import t
+
+from probes.wilson_interval import wilson as share
 
 from claims import Verdict
 
-STUDENT = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)  # 97.5% quantiles for 1, 2, ... degrees
-NORMAL = 1.95996
+
+def half_width(values: ArrayLike) -> float:
+    """Half of Student's 95% interval of a mean, of two values or more."""
+    own = np.asarray(values, dtype=float)
+    return float(t.ppf(0.975, len(own) - 1) * own.std(ddof=1) / len(own) ** 0.5)
 
 
 def span(values: Iterable[float], digits: int = 3) -> str:
@@ -24,7 +31,7 @@ def span(values: Iterable[float], digits: int = 3) -> str:
     mean = float(own.mean())
     if len(own) == 1:
         return f"{mean:,.{digits}g}" if abs(mean) < 1_000 else f"{mean:,.0f}"
-    half = STUDENT[len(own) - 2] * float(own.std(ddof=1)) / len(own) ** 0.5
+    half = half_width(own)
     shown = [f"{v:,.{digits}g}" if abs(mean) < 1_000 else f"{v:,.0f}" for v in (mean, mean - half, mean + half)]
     return f"{shown[0]} [{shown[1]}, {shown[2]}]"
 
@@ -36,13 +43,6 @@ def several(checks: Sequence[bool]) -> Verdict:
 
 def counted(values: Sequence[str]) -> str:
     return values[0] if len(values) == 1 else ", ".join(f"{values.count(v)} {v}" for v in dict.fromkeys(values))
-
-
-def share(hits: int, n: int) -> tuple[float, float]:
-    """Wilson's interval of a share."""
-    p, z = hits / n, NORMAL**2 / n
-    half = NORMAL * (p * (1 - p) / n + z / (4 * n)) ** 0.5
-    return (p + z / 2 - half) / (1 + z), (p + z / 2 + half) / (1 + z)
 
 
 def difference(hits: int, n: int, others: int, m: int) -> tuple[float, float]:

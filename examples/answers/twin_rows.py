@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from scipy.stats import t
+
+from answers.spans import half_width
 
 if TYPE_CHECKING:
     from claims import Claims
@@ -46,7 +47,7 @@ def interval(values: pd.Series, digits: int = 0) -> str:
     mean, n = values.mean(), len(values)
     if n == 1:
         return f"{mean:.{digits}f}"
-    half = t.ppf(0.975, n - 1) * values.std() / n**0.5
+    half = half_width(values)
     return f"{mean:.{digits}f} [{mean - half:.{digits}f}, {mean + half:.{digits}f}]"
 
 
@@ -82,9 +83,6 @@ class Rows:
     def fewer(self, name: str, less: pd.DataFrame, more: pd.DataFrame, words: tuple[str, str], runs: str,
               share: float = 0.9) -> None:  # fmt: skip
         """Units in use of two recipes, seed by seed, at each threshold: the first has at most a share of the second's."""
-        if less.empty or more.empty:
-            self.not_run(name, runs)
-            return
         one, other = paired(less, more)
         if one.empty:
             self.not_run(name, runs)
@@ -114,10 +112,10 @@ class Rows:
 
     def nearer(self, name: str, less: pd.DataFrame, more: pd.DataFrame, words: tuple[str, str], runs: str) -> None:
         """Antisymmetric shares of random columns, at a step of 1 and at matched effect: the first is lower, intervals apart."""
-        if less.empty or more.empty or paired(less, more)[0].empty:
+        one, other = paired(less, more)
+        if one.empty:
             self.not_run(name, runs)
             return
-        one, other = paired(less, more)
         here, holds = [], {}
         for choice, kind in (("a step of 1", "random"), ("matched effect", "random_matched")):
             column = f"{kind}_antisymmetric_share"

@@ -56,7 +56,7 @@ class Bench:
         return [name for name in named if not (self.data / name).exists()]
 
     def record(self, step: Step) -> dict[str, object]:
-        """What the step took so far: ``command``, ``core_minutes``, ``wall_minutes``, ``done``."""
+        """What the step took so far: ``command``, ``core_minutes``, ``done``."""
         path = self._record(step)
         return json.loads(path.read_text(encoding="utf8")) if path.is_file() else {}
 
@@ -70,13 +70,11 @@ class Bench:
         folder = HERE / "measured" if step.kind == "measures" else self.runs
         return all((folder / name).is_file() for name in step.writes)
 
-    def add(self, step: Step, core: float, wall: float, done: bool) -> None:
-        """Add what a process of this step took, in seconds."""
+    def add(self, step: Step, core: float, done: bool) -> None:
+        """Add the CPU time that a process of this step took, in seconds."""
         told = self.record(step)
-        if told.get("command") != step.shown:
-            told = {}
-        sums = {"core_minutes": core / 60, "wall_minutes": wall / 60}
-        told = {"command": step.shown, **{k: float(told.get(k, 0)) + v for k, v in sums.items()}, "done": done}  # type: ignore[arg-type]
+        before = float(str(told["core_minutes"])) if told.get("command") == step.shown else 0.0
+        told = {"command": step.shown, "core_minutes": before + core / 60, "done": done}
         self._record(step).write_text(json.dumps(told, indent=1), encoding="utf8")
 
     def _record(self, step: Step) -> Path:
@@ -91,7 +89,7 @@ class Running:
     """A step at work."""
 
     def __init__(self, step: Step, bench: Bench):
-        self.step, self.bench, self.started = step, bench, time.monotonic()
+        self.step, self.bench = step, bench
         own = os.environ | {"OMP_NUM_THREADS": "1", "INTERP_DATA": str(bench.data)}
         with (bench.runs / f"{step.name}.log").open("ab") as log:
             self.process = subprocess.Popen(bench.argv(step), cwd=bench.runs, stdout=log, stderr=log, env=own)
@@ -105,7 +103,7 @@ class Running:
         """Wait for the process, keep its times, and return its exit status."""
         _, ended, used = os.wait4(self.process.pid, 0)
         status = self.process.returncode = os.waitstatus_to_exitcode(ended)
-        self.bench.add(self.step, used.ru_utime + used.ru_stime, time.monotonic() - self.started, done=status == 0)
+        self.bench.add(self.step, used.ru_utime + used.ru_stime, done=status == 0)
         return status
 
 
