@@ -172,9 +172,10 @@ def _rows_of(path: Path, member: int) -> list[dict[str, Any]] | None:
             whole = chunk.startswith(b'{"step": ') and chunk.endswith(b"}\n")
             if not whole or chunk.count(b'}\n{"step": ') != lines - 1 or chunk.count(b', "member": ') != lines:
                 return None
+            number, counted = before, 0
             for found in re.finditer(rb', "member": %d[,}]' % member, chunk):
                 start, end = chunk.rfind(b"\n", 0, found.start()) + 1, chunk.find(b"\n", found.end()) + 1
-                number = before + chunk.count(b"\n", 0, end)
+                number, counted = number + chunk.count(b"\n", counted, end), end
                 rows.append(_row(path, number, chunk[start:end].decode("utf-8", "replace")))
             before += lines
     return rows

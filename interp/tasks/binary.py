@@ -270,7 +270,7 @@ class BinaryOperation(Task):
     @override
     def spec_options(self) -> dict[str, Any]:
         options = super().spec_options()
-        if not isinstance(self.split, str):
+        if isinstance(self.split, (tuple, list)):
             options["split"] = f"<{len(self.split)} listed>"
         usual = {"loss": self.LOSSES[0], **USUAL}  # written only if they are not the default
         return {name: value for name, value in options.items() if name not in usual or value != usual[name]}

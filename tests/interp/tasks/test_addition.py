@@ -50,7 +50,7 @@ def test_round_trips() -> None:
         ("addition:p=1", "at least 2"), ("addition:p=ten", "whole number"), ("addition:p=5000", "limited"),
         ("addition:train_fraction=0", "train_fraction"), ("addition:train_fraction=true", "train_fraction"),
         ("addition:loss=vector", "did you mean 'vectors'"), ("addition:seed=-1", "seed"), ("addition:q=1", "option of"),
-        ("addition:split=[1.5]", "split"), ("addition:loss=[1]", "unknown loss"),
+        ("addition:split=[1.5]", "split"), ("addition:split=1", "the pairs that train"), ("addition:loss=[1]", "unknown loss"),
     ],
 )  # fmt: skip
 def test_bad_specs(spec: str, message: str) -> None:
