@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from interp._util.subnormals import without_subnormals
 from interp.hooked import HookedModel
 from interp.tasks import Task
 from interp.training.by_hand import ByHand, by_hand
@@ -98,7 +99,9 @@ class Block:
             return self._by_hand(self.parameters, drawn.inputs, drawn.labels, drawn.weights)
         noise = self._noise_keys + step if self._dropout else None
         call = self._call if drawn is self.train else self._call_stacked
-        loss = drawn.mean(self._loss(call(self.parameters, drawn.inputs, noise), drawn.labels))
+        outputs = call(self.parameters, drawn.inputs, noise)
+        outputs.register_hook(without_subnormals)
+        loss = drawn.mean(self._loss(outputs, drawn.labels))
         # members do not see each other: the gradient of the sum is each member's own
         found = torch.autograd.grad(loss.sum(), list(self.parameters.values()))
         return dict(zip(self.parameters, found, strict=True))

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from interp._util.subnormals import without_subnormals
 from interp.hooked import HookedMLP, HookedModel
 from interp.hooked.mlp.config import MLPConfig
 from interp.hooked.mlp.linear import outputs, to_inputs, to_weight
@@ -89,8 +90,8 @@ class MLPGradients:
         """The gradient of each member's mean loss with respect to its outputs ``[member, n, width]``."""
         gradient = self._criterion.gradient(outputs, labels)
         if weights is None:
-            return gradient.div_(outputs.shape[-2])
-        return gradient.mul_(weights.to(gradient.dtype).unsqueeze(-1))
+            return without_subnormals(gradient.div_(outputs.shape[-2]))
+        return without_subnormals(gradient.mul_(weights.to(gradient.dtype).unsqueeze(-1)))
 
 
 class Pass:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from interp._util.subnormals import without_subnormals
 from interp.tasks.loss import Loss
 
 Parameters = Mapping[str, Tensor]
@@ -84,7 +85,7 @@ class Rest:
         torch.mm(mid, w["W_in"], out=post)
         (post.add_(w["b_in"]) if "b_in" in w else post).clamp_min_(0)
         outputs = torch.addmm(self._offset, mid, self._W_U).addmm_(post, self._through)
-        g = self._criterion.gradient(outputs, labels).mul_(factor.unsqueeze(-1))
+        g = without_subnormals(self._criterion.gradient(outputs, labels).mul_(factor.unsqueeze(-1)))
         sums.through.addmm_(post.T, g)
         sums.direct.addmm_(mid.T, g)
         sums.outputs += g.sum(0)
