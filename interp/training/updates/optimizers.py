@@ -10,10 +10,13 @@ import torch
 from torch import Tensor
 
 from interp._util.schema import fits
+from interp._util.subnormals import without_subnormals
 from interp.errors import InterpError, UnknownName, require_range, unknown
 
 GROUPS = ("embedding", "decoder", "last")
 VECTOR = 16  # numbers in the widest vectors of a CPU
+FLUSH = 64  # steps; Adam's means of a dead unit fall to the smallest number and stay there: 0.9 of it rounds to itself
+SMALLEST_EPS = 1e-12  # beside which the root of a mean that is flushed is rounded away
 MAX_RUNS_ON_GPU = 4  # a kernel per run of equal rates costs more than one pass that broadcasts the rates
 
 
@@ -188,6 +191,10 @@ class BatchedOptimizer:
             count: number of this step, from 1.
             scale: the learning rates are multiplied by it (warm-up).
         """
+        if count % FLUSH == 0 and self.optimizer.eps >= SMALLEST_EPS:
+            for moment in self.moments.values():
+                for tensor in moment.values():
+                    tensor.copy_(without_subnormals(tensor))
         if not self.fused:
             for name in self.parameters:
                 self._broadcast_step(name, gradients[name], count, scale)

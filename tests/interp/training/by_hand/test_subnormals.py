@@ -35,3 +35,18 @@ def test_a_sure_network(model: str, settings: dict[str, float]) -> None:
     assert 0 < share < torch.finfo(torch.float32).tiny
     assert (found[:, 3] == 0).all()
     torch.testing.assert_close(found[:, :3], torch.full_like(found[:, :3], 1 / 6 - 1 / 3))
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+def test_a_dead_unit(optimizer: str) -> None:
+    """The means of gradients that have become 0 fall to 0; by rounding alone they stay at the smallest number for good."""
+    settings = {"optimizer": optimizer, "weight_decay": 0.0, "momentum": 0.9 if optimizer == "sgd" else 0.0}
+    plan = make_plan(TASK, model="mlp:act_fn=relu", members=seeds(2), steps=200, batch_size=None, **settings)
+    ensemble = Ensemble(plan, torch.device("cpu"))
+    block = ensemble.blocks[0]
+    block.parameters["layers.0.b"].data[:, 0] = -1e6
+    means = next(iter(block.optimizer.moments.values()))["layers.0.W"]
+    means[:, :, 0] = 1e-38
+    ensemble.advance(200)
+    assert (means[:, :, 0] == 0).all()
+    assert (means[:, :, 1:] != 0).any()
