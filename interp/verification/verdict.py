@@ -79,7 +79,9 @@ def _reason(wrong: Sequence[tuple[str, Any, Any]], tolerance: Tolerance | None) 
     if one != other:
         said.append(f"{one} was published, and here is {other}")
     elif one == "a number" and not isinstance(published, float) and tolerance is None and _rounded(found) == published:
-        said.append("a whole number agrees with itself alone: write 1.0 for what rounds to it, or a tolerance")
+        said.append(
+            "a whole number agrees with itself alone: where it was rounded, give tolerance = { absolute = 0.5 }"
+        )
     more = [f"{len(wrong) - 1} more disagree"] if len(wrong) > 1 else []
     return "; ".join(said + more)
 

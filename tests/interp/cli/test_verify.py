@@ -161,3 +161,19 @@ def test_the_demo(run: Run) -> None:
     tables = interp.verify(ROOT / "examples" / "measured")
     assert tables.agrees, tables
     assert len(tables.rows) > 12
+
+
+def test_ctrl_c_says_nothing_of_a_run_of_its_own(folder: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A claim that trains: 130 and one message, not how to resume a run that nobody asked for."""
+
+    def stopped(*args: object, steps: int = 0, **settings: object) -> None:
+        raise KeyboardInterrupt("stopped at step 3 of 20; go on with: interp train --resume /tmp/x")
+
+    monkeypatch.setattr("interp.verification.quantities.trained.train", stopped)
+    claim = (
+        '[claims.run]\nclaim = "c"\nfile = "t.csv"\nquantity = "trained.at"\ntrains_on = "modular:p=5"\npublished = 1\n'
+    )
+    done = run("verify", added(folder, claim + "settings = { steps = 20 }\n"))
+    assert done.code == 130
+    assert "interrupted; nothing was written" in done.said
+    assert "resume" not in done.said
