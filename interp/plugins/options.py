@@ -49,8 +49,8 @@ class Option:
                     return None
             elif kind is float and isinstance(value, int) and not isinstance(value, bool):
                 return float(value)
-            elif typing.get_origin(kind) is not None:
-                if isinstance(value, typing.get_origin(kind)) and fits(value, kind):  # what is in a list, too
+            elif (outer := typing.get_origin(kind)) is not None:
+                if isinstance(value, outer) and fits(value, kind):  # what is in a list, too
                     return value
             elif isinstance(value, kind) and not (kind is int and isinstance(value, bool)):
                 return value

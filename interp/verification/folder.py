@@ -74,6 +74,7 @@ def inside(root: Path, relative: str) -> Path:
 
 def _near(root: Path, relative: str) -> str:
     """The names that look most like the first part of a path that is not there."""
+    part = ""
     for part in PurePosixPath(relative).parts:
         if not os.path.lexists(root / part):
             break

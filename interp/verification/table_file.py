@@ -99,8 +99,9 @@ def from_json(value: Any, file: str) -> pd.DataFrame:
         UnreadableFile: another form.
     """
     rows = isinstance(value, list) and all(isinstance(row, dict) for row in value)
-    columns = isinstance(value, dict) and bool(value) and all(isinstance(column, list) for column in value.values())
-    if columns and len({len(column) for column in value.values()}) > 1:
+    lists = list(value.values()) if isinstance(value, dict) else []
+    columns = bool(lists) and all(isinstance(column, list) for column in lists)
+    if columns and len({len(column) for column in lists}) > 1:
         raise UnreadableFile(f"{file} is no table: its lists have different lengths")
     if not (rows or columns):
         raise UnreadableFile(
