@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from interp._util.schema import fits
 from interp._util.specs import parse_value
 from interp.errors import InterpError, UnknownName, unknown
 
@@ -48,7 +49,10 @@ class Option:
                     return None
             elif kind is float and isinstance(value, int) and not isinstance(value, bool):
                 return float(value)
-            elif isinstance(value, typing.get_origin(kind) or kind) and not (kind is int and isinstance(value, bool)):
+            elif (outer := typing.get_origin(kind)) is not None:
+                if isinstance(value, outer) and fits(value, kind):  # what is in a list, too
+                    return value
+            elif isinstance(value, kind) and not (kind is int and isinstance(value, bool)):
                 return value
         raise InterpError(f"option {owner}.{self.name} must be {self.type_name}, got {raw!r}")
 
@@ -57,7 +61,9 @@ class Option:
         """The type as a user reads it: ``int``, or ``one of a, b``."""
         if typing.get_origin(self.type) is Literal:
             return "one of " + ", ".join(map(str, typing.get_args(self.type)))
-        return self.type.__name__ if isinstance(self.type, type) else str(self.type)
+        if isinstance(self.type, type):
+            return self.type.__name__
+        return str(self.type).replace("collections.abc.Mapping[str, typing.Any]", "a table of values by name")
 
 
 def keyword_options(function: Callable[..., Any], owner: str, takes: str) -> tuple[Option, ...]:

@@ -36,12 +36,12 @@ def find_idx(folder: Path, part: str) -> Path:
     raise UnreadableFile(f"{folder}: holds no {part}, nor {', '.join(names[1:])}: give the folder of MNIST's files")
 
 
-def read_idx(path: Path, n_dims: int) -> np.ndarray:
+def read_idx(path: Path, n_dims: int | None = None) -> np.ndarray:
     """The bytes of an IDX file, in the shape that it declares; no more than that is unpacked.
 
     Args:
         path: of the file, gzipped or not.
-        n_dims: how many dimensions it must have.
+        n_dims: how many dimensions it must have; None: as many as it declares.
 
     Returns:
         Unsigned bytes.
@@ -53,8 +53,9 @@ def read_idx(path: Path, n_dims: int) -> np.ndarray:
         with path.open("rb") as plain:
             zipped = plain.read(2) == b"\x1f\x8b"
         with gzip.open(path, "rb") if zipped else path.open("rb") as file:
-            head = file.read(4 + 4 * n_dims)
-            shape = _shape(path, head, n_dims)
+            magic = file.read(4)
+            dims = (magic[3] if magic[:3] == bytes((0, 0, 8)) and len(magic) == 4 else 3) if n_dims is None else n_dims
+            shape = _shape(path, magic + file.read(4 * dims), dims)
             body = file.read(math.prod(shape) + 1)
     except (OSError, EOFError, zlib.error) as error:
         raise UnreadableFile(f"{path}: is truncated or damaged ({error}); download it again") from None

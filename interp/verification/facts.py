@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from interp._util.schema import short
-from interp.errors import InterpError, UnreadableFile, unknown
+from interp._util.schema import fits, short
+from interp.errors import InterpError, UnreadableFile, nearest, unknown
 from interp.verification.folder import check_inside
 from interp.verification.quantity import Quantity, find_quantity
 from interp.verification.written import Written
@@ -52,6 +52,9 @@ class Elsewhere:
 
     file: str
     key: str = ""
+
+    def __str__(self) -> str:
+        return f"in {self.file}" + (f": {self.key}" if self.key else "")
 
 
 @dataclass(frozen=True)
@@ -107,6 +110,7 @@ class Collection:
         folder: what the folder of the files is called, where they are looked for by themselves.
         facts: in the file's order.
         path: of the file.
+        files: how `interp.load` is to read a file, by its name.
     """
 
     title: str
@@ -115,6 +119,7 @@ class Collection:
     link: str = ""
     folder: str = ""
     path: Path = field(default_factory=Path)
+    files: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 def read_facts(path: str | Path) -> Collection:
@@ -138,7 +143,7 @@ def read_facts(path: str | Path) -> Collection:
             raise UnreadableFile(
                 f"{path} has {size:,} bytes; a file of claims may have {MOST_BYTES:,}: split it, or name the right file"
             )
-        table = tomllib.loads(path.read_text("utf8"), parse_float=Written)
+        table = tomllib.loads(path.read_text("utf-8-sig"), parse_float=Written)  # Notepad begins with a mark
     except OSError as error:
         raise UnreadableFile(f"{path} cannot be read: {error.strerror or error}; name a file of claims") from None
     except UnicodeDecodeError:
@@ -167,10 +172,10 @@ def _collection(table: Mapping[str, Any], path: Path) -> Collection:
     if not 0 < len(claims) <= MOST_FACTS:
         raise InterpError(f"it has {len(claims):,} claims, [claims.NAME]; write 1 to {MOST_FACTS:,}")
     facts = tuple(_fact(name, _table(given, f"claims.{name}"), how) for name, given in claims.items())
-    used = {fact.file for fact in facts}
+    used = {file for fact in facts for file in (fact.file, *fact.files)}
     if unused := [name for name in how if name not in used]:
         raise InterpError(f"files: {unknown('file', unused[0], used)}: no claim is about it")
-    return Collection(facts=facts, path=path, **texts)
+    return Collection(facts=facts, path=path, files=how, **texts)
 
 
 def _fact(name: str, given: Mapping[str, Any], files: Mapping[str, Mapping[str, Any]]) -> Fact:
@@ -179,7 +184,8 @@ def _fact(name: str, given: Mapping[str, Any], files: Mapping[str, Mapping[str, 
         raise InterpError(f"{place}: a name has 1 to 80 letters, digits, _ and -")
     for field_ in ("claim", "file", "quantity"):
         if field_ not in given:
-            raise InterpError(f"{place}: {field_} is missing")
+            typo = nearest(field_, [n for n in given if n not in FIELDS], 1)
+            raise InterpError(f"{place}: {field_} is missing" + (f"; is {typo[0]!r} meant for it?" if typo else ""))
     texts = {n: _text(given[n], f"{place}: {n}") for n in TEXTS if n in given}
     check_inside(texts["file"], f"{place}: file")
     try:
@@ -190,15 +196,15 @@ def _fact(name: str, given: Mapping[str, Any], files: Mapping[str, Mapping[str, 
             check_inside(options["beside"], f"{place}: beside")
     except InterpError as error:
         raise InterpError(str(error) if str(error).startswith(place) else f"{place}: {error}") from None
-    seconds = given.get("seconds", 0)
-    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 <= seconds < math.inf:
-        raise InterpError(f"{place}: seconds must be a number, how long it takes, got {short(seconds)}")
+    seconds = _positive(given.get("seconds", 0), f"{place}: seconds, how long it takes,")
     if not isinstance(given.get("any_order", False), bool):
         raise InterpError(f"{place}: any_order must be true or false, got {short(given['any_order'])}")
+    if given.get("any_order") and not isinstance(given.get("published", []), list):
+        raise InterpError(f"{place}: any_order is for lists, and {short(given['published'])} was published")
     own = _how({n: given[n] for n in HOW if n in given}, place)
     return Fact(
         name, texts["claim"], texts["file"], quantity, options, _published(given, place), _tolerance(given, place),
-        texts.get("where", ""), {**files.get(texts["file"], {}), **own}, float(seconds), given.get("any_order", False),
+        texts.get("where", ""), {**files.get(texts["file"], {}), **own}, seconds, given.get("any_order", False),
     )  # fmt: skip
 
 
@@ -236,10 +242,15 @@ def _tolerance(given: Mapping[str, Any], place: str) -> Tolerance | None:
         return None
     table = _table(given["tolerance"], f"{place}: tolerance", "{ relative = 1e-3 } or { absolute = 0.005 }")
     _known(table, ("absolute", "relative"), f"{place}: tolerance")
-    for name, value in table.items():
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < math.inf:
-            raise InterpError(f"{place}: tolerance.{name} must be a number of at least 0, got {short(value)}")
-    return Tolerance(**{name: float(value) for name, value in table.items()})
+    if not table:
+        raise InterpError(f"{place}: tolerance is empty; write {{ relative = 1e-3 }} or {{ absolute = 0.005 }}")
+    return Tolerance(**{name: _positive(value, f"{place}: tolerance.{name}") for name, value in table.items()})
+
+
+def _positive(value: Any, place: str) -> float:
+    if not fits(value, float) or value < 0:
+        raise InterpError(f"{place} must be a number of at least 0, got {short(value)}")
+    return float(value)
 
 
 def _how(given: Mapping[str, Any], place: str) -> dict[str, Any]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from interp._util.files import is_file, refuse_link
 from interp._util.schema import short
 from interp._util.specs import format_spec, parse_spec
-from interp.errors import InterpError, UnreadableFile
+from interp.errors import InterpError, UnreadableFile, nearest
 
 MOST_FILES = 10_000
 WORDS = ("split", "operation", "loss", "form", "encoding")  # options of tasks that never name a file
@@ -38,7 +41,7 @@ def check_inside(relative: str, place: str) -> None:
         or not path.parts
     ):
         raise InterpError(
-            f"{place} must be a path inside the folder, with slashes and without .., got {short(relative)}"
+            f"{place} must be a path inside the folder, with slashes and without .. or a colon, got {short(relative)}"
         )
 
 
@@ -65,8 +68,23 @@ def inside(root: Path, relative: str) -> Path:
     except OSError:
         there = False
     if not there:
-        raise Absent(f"no {relative} in {root}")
+        raise Absent(f"no {relative} in {root}{_near(root, relative)}")
     return path
+
+
+def _near(root: Path, relative: str) -> str:
+    """The names that look most like the first part of a path that is not there."""
+    part = ""
+    for part in PurePosixPath(relative).parts:
+        if not os.path.lexists(root / part):
+            break
+        root = root / part
+    try:
+        known = [entry.name for entry in islice(os.scandir(root), MOST_FILES)]
+    except OSError:
+        return ""
+    close = [name for name in known if name.lower() == part.lower()] or nearest(part, known, 2)
+    return f"; did you mean {' or '.join(map(repr, close))}?" if close else ""
 
 
 def matching(root: Path, pattern: str) -> list[Path]:
@@ -84,7 +102,7 @@ def matching(root: Path, pattern: str) -> list[Path]:
         InterpError: a link among them, or very many.
     """
     found: list[Path] = []
-    for path in root.glob(pattern):
+    for path in _globbed(root, pattern):
         at = root
         for part in path.relative_to(root).parts:
             at = at / part
@@ -95,6 +113,13 @@ def matching(root: Path, pattern: str) -> list[Path]:
     if not found:
         raise Absent(f"nothing matches {pattern} in {root}")
     return sorted(found)
+
+
+def _globbed(root: Path, pattern: str) -> Iterator[Path]:
+    try:
+        yield from root.glob(pattern)
+    except ValueError as error:
+        raise InterpError(f"{pattern} is no glob: {error}") from None
 
 
 def spec_inside(root: Path, spec: str, place: str) -> str:

@@ -23,6 +23,15 @@ T = TypeVar("T")
 MOST_TEXT = 256 << 20  # bytes of a table or a JSON file
 
 
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of a JSON file, whose keys stand in it once each: of two values neither is chosen."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)!r} stands twice in one object")
+    return found
+
+
 class Material:
     """A file or folder of the published data. Nothing is read before it is needed, and everything only once.
 
@@ -30,10 +39,14 @@ class Material:
         root: the folder of the data.
         file: relative to it, or a glob.
         how: arguments of `interp.load`: task, layout, key, step, member.
+        files: the same for other files of the folder, by their names.
     """
 
-    def __init__(self, root: Path, file: str, how: Mapping[str, Any] | None = None):
-        self.root, self.file, self.how = root, file, dict(how or {})
+    def __init__(
+        self, root: Path, file: str, how: Mapping[str, Any] | None = None,
+        files: Mapping[str, Mapping[str, Any]] | None = None,
+    ):  # fmt: skip
+        self.root, self.file, self.how, self.files = root, file, dict(how or {}), dict(files or {})
         self._shared: dict[Any, Any] = {}
 
     def share(self, key: Any, make: Callable[[], T]) -> T:
@@ -52,9 +65,32 @@ class Material:
         """All files that match, where ``file`` is a glob."""
         return matching(self.root, self.file)
 
+    @cached_property
+    def one_file(self) -> Path:
+        """Path of the file, where a quantity reads a single one.
+
+        Raises:
+            UnreadableFile: it is a folder.
+        """
+        if self.path.is_dir():
+            raise UnreadableFile(f"{self.file} is a folder, and one file of it is asked for: name that")
+        return self.path
+
     def other(self, file: str) -> Material:
-        """Another file of the same folder, relative to it, opened once as well."""
-        return self.share(("other", file), lambda: Material(self.root, file))
+        """Another file of the same folder, relative to it, opened once as well.
+
+        Args:
+            file: relative to the folder.
+
+        Returns:
+            its material, read as ``[files]`` says of it.
+
+        Raises:
+            InterpError: no file is named.
+        """
+        if not file:
+            raise InterpError("the other file is missing: name it with beside = ...")
+        return self.share(("other", file), lambda: Material(self.root, file, self.files.get(file), self.files))
 
     @cached_property
     def subject(self) -> Subject:
@@ -78,16 +114,16 @@ class Material:
         """The file's tensors and values as they stand in it."""
         from interp.checkpoints.formats.reading import read
 
-        return read(self.path, self.how.get("key"))
+        return read(self.one_file, self.how.get("key"))
 
     @cached_property
     def text(self) -> str:
         """The file as text.
 
         Raises:
-            UnreadableFile: too large, or not UTF-8.
+            UnreadableFile: a folder, too large, or not UTF-8.
         """
-        if (size := self.path.stat().st_size) > MOST_TEXT:
+        if (size := self.one_file.stat().st_size) > MOST_TEXT:
             raise UnreadableFile(f"{self.file} has {size:,} bytes; tables may have {MOST_TEXT:,}")
         try:
             return self.path.read_text("utf-8-sig")
@@ -99,10 +135,10 @@ class Material:
         """The file's JSON; decimals remember how they were written.
 
         Raises:
-            UnreadableFile: not JSON.
+            UnreadableFile: not JSON, or a key stands twice in an object.
         """
         try:
-            return json.loads(self.text, parse_float=Written)
+            return json.loads(self.text, parse_float=Written, object_pairs_hook=_once)
         except (ValueError, RecursionError) as error:
             raise UnreadableFile(f"{self.file} is not JSON: {str(error)[:100]}") from None
 
@@ -114,26 +150,18 @@ class Material:
 
         Returns:
             the table.
+
+        Raises:
+            UnreadableFile: no table, or rows of different lengths.
         """
         return self.share(("table", header), lambda: self._table(header))
 
     def _table(self, header: bool) -> pd.DataFrame:
-        import csv
-        import io
-
-        import pandas as pd
+        from interp.verification.table_file import from_json, parse_delimited
 
         suffix = self.path.suffix.lower()
-        try:
-            if suffix == ".json":
-                return pd.DataFrame(self.json)
-            if suffix not in (".csv", ".tsv"):
-                raise InterpError(f"{self.file} is no table; tables end in .csv, .tsv or .json")
-            tabs = suffix == ".tsv"  # which has no quotes
-            found = pd.read_csv(
-                io.StringIO(self.text), sep="\t" if tabs else ",", header=0 if header else None,
-                quoting=csv.QUOTE_NONE if tabs else csv.QUOTE_MINIMAL,
-            )  # fmt: skip
-        except ValueError as error:  # of pandas, and what has no rows or columns
-            raise UnreadableFile(f"{self.file} is no table: {' '.join(str(error).split())[:150]}") from None
-        return found if header else found.set_axis([str(i + 1) for i in range(found.shape[1])], axis=1)
+        if suffix == ".json":
+            return from_json(self.json, self.file)
+        if suffix not in (".csv", ".tsv"):
+            raise InterpError(f"{self.file} is no table; tables end in .csv, .tsv or .json")
+        return parse_delimited(self.text, suffix == ".tsv", header, self.file)

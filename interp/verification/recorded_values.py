@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
+
+import torch
 
 from interp.errors import InterpError, UnknownName, unknown
 from interp.verification.material import Material
@@ -35,6 +38,10 @@ def tree_of(material: Material) -> Any:
         return material.json
     if suffix == ".txt":
         return material.text.split()
+    if suffix in (".csv", ".tsv"):
+        raise InterpError(
+            f"{material.file} is a table, of which table.value gives a cell; paths lead into JSON, .txt and checkpoints"
+        )
     return material.contents.tree
 
 
@@ -55,23 +62,24 @@ def follow(tree: Any, path: str, file: str) -> Any:
         a value, a table, a list, or a tensor that is not read yet.
 
     Raises:
-        UnknownName: no such name.
-        InterpError: no such place.
+        UnknownName: no such name or place.
     """
     parts = path.split(".") if path else []
     while parts:
         tree = _inside(tree)
-        if isinstance(tree, (list, tuple)) and parts[0].lstrip("-").isdecimal():
-            place = int(parts.pop(0))
-            if not -len(tree) <= place < len(tree):
-                raise InterpError(f"{file}: {path}: there are {len(tree):,} values, none at {place}")
-            tree = tree[place]
+        if isinstance(tree, Mapping):
+            known = {str(key): value for key, value in tree.items()}
+            taken = next((n for n in range(len(parts), 0, -1) if ".".join(parts[:n]) in known), 0)
+            if not taken:
+                raise UnknownName(f"{file}: {unknown('key', '.'.join(parts), known)}")
+            tree, parts = known[".".join(parts[:taken])], parts[taken:]
             continue
-        known = {str(key): value for key, value in tree.items()} if isinstance(tree, Mapping) else {}
-        taken = next((n for n in range(len(parts), 0, -1) if ".".join(parts[:n]) in known), 0)
-        if not taken:
-            raise UnknownName(f"{file}: {unknown('key', '.'.join(parts), known)}")
-        tree, parts = known[".".join(parts[:taken])], parts[taken:]
+        tree = tree.load() if hasattr(tree, "load") else tree
+        length = len(tree) if isinstance(tree, (list, tuple)) or getattr(tree, "shape", ()) else 0
+        if not re.fullmatch(r"-?\d{1,18}", parts[0]) or not -length <= int(parts[0]) < length:
+            held = f"there are {length:,} values, by places from 0" if length else "there is one value"
+            raise UnknownName(f"{file}: {path}: {held}; nothing is at {parts[0]!r}")
+        tree, parts = tree[int(parts[0])], parts[1:]
     return _inside(tree)
 
 
@@ -81,10 +89,13 @@ def _value(found: Any, place: str) -> Any:
         if found.numel > MOST_NUMBERS:
             raise InterpError(f"{place} is a tensor of {found.numel:,} numbers; ask for its shape, or for one of them")
         return load().tolist()
+    if isinstance(found, torch.Tensor):
+        return found.tolist()
     if isinstance(found, Mapping):
-        return {str(key): _value(value, place) for key, value in found.items()}
+        return {str(key): _value(value, f"{place}.{key}") for key, value in found.items()}
     if isinstance(found, (list, tuple)):
-        return [_value(value, place) for value in found]
+        return [_value(value, f"{place}.{i}") for i, value in enumerate(found)]
     if not isinstance(found, (str, bool, int, float)):
-        raise InterpError(f"{place} is a {type(found).__name__}, which is no number, text, list or table")
+        kind = "null" if found is None else f"a {type(found).__name__}"
+        raise InterpError(f"{place} is {kind}, which is no number, text, list or table")
     return found

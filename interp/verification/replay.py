@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from interp._util.bar import with_bar
+from interp._util.files import is_file, is_folder
 from interp._util.progress_context import begin, log
 from interp.errors import InterpError, UnknownName, unknown
 from interp.plugins.options import as_names
@@ -21,6 +22,7 @@ from interp.verification.material import Material
 from interp.verification.recorded_values import value_at
 from interp.verification.result import Row, Verification
 from interp.verification.shipped import CLAIMS, DEMO, DEMO_FILES, find_root, present, shipped
+from interp.verification.shown import counted
 from interp.verification.verdict import Verdict, judge
 
 LONG = 60.0  # seconds from which a fact is left out unless asked for
@@ -49,29 +51,30 @@ def verify(
         a row per claim: agrees, disagrees, or cannot be replayed, with the difference in tolerances.
 
     Raises:
-        UnknownName: ``only`` names no claim.
+        UnknownName: ``only`` names a claim that is not there.
         InterpError: no such folder, a file of claims that cannot be read, a path that leads out of the folder, or a folder
-            without claims and without files of the collections that ship.
+            without claims and without files of the collections that ship; or nothing is left to replay.
     """
     started = time.perf_counter()
     placed, notes, quiet = _collections(folder, claims)
     chosen = [(c, root, [f for f in c.facts if not quiet or present(f, root)]) for c, root in placed]
     absent = sum(len(c.facts) for c, _ in placed) - sum(len(facts) for _, _, facts in chosen)
     if absent:
-        notes.append(f"{absent} facts are about files that are not in the folder, and were left out")
+        notes.append(f"not in the folder: the files of {counted(absent, 'fact')}, which were left out")
     if only is not None:
         chosen = _chosen(chosen, only)
     long = [f for _, _, facts in chosen for f in facts if f.seconds > LONG and not slow]
     if long:
-        notes.append(
-            f"{len(long)} facts take minutes and were left out ({', '.join(f.name for f in long[:5])}); slow runs them"
-        )
+        names = ", ".join(f.name for f in long[:5]) + (f" and {len(long) - 5:,} more" if len(long) > 5 else "")
+        notes.append(f"left out, since they take minutes: {names}; --slow (slow=True) runs them")
     chosen = [(c, root, [f for f in facts if slow or f.seconds <= LONG]) for c, root, facts in chosen]
+    if not any(facts for _, _, facts in chosen):
+        raise InterpError(f"nothing is left to replay: {'; '.join(notes) or 'only names no claim'}")
     for collection, root, facts in chosen:
         _refuse_ways_out(collection, root, facts)
     rows, total, done = [], sum(len(facts) for _, _, facts in chosen), 0
     for collection, root, facts in filter(lambda one: one[2], chosen):
-        log.info("%s: %d facts", collection.title, len(facts))
+        log.info("%s: %s", collection.title, counted(len(facts), "fact"))
         rows += _replay(collection, root, facts, done, total, progress if callable(progress) else None)
         done += len(facts)
     return Verification(rows, notes, time.perf_counter() - started)
@@ -91,19 +94,27 @@ def _collections(folder: str | Path | None, claims: str | Path | None) -> tuple[
             )
         return [(read_facts(DEMO), DEMO_FILES)], [], False
     root = Path(folder)
-    if not root.is_dir():
+    if is_file(root):
+        given = f" --claims {root}" if root.suffix.lower() == ".toml" and root.name != CLAIMS else ""
+        raise InterpError(
+            f"{root} is a file; name the folder of the published files: interp verify {root.parent}{given}"
+        )
+    if not is_folder(root):
         raise InterpError(f"{root} is not a folder; name the folder with the published files")
-    if claims is None and (root / CLAIMS).is_file():
+    if claims is None and is_file(root / CLAIMS):
         claims = inside(root, CLAIMS)
     if claims is not None:
+        if not is_file(Path(claims)) and is_file(root / claims):
+            raise InterpError(f"no {claims} here, but in the folder: give --claims {root / claims} (claims= in Python)")
         return [(read_facts(claims), root)], [], False
     found = [(collection, find_root(collection, root)) for collection in shipped()]
     placed = [(collection, place) for collection, place in found if place is not None]
     missing = [collection.title for collection, place in found if place is None]
     if not placed:
+        others = [str(path) for path in sorted([*root.glob("*.[tT][oO][mM][lL]"), *root.glob("*/*.toml")])[:3]]
         raise InterpError(
             f"{root} holds no {CLAIMS}, and no files of the collections that ship ({'; '.join(missing)}): give a file of claims, "
-            "--claims FILE (claims= in Python)"
+            f"--claims {' or '.join(others) or 'FILE'} (claims= in Python)"
         )
     return placed, [f"not in {root}: {'; '.join(missing)}"] if missing else [], True
 
@@ -146,7 +157,7 @@ def _replay(
     for fact in facts:
         groups.setdefault((fact.file, repr(sorted(fact.how.items()))), []).append(fact)
     for (file, _), own in groups.items():
-        material = Material(root, file, own[0].how)
+        material = Material(root, file, own[0].how, collection.files)
         for fact in own:
             done += 1
             begin(f"{collection.path.stem}: {fact.name}", done, total)

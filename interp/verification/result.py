@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +18,8 @@ from interp._util.files import atomic
 from interp.errors import InterpError
 from interp.notebook.show import Shown, fold
 from interp.report.data import jsonable
-from interp.verification.row import Row, apart, as_dict, described, shown
+from interp.verification.row import Row, apart, as_dict, described
+from interp.verification.shown import counted, shown, shown_beside
 from interp.verification.text import lines
 from interp.verification.verdict import Agreement
 
@@ -70,8 +72,8 @@ class Verification(Shown):
     def headline(self) -> str:
         """The summary as a sentence."""
         s = self.summary
-        facts = f"{s['facts']} fact{'' if s['facts'] == 1 else 's'}"
-        return f"{facts}: {s['agree']} agree, {s['disagree']} disagree, {s['cannot be replayed']} cannot be replayed"
+        facts, wrong = counted(s["facts"], "fact"), s["disagree"]
+        return f"{facts}: {s['agree']} agree, {wrong} disagree, {s['cannot be replayed']} cannot be replayed"
 
     def __repr__(self) -> str:
         wrong = [f"  {r.fact.name}: {described(r)}" for r in self.replayed if r.verdict.agreement != "agrees"]
@@ -157,11 +159,16 @@ def check_ending(path: str | Path) -> Path:
         the path.
 
     Raises:
-        InterpError: another ending.
+        InterpError: another ending, or a place where no file can be.
     """
     path = Path(path)
     if path.suffix.lower() not in (".html", ".csv", ".json"):
         raise InterpError(f"{path} must end in .html (a page), .csv (the rows) or .json (rows and summary)")
+    place = next((p for p in (path, *path.absolute().parents) if os.path.lexists(p)), path)
+    if place == path and path.is_dir():
+        raise InterpError(f"cannot write {path}: it is a folder; name a file in it")
+    if place != path and not (place.is_dir() and os.access(place, os.W_OK | os.X_OK)):
+        raise InterpError(f"cannot write {path}: {place} is not a folder that can be written to; name another file")
     return path
 
 
@@ -176,8 +183,9 @@ def _html_table(rows: Sequence[Row]) -> str:
 def _html_row(row: Row) -> str:
     verdict, fact = row.verdict, row.fact
     cells = [
-        shown(verdict.published, LONGEST), shown(verdict.found, LONGEST) or verdict.reason, verdict.tolerance,
-        apart(verdict), ", ".join(filter(None, [fact.where, fact.file])),
+        shown(verdict.published, LONGEST),
+        "; ".join(filter(None, [shown_beside(verdict.found, verdict.published, LONGEST), verdict.reason])),
+        verdict.tolerance, apart(verdict), ", ".join(filter(None, [fact.where, fact.file])),
     ]  # fmt: skip
     said = f"{html.escape(fact.claim)}<br><small>{html.escape(fact.name)}: {html.escape(fact.quantity.name)}</small>"
     kind = verdict.agreement.split()[0]

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from interp.verification.facts import Collection, Fact
+from interp.verification.shown import shown, shown_beside
 from interp.verification.verdict import Verdict
-from interp.verification.written import Written
 
 
 @dataclass(frozen=True)
@@ -25,43 +24,12 @@ def as_dict(row: Row) -> dict[str, Any]:
     collection, fact, verdict = row.collection, row.fact, row.verdict
     return {
         "collection": collection.title, "name": fact.name, "verdict": verdict.agreement, "claim": fact.claim,
-        "published": shown(verdict.published), "found": shown(verdict.found), "tolerance": verdict.tolerance,
+        "published": shown(verdict.published), "found": shown_beside(verdict.found, verdict.published),
+        "tolerance": verdict.tolerance,
         "tolerances apart": verdict.tolerances, "reason": verdict.reason, "file": fact.file,
         "quantity": fact.quantity.name, "where": fact.where, "source": f"{collection.source} {collection.link}".strip(),
         "seconds": round(verdict.seconds, 2),
     }  # fmt: skip
-
-
-def shown(value: Any, longest: int | None = None) -> str:
-    """A value as text: decimals as they were written, others with six digits.
-
-    Args:
-        value: published or found.
-        longest: characters after which it is cut; None: never.
-
-    Returns:
-        the text; empty for None.
-
-    >>> shown(Written("4.988e-07")), shown(1 / 3), shown([23, 6]), shown({"a": 1}), shown(True)
-    ('4.988e-07', '0.333333', '23, 6', 'a: 1', 'yes')
-    """
-    if isinstance(value, bool):
-        text = "yes" if value else "no"
-    elif isinstance(value, Written):
-        text = value.text
-    elif isinstance(value, float):
-        text = f"{value:.6g}"
-    elif isinstance(value, Mapping):
-        text = ", ".join(f"{name}: {_part(one)}" for name, one in value.items())
-    elif isinstance(value, (list, tuple)):
-        text = ", ".join(map(_part, value)) or "none"
-    else:
-        text = "" if value is None else str(value)
-    return text if longest is None or len(text) <= longest else f"{text[: longest - 3]}..."
-
-
-def _part(value: Any) -> str:
-    return f"({shown(value)})" if isinstance(value, (list, tuple, Mapping)) else shown(value)
 
 
 def apart(verdict: Verdict) -> str:
@@ -75,4 +43,5 @@ def described(row: Row) -> str:
     if verdict.agreement == "cannot be replayed":
         return f"cannot be replayed: {verdict.reason}"
     more = "; ".join(filter(None, [apart(verdict), verdict.reason]))
-    return f"published {shown(verdict.published)}, here {shown(verdict.found)}{f' ({more})' if more else ''}"
+    found = shown_beside(verdict.found, verdict.published)
+    return f"published {shown(verdict.published)}, here {found}{f' ({more})' if more else ''}"

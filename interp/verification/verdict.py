@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any, Literal
 
+from interp._util.schema import short
 from interp.verification.facts import Tolerance
 from interp.verification.written import Written
 
@@ -54,17 +55,55 @@ def judge(published: Any, found: Any, tolerance: Tolerance | None = None, any_or
     """
     if any_order and isinstance(published, list) and isinstance(found, (list, tuple)):
         published, found = sorted(published, key=_place), sorted(found, key=_place)
-    pairs: list[tuple[Any, Any]] = []
+    pairs: list[tuple[str, Any, Any]] = []
     reason = _pair(published, found, "", pairs)
-    apart = [_apart(one, other, tolerance) for one, other in pairs]
+    apart = [_apart(one, other, tolerance) for _, one, other in pairs]
+    wrong = [pair for pair, a in zip(pairs, apart, strict=True) if a is None or not a <= 1]
     numbers = [a for a in apart if a is not None]
-    wrong = bool(reason) or any(a is None or not a <= 1 for a in apart)
-    exact = all(allowed(one, tolerance) == 0 for one, _ in pairs)
+    exact = all(allowed(one, tolerance) == 0 for _, one, _ in pairs)
     words = str(tolerance) if tolerance is not None else "exact" if exact else _half(published)
+    meant = not exact and numbers and not reason and (not wrong or max(numbers) > 1)  # else texts differ
     return Verdict(
-        "disagrees" if wrong else "agrees", published, found,
-        None if exact or not numbers or reason else max(numbers), reason, words,
+        "disagrees" if wrong or reason else "agrees", published, found, max(numbers) if meant else None,
+        reason or _reason(wrong, tolerance), words,
     )  # fmt: skip
+
+
+def _reason(wrong: Sequence[tuple[str, Any, Any]], tolerance: Tolerance | None) -> str:
+    """Why the first of the values that disagree does, where it is one of several or the values do not say it."""
+    if not wrong:
+        return ""
+    place, published, found = wrong[0]
+    said = [f"{place}: {short(published)} was published, and here is {short(found)}"] if place else []
+    one, other = _kind(published), _kind(found)
+    if one != other:
+        said.append(f"{one} was published, and here is {other}")
+    elif one == "a number" and not isinstance(published, float) and tolerance is None and _rounded(found) == published:
+        said.append(
+            "a whole number agrees with itself alone: where it was rounded, give tolerance = { absolute = 0.5 }"
+        )
+    more = [f"{len(wrong) - 1} more disagree"] if len(wrong) > 1 else []
+    return "; ".join(said + more)
+
+
+def _rounded(found: Any) -> Any:
+    return round(found) if math.isfinite(_float(found)) else None
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true or false"
+    if isinstance(value, Real):
+        return "no number (nan)" if math.isnan(_float(value)) else "a number"
+    return "a text" if isinstance(value, str) else "several values"
+
+
+def _float(value: Any) -> float:
+    """A number as a float; infinite beyond them."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
 
 
 def allowed(published: Any, tolerance: Tolerance | None) -> float:
@@ -72,36 +111,46 @@ def allowed(published: Any, tolerance: Tolerance | None) -> float:
     if isinstance(published, bool) or not isinstance(published, (int, float)):
         return 0.0
     if tolerance is not None:
-        return max(tolerance.absolute, tolerance.relative * abs(published))
+        return max(tolerance.absolute, tolerance.relative * abs(_float(published)))
     return published.half_of_last_digit if isinstance(published, Written) else 0.0
 
 
-def _place(value: Any) -> tuple[bool, float, str]:
-    """Numbers by size, then everything else by its text."""
-    number = isinstance(value, Real) and not isinstance(value, bool)
-    return not number, float(value) if number else 0.0, str(value)
+def _place(value: Any) -> tuple[Any, ...]:
+    """Numbers by size, then lists by their values, then everything else by its text."""
+    if isinstance(value, Real) and not isinstance(value, bool):
+        return 0, _float(value)
+    return (1, [_place(one) for one in value]) if isinstance(value, (list, tuple)) else (2, str(value))
 
 
-def _pair(published: Any, found: Any, place: str, pairs: list[tuple[Any, Any]]) -> str:
-    """Put the values that belong together beside each other; what is wrong with their form, if anything."""
+def _pair(published: Any, found: Any, place: str, pairs: list[tuple[str, Any, Any]]) -> str:
+    """Put the values that belong together beside each other, with their place; what is wrong with their form, if anything."""
     if isinstance(published, Mapping):
         if not isinstance(found, Mapping):
-            return f"{place or 'it'} is one value here, not a table"
+            return f"{place or 'it'} is {_form(found)} here, and a table was published"
         by_text = {str(name): value for name, value in found.items()}
         for name, value in published.items():
             if str(name) not in by_text:
-                return f"{name} is missing here; there are {', '.join(list(by_text)[:8])}"
+                return f"{name} is missing here; there are {', '.join(list(by_text)[:8]) or 'none'}"
             if reason := _pair(value, by_text[str(name)], f"{place}.{name}".lstrip("."), pairs):
                 return reason
         return ""
     if isinstance(published, (list, tuple)):
         if not isinstance(found, (list, tuple)):
-            return f"{place or 'it'} is one value here, not a list"
+            return f"{place or 'it'} is {_form(found)} here, and a list was published"
         if len(published) != len(found):
-            return f"{len(found):,} values here, {len(published):,} were published"
-        return next(filter(None, (_pair(a, b, place, pairs) for a, b in zip(published, found, strict=True))), "")
-    pairs.append((published, found))
+            return f"{place}{': ' if place else ''}{len(found):,} values here, {len(published):,} were published"
+        both = enumerate(zip(published, found, strict=True))
+        return next(filter(None, (_pair(a, b, f"{place}[{i}]", pairs) for i, (a, b) in both)), "")
+    if isinstance(found, (list, tuple, Mapping)):
+        return f"{place or 'it'} is {_form(found)} here, and one value was published"
+    pairs.append((place, published, found))
     return ""
+
+
+def _form(found: Any) -> str:
+    if isinstance(found, Mapping):
+        return f"a table of {len(found):,}"
+    return f"a list of {len(found):,}" if isinstance(found, (list, tuple)) else "one value"
 
 
 def _apart(published: Any, found: Any, tolerance: Tolerance | None) -> float | None:
@@ -110,10 +159,10 @@ def _apart(published: Any, found: Any, tolerance: Tolerance | None) -> float | N
         return 0.0 if type(published) is type(found) and published == found else None
     if isinstance(published, Integral) and isinstance(found, Integral) and tolerance is None:
         return 0.0 if published == found else math.inf
-    limit, distance = allowed(published, tolerance), abs(float(found) - float(published))
-    if math.isnan(distance):
-        return None
-    slack = 4e-16 * abs(float(published))  # the limit itself is rounded
+    limit, distance = allowed(published, tolerance), abs(_float(found) - _float(published))
+    if not math.isfinite(distance):
+        return None if math.isnan(distance) else distance
+    slack = 4e-16 * abs(_float(published))  # the limit itself is rounded
     if distance <= slack:
         return 0.0
     if not limit:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,6 +15,7 @@ from interp.cli.terminal import escape
 from interp.errors import InterpError, OutputExists
 
 if TYPE_CHECKING:
+    from interp.verification.quantity import Quantity
     from interp.verification.result import Verification
 
 STYLES = {"title": "bold", "agrees": "", "disagrees": "red", "cannot be replayed": "yellow", "more": "dim"}
@@ -67,7 +68,7 @@ def verify(
 
     saying = Saying.of(quiet=quiet, verbose=verbose, as_json=json)
     if quantities:
-        _list(saying)
+        _list(json)
         return
     if out is not None and check_ending(out).exists() and not force:
         raise OutputExists(f"{out} is there already; name another file, or replace it with --force")
@@ -75,14 +76,13 @@ def verify(
         raise InterpError(f"--only {only!r} names no claim")
     with working(saying.loudness) as tell:
         found = run(folder, claims, only=only, slow=slow, progress=tell)
-    if out is not None:
-        found.save(out)
     if json:
         typer.echo(found.as_json())
     _show(found, saying, explain)
     for note in found.notes:
         saying.note(escape(note))
     if out is not None:
+        found.save(out)
         saying.out(f"Written: {escape(str(out))}")
     if not found.agrees:
         raise typer.Exit(INCOMPLETE)
@@ -100,11 +100,19 @@ def _show(found: Verification, saying: Saying, explain: bool) -> None:
     saying.out(f"{escape(found.headline)}; {found.seconds:.0f} s")
 
 
-def _list(saying: Saying) -> None:
+def _list(json: bool) -> None:
     """Every quantity that a claim may name, with its fields."""
+    import json as formats
+
     from interp.verification.quantity import quantities
 
     good, broken = quantities()
+    if json:
+        found = [{"name": name, "summary": one.summary, "fields": _fields(one)} for name, one in good.items()]
+        found += [{"name": name, "error": error} for name, error in broken.items()]
+        typer.echo(formats.dumps(found, indent=1, default=str))
+        return
+    saying = Saying()
     for name, one in good.items():
         fields = ", ".join(option.name for option in one.options)
         saying.out(
@@ -112,3 +120,7 @@ def _list(saying: Saying) -> None:
         )
     for name, error in broken.items():
         saying.complain(f"[bold]{escape(name)}[/]: [red]{escape(error)}[/]")
+
+
+def _fields(one: Quantity) -> list[dict[str, Any]]:
+    return [{"name": option.name, "type": option.type_name, "default": option.default} for option in one.options]

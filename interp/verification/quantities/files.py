@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pickle
 import pickletools
+import warnings
 import zipfile
 from collections.abc import Iterator
 
 import numpy as np
 import torch
 
-from interp.errors import InterpError
+from interp.errors import InterpError, require_range
 from interp.tasks.idx import read_idx
 from interp.verification.material import Material
 from interp.verification.quantity import quantity
@@ -33,8 +34,12 @@ def count(material: Material) -> int:
 @quantity("file.weights_only", summary="whether torch.load reads it with weights_only=True", order=92)
 def weights_only(material: Material) -> bool:
     """By torch itself, on the CPU, with its unpickler that runs no code."""
+    path = material.one_file
+    _ = material.contents  # what is damaged or something else is no answer
     try:
-        torch.load(material.path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, ValueError, EOFError):
         return False
     return True
@@ -54,7 +59,7 @@ def years(material: Material) -> list[int]:
 
 def _archive(material: Material) -> list[zipfile.ZipInfo]:
     try:
-        with zipfile.ZipFile(material.path) as archive:
+        with zipfile.ZipFile(material.one_file) as archive:
             return archive.infolist()
     except (zipfile.BadZipFile, OSError):
         raise InterpError(f"{material.file} is no zip archive") from None
@@ -63,7 +68,7 @@ def _archive(material: Material) -> list[zipfile.ZipInfo]:
 @quantity("file.pickled_names", summary="classes and functions that a pickle names", order=95)
 def pickled_names(material: Material) -> list[str]:
     """Dotted names in order, each once; the pickle is taken apart, not loaded."""
-    if material.path.stat().st_size > MOST_PICKLE:
+    if material.one_file.stat().st_size > MOST_PICKLE:
         raise InterpError(f"{material.file} has more than {MOST_PICKLE:,} bytes")
     try:
         return list(dict.fromkeys(_globals(material.path.read_bytes())))
@@ -89,8 +94,7 @@ def _globals(data: bytes) -> Iterator[str]:
 
 
 def _idx(material: Material) -> np.ndarray:
-    dimensions = 1 if "idx1" in material.path.name else 3
-    return material.share("idx", lambda: read_idx(material.path, dimensions))
+    return material.share("idx", lambda: read_idx(material.one_file))
 
 
 @quantity("idx.shape", summary="shape of an IDX file (MNIST), gzipped or not", order=96)
@@ -101,7 +105,8 @@ def idx_shape(material: Material) -> list[int]:
 
 @quantity("idx.count", summary="how many bytes of an IDX file have a value: labels of a class", order=97)
 def idx_count(material: Material, *, value: int = 0) -> int:
-    """Number of entries that equal ``value``."""
+    """Number of entries that equal ``value``, 0 to 255."""
+    require_range("value", value, 0, 255)
     return int((_idx(material) == value).sum())
 
 

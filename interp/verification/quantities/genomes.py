@@ -48,7 +48,7 @@ def outputs(material: Material) -> list[str]:
 @quantity("genome.branch", summary="the branch that its output belongs to", order=74)
 def branch(material: Material) -> str:
     """The identifier of the genome itself, from the XML's ``<identifier branch=... />``."""
-    for root in root_elements(unpack(material.path)):
+    for root in root_elements(unpack(material.one_file)):
         for genome in root.iter("genome"):
             own = genome.find("identifier")
             return own.get("branch", "") if own is not None else ""
@@ -58,4 +58,4 @@ def branch(material: Material) -> str:
 @quantity("genome.roots", summary="names of the XML's root elements", order=75)
 def roots(material: Material) -> list[str]:
     """Root elements in the file's order; XML allows one, CPPN Explorer writes two."""
-    return [root.tag for root in root_elements(unpack(material.path))]
+    return [root.tag for root in root_elements(unpack(material.one_file))]

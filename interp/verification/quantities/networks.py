@@ -52,8 +52,9 @@ def nonzero(material: Material) -> int:
 )
 def difference(material: Material, *, beside: str = "") -> float:
     """Largest absolute difference from the parameters, by name, of the network in another file of the folder."""
+    other = material.other(beside)
     own = dict(material.subject.model.named_parameters())
-    others = dict(material.other(beside).subject.model.named_parameters())
+    others = dict(other.subject.model.named_parameters())
     if own.keys() != others.keys():
         raise InterpError(f"the networks have other parameters: {', '.join(sorted(own.keys() ^ others.keys())[:5])}")
     return max(largest(own[name].detach(), others[name].detach()) for name in own)
@@ -87,6 +88,8 @@ def copies(material: Material, *, outputs: bool = False) -> int:
 def slots(material: Material, *, kind: str = "") -> int:
     """Slots of a layer; of a kind such as ``cache``."""
     kinds = _cppn(material).config.kinds
+    if kind and kind not in kinds:
+        raise UnknownName(f"{material.file}: {unknown('kind of unit', kind, set(kinds))}")
     return sum(one == kind for one in kinds) if kind else len(kinds)
 
 

@@ -29,7 +29,7 @@ def difference(
     """The largest or the mean absolute difference of a picture from another.
 
     Args:
-        material: a picture, an array ``rgb``, a genome (drawn along its graph) or an image network.
+        material: a picture, an array ``rgb`` (bytes, or from 0 to 1), a genome (drawn along its graph) or an image network.
         beside: the file of the other.
         size: pixels along each edge of what is drawn.
         statistic: over pixels and colours.
@@ -40,7 +40,8 @@ def difference(
     Raises:
         InterpError: pictures of different sizes.
     """
-    one, other = pixels(material, size), pixels(material.other(beside), size)
+    second = material.other(beside)
+    one, other = pixels(material, size), pixels(second, size)
     if one.shape != other.shape:
         raise InterpError(f"the pictures have {list(one.shape[:2])} and {list(other.shape[:2])} pixels")
     apart = np.abs(one - other)
@@ -59,16 +60,28 @@ def _pixels(material: Material, size: int) -> np.ndarray:
         contents = material.contents
         held = contents.tree.get("rgb") if isinstance(contents.tree, dict) else None
         if held is not None and hasattr(held, "load"):
-            return held.load().double().numpy()
+            return _of_array(material, held.load().numpy())
         if isinstance(contents.genome, Genome):
-            return np.asarray(contents.genome.draw(_checked(size))).astype(np.float64)
+            return np.asarray(contents.genome.draw(_checked(size, material))).astype(np.float64)
     model = material.subject.model
     if not isinstance(model, HookedCPPN):
         raise InterpError(f"{material.file} draws no picture: it is a {type(model).__name__}")
-    return np.asarray(model.draw(_checked(size))).astype(np.float64)
+    return np.asarray(model.draw(_checked(size, material))).astype(np.float64)
 
 
-def _checked(size: int) -> int:
+def _of_array(material: Material, rgb: np.ndarray) -> np.ndarray:
+    """Colours of an array: bytes from 0 to 255, or floats from 0 to 1."""
+    colours = rgb.astype(np.float64) / (255 if rgb.dtype == np.uint8 else 1)
+    if colours.ndim != 3 or colours.shape[2] != 3 or not ((colours >= 0) & (colours <= 1)).all():
+        raise InterpError(
+            f"rgb of {material.file} is {rgb.dtype} {list(rgb.shape)}; a picture is [row, col, 3], of bytes or from 0 to 1"
+        )
+    return colours
+
+
+def _checked(size: int, material: Material) -> int:
+    if not size:
+        raise InterpError(f"{material.file} is drawn in any size; only a picture in a file has one")
     if not 2 <= size <= 2048:
         raise InterpError(f"size must be 2 to 2048 pixels, got {size}")
     return size

@@ -69,10 +69,12 @@ def analysis(
 
     Raises:
         UnknownName: no such analysis, metric, table or column.
-        InterpError: a metric and a table, or neither.
+        InterpError: a metric and a table, or neither; a row or column of a metric.
     """
-    if bool(metric) == bool(table):
-        raise InterpError("an analysis gives a metric or a cell of a table: give metric = ... or table = ...")
+    if bool(metric) == bool(table) or (metric and (row or column)):
+        raise InterpError(
+            "an analysis gives a metric or a cell of a table: give metric = ..., or table = ... with row and column"
+        )
     result = material.share(("analysis", analysis, repr(settings)), lambda: _result(material, analysis, settings))
     if metric:
         if metric not in result.metrics:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from numbers import Real
 from typing import Any, Literal
 
 import numpy as np
 
+from interp._util.schema import short
 from interp.errors import InterpError
 from interp.verification.material import Material
 from interp.verification.quantity import quantity
 from interp.verification.selected import cell, column, rows_where
+from interp.verification.table_file import NUMBER
 
 Statistic = Literal["sum", "mean", "median", "min", "max", "unique"]
 Where = Mapping[str, Any] | None
@@ -46,9 +49,21 @@ def _statistic(material: Material, name: str, statistic: Statistic, row: Where, 
     values = column(rows_where(material.table(header), row), name).dropna()
     if statistic == "unique":
         return int(values.nunique())
-    if not len(values) or values.dtype.kind not in "iufb":
-        raise InterpError(f"the column {name} has no numbers in these rows")
-    return getattr(values, statistic)()
+    numbers = values.tolist()
+    if not numbers or not all(isinstance(value, Real) for value in numbers):
+        texts = [value for value in numbers if not (isinstance(value, Real) or NUMBER.fullmatch(str(value)))]
+        held = f"{short(texts[0])}, which is no number," if texts else "no numbers"
+        raise InterpError(f"the column {name} holds {held} in these rows")
+    if all(isinstance(value, int) for value in numbers) and statistic in ("sum", "mean"):
+        total = sum(numbers)  # exact; sums of 64 bits wrap round
+        return total if statistic == "sum" else total / len(numbers)
+    if statistic in ("min", "max"):
+        return (min if statistic == "min" else max)(map(_number, numbers))
+    return getattr(values.astype("float64"), statistic)()
+
+
+def _number(value: Real) -> Any:
+    return int(value) if isinstance(value, bool) else value
 
 
 @quantity("table.share", summary="share of rows that meet conditions, 0 to 1", order=34)

@@ -14,6 +14,14 @@ from interp.errors import InterpError, UnknownName, unknown
 from interp.verification.material import Material
 from interp.verification.quantity import quantity
 
+NATIVE = (
+    torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8,
+    torch.bool,
+)  # fmt: skip
+
+
+INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
+
 
 def tensors(material: Material) -> Mapping[str, TensorRef]:
     """Every tensor of a file by its dotted name; the name of a file that is a single one is empty."""
@@ -22,6 +30,8 @@ def tensors(material: Material) -> Mapping[str, TensorRef]:
 
 def _one(material: Material, name: str) -> TensorRef:
     found = tensors(material)
+    if list(found) == [""] and name:
+        raise UnknownName(f"{material.file} is a single tensor without a name; it has none called {name}")
     if name not in found:
         raise UnknownName(f"{material.file}: {unknown('tensor', name, found)}")
     return found[name]
@@ -62,7 +72,12 @@ def numbers(material: Material, *, tensor: str = "") -> int:
 def nonzero(material: Material, *, tensor: str = "") -> int:
     """Number of entries of one tensor, or of all, that are not 0."""
     chosen = [_one(material, tensor)] if tensor else list(tensors(material).values())
-    return sum(int(torch.count_nonzero(ref.load())) for ref in chosen)
+    return sum(int(torch.count_nonzero(_counted(ref.load()))) for ref in chosen)
+
+
+def _counted(value: Tensor) -> Tensor:
+    """The numbers in a dtype in which torch counts and compares: for whole ones without a sign, and eight bits, float64."""
+    return value if value.is_complex() or value.dtype in NATIVE else value.double()
 
 
 @quantity("tensor.entry", summary="one number of a tensor", order=56)
@@ -77,7 +92,11 @@ def entry(material: Material, *, tensor: str = "", index: list[int] | None = Non
 @quantity("tensor.range", summary="the smallest and the largest number of a tensor", order=57)
 def range_(material: Material, *, tensor: str = "") -> list[Any]:
     """Minimum and maximum of its entries."""
-    value = _one(material, tensor).load()
+    value = _counted(_one(material, tensor).load())
+    if value.is_complex() or not value.numel():
+        raise InterpError(
+            f"{tensor or material.file} {'is complex' if value.is_complex() else 'is empty'}, and has no range"
+        )
     return [value.min().item(), value.max().item()]
 
 
@@ -88,18 +107,19 @@ def difference(material: Material, *, tensor: str = "", other: str = "", beside:
     Args:
         material: the file.
         tensor: its name.
-        other: name of the other; the same by default.
+        other: name of the other; the same by default, or the one tensor of a file that holds no names.
         beside: another file of the folder that holds it; this file by default.
 
     Returns:
-        the difference, in float64.
+        the difference, in float64; of whole numbers exact.
     """
     holder = material.other(beside) if beside else material
-    return largest(_one(material, tensor).load(), _one(holder, other or tensor).load())
+    nameless = not other and bool(beside) and list(tensors(holder)) == [""]
+    return largest(_one(material, tensor).load(), _one(holder, other or ("" if nameless else tensor)).load())
 
 
 def largest(one: Tensor, other: Tensor) -> float:
-    """The largest absolute difference of two tensors in float64.
+    """The largest absolute difference of two tensors in float64; whole numbers are subtracted as such.
 
     Args:
         one: of any shape.
@@ -113,4 +133,11 @@ def largest(one: Tensor, other: Tensor) -> float:
     """
     if one.shape != other.shape:
         raise InterpError(f"shapes {list(one.shape)} and {list(other.shape)} differ")
-    return float((one.double() - other.double()).abs().max()) if one.numel() else 0.0
+    if not one.numel():
+        return 0.0
+    both = (one, other)
+    if any(value.is_complex() for value in both):
+        wide = torch.complex128
+    else:
+        wide = torch.int64 if all(value.dtype in INTEGERS for value in both) else torch.float64
+    return float((one.to(wide) - other.to(wide)).abs().max())

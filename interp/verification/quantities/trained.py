@@ -116,10 +116,13 @@ def _run(material: Material, trains_on: str, settings: Settings, every: int) -> 
     both = sorted({*before, *behind})
 
     def make() -> Run:
-        return train(
-            spec, init=str(material.path), metrics=_listed(both), checkpoints=_listed(behind), device="cpu",
-            progress=lambda seen: None, **given,
-        )  # fmt: skip
+        try:
+            return train(
+                spec, init=str(material.path), metrics=_listed(both), checkpoints=_listed(behind), device="cpu",
+                progress=lambda seen: None, **given,
+            )  # fmt: skip
+        except KeyboardInterrupt:  # of train it says how to resume a run; here that answers nothing
+            raise KeyboardInterrupt from None
 
     return material.share(("run", spec, repr(given), every), make)
 

@@ -65,6 +65,54 @@ def test_refused(folder: Path, tmp_path: Path, run: Run) -> None:
     assert run("verify", "--claims", folder / "claims.toml").code == 2
 
 
+def test_nothing_replayed_is_no_agreement(folder: Path, run: Run) -> None:
+    """Claims of minutes alone, without --slow: refused, with the way on."""
+    added(folder, '[claims.long]\nclaim = "c"\nfile = "t.csv"\nquantity = "table.rows"\npublished = 3\nseconds = 90\n')
+    done = run("verify", folder, "--only", "long")
+    assert done.code == 2
+    assert "nothing is left to replay: left out, since they take minutes: long; --slow" in done.said
+    assert run("verify", folder, "--only", "long", "--slow").code == 0
+
+
+def test_the_way_to_a_file_of_claims(folder: Path, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given as the folder, relative to the folder, or in a folder below: the message has the command."""
+    monkeypatch.chdir(tmp_path)
+    assert "interp verify data" in run("verify", "data/claims.toml").said
+    (folder / "claims.toml").rename(folder / "mine.toml")
+    assert "give --claims data/mine.toml" in run("verify", "data", "--claims", "mine.toml").said
+    assert "--claims data/mine.toml" in run("verify", "data").said
+    assert "is not a folder" in run("verify", "x" * 5000).said
+
+
+def test_a_place_for_the_result_is_looked_for_first(folder: Path, run: Run) -> None:
+    """Before anything is replayed: a folder in its place, or a file where a folder should be."""
+    (folder / "v.csv").mkdir()
+    for place, said in (("v.csv", "it is a folder"), ("t.csv/v.csv", "is not a folder that can be written to")):
+        done = run("verify", folder, "--out", folder / place, "--force")
+        assert (done.code, done.out) == (2, "")
+        assert said in done.said
+
+
+def test_values_on_one_line_and_in_full(folder: Path, run: Run) -> None:
+    """Digits enough to see the difference; no text from a file moves the cursor or begins a line."""
+    (folder / "m.json").write_text('{"number": 1234567.5, "text": "a\\n\\u001b[31mb", "blank": "a "}')
+    claim = '[claims.{}]\nclaim = "two\\nlines"\nfile = "m.json"\nquantity = "recorded"\npath = "{}"\npublished = {}\n'
+    values = {"number": "1234567", "text": '"a"', "blank": '"a"'}
+    added(folder, "".join(claim.format(name, name, value) for name, value in values.items()))
+    done = run("verify", folder)
+    assert "1234567.5" in done.out
+    assert r"'a\n\x1b[31mb'" in done.out
+    assert "'a '" in done.out
+    assert "two lines" in done.out
+    assert interp.verify(folder).rows["found"][2] == "1234567.5"
+
+
+def test_quantities_as_json(run: Run) -> None:
+    """With their fields, types and defaults."""
+    found = {one["name"]: one for one in json.loads(run("verify", "--quantities", "--json").out)}
+    assert found["task.loss"]["fields"] == [{"name": "split", "type": "one of all, train, test", "default": "all"}]
+
+
 def test_no_way_out_of_the_folder(folder: Path, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither by a link nor by the file of a task: refused before anything is opened."""
     (tmp_path / "secret.csv").write_text("x\n1\n")
@@ -113,3 +161,19 @@ def test_the_demo(run: Run) -> None:
     tables = interp.verify(ROOT / "examples" / "measured")
     assert tables.agrees, tables
     assert len(tables.rows) > 12
+
+
+def test_ctrl_c_says_nothing_of_a_run_of_its_own(folder: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A claim that trains: 130 and one message, not how to resume a run that nobody asked for."""
+
+    def stopped(*args: object, steps: int = 0, **settings: object) -> None:
+        raise KeyboardInterrupt("stopped at step 3 of 20; go on with: interp train --resume /tmp/x")
+
+    monkeypatch.setattr("interp.verification.quantities.trained.train", stopped)
+    claim = (
+        '[claims.run]\nclaim = "c"\nfile = "t.csv"\nquantity = "trained.at"\ntrains_on = "modular:p=5"\npublished = 1\n'
+    )
+    done = run("verify", added(folder, claim + "settings = { steps = 20 }\n"))
+    assert done.code == 130
+    assert "interrupted; nothing was written" in done.said
+    assert "resume" not in done.said

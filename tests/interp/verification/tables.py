@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import interp
+from interp.verification.row import Row
+
 CLAIMS = """
 title = "A table"
 source = "Doe 2026"
@@ -35,3 +38,10 @@ def added(folder: Path, text: str) -> Path:
     """The claims of the folder, and further ones."""
     (folder / "claims.toml").write_text(CLAIMS + text)
     return folder
+
+
+def replay(folder: Path, file: str, quantity: str, fields: str) -> Row:
+    """One claim about a file of the folder, replayed: ``fields`` are those of the quantity, and what was published."""
+    claim = f'[claims.one]\nclaim = "c"\nfile = "{file}"\nquantity = "{quantity}"\n{fields}\n'
+    (folder / "claims.toml").write_text(f'title = "T"\nsource = "S"\n{claim}', "utf8")
+    return interp.verify(folder).replayed[0]

@@ -49,6 +49,12 @@ REFUSED = {
     "published a date": (ONE.replace("= 3", "= 1979-05-27"), "published must be a number"),
     "published nan": (ONE.replace("= 3", "= nan"), "must be finite"),
     "negative tolerance": (ONE + "tolerance = { absolute = -1.0 }\n", "at least 0"),
+    "empty tolerance": (ONE + "tolerance = {}\n", "tolerance is empty"),
+    "huge tolerance": (ONE + f"tolerance = {{ absolute = {10**400} }}\n", "tolerance.absolute must be a number"),
+    "huge seconds": (ONE + f"seconds = {10**400}\n", "seconds, how long it takes, must be a number"),
+    "one value in any order": (ONE + "any_order = true\n", "any_order is for lists, and 3 was published"),
+    "a field misspelt": (ONE.replace("file =", "fiel ="), "file is missing; is 'fiel' meant for it?"),
+    "a list with another": (ONE.replace("table.rows", "tensor.entry") + "index = [0, true]\n", "index must be list[int]"),
     "unknown tolerance": (ONE + "tolerance = { abs = 1.0 }\n", "did you mean 'absolute'"),
     "twice": (TOP + f"[claims.a]\n{CLAIM}[claims.a]\n{CLAIM}", "is not TOML"),
     "up": (ONE.replace("a.csv", "../a.csv"), "inside the folder"),
@@ -86,6 +92,13 @@ def test_a_file_that_is_too_large_or_no_text(tmp_path: Path) -> None:
         read_facts(tmp_path / "claims.toml")
     with pytest.raises(interp.UnreadableFile, match="cannot be read"):
         read_facts(tmp_path / "none.toml")
+
+
+def test_a_byte_order_mark_is_no_part_of_it(tmp_path: Path) -> None:
+    """Windows's editors write one, and end lines in two characters."""
+    path = tmp_path / "claims.toml"
+    path.write_text(ONE.replace("\n", "\r\n"), "utf-8-sig", newline="")
+    assert read_facts(path).facts[0].published == 3
 
 
 def test_all_that_ship_can_be_read() -> None:

@@ -47,7 +47,7 @@ EXACT: list[tuple[Any, Any, bool]] = [
     (3, 3, True), (3, 3.0, True), (3, 4, False), (0, 1e-30, False), ("a", "a", True), ("a", "A", False), (True, True, True),
     (True, 1, False), (1, True, False), ([1, 2], [1, 2], True), ([1, 2], [2, 1], False), ([1], [1, 1], False), ([], [], True),
     ({"a": 1}, {"a": 1, "b": 2}, True), ({"a": 1}, {"b": 1}, False), ({"a": 1}, 1, False), ([1], 1, False), (1, [1], False),
-    (0.5, float("nan"), False), ("1", 1, False), (10**20, 10**20 + 1, False),
+    (0.5, float("nan"), False), ("1", 1, False), (10**20, 10**20 + 1, False), (10**400, 1.5, False), (1.5, 10**400, False),
 ]  # fmt: skip
 
 
@@ -77,3 +77,28 @@ def test_lists_in_any_order() -> None:
 def test_a_list_of_another_length_says_so() -> None:
     assert judge([1, 2], [1]).reason == "1 values here, 2 were published"
     assert "missing here" in judge({"a": 1}, {"c": 1}).reason
+
+
+REASONS: list[tuple[Any, Any, str]] = [
+    ("3", 3, "a text was published, and here is a number"), (1, True, "a number was published, and here is true or false"),
+    (0.5, float("nan"), "here is no number (nan)"), (1, 0.98, "a whole number agrees with itself alone: where it was rounded"),
+    (1, 0.2, ""), ([1, 2], 1, "one value here, and a list was published"), (1, [1, 2], "it is a list of 2 here"),
+    ([1, 2, 3], [1, 5, 6], "[1]: 2 was published, and here is 5; 1 more disagree"),
+    ({"a": {"b": [1]}}, {"a": {"b": [2]}}, "a.b[0]: 1 was published, and here is 2"), ({"a": 1}, {}, "there are none"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("published", "found", "said"), REASONS)
+def test_why_values_that_may_look_alike_disagree(published: Any, found: Any, said: str) -> None:
+    """The kind, the form, or the place of the first; nothing where the two numbers say it."""
+    reason = judge(published, found).reason
+    assert said in reason
+    assert bool(said) == bool(reason)
+
+
+def test_tables_in_any_order_are_beside_their_own() -> None:
+    """By their numbers, however these are written; a text that differs is not as far off as the numbers are."""
+    assert (
+        judge([[Written("0.10"), 1], [Written("0.1"), 2]], [[0.1, 2], [0.1, 1]], any_order=True).agreement == "agrees"
+    )
+    assert judge([Written("0.5"), "a"], [0.5, "b"]).tolerances is None
