@@ -146,7 +146,7 @@ def early_cross_entropy(rows: pd.DataFrame) -> Told:
         here,
         holds,
         {"seeds": int(own.groupby("run").size().min())},
-        ("The denominator changes with every input in the same direction: it is no noise for the weights"),
+        ("The denominator changes with every input in the same direction: to the weights it is a signal, not noise"),
     )
 
 
