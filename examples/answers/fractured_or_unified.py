@@ -6,13 +6,13 @@ A difference is that of two means over networks, with Welch's 95% interval; of p
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
 from scipy import stats
 
-MEASURED = Path(__file__).parents[1] / "measured"
+from answers.tables import MEASURED
+
 COMMAND = "python examples/long_runs/evidence.py unified_networks"
 COMMAND_OF_PICTURES = "python examples/long_runs/evidence.py unified_pictures"
 AT = {"one step": "input_factors", "matched effect": "matched_input_factors"}

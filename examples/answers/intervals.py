@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,8 @@ import pandas as pd
 
 from interp.phase_diagrams.confidence import share_interval
 
-MEASURED = Path(__file__).parents[1] / "measured"
+from answers.tables import MEASURED
+
 WAITS = "the runs are not finished or not measured; make evidence does both"
 Told = tuple[str, Any, dict[str, float], str]  # in words, the verdict, what ran, a note
 NOTHING: Told = ("", None, {}, WAITS)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from probes.change_points import Change, change_point, first_step_above
 
-MEASURED = Path(__file__).parents[1] / "measured"
+from answers.tables import MEASURED
+
 EARLIER = {"digits_mse": "published", "digits_norm": "norm_penalty", "digits_dropout": "dropout"}
 TEST = "accuracy test"
 

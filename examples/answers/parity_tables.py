@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pandas as pd
 
+from answers.tables import MEASURED
 from claims import Claims
 
 HERE = Path(__file__).parents[1]
-MEASURED = HERE / "measured"
 COMMAND = "python examples/long_runs/evidence.py parity_tables"
 
 

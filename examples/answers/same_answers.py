@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,7 +9,8 @@ import pandas as pd
 
 from probes.similarity import mantel
 
-MEASURED = Path(__file__).parents[1] / "measured"
+from answers.tables import MEASURED
+
 COMMAND = "python examples/long_runs/evidence.py same_answers_seeds"
 COMMAND_OF_SKULLS = "python examples/long_runs/evidence.py same_answers_skulls"
 JOINED = 0.1  # nats: a barrier below this is none

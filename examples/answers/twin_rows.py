@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from answers.spans import half_width
+from answers.tables import MEASURED
 
 if TYPE_CHECKING:
     from claims import Claims
 
-MEASURED = Path(__file__).parents[1] / "measured"
 COMMAND = "python examples/long_runs/evidence.py skull_twins"
 THRESHOLDS = (1e-5, 1e-4, 1e-3)
 FACTORS = (2.0, 1.5)  # of a late drop; the first is the criterion's

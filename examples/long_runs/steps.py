@@ -63,7 +63,7 @@ def steps(folder: Path = FOLDER) -> dict[str, Step]:
         raise SystemExit("two steps have one name")
     for step in ordered.values():
         if unknown := [name for name in step.after if name not in ordered]:
-            raise SystemExit(f"{step.name} stands on {', '.join(unknown)}, which is no step")
+            raise SystemExit(f"{step.name} stands on {', '.join(unknown)}, which is not a step")
     return ordered
 
 

@@ -85,7 +85,7 @@ def test_what_cannot_run_is_told(bench: evidence.Bench, capsys: pytest.CaptureFi
     with pytest.raises(SystemExit, match="there is no step 'tinny'"):
         call(bench, "tinny")
     path.write_text(TINY.replace('after = ["tiny"]', 'after = ["tony"]'))
-    with pytest.raises(SystemExit, match="rows stands on tony, which is no step"):
+    with pytest.raises(SystemExit, match="rows stands on tony, which is not a step"):
         call(bench)
 
 
