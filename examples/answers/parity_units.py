@@ -24,6 +24,8 @@ def small(claims: Claims) -> None:
         ran = {"starts": int(row.starts), "epochs": int(row.epochs)}
         holds: Verdict = (row.solved > 0) == bool(hit)
         note = "Four units written out answer all 8,192 examples, as the notebook shows" if name == "four_units" else ""
+        if (larger := rows.get(("parity_few_5000", units, 0.0))) is not None:
+            note = f"{note}{'. ' if note else ''}With 5,000 examples {shown(larger)}"
         if name == "four_units" and not row.solved:
             holds = "in part"
         claims.answer(name, shown(row), holds=holds, note=note, command=COMMAND, ran=ran)
