@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -55,10 +55,7 @@ def is_file(path: Path) -> bool:
     Returns:
         False where the system refuses to look, too.
     """
-    try:
-        return path.is_file()
-    except (OSError, ValueError):
-        return False
+    return _seen(path.is_file)
 
 
 def is_folder(path: Path) -> bool:
@@ -70,10 +67,26 @@ def is_folder(path: Path) -> bool:
     Returns:
         False where the system refuses to look, too.
     """
+    return _seen(path.is_dir)
+
+
+def _seen(look: Callable[[], bool]) -> bool:
     try:
-        return path.is_dir()
+        return look()
     except (OSError, ValueError):
         return False
+
+
+def is_writable_folder(path: Path) -> bool:
+    """Whether files can be made in a folder.
+
+    Args:
+        path: of the folder.
+
+    Returns:
+        False of anything but a folder, too.
+    """
+    return path.is_dir() and os.access(path, os.W_OK | os.X_OK)
 
 
 SPECIAL = {stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device"}

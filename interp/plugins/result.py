@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
+from interp._util.counted import counted
 from interp.notebook import tables
 from interp.notebook.show import Shown, fold
 from interp.pictures import Picture
@@ -111,7 +112,7 @@ def format_metric(value: Any) -> str:
 
 
 def _size(table: pd.DataFrame) -> str:
-    return f"{len(table):,} row{'' if len(table) == 1 else 's'}, {len(table.columns)} columns"
+    return f"{counted(len(table), 'row')}, {len(table.columns)} columns"
 
 
 def format_share(value: float | None) -> str:

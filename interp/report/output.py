@@ -10,7 +10,7 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
-from interp._util.files import no_follow
+from interp._util.files import is_writable_folder, no_follow
 from interp._util.schema import parse_json
 from interp.errors import InterpError, OutputExists
 
@@ -37,7 +37,7 @@ def check_output(out: str | Path, *, force: bool = False) -> None:
     if out.exists() and not out.is_dir():
         raise OutputExists(f"{out} is not a folder; name one for the report with --out")
     place = next(p for p in (out, *out.absolute().parents) if p.exists())
-    if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
+    if not is_writable_folder(place):
         raise InterpError(f"cannot write a report to {out}: {place} is not a writable folder; choose another --out")
     if not out.exists():
         return

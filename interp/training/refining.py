@@ -13,6 +13,7 @@ from typing import Any
 
 import pandas as pd
 
+from interp._util.counted import counted
 from interp.errors import InterpError, OutputExists, UnknownName, kind_of, unknown
 from interp.hooked import Config
 from interp.phase_diagrams import PhaseDiagram, diagram_of
@@ -54,7 +55,7 @@ class Round:
         """
         return (
             f"round {self.number}: {self.cells:,} cells, {self.networks:,} networks; "
-            f"phases meet in {self.meeting:,} square{'' if self.meeting == 1 else 's'}"
+            f"phases meet in {counted(self.meeting, 'square')}"
         )
 
 

@@ -119,7 +119,7 @@ def _globbed(root: Path, pattern: str) -> Iterator[Path]:
     try:
         yield from root.glob(pattern)
     except ValueError as error:
-        raise InterpError(f"{pattern} is no glob: {error}") from None
+        raise InterpError(f"{pattern} is not a glob pattern: {error}") from None
 
 
 def spec_inside(root: Path, spec: str, place: str) -> str:

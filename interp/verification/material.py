@@ -163,5 +163,5 @@ class Material:
         if suffix == ".json":
             return from_json(self.json, self.file)
         if suffix not in (".csv", ".tsv"):
-            raise InterpError(f"{self.file} is no table; tables end in .csv, .tsv or .json")
+            raise InterpError(f"{self.file} is not a table; tables end in .csv, .tsv or .json")
         return parse_delimited(self.text, suffix == ".tsv", header, self.file)

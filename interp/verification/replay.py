@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from interp._util.bar import with_bar
+from interp._util.counted import counted
 from interp._util.files import is_file, is_folder
 from interp._util.progress_context import begin, log
 from interp.errors import InterpError, UnknownName, unknown
@@ -22,7 +23,6 @@ from interp.verification.material import Material
 from interp.verification.recorded_values import value_at
 from interp.verification.result import Row, Verification
 from interp.verification.shipped import CLAIMS, DEMO, DEMO_FILES, find_root, present, shipped
-from interp.verification.shown import counted
 from interp.verification.verdict import Verdict, judge
 
 LONG = 60.0  # seconds from which a fact is left out unless asked for

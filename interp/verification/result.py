@@ -13,13 +13,14 @@ from typing import Any
 import pandas as pd
 from typing_extensions import override
 
+from interp._util.counted import counted
 from interp._util.csv_text import csv_text
-from interp._util.files import atomic
+from interp._util.files import atomic, is_writable_folder
 from interp.errors import InterpError
 from interp.notebook.show import Shown, fold
 from interp.report.data import jsonable
 from interp.verification.row import Row, apart, as_dict, described
-from interp.verification.shown import counted, shown, shown_beside
+from interp.verification.shown import shown, shown_beside
 from interp.verification.text import lines
 from interp.verification.verdict import Agreement
 
@@ -167,7 +168,7 @@ def check_ending(path: str | Path) -> Path:
     place = next((p for p in (path, *path.absolute().parents) if os.path.lexists(p)), path)
     if place == path and path.is_dir():
         raise InterpError(f"cannot write {path}: it is a folder; name a file in it")
-    if place != path and not (place.is_dir() and os.access(place, os.W_OK | os.X_OK)):
+    if place != path and not is_writable_folder(place):
         raise InterpError(f"cannot write {path}: {place} is not a folder that can be written to; name another file")
     return path
 

@@ -87,19 +87,3 @@ def one_line(text: str) -> str:
     'two lines \\x1b[31m'
     """
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in " ".join(text.split()))
-
-
-def counted(n: int, what: str) -> str:
-    """A number of things.
-
-    Args:
-        n: how many.
-        what: one of them.
-
-    Returns:
-        both in words.
-
-    >>> counted(1, "fact"), counted(2_000, "fact")
-    ('1 fact', '2,000 facts')
-    """
-    return f"{n:,} {what}{'' if n == 1 else 's'}"

@@ -38,7 +38,7 @@ def parse_delimited(text: str, tabs: bool, header: bool, file: str) -> pd.DataFr
     """
     rows = _rows(text, tabs, file)
     if not rows:
-        raise UnreadableFile(f"{file} is no table: it is empty")
+        raise UnreadableFile(f"{file} is not a table: it is empty")
     names = rows.pop(0) if header else [str(i + 1) for i in range(len(rows[0]))]
     columns = {i: _column([row[i] for row in rows]) for i in range(len(names))}
     return pd.DataFrame(columns, index=range(len(rows))).set_axis(names, axis=1)
@@ -53,12 +53,12 @@ def _rows(text: str, tabs: bool, file: str) -> list[list[str]]:
         for row in filter(None, reader):
             if found and len(row) != len(found[0]):
                 raise UnreadableFile(
-                    f"{file} is no table: line {reader.line_num} has {len(row)} values, the first one {len(found[0])}, with "
+                    f"{file} is not a table: line {reader.line_num} has {len(row)} values, the first one {len(found[0])}, with "
                     f"{'tabs' if tabs else 'commas'} between them; mend that line, or copy the file again"
                 )
             found.append(row)
     except csv.Error as error:
-        raise UnreadableFile(f"{file} is no table: line {reader.line_num}: {error}, within quotes") from None
+        raise UnreadableFile(f"{file} is not a table: line {reader.line_num}: {error}, within quotes") from None
     finally:
         csv.field_size_limit(before)
     return found
@@ -67,10 +67,8 @@ def _rows(text: str, tabs: bool, file: str) -> list[list[str]]:
 def _column(texts: list[str]) -> pd.Series:
     """The values of a column as what all of them are."""
     given = [text for text in texts if text not in MISSING]
-    if given and all(map(WHOLE.fullmatch, given)):
-        if len(given) == len(texts):
-            return _whole([int(text) for text in texts])
-        return pd.Series([math.nan if text in MISSING else float(text) for text in texts], dtype="float64")
+    if given and len(given) == len(texts) and all(map(WHOLE.fullmatch, given)):
+        return _whole([int(text) for text in texts])
     if given and all(map(NUMBER.fullmatch, given)):
         return pd.Series([math.nan if text in MISSING else float(text) for text in texts], dtype="float64")
     if given and all(text.strip().lower() in TRUTH for text in given):
@@ -102,10 +100,10 @@ def from_json(value: Any, file: str) -> pd.DataFrame:
     lists = list(value.values()) if isinstance(value, dict) else []
     columns = bool(lists) and all(isinstance(column, list) for column in lists)
     if columns and len({len(column) for column in lists}) > 1:
-        raise UnreadableFile(f"{file} is no table: its lists have different lengths")
+        raise UnreadableFile(f"{file} is not a table: its lists have different lengths")
     if not (rows or columns):
         raise UnreadableFile(
-            f"{file} is no table: JSON tables are a list of objects, or an object of lists; a single value is "
+            f"{file} is not a table: JSON tables are a list of objects, or an object of lists; a single value is "
             'quantity = "recorded"'
         )
     return pd.DataFrame(value)

@@ -7,6 +7,7 @@ from html import escape
 import pandas as pd
 import plotly.graph_objects as go
 
+from interp._util.counted import counted
 from interp.errors import InterpError, require_range
 from interp.neat import NEATGenome
 from interp.picbreeder import Genome, Node
@@ -63,7 +64,7 @@ def genome(subject: Subject, *, size: int = 48) -> Result:
     }  # fmt: skip
     result.figures["graph"] = draw(graph, size)
     purpose = (
-        f"lead from {_count(graph.inputs, 'input')} to {_count(graph.outputs, 'output')}"
+        f"lead from {counted(len(graph.inputs), 'input')} to {counted(len(graph.outputs), 'output')}"
         if neat
         else "draw the picture"
     )
@@ -112,10 +113,6 @@ def draw(graph: Genome | NEATGenome, size: int = 48) -> go.Figure:
     )
     figure.update_xaxes(visible=False)
     return figure.update_yaxes(dtick=1, zeroline=False, showgrid=False, range=[-0.9, layers + 0.7], scaleanchor="x")
-
-
-def _count(names: tuple[str, ...], what: str) -> str:
-    return f"{len(names)} {what}" + ("" if len(names) == 1 else "s")
 
 
 def _caption(node: Node) -> str:

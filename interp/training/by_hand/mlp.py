@@ -90,8 +90,10 @@ class MLPGradients:
         """The gradient of each member's mean loss with respect to its outputs ``[member, n, width]``."""
         gradient = self._criterion.gradient(outputs, labels)
         if weights is None:
-            return without_subnormals(gradient.div_(outputs.shape[-2]))
-        return without_subnormals(gradient.mul_(weights.to(gradient.dtype).unsqueeze(-1)))
+            gradient.div_(outputs.shape[-2])
+        else:
+            gradient.mul_(weights.to(gradient.dtype).unsqueeze(-1))
+        return without_subnormals(gradient)
 
 
 class Pass:

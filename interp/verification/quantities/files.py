@@ -35,7 +35,7 @@ def count(material: Material) -> int:
 def weights_only(material: Material) -> bool:
     """By torch itself, on the CPU, with its unpickler that runs no code."""
     path = material.one_file
-    _ = material.contents  # what is damaged or something else is no answer
+    _ = material.contents  # refuses what is damaged or of another format
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -22,7 +22,7 @@ def keys(material: Material, *, path: str = "") -> list[str]:
     """Names of what the file, or a table in it, holds."""
     found = follow(tree_of(material), path, material.file)
     if not isinstance(found, Mapping):
-        raise InterpError(f"{material.file}: {path or 'it'} is no table, but a {type(found).__name__}")
+        raise InterpError(f"{material.file}: {path or 'it'} is not a table, but a {type(found).__name__}")
     return [str(key) for key in found]
 
 
