@@ -71,7 +71,7 @@ class Block:
         found = planned_by_hand(plan, model, task)
         self._by_hand = None if found is None else found(len(ids))
         # a model of its own, too, lets blocks be measured side by side
-        own = model.stacks and not self._dropout and (len(ids) > 1 or self._by_hand is not None)
+        own = model.stacks and (len(ids) > 1 or self._by_hand is not None)
         alone = model if self._by_hand is None else copy.deepcopy(model)  # functional_call changes it for a moment
         calls = _own_model(model, self.parameters) if own else alone
         self._call = _caller(calls, task, len(ids), own, train.shared)
@@ -95,9 +95,9 @@ class Block:
     def gradients(self, step: int) -> Mapping[str, Tensor]:
         """The gradient of each member's own loss on the batch of a step ``{name: [member, ...]}``."""
         drawn = self._drawn(step)
-        if self._by_hand is not None:
-            return self._by_hand(self.parameters, drawn.inputs, drawn.labels, drawn.weights)
         noise = self._noise_keys + step if self._dropout else None
+        if self._by_hand is not None:
+            return self._by_hand(self.parameters, drawn.inputs, drawn.labels, drawn.weights, noise)
         call = self._call if drawn is self.train else self._call_stacked
         outputs = call(self.parameters, drawn.inputs, noise)
         outputs.register_hook(without_subnormals)
@@ -165,7 +165,7 @@ def _caller(model: HookedModel, task: Task, members: int, own: bool, shared: boo
     """
 
     def stacked(parameters: Mapping[str, Tensor], inputs: Tensor, noise: Tensor | None) -> Tensor:
-        return task.read(model(inputs))
+        return task.read(model(inputs, noise) if noise is not None else model(inputs))
 
     def one(parameters: Mapping[str, Tensor], inputs: Tensor, noise: Tensor | None) -> Tensor:
         extra = {} if noise is None else {"noise": noise}

@@ -27,8 +27,8 @@ class HookedMLP(HookedModel):
     ``forward(inputs, noise)``: ``noise`` is the key of this pass's dropout (`dropout.uniform`); without it, and in
     `resume`, nothing drops out.
 
-    All parameters may be stacked, ``[member, ...]``; inputs are then stacked too, or shared by all members, and outputs
-    are stacked.
+    All parameters may be stacked, ``[member, ...]``; inputs are then stacked too, or shared by all members, outputs are
+    stacked, and ``noise`` is a key for each member.
 
     Args:
         config: the model's shape.

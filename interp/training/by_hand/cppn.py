@@ -50,7 +50,14 @@ class CPPNGradients:
         return model.dtype in DTYPES and model.device.type == "cpu" and not model.watched_sites()
 
     @torch.no_grad()
-    def __call__(self, parameters: Parameters, inputs: Tensor, labels: Tensor, weights: Tensor | None) -> Parameters:
+    def __call__(
+        self,
+        parameters: Parameters,
+        inputs: Tensor,
+        labels: Tensor,
+        weights: Tensor | None,
+        noise: Tensor | None = None,
+    ) -> Parameters:
         """See `ByHand`."""
         if not self._gradients:
             self._gradients = {name: torch.empty_like(p, requires_grad=False) for name, p in parameters.items()}

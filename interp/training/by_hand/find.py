@@ -18,7 +18,12 @@ class ByHand(Protocol):
     """The gradient of each member's own mean loss, without autograd."""
 
     def __call__(
-        self, parameters: Mapping[str, Tensor], inputs: Tensor, labels: Tensor, weights: Tensor | None
+        self,
+        parameters: Mapping[str, Tensor],
+        inputs: Tensor,
+        labels: Tensor,
+        weights: Tensor | None,
+        noise: Tensor | None = None,
     ) -> Mapping[str, Tensor]:
         """Compute the gradients.
 
@@ -27,6 +32,7 @@ class ByHand(Protocol):
             inputs: ``[(member,) n, ...]``; without a member axis all members share them.
             labels: ``[(member,) n, ...]``.
             weights: of the examples in each member's loss ``[member, n]``; None: 1/n each.
+            noise: keys of the step's dropout ``[member]``; for networks with dropout.
 
         Returns:
             by parameter name ``[member, ...]``; the next call overwrites them.

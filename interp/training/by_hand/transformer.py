@@ -63,7 +63,14 @@ class TransformerGradients:
         return examples * c.d_model * c.d_mlp >= WORTH and bool((asked == asked[0]).all())
 
     @torch.no_grad()
-    def __call__(self, parameters: Parameters, inputs: Tensor, labels: Tensor, weights: Tensor | None) -> Parameters:
+    def __call__(
+        self,
+        parameters: Parameters,
+        inputs: Tensor,
+        labels: Tensor,
+        weights: Tensor | None,
+        noise: Tensor | None = None,
+    ) -> Parameters:
         """See `ByHand`."""
         if not self._gradients:
             self._gradients = {name: torch.empty_like(p, requires_grad=False) for name, p in parameters.items()}

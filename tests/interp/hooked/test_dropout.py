@@ -23,7 +23,7 @@ from interp import (
 )
 from interp.hooked import build
 from interp.hooked.base import HookedModel
-from interp.hooked.dropout import dropout, uniform
+from interp.hooked.dropout import dropout, kept, uniform
 from tests.models import LSTMS, MLPS, TRANSFORMERS, P
 
 KEY = torch.tensor(11)
@@ -109,6 +109,19 @@ def test_vmap_equals_the_loop() -> None:
     assert torch.equal(together, torch.stack([dropout(a, 0.3, k, 1) for a, k in zip(x, keys, strict=True)]))
     shared = vmap(lambda k: dropout(x[0], 0.3, k, 1))(keys)
     assert torch.equal(shared, torch.stack([dropout(x[0], 0.3, k, 1) for k in keys]))
+
+
+def test_a_key_each_equals_the_loop() -> None:
+    """Without vmap, too: keys of members and their stacked activations."""
+    keys, x = torch.arange(5) * 3, torch.randn(5, 6, 4, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(uniform(keys, (6, 4), 1), torch.stack([uniform(k, (6, 4), 1) for k in keys]))
+    each = [dropout(a, 0.3, k, 1) for a, k in zip(x, keys, strict=True)]
+    assert torch.equal(dropout(x, 0.3, keys, 1), torch.stack(each))
+
+
+@pytest.mark.parametrize("p", [0.0, 1e-9, 0.1, 0.3, 0.5, 0.7, 1 - 2**-24, 5 / 2**24, 0.999999999])
+def test_what_is_kept_has_larger_numbers(p: float) -> None:
+    assert torch.equal(kept(KEY, (300, 300), p, 2), uniform(KEY, (300, 300), 2) >= p)
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16], ids=str)

@@ -18,7 +18,7 @@ TASK = ModularArithmetic(7, split=tuple(7 * a + b for a in range(7) for b in ran
     ("model", "settings"),
     [
         ("mlp:unembed_bias=true", {}),
-        ("mlp:unembed_bias=true,dropout=0.1", {}),  # by autograd
+        ("mlp:unembed_bias=true,dropout=0.1", {}),
         ("mlp:unembed_bias=true", {"label_smoothing": 1e-43}),  # by autograd, from its loss
         ("transformer:unembed_bias=true", {}),
     ],
