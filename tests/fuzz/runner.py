@@ -97,9 +97,7 @@ def run(target: Target, numbers: Iterable[int], folder: Path, processes: int = 1
     """
     good, numbers = folder / "good", list(numbers)
     good.mkdir(parents=True)
-    making = CONTEXT.Process(
-        target=target.make, args=(good,)
-    )  # not in this process: torch's threads do not survive a fork
+    making = CONTEXT.Process(target=_make, args=(target, good))  # not in this process, whose memory is watched
     making.start()
     making.join()
     if making.exitcode:
@@ -120,6 +118,12 @@ def run(target: Target, numbers: Iterable[int], folder: Path, processes: int = 1
             failures, waiting[i] = _after(target, waiting[i], folder / f"notes{i}", worker.exitcode)
             found += failures
     return found
+
+
+def _make(target: Target, good: Path) -> None:
+    """Write the good input."""
+    torch.set_num_threads(1)  # this process has a copy of the other's pool, whose threads did not survive the fork
+    target.make(good)
 
 
 def _after(target: Target, part: list[int], notes: Path, exitcode: int | None) -> tuple[list[Failure], list[int]]:
@@ -143,7 +147,7 @@ def _work(target: Target, numbers: list[int], good: Path, folder: Path, notes: P
     sys.stderr = open(os.devnull, "w")  # noqa: SIM115  libraries that warn on damaged files
     faulthandler.disable()  # a crash is told by the exit code; pytest's handler would print every thread
     signal.signal(signal.SIGPROF, _too_slow)
-    torch.set_num_threads(1)
+    torch.set_num_threads(1)  # as in `_make`
     with notes.open("a") as log:
 
         def note(line: dict[str, Any]) -> None:
