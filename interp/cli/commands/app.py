@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import atexit
 import gc
+import re
+import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated
 
 import typer
@@ -25,6 +27,7 @@ from interp.cli.train import app as train
 from interp.cli.train import refine
 from interp.errors import InterpError
 
+EMPTY_OPTION = re.compile(r"--[\w-]+=\s*")
 HELP = {"help_option_names": ["-h", "--help"]}
 COMMANDS: tuple[tuple[Callable[..., None], tuple[str, ...]], ...] = (
     (inspect, ("interp inspect model.pth", "interp inspect model.pth --layout linear_chain:act_fn=tanh")),
@@ -80,6 +83,7 @@ def main() -> None:
     keep_freed_memory()
     atexit.register(gc.freeze)  # nothing is looked for among torch's modules before the process ends anyway
     try:
+        _require_words(sys.argv[1:])
         app()
     except InterpError as error:
         fail(str(error), REFUSED)
@@ -89,6 +93,16 @@ def main() -> None:
     except OSError as error:  # permissions, names that are too long, full disks
         place = error.filename or "the file system"
         fail(f"{place}: {error.strerror or error}; check the path and its permissions", REFUSED)
+
+
+def _require_words(arguments: Sequence[str]) -> None:
+    """Refuse an empty argument: as a path it would be the current folder."""
+    for number, argument in enumerate(arguments, 1):
+        if not argument.strip() or EMPTY_OPTION.fullmatch(argument):
+            raise InterpError(
+                f"argument {number} is empty, as a variable that is not set leaves it: {shlex.join(['interp', *arguments])}; "
+                "give it, or leave it out"
+            )
 
 
 def _version(asked: bool) -> None:

@@ -52,6 +52,17 @@ def test_help_does_not_wait_for_torch(argv: list[str]) -> None:
     assert done.stdout.splitlines()[-1] == "HEAVY []", done.stdout + done.stderr
 
 
+@pytest.mark.parametrize(
+    ("argv", "number"),
+    [
+        (["verify", ""], 2), (["inspect", ""], 2), (["compare", " ", "b.pt"], 2), (["draw", "a.zip", ""], 3),
+        (["analyze", str(DEMO), "--out="], 3), (["analyze", str(DEMO), "--out", ""], 4), (["train", "addition", "--out", ""], 4),
+    ],
+)  # fmt: skip
+def test_an_empty_argument_is_not_the_current_folder(refused: Refused, argv: list[str], number: int) -> None:
+    assert f"argument {number} is empty, as a variable that is not set leaves it: interp {argv[0]} " in refused(*argv)
+
+
 COMMANDS = ["inspect", "analyze", "compare", "draw", "demo", "convert", "analyses", "measures", "train"]
 
 
