@@ -12,6 +12,7 @@ from typing import Any
 
 from interp._util.schema import fits, short
 from interp.errors import InterpError, UnreadableFile, nearest, unknown
+from interp.verification.elsewhere import Elsewhere
 from interp.verification.folder import check_inside
 from interp.verification.quantity import Quantity, find_quantity
 from interp.verification.written import Written
@@ -39,22 +40,6 @@ class Tolerance:
     def __str__(self) -> str:
         said = [f"{self.absolute:g}"] if self.absolute or not self.relative else []
         return " or ".join([*said, *([f"{self.relative:g} of it"] if self.relative else [])])
-
-
-@dataclass(frozen=True)
-class Elsewhere:
-    """A published value that stands in a file of the authors'.
-
-    Attributes:
-        file: relative to the folder.
-        key: where in it, as a dotted path; empty for all of it, and for the words of a text file.
-    """
-
-    file: str
-    key: str = ""
-
-    def __str__(self) -> str:
-        return f"in {self.file}" + (f": {self.key}" if self.key else "")
 
 
 @dataclass(frozen=True)
@@ -216,13 +201,20 @@ def _published(given: Mapping[str, Any], place: str) -> Any:
     if "published" in given:
         _check_value(given["published"], f"{place}: published", DEEPEST)
         return given["published"]
-    table = _table(given["published_in"], f"{place}: published_in")
-    _known(table, ("file", "key"), f"{place}: published_in")
+    place = f"{place}: published_in"
+    table = _table(given["published_in"], place)
+    _known(table, ("file", "key", "column", "row", "header"), place)
     if "file" not in table:
-        raise InterpError(f"{place}: published_in: file is missing")
-    texts = {n: _text(v, f"{place}: published_in.{n}") for n, v in table.items()}
-    check_inside(texts["file"], f"{place}: published_in.file")
-    return Elsewhere(**texts)
+        raise InterpError(f"{place}: file is missing")
+    texts = {n: _text(table[n], f"{place}.{n}") for n in ("file", "key", "column") if n in table}
+    check_inside(texts["file"], f"{place}.file")
+    row = plain(_table(table["row"], f"{place}.row", "{ step = 4000 }")) if "row" in table else None
+    if not isinstance(table.get("header", True), bool):
+        raise InterpError(f"{place}.header must be true or false, got {short(table['header'])}")
+    found = Elsewhere(**texts, row=row, header=table.get("header", True))
+    if reason := found.unclear:
+        raise InterpError(f"{place}: {reason}")
+    return found
 
 
 def _check_value(value: Any, place: str, deep: int) -> None:

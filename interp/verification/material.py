@@ -142,11 +142,12 @@ class Material:
         except (ValueError, RecursionError) as error:
             raise UnreadableFile(f"{self.file} is not JSON: {str(error)[:100]}") from None
 
-    def table(self, header: bool = True) -> pd.DataFrame:
+    def table(self, header: bool = True, written: bool = False) -> pd.DataFrame:
         """The file as a table: CSV, TSV, or JSON (a list of objects).
 
         Args:
             header: whether the first row names the columns; else they are called 1, 2, ...
+            written: whether decimals remember how they were written.
 
         Returns:
             the table.
@@ -154,14 +155,14 @@ class Material:
         Raises:
             UnreadableFile: no table, or rows of different lengths.
         """
-        return self.share(("table", header), lambda: self._table(header))
+        return self.share(("table", header, written), lambda: self._table(header, written))
 
-    def _table(self, header: bool) -> pd.DataFrame:
-        from interp.verification.table_file import from_json, parse_delimited
+    def _table(self, header: bool, written: bool) -> pd.DataFrame:
+        from interp.verification.table_file import DELIMITED, from_json, parse_delimited
 
         suffix = self.path.suffix.lower()
         if suffix == ".json":
-            return from_json(self.json, self.file)
-        if suffix not in (".csv", ".tsv"):
+            return from_json(self.json, self.file, written)
+        if suffix not in DELIMITED:
             raise InterpError(f"{self.file} is not a table; tables end in .csv, .tsv or .json")
-        return parse_delimited(self.text, suffix == ".tsv", header, self.file)
+        return parse_delimited(self.text, suffix == ".tsv", header, self.file, written)

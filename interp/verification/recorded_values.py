@@ -10,6 +10,7 @@ import torch
 
 from interp.errors import InterpError, UnknownName, unknown
 from interp.verification.material import Material
+from interp.verification.table_file import DELIMITED
 
 MOST_NUMBERS = 100_000  # of a tensor that becomes a value
 
@@ -38,9 +39,10 @@ def tree_of(material: Material) -> Any:
         return material.json
     if suffix == ".txt":
         return material.text.split()
-    if suffix in (".csv", ".tsv"):
+    if suffix in DELIMITED:
         raise InterpError(
-            f"{material.file} is a table, of which table.value gives a cell; paths lead into JSON, .txt and checkpoints"
+            f"{material.file} is a table, of which table.value gives a cell, and published_in one with column and row; paths "
+            "lead into JSON, .txt and checkpoints"
         )
     return material.contents.tree
 

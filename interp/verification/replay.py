@@ -17,10 +17,10 @@ from interp._util.files import is_file, is_folder
 from interp._util.progress_context import begin, log
 from interp.errors import InterpError, UnknownName, unknown
 from interp.plugins.options import as_names
-from interp.verification.facts import Collection, Elsewhere, Fact, read_facts
+from interp.verification.elsewhere import Elsewhere
+from interp.verification.facts import Collection, Fact, read_facts
 from interp.verification.folder import Absent, inside, spec_inside
 from interp.verification.material import Material
-from interp.verification.recorded_values import value_at
 from interp.verification.result import Row, Verification
 from interp.verification.shipped import CLAIMS, DEMO, DEMO_FILES, find_root, present, shipped
 from interp.verification.verdict import Verdict, judge
@@ -172,7 +172,7 @@ def _verdict(fact: Fact, material: Material) -> Verdict:
     started, published = time.perf_counter(), fact.published
     try:
         if isinstance(published, Elsewhere):
-            published = value_at(material.other(published.file), published.key)
+            published = published.read(material.other(published.file))
         found = plain_value(fact.quantity.function(material, **fact.options))
         verdict = judge(published, found, fact.tolerance, fact.any_order)
     except InterpError as error:

@@ -11,14 +11,16 @@ from typing import Any
 import pandas as pd
 
 from interp.errors import UnreadableFile
+from interp.verification.written import Written
 
+DELIMITED = (".csv", ".tsv")
 MISSING = ("", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "null", "NULL", "None")  # in a column of numbers
 WHOLE = re.compile(r"\s*[+-]?\d{1,4000}\s*")
 NUMBER = re.compile(r"\s*[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?|inf(?:inity)?)\s*", re.IGNORECASE)
 TRUTH = {"true": True, "false": False}
 
 
-def parse_delimited(text: str, tabs: bool, header: bool, file: str) -> pd.DataFrame:
+def parse_delimited(text: str, tabs: bool, header: bool, file: str, written: bool = False) -> pd.DataFrame:
     r"""A table of a CSV or TSV file. A column is of numbers, of true and false, or of texts: never of two kinds.
 
     Args:
@@ -26,6 +28,7 @@ def parse_delimited(text: str, tabs: bool, header: bool, file: str) -> pd.DataFr
         tabs: whether tabs separate values, not commas.
         header: whether the first row names the columns; else they are called 1, 2, ...
         file: for messages.
+        written: whether decimals are `Written`; a whole number among them is one, and exact.
 
     Returns:
         the table, with the names of its columns as they stand there, even if one stands twice.
@@ -40,7 +43,7 @@ def parse_delimited(text: str, tabs: bool, header: bool, file: str) -> pd.DataFr
     if not rows:
         raise UnreadableFile(f"{file} is not a table: it is empty")
     names = rows.pop(0) if header else [str(i + 1) for i in range(len(rows[0]))]
-    columns = {i: _column([row[i] for row in rows]) for i in range(len(names))}
+    columns = {i: _column([row[i] for row in rows], written) for i in range(len(names))}
     return pd.DataFrame(columns, index=range(len(rows))).set_axis(names, axis=1)
 
 
@@ -64,17 +67,23 @@ def _rows(text: str, tabs: bool, file: str) -> list[list[str]]:
     return found
 
 
-def _column(texts: list[str]) -> pd.Series:
+def _column(texts: list[str], written: bool) -> pd.Series:
     """The values of a column as what all of them are."""
     given = [text for text in texts if text not in MISSING]
     if given and len(given) == len(texts) and all(map(WHOLE.fullmatch, given)):
         return _whole([int(text) for text in texts])
     if given and all(map(NUMBER.fullmatch, given)):
+        if written:
+            return pd.Series([math.nan if text in MISSING else _as_written(text) for text in texts], dtype="object")
         return pd.Series([math.nan if text in MISSING else float(text) for text in texts], dtype="float64")
     if given and all(text.strip().lower() in TRUTH for text in given):
         found = [None if text in MISSING else TRUTH[text.strip().lower()] for text in texts]
         return pd.Series(found, dtype="bool" if len(given) == len(texts) else "object")
     return pd.Series([text if text else None for text in texts], dtype="object")
+
+
+def _as_written(text: str) -> float:
+    return int(text) if WHOLE.fullmatch(text) else Written(text.strip())
 
 
 def _whole(values: list[int]) -> pd.Series:
@@ -83,12 +92,13 @@ def _whole(values: list[int]) -> pd.Series:
     return pd.Series(values, dtype="int64" if small else "object")
 
 
-def from_json(value: Any, file: str) -> pd.DataFrame:
+def from_json(value: Any, file: str, written: bool = False) -> pd.DataFrame:
     """A table of a JSON file: a list of objects, or an object of lists of one length.
 
     Args:
         value: of the file.
         file: for messages.
+        written: whether values stay as they are, decimals as `Written`.
 
     Returns:
         the table; what an object of the list lacks is missing.
@@ -106,4 +116,4 @@ def from_json(value: Any, file: str) -> pd.DataFrame:
             f"{file} is not a table: JSON tables are a list of objects, or an object of lists; a single value is "
             'quantity = "recorded"'
         )
-    return pd.DataFrame(value)
+    return pd.DataFrame(value, dtype=object if written else None)

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 import interp
-from interp.verification.facts import MOST_BYTES, Elsewhere, read_facts
+from interp.verification.elsewhere import Elsewhere
+from interp.verification.facts import MOST_BYTES, read_facts
 from interp.verification.shipped import DEMO, shipped
 
 TOP = 'title = "T"\nsource = "S"\n'
@@ -61,6 +62,22 @@ REFUSED = {
     "absolute": (ONE.replace("a.csv", "/etc/passwd"), "inside the folder"),
     "drive": (ONE.replace('"a.csv"', "'C:\\a.csv'"), "inside the folder"),
     "numbers elsewhere": (ONE.replace("published = 3", 'published_in = { file = "../x.json" }'), "inside the folder"),
+    "a table without a column": (
+        ONE.replace("published = 3", 'published_in = { file = "r.CSV" }'), "published_in: column is missing",
+    ),
+    "a row without a column": (
+        ONE.replace("published = 3", 'published_in = { file = "r.json", row = { step = 1 } }'), "column is missing",
+    ),
+    "a key and a column": (
+        ONE.replace("published = 3", 'published_in = { file = "r.json", key = "a", column = "b" }'), "give one of the two",
+    ),
+    "a row that is none": (
+        ONE.replace("published = 3", 'published_in = { file = "r.csv", column = "b", row = 3 }'), "row must be { step = 4000 }",
+    ),
+    "a header that is none": (
+        ONE.replace("published = 3", 'published_in = { file = "r.csv", column = "b", header = 3 }'), "header must be true",
+    ),
+    "columns misspelt": (ONE.replace("published = 3", 'published_in = { file = "r.csv", colum = "b" }'), "did you mean 'column'"),
     "beside elsewhere": (
         ONE.replace("table.rows", "picture.difference") + 'beside = "../b.png"\n', "inside the folder",
     ),

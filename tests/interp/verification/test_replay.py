@@ -30,6 +30,36 @@ def test_a_number_of_the_authors_own_file(folder: Path) -> None:
     assert "unknown key 'nothing'" in rows["reason"]["nothing_"]
 
 
+CELLS = {
+    "a cell": ("r.csv", 'column = "mean", row = { step = 4000 }', "agrees", "0.005"),
+    "a cell that rounds otherwise": ("r.csv", 'column = "mean", row = { step = 10 }', "disagrees", "0.005"),
+    "a whole number among decimals": ("r.csv", 'column = "mean", row = { step = 20 }', "agrees", "exact"),
+    "a row by a decimal": ("r.csv", 'column = "step", row = { mean = { above = 2.0, below = 2.02 } }', "disagrees", "exact"),
+    "a missing cell": ("r.csv", 'column = "mean", row = { step = 30 }', "cannot be replayed", ""),
+    "no such row": ("r.csv", 'column = "mean", row = { step = 7 }', "cannot be replayed", ""),
+    "several rows": ("r.csv", 'column = "mean"', "disagrees", ""),
+    "tabs": ("r.tsv", 'column = "mean"', "agrees", "0.05"),
+    "no header": ("bare.csv", 'column = "2", header = false', "agrees", "0.05"),
+    "a table of JSON": ("r.json", 'column = "mean", row = { step = 1 }', "agrees", "0.0005"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_a_number_of_the_authors_own_table(name: str, folder: Path) -> None:
+    """A cell, with the digits in which it stands there."""
+    (folder / "r.csv").write_text("step,mean\n4000,2.00\n10,2.01\n20,2\n30,NA\n")
+    (folder / "r.tsv").write_text("step\tmean\n4000\t2.0\n")
+    (folder / "bare.csv").write_text("a,2.0\n")
+    (folder / "r.json").write_text('[{"step": 1, "mean": 2.000}, {"step": 2, "mean": 2.5}]')
+    file, place, agreement, tolerance = CELLS[name]
+    claim = 'claim = "c"\nfile = "t.csv"\nquantity = "table.statistic"\ncolumn = "x"\n'
+    added(folder, f'[claims.cell]\n{claim}published_in = {{ file = "{file}", {place} }}\n')
+    found = interp.verify(folder, only="cell").rows.iloc[0]
+    assert found["verdict"] == agreement, found["reason"]
+    if tolerance:
+        assert found["tolerance"] == tolerance
+
+
 def test_long_claims_wait_until_they_are_asked_for(folder: Path) -> None:
     added(folder, '[claims.long]\nclaim = "c"\nfile = "t.csv"\nquantity = "table.rows"\npublished = 3\nseconds = 90\n')
     found = interp.verify(folder)
