@@ -31,6 +31,7 @@ OF_TASKS = {  # question: (what, run and settings of the one, of the other)
         ("p = 53, 60% trained on, 0.3 against 0.03", ("decay0.6", 0.3), ("decay0.6", 0.03)),
         ("p = 53, 80%, 0.3 against 0", ("decay0.8", 0.3), ("decay0.8", 0.0)),
         ("p = 53, 95%, 0.3 against 0", ("decay0.95", 0.3), ("decay0.95", 0.0)),
+        ("p = 53, 95%, width 16, 0.3 against 0", ("width16", 0.3), ("width16", 0.0)),
         ("p = 53, 95%, width 192, 0.3 against 0", ("width192", 0.3), ("width192", 0.0)),
         ("p = 113, 80%, 0.3 against 0", ("p113", 0.3), ("p113", 0.0)),
         ("parity, 1,000 examples, 0.01 against 0", ("parity_decay1000", 0.01), ("parity_decay1000", 0.0)),
@@ -50,7 +51,7 @@ OF_TASKS = {  # question: (what, run and settings of the one, of the other)
 
 def networks(table: pd.DataFrame, run: str, decay: float, least: float = 0.0) -> pd.DataFrame:
     """The networks of a cell at their last step that have a test accuracy of at least so much."""
-    own = table[(table["run"] == run) & (table["weight_decay"] == decay)]
+    own = table[table["run"].isin((run, f"{run}_more")) & (table["weight_decay"] == decay)]
     last = own[own["step"] == own.groupby("seed")["step"].transform("max")]
     return last[last["test_accuracy"] >= least]
 

@@ -11,14 +11,13 @@ from typing import Any, NamedTuple
 import pandas as pd
 from scipy import stats
 
-from answers.tables import MEASURED
+from answers.tables import DRAWN, MEASURED
 
 COMMAND = "python examples/long_runs/evidence.py unified_networks"
 COMMAND_OF_PICTURES = "python examples/long_runs/evidence.py unified_pictures"
 AT = {"one step": "input_factors", "matched effect": "matched_input_factors"}
 KINDS = {"single weights": "single", "random columns": "random"}
 FEWEST = 3  # networks on either side, below which no difference is taken
-DRAWN = 0.01  # MSE from which a twin has not learned to draw its picture
 
 Sides = tuple[pd.DataFrame, pd.DataFrame]
 

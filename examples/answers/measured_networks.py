@@ -12,7 +12,6 @@ from probes.change_points import Change, change_point, first_step_above
 
 from answers.tables import MEASURED
 
-EARLIER = {"digits_mse": "published", "digits_norm": "norm_penalty", "digits_dropout": "dropout"}
 TEST = "accuracy test"
 
 
@@ -73,16 +72,11 @@ def networks(kind: str = "") -> dict[str, list[Network]]:
         for _, row in pd.read_csv(told).iterrows():
             table = by_network[row["run"], row["member"]].set_index("step").dropna(axis=1, how="all")
             found.setdefault(str(row["run"]).partition("_seed")[0], []).append(Network(row, table))
-    if not kind:
-        for name, file in EARLIER.items():
-            path = MEASURED / f"progress_measures_{file}.csv"
-            if name not in found and path.is_file():
-                found[name] = [of_curves(pd.read_csv(path, index_col="step"))]
     return found
 
 
 def of_curves(table: pd.DataFrame) -> Network:
-    """A network known by its curves alone, such as those of the earlier, shorter runs."""
+    """A network known by its curves alone."""
     reached = {"memorised": ("train", 0.99), "train_06": ("train", 0.6), "generalised": ("test", 0.6)}
     told = {
         name: first_step_above(list(table[f"accuracy {part}"].items()), level)

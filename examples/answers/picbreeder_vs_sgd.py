@@ -8,11 +8,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from answers.twin_rows import COMMAND, LIKE, RUNS, THRESHOLDS, Rows, cell, interval, paired, size, tables
+from answers.tables import DRAWN, MEASURED
+from answers.twin_rows import COMMAND, LIKE, RUNS, THRESHOLDS, Rows, cell, interval, left_out, paired, size, tables
 
 if TYPE_CHECKING:
     from claims import Claims
 
+STARTS = {
+    "starts_width1": "width 1", "starts_width2": "width 2", "starts_width4": "width 4",
+    "starts_width4_warm": "width 4 with 100 steps of warm-up", "starts_width4_slow": "width 4 with learning rate 1e-3",
+    "starts_gaussian": "Gaussian units held", "starts_gaussian_warm": "Gaussian units held with 100 steps of warm-up",
+}  # fmt: skip
 CATEGORICAL = "Whether a change is one of category is a judgement; extent and antisymmetric share are measured instead"
 
 
@@ -74,7 +80,27 @@ def of_units(rows: Rows) -> None:
     rows.at_most("units_gaussian", cell(twins, "gaussian-adjusted", 4, 1e-3), RUNS["gaussian-adjusted", 4])
     relu = cell(twins, "relu", 1, 0.0)
     rows.fewer("units_relu", relu, one(0.0), ("ReLU", "plain"), f"{RUNS['relu', 1]}, skull_64")
+    _starts(rows)
     _gaussians(rows)
+
+
+def _starts(rows: Rows) -> None:
+    """Which starts draw anything after 300 steps."""
+    table = pd.read_csv(MEASURED / "twin_starts.csv")
+    table["drawn"], table["dead"] = table["train_loss"] < 0.1, table["dead_since"].notna()
+    here = [
+        f"{STARTS[str(run)]}: {own['drawn'].sum()} of {len(own)} draw, {own['dead'].sum()} dead"
+        for run, own in table.groupby("run")
+    ]
+    own = table[table["run"] == "starts_width4"]
+    drawn = own.groupby("weight_decay")["drawn"].sum()
+    holds = True if (drawn >= 9).all() else False if (drawn <= 1).all() else "undecided"
+    ran = {"steps": int(own["step"].min()), "seeds": own["seed"].nunique()}
+    note = "Dead: every pixel is clipped, and the gradient is 0"
+    rows.claims.answer(
+        "starts_width4", "; ".join(here), holds=holds, note=note,
+        command="python examples/long_runs/evidence.py twin_starts", ran=ran,
+    )  # fmt: skip
 
 
 def _gaussians(rows: Rows) -> None:
@@ -112,8 +138,8 @@ def of_maps_and_sweeps(rows: Rows) -> None:
         here = (
             f"{interval(100 * adjusted['symmetric_share'])}% symmetric, evolved {rows.evolved['symmetric_share']:.0%}"
         )
-        symmetric = bool((adjusted["symmetric_share"] > 0.5).all())
-        rows.claims.answer("symmetric_gaussian", here, holds=symmetric, command=COMMAND, ran=size(adjusted))
+        symmetric, note = bool((adjusted["symmetric_share"] > 0.5).all()), left_out(adjusted)
+        rows.claims.answer("symmetric_gaussian", here, holds=symmetric, note=note, command=COMMAND, ran=size(adjusted))
     one, two, four = (partial(cell, twins, "plain", width) for width in (1, 2, 4))
     runs = f"skull_64, {RUNS['plain', 2]}"
     rows.nearer("sweeps_improve", two(1e-3), one(0.0), ("at width 2 with 1e-3", "at width 1 without"), runs)
@@ -137,7 +163,8 @@ def _dead(rows: Rows, wide: pd.DataFrame, narrow: pd.DataFrame) -> None:
         )
         apart = (one[f"{column}_low"] > other[f"{column}_high"]) & (one[column] >= 0.25)
         holds[f"below {least}"] = bool(apart.all())
-    rows.claims.answer("dead_sweeps", "; ".join(here), holds=holds, command=COMMAND, ran=size(one, other))
+    note, ran = left_out(wide, narrow), size(one, other)
+    rows.claims.answer("dead_sweeps", "; ".join(here), holds=holds, note=note, command=COMMAND, ran=ran)
 
 
 def _symmetric_basis(rows: Rows, name: str, basis: str) -> None:
@@ -153,13 +180,13 @@ def _symmetric_basis(rows: Rows, name: str, basis: str) -> None:
             f"symmetric {basis} hold {share[basis].mean():.0%}, units {share['units'].mean():.0%} of the {choice}"
         )
         holds[choice] = bool((share[basis] > share["units"]).all())
-    rows.claims.answer(name, "; ".join(here), holds=holds, command=COMMAND, ran=size(twins))
+    rows.claims.answer(name, "; ".join(here), holds=holds, note=left_out(twins), command=COMMAND, ran=size(twins))
 
 
 def of_losses(rows: Rows) -> None:
     """Errors and late drops of the loss."""
     twins = rows.twins
-    own = cell(twins, decay=0.0)
+    own = twins[(twins["run"] == "skull_64") & (twins["weight_decay"] == 0)]
     if own.empty:
         rows.not_run("twin_error", "skull_64")
     else:
@@ -170,5 +197,5 @@ def of_losses(rows: Rows) -> None:
         rows.claims.answer("twin_error", here, holds=reached, note=note, command=COMMAND, ran=size(own))
     rows.drops("late_drop", cell(twins, width=2, decay=1e-4), most=False, runs="skull_64_width2_decay4")
     others = twins[twins["run"].str.contains("_") & ~twins["run"].str.contains("width2_decay4")]
-    others = others[others["steps"] == others["steps"].max()]
+    others = others[(others["steps"] == others["steps"].max()) & (others["mse"] < DRAWN)]
     rows.drops("late_drop_twins", others, most=True, runs="skull_64 and the others")

@@ -1,7 +1,6 @@
 """Verdicts on Golechha's claims, from measured/progress_measures_*.csv.
 
-Intervals are those of `answers.spans`. Until the runs of 100,000 steps are measured, the
-tables of earlier runs of 32,000 (24,000 with dropout) stand in for them, and decide nothing.
+Intervals are those of `answers.spans`.
 """
 
 from __future__ import annotations
@@ -20,7 +19,6 @@ from claims import Claims, Verdict
 HERE = Path(__file__).parents[1]
 COMMAND = "python examples/long_runs/evidence.py digits_curves"
 REVIEWS = "python examples/long_runs/evidence.py reviews_curves"
-BY_SCRIPT = "examples/long_runs/progress_measures.sh"
 ENTROPY, NORM = "weight_entropy all", "weight_norm all"
 SPARSITY = {f"layer {i + 1}": f"activation_sparsity layers.{i}.hook_post" for i in (0, 1)}
 TAUS = {"0.01": "", **{tau: f" tau {tau}" for tau in ("0.001", "0.1", "1")}}
@@ -54,8 +52,7 @@ class Answers:
         text, holds = judge(*own)
         everyone = [n for part in own for n in part]
         sizes = {"steps": ran(everyone)["steps"], "seeds": min(len(part) for part in own)}
-        short = any("run" not in n.told for n in everyone)
-        self.claims.answer(name, text, holds=holds, note=note, command=BY_SCRIPT if short else COMMAND, ran=sizes)  # type: ignore[arg-type]
+        self.claims.answer(name, text, holds=holds, note=note, command=COMMAND, ran=sizes)  # type: ignore[arg-type]
 
 
 def answer(claims: Claims) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from answers.spans import half_width
-from answers.tables import MEASURED
+from answers.tables import DRAWN, MEASURED
 
 if TYPE_CHECKING:
     from claims import Claims
@@ -18,27 +18,54 @@ COMMAND = "python examples/long_runs/evidence.py skull_twins"
 THRESHOLDS = (1e-5, 1e-4, 1e-3)
 FACTORS = (2.0, 1.5)  # of a late drop; the first is the criterion's
 LIKE = (0.8, 0.7, 0.9)  # likeness to the picture, likewise
+KEY = [
+    "run",
+    "picture",
+    "variant",
+    "width",
+    "weight_decay",
+    "steps",
+    "seed",
+]  # what a network is known by in every table
 RUNS = {  # variant and width: runs that have it
-    ("plain", 1): "skull_64, skull_64_decays", ("plain", 2): "skull_64_width2, skull_64_width2_seeds, skull_64_width2_decay4",
+    ("plain", 1): "skull_64, skull_64_seed3, skull_64_decays",
+    ("plain", 2): "skull_64_width2, skull_64_width2_seeds, skull_64_width2_seed3, skull_64_width2_decay4",
     ("plain", 4): "skull_64_width4, skull_64_width4_more", ("relu", 1): "skull_64_relu",
     ("gaussian-adjusted", 4): "skull_64_gaussian, skull_64_gaussian_more",
 }  # fmt: skip
 
 
 def tables() -> dict[str, pd.DataFrame]:
-    """The measured tables by name: twins, units, layers, losses."""
-    return {name: pd.read_csv(MEASURED / f"skull_{name}.csv") for name in ("twins", "units", "layers", "losses")}
+    """The measured tables by name: twins, units, layers, losses; but for twins without networks that draw nothing."""
+    found = {name: pd.read_csv(MEASURED / f"skull_{name}.csv") for name in ("twins", "units", "layers", "losses")}
+    failed = found["twins"].loc[found["twins"]["mse"] >= DRAWN, KEY]
+    for name in ("units", "layers", "losses"):
+        joined = found[name].merge(failed, how="left", on=KEY, indicator=True)
+        found[name] = joined[joined["_merge"] == "left_only"].drop(columns="_merge")
+    return found
 
 
 def cell(table: pd.DataFrame, variant: str = "plain", width: float = 1, decay: float | None = None,
          picture: str = "skull", batch: bool = False) -> pd.DataFrame:  # fmt: skip
-    """The longest runs of one recipe, a row per seed; ``batch``: those trained on random pixels."""
+    """The longest runs of one recipe, a row per seed; ``batch``: those trained on random pixels.
+
+    Networks that did not learn to draw the picture are left out: ``attrs["failed"]`` counts them.
+    """
     own = table[(table["picture"] == picture) & (table["variant"] == variant) & (table["width"] == width)]
     own = own if decay is None else own[np.isclose(own["weight_decay"].astype(float), decay, rtol=1e-6, atol=0)]
     if "run" in own:
         own = own[own["run"].str.contains("random_pixels") == batch]
     own = own[own["steps"] == own["steps"].max()] if "steps" in own else own
-    return own.sort_values("seed")
+    drawn = own[~(own["mse"] >= DRAWN)] if "mse" in own else own
+    found = drawn.sort_values("seed")
+    found.attrs["failed"] = len(own) - len(drawn)
+    return found
+
+
+def left_out(*cells: pd.DataFrame) -> str:
+    """How many networks of some recipes draw nothing, in words; empty if all draw."""
+    failed = sum(one.attrs["failed"] for one in cells)
+    return "" if not failed else f"{failed} network{'s' * (failed > 1)} that never drew the picture left out"
 
 
 def interval(values: pd.Series, digits: int = 0) -> str:
@@ -94,6 +121,7 @@ class Rows:
             )
             holds[f"threshold {threshold:g}"] = bool((one[column] <= share * other[column]).all())
         note = f"{len(one)} seeds; of {one['total'].iloc[0]} and {other['total'].iloc[0]} units"
+        note = "; ".join(filter(None, [note, left_out(less, more)]))
         self.claims.answer(name, "; ".join(here), holds=holds, note=note, command=COMMAND, ran=size(one, other))
 
     def at_most(self, name: str, own: pd.DataFrame, runs: str) -> None:
@@ -106,7 +134,7 @@ class Rows:
             column = f"used_{threshold:g}"
             here.append(f"{interval(own[column])}, evolved {self.evolved[column]} (threshold {threshold:g})")
             holds[f"threshold {threshold:g}"] = bool((own[column] <= 1.25 * self.evolved[column]).all())
-        note = f"Of {own['total'].iloc[0]} units"
+        note = "; ".join(filter(None, [f"Of {own['total'].iloc[0]} units", left_out(own)]))
         self.claims.answer(name, "; ".join(here), holds=holds, note=note, command=COMMAND, ran=size(own))
 
     def nearer(self, name: str, less: pd.DataFrame, more: pd.DataFrame, words: tuple[str, str], runs: str) -> None:
@@ -121,7 +149,8 @@ class Rows:
             here.append(f"{interval(one[column], 2)} {words[0]}, {interval(other[column], 2)} {words[1]} at {choice}")
             holds[choice] = bool((one[f"{column}_high"] < other[f"{column}_low"]).all())
         here.append(f"evolved {self.evolved['random_antisymmetric_share']:.2f}")
-        self.claims.answer(name, "; ".join(here), holds=holds, command=COMMAND, ran=size(one, other))
+        note = left_out(less, more)
+        self.claims.answer(name, "; ".join(here), holds=holds, note=note, command=COMMAND, ran=size(one, other))
 
     def drops(self, name: str, own: pd.DataFrame, most: bool, runs: str) -> None:
         """Late drops of the loss, by each factor: of every network, or of most."""

@@ -6,7 +6,7 @@ RUNS holds the runs of evidence/picbreeder.toml; those that are not finished are
 About 10 to 30 seconds a network. Writes, with a row per
 
 - network: skull_twins.csv (settings; mse, the median of the last 5% of the training losses; units, symmetry, sweeps with 95%
-  intervals, late drop);
+  intervals, late drop; networks that never drew the picture have no more than errors and units in use);
 - network, threshold and activation function: skull_units.csv (units in use);
 - network, layer and basis: skull_layers.csv (likeness to the picture, symmetry);
 - network and step: skull_losses.csv (500 at most).
@@ -28,6 +28,10 @@ import probes
 from circuits.weight_sweeps.null_models import random_network
 from interp.errors import InterpError
 from interp.hooked.cppn.config import CPPNConfig
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from answers.tables import DRAWN
 
 PICTURES = ("skull", "butterfly")
 THRESHOLDS = tuple(round(m * 10.0**k, 9) for k in range(-7, -1) for m in (1, 3))  # of a unit's effect on the picture
@@ -157,6 +161,10 @@ def main(runs: Path, out: Path, data: Path) -> None:
         curve = circuits.units_in_use(model, THRESHOLDS)
         used = curve[curve["activation"] == "all"].set_index("threshold")["used"]
         counts = {f"used_{threshold:g}": int(used[threshold]) for threshold in (1e-5, 1e-4, 1e-3)}
+        if settings.get("mse", 0.0) >= DRAWN:  # type: ignore[operator]
+            print(f"{key['run']}, seed {key['seed']}: never drew the picture", flush=True)
+            rows.append(settings | error | counts)
+            continue
         rows.append(settings | error | units(model) | counts | sweeps(model) | drop(network.losses))
         in_use.append(keyed(curve, key))
         layers.append(keyed(probes.feature_likeness.by_layer(probes.feature_likeness.of(model)), key))

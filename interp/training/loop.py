@@ -18,6 +18,7 @@ from interp.training.cohorts import Cohorts, check_members
 from interp.training.counts import Counts
 from interp.training.directory import RunDirectory
 from interp.training.plan import Plan
+from interp.training.standstill import Standstill
 from interp.training.updates.lr_schedule import LRSchedule
 
 SAVE_SECONDS = 30.0  # a kill loses at most about this much work
@@ -41,6 +42,7 @@ class Progress:
         test_accuracy: the same on the test examples.
         train_loss: the same of the loss.
         test_loss: the same of the loss on the test examples.
+        still: number of members whose train loss has stopped changing, as `interp.training.standstill` says.
     """
 
     step: int
@@ -51,6 +53,7 @@ class Progress:
     test_accuracy: float | None = None
     train_loss: float | None = None
     test_loss: float | None = None
+    still: int = 0
 
     @property
     def summary(self) -> str:
@@ -71,6 +74,8 @@ class Progress:
         ]  # fmt: skip
         if self.members > 1:
             parts.append(f"{self.retired} of {self.members} members done")
+        if self.still:
+            parts.append(f"{self.still} of {self.members} at a standstill")
         return ", ".join(parts)
 
     @property
@@ -170,12 +175,17 @@ def proceed(
 
 def _train(directory: RunDirectory, ensemble: Cohorts, progress: Watcher | None, resumed: bool) -> None:
     plan, saved, pace = ensemble.plan, float("-inf"), 1  # the first state is saved at once
-    seen = _seen(ensemble, [])
+    seen, standstill = _seen(ensemble, []), Standstill()
     with Interrupts() as interrupts:
         while True:
             if not resumed:  # a saved state includes the events of its step
                 rows = _events(directory, ensemble)
-                seen = _seen(ensemble, rows) if rows else replace(seen, step=ensemble.step)
+                standstill.add(rows)
+                seen = (
+                    replace(_seen(ensemble, rows), still=len(standstill.since))
+                    if rows
+                    else replace(seen, step=ensemble.step)
+                )
             resumed = False
             if progress is not None:
                 progress(seen)

@@ -23,6 +23,7 @@ from interp.training.members import varying
 from interp.training.metrics import MetricsFile
 from interp.training.phases import phases
 from interp.training.plan import Plan
+from interp.training.standstill import Standstill
 
 
 class Run:
@@ -79,6 +80,19 @@ class Run:
     def _settings(self) -> pd.DataFrame:
         members, names = self.plan.members, varying(self.plan.members)
         return pd.DataFrame([{n: m.get(n) for n in names} for m in members], index=range(len(members)))
+
+    def standing_still(self) -> pd.Series:
+        """Members that have stopped learning: their train loss no longer changes, by not a single bit, and is not 0.
+
+        A gradient of 0 does that: units that are dead, or outputs that are clipped. A smaller learning rate, or one that rises
+        over the first updates (``warmup``), often keeps networks from it.
+
+        Returns:
+            by member the step since when (four measurements at least); empty where all learn.
+        """
+        found = Standstill()
+        found.add(self.metrics[["step", "member", "train_loss"]].to_dict("records"))
+        return pd.Series(found.since, name="since", dtype="int64").rename_axis("member")
 
     @cached_property
     def counts(self) -> pd.DataFrame:

@@ -68,6 +68,34 @@ def test_short_runs_and_few_seeds_decide_nothing(monkeypatch: pytest.MonkeyPatch
     assert "2 of 3 seeds" in note
 
 
+def test_a_twin_that_never_drew_the_picture_decides_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A dead network has no unit in use: fewer than any other."""
+    used = [f"used_{threshold:g}" for threshold in twin_rows.THRESHOLDS]
+    dead = set_to(["mse", *used], [0.33, 0, 0, 0], rows=4)
+    found, note = verdict(monkeypatch, "units_decay", dead)
+    assert found == "undecided"
+    assert "2 of 3 seeds" in note
+    assert "1 network that never drew the picture left out" in note
+
+
+def test_tables_of_layers_have_no_dead_twins(monkeypatch: pytest.MonkeyPatch) -> None:
+    real, read = pd.read_csv, twin_rows.tables()
+
+    def one_dead(path: object, *args: object) -> pd.DataFrame:
+        table = real(path)
+        if str(path).endswith("skull_twins.csv"):
+            table.loc[(table["run"] == "skull_64") & (table["seed"] == 1), "mse"] = 0.33
+        return table
+
+    monkeypatch.setattr(twin_rows.pd, "read_csv", one_dead)
+    for name, table in twin_rows.tables().items():
+        dead = (table["run"] == "skull_64") & (table["seed"] == 1)
+        assert dead.any() == (name == "twins")
+        assert len(table) == len(read[name]) - (
+            0 if name == "twins" else ((read[name]["run"] == "skull_64") & (read[name]["seed"] == 1)).sum()
+        )
+
+
 def test_what_has_no_run_is_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("units_wider", "late_drop", "dead_sweeps", "skull_features"):
         found, note = verdict(monkeypatch, name)

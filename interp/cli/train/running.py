@@ -17,6 +17,8 @@ from interp.cli.train.members import read_typed
 from interp.cli.train.phases import phase_settings, phases_line
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from interp.tasks import Task
     from interp.training.run import Run
 
@@ -117,7 +119,21 @@ def show_run(run: Run, phases: Mapping[str, Any]) -> None:
         console.print(f"... and {rest} more members, all in {escape(str(run.path / 'metrics.jsonl'))}")
     if "test_accuracy" in frame and (len(frame) > 1 or phases):
         console.print(escape(phases_line(run, phases)))
+    if not (still := run.standing_still()).empty:
+        console.print(escape(_still_line(still, len(frame))))
     for line in said(run.plan):
         console.print(f"Given {escape(line)}")
     path = escape(str(run.path))
     console.print(f"Run: {path}   Report: interp analyze {path}")
+
+
+def _still_line(since: pd.Series, members: int) -> str:
+    """That members have stopped learning, and what may help."""
+    first = since.head(ROWS_SHOWN // 4)
+    shown = ", ".join(f"{member} since step {step:,}" for member, step in first.items())
+    more = f" and {len(since) - len(first):,} more" if len(since) > len(first) else ""
+    who = f"the network, since step {since.iloc[0]:,}" if members == 1 else f"member {shown}{more} (of {members:,})"
+    return (
+        f"Standstill: {who}: the train loss no longer changes, by not a single bit. It has converged, or its gradient is 0, as "
+        "where units are dead or outputs clipped: then a smaller --lr, or --warmup 100, may help"
+    )

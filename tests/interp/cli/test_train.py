@@ -450,3 +450,23 @@ def test_refine(run: Run, refused: Refused, work: Path) -> None:
         said = refused("refine", "addition", "--axis", axis, "--steps", 4, "--out", "new")
         assert part in said
     assert "one value" in refused("refine", "addition", "--axis", "lr=0:1", "--lr", "1,2", "--out", "new")
+
+
+@pytest.mark.parametrize(
+    ("members", "said"),
+    [
+        (["--lr", "1e-3,1e-30"], "Standstill: member 1 since step 0 (of 2): the train loss no longer changes"),
+        (["--lr", "1e-30"], "Standstill: the network, since step 0: "),
+        (["--lr", "1e-30", "--seeds", "7"], "4 since step 0 and 2 more (of 7): "),
+        (["--lr", "1e-3"], None),
+    ],
+)
+def test_networks_that_stopped_learning_are_named(
+    run: Run, tmp_path: Path, members: list[str], said: str | None
+) -> None:
+    found = run(
+        "train", "addition", "--p", "4", "--steps", "100", "--metrics", "every:10", *members, "--out", tmp_path / "r"
+    )
+    text = " ".join(found.out.split())
+    assert ("Standstill" in text) == (said is not None)
+    assert said is None or (said in text and "a smaller --lr, or --warmup 100, may help" in text)
