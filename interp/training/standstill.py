@@ -15,7 +15,9 @@ class Standstill:
     """
 
     def __init__(self) -> None:
-        self._last: dict[int, tuple[float, int, int]] = {}  # by member: its loss, since which step, in how many rows
+        self._last: dict[
+            int, tuple[float | None, int, int]
+        ] = {}  # by member: its loss, since which step, in how many rows
 
     def add(self, rows: Iterable[Mapping[str, Any]]) -> None:
         """Take in further rows.
