@@ -32,21 +32,13 @@ from interp.hooked.cppn.config import CPPNConfig
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from answers.tables import DRAWN
+from answers.twin_rows import KEY
 
 PICTURES = ("skull", "butterfly")
 THRESHOLDS = tuple(round(m * 10.0**k, 9) for k in range(-7, -1) for m in (1, 3))  # of a unit's effect on the picture
 DEAD = (1e-4, 1e-6)  # mean square below which a direction changes nothing
 SCORES = ("antisymmetric_share", "change_rank_share", "extent")
 N, CHANGES = 200, 150  # directions, and changes whose rank is compared
-KEY = (
-    "run",
-    "picture",
-    "variant",
-    "width",
-    "weight_decay",
-    "steps",
-    "seed",
-)  # what a network is known by in every table
 MOST_POINTS = 500  # of a loss curve
 RANDOM = 3  # random networks a picture
 
