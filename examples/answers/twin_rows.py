@@ -18,15 +18,8 @@ COMMAND = "python examples/long_runs/evidence.py skull_twins"
 THRESHOLDS = (1e-5, 1e-4, 1e-3)
 FACTORS = (2.0, 1.5)  # of a late drop; the first is the criterion's
 LIKE = (0.8, 0.7, 0.9)  # likeness to the picture, likewise
-KEY = [
-    "run",
-    "picture",
-    "variant",
-    "width",
-    "weight_decay",
-    "steps",
-    "seed",
-]  # what a network is known by in every table
+# what a network is known by in every table
+KEY = ["run", "picture", "variant", "width", "weight_decay", "steps", "seed"]
 RUNS = {  # variant and width: runs that have it
     ("plain", 1): "skull_64, skull_64_seed3, skull_64_decays",
     ("plain", 2): "skull_64_width2, skull_64_width2_seeds, skull_64_width2_seed3, skull_64_width2_decay4",

@@ -181,11 +181,7 @@ def _train(directory: RunDirectory, ensemble: Cohorts, progress: Watcher | None,
             if not resumed:  # a saved state includes the events of its step
                 rows = _events(directory, ensemble)
                 standstill.add(rows)
-                seen = (
-                    replace(_seen(ensemble, rows), still=len(standstill.since))
-                    if rows
-                    else replace(seen, step=ensemble.step)
-                )
+                seen = replace(_seen(ensemble, rows) if rows else seen, step=ensemble.step, still=len(standstill.since))
             resumed = False
             if progress is not None:
                 progress(seen)

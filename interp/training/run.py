@@ -91,7 +91,7 @@ class Run:
             by member the step since when (four measurements at least); empty where all learn.
         """
         found = Standstill()
-        found.add(pd.DataFrame(self.metrics[["step", "member", "train_loss"]]).to_dict("records"))
+        found.add(self.metrics.reindex(columns=["step", "member", "train_loss"]).to_dict("records"))
         return pd.Series(found.since, name="since", dtype="int64").rename_axis("member")
 
     @cached_property

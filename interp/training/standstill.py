@@ -15,9 +15,8 @@ class Standstill:
     """
 
     def __init__(self) -> None:
-        self._last: dict[
-            int, tuple[float | None, int, int]
-        ] = {}  # by member: its loss, since which step, in how many rows
+        # by member: its loss, since which step, in how many rows
+        self._last: dict[int, tuple[float | None, int, int]] = {}
 
     def add(self, rows: Iterable[Mapping[str, Any]]) -> None:
         """Take in further rows.
