@@ -85,7 +85,7 @@ def wide(claims: Claims) -> None:
     text = {}
     for l1, rows in groups.items():
         answering = int((rows.test_accuracy > 0.99).sum())
-        text[l1] = f"{span(rows.units_left)} units ({answering} of {len(rows)} seeds answer 99%)"
+        text[l1] = f"{span(rows.units_left.dropna())} units ({answering} of {len(rows)} seeds answer 99%)"
     ran = {"seeds": min(len(rows) for rows in groups.values()), "epochs": int(found["epochs"].min())}
     plain = groups[0.0]
     claims.answer("wide_to_five", text[0.0], holds=bool(not (plain.units_left <= 5).any()), command=COMMAND, ran=ran)

@@ -24,16 +24,18 @@ def half_width(values: ArrayLike) -> float:
 
 
 def span(values: Iterable[float], digits: int = 3) -> str:
-    """The mean over seeds with its interval; of one seed its value."""
-    own = np.asarray([v for v in values if np.isfinite(v)])
+    """The mean over seeds with its interval; of one seed its value. Seeds without a value are counted: "never in 1 of 3"."""
+    given = np.asarray(list(values), dtype=float)
+    own = given[np.isfinite(given)]
     if not len(own):
         return "never"
-    mean = float(own.mean())
+    mean, missing = float(own.mean()), len(given) - len(own)
+    never = f" (never in {missing} of {len(given)})" if missing else ""
     if len(own) == 1:
-        return f"{mean:,.{digits}g}" if abs(mean) < 1_000 else f"{mean:,.0f}"
+        return (f"{mean:,.{digits}g}" if abs(mean) < 1_000 else f"{mean:,.0f}") + never
     half = half_width(own)
     shown = [f"{v:,.{digits}g}" if abs(mean) < 1_000 else f"{v:,.0f}" for v in (mean, mean - half, mean + half)]
-    return f"{shown[0]} [{shown[1]}, {shown[2]}]"
+    return f"{shown[0]} [{shown[1]}, {shown[2]}]{never}"
 
 
 def several(checks: Sequence[bool]) -> Verdict:

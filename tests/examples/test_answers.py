@@ -44,6 +44,7 @@ def test_intervals() -> None:
     """Student by hand; Wilson and Newcombe from Newcombe 1998: 56 of 70 against 48 of 80, 0.0524 to 0.3339."""
     assert spans.span([1.0, 2.0, 3.0]) == "2 [-0.484, 4.48]"
     assert (spans.span([7.0]), spans.span([float("nan")])) == ("7", "never")
+    assert spans.span([float("nan"), 7.0, 9.0]) == "8 [-4.71, 20.7] (never in 1 of 3)"
     assert spans.difference(56, 70, 48, 80) == pytest.approx((0.0524, 0.3339), abs=1e-4)
     assert spans.share(0, 64) == pytest.approx((0, 0.0566), abs=1e-4)
 
