@@ -115,7 +115,7 @@ def lines(found: pd.DataFrame) -> list[str]:
 
 def twin_lines() -> list[str]:
     """Rows of the table of networks that draw the skull and the butterfly, a recipe a row, means over seeds."""
-    table = twin_rows.tables()["twins"]
+    table = twin_rows.drawn(twin_rows.tables()["twins"])
     keys = ["picture", "variant", "width", "weight_decay", "size", "batch", "steps"]
     order = {
         name: i for i, name in enumerate(("evolved", "published SGD", "random", "plain", "gaussian-adjusted", "relu"))
@@ -126,7 +126,7 @@ def twin_lines() -> list[str]:
         key = dict(zip(keys, values, strict=True))
         cells = [f"{key['picture']}, {_recipe(key)}", str(len(own))]
         cells += [twin_rows.interval(own[f"used_{threshold:g}"]) for threshold in twin_rows.THRESHOLDS]
-        cells += [f"{own['total'].iloc[0]}", twin_rows.interval(100 * own["symmetric_share"]) + "%"]
+        cells += [f"{own['total'].iloc[0]:.0f}", twin_rows.interval(100 * own["symmetric_share"]) + "%"]
         cells += [twin_rows.interval(own["effective_rank"], 1)]
         cells += [twin_rows.interval(own[c], 2) for c in ("random_antisymmetric_share", "random_change_rank_share")]
         cells += [twin_rows.interval(100 * own["random_dead_0.0001"]) + "%"]

@@ -8,8 +8,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from answers.tables import DRAWN, MEASURED
-from answers.twin_rows import COMMAND, LIKE, RUNS, THRESHOLDS, Rows, cell, interval, left_out, paired, size, tables
+from answers.tables import MEASURED
+from answers.twin_rows import (
+    COMMAND,
+    LIKE,
+    RUNS,
+    THRESHOLDS,
+    Rows,
+    cell,
+    drawn,
+    interval,
+    left_out,
+    paired,
+    size,
+    tables,
+)
 
 if TYPE_CHECKING:
     from claims import Claims
@@ -93,8 +106,8 @@ def _starts(rows: Rows) -> None:
         for run, own in table.groupby("run")
     ]
     own = table[table["run"] == "starts_width4"]
-    drawn = own.groupby("weight_decay")["drawn"].sum()
-    holds = True if (drawn >= 9).all() else False if (drawn <= 1).all() else "undecided"
+    draw = own.groupby("weight_decay")["drawn"].sum()
+    holds = True if (draw >= 9).all() else False if (draw <= 1).all() else "undecided"
     ran = {"steps": int(own["step"].min()), "seeds": own["seed"].nunique()}
     note = "Dead: every pixel is clipped, and the gradient is 0"
     rows.claims.answer(
@@ -197,5 +210,5 @@ def of_losses(rows: Rows) -> None:
         rows.claims.answer("twin_error", here, holds=reached, note=note, command=COMMAND, ran=size(own))
     rows.drops("late_drop", cell(twins, width=2, decay=1e-4), most=False, runs="skull_64_width2_decay4")
     others = twins[twins["run"].str.contains("_") & ~twins["run"].str.contains("width2_decay4")]
-    others = others[(others["steps"] == others["steps"].max()) & (others["mse"] < DRAWN)]
+    others = drawn(others[others["steps"] == others["steps"].max()])
     rows.drops("late_drop_twins", others, most=True, runs="skull_64 and the others")

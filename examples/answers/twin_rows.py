@@ -49,10 +49,14 @@ def cell(table: pd.DataFrame, variant: str = "plain", width: float = 1, decay: f
     if "run" in own:
         own = own[own["run"].str.contains("random_pixels") == batch]
     own = own[own["steps"] == own["steps"].max()] if "steps" in own else own
-    drawn = own[~(own["mse"] >= DRAWN)] if "mse" in own else own
-    found = drawn.sort_values("seed")
-    found.attrs["failed"] = len(own) - len(drawn)
+    found = (drawn(own) if "mse" in own else own).sort_values("seed")
+    found.attrs["failed"] = len(own) - len(found)
     return found
+
+
+def drawn(twins: pd.DataFrame) -> pd.DataFrame:
+    """All but the networks that did not learn to draw their picture."""
+    return twins[~(twins["mse"] >= DRAWN)]
 
 
 def left_out(*cells: pd.DataFrame) -> str:
@@ -113,7 +117,7 @@ class Rows:
                 f"{interval(one[column])} {words[0]}, {interval(other[column])} {words[1]} (threshold {threshold:g})"
             )
             holds[f"threshold {threshold:g}"] = bool((one[column] <= share * other[column]).all())
-        note = f"{len(one)} seeds; of {one['total'].iloc[0]} and {other['total'].iloc[0]} units"
+        note = f"{len(one)} seeds; of {one['total'].iloc[0]:.0f} and {other['total'].iloc[0]:.0f} units"
         note = "; ".join(filter(None, [note, left_out(less, more)]))
         self.claims.answer(name, "; ".join(here), holds=holds, note=note, command=COMMAND, ran=size(one, other))
 
@@ -127,7 +131,7 @@ class Rows:
             column = f"used_{threshold:g}"
             here.append(f"{interval(own[column])}, evolved {self.evolved[column]} (threshold {threshold:g})")
             holds[f"threshold {threshold:g}"] = bool((own[column] <= 1.25 * self.evolved[column]).all())
-        note = "; ".join(filter(None, [f"Of {own['total'].iloc[0]} units", left_out(own)]))
+        note = "; ".join(filter(None, [f"Of {own['total'].iloc[0]:.0f} units", left_out(own)]))
         self.claims.answer(name, "; ".join(here), holds=holds, note=note, command=COMMAND, ran=size(own))
 
     def nearer(self, name: str, less: pd.DataFrame, more: pd.DataFrame, words: tuple[str, str], runs: str) -> None:
