@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import gc
+import itertools
 import re
 import shlex
 import sys
@@ -97,12 +98,14 @@ def main() -> None:
 
 def _require_words(arguments: Sequence[str]) -> None:
     """Refuse an empty argument: as a path it would be the current folder."""
-    for number, argument in enumerate(arguments, 1):
-        if not argument.strip() or EMPTY_OPTION.fullmatch(argument):
-            raise InterpError(
-                f"argument {number} is empty, as a variable that is not set leaves it: {shlex.join(['interp', *arguments])}; "
-                "give it, or leave it out"
-            )
+    for number, (before, argument) in enumerate(itertools.pairwise(["", *arguments]), 1):
+        if argument.strip() and not EMPTY_OPTION.fullmatch(argument):
+            continue
+        named = argument.strip().rstrip("=") or (before if before.startswith("--") and "=" not in before else "")
+        raise InterpError(
+            f"{named or f'argument {number}'} is empty, as a variable that is not set leaves it: "
+            f"{shlex.join(['interp', *arguments])}; give it, or leave it out"
+        )
 
 
 def _version(asked: bool) -> None:

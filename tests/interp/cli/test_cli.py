@@ -53,14 +53,16 @@ def test_help_does_not_wait_for_torch(argv: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("argv", "number"),
+    ("argv", "named"),
     [
-        (["verify", ""], 2), (["inspect", ""], 2), (["compare", " ", "b.pt"], 2), (["draw", "a.zip", ""], 3),
-        (["analyze", str(DEMO), "--out="], 3), (["analyze", str(DEMO), "--out", ""], 4), (["train", "addition", "--out", ""], 4),
+        (["verify", ""], "argument 2"), (["inspect", ""], "argument 2"), (["compare", " ", "b.pt"], "argument 2"),
+        (["draw", "a.zip", ""], "argument 3"), (["draw", "a.zip", "a.png", "--x=0,1", ""], "argument 5"),
+        (["analyze", str(DEMO), "--out="], "--out"), (["analyze", str(DEMO), "--out", ""], "--out"),
+        (["train", "addition", "--out", ""], "--out"),
     ],
 )  # fmt: skip
-def test_an_empty_argument_is_not_the_current_folder(refused: Refused, argv: list[str], number: int) -> None:
-    assert f"argument {number} is empty, as a variable that is not set leaves it: interp {argv[0]} " in refused(*argv)
+def test_an_empty_argument_is_not_the_current_folder(refused: Refused, argv: list[str], named: str) -> None:
+    assert f"{named} is empty, as a variable that is not set leaves it: interp {argv[0]} " in refused(*argv)
 
 
 COMMANDS = ["inspect", "analyze", "compare", "draw", "demo", "convert", "analyses", "measures", "train"]

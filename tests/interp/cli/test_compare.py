@@ -193,7 +193,7 @@ OPTIONS: dict[str, tuple[tuple[object, ...], tuple[str, ...]]] = {
     "size of a planet": (("draw", "a.xml", "x.png", "--size", 10**9), ("8192",)),
     "x of one number": (("draw", "a.xml", "x.png", "--x=1"), ("--x '1'", "--x=-1,1")),
     "x of words": (("draw", "a.xml", "x.png", "--x=a,b"), ("--x 'a,b'",)),
-    "x of nothing": (("draw", "a.xml", "x.png", "--x="), ("--x ''",)),
+    "x of nothing": (("draw", "a.xml", "x.png", "--x="), ("--x is empty",)),
     "y of three": (("draw", "a.xml", "x.png", "--y=1,2,3"), ("--y '1,2,3'",)),
     "y that is none": (("draw", "a.xml", "x.png", "--y=nan,1"), ("--y 'nan,1'",)),
     "y without extent": (("draw", "a.xml", "x.png", "--y=1,1"), ("no extent",)),

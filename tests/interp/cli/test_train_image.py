@@ -192,7 +192,7 @@ REFUSED: dict[str, tuple[tuple[object, ...], tuple[str, ...]]] = {
     "architecture of an MLP": ((*IMAGE, "--arch-of", "mlp.safetensors"), ("mlp.safetensors", "not a CPPN")),
     "architecture of nothing": ((*IMAGE, "--arch-of", "gone.zip"), ("no file", "gone.zip")),
     "no architecture": ((*IMAGE, "--arch", "cache"), ("architecture 'cache'", "12;cache:15")),
-    "empty architecture": ((*IMAGE, "--arch", ""), ("architecture",)),
+    "empty architecture": ((*IMAGE, "--arch", ""), ("--arch is empty",)),
     "unknown activation": ((*IMAGE, "--arch", "2;sine:3"), ("'sine'", "'sin'")),
     "activation twice": ((*IMAGE, "--arch", "2;sin:1,sin:2"), ("twice",)),
     "no layers": ((*IMAGE, "--arch", "0;sin:1"), ("0 layers",)),
