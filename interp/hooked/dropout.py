@@ -92,7 +92,7 @@ def _bits(key: Tensor, shape: Sequence[int], salt: int) -> Tensor:
     """`uniform` before it becomes a fraction: whole numbers (int64) from 0 to ``2**BITS - 1``."""
     stream = _mix(_mix(key + GAMMA) + _wrap((salt + 1) * GAMMA))
     index = torch.arange(1, math.prod(shape) + 1, device=key.device).mul_(GAMMA)
-    return _shift(_mix(stream.unsqueeze(-1) + index), 64 - BITS).unflatten(-1, tuple(shape))
+    return _shift(_mix(stream.unsqueeze(-1) + index), 64 - BITS).reshape((*key.shape, *shape))
 
 
 def _mix(z: Tensor) -> Tensor:
