@@ -14,7 +14,7 @@ import pandas as pd
 from answers import effective_theory_structure as structure
 
 FOLDER = Path(__file__).parents[1] / "measured"
-FILES = ("toy", "toy_published", "transformer", "mnist", "diagrams", "fractions", "p4")
+FILES = ("toy", "toy_published", "transformer", "mnist", "diagrams", "fractions", "p4", "embeddings")
 PHASES = ("comprehension", "grokking", "memorization", "confusion")
 SIDES = ("above", "at_least")
 EVIDENCE = "python examples/long_runs/evidence.py"

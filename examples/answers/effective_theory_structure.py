@@ -1,7 +1,8 @@
-"""The claims of Liu et al. 2022 about the embeddings' structure: train fractions, S_3, the hierarchy for p = 4."""
+"""The claims of Liu et al. 2022 about the embeddings' structure: train fractions, S_3, the hierarchy for p = 4, transformers."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +12,7 @@ import pandas as pd
 CRITERIA = ("paper", "code")
 FRACTIONS = "python examples/long_runs/evidence.py effective_theory_fractions"
 HIERARCHY = "python examples/long_runs/evidence.py effective_theory_p4"
+ALONG = "python examples/long_runs/evidence.py effective_theory_embeddings"
 OF_TOY = ("critical_fraction", "predicted_accuracy", "ideal_bounds", "ideal_measured", "grokking_rate", "three_n_h")
 OF_S3 = ("s3_rqi", "s3_steps", "s3_bound", "s3_hexagon")
 RANDOM_HEXAGONS = 0.93  # regularity of the best of three planes of six random points in nine dimensions: 95% are below
@@ -32,6 +34,11 @@ def answer(claims: Any, found: Mapping[str, pd.DataFrame]) -> None:
         )
     else:
         hierarchy(claims, table)
+    if (table := found.get("embeddings")) is None:
+        for name in ("effective_dimension", "first_components"):
+            claims.answer(name, "", holds=None, note="The run was not made: 45 minutes of a core", command=ALONG)
+    else:
+        along_training(claims, table)
 
 
 def ran_of(claims: Any, name: str, table: pd.DataFrame, **more: float) -> dict[str, float]:
@@ -160,6 +167,42 @@ def hierarchy(claims: Any, table: pd.DataFrame) -> None:
         )
     ran = {"steps": int(table["steps"].max()), "starts": starts}
     claims.answer("hierarchy_found", "; ".join(told), holds=choices, command=HIERARCHY, ran=ran)
+
+
+def along_training(claims: Any, table: pd.DataFrame) -> None:
+    """Figures 7 (left) and 22: the embeddings of transformers at every checkpoint."""
+    seeds = dict(list(table.groupby("seed")))
+    ran = {"seeds": len(seeds)}
+    dimension = {seed: part.set_index("step")["effective_dimension"] for seed, part in seeds.items()}
+    falls = {seed: bool(own.iloc[-1] < 0.7 * own.iloc[0]) for seed, own in dimension.items()}
+    peaks = {seed: bool(own.max() > 1.05 * own.iloc[0]) for seed, own in dimension.items()}
+    ends = pd.DataFrame({"first": own.iloc[0], "last": own.iloc[-1], "most": own.max()} for own in dimension.values())
+    generalised = [part.loc[part["test_accuracy"] >= 0.9, "step"].min() for part in seeds.values()]
+    half = [own.index[own < (own.iloc[0] + own.iloc[-1]) / 2][0] for own in dimension.values()]
+    claims.answer(
+        "effective_dimension",
+        f"from {ends['first'].mean():.1f} to {ends['last'].mean():.1f} on average, the most {ends['most'].mean():.1f}; "
+        f"it falls by 30% in {sum(falls.values())} of {len(seeds)} seeds, after a peak in {sum(peaks.values())}",
+        holds=three(all(falls.values()) and all(peaks.values()), all(falls.values())),
+        note=f"Half of the fall is over at step {min(half):,} to {max(half):,}, test accuracy passes 90% at {min(generalised):,} "
+        f"to {max(generalised):,}",
+        command=ALONG, ran=ran,
+    )  # fmt: skip
+    kept = sorted(int(column.removeprefix("end_")) for column in table if column.startswith("end_"))
+    last = table.groupby("seed").last()
+    enough = {seed: next((k for k in kept if row[f"end_{k}"] >= 0.99), None) for seed, row in last.iterrows()}
+    before = table[table["step"] < table["step"].max()].set_index("seed")
+    means = {axes: before[[f"{axes}_{k}" for k in kept]].mean(axis=1).groupby("seed").mean() for axes in ("end", "own")}
+    few, better = all(enough.values()), means["end"] > means["own"]
+    numbers = Counter(k for k in enough.values() if k)
+    told = ", ".join(f"{k} in {n}" for k, n in sorted(numbers.items()))
+    claims.answer(
+        "first_components",
+        f"axes of the end that reach 99%: {told or 'none'} of {len(seeds)} seeds; mean accuracy before the end on "
+        f"{', '.join(map(str, kept))} final axes {means['end'].mean():.3f}, on those of the time {means['own'].mean():.3f}; "
+        f"the final ones do better in {int(better.sum())}",
+        holds=three(few and bool(better.all()), few or bool(better.all())), command=ALONG, ran=ran,
+    )  # fmt: skip
 
 
 def rank_correlation(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:

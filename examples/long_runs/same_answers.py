@@ -3,7 +3,7 @@
     python examples/long_runs/same_answers.py seeds RUNS examples/measured      every two of ten seeds, before and after they grok
     python examples/long_runs/same_answers.py skulls RUNS examples/measured     every two skulls, layer by layer
 
-RUNS holds what evidence/fractured_or_unified.toml trained, INTERP_DATA names the folder with the published networks.
+RUNS holds what evidence/*.toml train, INTERP_DATA names the folder with the published networks.
 """
 
 from __future__ import annotations
@@ -123,11 +123,11 @@ def skulls(run: Path, data: Path) -> pd.DataFrame:
 
 
 def main(kind: str, runs: Path, out: Path) -> None:
-    name = {"seeds": "same_answers_p53", "skulls": "same_answers_skull"}[kind]
+    name, written = {"seeds": ("p53", "same_answers_p53"), "skulls": ("same_answers_skull", "same_answers_skull")}[kind]
     if not ((runs / name / "run.json").is_file() and interp.Run(runs / name).finished):
         raise SystemExit(f"{runs / name} is not there or not finished")
     table = seeds(runs / name) if kind == "seeds" else skulls(runs / name, data_folder())
-    table.round(6).to_csv(out / f"{name}.csv", index=False)
+    table.round(6).to_csv(out / f"{written}.csv", index=False)
 
 
 if __name__ == "__main__":
