@@ -244,9 +244,15 @@ def rows() -> list[dict[str, Any]]:
             importlib.import_module(f"answers.{notebook}").answer(claims)
         for row in table["rows"]:
             claims.take(row)
-        top = {key: about[key] for key in ("title", "source", "revised") if key in about}
-        found += [{"notebook": notebook} | top | row for row in claims.rows()]
+        top = {key: about[key] for key in ("title", "source") if key in about}
+        found += [{"notebook": notebook} | top | row | _revisions(about, row) for row in claims.rows()]
     return found
+
+
+def _revisions(*levels: Mapping[str, Any]) -> dict[str, str]:
+    """What was set after numbers were seen, for all claims of a notebook and for this one."""
+    said = [level["revised"] for level in levels if "revised" in level]
+    return {"revised": ". ".join(said)} if said else {}
 
 
 def counted(found: list[dict[str, Any]]) -> str:
