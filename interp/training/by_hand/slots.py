@@ -24,7 +24,7 @@ def in_place(name: str, like: Tensor) -> InPlace | None:
     """
     if name in LINEAR:
         return None
-    return {"gaussian": _gaussian(like), "sin": _sin, "cos": _cos}.get(name) or _other(name)
+    return {"gaussian": _gaussian(like), "sin": _sin, "cos": _cos, "relu": _relu}.get(name) or _other(name)
 
 
 def _gaussian(like: Tensor) -> InPlace:
@@ -46,6 +46,11 @@ def _sin(z: Tensor, slope: Tensor) -> None:
 def _cos(z: Tensor, slope: Tensor) -> None:
     torch.sin(z, out=slope).neg_()
     z.cos_()
+
+
+def _relu(z: Tensor, slope: Tensor) -> None:
+    torch.gt(z, 0, out=slope)
+    z.relu_()
 
 
 def _other(name: str) -> InPlace:
