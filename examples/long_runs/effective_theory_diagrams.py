@@ -2,8 +2,8 @@
 
     python effective_theory_diagrams.py RUNS FOLDER        writes FOLDER/effective_theory_diagrams.csv
 
-Runs that are not there or not finished are left out. Every network has its phase by both sides of the threshold: above (the
-source's table 1) and at least (its appendix H, the authors' code); the threshold is 0.9, for MNIST 0.6.
+Runs that are not there or not finished keep the rows that they have. Every network has its phase by both sides of the threshold:
+above (the source's table 1) and at least (its appendix H, the authors' code); the threshold is 0.9, for MNIST 0.6.
 """
 
 from __future__ import annotations
@@ -15,6 +15,10 @@ from pathlib import Path
 import pandas as pd
 
 import interp
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from long_runs.results import finished, store
 
 LIMIT, GAP = 100_000, 1_000
 SIDES = {"above": ">", "at_least": ">="}
@@ -37,21 +41,13 @@ def networks(run: interp.Run, group: str) -> pd.DataFrame:
     return pd.DataFrame(columns).assign(phase=run.phases(threshold, limit=min(LIMIT, run.plan.steps), gap=GAP)["phase"])
 
 
-def finished(folder: Path) -> dict[str, tuple[str, interp.Run]]:
-    """The finished runs of the diagrams in a folder, by name, with the group that each belongs to."""
-    found = {
-        path.name: GROUPS.fullmatch(path.name) for path in sorted(folder.iterdir()) if (path / "run.json").is_file()
-    }
-    runs = {name: (match[1], interp.Run(folder / name)) for name, match in found.items() if match is not None}
-    return {name: (group, run) for name, (group, run) in runs.items() if run.finished}
-
-
 def main(folder: Path, out: Path) -> None:
-    runs = finished(folder)
+    groups = {path.name: found[1] for path in folder.iterdir() if (found := GROUPS.fullmatch(path.name))}
+    runs = finished(folder, sorted(groups))
     if not runs:
         raise SystemExit(f"{folder} holds no finished run of a diagram")
-    table = pd.concat([networks(run, group) for group, run in runs.values()], ignore_index=True)
-    table.to_csv(out / "effective_theory_diagrams.csv", index=False, float_format="%.6g")
+    table = pd.concat([networks(run, groups[name]) for name, run in runs.items()], ignore_index=True)
+    store(table, out / "effective_theory_diagrams.csv", ["run", "seed"], digits=6)
     print(f"{len(runs)} runs, {len(table)} networks: {', '.join(runs)}")
     print(table.groupby(["run", "above"]).size().unstack(fill_value=0).to_string())
 

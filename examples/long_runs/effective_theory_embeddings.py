@@ -17,23 +17,27 @@ import circuits
 import interp
 from probes.dimension import effective_dimension
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from long_runs.results import only
+
 KEPT = [2, 4, 6, 10]  # components that the embeddings are held to
 RUN = "p53"
 
 
-def along_training(run: Path, member: int) -> pd.DataFrame:
+def along_training(run: interp.Run, member: int) -> pd.DataFrame:
     """One network at every checkpoint.
 
     Returns:
         ``step``, ``test_accuracy``, ``effective_dimension`` of the operands' embeddings; ``own_k`` and ``end_k``, the accuracy
         over all sums with the embeddings held to their first k components, of that step and of the last.
     """
-    end = interp.load(run, member=member)
-    curves = interp.Run(run).metrics.query("member == @member").set_index("step")["test_accuracy"]
+    end = interp.load(run.path, member=member)
+    curves = run.metrics.query("member == @member").set_index("step")["test_accuracy"]
     rows = []
     assert end.series is not None
     for step in end.series.steps:
-        here = interp.load(run, member=member, step=step)
+        here = interp.load(run.path, member=member, step=step)
         operands = here.model.W_E.detach().double()[: here.require_task().p]
         row = {"step": step, "test_accuracy": curves[step], "effective_dimension": effective_dimension(operands)}
         for name, basis in (("own", None), ("end", end)):
@@ -44,11 +48,9 @@ def along_training(run: Path, member: int) -> pd.DataFrame:
 
 
 def main(runs: Path, out: Path) -> None:
-    if not ((runs / RUN / "run.json").is_file() and interp.Run(runs / RUN).finished):
-        raise SystemExit(f"{runs / RUN} is not there or not finished")
-    tables = []
-    for member in range(interp.load(runs / RUN).members):
-        tables.append(along_training(runs / RUN, member).assign(seed=member))
+    run, tables = only(runs, RUN), []
+    for member in range(len(run)):
+        tables.append(along_training(run, member).assign(seed=member))
         print(f"seed {member}", flush=True)
     table = pd.concat(tables, ignore_index=True)
     table.insert(0, "seed", table.pop("seed"))

@@ -2,8 +2,9 @@
 
     python effective_theory_fractions.py RUNS FOLDER       writes FOLDER/effective_theory_fractions.csv
 
-From the runs toy_fractions_* and s3_fractions_* of evidence/effective_theory.toml; those that are not there or not finished are
-left out. RQI, predicted accuracy and the first checkpoint with an RQI above 0.95 are by both criteria, paper and code.
+From the runs toy_fractions_* and s3_fractions_* of evidence/effective_theory.toml; those that are not there or not finished keep
+the rows that they have. RQI, predicted accuracy and the first checkpoint with an RQI above 0.95 are by both criteria, paper and
+code.
 """
 
 from __future__ import annotations
@@ -24,6 +25,10 @@ from probes.effective_theory import grokking_rate
 from probes.parallelograms import ideal, normalised, parallelograms, samples_of
 from probes.polygons import most_regular_plane
 from probes.rqi_criteria import CRITERIA, code_scale
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from long_runs.results import finished, store
 
 LEARNED = 0.95
 
@@ -78,17 +83,14 @@ def scale(embeddings: torch.Tensor, criterion: str, product: bool) -> torch.Tens
 def main(folder: Path, out: Path) -> None:
     rows = []
     for operation in ("toy", "s3"):
-        for path in sorted(folder.glob(f"{operation}_fractions_*")):
-            run = interp.Run(path) if (path / "run.json").is_file() else None
-            if run is None or not run.finished:
-                continue
+        for name, run in finished(folder, [f"{operation}_fractions_*"]).items():
             saved = embeddings_of(run)
             rows += [network(run, member, operation, saved) for member in range(len(run))]
-            print(f"{path.name}: {len(run)} networks", flush=True)
+            print(f"{name}: {len(run)} networks", flush=True)
     if not rows:
         raise SystemExit(f"{folder} holds no finished run of train fractions")
     table = pd.DataFrame(rows)
-    table.to_csv(out / "effective_theory_fractions.csv", index=False, float_format="%.6g")
+    store(table, out / "effective_theory_fractions.csv", ["operation", "seed"], digits=6)
     columns = ["test_accuracy", "rqi_paper", "rqi_code", "ideal_rqi"]
     print(table.groupby(["operation", "n_train"])[columns].mean().round(3).to_string())
 

@@ -16,6 +16,10 @@ import interp
 from probes import parallelogram_sets as sets
 from probes.rqi_criteria import CRITERIA
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from long_runs.results import only
+
 NAMES = ("p4_fast_decoder", "p4_slow_decoder")
 SUMS = {(0, 2), (1, 1), (0, 3), (1, 2), (1, 3), (2, 2)}  # equation 21: each of the three parallelograms is trained on
 
@@ -33,10 +37,7 @@ def counted(run: interp.Run) -> pd.DataFrame:
 
 
 def main(folder: Path, out: Path) -> None:
-    runs = {name: interp.Run(folder / name) for name in NAMES if (folder / name / "run.json").is_file()}
-    if missing := [name for name in NAMES if name not in runs or not runs[name].finished]:
-        raise SystemExit(f"not finished: {', '.join(missing)}")
-    table = pd.concat([counted(run) for run in runs.values()], ignore_index=True)
+    table = pd.concat([counted(only(folder, name)) for name in NAMES], ignore_index=True)
     table.to_csv(out / "effective_theory_p4.csv", index=False, float_format="%.4g")
     print(table.to_string(index=False))
 

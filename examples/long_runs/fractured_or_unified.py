@@ -3,13 +3,14 @@
     python examples/long_runs/fractured_or_unified.py networks RUNS examples/measured
     python examples/long_runs/fractured_or_unified.py pictures RUNS examples/measured
 
-RUNS holds the runs; those that are not finished are left out, and rows of runs that are not there stay as they are. Pictures go
-to a table of their own: each evolved network beside its twins. INTERP_DATA names the folder of others' files.
+RUNS holds the runs; those that are not there or not finished keep the rows that they have. Pictures go to a table of their own:
+each evolved network beside its twins. INTERP_DATA names the folder of others' files.
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from circuits.weight_sweeps.network_sweep import Swept, network_matched_steps, n
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from execute import data_folder
+from long_runs.results import finished, store
 
 DIRECTIONS = 48
 EFFECT = 0.1
@@ -65,7 +67,7 @@ def networks(run: interp.Run) -> list[dict[str, Any]]:
     return rows
 
 
-def pictures(runs: list[interp.Run], data: Path) -> list[dict[str, Any]]:
+def pictures(runs: Iterable[interp.Run], data: Path) -> list[dict[str, Any]]:
     """A row per image network: the evolved one, and its twins."""
     rows = []
     for run in runs:
@@ -96,29 +98,13 @@ def pictures(runs: list[interp.Run], data: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def finished(runs: Path, names: str) -> list[interp.Run]:
-    """Runs whose folders have such names, as far as they are finished."""
-    found = [interp.Run(path.parent) for path in sorted(runs.glob(f"{names}/run.json"))]
-    return [run for run in found if run.finished]
-
-
-def store(rows: list[dict[str, Any]], path: Path, by: str) -> None:
-    """Write a table, with these rows in place of those that have the same name."""
-    table = pd.DataFrame(rows)
-    if path.is_file() and rows:
-        old = pd.read_csv(path)
-        table = pd.concat([old[~old[by].isin(table[by])], table]).sort_values(by, kind="stable")
-    if rows:
-        table.to_csv(path, index=False, float_format="%.6g")
-
-
 def main(kind: str, runs: Path, out: Path) -> None:
     if kind == "networks":
-        rows = [row for run in finished(runs, "unified_*") for row in networks(run)]
-        store(rows, out / "fractured_or_unified.csv", "run")
+        rows = [row for run in finished(runs, ["unified_*"]).values() for row in networks(run)]
+        store(pd.DataFrame(rows), out / "fractured_or_unified.csv", digits=6)
     else:
-        rows = pictures(finished(runs, "twin_*"), data_folder())
-        store(rows, out / "fractured_or_unified_pictures.csv", "picture")
+        rows = pictures(finished(runs, ["twin_*"]).values(), data_folder())
+        store(pd.DataFrame(rows), out / "fractured_or_unified_pictures.csv", "picture", digits=6)
 
 
 if __name__ == "__main__":

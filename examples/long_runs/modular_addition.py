@@ -8,7 +8,7 @@ RUNS is the folder of runs of `make evidence`; those that are there and finished
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,10 @@ from interp import Subject
 from probes.change_points import change_point, first_step_above
 from probes.growth import growth
 from probes.stability import slingshots
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from long_runs.results import finished, store
 
 NETWORKS = (
     "mlp_modes", "mlp_leads", "optimisers_adam", "optimisers_sgd", "fractions", "prime_11", "prime_23", "prime_53", "prime_113",
@@ -198,24 +202,13 @@ TABLES: Mapping[str, tuple[Callable[[interp.Run, bool], pd.DataFrame], tuple[str
 }  # fmt: skip
 
 
-def finished(runs: Path, names: tuple[str, ...]) -> Iterator[tuple[str, interp.Run]]:
-    """The runs that are there and finished."""
-    for name in names:
-        if (runs / name / "run.json").is_file() and (run := interp.Run(runs / name)).finished:
-            yield name, run
-
-
 def main(runs: Path, out: Path) -> None:
     """Write every table; a run that is not there or not finished keeps the rows that it has."""
     for name, (measure, names) in TABLES.items():
-        path = out / f"modular_addition_{name}.csv"
-        rows: list[Any] = [pd.read_csv(path)] if path.is_file() else []
-        for folder, run in finished(runs, names):
-            rows = [table[table["run"] != folder] for table in rows]
+        for folder, run in finished(runs, names).items():
             new = measure(run, folder in COUNTED)
             new.insert(0, "run", folder)
-            rows.append(new)
-            pd.concat(rows).to_csv(path, index=False, float_format="%.5g")
+            store(new, out / f"modular_addition_{name}.csv")
             print(name, folder, len(new), flush=True)
 
 

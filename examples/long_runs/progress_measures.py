@@ -3,11 +3,11 @@
     python examples/long_runs/progress_measures.py digits RUNS TABLES
     python examples/long_runs/progress_measures.py reviews RUNS TABLES
 
-Takes the runs of evidence/progress_measures.toml that are finished. The curves are for the notebook progress_measures, too.
+Takes the runs of evidence/progress_measures.toml that are finished; the rows of the others stay. The curves are for the notebook
+progress_measures, too.
 """
 
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -15,6 +15,10 @@ import torch
 
 import interp
 import probes
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from long_runs.results import finished, store
 
 MEASURES = "accuracy,weight_norm,weight_entropy,activation_sparsity,local_complexity"
 OPTIONS = {"activation_sparsity": {"form": "published"}, "local_complexity": {"masks": 4}}
@@ -108,18 +112,10 @@ def of_reviews(run: interp.Run, member: int, accuracy: pd.Series) -> dict[str, o
     }
 
 
-def networks(folder: Path, names: str) -> Iterator[tuple[interp.Run, int]]:
-    """Every network of the finished runs that are called so."""
-    for path in sorted(folder.glob(names)):
-        if (path / "run.json").is_file() and (run := interp.Run(path)).finished:
-            print(path.name, f"{len(run)} networks", flush=True)
-            yield from ((run, member) for member in range(len(run)))
-
-
-def measured(folder: Path, names: str) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Curves and networks of all finished runs of a name."""
+def measured(run: interp.Run) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Curves and networks of a run."""
     all_curves, all_networks = [], []
-    for run, member in networks(folder, names):
+    for member in range(len(run)):
         told, full = settings(run, member), run.metrics[run.metrics.member == member].set_index("step")
         begin, grokked = events(full.rename(columns={f"{p}_accuracy": f"accuracy {p}" for p in ("train", "test")}))
         ends = {
@@ -136,20 +132,21 @@ def measured(folder: Path, names: str) -> tuple[pd.DataFrame, pd.DataFrame]:
         all_networks.append({**key, **told, **ends})
         table = curves(run, member).join(more_curves(run, member))
         all_curves.append(table.reset_index().assign(**key, seed=told["seed"]))
-    joined = pd.concat(all_curves, ignore_index=True) if all_curves else pd.DataFrame()
-    return joined, pd.DataFrame(all_networks)
+    joined, keys = pd.concat(all_curves, ignore_index=True), ["run", "member", "seed", "step"]
+    return joined[[*keys, *(c for c in joined.columns if c not in keys)]], pd.DataFrame(all_networks)
 
 
 def main(kind: str, folder: Path, tables: Path) -> None:
     tables.mkdir(exist_ok=True)
-    joined, rows = measured(folder, "digits_*" if kind == "digits" else "*_lstm*")
-    if not len(rows):
+    runs = finished(folder, ["digits_*" if kind == "digits" else "*_lstm*"])
+    if not runs:
         raise SystemExit(f"{folder} has no finished run of {kind}: python examples/long_runs/evidence.py --list")
-    keys = ["run", "member", "seed", "step"]
-    joined = joined[[*keys, *(c for c in joined.columns if c not in keys)]]
     suffix = "" if kind == "digits" else "_reviews"
-    joined.to_csv(tables / f"progress_measures{suffix}_curves.csv", index=False, float_format="%.4g")
-    rows.to_csv(tables / f"progress_measures{suffix}_networks.csv", index=False, float_format="%.6g")
+    for name, run in runs.items():
+        print(name, f"{len(run)} networks", flush=True)
+        along, rows = measured(run)
+        store(along, tables / f"progress_measures{suffix}_curves.csv", digits=4)
+        store(rows, tables / f"progress_measures{suffix}_networks.csv", digits=6)
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ from probes.group_tables import logit_table
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from execute import data_folder
+from long_runs.results import only
 
 BEFORE = 400  # steps: all networks know the train sums and few others
 SOLVED = 0.99  # test accuracy from which a network counts as grokked
@@ -124,9 +125,8 @@ def skulls(run: Path, data: Path) -> pd.DataFrame:
 
 def main(kind: str, runs: Path, out: Path) -> None:
     name, written = {"seeds": ("p53", "same_answers_p53"), "skulls": ("same_answers_skull", "same_answers_skull")}[kind]
-    if not ((runs / name / "run.json").is_file() and interp.Run(runs / name).finished):
-        raise SystemExit(f"{runs / name} is not there or not finished")
-    table = seeds(runs / name) if kind == "seeds" else skulls(runs / name, data_folder())
+    run = only(runs, name).path
+    table = seeds(run) if kind == "seeds" else skulls(run, data_folder())
     table.round(6).to_csv(out / f"{written}.csv", index=False)
 
 

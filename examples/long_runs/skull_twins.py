@@ -2,8 +2,8 @@
 
     python examples/long_runs/skull_twins.py RUNS examples/measured DATA/picbreeder
 
-RUNS holds the runs of evidence/picbreeder.toml; those that are not finished are left out. DATA is the folder of others' files.
-About 10 to 30 seconds a network. Writes, with a row per
+RUNS holds the runs of evidence/picbreeder.toml; the rows of others stay as they are. DATA is the folder of others'
+files. About 10 to 30 seconds a network. Writes, with a row per
 
 - network: skull_twins.csv (settings; mse, the median of the last 5% of the training losses; units, symmetry, sweeps with 95%
   intervals, late drop; networks that never drew the picture have no more than errors and units in use);
@@ -33,6 +33,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from answers.tables import DRAWN
 from answers.twin_rows import KEY
+from long_runs.results import finished, store
 
 PICTURES = ("skull", "butterfly")
 THRESHOLDS = tuple(round(m * 10.0**k, 9) for k in range(-7, -1) for m in (1, 3))  # of a unit's effect on the picture
@@ -77,17 +78,14 @@ def published(data: Path) -> Iterator[Network]:
 
 def trained(runs: Path, data: Path) -> Iterator[Network]:
     """The networks of all finished runs."""
-    for path in sorted(p for picture in PICTURES for p in runs.glob(f"{picture}*/run.json")):
-        run, picture = interp.Run(path.parent), path.parent.name.split("_")[0]
-        if not run.finished:
-            print(f"{path.parent.name} is not finished: left out", flush=True)
-            continue
+    for name, run in finished(runs, (f"{picture}*" for picture in PICTURES)).items():
+        picture = name.split("_")[0]
         evolved = interp.picbreeder.read(data / f"{picture}.zip").layered()
         plan, metrics = run.plan, run.metrics
         for member, subject in enumerate(run.subjects):
             own = metrics[metrics["member"] == member]
             settings = {
-                "run": path.parent.name, "picture": picture, **variant(subject.model.config, evolved.config),
+                "run": name, "picture": picture, **variant(subject.model.config, evolved.config),
                 "weight_decay": plan.members[member].get("weight_decay", plan.optimizer.weight_decay),
                 "seed": plan.members[member].get("seed", plan.task.seed), "steps": plan.steps, "size": plan.task.size,
                 "batch": plan.batch_size, "lr": plan.optimizer.lr, "mse": own["train_loss"].tail(max(1, len(own) // 20)).median(),
@@ -167,7 +165,7 @@ def main(runs: Path, out: Path, data: Path) -> None:
     tables = {"twins": pd.DataFrame(rows), "units": pd.concat(in_use), "layers": pd.concat(layers)}
     tables["losses"] = pd.concat(losses) if losses else pd.DataFrame(columns=[*KEY, "step", "loss"])
     for name, table in tables.items():
-        table.to_csv(out / f"skull_{name}.csv", index=False, float_format="%.4g")
+        store(table, out / f"skull_{name}.csv", digits=4)
 
 
 if __name__ == "__main__":

@@ -15,10 +15,15 @@ from sklearn.metrics import silhouette_score
 import interp
 import probes
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from long_runs.results import finished, store
+
 LEARNED = 0.999  # train and test accuracy of the source's two epochs, to be exceeded
 SOLVED = 0.99  # test accuracy from which a small network counts as having found the rule
 SURVIVED = 0.97  # test accuracy that counts as grokking in spite of label noise; see the notebook for others
 MATRICES = {"W": "layers.0.W", "u": "unembed.W_U"}
+SMALL = ("parity_two", "parity_few", "parity_few_5000", "parity_few_long", "parity_five_l1")
 MOMENTS = ("memorised", "generalised", "end")
 
 
@@ -102,23 +107,10 @@ def units_left(subject: interp.Subject) -> float:
     return float(enough.int().argmax() + 1) if bool(enough.any()) else float("nan")
 
 
-def trained(folder: Path, run: str) -> interp.Run | None:
-    """A run, if it is finished."""
-    there = (folder / run / "run.json").is_file()
-    found = interp.Run(folder / run) if there else None
-    if found is None or not found.finished:
-        print(f"{run}: not finished, left out")
-        return None
-    print(run, f"{len(found)} networks", flush=True)
-    return found
-
-
 def published(folder: Path) -> dict[str, list[dict[str, object]]]:
     """Networks, their curves and their shapes: as published, and with more weight decay once memorised."""
     rows: dict[str, list[dict[str, object]]] = {"networks": [], "curves": [], "moments": []}
-    for name in ("parity_k2", "parity_k3", "parity_late"):
-        if (run := trained(folder, name)) is None:
-            continue
+    for name, run in finished(folder, ("parity_k2", "parity_k3", "parity_late")).items():
         reached = events(run)
         for member, own in enumerate(run.plan.members):
             key = {
@@ -140,24 +132,27 @@ def published(folder: Path) -> dict[str, list[dict[str, object]]]:
 def noise(folder: Path) -> list[dict[str, object]]:
     """Accuracies at the end, and the epoch at which 0.97 is reached, by n, weight decay, label noise and seed."""
     rows = []
-    for n in (30, 50, 70):
-        if (run := trained(folder, f"parity_noise_{n}")) is None:
-            continue
+    for run in finished(folder, (f"parity_noise_{n}" for n in (30, 50, 70))).values():
         first = run.metrics[run.metrics.test_accuracy >= SURVIVED].groupby("member").step.min() / per_epoch(run)
         for member, own in enumerate(run.plan.members):
             last = run.members.loc[member]
             told = {name: own[name] for name in ("weight_decay", "label_noise", "seed")}
             told |= {"epochs": run.plan.steps // per_epoch(run), "reached": first.get(member)}
-            rows.append({"n": n, **told, "train_accuracy": last.train_accuracy, "test_accuracy": last.test_accuracy})
+            rows.append(
+                {
+                    "n": run.plan.task.n,
+                    **told,
+                    "train_accuracy": last.train_accuracy,
+                    "test_accuracy": last.test_accuracy,
+                }
+            )
     return rows
 
 
 def small(folder: Path) -> list[dict[str, object]]:
     """Starts, and how many of them find the rule, by units, output bias, L1, examples and epochs."""
     rows = []
-    for name in ("parity_two", "parity_few", "parity_few_5000", "parity_few_long", "parity_five_l1"):
-        if (run := trained(folder, name)) is None:
-            continue
+    for name, run in finished(folder, SMALL).items():
         config, task = run.plan.model, run.plan.task
         told = [
             {
@@ -186,7 +181,7 @@ def small(folder: Path) -> list[dict[str, object]]:
 def wide(folder: Path) -> list[dict[str, object]]:
     """Networks of 500 units by L1: accuracies, and how many units the rule needs in the end."""
     rows = []
-    if (run := trained(folder, "parity_wide_l1")) is not None:
+    for name, run in finished(folder, ["parity_wide_l1"]).items():
         for member, own in enumerate(run.plan.members):
             subject, last = run.subject(member), run.members.loc[member]
             W = subject.model.layer(0).W.detach()
@@ -197,7 +192,7 @@ def wide(folder: Path) -> list[dict[str, object]]:
             }
             accuracy = {f"{part}_accuracy": last[f"{part}_accuracy"] for part in ("train", "test")}
             told = {
-                "run": "parity_wide_l1",
+                "run": name,
                 "l1": own["l1"],
                 "seed": own["seed"],
                 "epochs": run.plan.steps // per_epoch(run),
@@ -210,13 +205,7 @@ def main(folder: Path, tables: Path) -> None:
     tables.mkdir(exist_ok=True)
     found = {**published(folder), "noise": noise(folder), "small": small(folder), "wide": wide(folder)}
     for name, rows in found.items():
-        path = tables / f"sparse_parity_{name}.csv"
-        if rows:
-            table = pd.DataFrame(rows)
-            if path.is_file():  # what was measured from runs that are not here stays
-                earlier, by = pd.read_csv(path), "n" if name == "noise" else "run"
-                table = pd.concat([earlier[~earlier[by].isin(table[by])], table])
-            table.to_csv(path, index=False, float_format="%.5g")
+        store(pd.DataFrame(rows), tables / f"sparse_parity_{name}.csv", "n" if name == "noise" else "run")
 
 
 if __name__ == "__main__":

@@ -12,25 +12,24 @@ from pathlib import Path
 
 import pandas as pd
 
-import interp
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from long_runs.results import finished, store
 
 
 def main(runs: Path, out: Path) -> None:
     tables = []
-    for path in sorted(runs.glob("starts_*/run.json")):
-        run = interp.Run(path.parent)
-        if not run.finished:
-            print(f"{path.parent.name} is not finished: left out", flush=True)
-            continue
+    for name, run in finished(runs, ["starts_*"]).items():
         last = run.members.reset_index()
         own = last[["member", "seed", "weight_decay", "step", "train_loss"]].assign(
-            run=path.parent.name, lr=run.plan.optimizer.lr, warmup=run.plan.warmup,
+            run=name, lr=run.plan.optimizer.lr, warmup=run.plan.warmup,
             dead_since=last["member"].map(run.standing_still()).astype("Int64"),
         )  # fmt: skip
         tables.append(own)
-        print(f"{path.parent.name}: {own['dead_since'].notna().sum()} of {len(own)} dead", flush=True)
+        print(f"{name}: {own['dead_since'].notna().sum()} of {len(own)} dead", flush=True)
     columns = ["run", "lr", "warmup", "weight_decay", "seed", "step", "train_loss", "dead_since"]
-    pd.concat(tables)[columns].to_csv(out / "twin_starts.csv", index=False, float_format="%.4g")
+    if tables:
+        store(pd.concat(tables)[columns], out / "twin_starts.csv", digits=4)
 
 
 if __name__ == "__main__":

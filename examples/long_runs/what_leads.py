@@ -10,14 +10,17 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
-import interp
 import probes
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from long_runs.results import finished, store
 
 GENERAL = "accuracy,loss,weight_norm,spectral_norm,weight_entropy,activation_sparsity,activation_dimension"
 MODES = f"{GENERAL},embedding_dimension,restricted_loss,excluded_loss,mode_power,spectral_gini"
@@ -86,7 +89,7 @@ NAMES = {
 def measured(runs: Path, case: Case) -> pd.DataFrame | None:
     """The curves of all networks of a case whose runs are finished; None where there is none."""
     frames: list[pd.DataFrame] = []
-    for run in finished(runs / folder for folder in case.folders):
+    for run in finished(runs, case.folders).values():
         frame = probes.progress(run, case.measures, every=case.every, options=options(case.measures))
         complexity = probes.progress(
             run, "local_complexity", every=case.every, options={"local_complexity": {"masks": 2}}
@@ -101,15 +104,8 @@ def options(measures: str) -> dict[str, dict[str, str]]:
     return {"activation_sparsity": {"form": "published"}} if "activation_sparsity" in measures else {}
 
 
-def finished(folders: Iterable[Path]) -> list[interp.Run]:
-    """The runs that are there and finished."""
-    there = [interp.Run(folder) for folder in folders if (folder / "run.json").is_file()]
-    return [run for run in there if run.finished]
-
-
 def main(runs: Path, out: Path, *only: str) -> None:
     """Measure every case that is finished and replace its rows; those of the others stay."""
-    rows, about = table(out / "what_leads.csv"), table(out / "what_leads_runs.csv")
     for name, case in CASES.items():
         if only and name not in only:
             continue
@@ -125,20 +121,9 @@ def main(runs: Path, out: Path, *only: str) -> None:
         networks, steps = frame["member"].nunique(), frame["step"]
         one = {"run": name, "what": case.what, "networks": networks, "generalised": found["member"].nunique(),
                "steps": steps.max(), "checkpoints": steps.nunique(), "cpu_s": round(time.process_time() - began)}  # fmt: skip
-        rows, about = replaced(rows, found, name), replaced(about, pd.DataFrame([one]), name)
-        rows.to_csv(out / "what_leads.csv", index=False, float_format="%.5g")
-        about.to_csv(out / "what_leads_runs.csv", index=False)
+        store(found, out / "what_leads.csv")
+        store(pd.DataFrame([one]), out / "what_leads_runs.csv")
         print(name, one, flush=True)
-
-
-def table(path: Path) -> pd.DataFrame:
-    """A table that was written before, or an empty one."""
-    return pd.read_csv(path) if path.is_file() else pd.DataFrame({"run": []})
-
-
-def replaced(rows: pd.DataFrame, new: pd.DataFrame, name: str) -> pd.DataFrame:
-    """The rows with those of one run exchanged."""
-    return pd.concat([rows[rows["run"] != name], new]) if len(rows) else new
 
 
 if __name__ == "__main__":
