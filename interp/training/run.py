@@ -92,7 +92,7 @@ class Run:
         """
         found = Standstill()
         found.add(self.metrics.reindex(columns=["step", "member", "train_loss"]).to_dict("records"))
-        return pd.Series(found.since, name="since", dtype="int64").rename_axis("member")
+        return pd.Series(dict(sorted(found.since.items())), name="since", dtype="int64").rename_axis("member")
 
     @cached_property
     def counts(self) -> pd.DataFrame:

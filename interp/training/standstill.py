@@ -12,9 +12,13 @@ class Standstill:
     """Follows the rows of a run's metrics.
 
     A loss of 0 does not count, as it is the least of most losses: nothing is left to learn.
+
+    Attributes:
+        since: the step since when the loss has been the same, by member that stands still.
     """
 
     def __init__(self) -> None:
+        self.since: dict[int, int] = {}
         # by member: its loss, since which step, in how many rows
         self._last: dict[int, tuple[float | None, int, int]] = {}
 
@@ -27,12 +31,10 @@ class Standstill:
         for row in rows:
             loss, member = row.get("train_loss"), int(row["member"])
             before, since, times = self._last.get(member, (None, 0, 0))
-            if loss is not None and loss == before and loss != 0:
-                self._last[member] = before, since, times + 1
-            else:
+            if loss is None or loss != before or loss == 0:
                 self._last[member] = loss, int(row["step"]), 1
-
-    @property
-    def since(self) -> dict[int, int]:
-        """The step since when the loss has been the same, by member that stands still."""
-        return {member: since for member, (_, since, times) in sorted(self._last.items()) if times >= ROWS}
+                self.since.pop(member, None)
+                continue
+            self._last[member] = before, since, times + 1
+            if times + 1 >= ROWS:
+                self.since[member] = since
