@@ -31,6 +31,7 @@ STARTS = {
     "starts_width1": "width 1", "starts_width2": "width 2", "starts_width4": "width 4",
     "starts_width4_warm": "width 4 with 100 steps of warm-up", "starts_width4_slow": "width 4 with learning rate 1e-3",
     "starts_gaussian": "Gaussian units held", "starts_gaussian_warm": "Gaussian units held with 100 steps of warm-up",
+    "starts_gaussian_slow": "Gaussian units held with learning rate 1e-3 and warm-up",
 }  # fmt: skip
 CATEGORICAL = "Whether a change is one of category is a judgement; extent and antisymmetric share are measured instead"
 
