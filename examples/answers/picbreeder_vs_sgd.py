@@ -15,10 +15,10 @@ from answers.twin_rows import (
     RUNS,
     THRESHOLDS,
     Rows,
+    caveats,
     cell,
     drawn,
     interval,
-    left_out,
     paired,
     size,
     tables,
@@ -132,7 +132,9 @@ def _gaussians(rows: Rows) -> None:
         others = share.drop(columns="gaussian").max(axis=1)
         holds[f"threshold {threshold:g}"] = bool(((share["gaussian"] == 1) & (others < 1)).all())
     twins = cell(rows.twins, width=4, decay=1e-3)
-    rows.claims.answer("gaussians_preferred", "; ".join(here), holds=holds, command=COMMAND, ran=size(twins))
+    rows.claims.answer(
+        "gaussians_preferred", "; ".join(here), holds=holds, note=caveats(twins), command=COMMAND, ran=size(twins)
+    )
 
 
 def of_maps_and_sweeps(rows: Rows) -> None:
@@ -148,11 +150,13 @@ def of_maps_and_sweeps(rows: Rows) -> None:
             first = rows.first_like(cell(layers, "gaussian-adjusted", 4, 1e-3), least)
             here.append(f"{rows.told(first)} at {least:g}")
             holds[f"likeness {least:g}"] = bool(first.between(5, 8).all())
-        rows.claims.answer("skull_features", "; ".join(here), holds=holds, command=COMMAND, ran=size(adjusted))
+        rows.claims.answer(
+            "skull_features", "; ".join(here), holds=holds, note=caveats(adjusted), command=COMMAND, ran=size(adjusted)
+        )
         here = (
             f"{interval(100 * adjusted['symmetric_share'])}% symmetric, evolved {rows.evolved['symmetric_share']:.0%}"
         )
-        symmetric, note = bool((adjusted["symmetric_share"] > 0.5).all()), left_out(adjusted)
+        symmetric, note = bool((adjusted["symmetric_share"] > 0.5).all()), caveats(adjusted)
         rows.claims.answer("symmetric_gaussian", here, holds=symmetric, note=note, command=COMMAND, ran=size(adjusted))
     one, two, four = (partial(cell, twins, "plain", width) for width in (1, 2, 4))
     runs = f"skull_64, {RUNS['plain', 2]}"
@@ -177,7 +181,7 @@ def _dead(rows: Rows, wide: pd.DataFrame, narrow: pd.DataFrame) -> None:
         )
         apart = (one[f"{column}_low"] > other[f"{column}_high"]) & (one[column] >= 0.25)
         holds[f"below {least}"] = bool(apart.all())
-    note, ran = left_out(wide, narrow), size(one, other)
+    note, ran = caveats(wide, narrow), size(one, other)
     rows.claims.answer("dead_sweeps", "; ".join(here), holds=holds, note=note, command=COMMAND, ran=ran)
 
 
@@ -194,7 +198,7 @@ def _symmetric_basis(rows: Rows, name: str, basis: str) -> None:
             f"symmetric {basis} hold {share[basis].mean():.0%}, units {share['units'].mean():.0%} of the {choice}"
         )
         holds[choice] = bool((share[basis] > share["units"]).all())
-    rows.claims.answer(name, "; ".join(here), holds=holds, note=left_out(twins), command=COMMAND, ran=size(twins))
+    rows.claims.answer(name, "; ".join(here), holds=holds, note=caveats(twins), command=COMMAND, ran=size(twins))
 
 
 def of_losses(rows: Rows) -> None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 COMMAND = "python examples/long_runs/evidence.py skull_twins"
 THRESHOLDS = (1e-5, 1e-4, 1e-3)
 FACTORS = (2.0, 1.5)  # of a late drop; the first is the criterion's
+PUBLISHED_LR = 3e-3
 LIKE = (0.8, 0.7, 0.9)  # likeness to the picture, likewise
 # what a network is known by in every table
 KEY = ["run", "picture", "variant", "width", "weight_decay", "steps", "seed"]
@@ -59,10 +60,15 @@ def drawn(twins: pd.DataFrame) -> pd.DataFrame:
     return twins[~(twins["mse"] >= DRAWN)]
 
 
-def left_out(*cells: pd.DataFrame) -> str:
-    """How many networks of some recipes draw nothing, in words; empty if all draw."""
+def caveats(*cells: pd.DataFrame) -> str:
+    """What sets some recipes apart, in words: networks that draw nothing, another learning rate; empty if nothing does."""
     failed = sum(one.attrs["failed"] for one in cells)
-    return "" if not failed else f"{failed} network{'s' * (failed > 1)} that never drew the picture left out"
+    said = [f"{failed} network{'s' * (failed > 1)} that never drew the picture left out"] if failed else []
+    for one in cells:
+        if not np.allclose(one["lr"], PUBLISHED_LR):
+            variant, width, lr = one.iloc[0][["variant", "width", "lr"]]
+            said.append(f"learning rate {lr:g} in place of {PUBLISHED_LR:g} for {variant} networks of width {width:g}")
+    return "; ".join(said)
 
 
 def interval(values: pd.Series, digits: int = 0) -> str:
@@ -118,7 +124,7 @@ class Rows:
             )
             holds[f"threshold {threshold:g}"] = bool((one[column] <= share * other[column]).all())
         note = f"{len(one)} seeds; of {one['total'].iloc[0]:.0f} and {other['total'].iloc[0]:.0f} units"
-        note = "; ".join(filter(None, [note, left_out(less, more)]))
+        note = "; ".join(filter(None, [note, caveats(less, more)]))
         self.claims.answer(name, "; ".join(here), holds=holds, note=note, command=COMMAND, ran=size(one, other))
 
     def at_most(self, name: str, own: pd.DataFrame, runs: str) -> None:
@@ -131,7 +137,7 @@ class Rows:
             column = f"used_{threshold:g}"
             here.append(f"{interval(own[column])}, evolved {self.evolved[column]} (threshold {threshold:g})")
             holds[f"threshold {threshold:g}"] = bool((own[column] <= 1.25 * self.evolved[column]).all())
-        note = "; ".join(filter(None, [f"Of {own['total'].iloc[0]:.0f} units", left_out(own)]))
+        note = "; ".join(filter(None, [f"Of {own['total'].iloc[0]:.0f} units", caveats(own)]))
         self.claims.answer(name, "; ".join(here), holds=holds, note=note, command=COMMAND, ran=size(own))
 
     def nearer(self, name: str, less: pd.DataFrame, more: pd.DataFrame, words: tuple[str, str], runs: str) -> None:
@@ -146,7 +152,7 @@ class Rows:
             here.append(f"{interval(one[column], 2)} {words[0]}, {interval(other[column], 2)} {words[1]} at {choice}")
             holds[choice] = bool((one[f"{column}_high"] < other[f"{column}_low"]).all())
         here.append(f"evolved {self.evolved['random_antisymmetric_share']:.2f}")
-        note = left_out(less, more)
+        note = caveats(less, more)
         self.claims.answer(name, "; ".join(here), holds=holds, note=note, command=COMMAND, ran=size(one, other))
 
     def drops(self, name: str, own: pd.DataFrame, most: bool, runs: str) -> None:

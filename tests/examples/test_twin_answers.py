@@ -29,8 +29,8 @@ def verdict(monkeypatch: pytest.MonkeyPatch, name: str, change: Change = lambda 
     evolved = found["twins"][found["twins"]["variant"].isin(["evolved", "published SGD"])]
     rows = [
         {"run": "skull_64", "picture": "skull", "variant": "plain", "width": 1.0, "weight_decay": decay, "seed": float(seed),
-         "steps": 100_000.0, "size": 64.0, "total": 264, "mse": 4e-4, "mse_256": 5e-3, "drop_factor": 1.2, "drop_p_value": 0.5,
-         "drop_low": 60_000, "drop_high": 61_000, **{f"used_{x:g}": round(n * (0.8 if decay else 1)) for x, n in (
+         "steps": 100_000.0, "size": 64.0, "lr": 3e-3, "total": 264, "mse": 4e-4, "mse_256": 5e-3,
+         "drop_factor": 1.2, "drop_p_value": 0.5, "drop_low": 60_000, "drop_high": 61_000, **{f"used_{x:g}": round(n * (0.8 if decay else 1)) for x, n in (
              (1e-5, 260), (1e-4, 250), (1e-3, 200))},
          **{f"random{kind}_antisymmetric_share{end}": 0.4 + shift for kind in ("", "_matched") for end, shift in (
              ("", 0), ("_low", -0.01), ("_high", 0.01))}}
@@ -53,6 +53,12 @@ def test_fewer_in_every_seed_at_each_threshold(monkeypatch: pytest.MonkeyPatch) 
     assert verdict(monkeypatch, "units_decay")[0] == "holds"
     one_seed = set_to(["used_1e-05", "used_0.0001", "used_0.001"], [250, 240, 190], rows=4)
     assert verdict(monkeypatch, "units_decay", one_seed)[0] == "does not hold"
+
+
+def test_another_learning_rate_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "learning rate" not in verdict(monkeypatch, "units_decay")[1]
+    note = verdict(monkeypatch, "units_decay", set_to("lr", 1e-3, rows=slice(3, 5)))[1]
+    assert note.endswith("learning rate 0.001 in place of 0.003 for plain networks of width 1")
 
 
 def test_thresholds_that_disagree_decide_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
