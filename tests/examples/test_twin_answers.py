@@ -30,7 +30,8 @@ def verdict(monkeypatch: pytest.MonkeyPatch, name: str, change: Change = lambda 
     rows = [
         {"run": "skull_64", "picture": "skull", "variant": "plain", "width": 1.0, "weight_decay": decay, "seed": float(seed),
          "steps": 100_000.0, "size": 64.0, "lr": 3e-3, "total": 264, "mse": 4e-4, "mse_256": 5e-3,
-         "drop_factor": 1.2, "drop_p_value": 0.5, "drop_low": 60_000, "drop_high": 61_000, **{f"used_{x:g}": round(n * (0.8 if decay else 1)) for x, n in (
+         "drop_factor": 1.2, "drop_p_value": 0.5, "drop_low": 60_000, "drop_high": 61_000,
+         **{f"used_{x:g}": round(n * (0.8 if decay else 1)) for x, n in (
              (1e-5, 260), (1e-4, 250), (1e-3, 200))},
          **{f"random{kind}_antisymmetric_share{end}": 0.4 + shift for kind in ("", "_matched") for end, shift in (
              ("", 0), ("_low", -0.01), ("_high", 0.01))}}
