@@ -11,7 +11,7 @@ from typing import Any
 
 from pictures import picture
 
-from claims import decided_by
+from claims import decided_by, size
 
 FIGURES = "_static/claims"  # beside the page
 COLUMNS = ("claim", "source", "here", "verdict", "figure")
@@ -85,18 +85,13 @@ def _number(count: int, name: str, verdict: str = "") -> str:
 def _row(row: Row, figure: tuple[str, int, int] | None) -> str:
     """A claim, its anchor, and everything that stands behind its verdict."""
     anchor = f"{row['notebook']}-{row['name']}"
-    needs = row.get("needs", {})  # a run that fell short says so in the note
-    enough = all(row["ran"].get(what, 0) >= least for what, least in needs.items())
-    size = ", ".join(
-        f"{row['ran'][what]:,g} {what.replace('_', ' ')} (needs {needs[what]:,g})" for what in needs if enough
-    )
     command = f"<code>{_text(row['command']).replace('/', '/<wbr>')}</code>"
     cells = {
         "claim": f'{_text(row["claim"])} <a class="anchor" href="#{anchor}" aria-label="link to this claim">#</a>'
         + f"<details><summary>criterion</summary>{_text(decided_by(row))}</details>"
         + _small(f'<a href="notebooks/{row["notebook"]}.html">notebook</a>', command),
         "source": _text(row["reported"]) + _small(_text(row.get("where", ""))),
-        "here": _text(row["here"]) + _small(_text(row["note"]), size),
+        "here": _text(row["here"]) + _small(_text(row["note"]), size(row)),
         "verdict": f'<b class="verdict">{_text(row["verdict"])}</b>'
         + _small(row["class"] if row["class"] != row["verdict"] else ""),
         "figure": "<small>no figure</small>",

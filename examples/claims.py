@@ -198,6 +198,14 @@ def said(row: Mapping[str, Any]) -> str:
     return ". ".join(part.removesuffix(".") for part in (row["here"], row["note"]) if part)
 
 
+def size(row: Mapping[str, Any]) -> str:
+    """How large the run was and how large it had to be, in words; a run that fell short says so in the note."""
+    needs, ran = row.get("needs", {}), row["ran"]
+    if any(ran.get(what, 0) < least for what, least in needs.items()):
+        return ""
+    return ", ".join(f"{ran[what]:,g} {what.replace('_', ' ')} (needs {least:,g})" for what, least in needs.items())
+
+
 def decided_by(row: Mapping[str, Any]) -> str:
     """The criterion of a row, and what of it was set after numbers were seen."""
     return row["criterion"] + (f". Set after numbers were seen: {row['revised']}" if "revised" in row else "")
@@ -252,7 +260,7 @@ def rows() -> list[dict[str, Any]]:
 def _revisions(*levels: Mapping[str, Any]) -> dict[str, str]:
     """What was set after numbers were seen, for all claims of a notebook and for this one."""
     said = [level["revised"] for level in levels if "revised" in level]
-    return {"revised": ". ".join(said)} if said else {}
+    return {"revised": "; ".join(said)} if said else {}
 
 
 def counted(found: list[dict[str, Any]]) -> str:
@@ -278,7 +286,8 @@ def page(found: list[dict[str, Any]]) -> str:
             parts.append("| claim | the source | what decides | here | verdict | command |\n" + "| --- " * 6 + "|")
         verdict = f"**{row['verdict']}**" + (" (file check)" if row["class"] == "file check" else "")
         source = f"{row['where']}: {row['reported']}"
-        cells = row["claim"], source, decided_by(row), said(row), verdict, f"`{row['command']}`"
+        here = ". ".join(filter(None, [said(row), size(row)]))
+        cells = row["claim"], source, decided_by(row), here, verdict, f"`{row['command']}`"
         parts.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(parts) + "\n"
 

@@ -35,10 +35,21 @@ def order(change: Change, reference: Change) -> str:
         ``leads`` where the whole interval lies before the other's, ``follows`` where it lies after, ``undecided`` where they
         overlap.
     """
-    return _order(change.low, change.high, reference.low, reference.high)
+    return order_of_intervals((change.low, change.high), (reference.low, reference.high))
 
 
-def _order(low: float, high: float, other_low: float, other_high: float) -> str:
+def order_of_intervals(own: tuple[float, float], other: tuple[float, float]) -> str:
+    """`order`, by the intervals alone.
+
+    Args:
+        own: lower and upper end, in steps.
+        other: of the reference, likewise. An end that both share counts as apart, since a change lies between the two
+            checkpoints, not at them.
+
+    Returns:
+        as `order`.
+    """
+    (low, high), (other_low, other_high) = own, other
     return LEADS if high <= other_low else FOLLOWS if low >= other_high else UNDECIDED
 
 

@@ -15,7 +15,7 @@ import pandas as pd
 matplotlib.use("svg")
 import matplotlib.pyplot as plt
 
-from probes.leads import CONTROL, lead_over_seeds
+from probes.leads import CONTROL, lead_over_seeds, order_of_intervals
 
 ROOT = Path(__file__).parents[2]
 MEASURED = ROOT / "examples" / "measured"
@@ -130,6 +130,16 @@ def listed(run: str, window: str, verdict: str) -> str:
     return ", ".join(counts(run, window, verdict)) or "none"
 
 
+def before_loss(run: str) -> str:
+    """In how many networks restricted loss changes before test loss, which the source compares it with, in words."""
+    late = changes()[(changes()["run"] == run) & (changes()["window"] == WINDOWS[0]) & (changes()["where"] == "test")]
+    own, loss = (late[late["measure"] == one].set_index("member").sort_index() for one in ("restricted_loss", "loss"))
+    ends = [list(zip(table["low"], table["high"], strict=True)) for table in (own, loss)]
+    orders = list(map(order_of_intervals, *ends))
+    gap = (loss["changes_at"] - own["changes_at"]).median()
+    return f"in {orders.count('leads')} of {len(orders)} networks, in the median {gap:,.0f} steps"
+
+
 def findings() -> str:
     """What came out, with the numbers of today's tables."""
     late, whole = WINDOWS
@@ -140,7 +150,7 @@ def findings() -> str:
         f"**On the p = 53 transformer, from memorisation on, {len(counts('p53', late, 'leads'))} of {len(table)} measures lead** "
         f"in most of {table['seeds'].max()} starts. Restricted loss (test), the best known progress measure, "
         f"{line('p53', late, 'restricted_loss', 'test')}; excluded loss (train) {line('p53', late, 'excluded_loss', 'train')}. "
-        f"Those that follow: {listed('p53', late, 'follows')}."
+        f"Those that follow: {listed('p53', late, 'follows')}. Before test *loss* restricted loss changes {before_loss('p53')}."
     )
     told.append(
         f"**Yet they are tied to it.** Over starts the steps of change of all measures but train loss go with that of test "
@@ -150,7 +160,8 @@ def findings() -> str:
         told.append(
             f"**On p = 113, as published, excluded loss comes first.** On the train set it "
             f"{line('p113', late, 'excluded_loss', 'train')}: it rises before test accuracy does, as Nanda et al. say. "
-            f"Restricted loss (test) {line('p113', late, 'restricted_loss', 'test')}. Three starts are too few for a verdict "
+            f"Restricted loss (test) {line('p113', late, 'restricted_loss', 'test')}; before test *loss*, which the paper "
+            f"compares it with, it changes {before_loss('p113')}. Three starts are too few for a verdict "
             "over networks, which takes four."
         )
     time = leads("p53", whole)

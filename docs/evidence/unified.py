@@ -214,14 +214,15 @@ def claim_lines() -> list[str]:
 def basis_lines() -> list[str]:
     """Rows of the table of bases: of each network the share of the variance that symmetric features hold."""
     layers = twin_rows.tables()["layers"]
-    found = layers.groupby(["picture", "variant", "basis", "layer"])["symmetric_variance"].mean()
-    shares = found.groupby(["picture", "variant", "basis"]).mean().unstack("basis")
-    return [
-        f"| {picture}, {kind} | "
-        + " | ".join(f"{row[basis]:.0%}" for basis in ("units", "components", "singular"))
-        + " |"
-        for (picture, kind), row in shares.iterrows()  # type: ignore[misc]
-    ]
+    layers = layers[~(layers["steps"] < layers["steps"].max())]  # of others than twins there are no steps
+    recipe = ["picture", "variant", "width", "weight_decay"]
+    shares = layers.groupby([*recipe, "basis"], dropna=False)["symmetric_variance"].mean().unstack("basis")
+    told = []
+    for (picture, kind, width, decay), row in shares.iterrows():  # type: ignore[misc]
+        trained = f", width {width:g}, decay {decay:g}" if kind not in ("evolved", "published SGD", "random") else ""
+        cells = " | ".join(f"{row[basis]:.0%}" for basis in ("units", "components", "singular"))
+        told.append(f"| {picture}, {kind}{trained} | {cells} |")
+    return told
 
 
 def blocks() -> dict[str, str]:

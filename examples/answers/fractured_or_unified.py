@@ -85,9 +85,18 @@ def comparisons() -> dict[str, dict[str, Sides]]:
             rows = rows[rows[setting] == value]
         return rows
 
-    decayed = right(parity, "parity_decay")
+    def both(rows: pd.DataFrame, other: str, **settings: float) -> Sides:
+        """Networks that generalise, and others under the same settings."""
+        for setting, value in settings.items():
+            rows = rows[rows[setting] == value]
+        return rows[rows["generalises"]], rows[rows[other]]
+
+    decayed = right(parity, "parity_decay1000")
     return {
-        "memorising_is_fractured": {"": (right(addition, ""), addition[addition["memorises"]])},
+        "memorising_is_fractured": {
+            f"60% trained on, weight decay {at:g}": both(addition, "memorises", train_fraction=0.6, weight_decay=at)
+            for at in (0.06, 0.1)
+        },
         "decay_beyond_generalisation": {
             f"train fraction {at:g}": (
                 right(addition, "decay", train_fraction=at, weight_decay=0.3),
@@ -113,7 +122,7 @@ def comparisons() -> dict[str, dict[str, Sides]]:
         "optimiser_matters": {
             "": (right(addition, "sgd", weight_decay=0), right(addition, "decay0.95", weight_decay=0))
         },
-        "parity_unifies": {"": (right(parity, ""), parity[parity["guesses"]])},
+        "parity_unifies": {"300 examples, weight decay 0.01": both(parity, "guesses", n_train=300, weight_decay=0.01)},
         "parity_decay": {"": (decayed[decayed["weight_decay"] >= 0.01], decayed[decayed["weight_decay"] == 0])},
         "parity_width": {
             f"weight decay {at:g}": (

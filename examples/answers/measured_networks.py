@@ -37,14 +37,21 @@ class Network:
 
     def paces(self, curve: str) -> tuple[float, float]:
         """Before and during generalisation; negative where the curve falls. A steady change over the run has a pace of 1."""
-        first, quarter, most, last = self.stretches
-        values = self.since[curve]
+        first, quarter, most, _ = self.stretches
+        return self._pace(curve, first, quarter), self._pace(curve, quarter, most)
+
+    def pace_until(self, curve: str) -> float:
+        """Right before generalisation: from a quarter of the rise of test accuracy to the step that counts as generalised."""
+        _, quarter, most, _ = self.stretches
+        end = self.told["generalised"]
+        return self._pace(
+            curve, quarter, most if pd.isna(end) else int(self.since.index[self.since.index <= end].max())
+        )
+
+    def _pace(self, curve: str, a: int, b: int) -> float:
+        values, (first, *_, last) = self.since[curve], self.stretches
         whole = np.ptp(values) / max(last - first, 1) or 1.0
-
-        def pace(a: int, b: int) -> float:
-            return float((values[b] - values[a]) / max(b - a, 1) / whole)
-
-        return pace(first, quarter), pace(quarter, most)
+        return float((values[b] - values[a]) / max(b - a, 1) / whole)
 
     def change(self, curve: str, whole: bool = False) -> Change | None:
         """Where a curve changes, from memorisation on or over the whole run."""

@@ -30,8 +30,8 @@ def answer(claims: Any) -> None:
 
 ANSWERS: Mapping[str, Mapping[str, Callable[[pd.DataFrame], Told]]] = {
     "what_leads": {
-        "restricted_before_test": of_part.leads("p113", "restricted_loss", "test"),
-        "restricted_before_test_53": of_part.leads("p53", "restricted_loss", "test"),
+        "restricted_before_test": of_part.leads("p113", "restricted_loss", "test", than=("loss", "test")),
+        "restricted_before_test_53": of_part.leads("p53", "restricted_loss", "test", than=("loss", "test")),
         "excluded_before_test": of_part.leads("p113", "excluded_loss", "train", up=True),
         "excluded_before_test_53": of_part.leads("p53", "excluded_loss", "train", up=True),
         "sparse_modes": of_part.sparse,

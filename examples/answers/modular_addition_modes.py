@@ -8,31 +8,44 @@ import numpy as np
 import pandas as pd
 
 from interp.phase_diagrams.confidence import share_interval
+from probes.leads import order_of_intervals
 
 from answers.intervals import NOTHING, Told, mean, of, read, said
 
 
-def leads(run: str, measure: str, where: str, up: bool | None = None) -> Callable[[pd.DataFrame], Told]:
-    """Whether a curve changes before test accuracy in every network of a case, from memorisation on."""
+def leads(
+    run: str, measure: str, where: str, up: bool | None = None, than: tuple[str, str] | None = None
+) -> Callable[[pd.DataFrame], Told]:
+    """Whether a curve changes before another, by default test accuracy, in every network of a case, from memorisation on."""
 
     def told(rows: pd.DataFrame) -> Told:
         if not len(rows):
             return NOTHING
-        same = (rows["run"] == run) & (rows["measure"] == measure) & (rows["where"] == where)
-        own = rows[same & (rows["window"] == "after memorisation")]
+        own = changes(rows, run, measure, where)
         if not len(own):
             return NOTHING
+        if than is not None:
+            other = changes(rows, run, *than).loc[own.index]
+            ends = [list(zip(one["low"], one["high"], strict=True)) for one in (own, other)]
+            own = own.assign(order=list(map(order_of_intervals, *ends)), test_at=other["changes_at"])
         order = own["order"].where((own["after"] > own["before"]) == up, "follows") if up is not None else own["order"]
         holds = (
             {"leads": True, "follows": False}.get(order.iloc[0], "undecided") if order.nunique() == 1 else "undecided"
         )
         count = ", ".join(f"{(own['order'] == name).sum()} {name}" for name in ("leads", "undecided", "follows"))
         way = "" if up is None else f"; it rises in {(own['after'] > own['before']).sum()} of {len(own)}"
-        later = said(mean(own["test_at"] - own["changes_at"]), "{:+,.0f}")
-        here = f"in {len(own)} networks {count}; test accuracy changes {later} steps later{way}"
+        lead = said(mean(own["changes_at"] - own["test_at"]), "{:+,.0f}")
+        reference = "test loss" if than else "test accuracy"
+        here = f"in {len(own)} networks {count}; it changes {lead} steps from {reference} (negative: before){way}"
         return here, holds, {"steps": steps_of(run), "seeds": len(own)}, ""
 
     return told
+
+
+def changes(rows: pd.DataFrame, run: str, measure: str, where: str) -> pd.DataFrame:
+    """The changes of one curve after memorisation, by network."""
+    same = (rows["run"] == run) & (rows["measure"] == measure) & (rows["where"] == where)
+    return rows[same & (rows["window"] == "after memorisation")].set_index("member")
 
 
 def steps_of(run: str) -> int:
@@ -155,8 +168,9 @@ def one_dimension(rows: pd.DataFrame) -> Told:
     if not len(own):
         return NOTHING
     lost = own["others_lost_median"]
-    holds = True if (lost <= 0.01).all() else False if (lost > 0.1).all() else "undecided"
     other = of(rows, "mlp_modes")["others_lost_median"]
+    few = bool((lost <= 0.01).all()) and not (len(other) and (other <= 0.01).all())
+    holds = True if few else False if (lost > 0.1).all() else "undecided"
     here = f"median share of other examples lost with one: {lost.min():.2%} to {lost.max():.2%}" + (
         f"; in networks that generalise {other.min():.2%} to {other.max():.2%}" if len(other) else ""
     )

@@ -8,6 +8,7 @@ import pandas as pd
 from interp.phase_diagrams.confidence import share_interval
 
 from answers.intervals import NOTHING, Told, apart, majority, mean, of, said, signs, size
+from answers.spans import several
 
 P113 = ("p113_seed0", "p113_seed1", "p113_seed2")
 CHOSEN, JUDGED = (0, 1, 2), (3, 4, 5, 6, 7)  # seeds on which a setting is chosen, and on which it is judged
@@ -57,7 +58,7 @@ def learnt_modes(rows: pd.DataFrame) -> Told:
         return NOTHING
     modes = own.loc[own["test_accuracy"] > 0.9, "modes"]
     found = mean(modes, np.median)
-    holds = True if found[1] >= 4 and found[2] <= 6 else "in part" if found[1] <= 6 and found[2] >= 4 else False
+    holds = True if found[1] >= 4 and found[2] <= 6 else "undecided" if found[1] <= 6 and found[2] >= 4 else False
     here = f"median {said(found, '{:g}')} of 26 in {len(modes)} networks that generalise; {modes.min():.0f} to {modes.max():.0f}"
     return here, holds, size(own), ""
 
@@ -118,14 +119,16 @@ def large_rate(rows: pd.DataFrame) -> Told:
     own = settings(rows)
     if not len(own):
         return NOTHING
-    found, words = [], []
+    above: dict[str, list[bool]] = {}
+    words = []
     for (name, fraction, decay), part in own.groupby(["optimizer", "train_fraction", "weight_decay"]):
         best, least = best_rate(part), float(part["lr"].min())
-        found.append((0.0, 0.0, 0.0) if best == least else mean(judged(part, best) - judged(part, least)))
-        words.append(f"{name}, {fraction:.0%}, L2 {decay:g}: {said(found[-1])} at {best:g}")
-    above = [low > 0 for _, low, _ in found]
-    holds = True if all(above) else "in part" if any(above) else False
-    return "; ".join(words), holds, {"seeds": own["seed"].nunique()}, ""
+        found = (0.0, 0.0, 0.0) if best == least else mean(judged(part, best) - judged(part, least))
+        above.setdefault(str(name), []).append(found[1] > 0)
+        words.append(f"{name}, {fraction:.0%}, L2 {decay:g}: {said(found)} at {best:g}")
+    holds = several([better for each in above.values() for better in each])
+    counts = ", ".join(f"{name} {sum(each)} of {len(each)}" for name, each in above.items())
+    return f"Above 0: {counts}. " + "; ".join(words), holds, {"seeds": own["seed"].nunique()}, ""
 
 
 def modes_by_setting(rows: pd.DataFrame) -> Told:
@@ -149,7 +152,7 @@ def modes_by_setting(rows: pd.DataFrame) -> Told:
             ways.append(int(found[1] > 0) - int(found[2] < 0))
             words.append(f"{sides}, {fraction:.0%}: {said(found)}")
         verdicts.append(len(ways) == 2 and ways[0] == ways[1] != 0)
-    holds = True if all(verdicts) else "in part" if any(verdicts) else False
+    holds = True if all(verdicts) else "in part" if any(verdicts) else "undecided"
     return "; ".join(words) + f"; {len(good)} networks", holds, {"seeds": own["seed"].nunique()}, ""
 
 
@@ -206,7 +209,8 @@ def mse_modes(rows: pd.DataFrame) -> Told:
         if len(good):
             good = good[good["lr"] == good["lr"].mode().iloc[0]]
         sides[str(name)] = good["modes"].to_numpy(float)
-        words.append(f"{name}: {len(good)} networks" + (f", {good['modes'].mean():.1f} modes" if len(good) else ""))
+        at = f" at rate {good['lr'].iloc[0]:g}, {(good['weight_decay'] > 0).sum()} with L2, {good['modes'].mean():.1f} modes"
+        words.append(f"{name}: {len(good)} networks" + (at if len(good) else ""))
     if min(map(len, sides.values())) < 5:
         return "; ".join(words), "undecided", size(own), "too few generalise"
     found = apart(sides["mse"], sides["cross_entropy"])

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from answers.intervals import apart, said
 from answers.parity_tables import COMMAND, absent, table
 from answers.spans import difference, several, share, span
 from claims import Claims, Verdict
@@ -88,11 +89,19 @@ def wide(claims: Claims) -> None:
         text[l1] = f"{span(rows.units_left.dropna())} units ({answering} of {len(rows)} seeds answer 99%)"
     ran = {"seeds": min(len(rows) for rows in groups.values()), "epochs": int(found["epochs"].min())}
     plain = groups[0.0]
-    claims.answer("wide_to_five", text[0.0], holds=bool(not (plain.units_left <= 5).any()), command=COMMAND, ran=ran)
-    good = {l1: rows for l1, rows in groups.items() if l1 and (rows.test_accuracy > 0.99).all()}
-    reached = any((rows.units_left <= 5).mean() > 0.5 for rows in good.values())
-    fewer = any(rows.units_left.max() < plain.units_left.min() for rows in good.values())
+    five = f"; five suffice in {(plain.units_left <= 5).sum()} of {len(plain)}"
     claims.answer(
-        "l1_wide", "; ".join(f"L1 {l1:g}: {words}" for l1, words in text.items()),
-        holds=True if reached else "in part" if fewer else False, command=COMMAND, ran=ran,
+        "wide_to_five", text[0.0] + five, holds=bool(not (plain.units_left <= 5).any()), command=COMMAND, ran=ran
+    )
+    good = {l1: rows for l1, rows in groups.items() if l1 and (rows.test_accuracy > 0.99).all()}
+    change = {l1: apart(rows.units_left.to_numpy(), plain.units_left.to_numpy()) for l1, rows in good.items()}
+    fewer = {l1: high < 0 for l1, (_, _, high) in change.items()}
+    reached = any(fewer[l1] and (rows.units_left <= 5).mean() > 0.5 for l1, rows in good.items())
+    open_ones = any(low <= 0 <= high for _, low, high in change.values())
+    few = ", ".join(f"{(rows.units_left <= 5).sum()} of {len(rows)} at {l1:g}" for l1, rows in groups.items())
+    claims.answer(
+        "l1_wide", "; ".join(f"L1 {l1:g}: {words}" for l1, words in text.items()) + f"; five suffice in {few}",
+        holds=True if reached else "in part" if any(fewer.values()) else "undecided" if open_ones else False,
+        note="Units against no L1: " + ", ".join(f"{said(found)} at {l1:g}" for l1, found in change.items()),
+        command=COMMAND, ran=ran,
     )  # fmt: skip

@@ -192,11 +192,11 @@ def _symmetric_basis(rows: Rows, name: str, basis: str) -> None:
         return
     found = rows.bases(cell(rows.tables["layers"], width=2, decay=1e-3))
     here, holds = [], {}
+    name_of = {"components": "components", "singular": "singular directions"}[basis]
     for choice in ("variance", "number"):
         share = found[choice].unstack("basis")
-        here.append(
-            f"symmetric {basis} hold {share[basis].mean():.0%}, units {share['units'].mean():.0%} of the {choice}"
-        )
+        pairs = ", ".join(f"{own[basis]:.0%} and {own['units']:.0%}" for _, own in share.iterrows())
+        here.append(f"symmetric {name_of} and units hold {pairs} of the {choice}, twin by twin")
         holds[choice] = bool((share[basis] > share["units"]).all())
     rows.claims.answer(name, "; ".join(here), holds=holds, note=caveats(twins), command=COMMAND, ran=size(twins))
 
@@ -204,7 +204,7 @@ def _symmetric_basis(rows: Rows, name: str, basis: str) -> None:
 def of_losses(rows: Rows) -> None:
     """Errors and late drops of the loss."""
     twins = rows.twins
-    own = twins[(twins["run"] == "skull_64") & (twins["weight_decay"] == 0)]
+    own = cell(twins, decay=0.0)
     if own.empty:
         rows.not_run("twin_error", "skull_64")
     else:

@@ -164,7 +164,9 @@ class Rows:
         fell = {f: (own["drop_factor"] >= f) & (own["drop_p_value"] <= 0.01) for f in FACTORS}
         holds = {f"a factor of {f:g}": bool(x.mean() > 0.5 if most else x.all()) for f, x in fell.items()}
         largest = own.loc[own["drop_factor"].idxmax()]
-        here = "; ".join(f"{x.sum()} of {len(own)} networks drop by {f:g} or more" for f, x in fell.items())
+        here = "; ".join(
+            f"{x.sum()} of {len(own)} networks drop by {f:g} or more with p <= 0.01" for f, x in fell.items()
+        )
         here += f"; the largest by {largest['drop_factor']:.2f} (p = {largest['drop_p_value']:.3f}), between steps "
         here += f"{largest['drop_low']:,.0f} and {largest['drop_high']:,.0f}"
         self.claims.answer(name, here, holds=holds, command=COMMAND, ran=size(own))

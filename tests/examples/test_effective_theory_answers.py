@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import itertools
 from pathlib import Path
 from typing import Any
 
@@ -37,19 +36,27 @@ def test_four_phases_and_what_grokking_lies_beside(answers: Any) -> None:
 
 def test_sides_that_differ_leave_a_diagram_undecided(answers: Any) -> None:
     table = pd.concat([grid("CGM", "CGX"), grid("CGM", "CGX", seed=7)])
-    assert answers.settled(answers.by_choice(table, answers.between())) == {"holds": True}
+    assert answers.settled(answers.by_choice(table, answers.between(), pooled=False)) == {"holds": True}
     table.loc[table["above"] == "grokking", "at_least"] = "comprehension"
-    found = answers.settled(answers.by_choice(table, answers.between()))
+    found = answers.settled(answers.by_choice(table, answers.between(), pooled=False))
     assert found == {"holds": "undecided", "note": "Of 4 choices of train set and side: holds 2, does not hold 2"}
 
 
 def test_batches_scales_and_decays_are_compared(answers: Any) -> None:
-    rates = itertools.product([1e-4, 1e-2], [5, 45])
-    table = pd.DataFrame(rates, columns=["decoder_lr", "batch_size"])
-    table["above"] = ["memorization", "comprehension", "comprehension", "confusion"]
-    slow = answers.compared("batch_size", lambda b: b == 45, lambda b: b == 5, True)
-    every = answers.compared("batch_size", lambda b: b == 45, lambda b: b == 5, False)
-    assert (slow(table, "above"), every(table, "above")) == (True, "in part")
-    decays = pd.DataFrame({"embedding_weight_decay": [0.0, 0.0, 1.0, 1.0], "above": ["grokking", "memorization"] * 2})
-    assert answers.decay(decays, "above")
-    assert not answers.decay(decays.assign(above=["grokking", "grokking", "memorization", "confusion"]), "above")
+    """By the interval of the difference of the shares, over networks of all train sets."""
+
+    def of(column: str, counts: dict[float, int], n: int) -> pd.DataFrame:
+        rows = [
+            (value, "comprehension" if k < hits else "confusion") for value, hits in counts.items() for k in range(n)
+        ]
+        return pd.DataFrame(rows, columns=[column, "above"]).assign(at_least="confusion", seed=1)
+
+    rule = answers.compared("batch_size", lambda b: b == 45, lambda b: b == 5)
+    assert rule(of("batch_size", {5: 1, 45: 9}, 10), "above") is True
+    assert rule(of("batch_size", {5: 9, 45: 1}, 10), "above") is False
+    few = of("batch_size", {5: 0, 45: 1}, 4)
+    assert answers.by_choice(few, rule, pooled=True) == {"above": "undecided", "at least": "undecided"}
+    assert answers.shares(few, "batch_size", {"comprehension"}).endswith("5: 0 and 0 of 4, 45: 1 and 0 of 4")
+    assert answers.decay(of("embedding_weight_decay", {0.0: 200, 1.0: 205}, 400), "above") is True
+    assert answers.decay(of("embedding_weight_decay", {0.0: 200, 1.0: 300}, 400), "above") is False
+    assert answers.decay(of("embedding_weight_decay", {0.0: 3, 1.0: 4}, 7), "above") == "undecided"

@@ -82,7 +82,7 @@ VERDICTS: dict[str, tuple[Any, pd.DataFrame, Any]] = {
     "one does not": (of_network.late_generalisation, pd.concat([*P113[:2], P113[2].assign(test_at=np.nan)]), "in part"),
     "comes at once": (of_network.late_generalisation, pd.concat(P113).assign(test_at=500.0), False),
     "five modes": (of_network.learnt_modes, networks("mlp_modes", {"modes": lambda k: 4 + k % 3}), True),
-    "two or five": (of_network.learnt_modes, networks("mlp_modes", {"modes": lambda k: 2 + 3 * (k % 2)}), "in part"),
+    "two or five": (of_network.learnt_modes, networks("mlp_modes", {"modes": lambda k: 2 + 3 * (k % 2)}), "undecided"),
     "two modes": (of_network.learnt_modes, networks("mlp_modes", {"modes": 2}), False),
     "after half": (of_network.early, networks("mlp_modes", {}), False),
     "before half": (of_network.early, networks("mlp_modes", {"train_half": 1_000.0}), True),
@@ -102,7 +102,11 @@ VERDICTS: dict[str, tuple[Any, pd.DataFrame, Any]] = {
     "rates agree": (of_rate.rate_by_prime, of_rates(5e-3, 5e-3), "undecided"),
     "between": (of_rate.rate_between, of_rates(1e-3, 1e-3).assign(run="prime_53").query("p == 11"), True),
     "at the end": (of_rate.rate_between, of_rates(5e-4, 1e-3).assign(run="prime_53").query("p == 11"), "undecided"),
+    "a prime that never generalises": (of_rate.rate_by_prime, pd.concat([of_rates(1e-2, 1e-2), networks(
+        "prime_23", *[{"p": 23, "lr": r, "test_at": np.nan} for r in (5e-4, 1e-2)], seeds=range(5))]), "undecided"),
     "0.1 never": (of_rate.rate_tenth, of_rates(1e-3, 1e-3), False),
+    "0.1 late": (of_rate.rate_tenth, networks("prime_23", {"lr": 0.1, "test_at": 101.0}), "in part"),
+    "0.1 at once": (of_rate.rate_tenth, networks("prime_23", {"lr": 0.1, "test_at": 100.0}), True),
 }  # fmt: skip
 
 
