@@ -11,6 +11,8 @@ from answers.parity_tables import COMMAND, absent, table
 from answers.spans import difference, several, share, span
 from claims import Claims, Verdict
 
+SAME_UPDATES = "5,000 examples for a fifth of the epochs, so for as many updates"
+
 
 def small(claims: Claims) -> None:
     """Few units from the start."""
@@ -35,7 +37,9 @@ def small(claims: Claims) -> None:
         "5,000 examples": rows.get(("parity_few_5000", 5, 0.0)),
         "5,000 epochs": rows.get(("parity_few_long", 5, 0.0)),
     }
-    compared(claims, "more_training", base, more, 0.05, ("parity_few", "parity_few_5000", "parity_few_long"))
+    compared(
+        claims, "more_training", base, more, 0.05, ("parity_few", "parity_few_5000", "parity_few_long"), SAME_UPDATES
+    )
     with_l1 = {f"L1 {l1:g}": rows.get(("parity_five_l1", 5, l1)) for l1 in (3e-4, 1e-3)}
     compared(claims, "l1", rows.get(("parity_five_l1", 5, 0.0)), with_l1, 0.025, ("parity_five_l1",))
 
@@ -52,6 +56,7 @@ def compared(
     others: dict[str, pd.Series | None],
     least: float,
     runs: Sequence[str],
+    note: str = "",
 ) -> None:
     """Whether shares of starts are larger than the base's, by the interval of the difference."""
     if base is None or any(row is None for row in others.values()):
@@ -73,7 +78,7 @@ def compared(
         "starts": int(min(base.starts, *(row.starts for row in others.values() if row is not None))),
         "epochs": int(base.epochs),
     }
-    claims.answer(name, text, holds=holds, command=COMMAND, ran=ran)
+    claims.answer(name, text, holds=holds, note=note, command=COMMAND, ran=ran)
 
 
 def wide(claims: Claims) -> None:

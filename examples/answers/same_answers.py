@@ -148,7 +148,8 @@ def _odd_one_out(claims: Any, name: str, column: str, words: str) -> None:
         f"mean {words} to the others: evolved {own['evolved']:.2f}, {len(others)} SGD twins {min(others):.2f} to "
         f"{max(others):.2f}: place {least.index('evolved') + 1} of {len(own)} from below",
         holds=least[0] == "evolved",
-        note=f"of {len(own)} networks one is the least with probability 1 / {len(own)}",
+        note=f"Of {len(own)} networks one is the least with probability 1 / {len(own)}; twins of 64 pixels and 20,000 steps, and "
+        "the published one",
         command=COMMAND_OF_SKULLS,
         ran={"twins": len(others)},
     )
