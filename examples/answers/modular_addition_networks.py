@@ -53,7 +53,7 @@ def seconds(rows: pd.DataFrame) -> Told:
 
 
 def learnt_modes(rows: pd.DataFrame) -> Told:
-    own = of(rows, "mlp_modes")
+    own = of(rows, "mlp_modes", "mlp_modes_more")
     if not len(own):
         return NOTHING
     modes = own.loc[own["test_accuracy"] > 0.9, "modes"]

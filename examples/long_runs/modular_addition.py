@@ -31,10 +31,12 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from long_runs.results import finished, store
 
 NETWORKS = (
-    "mlp_modes", "mlp_leads", "optimisers_adam", "optimisers_sgd", "fractions", "prime_11", "prime_23", "prime_53", "prime_113",
-    "init_scale", "frozen", "losses", "slingshots", "p53", "p113_seed0", "p113_seed1", "p113_seed2",
+    "mlp_modes", "mlp_modes_more", "mlp_leads", "optimisers_adam", "optimisers_sgd", "fractions", "prime_11", "prime_23",
+    "prime_53", "prime_113", "init_scale", "frozen", "losses", "slingshots", "p53", "p113_seed0", "p113_seed1", "p113_seed2",
 )  # fmt: skip
-COUNTED = ("mlp_modes", "optimisers_adam", "optimisers_sgd", "losses", "p53", "p113_seed0", "p113_seed1", "p113_seed2")
+COUNTED = (
+    "mlp_modes", "mlp_modes_more", "optimisers_adam", "optimisers_sgd", "losses", "p53", "p113_seed0", "p113_seed1", "p113_seed2",
+)  # fmt: skip
 MODES = ("mlp_modes", "p113_seed0", "p113_seed1", "p113_seed2")
 STARTS = ("mlp_modes", "p53", "p113_seed0", "p113_seed1", "p113_seed2")
 MEMORY = ("mlp_memory", "mlp_modes")  # networks that memorise alone, and networks that generalise
