@@ -63,7 +63,7 @@ def drawn(twins: pd.DataFrame) -> pd.DataFrame:
 def caveats(*cells: pd.DataFrame) -> str:
     """What sets some recipes apart, in words: networks that draw nothing, another learning rate; empty if nothing does."""
     failed = sum(one.attrs["failed"] for one in cells)
-    said = [f"{failed} network{'s' * (failed > 1)} that never drew the picture left out"] if failed else []
+    said = [f"{failed} network{'s' * (failed > 1)} that did not draw the picture in the end left out"] if failed else []
     for one in cells:
         if not np.allclose(one["lr"], PUBLISHED_LR):
             variant, width, lr = one.iloc[0][["variant", "width", "lr"]]

@@ -6,7 +6,7 @@ RUNS holds the runs of evidence/picbreeder.toml; the rows of others stay as they
 files. About 10 to 30 seconds a network. Writes, with a row per
 
 - network: skull_twins.csv (settings; mse, the median of the last 5% of the training losses; units, symmetry, sweeps with 95%
-  intervals, late drop; networks that never drew the picture have no more than errors and units in use);
+  intervals, late drop; networks that do not draw the picture in the end have no more than errors and units in use);
 - network, threshold and activation function: skull_units.csv (units in use);
 - network, layer and basis: skull_layers.csv (likeness to the picture, symmetry);
 - network and step: skull_losses.csv (500 at most).
@@ -152,7 +152,7 @@ def main(runs: Path, out: Path, data: Path) -> None:
         used = curve[curve["activation"] == "all"].set_index("threshold")["used"]
         counts = {f"used_{threshold:g}": int(used[threshold]) for threshold in (1e-5, 1e-4, 1e-3)}
         if settings.get("mse", 0.0) >= DRAWN:  # type: ignore[operator]
-            print(f"{key['run']}, seed {key['seed']}: never drew the picture", flush=True)
+            print(f"{key['run']}, seed {key['seed']}: does not draw the picture in the end", flush=True)
             rows.append(settings | error | counts)
             continue
         rows.append(settings | error | units(model) | counts | sweeps(model) | drop(network.losses))

@@ -82,7 +82,7 @@ def test_a_twin_that_never_drew_the_picture_decides_nothing(monkeypatch: pytest.
     found, note = verdict(monkeypatch, "units_decay", dead)
     assert found == "undecided"
     assert "2 of 3 seeds" in note
-    assert "1 network that never drew the picture left out" in note
+    assert "1 network that did not draw the picture in the end left out" in note
 
 
 def test_tables_of_layers_have_no_dead_twins(monkeypatch: pytest.MonkeyPatch) -> None:
