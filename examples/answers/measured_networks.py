@@ -9,10 +9,12 @@ import numpy as np
 import pandas as pd
 
 from probes.change_points import Change, change_point, first_step_above
+from probes.leads import FOLLOWS, LEADS, UNDECIDED, order
 
 from answers.tables import MEASURED
 
 TEST = "accuracy test"
+ORDERS = {LEADS: "before", UNDECIDED: "overlapping", FOLLOWS: "after"}
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ class Network:
         own, test = self.change(curve, whole), self.change(TEST, whole)
         if own is None or test is None:
             return "never"
-        return "before" if own.high <= test.low else "after" if own.low >= test.high else "overlapping"
+        return ORDERS[order(own, test)]
 
     def grokked(self) -> bool:
         """Whether it generalised 1,000 steps or more after it memorised."""
