@@ -110,14 +110,17 @@ def rates(table: pd.DataFrame, side: str) -> Verdict:
     return True if all(parts) else "in part" if any(parts) else False
 
 
+def counts(table: pd.DataFrame, side: str, phases: set[str]) -> tuple[int, int]:
+    """A table's networks in some phases, and all of them."""
+    return int(table[side].isin(phases).sum()), len(table)
+
+
 def compared(column: str, better: Any, worse: Any) -> Any:
     """Comprehension among ``better`` values of a setting against that among ``worse`` ones (Figures 13 and 14)."""
 
     def rule(table: pd.DataFrame, side: str) -> Verdict:
-        hits = [(int((part[side] == "comprehension").sum()), len(part)) for part in (
-            table[chosen(table[column])] for chosen in (better, worse)
-        )]  # fmt: skip
-        low, high = difference(*hits[0], *hits[1])
+        sides = [counts(table[chosen(table[column])], side, {"comprehension"}) for chosen in (better, worse)]
+        low, high = difference(*sides[0], *sides[1])
         return True if low > 0 else False if high < 0 else "undecided"
 
     return rule
@@ -125,7 +128,7 @@ def compared(column: str, better: Any, worse: Any) -> Any:
 
 def decay(table: pd.DataFrame, side: str) -> Verdict:
     """Figure 15."""
-    hits = {d: (int(part[side].isin(LEARNED).sum()), len(part)) for d, part in table.groupby("embedding_weight_decay")}
+    hits = {d: counts(part, side, LEARNED) for d, part in table.groupby("embedding_weight_decay")}
     apart = [difference(*own, *hits[0.0]) for d, own in hits.items() if d]
     if any(low > 0 or high < 0 for low, high in apart):
         return False
@@ -137,7 +140,7 @@ def shares(table: pd.DataFrame | None, column: str, phases: set[str]) -> str:
     if table is None:
         return ""
     told = (
-        f"{value:g}: {' and '.join(str(int(part[side].isin(phases).sum())) for side in SIDES)} of {len(part)}"
+        f"{value:g}: {' and '.join(str(counts(part, side, phases)[0]) for side in SIDES)} of {len(part)}"
         for value, part in table.groupby(column)
     )
     what, by = " or ".join(sorted(phases)), column.replace("_", " ")
