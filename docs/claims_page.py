@@ -9,9 +9,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from claims_table import decided_by, size
 from pictures import picture
-
-from claims import decided_by, size
 
 FIGURES = "_static/claims"  # beside the page
 COLUMNS = ("claim", "source", "here", "verdict", "figure")

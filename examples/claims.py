@@ -11,17 +11,17 @@ Answers that rest on tables of long runs (``measured/``) are computed by the mod
 
 from __future__ import annotations
 
-import html
 import importlib
 import json
 import re
 import tomllib
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
+
+import claims_table
 
 HERE = Path(__file__).parent
 SOURCES = HERE / "sources"
@@ -37,7 +37,6 @@ CLASSES = {
     "not run": (NOT_RUN,),
     "file check": (AGREES, DISAGREES),
 }
-PLURAL = {HOLDS: "hold", IN_PART: "hold in part", DOES_NOT: "do not hold", AGREES: "agree", DISAGREES: "disagree"}
 KEYS = {"claim", "where", "reported", "criterion", "revised", "needs", "file", "figure"}
 REQUIRED = {"claim", "where", "reported", "criterion"}
 Verdict = bool | str | None
@@ -154,8 +153,8 @@ class Claims:
             return verdict, []
         if missing := set(needs := claim.get("needs", {})) - set(ran):
             raise ValueError(f"{name} needs {', '.join(sorted(missing))}: say what ran in ran")
-        short = [f"{ran[what]:,g} of {least:,g} {what}" for what, least in needs.items() if ran[what] < least]
-        return UNDECIDED if short else verdict, short
+        short = _short(needs, ran)
+        return UNDECIDED if short else verdict, [f"{ran[what]:,g} of {needs[what]:,g} {what}" for what in short]
 
     def take(self, row: Mapping[str, Any]) -> None:
         """An answer that a notebook has stored; a claim that is no longer asked, or has an answer, is left out.
@@ -178,47 +177,24 @@ class Claims:
         missing = [name for name in self.claims if name not in self.answers]
         if missing:
             raise ValueError(f"not answered yet: {', '.join(missing)}")
-        return [{"name": n, **claim, **_told(self.answers[n])} for n, claim in self.claims.items()]
+        return [{"name": n, **claim, **_told(claim, self.answers[n])} for n, claim in self.claims.items()]
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         rows = self.rows()
         return {
-            "text/html": _table(rows, self.size),
+            "text/html": claims_table.html(rows, self.size),
             "text/plain": "\n".join(f"{r['verdict']:>14}  {r['claim']}: {r['here'] or r['note']}" for r in rows),
             MIME: {"notebook": self.notebook, "size": self.size, "rows": rows},
         }
 
 
-def _told(answer: Answer) -> dict[str, Any]:
-    return {**asdict(answer), "class": answer.kind}
+def _told(claim: Mapping[str, Any], answer: Answer) -> dict[str, Any]:
+    return {**asdict(answer), "class": answer.kind, "short": _short(claim.get("needs", {}), answer.ran)}
 
 
-def said(row: Mapping[str, Any]) -> str:
-    """The numbers of a row, and why, as sentences."""
-    return ". ".join(part.removesuffix(".") for part in (row["here"], row["note"]) if part)
-
-
-def size(row: Mapping[str, Any]) -> str:
-    """How large the run was and how large it had to be, in words; a run that fell short says so in the note."""
-    needs, ran = row.get("needs", {}), row["ran"]
-    if any(ran.get(what, 0) < least for what, least in needs.items()):
-        return ""
-    return ", ".join(f"{ran[what]:,g} {what.replace('_', ' ')} (needs {least:,g})" for what, least in needs.items())
-
-
-def decided_by(row: Mapping[str, Any]) -> str:
-    """The criterion of a row, and what of it was set after numbers were seen."""
-    return row["criterion"] + (f". Set after numbers were seen: {row['revised']}" if "revised" in row else "")
-
-
-def _table(rows: list[dict[str, Any]], size: str) -> str:
-    head = "".join(f"<th style='text-align:left'>{t}</th>" for t in ("claim", "the source", "here", "verdict"))
-    cells = ((r["claim"], r["reported"], said(r), r["verdict"]) for r in rows)
-    body = "".join(
-        "<tr>" + "".join(f"<td style='text-align:left'>{html.escape(c)}</td>" for c in row) + "</tr>" for row in cells
-    )
-    warning = "<p><b>Quick mode: these numbers answer nothing.</b></p>" if size == "quick" else ""
-    return f"{warning}<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+def _short(needs: Mapping[str, float], ran: Mapping[str, float]) -> list[str]:
+    """In what a run was smaller than its claim needs."""
+    return [what for what, least in needs.items() if ran.get(what, 0) < least]
 
 
 def stored(path: Path) -> dict[str, Any]:
@@ -237,7 +213,8 @@ def stored(path: Path) -> dict[str, Any]:
 def rows() -> list[dict[str, Any]]:
     """All claims with their answers: what the notebooks store, and over it what the tables of today say.
 
-    Returns: a row per claim: ``notebook``, ``title``, ``source``, the claim's own fields, those of `Answer`, and ``class``.
+    Returns: a row per claim: ``notebook``, ``title``, ``source``, the claim's own fields, those of `Answer`, ``class``, and
+        ``short``, the names of the ``needs`` that its run did not reach.
 
     Raises:
         ValueError: a claim without an answer, a notebook without a table, or one that was run in quick mode.
@@ -263,52 +240,11 @@ def _revisions(*levels: Mapping[str, Any]) -> dict[str, str]:
     return {"revised": "; ".join(said)} if said else {}
 
 
-def counted(found: list[dict[str, Any]]) -> str:
-    """How many rows there are of each class and verdict, in words."""
-    n = Counter(row["verdict"] for row in found)
-    told = []
-    for kind, verdicts in CLASSES.items():
-        within = ", ".join(f"{n[verdict]} {PLURAL.get(verdict, verdict)}" for verdict in verdicts if n[verdict])
-        told.append(
-            f"{sum(n[v] for v in verdicts)} {kind}{'s' * (kind == 'file check')}"
-            + (f" ({within})" if len(verdicts) > 1 else "")
-        )
-    return f"{len(found)} claims: {'; '.join(told)}"
-
-
-def page(found: list[dict[str, Any]]) -> str:
-    """All rows, in Markdown."""
-    parts, last = [TOP.format(counted=counted(found))], ""
-    for row in found:
-        if row["notebook"] != last:
-            last = row["notebook"]
-            parts.append(f"\n## {row['title']}\n\n{row['source']}. Notebook: [{last}]({last}.ipynb).\n")
-            parts.append("| claim | the source | what decides | here | verdict | command |\n" + "| --- " * 6 + "|")
-        verdict = f"**{row['verdict']}**" + (" (file check)" if row["class"] == "file check" else "")
-        source = f"{row['where']}: {row['reported']}"
-        here = ". ".join(filter(None, [said(row), size(row)]))
-        cells = row["claim"], source, decided_by(row), here, verdict, f"`{row['command']}`"
-        parts.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
-    return "\n".join(parts) + "\n"
-
-
-TOP = """# Which claims hold
-
-Every quantitative claim and figure of the five sources, and facts about the files that they published, beside what came out
-here. What decides a claim stands in its row, and so does the size of run that it needs. Criteria were written before the long
-runs were measured; where one was set or changed after numbers were seen, its row says so. A row is
-
-- *replicated* where the run was long and large enough to tell: the claim holds, holds in part, or does not hold;
-- *undecided* where it was not, where intervals overlap, or where the verdict depends on a choice (a threshold's side, a seed);
-- *not run*, with the reason and the cost;
-- a *file check* where it is a fact about a file that others published: it agrees or disagrees.
-
-`DATA` in a command is the folder of files of others (README.md here). {counted}."""
-
 if __name__ == "__main__":
     every = rows()
-    PAGE.write_text(page(every), encoding="utf8")
+    told = claims_table.counted(every, CLASSES)
+    PAGE.write_text(claims_table.page(every, told), encoding="utf8")
     readme = HERE.parent / "README.md"
-    told = re.sub(r"(?<=<!-- counted -->).*?(?=<!-- end -->)", counted(every), readme.read_text(encoding="utf8"))
-    readme.write_text(told, encoding="utf8")
-    print(counted(every))
+    text = re.sub(r"(?<=<!-- counted -->).*?(?=<!-- end -->)", told, readme.read_text(encoding="utf8"))
+    readme.write_text(text, encoding="utf8")
+    print(told)

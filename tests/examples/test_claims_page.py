@@ -32,7 +32,7 @@ def row(notebook: str, name: str, verdict: str, **more: Any) -> dict[str, Any]:
     """A row as `claims.rows` gives it."""
     kind = next(kind for kind, verdicts in claims.CLASSES.items() if verdict in verdicts)
     said = {"claim": f"{name} rises", "where": "Fig. 1", "reported": "by eye", "criterion": f"Holds: {name} is above 0"}
-    here = {"here": "0.5", "note": "", "command": "make it", "ran": {}, "verdict": verdict, "class": kind}
+    here = {"here": "0.5", "note": "", "command": "make it", "ran": {}, "short": [], "verdict": verdict, "class": kind}
     return {"notebook": notebook, "title": notebook.title(), "source": "A paper", "name": name, **said, **here, **more}
 
 
