@@ -5,7 +5,9 @@ A phase counts by both sides of the threshold, above and at least.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Set
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ FOLDER = Path(__file__).parents[1] / "measured"
 FILES = ("toy", "toy_published", "transformer", "mnist", "diagrams", "fractions", "p4", "embeddings")
 PHASES = ("comprehension", "grokking", "memorization", "confusion")
 SIDES = ("above", "at_least")
-LEARNED = {"comprehension", "grokking"}
+LEARNED = frozenset({"comprehension", "grokking"})
 EVIDENCE = "python examples/long_runs/evidence.py"
 Verdict = bool | str | None
 
@@ -73,17 +75,19 @@ def settled(choices: Mapping[str, Verdict]) -> dict[str, Any]:
 
 
 def diagram(
-    claims: Any, name: str, table: pd.DataFrame | None, rule: Any, cost: str, command: str, extra: str = ""
+    claims: Any, name: str, table: pd.DataFrame | None, rule: Any, cost: str, command: str, pooled: str = ""
 ) -> None:
-    """Answer one diagram by its rule, for every train set and side; with ``extra``, the numbers of pooled train sets, by side."""
+    """Answer one diagram by its rule, a verdict for each side.
+
+    Args:
+        pooled: what came out for all train sets together, in words, where the rule takes them so; else it takes each by itself.
+    """
     if table is None or table.empty:
         claims.answer(name, "", holds=None, note=f"The runs were not made: {cost}", command=command)
         return
-    choices = by_choice(table, rule, pooled=bool(extra))
-    ran = {"steps": int(table["steps"].max()), "train_sets": table["seed"].nunique()}
-    claims.answer(
-        name, extra or counted(table), **settled(choices), command=command, ran=ran
-    )  # fmt: skip
+    choices = by_choice(table, rule, pooled=bool(pooled))
+    ran = {"steps": int(table["steps"].min()), "train_sets": table["seed"].nunique()}
+    claims.answer(name, pooled or counted(table), **settled(choices), command=command, ran=ran)
 
 
 def between(x: str = "decoder_lr", y: str = "decoder_weight_decay") -> Any:
@@ -91,7 +95,7 @@ def between(x: str = "decoder_lr", y: str = "decoder_weight_decay") -> Any:
     return lambda table, side: four_phases(table, x, y, side, {"comprehension", "memorization"})
 
 
-def share(table: pd.DataFrame, side: str, phases: set[str]) -> float:
+def share(table: pd.DataFrame, side: str, phases: Set[str]) -> float:
     """Share of a table's networks in some phases."""
     return float(table[side].isin(phases).mean())
 
@@ -110,7 +114,7 @@ def rates(table: pd.DataFrame, side: str) -> Verdict:
     return True if all(parts) else "in part" if any(parts) else False
 
 
-def counts(table: pd.DataFrame, side: str, phases: set[str]) -> tuple[int, int]:
+def counts(table: pd.DataFrame, side: str, phases: Set[str]) -> tuple[int, int]:
     """A table's networks in some phases, and all of them."""
     return int(table[side].isin(phases).sum()), len(table)
 
@@ -135,16 +139,47 @@ def decay(table: pd.DataFrame, side: str) -> Verdict:
     return True if all(low >= -0.2 and high <= 0.2 for low, high in apart) else "undecided"
 
 
-def shares(table: pd.DataFrame | None, column: str, phases: set[str]) -> str:
+def shares(table: pd.DataFrame, column: str, phases: Set[str]) -> str:
     """How many networks have some phases by both sides, by the values of a setting, in words."""
-    if table is None:
-        return ""
     told = (
         f"{value:g}: {' and '.join(str(counts(part, side, phases)[0]) for side in SIDES)} of {len(part)}"
         for value, part in table.groupby(column)
     )
     what, by = " or ".join(sorted(phases)), column.replace("_", " ")
     return f"{table['seed'].nunique()} train sets; {what} by {by} (above 0.9 and at least): {', '.join(told)}"
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A diagram, and the rule that decides it.
+
+    Attributes:
+        minutes: that its runs take on a core.
+        by, phases: train sets are pooled, and networks in these phases counted by this setting; else each train set by itself.
+        decoder_lr: networks with a faster decoder are left out.
+    """
+
+    run: str
+    rule: Any
+    minutes: int
+    by: str = ""
+    phases: frozenset[str] = frozenset({"comprehension"})
+    decoder_lr: float = math.inf
+
+
+FIGURES = {
+    "phases_classification": Figure("toy_classes", between(), 115),
+    "phases_s3": Figure("s3", between(), 105),
+    "phases_rates": Figure("toy_rates", rates, 36),
+    # Figure 13 shows the batch where the decoder is slow
+    "phases_batch": Figure(
+        "toy_batch", compared("batch_size", lambda b: b == 45, lambda b: b == 5), 22, "batch_size", decoder_lr=1.1e-3
+    ),
+    "phases_scale": Figure(
+        "toy_scale", compared("embedding_scale", lambda s: s < 0.1, lambda s: s > 0.8), 24, "embedding_scale"
+    ),
+    "phases_decay": Figure("toy_decay", decay, 24, "embedding_weight_decay", LEARNED),
+}
 
 
 def phases_of(claims: Any, found: Mapping[str, pd.DataFrame]) -> None:
@@ -165,19 +200,13 @@ def phases_of(claims: Any, found: Mapping[str, pd.DataFrame]) -> None:
         claims.answer("threshold_side", "", holds=None, note="The diagram was not run: an hour and a half on a core")
     toy = "examples/long_runs/effective_theory.sh toy full"
     diagram(claims, "phases_published", published, between(), "an hour and a half on a core", toy)
-    right = {"comprehension"}
-    for name, run, rule, minutes, by in (
-        ("phases_classification", "toy_classes", between(), 115, ()), ("phases_s3", "s3", between(), 105, ()),
-        ("phases_rates", "toy_rates", rates, 36, ()),
-        ("phases_batch", "toy_batch", compared("batch_size", lambda b: b == 45, lambda b: b == 5), 22, ("batch_size", right)),
-        ("phases_scale", "toy_scale", compared("embedding_scale", lambda s: s < 0.1, lambda s: s > 0.8), 24,
-         ("embedding_scale", right)),
-        ("phases_decay", "toy_decay", decay, 24, ("embedding_weight_decay", LEARNED)),
-    ):  # fmt: skip
-        table, command = of.get(run), f"{EVIDENCE} effective_theory_diagrams"
-        if table is not None and name == "phases_batch":
-            table = table[table["decoder_lr"] < 1.1e-3]
-        diagram(claims, name, table, rule, f"{minutes} minutes of a core", command, shares(table, *by) if by else "")
+    for name, figure in FIGURES.items():
+        table = of.get(figure.run)
+        if table is not None:
+            table = table[table["decoder_lr"] <= figure.decoder_lr]
+        pooled = shares(table, figure.by, figure.phases) if figure.by and table is not None else ""
+        cost = f"{figure.minutes} minutes of a core"
+        diagram(claims, name, table, figure.rule, cost, f"{EVIDENCE} effective_theory_diagrams", pooled)
     transformers(claims, of, found)
     images(claims, of)
 
@@ -238,7 +267,7 @@ def images(claims: Any, of: Mapping[str, pd.DataFrame]) -> None:
         )
     else:
         choices = {side.replace("_", " "): four_phases(table, "last_lr", "weight_decay", side, set()) for side in SIDES}
-        ran = {"steps": int(table["steps"].max()), "networks": len(table)}
+        ran = {"steps": int(table["steps"].min()), "networks": len(table)}
         claims.answer("phases_mnist", counted(table), holds=choices, command=command, ran=ran)
     table = of.get("mnist_sizes")
     if table is None:
@@ -255,7 +284,7 @@ def images(claims: Any, of: Mapping[str, pd.DataFrame]) -> None:
     claims.answer(
         "mnist_sizes", f"median steps to 0.6 by images (100,000: never): {told}", command=command,
         holds=True if all(falls) and fast else "in part" if all(falls) else False,
-        ran={"steps": int(table["steps"].max()), "seeds": len(at)},
+        ran={"steps": int(table["steps"].min()), "seeds": len(at)},
     )  # fmt: skip
 
 
