@@ -15,9 +15,14 @@ import pandas as pd
 matplotlib.use("svg")
 import matplotlib.pyplot as plt
 
-from probes.leads import CONTROL, lead_over_seeds, order_of_intervals
+from probes.leads import CONTROL, lead_over_seeds
 
 ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "examples"))
+
+from answers.modular_addition_modes import beside  # noqa: E402
+from answers.modular_addition_modes import changes as changes_of  # noqa: E402
+
 MEASURED = ROOT / "examples" / "measured"
 PAGE = Path(__file__).with_name("what_leads_grokking.md")
 PICTURE = ROOT / "docs" / "images" / "what_leads.svg"
@@ -132,12 +137,9 @@ def listed(run: str, window: str, verdict: str) -> str:
 
 def before_loss(run: str) -> str:
     """In how many networks restricted loss changes before test loss, which the source compares it with, in words."""
-    late = changes()[(changes()["run"] == run) & (changes()["window"] == WINDOWS[0]) & (changes()["where"] == "test")]
-    own, loss = (late[late["measure"] == one].set_index("member").sort_index() for one in ("restricted_loss", "loss"))
-    ends = [list(zip(table["low"], table["high"], strict=True)) for table in (own, loss)]
-    orders = list(map(order_of_intervals, *ends))
-    gap = (loss["changes_at"] - own["changes_at"]).median()
-    return f"in {orders.count('leads')} of {len(orders)} networks, in the median {gap:,.0f} steps"
+    own = beside(*(changes_of(changes(), run, measure, "test") for measure in ("restricted_loss", "loss")))
+    gap = (own["test_at"] - own["changes_at"]).median()
+    return f"in {(own['order'] == 'leads').sum()} of {len(own)} networks, in the median {gap:,.0f} steps"
 
 
 def findings() -> str:

@@ -25,9 +25,7 @@ def leads(
         if not len(own):
             return NOTHING
         if than is not None:
-            other = changes(rows, run, *than).loc[own.index]
-            ends = [list(zip(one["low"], one["high"], strict=True)) for one in (own, other)]
-            own = own.assign(order=list(map(order_of_intervals, *ends)), test_at=other["changes_at"])
+            own = beside(own, changes(rows, run, *than))
         order = own["order"].where((own["after"] > own["before"]) == up, "follows") if up is not None else own["order"]
         holds = (
             {"leads": True, "follows": False}.get(order.iloc[0], "undecided") if order.nunique() == 1 else "undecided"
@@ -40,6 +38,13 @@ def leads(
         return here, holds, {"steps": steps_of(run), "seeds": len(own)}, ""
 
     return told
+
+
+def beside(own: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
+    """The changes of one curve, set beside those of another in place of test accuracy's: ``order`` and ``test_at``."""
+    other = other.loc[own.index]
+    ends = [list(zip(one["low"], one["high"], strict=True)) for one in (own, other)]
+    return own.assign(order=list(map(order_of_intervals, *ends)), test_at=other["changes_at"])
 
 
 def changes(rows: pd.DataFrame, run: str, measure: str, where: str) -> pd.DataFrame:

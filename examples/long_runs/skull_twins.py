@@ -162,10 +162,9 @@ def main(runs: Path, out: Path, data: Path) -> None:
             every = -(-len(network.losses) // MOST_POINTS)
             losses.append(keyed(network.losses[::every].reset_index(drop=True), key))
         print(*(f"{name} {value}" for name, value in key.items() if value is not None), flush=True)
-    tables = {"twins": pd.DataFrame(rows), "units": pd.concat(in_use), "layers": pd.concat(layers)}
-    tables["losses"] = pd.concat(losses) if losses else pd.DataFrame(columns=[*KEY, "step", "loss"])
-    for name, table in tables.items():
-        store(table, out / f"skull_{name}.csv", digits=4)
+    for name, tables in {"twins": [pd.DataFrame(rows)], "units": in_use, "layers": layers, "losses": losses}.items():
+        if tables:
+            store(pd.concat(tables), out / f"skull_{name}.csv", digits=4)
 
 
 if __name__ == "__main__":
