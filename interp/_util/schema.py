@@ -47,12 +47,12 @@ def parse_json(text: str) -> Any:
         raise UnreadableFile(f"not JSON: {error}") from None
     except ValueError:  # Python reads no numbers of more than 4,300 digits
         raise UnreadableFile("not JSON that can be read here: a number has thousands of digits") from None
-    if _deep(value):
+    if too_deep(value):
         raise UnreadableFile(TOO_DEEP)
     return value
 
 
-def _deep(value: Any) -> bool:
+def too_deep(value: Any) -> bool:
     """Whether a value is nested deeper than `DEPTH`; without recursion."""
     level = [value] if isinstance(value, (dict, list)) else []
     for _ in range(DEPTH):

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import math
 import re
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from interp._util.schema import fits, short
-from interp.errors import InterpError, UnreadableFile, nearest, unknown
+from interp._util.toml_text import parse_toml
+from interp.errors import InterpError, UnreadableFile, in_file, nearest, unknown
 from interp.verification.elsewhere import Elsewhere
-from interp.verification.folder import check_inside
+from interp.verification.folder import NAME_MAP, check_inside
 from interp.verification.quantity import Quantity, find_quantity
 from interp.verification.written import Written
 
@@ -21,6 +21,7 @@ MOST_BYTES, MOST_FACTS, DEEPEST = 1 << 20, 5_000, 3
 NAME = re.compile(r"[A-Za-z0-9_-]{1,80}")
 TOP = ("title", "source", "link", "folder", "files", "claims")
 HOW = ("task", "layout", "key", "step", "member")  # how `interp.load` is to read a file
+MACHINE = ("executor", "cache", "device", "progress", "out")  # settings of the user's machine
 FIELDS = ("claim", "file", "quantity", "published", "published_in", "tolerance", "where", "seconds", "any_order", *HOW)
 TEXTS = ("claim", "file", "quantity", "where", "task", "layout", "key")
 
@@ -122,24 +123,18 @@ def read_facts(path: str | Path) -> Collection:
             message says where.
     """
     path = Path(path)
-    try:
-        size = path.stat().st_size
-        if size > MOST_BYTES:
-            raise UnreadableFile(
-                f"{path} has {size:,} bytes; a file of claims may have {MOST_BYTES:,}: split it, or name the right file"
-            )
-        table = tomllib.loads(path.read_text("utf-8-sig"), parse_float=Written)  # Notepad begins with a mark
-    except OSError as error:
-        raise UnreadableFile(f"{path} cannot be read: {error.strerror or error}; name a file of claims") from None
-    except UnicodeDecodeError:
-        raise UnreadableFile(f"{path} is not UTF-8 text; a file of claims is TOML") from None
-    except (ValueError, RecursionError) as error:
-        said = "nested too deeply" if isinstance(error, RecursionError) else " ".join(str(error).split())[:200]
-        raise UnreadableFile(f"{path} is not TOML: {said}; mend that place") from None
-    try:
-        return _collection(table, path)
-    except InterpError as error:
-        raise InterpError(f"{path}: {error}") from None
+    with in_file(path):
+        try:
+            if (size := path.stat().st_size) > MOST_BYTES:
+                raise UnreadableFile(
+                    f"it has {size:,} bytes, and may have {MOST_BYTES:,}: split it, or name the right file"
+                )
+            text = path.read_text("utf-8-sig")  # Notepad begins with a mark
+        except OSError as error:
+            raise UnreadableFile(f"it cannot be read: {error.strerror or error}; name a file of claims") from None
+        except UnicodeDecodeError:
+            raise UnreadableFile("it is not UTF-8 text; a file of claims is TOML") from None
+        return _collection(parse_toml(text, Written), path)
 
 
 def _collection(table: Mapping[str, Any], path: Path) -> Collection:
@@ -177,6 +172,11 @@ def _fact(name: str, given: Mapping[str, Any], files: Mapping[str, Mapping[str, 
         quantity = find_quantity(texts["quantity"])
         _known(given, (*FIELDS, *(o.name for o in quantity.options)), place, f" of a claim with {quantity.name}")
         options = quantity.parse({n: plain(v) for n, v in given.items() if n not in FIELDS})
+        for name_, one in options.items():
+            if isinstance(one, Mapping) and (machine := [key for key in MACHINE if key in one]):
+                raise InterpError(
+                    f"{name_}.{machine[0]}: a claim does not say where or how it is computed; leave it out"
+                )
         if isinstance(options.get("beside"), str) and options["beside"]:
             check_inside(options["beside"], f"{place}: beside")
     except InterpError as error:
@@ -253,6 +253,8 @@ def _how(given: Mapping[str, Any], place: str) -> dict[str, Any]:
                 raise InterpError(f"{place}: {name} must be a whole number of at least 0, got {short(value)}")
         else:
             _text(value, f"{place}: {name}")
+    if (layout := given.get("layout", "")).endswith(NAME_MAP):
+        check_inside(layout, f"{place}: layout")
     return dict(given)
 
 

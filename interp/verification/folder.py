@@ -13,7 +13,7 @@ from interp._util.schema import short
 from interp._util.specs import format_spec, parse_spec
 from interp.errors import InterpError, UnreadableFile, nearest
 
-MOST_FILES = 10_000
+MOST_FILES, NAME_MAP = 10_000, ".toml"
 WORDS = ("split", "operation", "loss", "form", "encoding")  # options of tasks that never name a file
 
 
@@ -138,6 +138,27 @@ def spec_inside(root: Path, spec: str, place: str) -> str:
     """
     name, options = parse_spec(spec)
     return format_spec(name, {k: v if k in WORDS else _value(root, v, f"{place}: {k}") for k, v in options.items()})
+
+
+def layout_inside(root: Path, layout: str) -> str:
+    """A layout as `interp.load` takes it: a spec, or the path of a name map in the folder.
+
+    Args:
+        root: the folder.
+        layout: a spec, or the name map relative to the folder.
+
+    Returns:
+        the spec, or the path.
+
+    Raises:
+        Absent: no such name map.
+        InterpError: a file outside the folder.
+    """
+    if layout.endswith(NAME_MAP):
+        check_inside(layout, "layout")
+        return str(inside(root, layout))
+    spec_inside(root, layout, "layout")
+    return layout
 
 
 def _value(root: Path, value: Any, place: str) -> Any:

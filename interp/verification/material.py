@@ -8,8 +8,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from interp._util.schema import TOO_DEEP, too_deep
 from interp.errors import InterpError, UnreadableFile
-from interp.verification.folder import inside, matching, spec_inside
+from interp.verification.folder import inside, layout_inside, matching, spec_inside
 from interp.verification.written import Written
 
 if TYPE_CHECKING:
@@ -100,6 +101,8 @@ class Material:
         how = dict(self.how)
         if "task" in how:
             how["task"] = spec_inside(self.root, how["task"], "task")
+        if "layout" in how:
+            how["layout"] = layout_inside(self.root, how["layout"])
         return load(self.path, dtype="float64", device="cpu", **how)
 
     @cached_property
@@ -135,12 +138,17 @@ class Material:
         """The file's JSON; decimals remember how they were written.
 
         Raises:
-            UnreadableFile: not JSON, or a key stands twice in an object.
+            UnreadableFile: not JSON, nested too deeply, or a key stands twice in an object.
         """
         try:
-            return json.loads(self.text, parse_float=Written, object_pairs_hook=_once)
-        except (ValueError, RecursionError) as error:
+            found = json.loads(self.text, parse_float=Written, object_pairs_hook=_once)
+        except RecursionError:
+            raise UnreadableFile(f"{self.file} is {TOO_DEEP}") from None
+        except ValueError as error:
             raise UnreadableFile(f"{self.file} is not JSON: {str(error)[:100]}") from None
+        if too_deep(found):
+            raise UnreadableFile(f"{self.file} is {TOO_DEEP}")
+        return found
 
     def table(self, header: bool = True, written: bool = False) -> pd.DataFrame:
         """The file as a table: CSV, TSV, or JSON (a list of objects).

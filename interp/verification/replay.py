@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Sequence
 from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,11 @@ from interp.errors import InterpError, UnknownName, unknown
 from interp.plugins.options import as_names
 from interp.verification.elsewhere import Elsewhere
 from interp.verification.facts import Collection, Fact, read_facts
-from interp.verification.folder import Absent, inside, spec_inside
+from interp.verification.folder import Absent, inside, layout_inside, matching, spec_inside
 from interp.verification.material import Material
 from interp.verification.result import Row, Verification
 from interp.verification.shipped import CLAIMS, DEMO, DEMO_FILES, find_root, present, shipped
+from interp.verification.shown import one_line
 from interp.verification.verdict import Verdict, judge
 
 LONG = 60.0  # seconds from which a fact is left out unless asked for
@@ -74,7 +76,7 @@ def verify(
         _refuse_ways_out(collection, root, facts)
     rows, total, done = [], sum(len(facts) for _, _, facts in chosen), 0
     for collection, root, facts in filter(lambda one: one[2], chosen):
-        log.info("%s: %s", collection.title, counted(len(facts), "fact"))
+        log.info("%s: %s", one_line(collection.title), counted(len(facts), "fact"))
         rows += _replay(collection, root, facts, done, total, progress if callable(progress) else None)
         done += len(facts)
     return Verification(rows, notes, time.perf_counter() - started)
@@ -137,15 +139,20 @@ def _chosen(
 def _refuse_ways_out(collection: Collection, root: Path, facts: Iterable[Fact]) -> None:
     """Refuse links and paths out of the folder before anything is opened."""
     for fact in facts:
-        try:
-            for file in fact.files:
-                inside(root, file)
-            if "task" in fact.how:
-                spec_inside(root, fact.how["task"], "task")
-        except Absent:
-            continue
-        except InterpError as error:
-            raise InterpError(f"{collection.path}: claims.{fact.name}: {error}") from None
+        asked: list[Callable[[], object]] = [partial(inside, root, file) for file in fact.files]
+        if fact.is_glob:
+            asked.append(partial(matching, root, fact.file))
+        if "task" in fact.how:
+            asked.append(partial(spec_inside, root, fact.how["task"], "task"))
+        if "layout" in fact.how:
+            asked.append(partial(layout_inside, root, fact.how["layout"]))
+        for check in asked:
+            try:
+                check()
+            except Absent:  # no way out; the claim cannot be replayed, and says so
+                continue
+            except InterpError as error:
+                raise InterpError(f"{collection.path}: claims.{fact.name}: {error}") from None
 
 
 def _replay(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,6 +13,7 @@ from einops import EinopsError, rearrange
 from torch import Tensor
 from typing_extensions import override
 
+from interp._util.toml_text import parse_toml
 from interp.checkpoints.formats.tensors import TensorRef
 from interp.checkpoints.layouts.base import Converted, FileInfo, Fit, Layout, Weights
 from interp.checkpoints.layouts.config_fields import usable_config
@@ -129,11 +129,11 @@ def read_name_map(path: Path) -> NameMap:
         try:
             if path.stat().st_size > MAX_BYTES:
                 raise InterpError(f"a name map of more than {MAX_BYTES:,} bytes is refused")
-            given = tomllib.loads(path.read_text(encoding="utf-8"))
+            given = parse_toml(path.read_text(encoding="utf-8"))
         except OSError as error:
             raise InterpError(f"cannot be read ({error.strerror})") from None
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise InterpError(f"not TOML: {error}") from None
+        except UnicodeDecodeError:
+            raise InterpError("not UTF-8 text; a name map is TOML") from None
         for name in given:
             if name not in SECTIONS:
                 raise UnknownName(unknown("entry of a name map", name, SECTIONS))

@@ -57,7 +57,7 @@ REFUSED = {
     "a field misspelt": (ONE.replace("file =", "fiel ="), "file is missing; is 'fiel' meant for it?"),
     "a list with another": (ONE.replace("table.rows", "tensor.entry") + "index = [0, true]\n", "index must be list[int]"),
     "unknown tolerance": (ONE + "tolerance = { abs = 1.0 }\n", "did you mean 'absolute'"),
-    "twice": (TOP + f"[claims.a]\n{CLAIM}[claims.a]\n{CLAIM}", "is not TOML"),
+    "twice": (TOP + f"[claims.a]\n{CLAIM}[claims.a]\n{CLAIM}", "not TOML"),
     "up": (ONE.replace("a.csv", "../a.csv"), "inside the folder"),
     "absolute": (ONE.replace("a.csv", "/etc/passwd"), "inside the folder"),
     "drive": (ONE.replace('"a.csv"', "'C:\\a.csv'"), "inside the folder"),
@@ -84,9 +84,9 @@ REFUSED = {
     "a file that no claim is about": (TOP + '[files."b.csv"]\nstep = 1\n[claims.a]\n' + CLAIM, "did you mean 'a.csv'"),
     "a step that is none": (ONE + "step = -1\n", "step must be a whole number"),
     "a name with a blank": (TOP + '[claims."a b"]\n' + CLAIM, "1 to 80 letters"),
-    "deep": (TOP + "x = " + "[" * 5000 + "]" * 5000, "is not TOML"),
-    "a huge number": (ONE.replace("= 3", "= " + "9" * 5000), "is not TOML"),
-    "no TOML": ("{", "is not TOML"),
+    "deep": (TOP + "x = " + "[" * 5000 + "]" * 5000, "not TOML"),
+    "a huge number": (ONE.replace("= 3", "= " + "9" * 5000), "not TOML"),
+    "no TOML": ("{", "not TOML"),
 }  # fmt: skip
 
 
