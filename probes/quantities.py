@@ -51,5 +51,6 @@ def distinct_units(
     Returns:
         how many.
     """
+    require_range("correlation", correlation, 0, 1)
     found = _maps(material, size, every, above)
     return int(distinct(found.maps[found.active].flatten(1), correlation).sum())

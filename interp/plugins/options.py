@@ -10,27 +10,29 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from interp._util.schema import fits
+from interp._util.schema import described, fits, short
 from interp._util.specs import parse_value
 from interp.errors import InterpError, UnknownName, unknown
 
 UNIONS = (types.UnionType, typing.Union)
+REQUIRED: Any = inspect.Parameter.empty  # in place of a default
 
 
 @dataclass(frozen=True)
 class Option:
-    """A keyword argument of a plugin's function."""
+    """A keyword argument of a plugin's function; its default is `REQUIRED` where it has none."""
 
     name: str
     type: Any
     default: Any
 
-    def parse(self, owner: str, value: Any) -> Any:
+    def parse(self, owner: str, value: Any, typed: bool = True) -> Any:
         """Read a value in the option's type.
 
         Args:
             owner: the plugin, for the message.
-            value: of that type, or text, which is read as a literal first.
+            value: of that type, or text.
+            typed: whether a text may be a literal as a user types it; else, as in a file, a text is a text.
 
         Returns:
             The value in the option's type.
@@ -38,7 +40,7 @@ class Option:
         Raises:
             InterpError: a value of another type.
         """
-        raw, value = value, parse_value(value) if isinstance(value, str) and self.type is not str else value
+        raw, value = value, parse_value(value) if typed and isinstance(value, str) and self.type is not str else value
         allowed = typing.get_args(self.type) if typing.get_origin(self.type) in UNIONS else (self.type,)
         for kind in allowed:
             if typing.get_origin(kind) is Literal:
@@ -54,7 +56,14 @@ class Option:
                     return value
             elif isinstance(value, kind) and not (kind is int and isinstance(value, bool)):
                 return value
+        if not typed:
+            raise InterpError(f"{self.name} must be {self._in_words}, got {short(raw)}")
         raise InterpError(f"option {owner}.{self.name} must be {self.type_name}, got {raw!r}")
+
+    @property
+    def _in_words(self) -> str:
+        """The type for who writes a file; what is left out there stands for None."""
+        return described(self.type).replace("an object", "a table").replace(" or null", "")
 
     @property
     def type_name(self) -> str:
@@ -66,13 +75,16 @@ class Option:
         return str(self.type).replace("collections.abc.Mapping[str, typing.Any]", "a table of values by name")
 
 
-def keyword_options(function: Callable[..., Any], owner: str, takes: str) -> tuple[Option, ...]:
+def keyword_options(
+    function: Callable[..., Any], owner: str, takes: str, *, may_require: bool = False
+) -> tuple[Option, ...]:
     """The options of a plugin's function.
 
     Args:
         function: takes one positional argument, then keyword-only ones with a type and a default.
         owner: the plugin, for messages.
         takes: what the positional argument is, for messages.
+        may_require: whether an option may lack a default.
 
     Returns:
         The keyword-only arguments in the order of the signature.
@@ -87,13 +99,20 @@ def keyword_options(function: Callable[..., Any], owner: str, takes: str) -> tup
     if first.kind not in (first.POSITIONAL_ONLY, first.POSITIONAL_OR_KEYWORD):
         raise TypeError(f"{owner}: the first argument must be the {takes}")
     for p in rest:
-        if p.kind is not p.KEYWORD_ONLY or p.default is p.empty or p.annotation is p.empty:
-            raise TypeError(f"{owner}: option {p.name!r} must be keyword-only, with a type and a default")
+        bare = p.default is p.empty and not may_require
+        if p.kind is not p.KEYWORD_ONLY or bare or p.annotation is p.empty:
+            more = "" if may_require else " and a default"
+            raise TypeError(f"{owner}: option {p.name!r} must be keyword-only, with a type{more}")
     return tuple(Option(p.name, p.annotation, p.default) for p in rest)
 
 
 def parse_options(
-    owner: str, options: Sequence[Option], given: Mapping[str, Any], renamed: Mapping[str, str] | None = None
+    owner: str,
+    options: Sequence[Option],
+    given: Mapping[str, Any],
+    renamed: Mapping[str, str] | None = None,
+    *,
+    typed: bool = True,
 ) -> dict[str, Any]:
     """All options of a plugin, with the given values checked against their types.
 
@@ -102,13 +121,14 @@ def parse_options(
         options: those that it has.
         given: values by name.
         renamed: former names of options and their present ones: a former name works, with a DeprecationWarning.
+        typed: as in `Option.parse`.
 
     Returns:
         A value for every option; defaults for those not given.
 
     Raises:
         UnknownName: ``owner`` does not have such an option; the nearest is named.
-        InterpError: a value of the wrong type, or options that are not given by name.
+        InterpError: a value of the wrong type, one that is missing, or options that are not given by name.
     """
     if not isinstance(given, Mapping):
         raise InterpError(f"the options of {owner} are given by name, such as {{'name': value}}, got {given!r}")
@@ -117,7 +137,9 @@ def parse_options(
     for name in given:
         if name not in known:
             raise UnknownName(unknown(f"option of {owner}", name, known))
-    return {n: o.parse(owner, given[n]) if n in given else o.default for n, o in known.items()}
+    if missing := [n for n, o in known.items() if n not in given and o.default is REQUIRED]:
+        raise InterpError(f"{missing[0]} is missing: write {missing[0]} = ..., which {owner} needs")
+    return {n: o.parse(owner, given[n], typed) if n in given else o.default for n, o in known.items()}
 
 
 def _under_new_names(owner: str, given: Mapping[str, Any], renamed: Mapping[str, str]) -> dict[str, Any]:

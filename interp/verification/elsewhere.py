@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from interp._util.schema import short
+from interp.errors import InterpError
 from interp.verification.material import Material
 from interp.verification.recorded_values import value_at
 from interp.verification.selected import cell
-from interp.verification.table_file import DELIMITED
+from interp.verification.table_file import DELIMITED, NUMBER, as_written
 
 CELL = '{ file = "results.csv", column = "test_loss", row = { step = 4000 } }'
+
+
+def _finite(value: Any) -> bool:
+    if isinstance(value, (list, tuple, Mapping)):
+        return all(map(_finite, value.values() if isinstance(value, Mapping) else value))
+    return not isinstance(value, float) or math.isfinite(value)
 
 
 @dataclass(frozen=True)
@@ -57,8 +65,14 @@ class Elsewhere:
             the value; decimals remember how they were written.
 
         Raises:
-            InterpError: it is not there.
+            InterpError: it is not there, or no finite number.
         """
-        if not self.column:
-            return value_at(material, self.key)
-        return cell(material.table(self.header, written=True), self.row, self.column)
+        if self.column:
+            found = cell(material.table(self.header, written=True), self.row, self.column)
+        else:
+            found = value_at(material, self.key)
+            if self.file.lower().endswith(".txt") and isinstance(found, str) and NUMBER.fullmatch(found):
+                found = as_written(found)
+        if not _finite(found):
+            raise InterpError(f"the published number is missing or infinite {self}")
+        return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,17 +12,17 @@ from typing import Any
 from interp._util.schema import fits, short
 from interp._util.toml_text import parse_toml
 from interp.errors import InterpError, UnreadableFile, in_file, nearest, unknown
+from interp.verification.bounds import CONDITIONS, Bounds
 from interp.verification.elsewhere import Elsewhere
+from interp.verification.fields import as_positive, as_table, as_text, plain, refuse_unknown
 from interp.verification.folder import NAME_MAP, check_inside
-from interp.verification.quantity import Quantity, find_quantity
+from interp.verification.quantity import CLAIM, HOW, READ_BY, Quantity, find_quantity
 from interp.verification.written import Written
 
 MOST_BYTES, MOST_FACTS, DEEPEST = 1 << 20, 5_000, 3
 NAME = re.compile(r"[A-Za-z0-9_-]{1,80}")
 TOP = ("title", "source", "link", "folder", "files", "claims")
-HOW = ("task", "layout", "key", "step", "member")  # how `interp.load` is to read a file
 MACHINE = ("executor", "cache", "device", "progress", "out")  # settings of the user's machine
-FIELDS = ("claim", "file", "quantity", "published", "published_in", "tolerance", "where", "seconds", "any_order", *HOW)
 TEXTS = ("claim", "file", "quantity", "where", "task", "layout", "key")
 
 
@@ -138,20 +138,20 @@ def read_facts(path: str | Path) -> Collection:
 
 
 def _collection(table: Mapping[str, Any], path: Path) -> Collection:
-    _known(table, TOP, "the top of the file")
+    refuse_unknown(table, TOP, "the top of the file")
     if "title" not in table or "source" not in table:
         raise InterpError(
             f"{'source' if 'title' in table else 'title'} is missing; write title = and source = at the top"
         )
-    texts = {name: _text(table[name], name) for name in ("title", "source", "link", "folder") if name in table}
+    texts = {name: as_text(table[name], name) for name in ("title", "source", "link", "folder") if name in table}
     if "folder" in texts:
         check_inside(texts["folder"], "folder")
-    files = _table(table.get("files", {}), "files")
-    how = {name: _how(_table(given, f"files.{name}"), f"files.{name!r}") for name, given in files.items()}
-    claims = _table(table.get("claims", {}), "claims")
+    files = as_table(table.get("files", {}), "files")
+    how = {name: _how(as_table(given, f"files.{name}"), f"files.{name!r}") for name, given in files.items()}
+    claims = as_table(table.get("claims", {}), "claims")
     if not 0 < len(claims) <= MOST_FACTS:
         raise InterpError(f"it has {len(claims):,} claims, [claims.NAME]; write 1 to {MOST_FACTS:,}")
-    facts = tuple(_fact(name, _table(given, f"claims.{name}"), how) for name, given in claims.items())
+    facts = tuple(_fact(name, as_table(given, f"claims.{name}"), how) for name, given in claims.items())
     used = {file for fact in facts for file in (fact.file, *fact.files)}
     if unused := [name for name in how if name not in used]:
         raise InterpError(f"files: {unknown('file', unused[0], used)}: no claim is about it")
@@ -164,14 +164,16 @@ def _fact(name: str, given: Mapping[str, Any], files: Mapping[str, Mapping[str, 
         raise InterpError(f"{place}: a name has 1 to 80 letters, digits, _ and -")
     for field_ in ("claim", "file", "quantity"):
         if field_ not in given:
-            typo = nearest(field_, [n for n in given if n not in FIELDS], 1)
+            typo = nearest(field_, [n for n in given if n not in (*CLAIM, *HOW)], 1)
             raise InterpError(f"{place}: {field_} is missing" + (f"; is {typo[0]!r} meant for it?" if typo else ""))
-    texts = {n: _text(given[n], f"{place}: {n}") for n in TEXTS if n in given}
+    texts = {n: as_text(given[n], f"{place}: {n}") for n in TEXTS if n in given}
     check_inside(texts["file"], f"{place}: file")
     try:
         quantity = find_quantity(texts["quantity"])
-        _known(given, (*FIELDS, *(o.name for o in quantity.options)), place, f" of a claim with {quantity.name}")
-        options = quantity.parse({n: plain(v) for n, v in given.items() if n not in FIELDS})
+        refuse_unknown(
+            given, (*CLAIM, *READ_BY[quantity.reads], *(o.name for o in quantity.options)), f"{place} ({quantity.name})"
+        )
+        options = quantity.parse({n: plain(v) for n, v in given.items() if n not in (*CLAIM, *HOW)})
         for name_, one in options.items():
             if isinstance(one, Mapping) and (machine := [key for key in MACHINE if key in one]):
                 raise InterpError(
@@ -181,7 +183,7 @@ def _fact(name: str, given: Mapping[str, Any], files: Mapping[str, Mapping[str, 
             check_inside(options["beside"], f"{place}: beside")
     except InterpError as error:
         raise InterpError(str(error) if str(error).startswith(place) else f"{place}: {error}") from None
-    seconds = _positive(given.get("seconds", 0), f"{place}: seconds, how long it takes,")
+    seconds = as_positive(given.get("seconds", 0), f"{place}: seconds, how long it takes,")
     if not isinstance(given.get("any_order", False), bool):
         raise InterpError(f"{place}: any_order must be true or false, got {short(given['any_order'])}")
     if given.get("any_order") and not isinstance(given.get("published", []), list):
@@ -194,26 +196,42 @@ def _fact(name: str, given: Mapping[str, Any], files: Mapping[str, Mapping[str, 
 
 
 def _published(given: Mapping[str, Any], place: str) -> Any:
-    if ("published" in given) == ("published_in" in given):
+    if sum(name in given for name in ("published", "published_in", "within")) != 1:
         raise InterpError(
-            f"{place}: give published = VALUE, or published_in = {{ file = ..., key = ... }}, one of the two"
+            f"{place}: give published = VALUE, published_in = {{ file = ..., key = ... }} or within = {{ at_least = VALUE }}, "
+            "one of the three"
         )
+    if "within" in given:
+        return _within(as_table(given["within"], f"{place}: within", "{ at_least = 0.99 }"), f"{place}: within")
     if "published" in given:
         _check_value(given["published"], f"{place}: published", DEEPEST)
         return given["published"]
     place = f"{place}: published_in"
-    table = _table(given["published_in"], place)
-    _known(table, ("file", "key", "column", "row", "header"), place)
+    table = as_table(given["published_in"], place)
+    refuse_unknown(table, ("file", "key", "column", "row", "header"), place)
     if "file" not in table:
         raise InterpError(f"{place}: file is missing")
-    texts = {n: _text(table[n], f"{place}.{n}") for n in ("file", "key", "column") if n in table}
+    texts = {n: as_text(table[n], f"{place}.{n}") for n in ("file", "key", "column") if n in table}
     check_inside(texts["file"], f"{place}.file")
-    row = plain(_table(table["row"], f"{place}.row", "{ step = 4000 }")) if "row" in table else None
+    row = plain(as_table(table["row"], f"{place}.row", "{ step = 4000 }")) if "row" in table else None
     if not isinstance(table.get("header", True), bool):
         raise InterpError(f"{place}.header must be true or false, got {short(table['header'])}")
     found = Elsewhere(**texts, row=row, header=table.get("header", True))
     if reason := found.unclear:
         raise InterpError(f"{place}: {reason}")
+    return found
+
+
+def _within(table: Mapping[str, Any], place: str) -> Bounds:
+    refuse_unknown(table, CONDITIONS, place)
+    for name, limit in table.items():
+        if not fits(limit, float):
+            raise InterpError(f"{place}.{name} must be a finite number, got {short(limit)}")
+    found = Bounds(**table)
+    if not table or found.empty:
+        raise InterpError(
+            f"{place}: {f'no number is {found}' if table else 'it is empty'}; write {{ at_least = 0.99 }}"
+        )
     return found
 
 
@@ -232,54 +250,25 @@ def _check_value(value: Any, place: str, deep: int) -> None:
 def _tolerance(given: Mapping[str, Any], place: str) -> Tolerance | None:
     if "tolerance" not in given:
         return None
-    table = _table(given["tolerance"], f"{place}: tolerance", "{ relative = 1e-3 } or { absolute = 0.005 }")
-    _known(table, ("absolute", "relative"), f"{place}: tolerance")
+    exact = given.get("published")
+    if "within" in given or isinstance(exact, (str, bool)):
+        what = "within" if "within" in given else short(exact)
+        raise InterpError(f"{place}: a tolerance is for numbers, and {what} has none; leave it out")
+    table = as_table(given["tolerance"], f"{place}: tolerance", "{ relative = 1e-3 } or { absolute = 0.005 }")
+    refuse_unknown(table, ("absolute", "relative"), f"{place}: tolerance")
     if not table:
         raise InterpError(f"{place}: tolerance is empty; write {{ relative = 1e-3 }} or {{ absolute = 0.005 }}")
-    return Tolerance(**{name: _positive(value, f"{place}: tolerance.{name}") for name, value in table.items()})
-
-
-def _positive(value: Any, place: str) -> float:
-    if not fits(value, float) or value < 0:
-        raise InterpError(f"{place} must be a number of at least 0, got {short(value)}")
-    return float(value)
+    return Tolerance(**{name: as_positive(value, f"{place}: tolerance.{name}") for name, value in table.items()})
 
 
 def _how(given: Mapping[str, Any], place: str) -> dict[str, Any]:
-    _known(given, HOW, place)
+    refuse_unknown(given, HOW, place)
     for name, value in given.items():
         if name in ("step", "member"):
             if isinstance(value, bool) or not isinstance(value, int) or value < 0:
                 raise InterpError(f"{place}: {name} must be a whole number of at least 0, got {short(value)}")
         else:
-            _text(value, f"{place}: {name}")
+            as_text(value, f"{place}: {name}")
     if (layout := given.get("layout", "")).endswith(NAME_MAP):
         check_inside(layout, f"{place}: layout")
     return dict(given)
-
-
-def plain(value: Any) -> Any:
-    """A value without the memory of how it was written, as functions expect it."""
-    if isinstance(value, Written):
-        return float(value)
-    if isinstance(value, dict):
-        return {name: plain(one) for name, one in value.items()}
-    return [plain(one) for one in value] if isinstance(value, list) else value
-
-
-def _table(value: Any, place: str, form: str = "a table") -> Mapping[str, Any]:
-    if not isinstance(value, dict):
-        raise InterpError(f"{place} must be {form}, got {short(value)}")
-    return value
-
-
-def _text(value: Any, place: str) -> str:
-    if not isinstance(value, str) or not value.strip():
-        raise InterpError(f"{place} must be a text, got {short(value)}")
-    return value
-
-
-def _known(given: Mapping[str, Any], known: Iterable[str], place: str, of: str = "") -> None:
-    for name in given:
-        if name not in known:
-            raise InterpError(f"{place}: {unknown(f'field{of}', name[:60], known)}")

@@ -32,6 +32,8 @@ def check_inside(relative: str, place: str) -> None:
         InterpError: an absolute path, one with ``..`` or a backslash, or an empty one.
     """
     path = PurePosixPath(relative)
+    if relative == ".":  # the folder itself, where it is a run's
+        return
     if (
         path.is_absolute()
         or ".." in path.parts
@@ -68,23 +70,25 @@ def inside(root: Path, relative: str) -> Path:
     except OSError:
         there = False
     if not there:
-        raise Absent(f"no {relative} in {root}{_near(root, relative)}")
+        raise Absent(
+            f"no {relative if relative == relative.strip() else short(relative)} in {root}{_near(root, relative)}"
+        )
     return path
 
 
 def _near(root: Path, relative: str) -> str:
     """The names that look most like the first part of a path that is not there."""
-    part = ""
+    part, before = "", PurePosixPath()
     for part in PurePosixPath(relative).parts:
         if not os.path.lexists(root / part):
             break
-        root = root / part
+        root, before = root / part, before / part
     try:
         known = [entry.name for entry in islice(os.scandir(root), MOST_FILES)]
     except OSError:
         return ""
     close = [name for name in known if name.lower() == part.lower()] or nearest(part, known, 2)
-    return f"; did you mean {' or '.join(map(repr, close))}?" if close else ""
+    return f"; did you mean {' or '.join(repr(str(before / name)) for name in close)}?" if close else ""
 
 
 def matching(root: Path, pattern: str) -> list[Path]:
@@ -118,7 +122,7 @@ def matching(root: Path, pattern: str) -> list[Path]:
 def _globbed(root: Path, pattern: str) -> Iterator[Path]:
     try:
         yield from root.glob(pattern)
-    except ValueError as error:
+    except (ValueError, IndexError, NotImplementedError) as error:  # pathlib says no more of "."
         raise InterpError(f"{pattern} is not a glob pattern: {error}") from None
 
 

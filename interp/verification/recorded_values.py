@@ -35,6 +35,8 @@ def value_at(material: Material, path: str = "") -> Any:
 def tree_of(material: Material) -> Any:
     """Everything that a file holds: tables, lists, values, and tensors that are not read yet."""
     suffix = material.path.suffix.lower()
+    if suffix in (".json", ".txt") and "key" in material.how:
+        raise InterpError("key says which table of a checkpoint holds the weights; a place in this file is path = ...")
     if suffix == ".json":
         return material.json
     if suffix == ".txt":

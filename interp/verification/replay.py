@@ -18,6 +18,7 @@ from interp._util.files import is_file, is_folder
 from interp._util.progress_context import begin, log
 from interp.errors import InterpError, UnknownName, unknown
 from interp.plugins.options import as_names
+from interp.tasks import GIVE_A_TASK
 from interp.verification.elsewhere import Elsewhere
 from interp.verification.facts import Collection, Fact, read_facts
 from interp.verification.folder import Absent, inside, layout_inside, matching, spec_inside
@@ -27,6 +28,7 @@ from interp.verification.shipped import CLAIMS, DEMO, DEMO_FILES, find_root, pre
 from interp.verification.shown import one_line
 from interp.verification.verdict import Verdict, judge
 
+A_TASK = 'such as task = "modular:p=113" in the claim, or for all claims about the file under [files."{file}"]'
 LONG = 60.0  # seconds from which a fact is left out unless asked for
 
 Placed = tuple[Collection, Path]
@@ -92,7 +94,8 @@ def _collections(folder: str | Path | None, claims: str | Path | None) -> tuple[
     if folder is None:
         if claims is not None:
             raise InterpError(
-                "claims are about the files of a folder: name that, too, as in interp.verify('data', 'claims.toml')"
+                f"claims are about the files of a folder: name that, too: interp verify FOLDER --claims {claims}, in Python "
+                f"interp.verify('FOLDER', '{claims}')"
             )
         return [(read_facts(DEMO), DEMO_FILES)], [], False
     root = Path(folder)
@@ -113,7 +116,8 @@ def _collections(folder: str | Path | None, claims: str | Path | None) -> tuple[
     placed = [(collection, place) for collection, place in found if place is not None]
     missing = [collection.title for collection, place in found if place is None]
     if not placed:
-        others = [str(path) for path in sorted([*root.glob("*.[tT][oO][mM][lL]"), *root.glob("*/*.toml")])[:3]]
+        found_there = filter(is_file, [*root.glob("*.[tT][oO][mM][lL]"), *root.glob("*/*.toml")])
+        others = [str(path) for path in sorted(found_there)[:3]]
         raise InterpError(
             f"{root} holds no {CLAIMS}, and no files of the collections that ship ({'; '.join(missing)}): give a file of claims, "
             f"--claims {' or '.join(others) or 'FILE'} (claims= in Python)"
@@ -125,15 +129,16 @@ def _chosen(
     placed: Sequence[tuple[Collection, Path, list[Fact]]], only: str | Iterable[str]
 ) -> list[tuple[Collection, Path, list[Fact]]]:
     patterns = [str(name) for name in as_names(only, "claims")]
-    known = [name for c, _, facts in placed for name in (c.path.stem, *(f.name for f in facts))]
+    known = [name for c, _, facts in placed for name in (c.path.stem, c.title, *(f.name for f in facts))]
     for pattern in patterns:
         if not any(fnmatchcase(name, pattern) for name in known):
-            raise UnknownName(unknown("claim", pattern, known))
+            raise UnknownName(unknown("claim or collection", pattern, known))
 
     def wanted(name: str) -> bool:
         return any(fnmatchcase(name, pattern) for pattern in patterns)
 
-    return [(c, root, [f for f in facts if wanted(c.path.stem) or wanted(f.name)]) for c, root, facts in placed]
+    whole = {id(c) for c, _, _ in placed if wanted(c.path.stem) or wanted(c.title)}
+    return [(c, root, [f for f in facts if id(c) in whole or wanted(f.name)]) for c, root, facts in placed]
 
 
 def _refuse_ways_out(collection: Collection, root: Path, facts: Iterable[Fact]) -> None:
@@ -183,7 +188,8 @@ def _verdict(fact: Fact, material: Material) -> Verdict:
         found = plain_value(fact.quantity.function(material, **fact.options))
         verdict = judge(published, found, fact.tolerance, fact.any_order)
     except InterpError as error:
-        verdict = Verdict("cannot be replayed", published, reason=" ".join(str(error).split()))
+        said = " ".join(str(error).split()).replace(GIVE_A_TASK, A_TASK.format(file=fact.file))
+        verdict = Verdict("cannot be replayed", published, reason=said)
     except Exception as error:  # a stranger's quantity may raise anything; it is reported, the others are replayed
         verdict = Verdict(
             "cannot be replayed", published, reason=f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"

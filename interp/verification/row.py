@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from interp.verification.facts import Collection, Fact
-from interp.verification.shown import shown, shown_beside
+from interp.verification.shown import MOST, shown, shown_beside
 from interp.verification.verdict import Verdict
 
 
@@ -34,7 +34,11 @@ def as_dict(row: Row) -> dict[str, Any]:
 
 def apart(verdict: Verdict) -> str:
     """The difference as a reader sees it: ``0.24 of the tolerance``; empty for what has none."""
-    return "" if verdict.tolerances is None else f"{verdict.tolerances:.2g} of the tolerance"
+    apart = verdict.tolerances
+    if apart is None:
+        return ""
+    digits = next((n for n in range(2, MOST) if float(f"{apart:.{n}g}") != 1), MOST) if apart > 1 else 2
+    return f"{apart:.{digits}g} of the tolerance"  # a disagreement is never rounded to 1
 
 
 def described(row: Row) -> str:

@@ -109,13 +109,14 @@ def cell(table: pd.DataFrame, where: Mapping[str, Any] | None, name: str) -> Any
     """
     found = column(rows_where(table, where), name).tolist()
     if not found:
-        raise InterpError(f"no row of the table has {_where(where)}{_near(table, where)}")
+        raise InterpError(f"no row of the table has {where_in_words(where)}{_near(table, where)}")
     if len(found) == 1 and pd.api.types.is_scalar(found[0]) and pd.isna(found[0]):
         raise InterpError(f"the column {name} has no value in that row")
     return found[0] if len(found) == 1 else found
 
 
-def _where(where: Mapping[str, Any] | None) -> str:
+def where_in_words(where: Mapping[str, Any] | None) -> str:
+    """The conditions of `rows_where`, for a message."""
     return (
         ", ".join(f"{name} = {short(wanted)}" for name, wanted in (where or {}).items()) or "any value: it has no rows"
     )

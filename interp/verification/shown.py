@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
-from interp.verification.written import Written
+from interp.verification.written import SLACK, Written
 
 USUAL, MOST = 6, 17  # digits of a number that was computed
 
@@ -59,8 +60,19 @@ def shown_beside(found: Any, published: Any, longest: int | None = None) -> str:
 
     >>> shown_beside(1234567.5, 1234567), shown_beside(0.25, Written("0.2500000001")), shown_beside(1 / 3, Written("0.33"))
     ('1234567.5', '0.25', '0.333333')
+    >>> shown_beside(0.80449999, Written("0.805"))
+    '0.80449999'
     """
-    return shown(found, longest, min(MOST, max(USUAL, _digits(published) + 2)))
+    digits = min(MOST, max(USUAL, _digits(published) + 2))
+    if isinstance(published, Written) and isinstance(found, float) and math.isfinite(found):
+        half = published.half_of_last_digit + SLACK * abs(
+            published
+        )  # what disagrees is not shown as a number that would agree
+        agrees = abs(found - published) <= half
+        digits = next(
+            (n for n in range(digits, MOST) if (abs(float(f"{found:.{n}g}") - published) <= half) == agrees), MOST
+        )
+    return shown(found, longest, digits)
 
 
 def _digits(published: Any) -> int:

@@ -74,7 +74,7 @@ def _column(texts: list[str], written: bool) -> pd.Series:
         return _whole([int(text) for text in texts])
     if given and all(map(NUMBER.fullmatch, given)):
         if written:
-            return pd.Series([math.nan if text in MISSING else _as_written(text) for text in texts], dtype="object")
+            return pd.Series([math.nan if text in MISSING else as_written(text) for text in texts], dtype="object")
         return pd.Series([math.nan if text in MISSING else float(text) for text in texts], dtype="float64")
     if given and all(text.strip().lower() in TRUTH for text in given):
         found = [None if text in MISSING else TRUTH[text.strip().lower()] for text in texts]
@@ -82,7 +82,8 @@ def _column(texts: list[str], written: bool) -> pd.Series:
     return pd.Series([text if text else None for text in texts], dtype="object")
 
 
-def _as_written(text: str) -> float:
+def as_written(text: str) -> float:
+    """A number of a text (`NUMBER`) that remembers its digits; a whole one is exact."""
     return int(text) if WHOLE.fullmatch(text) else Written(text.strip())
 
 

@@ -9,8 +9,9 @@ from numbers import Integral, Real
 from typing import Any, Literal
 
 from interp._util.schema import short
+from interp.verification.bounds import Bounds
 from interp.verification.facts import Tolerance
-from interp.verification.written import Written
+from interp.verification.written import SLACK, Written
 
 Agreement = Literal["agrees", "disagrees", "cannot be replayed"]
 
@@ -42,7 +43,7 @@ def judge(published: Any, found: Any, tolerance: Tolerance | None = None, any_or
     """Compare a recomputed value with the published one.
 
     Args:
-        published: a number, a text, a truth value, or a list or table of these.
+        published: a number, a text, a truth value, a list or table of these, or bounds.
         found: the same; of a table the published names are compared.
         tolerance: None: half of the last digit of a decimal as it was written, exact for everything else.
         any_order: lists are compared as sets.
@@ -53,6 +54,8 @@ def judge(published: Any, found: Any, tolerance: Tolerance | None = None, any_or
     >>> judge(Written("0.238"), 0.23848).agreement, judge(5, 6).agreement, judge([6, 23], [23, 6], any_order=True).agreement
     ('agrees', 'disagrees', 'agrees')
     """
+    if isinstance(published, Bounds):
+        return _within(published, found)
     if any_order and isinstance(published, list) and isinstance(found, (list, tuple)):
         published, found = sorted(published, key=_place), sorted(found, key=_place)
     pairs: list[tuple[str, Any, Any]] = []
@@ -67,6 +70,12 @@ def judge(published: Any, found: Any, tolerance: Tolerance | None = None, any_or
         "disagrees" if wrong or reason else "agrees", published, found, max(numbers) if meant else None,
         reason or _reason(wrong, tolerance), words,
     )  # fmt: skip
+
+
+def _within(published: Bounds, found: Any) -> Verdict:
+    kind = _kind(found)
+    reason = "" if kind == "a number" else f"a number was published, and here is {kind}"
+    return Verdict("agrees" if published.holds(found) else "disagrees", published, found, reason=reason)
 
 
 def _reason(wrong: Sequence[tuple[str, Any, Any]], tolerance: Tolerance | None) -> str:
@@ -94,7 +103,7 @@ def _kind(value: Any) -> str:
     if isinstance(value, bool):
         return "true or false"
     if isinstance(value, Real):
-        return "no number (nan)" if math.isnan(_float(value)) else "a number"
+        return "a number" if math.isfinite(_float(value)) or isinstance(value, int) else f"no finite number ({value})"
     return "a text" if isinstance(value, str) else "several values"
 
 
@@ -126,7 +135,7 @@ def _pair(published: Any, found: Any, place: str, pairs: list[tuple[str, Any, An
     """Put the values that belong together beside each other, with their place; what is wrong with their form, if anything."""
     if isinstance(published, Mapping):
         if not isinstance(found, Mapping):
-            return f"{place or 'it'} is {_form(found)} here, and a table was published"
+            return f"{place or 'the value'} is {_form(found)} here, and a table was published"
         by_text = {str(name): value for name, value in found.items()}
         for name, value in published.items():
             if str(name) not in by_text:
@@ -136,13 +145,14 @@ def _pair(published: Any, found: Any, place: str, pairs: list[tuple[str, Any, An
         return ""
     if isinstance(published, (list, tuple)):
         if not isinstance(found, (list, tuple)):
-            return f"{place or 'it'} is {_form(found)} here, and a list was published"
+            return f"{place or 'the value'} is {_form(found)} here, and a list was published"
         if len(published) != len(found):
             return f"{place}{': ' if place else ''}{len(found):,} values here, {len(published):,} were published"
         both = enumerate(zip(published, found, strict=True))
         return next(filter(None, (_pair(a, b, f"{place}[{i}]", pairs) for i, (a, b) in both)), "")
     if isinstance(found, (list, tuple, Mapping)):
-        return f"{place or 'it'} is {_form(found)} here, and one value was published"
+        within = f" ({', '.join(list(map(str, found))[:8])})" if isinstance(found, Mapping) else ""
+        return f"{place or 'the value'} is {_form(found)} here{within}, and one value was published"
     pairs.append((place, published, found))
     return ""
 
@@ -162,7 +172,7 @@ def _apart(published: Any, found: Any, tolerance: Tolerance | None) -> float | N
     limit, distance = allowed(published, tolerance), abs(_float(found) - _float(published))
     if not math.isfinite(distance):
         return None if math.isnan(distance) else distance
-    slack = 4e-16 * abs(_float(published))  # the limit itself is rounded
+    slack = SLACK * abs(_float(published))
     if distance <= slack:
         return 0.0
     if not limit:

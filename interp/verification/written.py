@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from decimal import Decimal, InvalidOperation
 
+SLACK = 4e-16  # of the number: a limit is rounded itself
+
 
 class Written(float):
     """A decimal number that remembers how it was written.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from textwrap import indent
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -12,7 +13,8 @@ from interp.cli.options import Force, Json, Quiet, Verbose, usually
 from interp.cli.progress import Loudness, working
 from interp.cli.saying import Saying
 from interp.cli.terminal import escape
-from interp.errors import InterpError, OutputExists
+from interp.errors import InterpError, OutputExists, UnknownName, unknown
+from interp.plugins.options import REQUIRED
 
 if TYPE_CHECKING:
     from interp.verification.quantity import Quantity
@@ -47,7 +49,10 @@ def verify(
     ] = None,
     slow: Annotated[bool, typer.Option("--slow", help="Also claims that take more than a minute each.")] = False,
     quantities: Annotated[
-        bool, typer.Option("--quantities", help="List what a claim can have computed, and replay nothing.")
+        bool,
+        typer.Option(
+            "--quantities", help="List what a claim can have computed (--only some, --explain in full); replay nothing."
+        ),
     ] = False,
     explain: Annotated[
         bool, typer.Option("--explain", help="Print every claim with its place, quantity, file and tolerance.")
@@ -68,7 +73,7 @@ def verify(
 
     saying = Saying.of(quiet=quiet, verbose=verbose, as_json=json)
     if quantities:
-        _list(json)
+        _list(only, explain, json)
         return
     if out is not None and check_ending(out).exists() and not force:
         raise OutputExists(f"{out} is there already; name another file, or replace it with --force")
@@ -100,13 +105,20 @@ def _show(found: Verification, saying: Saying, explain: bool) -> None:
     saying.out(f"{escape(found.headline)}; {found.seconds:.0f} s")
 
 
-def _list(json: bool) -> None:
-    """Every quantity that a claim may name, with its fields."""
+def _list(only: str | None, explain: bool, json: bool) -> None:
+    """The quantities that a claim may name, with their fields, and what these mean."""
+    import inspect
     import json as formats
+    from fnmatch import fnmatchcase
 
+    from interp.plugins.options import as_names
     from interp.verification.quantity import quantities
 
     good, broken = quantities()
+    patterns = as_names(only or "*", "quantities")
+    good = {name: one for name, one in good.items() if any(fnmatchcase(name, pattern) for pattern in patterns)}
+    if not good:
+        raise UnknownName(unknown("quantity", only, quantities()[0]))
     if json:
         found = [{"name": name, "summary": one.summary, "fields": _fields(one)} for name, one in good.items()]
         found += [{"name": name, "error": error} for name, error in broken.items()]
@@ -114,13 +126,16 @@ def _list(json: bool) -> None:
         return
     saying = Saying()
     for name, one in good.items():
-        fields = ", ".join(option.name for option in one.options)
+        fields = ", ".join(option.name + ("" if option.default is REQUIRED else "?") for option in one.options)
         saying.out(
             f"[bold]{escape(name)}[/]: {escape(one.summary)}" + (f" [dim]({escape(fields)})[/]" if fields else "")
         )
+        if explain and one.function.__doc__:
+            saying.out(escape(indent(inspect.cleandoc(one.function.__doc__), "    ")))
     for name, error in broken.items():
         saying.complain(f"[bold]{escape(name)}[/]: [red]{escape(error)}[/]")
 
 
 def _fields(one: Quantity) -> list[dict[str, Any]]:
-    return [{"name": option.name, "type": option.type_name, "default": option.default} for option in one.options]
+    known = [({"name": option.name, "type": option.type_name}, option.default) for option in one.options]
+    return [field | ({"required": True} if default is REQUIRED else {"default": default}) for field, default in known]

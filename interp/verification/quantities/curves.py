@@ -19,7 +19,7 @@ def _curve(material: Material, name: str) -> Points:
 
 
 @quantity("curve.at", summary="a recorded curve at a step", order=100)
-def at(material: Material, *, curve: str = "", at_step: int = 0) -> float:
+def at(material: Material, *, curve: str, at_step: int) -> float:
     """The value at a step that was recorded."""
     found = dict(_curve(material, curve))
     if at_step not in found:
@@ -30,7 +30,7 @@ def at(material: Material, *, curve: str = "", at_step: int = 0) -> float:
 
 @quantity("curve.first", summary="the first recorded step at which a curve passes a value", order=101)
 def first(
-    material: Material, *, curve: str = "", above: float | None = None, at_least: float | None = None,
+    material: Material, *, curve: str, above: float | None = None, at_least: float | None = None,
     below: float | None = None,
 ) -> int:  # fmt: skip
     """The first step with a value above, at least, or below a number."""
@@ -67,7 +67,7 @@ def first_step(points: Points, name: str, above: float | None, at_least: float |
 
 
 @quantity("curve.length", summary="number of points of a recorded curve", order=102)
-def length(material: Material, *, curve: str = "") -> int:
+def length(material: Material, *, curve: str) -> int:
     """Points that were recorded."""
     return len(_curve(material, curve))
 

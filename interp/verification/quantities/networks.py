@@ -21,7 +21,7 @@ def layout(material: Material) -> str:
 
 
 @quantity("network.config", summary="a field of the network's config", order=61)
-def config(material: Material, *, field: str = "") -> Any:
+def config(material: Material, *, field: str) -> Any:
     """The value of a field, such as ``n_layers`` or ``act_fn``; ``none`` where it has none."""
     fields = material.subject.model.config.to_dict()
     if field not in fields:
@@ -50,7 +50,7 @@ def nonzero(material: Material) -> int:
 @quantity(
     "network.difference", summary="the largest difference of two networks' parameters; 0 if they are equal", order=65
 )
-def difference(material: Material, *, beside: str = "") -> float:
+def difference(material: Material, *, beside: str) -> float:
     """Largest absolute difference from the parameters, by name, of the network in another file of the folder."""
     other = material.other(beside)
     own = dict(material.subject.model.named_parameters())
@@ -96,7 +96,7 @@ def slots(material: Material, *, kind: str = "") -> int:
 @quantity(
     "network.flat_index", summary="where an entry of the authors' flat vector stands: layer, row, column", order=68
 )
-def flat_index(material: Material, *, index: int = 0) -> list[int]:
+def flat_index(material: Material, *, index: int) -> list[int]:
     """Layer, row (input) and column (output); layers stand in the alphabetical order of their names: Dense_1, Dense_10."""
     return list(place_of(_cppn(material).config, index))
 
@@ -104,7 +104,7 @@ def flat_index(material: Material, *, index: int = 0) -> list[int]:
 @quantity(
     "network.flat_nonzero", summary="whether a weight, by its index into the authors' flat vector, is not 0", order=69
 )
-def flat_nonzero(material: Material, *, index: int = 0) -> bool:
+def flat_nonzero(material: Material, *, index: int) -> bool:
     """Whether the weight at `network.flat_index` does anything."""
     model = _cppn(material)
     layer, row, column = place_of(model.config, index)

@@ -23,9 +23,7 @@ def size(material: Material) -> list[int]:
 
 
 @quantity("picture.difference", summary="how far two pictures differ, colours from 0 to 1", order=81)
-def difference(
-    material: Material, *, beside: str = "", size: int = 256, statistic: Literal["max", "mean"] = "max"
-) -> float:
+def difference(material: Material, *, beside: str, size: int = 256, statistic: Literal["max", "mean"] = "max") -> float:
     """The largest or the mean absolute difference of a picture from another.
 
     Args:

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from interp._util.schema import short
 from interp.errors import InterpError, UnknownName, unknown
 from interp.plugins.analysis import analyses
 from interp.plugins.measure import choose
@@ -19,7 +20,7 @@ Table = Mapping[str, Any] | None
 
 
 @quantity("measure", summary="a measure of the suite (interp measures)", order=40)
-def measure(material: Material, *, measure: str = "", at: str = "", settings: Table = None) -> Any:
+def measure(material: Material, *, measure: str, at: str = "", settings: Table = None) -> Any:
     """A measure's value where it holds.
 
     Args:
@@ -37,7 +38,7 @@ def measure(material: Material, *, measure: str = "", at: str = "", settings: Ta
     """
     chosen = choose(measure)
     if len(chosen) != 1:
-        raise InterpError(f"measure must name one measure, got {measure!r}")
+        raise InterpError(f"measure must name one measure, got {short(measure)}")
     found = material.share(
         ("measure", measure, repr(settings)), lambda: chosen[measure](material.snapshot, **(settings or {}))
     )
@@ -50,7 +51,7 @@ def measure(material: Material, *, measure: str = "", at: str = "", settings: Ta
 
 @quantity("analysis", summary="a metric, or a cell of a table, of an analysis of the suite (interp analyses)", order=41)
 def analysis(
-    material: Material, *, analysis: str = "", metric: str = "", table: str = "", row: Table = None, column: str = "",
+    material: Material, *, analysis: str, metric: str = "", table: str = "", row: Table = None, column: str = "",
     settings: Table = None,
 ) -> Any:  # fmt: skip
     """A metric of an analysis, or of one of its tables a cell, or the number of rows.

@@ -11,13 +11,13 @@ from interp.verification.quantity import quantity
 from interp.verification.recorded_values import follow, tree_of, value_at
 
 
-@quantity("recorded", summary="a value that the file records", order=20)
+@quantity("recorded", summary="a value that the file records", order=20, reads="contents")
 def recorded(material: Material, *, path: str = "") -> Any:
     """The value under a dotted path such as ``config.lr`` or ``train_losses.-1``."""
     return value_at(material, path)
 
 
-@quantity("recorded.keys", summary="the keys of a table in the file, in its order", order=21)
+@quantity("recorded.keys", summary="the keys of a table in the file, in its order", order=21, reads="contents")
 def keys(material: Material, *, path: str = "") -> list[str]:
     """Names of what the file, or a table in it, holds."""
     found = follow(tree_of(material), path, material.file)
@@ -26,7 +26,7 @@ def keys(material: Material, *, path: str = "") -> list[str]:
     return [str(key) for key in found]
 
 
-@quantity("recorded.length", summary="how many values a list or table in the file has", order=22)
+@quantity("recorded.length", summary="how many values a list or table in the file has", order=22, reads="contents")
 def length(material: Material, *, path: str = "") -> int:
     """Length of a list, a table, or the first axis of a tensor."""
     found = follow(tree_of(material), path, material.file)
@@ -38,7 +38,7 @@ def length(material: Material, *, path: str = "") -> int:
     return len(found)
 
 
-@quantity("recorded.lines", summary="the words of a text file", order=23)
+@quantity("recorded.lines", summary="the words of a text file, in order", order=23, reads="file")
 def words(material: Material) -> list[str]:
     """All words of a text file, in order."""
     return material.text.split()

@@ -32,43 +32,47 @@ def _one(material: Material, name: str) -> TensorRef:
     found = tensors(material)
     if list(found) == [""] and name:
         raise UnknownName(f"{material.file} is a single tensor without a name; it has none called {name}")
+    if not name and "" not in found:
+        raise UnknownName(
+            f"{material.file} holds several tensors: name one, tensor = ..., of {', '.join(list(found)[:20])}"
+        )
     if name not in found:
         raise UnknownName(f"{material.file}: {unknown('tensor', name, found)}")
     return found[name]
 
 
-@quantity("tensor.names", summary="names of all tensors of a file", order=50)
+@quantity("tensor.names", summary="names of all tensors of a file", order=50, reads="contents")
 def names(material: Material) -> list[str]:
     """Dotted names, in the file's order."""
     return list(tensors(material))
 
 
-@quantity("tensor.shape", summary="shape of a tensor", order=51)
+@quantity("tensor.shape", summary="shape of a tensor", order=51, reads="contents")
 def shape(material: Material, *, tensor: str = "") -> list[int]:
     """Its axes' lengths, as they are stored."""
     return list(_one(material, tensor).shape)
 
 
-@quantity("tensor.dtype", summary="dtype of a tensor, such as float32", order=52)
+@quantity("tensor.dtype", summary="dtype of a tensor, such as float32", order=52, reads="contents")
 def dtype(material: Material, *, tensor: str = "") -> str:
     """Its dtype, as it is stored."""
     ref = _one(material, tensor)
     return ref.stored or str(ref.dtype).removeprefix("torch.")
 
 
-@quantity("tensor.devices", summary="the devices from which a file's tensors were saved", order=53)
+@quantity("tensor.devices", summary="the devices from which a file's tensors were saved", order=53, reads="contents")
 def devices(material: Material) -> list[str]:
     """Tags of all storages, each once, sorted."""
     return sorted({ref.device for ref in tensors(material).values()})
 
 
-@quantity("tensor.numbers", summary="how many numbers the tensors hold", order=54)
+@quantity("tensor.numbers", summary="how many numbers the tensors hold", order=54, reads="contents")
 def numbers(material: Material, *, tensor: str = "") -> int:
     """Number of entries of one tensor, or of all."""
     return _one(material, tensor).numel if tensor else sum(ref.numel for ref in tensors(material).values())
 
 
-@quantity("tensor.nonzero", summary="how many numbers of the tensors are not 0", order=55)
+@quantity("tensor.nonzero", summary="how many numbers of the tensors are not 0", order=55, reads="contents")
 def nonzero(material: Material, *, tensor: str = "") -> int:
     """Number of entries of one tensor, or of all, that are not 0."""
     chosen = [_one(material, tensor)] if tensor else list(tensors(material).values())
@@ -80,7 +84,7 @@ def _counted(value: Tensor) -> Tensor:
     return value if value.is_complex() or value.dtype in NATIVE else value.double()
 
 
-@quantity("tensor.entry", summary="one number of a tensor", order=56)
+@quantity("tensor.entry", summary="one number of a tensor", order=56, reads="contents")
 def entry(material: Material, *, tensor: str = "", index: list[int] | None = None) -> Any:
     """The number at an index, one whole number per axis."""
     value, at = _one(material, tensor).load(), tuple(index or ())
@@ -89,7 +93,7 @@ def entry(material: Material, *, tensor: str = "", index: list[int] | None = Non
     return value[at].item()
 
 
-@quantity("tensor.range", summary="the smallest and the largest number of a tensor", order=57)
+@quantity("tensor.range", summary="the smallest and the largest number of a tensor", order=57, reads="contents")
 def range_(material: Material, *, tensor: str = "") -> list[Any]:
     """Minimum and maximum of its entries."""
     value = _counted(_one(material, tensor).load())
@@ -100,7 +104,12 @@ def range_(material: Material, *, tensor: str = "") -> list[Any]:
     return [value.min().item(), value.max().item()]
 
 
-@quantity("tensor.difference", summary="the largest difference of two tensors; 0 if they are equal", order=58)
+@quantity(
+    "tensor.difference",
+    summary="the largest difference of two tensors; 0 if they are equal",
+    order=58,
+    reads="contents",
+)
 def difference(material: Material, *, tensor: str = "", other: str = "", beside: str = "") -> float:
     """Largest absolute difference of a tensor from another.
 

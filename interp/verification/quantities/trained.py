@@ -24,10 +24,10 @@ OURS = (
 Settings = Mapping[str, Any] | None
 
 
-@quantity("trained.at", summary="a curve of a run that starts from the file, at a step", order=110)
+@quantity("trained.at", summary="a curve of a run that starts from the file, at a step", order=110, reads="file")
 def at(
-    material: Material, *, trains_on: str = "", settings: Settings = None, every: int = 10, curve: str = "train_loss",
-    at_step: int = 0,
+    material: Material, *, trains_on: str, settings: Settings, every: int = 10, curve: str = "train_loss",
+    at_step: int,
 ) -> float:  # fmt: skip
     """Train from the file's weights, and say what a curve is after that many updates.
 
@@ -53,9 +53,9 @@ def at(
     return found[at_step]
 
 
-@quantity("trained.first", summary="the step at which a curve of such a run passes a value", order=111)
+@quantity("trained.first", summary="the step at which a curve of such a run passes a value", order=111, reads="file")
 def first(
-    material: Material, *, trains_on: str = "", settings: Settings = None, every: int = 10, curve: str = "test_accuracy",
+    material: Material, *, trains_on: str, settings: Settings, every: int = 10, curve: str = "test_accuracy",
     above: float | None = None, at_least: float | None = None, below: float | None = None,
 ) -> int:  # fmt: skip
     """The first multiple s of ``every`` such that the curve passes the value after update s, counted from 0.
@@ -80,9 +80,11 @@ def first(
     return first_step(points, curve, above, at_least, below)
 
 
-@quantity("trained.first_measure", summary="the step at which a measure of such a run passes a value", order=112)
+@quantity(
+    "trained.first_measure", summary="the step at which a measure of such a run passes a value", order=112, reads="file"
+)
 def first_measure(
-    material: Material, *, trains_on: str = "", settings: Settings = None, every: int = 10, measure: str = "",
+    material: Material, *, trains_on: str, settings: Settings, every: int = 10, measure: str,
     measured_with: Settings = None, above: float | None = None, at_least: float | None = None, below: float | None = None,
 ) -> int:  # fmt: skip
     """As `trained.first`, of a measure of the suite, with its options ``measured_with``."""

@@ -173,7 +173,17 @@ def test_ctrl_c_says_nothing_of_a_run_of_its_own(folder: Path, run: Run, monkeyp
     claim = (
         '[claims.run]\nclaim = "c"\nfile = "t.csv"\nquantity = "trained.at"\ntrains_on = "modular:p=5"\npublished = 1\n'
     )
-    done = run("verify", added(folder, claim + "settings = { steps = 20 }\n"))
+    done = run("verify", added(folder, claim + "at_step = 1\nsettings = { steps = 20 }\n"))
     assert done.code == 130
     assert "interrupted; nothing was written" in done.said
     assert "resume" not in done.said
+
+
+def test_quantities_in_full(run: Run) -> None:
+    """Some by name, with what their fields mean; fields that may be left out end in a question mark."""
+    done = run("verify", "--quantities", "--only", "genome.nodes,curve.at", "--explain")
+    assert "genome.nodes: number of nodes (implied?)" in done.out
+    assert "without the outputs that the file does not have" in " ".join(done.out.split())
+    assert "curve.at: a recorded curve at a step (curve, at_step)" in done.out
+    assert "table.rows" not in done.out
+    assert "did you mean 'genome.nodes'" in run("verify", "--quantities", "--only", "genome.node").said

@@ -43,7 +43,7 @@ REFUSED = {
     "a row that was cut off": ("x,y,z\n1,2,3\n4,5\n", "table.rows", "", "line 3 has 2 values, the first one 3"),
     "a quote that does not end": ('x\n"1\n2\n', "table.rows", "", "unexpected end of data"),
     "two columns of the name": ("x,x\n1,10\n", "table.value", 'column = "x"', "2 columns are called x"),
-    "no column": (NUMBERS, "table.value", "", "no column is named"),
+    "an empty name": (NUMBERS, "table.value", 'column = ""', "no column is named"),
     "no value": (NUMBERS, "table.value", 'column = "loss"\nrow = { seed = 2 }', "loss has no value in that row"),
     "a text for numbers": (NUMBERS, "table.rows", 'row = { seed = "1" }', "write the value without quotes"),
     "a number for texts": (NUMBERS, "table.rows", "row = { phase = 1 }", "write the value in quotes"),

@@ -81,8 +81,9 @@ def test_a_list_of_another_length_says_so() -> None:
 
 REASONS: list[tuple[Any, Any, str]] = [
     ("3", 3, "a text was published, and here is a number"), (1, True, "a number was published, and here is true or false"),
-    (0.5, float("nan"), "here is no number (nan)"), (1, 0.98, "a whole number agrees with itself alone: where it was rounded"),
-    (1, 0.2, ""), ([1, 2], 1, "one value here, and a list was published"), (1, [1, 2], "it is a list of 2 here"),
+    (0.5, float("nan"), "here is no finite number (nan)"), (0.5, float("inf"), "here is no finite number (inf)"),
+    (1, 0.98, "a whole number agrees with itself alone: where it was rounded"),
+    (1, 0.2, ""), ([1, 2], 1, "one value here, and a list was published"), (1, [1, 2], "the value is a list of 2 here"),
     ([1, 2, 3], [1, 5, 6], "[1]: 2 was published, and here is 5; 1 more disagree"),
     ({"a": {"b": [1]}}, {"a": {"b": [2]}}, "a.b[0]: 1 was published, and here is 2"), ({"a": 1}, {}, "there are none"),
 ]  # fmt: skip
