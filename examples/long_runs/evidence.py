@@ -5,110 +5,89 @@
     python examples/long_runs/evidence.py skull_64 skull_twins           these steps, and what they stand on
     python examples/long_runs/evidence.py --measure skull_twins          measure now, with the runs that are finished
 
-The steps stand in evidence/*.toml, a file per source. Ctrl-C stops at the next checkpoint; the same command goes on from there.
+The steps stand in evidence/*.toml, a file per source. Ctrl-C stops each run after its step; the same command goes on from there.
 What a run took goes to measured/evidence.csv. RUNS (runs/evidence) and INTERP_DATA name the folders of runs and of others' files.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import shlex
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from contextlib import ExitStack
 from pathlib import Path
+from typing import IO
 
 import pandas as pd
 
-HERE = Path(__file__).parents[1]
-sys.path.insert(0, str(HERE))
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from execute import data_folder  # noqa: E402
-from long_runs.steps import Step, chosen, steps  # noqa: E402
+from interp._util.files import atomic
+
+from execute import data_folder
+from long_runs.bench import HERE, Bench
+from long_runs.steps import Step, chosen, steps
 
 TABLE = HERE / "measured" / "evidence.csv"
 BEATS = 2.0  # seconds between two looks at what is running
 
 
-@dataclass(frozen=True)
-class Bench:
-    """Where steps run, and what was done there."""
-
-    runs: Path
-    data: Path
-
-    def argv(self, step: Step) -> list[str]:
-        """The command of a step; a training that has a folder goes on in it."""
-        if step.kind == "runs" and (self.runs / step.name / "run.json").is_file():
-            return [*_interp(), "train", "--resume", step.name]
-        words = [word.format(data=self.data, here=HERE) for word in shlex.split(step.command)]
-        program = {"interp": _interp(), "python": [sys.executable]}.get(words[0], words[:1])
-        return [*program, *words[1:], *(["--out", step.name] if step.kind == "runs" else [])]
-
-    def missing(self, step: Step) -> list[str]:
-        """Files of others that a step reads and that are not there."""
-        named = (word.removeprefix("{data}/") for word in shlex.split(step.command) if word.startswith("{data}"))
-        return [name for name in named if not (self.data / name).exists()]
-
-    def record(self, step: Step) -> dict[str, object]:
-        """What the step took so far: ``command``, ``core_minutes``, ``done``."""
-        path = self._record(step)
-        return json.loads(path.read_text(encoding="utf8")) if path.is_file() else {}
-
-    def done(self, step: Step) -> bool:
-        """Whether a step is finished, by the command that stands in the table now."""
-        told = self.record(step)
-        if not told.get("done") or told["command"] != step.shown:
-            return False
-        if step.kind == "runs":
-            return (self.runs / step.name / "run.json").is_file()
-        folder = HERE / "measured" if step.kind == "measures" else self.runs
-        return all((folder / name).is_file() for name in step.writes)
-
-    def add(self, step: Step, core: float, done: bool) -> None:
-        """Add the CPU time that a process of this step took, in seconds."""
-        told = self.record(step)
-        before = float(str(told["core_minutes"])) if told.get("command") == step.shown else 0.0
-        told = {"command": step.shown, "core_minutes": before + core / 60, "done": done}
-        self._record(step).write_text(json.dumps(told, indent=1), encoding="utf8")
-
-    def _record(self, step: Step) -> Path:
-        return self.runs / f"{step.name}.step.json"
-
-
-def _interp() -> list[str]:
-    return [str(Path(sys.executable).with_name("interp"))]
-
-
 class Running:
-    """A step at work."""
+    """A step at work, in a process group of its own: Ctrl-C in a terminal reaches it once, through this program."""
 
-    def __init__(self, step: Step, bench: Bench):
-        self.step, self.bench = step, bench
+    def __init__(self, step: Step, bench: Bench, lock: ExitStack, held: IO[str]):
+        self.step, self.bench, self.lock = step, bench, lock
+        bench.add(step, 0, done=False)  # whatever comes, the folder is known to be this command's
         own = os.environ | {"OMP_NUM_THREADS": "1", "INTERP_DATA": str(bench.data)}
         with (bench.runs / f"{step.name}.log").open("ab") as log:
-            self.process = subprocess.Popen(bench.argv(step), cwd=bench.runs, stdout=log, stderr=log, env=own)
+            self.process = subprocess.Popen(
+                bench.argv(step),
+                cwd=bench.runs,
+                stdout=log,
+                stderr=log,
+                env=own,
+                start_new_session=True,
+                pass_fds=[held.fileno()],  # if this program is killed, the lock lives as long as the training
+            )
 
     def over(self) -> bool:
         """Whether the process has ended; it is not reaped yet."""
         found = os.waitid(os.P_PID, self.process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
         return found is not None
 
-    def end(self) -> int:
-        """Wait for the process, keep its times, and return its exit status."""
+    def end(self) -> str:
+        """Wait for the process, keep its times, and return why it failed; empty if it did not."""
         _, ended, used = os.wait4(self.process.pid, 0)
         status = self.process.returncode = os.waitstatus_to_exitcode(ended)
-        self.bench.add(self.step, used.ru_utime + used.ru_stime, done=status == 0)
-        return status
+        unwritten = self.bench.unwritten(self.step)
+        self.bench.add(self.step, used.ru_utime + used.ru_stime, done=not (status or unwritten))
+        self.lock.close()
+        log = self.bench.runs / f"{self.step.name}.log"
+        return (
+            f"({status}); see {log}" if status else f"to write {', '.join(unwritten)}; see {log}" if unwritten else ""
+        )
+
+
+def stop(running: Sequence[Running]) -> None:
+    """End what is at work, each run after its step; at once on another Ctrl-C."""
+    for one in running:
+        one.process.terminate()
+    waiting = list(running)
+    while waiting:
+        try:
+            waiting[0].end()
+            waiting.pop(0)
+        except KeyboardInterrupt:
+            for one in waiting:
+                one.process.kill()
 
 
 def work(todo: Sequence[Step], bench: Bench, workers: int) -> int:
-    """Run steps, so many at a time, each once all that it stands on is done.
+    """Run steps, so many at a time, each once all that it stands on is done. A step that another process is at is waited for.
 
     Returns:
         0; 1 where a step failed or could not start; 130 after Ctrl-C.
@@ -117,6 +96,7 @@ def work(todo: Sequence[Step], bench: Bench, workers: int) -> int:
     every = steps()
     failed: list[str] = []
     running: list[Running] = []
+    elsewhere: set[str] = set()
     try:
         while waiting or running:
             for step in list(waiting):
@@ -126,30 +106,41 @@ def work(todo: Sequence[Step], bench: Bench, workers: int) -> int:
                     failed.append(step.name)
                     waiting.remove(step)
                 elif len(running) < workers and all(bench.done(every[name]) for name in step.after):
+                    lock = ExitStack()
+                    if (held := lock.enter_context(bench.at_work(step))) is None:
+                        if step.name not in elsewhere:
+                            print(f"{step.name}: another process is at it; waiting", flush=True)
+                            elsewhere.add(step.name)
+                        continue
                     waiting.remove(step)
-                    running.append(Running(step, bench))
-                    print(f"{step.name}: {step.what}; about {_span(step.minutes)} of a core", flush=True)
-            if not running and waiting:
-                raise SystemExit(f"these steps wait for one another: {', '.join(step.name for step in waiting)}")
+                    if bench.done(step):  # by the other process
+                        lock.close()
+                    elif obstacle := bench.obstacle(step):
+                        print(f"{step.name}: not run: {obstacle}", flush=True)
+                        failed.append(step.name)
+                        lock.close()
+                    else:
+                        running.append(Running(step, bench, lock, held))
+                        print(f"{step.name}: {step.what}; about {_span(step.minutes)} of a core", flush=True)
             time.sleep(BEATS)
             for one in [one for one in running if one.over()]:
                 running.remove(one)
-                status = one.end()
-                if status:
+                if reason := one.end():
                     failed.append(one.step.name)
-                    print(f"{one.step.name}: failed ({status}); see {bench.runs / one.step.name}.log", flush=True)
+                    print(f"{one.step.name}: failed {reason}", flush=True)
                 else:
-                    took = bench.record(one.step)["core_minutes"]
                     left = [step for step in todo if not bench.done(step)]
-                    print(f"{one.step.name}: done in {_span(float(str(took)))}; {ahead(left, workers)}", flush=True)
+                    print(
+                        f"{one.step.name}: done in {_span(bench.minutes(one.step))}; {ahead(left, workers)}", flush=True
+                    )
                 write_table(every.values(), bench)
     except KeyboardInterrupt:
-        for one in running:
-            one.process.terminate()  # a shell that starts it in the background has it ignore Ctrl-C
-        for one in running:
-            one.end()
+        print("stopping; Ctrl-C again stops at once, and loses up to half a minute", flush=True)
+        stop(running)
         print("stopped; the same command goes on", flush=True)
         return 130
+    finally:
+        stop([one for one in running if one.process.returncode is None])
     return 1 if failed else 0
 
 
@@ -158,22 +149,16 @@ def write_table(every: Iterable[Step], bench: Bench) -> None:
     rows = []
     for step in every:
         if step.kind != "files" and bench.done(step):
-            told = bench.record(step)
-            took = round(float(str(told["core_minutes"])), 1)
-            rows.append(
-                {
-                    "step": step.name,
-                    "source": step.source,
-                    "what": step.what,
-                    "core_minutes": took,
-                    "command": step.shown,
-                }
-            )
-    kept = pd.read_csv(TABLE) if TABLE.is_file() else pd.DataFrame(columns=["step"])
+            rows.append({
+                "step": step.name, "source": step.source, "what": step.what,
+                "core_minutes": round(bench.minutes(step), 1), "command": step.shown,
+            })  # fmt: skip
+    kept = pd.read_csv(TABLE) if TABLE.is_file() and TABLE.stat().st_size else pd.DataFrame(columns=["step"])
     kept = kept[~kept["step"].isin([row["step"] for row in rows])]
     table = pd.concat([kept, pd.DataFrame(rows)]) if rows else kept
     if len(table):
-        table.sort_values(["source", "step"]).to_csv(TABLE, index=False)
+        with atomic(TABLE) as partial:
+            table.sort_values(["source", "step"]).to_csv(partial, index=False)
 
 
 def _span(minutes: float) -> str:
@@ -192,23 +177,31 @@ def ahead(left: Sequence[Step], workers: int) -> str:
     if not left:
         return "nothing is left"
     longest = max(step.minutes for step in left)
-    return f"{len(left)} steps left, about {_span(minutes)} of a core, {_span(max(minutes / workers, longest))} with {workers}"
+    many = "s" * (len(left) > 1)
+    wall = _span(max(minutes / workers, longest))
+    return f"{len(left)} step{many} left, about {_span(minutes)} of a core, {wall} with {workers}"
 
 
 def show(every: Sequence[Step], bench: Bench, workers: int) -> None:
     """A line per step: done and its time, or its estimate; then what is left."""
     for step in every:
-        told = bench.record(step)
-        if bench.done(step):
-            state = f"done, {_span(float(str(told['core_minutes'])))}"
+        state, blocked = bench.state(step), ""
+        if state == "done":
+            state += f", {_span(bench.minutes(step))}"
         elif missing := bench.missing(step):
             state = f"needs DATA/{', DATA/'.join(missing)}"
-        elif step.kind == "runs" and (bench.runs / step.name / "run.json").is_file():
-            state = f"begun, {_span(step.minutes)} in all"
+        elif obstacle := bench.obstacle(step):
+            state, blocked = "blocked", f": {obstacle}"
         else:
-            state = f"to do, {_span(step.minutes)}"
-        print(f"{step.name:28} {state:22} {step.what}")
+            state += f", {_span(step.minutes)}" + (" in all" if state == "begun" else "")
+        print(f"{step.name:28} {state:22} {step.what}{blocked}")
     print(ahead([step for step in every if not bench.done(step)], workers))
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    return int(text)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -218,24 +211,48 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--measure", action="store_true", help="the named measures now, with the runs that are finished"
     )
-    parser.add_argument("--workers", type=int, default=2, help="steps at a time, a thread each (2)")
+    parser.add_argument("--workers", type=_count, default=2, help="steps at a time, a thread each (2)")
     parser.add_argument("--runs", type=Path, default=Path(os.environ.get("RUNS", "runs/evidence")))
     parser.add_argument("--data", type=Path, default=data_folder())
     given = parser.parse_args(arguments)
-    bench = Bench(given.runs.resolve(), given.data.resolve())
+    bench = Bench(given.runs.resolve(), given.data.resolve(), HERE)
     todo = chosen(given.names, steps())
+    if given.runs.exists() and not given.runs.is_dir():
+        parser.error(f"{given.runs} is a file; --runs names a folder")
     if given.list:
         show(todo, bench, given.workers)
         return 0
-    bench.runs.mkdir(parents=True, exist_ok=True)
+    try:
+        bench.runs.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        parser.error(f"{given.runs} cannot be made: {error.strerror}")
     if given.measure:
-        measures = [step for step in todo if step.kind == "measures" and (step.name in given.names or not given.names)]
-        return max(
-            (subprocess.run(bench.argv(step), cwd=bench.runs, check=False).returncode for step in measures), default=0
-        )
+        return measure([step for step in todo if step.name in given.names or not given.names], bench)
     print(f"{ahead([step for step in todo if not bench.done(step)], given.workers)}; into {bench.runs}", flush=True)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     return work(todo, bench, given.workers)
+
+
+def measure(asked: Sequence[Step], bench: Bench) -> int:
+    """Measure with the runs that are finished.
+
+    Returns:
+        0; else that of the first measure that failed.
+
+    Raises:
+        SystemExit: nothing that was asked for is a measure.
+    """
+    measures = [step for step in asked if step.kind == "measures"]
+    if not measures:
+        raise SystemExit(f"{', '.join(step.name for step in asked)}: no measure; --list shows what there is")
+    status = 0
+    for step in measures:
+        if missing := bench.missing(step):
+            print(f"{step.name}: not run, for want of {', '.join(missing)}", flush=True)
+            status = status or 1
+        else:
+            status = status or subprocess.run(bench.argv(step), cwd=bench.runs, check=False).returncode
+    return status
 
 
 if __name__ == "__main__":

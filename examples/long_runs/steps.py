@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+
+from interp.errors import unknown
 
 FOLDER = Path(__file__).with_name("evidence")  # a TOML file per source
 KINDS = ("files", "runs", "measures")
 REQUIRED = {"what", "command", "minutes"}
 KEYS = REQUIRED | {"after", "writes"}
+PROGRAMS = ("interp", "python")
+WORDS = {
+    "what": "a text", "command": "a text", "minutes": "a number above 0", "after": "a list of steps", "writes": "a list of files",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -23,6 +30,7 @@ class Step:
         minutes: of one core, measured or estimated.
         after: steps that it stands on.
         writes: files that it makes; of measures in measured/, of files in the folder of runs.
+        made_by: the commands of the steps that it stands on.
     """
 
     source: str
@@ -33,6 +41,7 @@ class Step:
     minutes: float
     after: tuple[str, ...] = ()
     writes: tuple[str, ...] = ()
+    made_by: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     @property
     def shown(self) -> str:
@@ -49,22 +58,55 @@ def steps(folder: Path = FOLDER) -> dict[str, Step]:
     """
     found: list[tuple[tuple[int, int], Step]] = []
     for path in sorted(folder.glob("*.toml")):
-        table = tomllib.loads(path.read_text(encoding="utf8"))
+        try:
+            table = tomllib.loads(path.read_text(encoding="utf8"))
+        except ValueError as error:
+            raise SystemExit(f"{path.name} is not TOML: {error}") from None
         for kind, named in table.items():
-            for place, (name, step) in enumerate(named.items()):
-                if kind not in KINDS:
-                    raise SystemExit(f"{path.name}: {kind} is none of {', '.join(KINDS)}")
-                if wrong := (set(step) - KEYS) | (REQUIRED - set(step)):
-                    raise SystemExit(f"{path.name}: {kind}.{name}: unknown or missing {', '.join(sorted(wrong))}")
-                lists = {key: tuple(step.get(key, ())) for key in ("after", "writes")}
-                found.append(((KINDS.index(kind), place), Step(path.stem, kind, name, **(step | lists))))
+            if kind not in KINDS or not isinstance(named, dict):
+                raise SystemExit(f"{path.name}: {kind} is no table of {', '.join(KINDS)}")
+            found += [
+                ((KINDS.index(kind), place), _step(path, kind, name, step))
+                for place, (name, step) in enumerate(named.items())
+            ]
     ordered = {step.name: step for _, step in sorted(found, key=lambda pair: pair[0])}
     if len(ordered) < len(found):
         raise SystemExit("two steps have one name")
     for step in ordered.values():
-        if unknown := [name for name in step.after if name not in ordered]:
-            raise SystemExit(f"{step.name} stands on {', '.join(unknown)}, which is not a step")
-    return ordered
+        if lost := [name for name in step.after if name not in ordered]:
+            raise SystemExit(f"{step.name} stands on {', '.join(lost)}, which is not a step")
+    return {
+        name: replace(step, made_by={other: ordered[other].shown for other in step.after})
+        for name, step in ordered.items()
+    }
+
+
+def _step(path: Path, kind: str, name: str, given: object) -> Step:
+    """One step, checked."""
+    place = f"{path.name}: {kind}.{name}"
+    if not isinstance(given, dict):
+        raise SystemExit(f"{place} is no table")
+    if odd := set(given) - KEYS:
+        raise SystemExit(f"{place}: {unknown('key', min(odd), KEYS)}")
+    if lost := REQUIRED - set(given):
+        raise SystemExit(f"{place}: {', '.join(sorted(lost))} is missing")
+    fields = {"after": [], "writes": []} | given
+    for key, kinds_of in {"what": str, "command": str, "minutes": (int, float), "after": list, "writes": list}.items():
+        value = fields[key]
+        if (
+            not isinstance(value, kinds_of)
+            or isinstance(value, bool)
+            or (key == "minutes" and not 0 < value < math.inf)
+        ):
+            raise SystemExit(f"{place}: {key} is {value!r}; it must be {WORDS[key]}")
+    words = fields["command"].split()
+    if not words or words[0] not in PROGRAMS:
+        raise SystemExit(f"{place}: command begins with {' or '.join(PROGRAMS)}")
+    try:
+        fields["command"].format(data="", here="")
+    except (KeyError, IndexError, ValueError):
+        raise SystemExit(f"{place}: command holds braces other than {{data}} and {{here}}") from None
+    return Step(path.stem, kind, name, **fields | {key: tuple(fields[key]) for key in ("after", "writes")})
 
 
 def chosen(names: Sequence[str], every: Mapping[str, Step]) -> list[Step]:
@@ -72,7 +114,7 @@ def chosen(names: Sequence[str], every: Mapping[str, Step]) -> list[Step]:
 
     def below(name: str) -> Iterator[str]:
         if name not in every:
-            raise SystemExit(f"there is no step {name!r}; --list shows them")
+            raise SystemExit(f"{unknown('step', name, every)}; --list shows them")
         yield name
         for other in every[name].after:
             yield from below(other)

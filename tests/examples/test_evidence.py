@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -82,32 +84,111 @@ def test_what_cannot_run_is_told(bench: evidence.Bench, capsys: pytest.CaptureFi
     path.write_text(TINY.replace("--n 6", "--n six"))
     assert call(bench) == 1
     assert "tiny: failed (2); see" in capsys.readouterr().out
-    with pytest.raises(SystemExit, match="there is no step 'tinny'"):
+    with pytest.raises(SystemExit, match="unknown step 'tinny'; did you mean 'tiny'"):
         call(bench, "tinny")
     path.write_text(TINY.replace('after = ["tiny"]', 'after = ["tony"]'))
     with pytest.raises(SystemExit, match="rows stands on tony, which is not a step"):
         call(bench)
 
 
+def test_a_run_of_another_command_is_not_adopted(bench: evidence.Bench, capsys: pytest.CaptureFixture[str]) -> None:
+    """Neither one made by hand nor one of the same name before its line was changed; and its tables are stale."""
+    assert call(bench) == 0
+    path = evidence.HERE / "steps" / "small.toml"
+    path.write_text(TINY.replace("--epochs 3", "--epochs 4"))
+    assert call(bench, "--list") == 0
+    said = capsys.readouterr().out
+    assert "tiny                         blocked" in said
+    assert "rows                         to do" in said
+    before = (bench.runs / "tiny" / "metrics.jsonl").read_bytes()
+    assert call(bench) == 1
+    assert f"tiny: not run: {bench.runs / 'tiny'} was made by another command" in capsys.readouterr().out
+    assert (bench.runs / "tiny" / "metrics.jsonl").read_bytes() == before
+    assert "--epochs 3" in pd.read_csv(evidence.TABLE).set_index("step").loc["tiny", "command"]
+    path.write_text(TINY)
+    (bench.runs / "tiny.step.json").unlink()
+    assert call(bench) == 1
+    assert "nothing says that" in capsys.readouterr().out
+
+
+def test_two_at_once(bench: evidence.Bench, capsys: pytest.CaptureFixture[str]) -> None:
+    """A step that another process is at is waited for, not run twice."""
+    step = evidence.steps()["tiny"]
+    with bench.at_work(step) as held:
+        assert held is not None
+        with bench.at_work(step) as other:
+            assert other is None
+        threading.Timer(1.0, held.close).start()
+        assert call(bench, "tiny") == 0
+    said = capsys.readouterr().out
+    assert "tiny: another process is at it; waiting" in said
+    assert "tiny: done in" in said
+
+
+def test_wrong_words_are_one_line(bench: evidence.Bench, capsys: pytest.CaptureFixture[str]) -> None:
+    """On the command line, in a record, and in the steps."""
+    for words in (["--workers", "0"], ["--workers", "-1"]):
+        with pytest.raises(SystemExit):
+            call(bench, *words)
+        assert "is not a whole number of at least 1" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        evidence.main(["--list", "--runs", str(bench.runs.parent / "rows.py")])
+    assert "is a file; --runs names a folder" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="tiny: no measure"):
+        call(bench, "--measure", "tiny")
+    for text in ("", "[]", '{"done": true}', '{"comm'):
+        (bench.runs / "tiny.step.json").write_text(text)
+        with pytest.raises(SystemExit, match=r"tiny.step.json is damaged .*: remove it, and tiny is run again"):
+            call(bench, "--list")
+    (bench.runs / "tiny.step.json").unlink()
+    path = evidence.HERE / "steps" / "small.toml"
+    for before, after, said in (
+        ("minutes = 0.1", 'minutes = "x"', "minutes is 'x'; it must be a number above 0"),
+        ("minutes = 0.1", "minutes = -1", "it must be a number above 0"),
+        ('after = ["tiny"]', 'after = "tiny"', "it must be a list of steps"),
+        ("interp train", "interpp train", "command begins with interp or python"),
+        ("{here}/rows.py", "{her}/rows.py", "braces other than"),
+        ("what = ", "waht = ", "unknown key 'waht'; did you mean 'what'"),
+        ("[runs.tiny]", "[[[", "small.toml is not TOML"),
+        ("[runs.tiny]", "[runs]\ntiny = 3\n[runs.other]", "runs.tiny is no table"),
+    ):
+        path.write_text(TINY.replace(before, after))
+        with pytest.raises(SystemExit) as caught:
+            call(bench, "--list")
+        assert said in str(caught.value)
+
+
+def test_a_measure_that_writes_nothing_has_failed(bench: evidence.Bench, capsys: pytest.CaptureFixture[str]) -> None:
+    (evidence.HERE / "rows.py").write_text("")
+    assert call(bench) == 1
+    assert "rows: failed to write rows.csv; see" in capsys.readouterr().out
+
+
 @pytest.mark.slow
 def test_stopped_it_goes_on(tmp_path: Path) -> None:
-    """Stopping in the middle of a run leaves one that the same command finishes."""
+    """Ctrl-C, which a terminal sends to all that runs in it, leaves a run at its last step, and the same command finishes it."""
     command = [sys.executable, str(EXAMPLES / "long_runs" / "evidence.py"), "parity_test", "--runs", str(tmp_path)]
     steps = EXAMPLES / "long_runs" / "evidence" / "parity_test.toml"
-    run = TINY.split("[measures")[0].replace("tiny", "parity_test").replace("--epochs 3", "--epochs 60000")
+    table = evidence.TABLE.read_bytes()
+    run = TINY.split("[measures")[0].replace("tiny", "parity_test").replace("--epochs 3", "--epochs 15000")
     steps.write_text(run)
+    metrics = tmp_path / "parity_test" / "metrics.jsonl"
     try:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
         deadline = time.monotonic() + 60
-        while not (tmp_path / "parity_test" / "run.json").is_file() and time.monotonic() < deadline:
-            time.sleep(0.2)
-        process.send_signal(signal.SIGTERM)
+        while not (metrics.is_file() and metrics.stat().st_size > 20_000) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        os.killpg(process.pid, signal.SIGINT)
         said = process.communicate(timeout=60)[0]
         assert process.returncode == 130, said
-        assert not interp.Run(tmp_path / "parity_test").finished
+        reached = interp.Run(tmp_path / "parity_test").metrics["step"].max()
+        assert f"stopped at step {reached:,}" in (tmp_path / "parity_test.log").read_text()
         assert "begun" in subprocess.run([*command, "--list"], capture_output=True, text=True, check=True).stdout
+        assert "parity_test: done in" in subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        assert interp.Run(tmp_path / "parity_test").finished
     finally:
         steps.unlink()
+        evidence.TABLE.write_bytes(table)
 
 
 def test_the_whole_fits_into_a_day() -> None:
