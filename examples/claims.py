@@ -11,17 +11,22 @@ Answers that rest on tables of long runs (``measured/``) are computed by the mod
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import json
+import math
 import re
+import sys
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import asdict, dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 import claims_table
+
+from interp.errors import unknown
 
 HERE = Path(__file__).parent
 SOURCES = HERE / "sources"
@@ -37,7 +42,10 @@ CLASSES = {
     "not run": (NOT_RUN,),
     "file check": (AGREES, DISAGREES),
 }
-KEYS = {"claim", "where", "reported", "criterion", "revised", "needs", "file", "figure"}
+KEYS = {
+    "claim": str, "where": str, "reported": str, "criterion": str, "revised": str, "needs": dict, "file": bool, "figure": str,
+}  # fmt: skip
+TOP = {"title": str, "source": str, "claims": dict, "revised": str}
 REQUIRED = {"claim", "where", "reported", "criterion"}
 Verdict = bool | str | None
 
@@ -72,12 +80,36 @@ def registry() -> dict[str, Any]:
     Raises:
         ValueError: a key that no claim has, or one that every claim has and that is missing.
     """
-    found = {path.stem: tomllib.loads(path.read_text(encoding="utf8")) for path in sorted(SOURCES.glob("*.toml"))}
-    for notebook, said in found.items():
-        for name, claim in said["claims"].items():
-            if wrong := (set(claim) - KEYS) | (REQUIRED - set(claim)):
-                raise ValueError(f"sources/{notebook}.toml, {name}: unknown or missing {', '.join(sorted(wrong))}")
+    found = {}
+    for path in sorted(SOURCES.glob("*.toml")):
+        try:
+            found[path.stem] = tomllib.loads(path.read_text(encoding="utf8"))
+            _check(found[path.stem])
+        except ValueError as error:
+            raise ValueError(f"sources/{path.name}: {error}") from None
     return dict(sorted(found.items(), key=lambda item: ORDER.index(item[0]) if item[0] in ORDER else len(ORDER)))
+
+
+def _check(said: Mapping[str, Any]) -> None:
+    """Refuse a registry with a key, a type or an empty text that no claim has."""
+    _fields(said, "top", TOP, {"title", "source", "claims"})
+    for name, claim in said["claims"].items():
+        if not isinstance(claim, dict):
+            raise ValueError(f"{name} is no table")
+        _fields(claim, name, KEYS, REQUIRED)
+        for what, least in claim.get("needs", {}).items():
+            if isinstance(least, bool) or not isinstance(least, (int, float)) or not 0 < least < math.inf:
+                raise ValueError(f"{name}: needs.{what} is {least!r}; it must be a number above 0")
+
+
+def _fields(given: Mapping[str, Any], place: str, kinds: Mapping[str, type], required: set[str]) -> None:
+    for key, value in given.items():
+        if key not in kinds:
+            raise ValueError(f"{place}: {unknown('key', key, kinds)}")
+        if not isinstance(value, kinds[key]) or (isinstance(value, str) and key != "reported" and not value.strip()):
+            raise ValueError(f"{place}: {key} is {value!r}; it must be a {kinds[key].__name__} that is not empty")
+    if missing := required - set(given):
+        raise ValueError(f"{place}: {', '.join(sorted(missing))} is missing")
 
 
 ORDER = [
@@ -124,16 +156,20 @@ class Claims:
             near = "".join(f"; did you mean {one!r}?" for one in get_close_matches(name, self.claims, 1))
             raise ValueError(f"{self.notebook} has no claim {name!r}{near}")
         choices = holds if isinstance(holds, Mapping) else {"": holds}
+        if not choices:
+            raise ValueError(f"{name}: holds names no choice")
         for one in choices.values():
-            if one not in VERDICTS:
+            if not isinstance(one, Hashable) or one not in VERDICTS:
                 raise ValueError(f'{name}: holds is True, False, "in part", "undecided" or None, not {one!r}')
         found = {VERDICTS[one] for one in choices.values()}
         notes, verdict = [note] if note else [], found.pop()
         if found:
             notes.append("By " + "; by ".join(f"{choice}: {VERDICTS[one]}" for choice, one in choices.items()))
             verdict = UNDECIDED
-        if verdict == NOT_RUN and not note:
+        if verdict == NOT_RUN and not note.strip():
             raise ValueError(f"{name} was not run: say why in note")
+        if verdict != NOT_RUN and not here.strip():
+            raise ValueError(f"{name} {verdict}: say in here what came out")
         verdict, short = self._settled(name, verdict, ran or {})
         if short:
             notes.append("Ran " + ", ".join(short))
@@ -194,7 +230,7 @@ def _told(claim: Mapping[str, Any], answer: Answer) -> dict[str, Any]:
 
 def _short(needs: Mapping[str, float], ran: Mapping[str, float]) -> list[str]:
     """In what a run was smaller than its claim needs."""
-    return [what for what, least in needs.items() if ran.get(what, 0) < least]
+    return [what for what, least in needs.items() if not ran.get(what, 0) >= least]  # NaN is not enough
 
 
 def stored(path: Path) -> dict[str, Any]:
@@ -241,10 +277,16 @@ def _revisions(*levels: Mapping[str, Any]) -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    every = rows()
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
+    try:
+        every = rows()
+    except ValueError as error:
+        sys.exit(f"error: {error}")
     told = claims_table.counted(every, CLASSES)
     PAGE.write_text(claims_table.page(every, told), encoding="utf8")
     readme = HERE.parent / "README.md"
-    text = re.sub(r"(?<=<!-- counted -->).*?(?=<!-- end -->)", told, readme.read_text(encoding="utf8"))
+    text, found = re.subn(r"(?<=<!-- counted -->).*?(?=<!-- end -->)", told, readme.read_text(encoding="utf8"))
+    if not found:
+        sys.exit("error: README.md has no <!-- counted --> ... <!-- end -->, between which the claims are counted")
     readme.write_text(text, encoding="utf8")
     print(told)

@@ -70,10 +70,10 @@ def page(rows: Iterable[Row], told: str) -> str:
             parts.append(f"\n## {row['title']}\n\n{row['source']}. Notebook: [{last}]({last}.ipynb).\n")
             parts.append("| claim | the source | what decides | here | verdict | command |\n" + "| --- " * 6 + "|")
         verdict = f"**{row['verdict']}**" + (" (file check)" if row["class"] == "file check" else "")
-        source = f"{row['where']}: {row['reported']}"
+        source = ": ".join(filter(None, [row["where"], row["reported"]]))
         here = ". ".join(filter(None, [said(row), size(row)]))
         cells = row["claim"], source, decided_by(row), here, verdict, f"`{row['command']}`"
-        parts.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+        parts.append("| " + " | ".join(" ".join(cell.split()).replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(parts) + "\n"
 
 

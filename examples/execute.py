@@ -133,6 +133,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             parser.error(f"there is no notebook {name!r}; there are {', '.join(names())}")
     if given.size == "full" and not given.out:
         parser.error("full takes hours and is not stored in examples/: say where to with --out FOLDER")
+    if given.out and given.out.exists() and not given.out.is_dir():
+        parser.error(f"{given.out} is a file; --out names a folder")
     storing = given.out or given.size == "laptop"
     if storing and not browser() and not given.without_figures:
         parser.error("no Chromium: figures could not be stored; set BROWSER_PATH to one, or add --without-figures")

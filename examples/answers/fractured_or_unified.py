@@ -163,6 +163,11 @@ def compare(claims: Any, name: str, conditions: Mapping[str, Sides]) -> None:
         if label not in enough
     ]
     found = {at: [difference(*conditions[label], column) for label in enough] for at, column in AT.items()}
+
+    def in_part(holds: bool | str) -> bool | str:
+        """What holds under every condition that could be tried, and not all could."""
+        return "in part" if holds is True and left_out else holds
+
     said = (
         f"{f'{label} ' if label else ''}({len(conditions[label][0])} and {len(conditions[label][1])} networks): "
         + ", ".join(f"{at} {found[at][i]}" for at in AT)
@@ -171,7 +176,7 @@ def compare(claims: Any, name: str, conditions: Mapping[str, Sides]) -> None:
     claims.answer(
         name,
         "; ".join(said),
-        holds={at: verdict(own) for at, own in found.items()} if enough else "undecided",
+        holds={at: in_part(verdict(own)) for at, own in found.items()} if enough else "undecided",
         note=f"fewer than {FEWEST} networks on one side: {', '.join(left_out)}" if left_out else "",
         command=COMMAND,
         ran={"networks": min(smaller[label] for label in enough) if enough else max(smaller.values())},

@@ -15,6 +15,7 @@ from answers.tables import MEASURED
 WAITS = "the runs are not finished or not measured; make evidence does both"
 Told = tuple[str, Any, dict[str, float], str]  # in words, the verdict, what ran, a note
 NOTHING: Told = ("", None, {}, WAITS)
+SETTINGS = ["optimizer", "p", "loss", "lr", "weight_decay", "train_fraction", "init_scale", "frozen"]
 
 
 def read(name: str) -> pd.DataFrame:
@@ -63,5 +64,10 @@ def of(rows: pd.DataFrame, *runs: str) -> pd.DataFrame:
 
 
 def size(own: pd.DataFrame) -> dict[str, float]:
-    """Steps and seeds that ran."""
-    return {"steps": own["steps"].max(), "seeds": own["seed"].nunique()}
+    """The fewest steps of any network, and the fewest seeds under any settings.
+
+    A network that was stopped since it had generalised ran to its end: it counts as the longest of its run.
+    """
+    longest = own.groupby("run")["steps"].transform("max")
+    seeds = own.groupby(SETTINGS, dropna=False)["seed"].nunique()
+    return {"steps": own["steps"].where(own["test_at"].isna(), longest).min(), "seeds": seeds.min()}

@@ -18,7 +18,7 @@ import interp
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from long_runs.results import finished, store
+from long_runs.results import finished, start, store
 
 LIMIT, GAP = 100_000, 1_000
 SIDES = {"above": ">", "at_least": ">="}
@@ -53,6 +53,4 @@ def main(folder: Path, out: Path) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 3:
-        sys.exit(__doc__)
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    start(main, __doc__)

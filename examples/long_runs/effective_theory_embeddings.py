@@ -19,7 +19,7 @@ from probes.dimension import effective_dimension
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from long_runs.results import only
+from long_runs.results import only, replace, start
 
 KEPT = [2, 4, 6, 10]  # components that the embeddings are held to
 RUN = "p53"
@@ -54,8 +54,8 @@ def main(runs: Path, out: Path) -> None:
         print(f"seed {member}", flush=True)
     table = pd.concat(tables, ignore_index=True)
     table.insert(0, "seed", table.pop("seed"))
-    table.round(6).to_csv(out / "effective_theory_embeddings.csv", index=False)
+    replace(out / "effective_theory_embeddings.csv", table.round(6).to_csv(index=False))
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    start(main, __doc__)

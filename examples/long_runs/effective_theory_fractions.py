@@ -28,7 +28,7 @@ from probes.rqi_criteria import CRITERIA, code_scale
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from long_runs.results import finished, store
+from long_runs.results import finished, start, store
 
 LEARNED = 0.95
 
@@ -96,6 +96,4 @@ def main(folder: Path, out: Path) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 3:
-        sys.exit(__doc__)
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    start(main, __doc__)

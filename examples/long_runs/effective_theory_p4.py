@@ -18,7 +18,7 @@ from probes.rqi_criteria import CRITERIA
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from long_runs.results import only
+from long_runs.results import only, replace, start
 
 NAMES = ("p4_fast_decoder", "p4_slow_decoder")
 SUMS = {(0, 2), (1, 1), (0, 3), (1, 2), (1, 3), (2, 2)}  # equation 21: each of the three parallelograms is trained on
@@ -38,11 +38,9 @@ def counted(run: interp.Run) -> pd.DataFrame:
 
 def main(folder: Path, out: Path) -> None:
     table = pd.concat([counted(only(folder, name)) for name in NAMES], ignore_index=True)
-    table.to_csv(out / "effective_theory_p4.csv", index=False, float_format="%.4g")
+    replace(out / "effective_theory_p4.csv", table.to_csv(index=False, float_format="%.4g"))
     print(table.to_string(index=False))
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 3:
-        sys.exit(__doc__)
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    start(main, __doc__)

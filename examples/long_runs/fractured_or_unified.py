@@ -23,7 +23,7 @@ from circuits.weight_sweeps.network_sweep import Swept, network_matched_steps, n
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from execute import data_folder
-from long_runs.results import finished, store
+from long_runs.results import finished, start, store
 
 DIRECTIONS = 48
 EFFECT = 0.1
@@ -108,4 +108,4 @@ def main(kind: str, runs: Path, out: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]))
+    start(main, __doc__, kinds=("networks", "pictures"))

@@ -28,7 +28,7 @@ from probes.stability import slingshots
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from long_runs.results import finished, store
+from long_runs.results import finished, start, store
 
 NETWORKS = (
     "mlp_modes", "mlp_modes_more", "mlp_leads", "optimisers_adam", "optimisers_sgd", "fractions", "prime_11", "prime_23",
@@ -148,7 +148,8 @@ def memory(run: interp.Run, _: bool = False) -> pd.DataFrame:
                 lost.append(1 - float(wrong.sum() / (len(labels) - 1)))
                 lengths.append(length)
         rows.append({
-            "member": member, "forgotten": len(lost), "examples": len(labels), "parameters": gradients.shape[1],
+            "member": member, "steps": run.plan.steps, "forgotten": len(lost), "examples": len(labels),
+            "parameters": gradients.shape[1],
             "others_lost_median": float(pd.Series(lost).median()), "others_lost_mean": float(pd.Series(lost).mean()),
             "step_median": float(pd.Series(lengths).median()),
             "gradient_rank": float(torch.exp(-(q * q.clamp_min(1e-300).log()).sum())) / len(chosen),
@@ -215,4 +216,4 @@ def main(runs: Path, out: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(*map(Path, sys.argv[1:3]))
+    start(main, __doc__)

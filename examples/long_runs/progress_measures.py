@@ -18,7 +18,7 @@ import probes
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from long_runs.results import finished, store
+from long_runs.results import finished, start, store
 
 MEASURES = "accuracy,weight_norm,weight_entropy,activation_sparsity,local_complexity"
 OPTIONS = {"activation_sparsity": {"form": "published"}, "local_complexity": {"masks": 4}}
@@ -150,4 +150,4 @@ def main(kind: str, folder: Path, tables: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]))
+    start(main, __doc__, kinds=("digits", "reviews"))

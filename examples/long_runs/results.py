@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import argparse
+import fnmatch
+import sys
+from collections.abc import Callable, Collection, Iterable
 from io import StringIO
 from pathlib import Path
 
@@ -10,6 +13,59 @@ import numpy as np
 import pandas as pd
 
 import interp
+from interp._util.files import atomic
+from interp.errors import InterpError
+
+from long_runs.steps import steps
+
+_written: list[Path] = []
+
+
+def start(
+    main: Callable[..., None],
+    doc: str | None,
+    *,
+    kinds: Collection[str] = (),
+    cases: Collection[str] = (),
+    data: bool = False,
+) -> None:
+    """Run a script that measures: read its words, say in a line what is wrong with them, or that there was nothing to measure.
+
+    Args:
+        main: takes the kind, where there are several, the folder of runs, that of the tables, and what else there is.
+        doc: of the script.
+        kinds: of tables, of which one is named first.
+        cases: further names, none or some of these.
+        data: whether a third folder, of files of others, is named.
+
+    Raises:
+        SystemExit: wrong words, a run that cannot be read, or nothing to measure.
+    """
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    if kinds:
+        parser.add_argument("kind", choices=kinds)
+    parser.add_argument("runs", metavar="RUNS", type=_folder, help="folder of the runs")
+    parser.add_argument("out", metavar="OUT", type=_folder, help="folder of the tables")
+    if data:
+        parser.add_argument("data", metavar="DATA", type=_folder, help="folder of files of others")
+    if cases:
+        parser.add_argument("cases", metavar="CASE", nargs="*", help=f"of {', '.join(cases)}; all by default")
+    given = parser.parse_args()
+    if wrong := [name for name in getattr(given, "cases", ()) if name not in cases]:
+        parser.error(f"there is no case {wrong[0]!r}; there are {', '.join(cases)}")
+    places = [given.runs, given.out, *([given.data] if data else [])]
+    try:
+        main(*([given.kind] if kinds else []), *places, *getattr(given, "cases", ()))
+    except (InterpError, OSError) as error:
+        sys.exit(f"error: {error}")
+    if not _written:
+        sys.exit(f"nothing was measured: {given.runs} holds no finished run that this measures; no table was changed")
+
+
+def _folder(text: str) -> Path:
+    if not Path(text).is_dir():
+        raise argparse.ArgumentTypeError(f"{text} is not a folder")
+    return Path(text)
 
 
 def finished(runs: Path, names: Iterable[str]) -> dict[str, interp.Run]:
@@ -17,16 +73,23 @@ def finished(runs: Path, names: Iterable[str]) -> dict[str, interp.Run]:
 
     Args:
         runs: the folder.
-        names: of runs, in the order of the result; ``*`` stands for anything.
+        names: of runs, in the order of the result; ``*`` stands for anything, in names that are those of steps.
     """
-    found = {}
-    for name in names:
-        for path in sorted(runs.glob(f"{name}/run.json")):
-            run = interp.Run(path.parent)
-            if run.finished:
-                found[path.parent.name] = run
+    found, every = {}, [step.name for step in steps().values() if step.kind == "runs"]
+    for pattern in names:
+        for name in sorted(fnmatch.filter(every, pattern)) if "*" in pattern else [pattern]:
+            if not (runs / name / "run.json").is_file():
+                continue
+            try:
+                run = interp.Run(runs / name)
+                whole = run.finished
+            except InterpError as error:
+                print(f"{error}: left out", flush=True)
+                continue
+            if whole:
+                found[name] = run
             else:
-                print(f"{path.parent.name} is not finished: left out", flush=True)
+                print(f"{name} is not finished: left out", flush=True)
     return found
 
 
@@ -61,7 +124,15 @@ def store(table: pd.DataFrame, path: Path, by: str | list[str] = "run", digits: 
     gone = set(measured)
     kept = old[[key not in gone for key in before]]
     rows = pd.concat([kept, new])
-    rows.iloc[np.argsort([place[key] for key in _keys(rows, by)], kind="stable")].to_csv(path, index=False)
+    rows = rows.iloc[np.argsort([place[key] for key in _keys(rows, by)], kind="stable")]
+    replace(path, rows.to_csv(index=False))
+
+
+def replace(path: Path, text: str) -> None:
+    """Write a table as a whole or not at all."""
+    with atomic(path) as partial:
+        partial.write_text(text, encoding="utf8")
+    _written.append(path)
 
 
 def _as_text(csv: Path | StringIO) -> pd.DataFrame:

@@ -27,7 +27,7 @@ from probes.group_tables import logit_table
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from execute import data_folder
-from long_runs.results import only
+from long_runs.results import only, replace, start
 
 BEFORE = 400  # steps: all networks know the train sums and few others
 SOLVED = 0.99  # test accuracy from which a network counts as grokked
@@ -127,8 +127,8 @@ def main(kind: str, runs: Path, out: Path) -> None:
     name, written = {"seeds": ("p53", "same_answers_p53"), "skulls": ("same_answers_skull", "same_answers_skull")}[kind]
     run = only(runs, name).path
     table = seeds(run) if kind == "seeds" else skulls(run, data_folder())
-    table.round(6).to_csv(out / f"{written}.csv", index=False)
+    replace(out / f"{written}.csv", table.round(6).to_csv(index=False))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]))
+    start(main, __doc__, kinds=("seeds", "skulls"))

@@ -33,7 +33,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from answers.tables import DRAWN
 from answers.twin_rows import KEY
-from long_runs.results import finished, store
+from long_runs.results import finished, start, store
 
 PICTURES = ("skull", "butterfly")
 THRESHOLDS = tuple(round(m * 10.0**k, 9) for k in range(-7, -1) for m in (1, 3))  # of a unit's effect on the picture
@@ -168,4 +168,4 @@ def main(runs: Path, out: Path, data: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(*map(Path, sys.argv[1:4]))
+    start(main, __doc__, data=True)

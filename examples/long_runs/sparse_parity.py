@@ -17,7 +17,7 @@ import probes
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from long_runs.results import finished, store
+from long_runs.results import finished, start, store
 
 LEARNED = 0.999  # train and test accuracy of the source's two epochs, to be exceeded
 SOLVED = 0.99  # test accuracy from which a small network counts as having found the rule
@@ -202,11 +202,10 @@ def wide(folder: Path) -> list[dict[str, object]]:
 
 
 def main(folder: Path, tables: Path) -> None:
-    tables.mkdir(exist_ok=True)
     found = {**published(folder), "noise": noise(folder), "small": small(folder), "wide": wide(folder)}
     for name, rows in found.items():
         store(pd.DataFrame(rows), tables / f"sparse_parity_{name}.csv", "n" if name == "noise" else "run")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    start(main, __doc__)

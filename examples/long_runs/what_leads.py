@@ -20,7 +20,7 @@ import probes
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from long_runs.results import finished, store
+from long_runs.results import finished, start, store
 
 GENERAL = "accuracy,loss,weight_norm,spectral_norm,weight_entropy,activation_sparsity,activation_dimension"
 MODES = f"{GENERAL},embedding_dimension,restricted_loss,excluded_loss,mode_power,spectral_gini"
@@ -127,4 +127,4 @@ def main(runs: Path, out: Path, *only: str) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]), *sys.argv[3:])
+    start(main, __doc__, cases=CASES)

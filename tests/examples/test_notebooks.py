@@ -6,6 +6,7 @@ import ast
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -148,6 +149,53 @@ def test_a_claim_is_answered_by_name() -> None:
         table.answer("noise_30", "", holds="mostly")
     with pytest.raises(ValueError, match="was not run: say why"):
         table.answer("noise_30", "", holds=None)
+
+
+@pytest.mark.parametrize(
+    ("here", "holds", "note", "said"),
+    [
+        (" ", True, "", "say in here what came out"), ("7", {}, "", "holds names no choice"),
+        ("7", [True], "", "or None, not"), ("", None, " ", "say why"),
+    ],
+)  # fmt: skip
+def test_an_answer_that_says_nothing(here: str, holds: Any, note: str, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        claims.Claims("sparse_parity").answer("noise_30", here, holds=holds, note=note, ran={"epochs": 500, "seeds": 5})
+
+
+@pytest.mark.parametrize("seeds", [float("nan"), 0, -5])
+def test_no_number_of_seeds_is_too_few(seeds: float) -> None:
+    table = claims.Claims("sparse_parity")
+    table.answer("noise_30", "7", holds=True, ran={"epochs": 500, "seeds": seeds})
+    assert table.answers["noise_30"].verdict == "undecided"
+
+
+ONE = 'title = "T"\nsource = "S"\n[claims.a]\nclaim = "c"\nwhere = "w"\nreported = ""\ncriterion = "k"\n'
+ODD = {
+    'criterion = "k"': ("criterion = 5", "a: criterion is 5; it must be a str that is not empty"),
+    'claim = "c"': ('claim = " "', "a: claim is ' '"),
+    'where = "w"': ('wher = "w"', "a: unknown key 'wher'; did you mean 'where'"),
+    'title = "T"': ("", "top: title is missing"),
+    'source = "S"': ('source = "S"\nlinks = "x"', "top: unknown key 'links'"),
+    "[claims.a]": ("[claims]\nb = 3\n[claims.a]", "b is no table"),
+    'reported = ""': ('reported = ""\nneeds = { seeds = nan }', "a: needs.seeds is nan; it must be a number above 0"),
+    "[claims": ("[[claims", "x.toml: "),
+    'c"': ('c"\nneeds = { seeds = true }', "needs.seeds is True"),
+    'k"': ('k"\nfile = "false"', "a: file is 'false'; it must be a bool"),
+}
+
+
+@pytest.mark.parametrize("before", ODD)
+def test_the_registry_is_checked(before: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the file and the claim that are wrong."""
+    monkeypatch.setattr(claims, "SOURCES", tmp_path)
+    (tmp_path / "x.toml").write_text(ONE)
+    assert list(claims.registry()) == ["x"]
+    after, said = ODD[before]
+    (tmp_path / "x.toml").write_text(ONE.replace(before, after, 1))
+    with pytest.raises(ValueError, match="sources/x.toml") as caught:
+        claims.registry()
+    assert said in str(caught.value)
 
 
 def test_a_run_too_short_decides_nothing() -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 import signal
 import sys
+import types
 from pathlib import Path
 
 import pandas as pd
@@ -32,12 +35,21 @@ def test_rows_of_other_runs_stay_to_the_digit(tmp_path: Path) -> None:
     assert len(pd.read_csv(path)) == 5
 
 
-def test_finished_runs_are_taken_and_others_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_finished_runs_are_taken_and_others_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps = {name: types.SimpleNamespace(name=name, kind="runs") for name in ("one_whole", "one_stopped", "one_broken")}
+    monkeypatch.setattr(results, "steps", lambda: steps)
     interp.train("parity:n=6,k=2,n_train=20", epochs=2, out=tmp_path / "one_whole")
+    shutil.copytree(tmp_path / "one_whole", tmp_path / "one_stray")
+    (tmp_path / "one_broken").mkdir()
+    (tmp_path / "one_broken" / "run.json").write_text("{")
     with pytest.raises(KeyboardInterrupt, match="stopped at step"):
         interp.train("parity:n=6,k=2,n_train=20", epochs=4, out=tmp_path / "one_stopped", progress=_pressed)
     assert list(results.finished(tmp_path, ["two*", "one_*"])) == ["one_whole"]
-    assert "one_stopped is not finished: left out" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "one_stopped is not finished: left out" in said
+    assert re.search(r"one_broken.*: left out", said)
     assert results.only(tmp_path, "one_whole").finished
     with pytest.raises(SystemExit, match="one_stopped is not there or not finished"):
         results.only(tmp_path, "one_stopped")
@@ -45,3 +57,43 @@ def test_finished_runs_are_taken_and_others_named(tmp_path: Path, capsys: pytest
 
 def _pressed(_: object) -> None:
     signal.raise_signal(signal.SIGINT)
+
+
+WRONG = {
+    "none": ([], "the following arguments are required"),
+    "a kind": (["nosuch", ".", "."], "invalid choice: 'nosuch'"),
+    "a folder": (["seeds", "none", "."], "none is not a folder"),
+    "a case": (["seeds", ".", ".", "nosuch"], "there is no case 'nosuch'; there are one, two"),
+    "no runs": (["seeds", ".", "."], "nothing was measured: . holds no finished run"),
+    "a damaged file": (["skulls", ".", "."], "error: x is damaged"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_script_says_what_is_wrong(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In a line, and never with exit code 0."""
+
+    def main(kind: str, runs: Path, out: Path, *cases: str) -> None:
+        if kind == "skulls":
+            raise interp.InterpError("x is damaged")
+
+    words, said = WRONG[name]
+    monkeypatch.setattr(sys, "argv", ["script.py", *words])
+    monkeypatch.setattr(results, "_written", [])
+    with pytest.raises(SystemExit) as caught:
+        results.start(main, "What it does.", kinds=("seeds", "skulls"), cases=("one", "two"))
+    assert said in f"{caught.value}{capsys.readouterr().err}"
+
+
+def test_every_script_begins_so() -> None:
+    """With its own words, which it shows."""
+    for path in (ROOT / "examples" / "long_runs").glob("*.py"):
+        text = path.read_text()
+        if '__name__ == "__main__"' in text and path.stem not in (
+            "evidence",
+            "effective_theory_phases",
+            "effective_theory_starts",
+        ):
+            assert "start(main, __doc__" in text, path
