@@ -188,7 +188,7 @@ class Claims:
         if verdict == NOT_RUN:
             return verdict, []
         if missing := set(needs := claim.get("needs", {})) - set(ran):
-            raise ValueError(f"{name} needs {', '.join(sorted(missing))}: say what ran in ran")
+            raise ValueError(f"{self.notebook}: {name} needs {', '.join(sorted(missing))}: say what ran in ran")
         short = _short(needs, ran)
         return UNDECIDED if short else verdict, [f"{ran[what]:,g} of {needs[what]:,g} {what}" for what in short]
 
@@ -212,7 +212,7 @@ class Claims:
         """
         missing = [name for name in self.claims if name not in self.answers]
         if missing:
-            raise ValueError(f"not answered yet: {', '.join(missing)}")
+            raise ValueError(f"{self.notebook}: not answered yet: {', '.join(missing)}")
         return [{"name": n, **claim, **_told(claim, self.answers[n])} for n, claim in self.claims.items()]
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
