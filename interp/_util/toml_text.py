@@ -11,8 +11,9 @@ from interp._util.schema import DEPTH, too_deep
 from interp.errors import UnreadableFile
 
 MOST_PARTS = 20  # of a dotted key: tomllib takes memory that grows with their square
-_PART = r"""(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+"""
-_LONG_KEY = re.compile(rf"(?<![\w-])(?:{_PART}\.[ \t]*+){{{MOST_PARTS}}}")
+_PART = r"""(?:[\w-]++|"(?:[^"\\\n]|\\.)*+"|'[^'\n]*+')[ \t]*+"""
+_PARTS = rf"(?:{_PART}\.[ \t]*+){{{MOST_PARTS},}}+"
+_LONG_KEY = re.compile(rf"(?<![\w-]){_PARTS}{_PART}=|^[ \t]*+\[[ \t[]*+{_PARTS}", re.MULTILINE)
 
 
 def parse_toml(text: str, parse_float: Callable[[str], Any] = float) -> dict[str, Any]:

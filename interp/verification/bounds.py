@@ -41,7 +41,7 @@ class Bounds:
         >>> Bounds(at_least=2, below=5).holds(2), Bounds(above=2).holds(2), Bounds(at_most=2).holds(float("nan"))
         (True, False, False)
         """
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or math.isnan(value):
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or value != value:
             return False
         return (
             (self.above is None or value > self.above)

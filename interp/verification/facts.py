@@ -22,6 +22,7 @@ from interp.verification.written import Written
 MOST_BYTES, MOST_FACTS, DEEPEST = 1 << 20, 5_000, 3
 NAME = re.compile(r"[A-Za-z0-9_-]{1,80}")
 TOP = ("title", "source", "link", "folder", "files", "claims")
+SETTINGS = ("settings", "measured_with")  # fields that hold options of a measure, an analysis or a training
 MACHINE = ("executor", "cache", "device", "progress", "out")  # settings of the user's machine
 TEXTS = ("claim", "file", "quantity", "where", "task", "layout", "key")
 
@@ -175,7 +176,7 @@ def _fact(name: str, given: Mapping[str, Any], files: Mapping[str, Mapping[str, 
         )
         options = quantity.parse({n: plain(v) for n, v in given.items() if n not in (*CLAIM, *HOW)})
         for name_, one in options.items():
-            if isinstance(one, Mapping) and (machine := [key for key in MACHINE if key in one]):
+            if name_ in SETTINGS and one and (machine := [key for key in MACHINE if key in one]):
                 raise InterpError(
                     f"{name_}.{machine[0]}: a claim does not say where or how it is computed; leave it out"
                 )
@@ -186,8 +187,9 @@ def _fact(name: str, given: Mapping[str, Any], files: Mapping[str, Mapping[str, 
     seconds = as_positive(given.get("seconds", 0), f"{place}: seconds, how long it takes,")
     if not isinstance(given.get("any_order", False), bool):
         raise InterpError(f"{place}: any_order must be true or false, got {short(given['any_order'])}")
-    if given.get("any_order") and not isinstance(given.get("published", []), list):
-        raise InterpError(f"{place}: any_order is for lists, and {short(given['published'])} was published")
+    if given.get("any_order") and ("within" in given or not isinstance(given.get("published", []), list)):
+        what = "within is for one number" if "within" in given else f"{short(given['published'])} was published"
+        raise InterpError(f"{place}: any_order is for lists, and {what}")
     own = _how({n: given[n] for n in HOW if n in given}, place)
     return Fact(
         name, texts["claim"], texts["file"], quantity, options, _published(given, place), _tolerance(given, place),

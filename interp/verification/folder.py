@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path, PurePosixPath
@@ -14,7 +15,10 @@ from interp._util.specs import format_spec, parse_spec
 from interp.errors import InterpError, UnreadableFile, nearest
 
 MOST_FILES, NAME_MAP = 10_000, ".toml"
-WORDS = ("split", "operation", "loss", "form", "encoding")  # options of tasks that never name a file
+NEVER_FILES = ("split", "operation", "loss", "form", "encoding")  # options of tasks
+
+
+PLAIN = re.compile(r"[^,'\"()\[\]\\]*")
 
 
 class Absent(UnreadableFile):
@@ -122,8 +126,8 @@ def matching(root: Path, pattern: str) -> list[Path]:
 def _globbed(root: Path, pattern: str) -> Iterator[Path]:
     try:
         yield from root.glob(pattern)
-    except (ValueError, IndexError, NotImplementedError) as error:  # pathlib says no more of "."
-        raise InterpError(f"{pattern} is not a glob pattern: {error}") from None
+    except (ValueError, IndexError, NotImplementedError):  # pathlib's words for "." are of a tuple
+        raise InterpError(f"{pattern} is not a glob pattern, such as checkpoints/*.pt") from None
 
 
 def spec_inside(root: Path, spec: str, place: str) -> str:
@@ -138,10 +142,15 @@ def spec_inside(root: Path, spec: str, place: str) -> str:
         the spec.
 
     Raises:
-        InterpError: a value that names a file outside the folder.
+        InterpError: a value that names a file outside the folder, or would name one when the spec is read once more.
     """
     name, options = parse_spec(spec)
-    return format_spec(name, {k: v if k in WORDS else _value(root, v, f"{place}: {k}") for k, v in options.items()})
+    checked = {k: v if k in NEVER_FILES else _value(root, v, f"{place}: {k}") for k, v in options.items()}
+    text = format_spec(name, checked)
+    if parse_spec(text) != (name, checked):
+        odd = next((str(v) for v in checked.values() if isinstance(v, str) and not PLAIN.fullmatch(v)), spec)
+        raise InterpError(f"{place}: {short(odd)} holds a comma, a quote or a bracket, which no spec can; rename it")
+    return text
 
 
 def layout_inside(root: Path, layout: str) -> str:

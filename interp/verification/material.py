@@ -28,8 +28,9 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """An object of a JSON file, whose keys stand in it once each: of two values neither is chosen."""
     found = dict(pairs)
     if len(found) < len(pairs):
-        keys = [key for key, _ in pairs]
-        raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)!r} stands twice in one object")
+        seen: set[str] = set()
+        twice = next(key for key, _ in pairs if key in seen or seen.add(key))
+        raise ValueError(f"the key {twice!r} stands twice in one object")
     return found
 
 

@@ -128,14 +128,18 @@ def _collections(folder: str | Path | None, claims: str | Path | None) -> tuple[
 def _chosen(
     placed: Sequence[tuple[Collection, Path, list[Fact]]], only: str | Iterable[str]
 ) -> list[tuple[Collection, Path, list[Fact]]]:
-    patterns = [str(name) for name in as_names(only, "claims")]
     known = [name for c, _, facts in placed for name in (c.path.stem, c.title, *(f.name for f in facts))]
+    patterns = [only] if only in known else [str(name) for name in as_names(only, "claims")]  # titles hold commas
+
+    def is_meant(name: str, pattern: str) -> bool:
+        return name == pattern or fnmatchcase(name, pattern)
+
     for pattern in patterns:
-        if not any(fnmatchcase(name, pattern) for name in known):
+        if not any(is_meant(name, pattern) for name in known):
             raise UnknownName(unknown("claim or collection", pattern, known))
 
     def wanted(name: str) -> bool:
-        return any(fnmatchcase(name, pattern) for pattern in patterns)
+        return any(is_meant(name, pattern) for pattern in patterns)
 
     whole = {id(c) for c, _, _ in placed if wanted(c.path.stem) or wanted(c.title)}
     return [(c, root, [f for f in facts if id(c) in whole or wanted(f.name)]) for c, root, facts in placed]
@@ -147,10 +151,13 @@ def _refuse_ways_out(collection: Collection, root: Path, facts: Iterable[Fact]) 
         asked: list[Callable[[], object]] = [partial(inside, root, file) for file in fact.files]
         if fact.is_glob:
             asked.append(partial(matching, root, fact.file))
-        if "task" in fact.how:
-            asked.append(partial(spec_inside, root, fact.how["task"], "task"))
-        if "layout" in fact.how:
-            asked.append(partial(layout_inside, root, fact.how["layout"]))
+        for how in (fact.how, *(collection.files.get(file, {}) for file in fact.files)):
+            if "task" in how:
+                asked.append(partial(spec_inside, root, how["task"], "task"))
+            if "layout" in how:
+                asked.append(partial(layout_inside, root, how["layout"]))
+        if "trains_on" in fact.options:
+            asked.append(partial(spec_inside, root, fact.options["trains_on"], "trains_on"))
         for check in asked:
             try:
                 check()

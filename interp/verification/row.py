@@ -34,11 +34,11 @@ def as_dict(row: Row) -> dict[str, Any]:
 
 def apart(verdict: Verdict) -> str:
     """The difference as a reader sees it: ``0.24 of the tolerance``; empty for what has none."""
-    apart = verdict.tolerances
-    if apart is None:
+    used = verdict.tolerances
+    if used is None:
         return ""
-    digits = next((n for n in range(2, MOST) if float(f"{apart:.{n}g}") != 1), MOST) if apart > 1 else 2
-    return f"{apart:.{digits}g} of the tolerance"  # a disagreement is never rounded to 1
+    digits = next((n for n in range(2, MOST) if float(f"{used:.{n}g}") != 1), MOST) if used > 1 else 2
+    return f"{used:.{digits}g} of the tolerance"  # a disagreement is never rounded to 1
 
 
 def described(row: Row) -> str:

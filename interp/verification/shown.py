@@ -65,9 +65,8 @@ def shown_beside(found: Any, published: Any, longest: int | None = None) -> str:
     """
     digits = min(MOST, max(USUAL, _digits(published) + 2))
     if isinstance(published, Written) and isinstance(found, float) and math.isfinite(found):
-        half = published.half_of_last_digit + SLACK * abs(
-            published
-        )  # what disagrees is not shown as a number that would agree
+        # what disagrees is not shown as a number that would agree
+        half = published.half_of_last_digit + SLACK * abs(published)
         agrees = abs(found - published) <= half
         digits = next(
             (n for n in range(digits, MOST) if (abs(float(f"{found:.{n}g}") - published) <= half) == agrees), MOST

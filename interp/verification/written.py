@@ -31,9 +31,9 @@ class Written(float):
         """
         try:
             exponent = Decimal(self.text.replace("_", "")).as_tuple().exponent
-        except InvalidOperation:  # nothing that a parser hands on
+            return float(Decimal(5).scaleb(exponent - 1)) if isinstance(exponent, int) else 0.0
+        except InvalidOperation:  # digits that no float has
             return 0.0
-        return float(Decimal(5).scaleb(exponent - 1)) if isinstance(exponent, int) else 0.0
 
     def __repr__(self) -> str:
         return self.text

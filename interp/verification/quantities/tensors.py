@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -20,7 +21,9 @@ NATIVE = (
 )  # fmt: skip
 
 
+UNSIGNED = (torch.uint16, torch.uint32, torch.uint64)
 INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
+WHOLE = (*INTEGERS, *UNSIGNED)
 
 
 def tensors(material: Material) -> Mapping[str, TensorRef]:
@@ -146,7 +149,10 @@ def largest(one: Tensor, other: Tensor) -> float:
         return 0.0
     both = (one, other)
     if any(value.is_complex() for value in both):
-        wide = torch.complex128
-    else:
-        wide = torch.int64 if all(value.dtype in INTEGERS for value in both) else torch.float64
-    return float((one.to(wide) - other.to(wide)).abs().max())
+        return float((one.to(torch.complex128) - other.to(torch.complex128)).abs().max())
+    rough = (one.double() - other.double()).abs().max()
+    if not all(value.dtype in WHOLE for value in both):
+        return float(rough)
+    if all(value.dtype in INTEGERS for value in both) and rough < 2**62:
+        return float((one.to(torch.int64) - other.to(torch.int64)).abs().max())
+    return float(np.abs(one.numpy().astype(object) - other.numpy().astype(object)).max())  # beyond 64 bits

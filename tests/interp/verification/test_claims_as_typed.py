@@ -17,7 +17,7 @@ from interp.verification.row import apart
 from interp.verification.shown import shown_beside
 from interp.verification.verdict import judge
 from interp.verification.written import Written
-from tests.interp.verification.tables import added, replay, written
+from tests.interp.verification.tables import CLAIMS, added, replay, written
 
 MEAN = 'column = "x"\n'
 
@@ -39,6 +39,27 @@ def test_bounds_in_place_of_a_number(bounds: str, verdict: str, folder: Path) ->
     found = replay(folder, "t.csv", "table.statistic", f"{MEAN}within = {{ {bounds} }}")
     assert found.verdict.agreement == verdict
     assert bounds.replace("_", " ").replace(" =", "").replace(",", " and") in interp.verify(folder).as_text()
+
+
+def test_numbers_that_no_float_holds(folder: Path) -> None:
+    (folder / "m.json").write_text(f'{{"x": {10**400}}}')
+    assert replay(folder, "m.json", "recorded", 'path = "x"\nwithin = { above = 1 }').verdict.agreement == "agrees"
+    assert replay(folder, "m.json", "recorded", 'path = "x"\npublished = 1e-999999999').verdict.agreement == "disagrees"
+
+
+def test_whole_numbers_of_64_bits(folder: Path) -> None:
+    """Differ by what they differ, signed or not."""
+    for one, other, distance in (
+        (torch.tensor([2**63 - 1]), torch.tensor([-(2**63)]), float(2**64 - 1)),
+        (torch.tensor([2**63 + 1], dtype=torch.uint64), torch.tensor([2**63], dtype=torch.uint64), 1.0),
+        (torch.tensor([2**53]), torch.tensor([2**53 + 1], dtype=torch.uint64), 1.0),
+        (torch.tensor([2**62]), torch.tensor([2**62 + 1]), 1.0),
+    ):
+        torch.save({"a": one, "b": other}, folder / "w.pt")
+        found = replay(
+            folder, "w.pt", "tensor.difference", f'tensor = "a"\nother = "b"\npublished = {distance}'
+        ).verdict
+        assert found.found == distance
 
 
 def test_bounds_of_what_is_no_number() -> None:
@@ -120,6 +141,8 @@ def test_a_column_of_texts_says_which(folder: Path) -> None:
 
 def test_a_collection_by_its_title(folder: Path) -> None:
     assert len(interp.verify(folder, only="A table").rows) == 2
+    (folder / "claims.toml").write_text(CLAIMS.replace("A table", "A, B [2026]"))
+    assert len(interp.verify(folder, only="A, B [2026]").rows) == 2
 
 
 def test_a_name_that_is_nearly_there(folder: Path) -> None:

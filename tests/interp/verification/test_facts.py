@@ -101,6 +101,9 @@ REFUSED = {
     "bounds that leave nothing": (
         ONE.replace("published = 3", "within = { above = 2, below = 2 }"), "no number is above 2 and below 2",
     ),
+    "bounds in any order": (
+        ONE.replace("published = 3", "within = { below = 2 }") + "any_order = true\n", "within is for one number",
+    ),
     "unknown bounds": (ONE.replace("published = 3", "within = { atleast = 2 }"), "did you mean 'at_least'"),
     "bounds with a tolerance": (
         ONE.replace("published = 3", "within = { below = 2 }") + "tolerance = { absolute = 1 }\n", "within has none",

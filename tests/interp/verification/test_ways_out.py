@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,16 @@ REFUSED = {
     "a layout through a link": (NETWORK + 'layout = "link.toml"', "is a symbolic link"),
     "a layout's file": (NETWORK + 'layout = "linear_chain:order={outside}.txt"', "leads out of the folder"),
     "a task's file": (NETWORK.replace('"digits"', '"group:table={outside}"'), "leads out of the folder"),
+    "a task's file, quoted twice": (
+        """task.accuracy\ntask = '''group:table="'{outside}'"'''\npublished = 1.0""", "holds a comma, a quote or a bracket",
+    ),
+    "a task's file behind a word": (
+        """task.accuracy\ntask = '''group:split="torch\\x2ctable={outside}"'''\npublished = 1.0""", "holds a comma, a quote",
+    ),
+    "what it trains on": (
+        """trained.at\ntrains_on = '''group:split="torch\\x2ctable={outside}"'''\ncurve = "x"\nat_step = 1
+settings = {{ steps = 1 }}\npublished = 1.0""", "holds a comma, a quote",
+    ),
     "a scheduler": (
         'analysis\nanalysis = "progress"\nmetric = "x"\nsettings = {{ executor = "dask:tcp://127.0.0.1:1" }}\npublished = 1\n',
         "settings.executor: a claim does not say where",
@@ -60,6 +71,7 @@ LONG = {
     "a key": "claims.x" + ".a" * 100_000 + " = 1\n",
     "a header": "[claims" + ".a" * 100_000 + "]\n",
     "with blanks and quotes": "[claims" + " . 'a'" * 50_000 + "]\n",
+    "with escaped quotes": "a" + '.a."\\""' * 50_000 + " = 1\n",
     "in a table": "claims = { x" + ".a" * 100_000 + " = 1 }\n",
 }
 
@@ -80,6 +92,45 @@ except interp.InterpError as error:
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
     assert "line 1 has a name of more than 20 parts with dots" in done.stdout
+
+
+def test_sentences_are_no_names(tmp_path: Path) -> None:
+    """In a text, and in a comment."""
+    folder = written(tmp_path)
+    words = ". ".join(map(str, range(40)))
+    (folder / "claims.toml").write_text(f"# {words}\n" + CLAIMS.replace("Three rows", words))
+    assert interp.verify(folder).agrees
+
+
+def test_a_file_beside_another_is_refused_as_early(tmp_path: Path) -> None:
+    folder = written(tmp_path)
+    torch.save({"a": torch.ones(2)}, folder / "net.pt")
+    torch.save({"a": torch.ones(2)}, folder / "other.pt")
+    claim = 'claim = "c"\nfile = "net.pt"\nquantity = "network.difference"\nbeside = "other.pt"\npublished = 0\n'
+    (folder / "claims.toml").write_text(
+        f'title = "T"\nsource = "S"\n[files."other.pt"]\ntask = "group:table=/etc/passwd"\n[claims.one]\n{claim}'
+    )
+    with pytest.raises(interp.InterpError, match="leads out of the folder"):
+        interp.verify(folder)
+
+
+def test_a_column_may_have_any_name(tmp_path: Path) -> None:
+    """Also that of a setting of the user's machine."""
+    folder = written(tmp_path)
+    (folder / "u.csv").write_text("device,executor\ncpu,1\ncuda,2\n")
+    found = replay(folder, "u.csv", "table.rows", 'row = { device = "cpu", executor = 1 }\npublished = 1').verdict
+    assert found.agreement == "agrees", found.reason
+
+
+def test_many_keys_in_json_are_quick(tmp_path: Path) -> None:
+    """Of which the last stands twice."""
+    folder = written(tmp_path)
+    keys = ",".join(f'"{i}": 1' for i in range(200_000))
+    (folder / "m.json").write_text(f'{{{keys}, "199999": 2}}')
+    began = time.perf_counter()
+    found = replay(folder, "m.json", "recorded.length", "published = 1").verdict
+    assert "the key '199999' stands twice" in found.reason
+    assert time.perf_counter() - began < 10  # minutes, if every key is counted
 
 
 @pytest.mark.parametrize("where", ["row", "settings", "published"])
