@@ -6,7 +6,7 @@ import fcntl
 import json
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,12 +51,18 @@ class Bench:
         folder = self.runs / step.name
         if step.kind != "runs" or not folder.exists():
             return ""
-        made_by = self.record(step).get("command")
+        told = self.record(step)
         if not self._begun(step):
             return f"{folder} holds no run; remove it"
-        if made_by is None:
+        if not told:
             return f"nothing says that {folder} was made by this step's command; rename or remove it"
-        return "" if made_by == step.shown else f"{folder} was made by another command ({made_by}); rename or remove it"
+        if told["command"] != step.shown:
+            return f"{folder} was made by another command ({told['command']}); rename or remove it"
+        return "" if self._same(step, told) else f"{folder} stands on what another command made; rename or remove it"
+
+    def _same(self, step: Step, told: Mapping[str, object]) -> bool:
+        """Whether a record is of the step as it stands now, and of what it stands on."""
+        return told.get("command") == step.shown and told.get("after", step.made_by) == step.made_by
 
     def _begun(self, step: Step) -> bool:
         return (self.runs / step.name / "run.json").is_file()
@@ -68,12 +74,12 @@ class Bench:
     def done(self, step: Step) -> bool:
         """Whether a step is finished, by the command that stands in the table now; a measure, of runs by theirs."""
         told = self.record(step)
-        if not told.get("done") or told["command"] != step.shown or told.get("after", step.made_by) != step.made_by:
-            return False
-        return self._begun(step) if step.kind == "runs" else not self.unwritten(step)
+        return bool(told.get("done")) and self._same(step, told) and not self.unwritten(step)
 
     def unwritten(self, step: Step) -> list[str]:
         """The files that a step writes and that are not there."""
+        if step.kind == "runs":
+            return [] if self._begun(step) else [f"{step.name}/run.json"]
         folder = self.here / "measured" if step.kind == "measures" else self.runs
         return [name for name in step.writes if not (folder / name).is_file()]
 
@@ -90,24 +96,37 @@ class Bench:
         except FileNotFoundError:
             return {}
         except (OSError, ValueError, KeyError, TypeError) as error:
+            folder = f", and {self.runs / step.name}" if step.kind == "runs" else ""
             raise SystemExit(
-                f"{path} is damaged ({type(error).__name__}): remove it, and {step.name} is run again"
+                f"{path} is damaged ({type(error).__name__}): remove it{folder}, and {step.name} is run again"
             ) from None
 
     def minutes(self, step: Step) -> float:
         """Core minutes that the step took so far, by its command."""
         told = self.record(step)
-        same = told.get("command") == step.shown and told.get("after", step.made_by) == step.made_by
-        return float(str(told["core_minutes"])) if same else 0.0
+        return float(str(told["core_minutes"])) if self._same(step, told) else 0.0
 
-    def add(self, step: Step, core: float, done: bool) -> None:
-        """Add the CPU time that a process of this step took, in seconds."""
+    def whole(self, step: Step) -> bool:
+        """Whether the time of every process of the step is known: none was left to itself by a driver that was killed."""
+        return bool(self.record(step).get("whole", True))
+
+    def begin(self, step: Step) -> None:
+        """Say that a process of this step is at work."""
+        told = self.record(step)
+        whole = not self._same(step, told) or (self.whole(step) and not told.get("at_work"))
+        self._write(step, self.minutes(step), at_work=True, whole=whole)
+
+    def end(self, step: Step, core: float, done: bool) -> None:
+        """Add the CPU time that the process took, in seconds."""
+        self._write(step, self.minutes(step) + core / 60, done=done, whole=self.whole(step))
+
+    def _write(
+        self, step: Step, minutes: float, *, done: bool = False, at_work: bool = False, whole: bool = True
+    ) -> None:
         told = {
-            "command": step.shown,
-            "core_minutes": self.minutes(step) + core / 60,
-            "done": done,
+            "command": step.shown, "core_minutes": minutes, "done": done, "at_work": at_work, "whole": whole,
             "after": step.made_by,
-        }
+        }  # fmt: skip
         with atomic(self._path(step)) as partial:
             partial.write_text(json.dumps(told, indent=1), encoding="utf8")
 

@@ -16,11 +16,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
+import threading
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import pandas as pd
 
@@ -36,23 +36,43 @@ TABLE = HERE / "measured" / "evidence.csv"
 BEATS = 2.0  # seconds between two looks at what is running
 
 
+class Stop:
+    """Ctrl-C, SIGTERM and a closed terminal, as a number that the loop looks at: no process is begun or ended halfway."""
+
+    def __init__(self) -> None:
+        self.asked, self._event, self._before = 0, threading.Event(), dict[signal.Signals, Any]()
+
+    def __enter__(self) -> Stop:
+        numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        self._before = {number: signal.signal(number, self._ask) for number in numbers}
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _ask(self, *signal_and_frame: object) -> None:
+        self.asked += 1
+        self._event.set()
+
+    def wait(self, seconds: float) -> None:
+        """Sleep, but for a signal."""
+        self._event.wait(seconds)
+        self._event.clear()
+
+
 class Running:
     """A step at work, in a process group of its own: Ctrl-C in a terminal reaches it once, through this program."""
 
     def __init__(self, step: Step, bench: Bench, lock: ExitStack, held: IO[str]):
         self.step, self.bench, self.lock = step, bench, lock
-        bench.add(step, 0, done=False)  # whatever comes, the folder is known to be this command's
+        bench.begin(step)
         own = os.environ | {"OMP_NUM_THREADS": "1", "INTERP_DATA": str(bench.data)}
         with (bench.runs / f"{step.name}.log").open("ab") as log:
             self.process = subprocess.Popen(
-                bench.argv(step),
-                cwd=bench.runs,
-                stdout=log,
-                stderr=log,
-                env=own,
-                start_new_session=True,
+                bench.argv(step), cwd=bench.runs, stdout=log, stderr=log, env=own, start_new_session=True,
                 pass_fds=[held.fileno()],  # if this program is killed, the lock lives as long as the training
-            )
+            )  # fmt: skip
 
     def over(self) -> bool:
         """Whether the process has ended; it is not reaped yet."""
@@ -64,7 +84,7 @@ class Running:
         _, ended, used = os.wait4(self.process.pid, 0)
         status = self.process.returncode = os.waitstatus_to_exitcode(ended)
         unwritten = self.bench.unwritten(self.step)
-        self.bench.add(self.step, used.ru_utime + used.ru_stime, done=not (status or unwritten))
+        self.bench.end(self.step, used.ru_utime + used.ru_stime, done=not (status or unwritten))
         self.lock.close()
         log = self.bench.runs / f"{self.step.name}.log"
         return (
@@ -72,18 +92,20 @@ class Running:
         )
 
 
-def stop(running: Sequence[Running]) -> None:
-    """End what is at work, each run after its step; at once on another Ctrl-C."""
+def stop(running: Sequence[Running], asked: Stop) -> None:
+    """End what is at work, each run after its step; at once when asked again."""
     for one in running:
         one.process.terminate()
-    waiting = list(running)
+    waiting, before = list(running), asked.asked
     while waiting:
-        try:
-            waiting[0].end()
-            waiting.pop(0)
-        except KeyboardInterrupt:
+        if asked.asked > before:
+            before = asked.asked
             for one in waiting:
                 one.process.kill()
+        for one in [one for one in waiting if one.over()]:
+            one.end()
+            waiting.remove(one)
+        asked.wait(0.1)
 
 
 def work(todo: Sequence[Step], bench: Bench, workers: int) -> int:
@@ -97,58 +119,68 @@ def work(todo: Sequence[Step], bench: Bench, workers: int) -> int:
     failed: list[str] = []
     running: list[Running] = []
     elsewhere: set[str] = set()
-    try:
-        while waiting or running:
-            for step in list(waiting):
-                lost = [name for name in step.after if name in failed]
-                if lost or bench.missing(step):
-                    print(f"{step.name}: not run, for want of {', '.join(lost + bench.missing(step))}", flush=True)
-                    failed.append(step.name)
-                    waiting.remove(step)
-                elif len(running) < workers and all(bench.done(every[name]) for name in step.after):
-                    lock = ExitStack()
-                    if (held := lock.enter_context(bench.at_work(step))) is None:
-                        if step.name not in elsewhere:
-                            print(f"{step.name}: another process is at it; waiting", flush=True)
-                            elsewhere.add(step.name)
-                        continue
-                    waiting.remove(step)
-                    if bench.done(step):  # by the other process
-                        lock.close()
-                    elif obstacle := bench.obstacle(step):
-                        print(f"{step.name}: not run: {obstacle}", flush=True)
+    with Stop() as asked:
+        try:
+            while (waiting or running) and not asked.asked:
+                for step in list(waiting):
+                    if lost := [*(name for name in step.after if name in failed), *bench.missing(step)]:
+                        print(f"{step.name}: not run, for want of {', '.join(lost)}", flush=True)
                         failed.append(step.name)
-                        lock.close()
+                        waiting.remove(step)
+                    elif (
+                        len(running) < workers
+                        and all(bench.done(every[name]) for name in step.after)
+                        and not asked.asked
+                    ):
+                        begun = begin(step, bench, elsewhere)
+                        if begun is not None:
+                            waiting.remove(step)
+                        if isinstance(begun, Running):
+                            running.append(begun)
+                        elif begun:
+                            print(f"{step.name}: not run: {begun}", flush=True)
+                            failed.append(step.name)
+                asked.wait(BEATS)
+                for one in [one for one in running if one.over()]:
+                    running.remove(one)
+                    if reason := one.end():
+                        failed.append(one.step.name)
+                        print(f"{one.step.name}: failed {reason}", flush=True)
                     else:
-                        running.append(Running(step, bench, lock, held))
-                        print(f"{step.name}: {step.what}; about {_span(step.minutes)} of a core", flush=True)
-            time.sleep(BEATS)
-            for one in [one for one in running if one.over()]:
-                running.remove(one)
-                if reason := one.end():
-                    failed.append(one.step.name)
-                    print(f"{one.step.name}: failed {reason}", flush=True)
-                else:
-                    left = [step for step in todo if not bench.done(step)]
-                    print(
-                        f"{one.step.name}: done in {_span(bench.minutes(one.step))}; {ahead(left, workers)}", flush=True
-                    )
-                write_table(every.values(), bench)
-    except KeyboardInterrupt:
-        print("stopping; Ctrl-C again stops at once, and loses up to half a minute", flush=True)
-        stop(running)
-        print("stopped; the same command goes on", flush=True)
-        return 130
-    finally:
-        stop([one for one in running if one.process.returncode is None])
+                        left = ahead([step for step in todo if not bench.done(step)], workers)
+                        print(f"{one.step.name}: done in {_span(bench.minutes(one.step))}; {left}", flush=True)
+                    write_table(every.values(), bench)
+        finally:
+            if running:
+                print("stopping; Ctrl-C again stops at once, and loses up to half a minute", flush=True)
+            stop(running, asked)
+        if asked.asked:
+            print("stopped; the same command goes on", flush=True)
+            return 130
     return 1 if failed else 0
+
+
+def begin(step: Step, bench: Bench, elsewhere: set[str]) -> Running | str | None:
+    """Start a step: what is running, why it cannot ("" where another process has done it), or None while one is at it."""
+    lock = ExitStack()
+    held = lock.enter_context(bench.at_work(step))
+    if held is None:
+        if step.name not in elsewhere:
+            print(f"{step.name}: another process is at it; waiting", flush=True)
+            elsewhere.add(step.name)
+        return None
+    if bench.done(step) or (obstacle := bench.obstacle(step)):
+        lock.close()
+        return "" if bench.done(step) else obstacle
+    print(f"{step.name}: {step.what}; about {_span(step.minutes)} of a core", flush=True)
+    return Running(step, bench, lock, held)
 
 
 def write_table(every: Iterable[Step], bench: Bench) -> None:
     """What finished runs and measures took, into measured/evidence.csv; rows of other machines stay."""
     rows = []
     for step in every:
-        if step.kind != "files" and bench.done(step):
+        if step.kind != "files" and bench.done(step) and bench.whole(step):
             rows.append({
                 "step": step.name, "source": step.source, "what": step.what,
                 "core_minutes": round(bench.minutes(step), 1), "command": step.shown,
@@ -229,7 +261,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.measure:
         return measure([step for step in todo if step.name in given.names or not given.names], bench)
     print(f"{ahead([step for step in todo if not bench.done(step)], given.workers)}; into {bench.runs}", flush=True)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     return work(todo, bench, given.workers)
 
 
@@ -247,11 +278,12 @@ def measure(asked: Sequence[Step], bench: Bench) -> int:
         raise SystemExit(f"{', '.join(step.name for step in asked)}: no measure; --list shows what there is")
     status = 0
     for step in measures:
-        if missing := bench.missing(step):
-            print(f"{step.name}: not run, for want of {', '.join(missing)}", flush=True)
-            status = status or 1
-        else:
-            status = status or subprocess.run(bench.argv(step), cwd=bench.runs, check=False).returncode
+        with bench.at_work(step) as held:
+            if missing := bench.missing(step) if held else ["another process is at it"]:
+                print(f"{step.name}: not run: {', '.join(missing)}", flush=True)
+                status = status or 1
+            else:
+                status = status or subprocess.run(bench.argv(step), cwd=bench.runs, check=False).returncode
     return status
 
 

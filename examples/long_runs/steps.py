@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+import shlex
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -30,7 +32,7 @@ class Step:
         minutes: of one core, measured or estimated.
         after: steps that it stands on.
         writes: files that it makes; of measures in measured/, of files in the folder of runs.
-        made_by: the commands of the steps that it stands on.
+        made_by: the commands of all that it stands on, at any depth, by name.
     """
 
     source: str
@@ -75,10 +77,18 @@ def steps(folder: Path = FOLDER) -> dict[str, Step]:
     for step in ordered.values():
         if lost := [name for name in step.after if name not in ordered]:
             raise SystemExit(f"{step.name} stands on {', '.join(lost)}, which is not a step")
-    return {
-        name: replace(step, made_by={other: ordered[other].shown for other in step.after})
-        for name, step in ordered.items()
-    }
+    made_by = {name: _made_by(name, ordered, ()) for name in ordered}
+    return {name: replace(step, made_by=made_by[name]) for name, step in ordered.items()}
+
+
+def _made_by(name: str, every: Mapping[str, Step], above: tuple[str, ...]) -> dict[str, str]:
+    """The commands of all that a step stands on, at any depth."""
+    if name in above:
+        raise SystemExit(f"{name} stands on itself: {' -> '.join((*above, name))}")
+    found = {}
+    for other in every[name].after:
+        found |= {other: every[other].shown} | _made_by(other, every, (*above, name))
+    return found
 
 
 def _step(path: Path, kind: str, name: str, given: object) -> Step:
@@ -99,13 +109,18 @@ def _step(path: Path, kind: str, name: str, given: object) -> Step:
             or (key == "minutes" and not 0 < value < math.inf)
         ):
             raise SystemExit(f"{place}: {key} is {value!r}; it must be {WORDS[key]}")
-    words = fields["command"].split()
+    if odd_names := [one for key in ("after", "writes") for one in fields[key] if not isinstance(one, str)]:
+        raise SystemExit(f"{place}: {odd_names[0]!r} is no name")
+    if not re.fullmatch(r"[\w.-]+", name) or not fields["what"].strip():
+        raise SystemExit(f"{place}: its name has letters, digits, _, . and -, and what says something")
+    if re.search(r"[{}]", fields["command"].replace("{data}", "").replace("{here}", "")):
+        raise SystemExit(f"{place}: command holds braces other than {{data}} and {{here}}")
+    try:
+        words = shlex.split(fields["command"])
+    except ValueError as error:
+        raise SystemExit(f"{place}: command cannot be split into words: {error}") from None
     if not words or words[0] not in PROGRAMS:
         raise SystemExit(f"{place}: command begins with {' or '.join(PROGRAMS)}")
-    try:
-        fields["command"].format(data="", here="")
-    except (KeyError, IndexError, ValueError):
-        raise SystemExit(f"{place}: command holds braces other than {{data}} and {{here}}") from None
     return Step(path.stem, kind, name, **fields | {key: tuple(fields[key]) for key in ("after", "writes")})
 
 

@@ -111,6 +111,24 @@ def test_a_run_of_another_command_is_not_adopted(bench: evidence.Bench, capsys: 
     assert "nothing says that" in capsys.readouterr().out
 
 
+def test_what_a_step_stands_on_is_known_in_full() -> None:
+    """Not its neighbours alone: a picture that is made anew makes the tables of all networks that draw it stale."""
+    every = tables.steps()
+    assert every["same_answers_skulls"].made_by["skull_png"] == every["skull_png"].shown
+
+
+def test_a_time_that_is_not_known_is_not_told(bench: evidence.Bench) -> None:
+    """After a driver was killed its training went on, and nobody counted."""
+    step = evidence.steps()["tiny"]
+    bench.begin(step)
+    assert bench.whole(step)
+    bench.begin(step)
+    assert call(bench) == 0
+    assert bench.done(step)
+    assert not bench.whole(step)
+    assert list(pd.read_csv(evidence.TABLE)["step"]) == ["rows"]
+
+
 def test_two_at_once(bench: evidence.Bench, capsys: pytest.CaptureFixture[str]) -> None:
     """A step that another process is at is waited for, not run twice."""
     step = evidence.steps()["tiny"]
@@ -138,7 +156,9 @@ def test_wrong_words_are_one_line(bench: evidence.Bench, capsys: pytest.CaptureF
         call(bench, "--measure", "tiny")
     for text in ("", "[]", '{"done": true}', '{"comm'):
         (bench.runs / "tiny.step.json").write_text(text)
-        with pytest.raises(SystemExit, match=r"tiny.step.json is damaged .*: remove it, and tiny is run again"):
+        with pytest.raises(
+            SystemExit, match=r"tiny.step.json is damaged .*: remove it, and .*/tiny, and tiny is run again"
+        ):
             call(bench, "--list")
     (bench.runs / "tiny.step.json").unlink()
     path = evidence.HERE / "steps" / "small.toml"
@@ -149,6 +169,11 @@ def test_wrong_words_are_one_line(bench: evidence.Bench, capsys: pytest.CaptureF
         ("interp train", "interpp train", "command begins with interp or python"),
         ("{here}/rows.py", "{her}/rows.py", "braces other than"),
         ("what = ", "waht = ", "unknown key 'waht'; did you mean 'what'"),
+        ("{here}/rows.py", "{here.x}/rows.py", "braces other than"),
+        ("--epochs 3", "--epochs '3", "cannot be split into words"),
+        ('["tiny"]', "[1]", "1 is no name"),
+        ('["tiny"]', '["rows"]', "rows stands on itself: rows -> rows"),
+        ("[runs.tiny]", '[runs."../tiny"]', "its name has letters"),
         ("[runs.tiny]", "[[[", "small.toml is not TOML"),
         ("[runs.tiny]", "[runs]\ntiny = 3\n[runs.other]", "runs.tiny is no table"),
     ):
