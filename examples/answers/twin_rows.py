@@ -23,7 +23,8 @@ LIKE = (0.8, 0.7, 0.9)  # likeness to the picture, likewise
 KEY = ["run", "picture", "variant", "width", "weight_decay", "steps", "seed"]
 RUNS = {  # variant and width: runs that have it
     ("plain", 1): "skull_64, skull_64_seed3, skull_64_decays",
-    ("plain", 2): "skull_64_width2, skull_64_width2_seeds, skull_64_width2_seed3, skull_64_width2_decay4 and its seed 3",
+    ("plain", 2): "skull_64_width2, skull_64_width2_seeds, skull_64_width2_seed3, skull_64_width2_decay4, "
+    "skull_64_width2_decay4_seed3",
     ("plain", 4): "skull_64_width4, skull_64_width4_more", ("relu", 1): "skull_64_relu",
     ("gaussian-adjusted", 4): "skull_64_gaussian, skull_64_gaussian_more",
 }  # fmt: skip
