@@ -45,6 +45,7 @@ CLASSES = {
 KEYS = {
     "claim": str, "where": str, "reported": str, "criterion": str, "revised": str, "needs": dict, "file": bool, "figure": str,
 }  # fmt: skip
+WORDS = {str: "a text that is not empty", dict: "a table", bool: "true or false"}
 TOP = {"title": str, "source": str, "claims": dict, "revised": str}
 REQUIRED = {"claim", "where", "reported", "criterion"}
 Verdict = bool | str | None
@@ -107,7 +108,7 @@ def _fields(given: Mapping[str, Any], place: str, kinds: Mapping[str, type], req
         if key not in kinds:
             raise ValueError(f"{place}: {unknown('key', key, kinds)}")
         if not isinstance(value, kinds[key]) or (isinstance(value, str) and key != "reported" and not value.strip()):
-            raise ValueError(f"{place}: {key} is {value!r}; it must be a {kinds[key].__name__} that is not empty")
+            raise ValueError(f"{place}: {key} is {value!r}; it must be {WORDS[kinds[key]]}")
     if missing := required - set(given):
         raise ValueError(f"{place}: {', '.join(sorted(missing))} is missing")
 

@@ -172,7 +172,7 @@ def test_no_number_of_seeds_is_too_few(seeds: float) -> None:
 
 ONE = 'title = "T"\nsource = "S"\n[claims.a]\nclaim = "c"\nwhere = "w"\nreported = ""\ncriterion = "k"\n'
 ODD = {
-    'criterion = "k"': ("criterion = 5", "a: criterion is 5; it must be a str that is not empty"),
+    'criterion = "k"': ("criterion = 5", "a: criterion is 5; it must be a text that is not empty"),
     'claim = "c"': ('claim = " "', "a: claim is ' '"),
     'where = "w"': ('wher = "w"', "a: unknown key 'wher'; did you mean 'where'"),
     'title = "T"': ("", "top: title is missing"),
@@ -181,7 +181,7 @@ ODD = {
     'reported = ""': ('reported = ""\nneeds = { seeds = nan }', "a: needs.seeds is nan; it must be a number above 0"),
     "[claims": ("[[claims", "x.toml: "),
     'c"': ('c"\nneeds = { seeds = true }', "needs.seeds is True"),
-    'k"': ('k"\nfile = "false"', "a: file is 'false'; it must be a bool"),
+    'k"': ('k"\nfile = "false"', "a: file is 'false'; it must be true or false"),
 }
 
 
