@@ -70,7 +70,7 @@ class Running:
         own = os.environ | {"OMP_NUM_THREADS": "1", "INTERP_DATA": str(bench.data)}
         with (bench.runs / f"{step.name}.log").open("ab") as log:
             self.process = subprocess.Popen(
-                bench.argv(step), cwd=bench.runs, stdout=log, stderr=log, env=own, start_new_session=True,
+                bench.argv(step), cwd=bench.runs, stdout=log, stderr=log, env=own, process_group=0,
                 pass_fds=[held.fileno()],  # if this program is killed, the lock lives as long as the training
             )  # fmt: skip
 
