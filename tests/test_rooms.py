@@ -109,7 +109,7 @@ ARROWS: dict[str, str] = {
     "interp.verification (door)": "",
     "interp.verification.*": (
         "interp._util, interp.checkpoints (door), interp.checkpoints.formats, interp.errors, interp.notebook, interp.plugins, "
-        "interp.report, interp.snapshot, interp.subject"
+        "interp.report, interp.snapshot, interp.subject, interp.tasks"
     ),
     "interp.verification.quantities": (
         "interp._util, interp.checkpoints.formats, interp.checkpoints.layouts, interp.errors, interp.history, "
