@@ -129,7 +129,9 @@ def _chosen(
     placed: Sequence[tuple[Collection, Path, list[Fact]]], only: str | Iterable[str]
 ) -> list[tuple[Collection, Path, list[Fact]]]:
     known = [name for c, _, facts in placed for name in (c.path.stem, c.title, *(f.name for f in facts))]
-    patterns = [only] if only in known else [str(name) for name in as_names(only, "claims")]  # titles hold commas
+    patterns = (
+        [only] if isinstance(only, str) and only in known else [str(name) for name in as_names(only, "claims")]
+    )  # titles hold commas
 
     def is_meant(name: str, pattern: str) -> bool:
         return name == pattern or fnmatchcase(name, pattern)
