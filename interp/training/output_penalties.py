@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 import torch
@@ -146,8 +146,7 @@ class LocalComplexity(OutputPenalty):
         if self.scope == NETWORK:
             flat = _subsets(keys, sum(sizes), self.share, 0).split(sizes, 1)
         else:
-            draw: Callable[[Tensor], Tensor] = torch.vmap(lambda key: uniform(key, (1,), 0))
-            chosen = (draw(keys) * len(sizes)).long()[:, 0]
+            chosen = (uniform(keys, (1,), 0) * len(sizes)).long()[:, 0]
             flat = [torch.zeros(len(keys), n, dtype=torch.bool, device=keys.device) for n in sizes]
             for i, mask in enumerate(flat):  # only the members that drew this matrix draw from it
                 if len(own := (chosen == i).nonzero()[:, 0]):
@@ -157,8 +156,7 @@ class LocalComplexity(OutputPenalty):
 
 def _subsets(keys: Tensor, n: int, share: float, salt: int) -> Tensor:
     """Per key ``round(share * n)`` of n entries: the ranks of that many draws among all, equal ones in their order."""
-    draw: Callable[[Tensor], Tensor] = torch.vmap(lambda key: uniform(key, (n,), salt))
-    every = draw(keys)
+    every = uniform(keys, (n,), salt)
     some = every[:, : round(share * n)].sort(1).values
     # numpy sorts floats with vector instructions: on a CPU a fifth of torch's time
     ordered = every.sort(1).values if every.is_cuda else torch.from_numpy(np.sort(every.numpy(), 1))

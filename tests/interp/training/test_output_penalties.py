@@ -20,5 +20,5 @@ def test_a_random_subset_is_that_of_a_stable_sort(values: int, monkeypatch: pyte
     keys = torch.arange(5) * 991 + 3
     every = torch.stack([drawn(key, (60,), 4) for key in keys])
     for share in (0.0, 0.1, 0.5, 1.0):
-        expected = every.argsort(1, stable=True) < round(share * 60)
+        expected = every.argsort(dim=1, stable=True) < round(share * 60)
         assert torch.equal(output_penalties._subsets(keys, 60, share, 4), expected)
