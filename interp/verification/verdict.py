@@ -75,7 +75,9 @@ def judge(published: Any, found: Any, tolerance: Tolerance | None = None, any_or
 def _within(published: Bounds, found: Any) -> Verdict:
     kind = _kind(found)
     reason = "" if kind == "a number" else f"a number was published, and here is {kind}"
-    return Verdict("agrees" if published.holds(found) else "disagrees", published, found, reason=reason)
+    return Verdict(
+        "agrees" if published.holds(found) else "disagrees", published, found, reason=reason, tolerance="none"
+    )
 
 
 def _reason(wrong: Sequence[tuple[str, Any, Any]], tolerance: Tolerance | None) -> str:
