@@ -96,7 +96,7 @@ def _check(said: Mapping[str, Any]) -> None:
     _fields(said, "top", TOP, {"title", "source", "claims"})
     for name, claim in said["claims"].items():
         if not isinstance(claim, dict):
-            raise ValueError(f"{name} is no table")
+            raise ValueError(f"{name} must be a table")
         _fields(claim, name, KEYS, REQUIRED)
         for what, least in claim.get("needs", {}).items():
             if isinstance(least, bool) or not isinstance(least, (int, float)) or not 0 < least < math.inf:

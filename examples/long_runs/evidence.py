@@ -169,9 +169,10 @@ def begin(step: Step, bench: Bench, elsewhere: set[str]) -> Running | str | None
             print(f"{step.name}: another process is at it; waiting", flush=True)
             elsewhere.add(step.name)
         return None
-    if bench.done(step) or (obstacle := bench.obstacle(step)):
+    done, obstacle = bench.done(step), bench.obstacle(step)
+    if done or obstacle:
         lock.close()
-        return "" if bench.done(step) else obstacle
+        return "" if done else obstacle
     print(f"{step.name}: {step.what}; about {_span(step.minutes)} of a core", flush=True)
     return Running(step, bench, lock, held)
 

@@ -75,9 +75,9 @@ def finished(runs: Path, names: Iterable[str]) -> dict[str, interp.Run]:
         runs: the folder.
         names: of runs, in the order of the result; ``*`` stands for anything, in names that are those of steps.
     """
-    found, every = {}, [step.name for step in steps().values() if step.kind == "runs"]
+    found = {}
     for pattern in names:
-        for name in sorted(fnmatch.filter(every, pattern)) if "*" in pattern else [pattern]:
+        for name in _runs(pattern) if "*" in pattern else [pattern]:
             if not (runs / name / "run.json").is_file():
                 continue
             try:
@@ -91,6 +91,11 @@ def finished(runs: Path, names: Iterable[str]) -> dict[str, interp.Run]:
             else:
                 print(f"{name} is not finished: left out", flush=True)
     return found
+
+
+def _runs(pattern: str) -> list[str]:
+    """The names of steps that a pattern stands for, of those that are runs."""
+    return sorted(fnmatch.filter((step.name for step in steps().values() if step.kind == "runs"), pattern))
 
 
 def only(runs: Path, name: str) -> interp.Run:

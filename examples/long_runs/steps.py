@@ -66,7 +66,7 @@ def steps(folder: Path = FOLDER) -> dict[str, Step]:
             raise SystemExit(f"{path.name} is not TOML: {error}") from None
         for kind, named in table.items():
             if kind not in KINDS or not isinstance(named, dict):
-                raise SystemExit(f"{path.name}: {kind} is no table of {', '.join(KINDS)}")
+                raise SystemExit(f"{path.name}: {kind} must be a table, and one of {', '.join(KINDS)}")
             found += [
                 ((KINDS.index(kind), place), _step(path, kind, name, step))
                 for place, (name, step) in enumerate(named.items())
@@ -95,7 +95,7 @@ def _step(path: Path, kind: str, name: str, given: object) -> Step:
     """One step, checked."""
     place = f"{path.name}: {kind}.{name}"
     if not isinstance(given, dict):
-        raise SystemExit(f"{place} is no table")
+        raise SystemExit(f"{place} must be a table")
     if odd := set(given) - KEYS:
         raise SystemExit(f"{place}: {unknown('key', min(odd), KEYS)}")
     if lost := REQUIRED - set(given):
@@ -110,7 +110,7 @@ def _step(path: Path, kind: str, name: str, given: object) -> Step:
         ):
             raise SystemExit(f"{place}: {key} is {value!r}; it must be {WORDS[key]}")
     if odd_names := [one for key in ("after", "writes") for one in fields[key] if not isinstance(one, str)]:
-        raise SystemExit(f"{place}: {odd_names[0]!r} is no name")
+        raise SystemExit(f"{place}: {odd_names[0]!r} must be a name")
     if not re.fullmatch(r"[\w.-]+", name) or not fields["what"].strip():
         raise SystemExit(f"{place}: its name has letters, digits, _, . and -, and what says something")
     if re.search(r"[{}]", fields["command"].replace("{data}", "").replace("{here}", "")):

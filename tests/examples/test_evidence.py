@@ -171,11 +171,11 @@ def test_wrong_words_are_one_line(bench: evidence.Bench, capsys: pytest.CaptureF
         ("what = ", "waht = ", "unknown key 'waht'; did you mean 'what'"),
         ("{here}/rows.py", "{here.x}/rows.py", "braces other than"),
         ("--epochs 3", "--epochs '3", "cannot be split into words"),
-        ('["tiny"]', "[1]", "1 is no name"),
+        ('["tiny"]', "[1]", "1 must be a name"),
         ('["tiny"]', '["rows"]', "rows stands on itself: rows -> rows"),
         ("[runs.tiny]", '[runs."../tiny"]', "its name has letters"),
         ("[runs.tiny]", "[[[", "small.toml is not TOML"),
-        ("[runs.tiny]", "[runs]\ntiny = 3\n[runs.other]", "runs.tiny is no table"),
+        ("[runs.tiny]", "[runs]\ntiny = 3\n[runs.other]", "runs.tiny must be a table"),
     ):
         path.write_text(TINY.replace(before, after))
         with pytest.raises(SystemExit) as caught:

@@ -177,7 +177,7 @@ ODD = {
     'where = "w"': ('wher = "w"', "a: unknown key 'wher'; did you mean 'where'"),
     'title = "T"': ("", "top: title is missing"),
     'source = "S"': ('source = "S"\nlinks = "x"', "top: unknown key 'links'"),
-    "[claims.a]": ("[claims]\nb = 3\n[claims.a]", "b is no table"),
+    "[claims.a]": ("[claims]\nb = 3\n[claims.a]", "b must be a table"),
     'reported = ""': ('reported = ""\nneeds = { seeds = nan }', "a: needs.seeds is nan; it must be a number above 0"),
     "[claims": ("[[claims", "x.toml: "),
     'c"': ('c"\nneeds = { seeds = true }', "needs.seeds is True"),
