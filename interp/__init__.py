@@ -8,9 +8,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from interp._util.door import lazy_exports
+from interp._util.rounding import round_alike
 from interp._util.threads import wait_passively
 
-wait_passively()  # it is read when torch is imported
+wait_passively()  # both are read when torch is imported
+round_alike()
 
 if TYPE_CHECKING:
     from interp import activations as activations
