@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from probes.late_drops import late_drop
+
 from answers.spans import half_width
 from answers.tables import DRAWN, MEASURED
 
@@ -18,11 +20,12 @@ COMMAND = "python examples/long_runs/evidence.py skull_twins"
 THRESHOLDS = (1e-5, 1e-4, 1e-3)
 FACTORS = (2.0, 1.5)  # of a late drop; the first is the criterion's
 PUBLISHED_LR = 3e-3
+EDGE = "pixels an edge"
 LIKE = (0.8, 0.7, 0.9)  # likeness to the picture, likewise
 # what a network is known by in every table
 KEY = ["run", "picture", "variant", "width", "weight_decay", "steps", "seed"]
 RUNS = {  # variant and width: runs that have it
-    ("plain", 1): "skull_64, skull_64_seed3, skull_64_decays",
+    ("plain", 1): "skull_64, skull_64_seed3, skull_64_decays, skull_64_decay4_seed3",
     ("plain", 2): "skull_64_width2, skull_64_width2_seeds, skull_64_width2_seed3, skull_64_width2_decay4, "
     "skull_64_width2_decay4_seed3",
     ("plain", 4): "skull_64_width4, skull_64_width4_more", ("relu", 1): "skull_64_relu",
@@ -82,14 +85,31 @@ def interval(values: pd.Series, digits: int = 0) -> str:
 
 
 def size(*cells: pd.DataFrame) -> dict[str, float]:
-    """What ran: the fewest steps and seeds of some recipes."""
-    return {"steps": int(min(c["steps"].min() for c in cells)), "seeds": min(c["seed"].nunique() for c in cells)}
+    """What ran: the fewest steps, seeds and pixels along an edge of some recipes."""
+    return {
+        "steps": int(min(c["steps"].min() for c in cells)), "seeds": min(c["seed"].nunique() for c in cells),
+        EDGE: int(min(c["size"].min() for c in cells)),
+    }  # fmt: skip
 
 
 def paired(one: pd.DataFrame, other: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The seeds that two recipes share, in one order."""
     both = sorted(set(one["seed"]) & set(other["seed"]))
     return tuple(c.set_index("seed").loc[both].reset_index() for c in (one, other))  # type: ignore[return-value]
+
+
+Pairs = Mapping[str, tuple[pd.DataFrame, pd.DataFrame]]  # two recipes by a choice that the source leaves open
+
+
+def shared(pairs: Pairs) -> Pairs:
+    """The pairs that share seeds, each in one order of seeds."""
+    found = {choice: paired(*pair) for choice, pair in pairs.items()}
+    return {choice: pair for choice, pair in found.items() if not pair[0].empty}
+
+
+def joined(*words: str) -> str:
+    """Words that are not empty, as one choice."""
+    return ", ".join(filter(None, words))
 
 
 class Rows:
@@ -110,67 +130,88 @@ class Rows:
         note = f"Waits for the runs {runs} (make evidence; minutes of a core in long_runs/evidence/picbreeder.toml)"
         self.claims.answer(name, "", holds=None, note=note, command=COMMAND)
 
-    def fewer(self, name: str, less: pd.DataFrame, more: pd.DataFrame, words: tuple[str, str], runs: str,
-              share: float = 0.9) -> None:  # fmt: skip
-        """Units in use of two recipes, seed by seed, at each threshold: the first has at most a share of the second's."""
-        one, other = paired(less, more)
-        if one.empty:
+    def fewer(self, name: str, pairs: Pairs, words: tuple[str, str], runs: str, share: float = 0.9) -> None:
+        """Units in use of two recipes, seed by seed, by choice and threshold: the first has at most a share of the second's."""
+        found = shared(pairs)
+        if not found:
+            self.not_run(name, runs)
+            return
+        here, holds, totals = [], {}, []
+        for choice, (one, other) in found.items():
+            for threshold in THRESHOLDS:
+                column = f"used_{threshold:g}"
+                told = f"{interval(one[column])} {words[0]}, {interval(other[column])} {words[1]}"
+                here.append(f"{told} ({joined(choice, f'threshold {threshold:g}')})")
+                holds[joined(choice, f"threshold {threshold:g}")] = bool((one[column] <= share * other[column]).all())
+            totals.append(joined(choice, f"{len(one)} seeds"))
+        one, other = next(iter(found.values()))
+        totals.append(f"of {one['total'].iloc[0]:.0f} and {other['total'].iloc[0]:.0f} units")
+        note = "; ".join(filter(None, [*totals, caveats(*(cell for choice in found for cell in pairs[choice]))]))
+        ran = size(*(cell for pair in found.values() for cell in pair))
+        self.claims.answer(name, "; ".join(here), holds=holds, note=note, command=COMMAND, ran=ran)
+
+    def at_most(self, name: str, cells: Mapping[str, pd.DataFrame], runs: str) -> None:
+        """Units in use of a recipe against the evolved network's, by choice and threshold: a quarter more at most."""
+        found = {choice: own for choice, own in cells.items() if not own.empty}
+        if not found:
             self.not_run(name, runs)
             return
         here, holds = [], {}
-        for threshold in THRESHOLDS:
-            column = f"used_{threshold:g}"
-            here.append(
-                f"{interval(one[column])} {words[0]}, {interval(other[column])} {words[1]} (threshold {threshold:g})"
-            )
-            holds[f"threshold {threshold:g}"] = bool((one[column] <= share * other[column]).all())
-        note = f"{len(one)} seeds; of {one['total'].iloc[0]:.0f} and {other['total'].iloc[0]:.0f} units"
-        note = "; ".join(filter(None, [note, caveats(less, more)]))
-        self.claims.answer(name, "; ".join(here), holds=holds, note=note, command=COMMAND, ran=size(one, other))
+        for choice, own in found.items():
+            for threshold in THRESHOLDS:
+                column, told = f"used_{threshold:g}", joined(choice, f"threshold {threshold:g}")
+                here.append(f"{interval(own[column])}, evolved {self.evolved[column]} ({told})")
+                holds[told] = bool((own[column] <= 1.25 * self.evolved[column]).all())
+        own = next(iter(found.values()))
+        note = "; ".join(filter(None, [f"Of {own['total'].iloc[0]:.0f} units", caveats(*found.values())]))
+        self.claims.answer(name, "; ".join(here), holds=holds, note=note, command=COMMAND, ran=size(*found.values()))
 
-    def at_most(self, name: str, own: pd.DataFrame, runs: str) -> None:
-        """Units in use of a recipe against the evolved network's, a quarter more at most."""
-        if own.empty:
-            self.not_run(name, runs)
-            return
-        here, holds = [], {}
-        for threshold in THRESHOLDS:
-            column = f"used_{threshold:g}"
-            here.append(f"{interval(own[column])}, evolved {self.evolved[column]} (threshold {threshold:g})")
-            holds[f"threshold {threshold:g}"] = bool((own[column] <= 1.25 * self.evolved[column]).all())
-        note = "; ".join(filter(None, [f"Of {own['total'].iloc[0]:.0f} units", caveats(own)]))
-        self.claims.answer(name, "; ".join(here), holds=holds, note=note, command=COMMAND, ran=size(own))
-
-    def nearer(self, name: str, less: pd.DataFrame, more: pd.DataFrame, words: tuple[str, str], runs: str) -> None:
+    def nearer(self, name: str, pairs: Pairs, words: tuple[str, str], runs: str) -> None:
         """Antisymmetric shares of random columns, at a step of 1 and at matched effect: the first is lower, intervals apart."""
-        one, other = paired(less, more)
-        if one.empty:
+        found = shared(pairs)
+        if not found:
             self.not_run(name, runs)
             return
         here, holds = [], {}
-        for choice, kind in (("a step of 1", "random"), ("matched effect", "random_matched")):
-            column = f"{kind}_antisymmetric_share"
-            here.append(f"{interval(one[column], 2)} {words[0]}, {interval(other[column], 2)} {words[1]} at {choice}")
-            holds[choice] = bool((one[f"{column}_high"] < other[f"{column}_low"]).all())
+        for choice, (one, other) in found.items():
+            for step, kind in (("a step of 1", "random"), ("matched effect", "random_matched")):
+                column, told = f"{kind}_antisymmetric_share", joined(choice, step)
+                here.append(f"{interval(one[column], 2)} {words[0]}, {interval(other[column], 2)} {words[1]} ({told})")
+                holds[told] = bool((one[f"{column}_high"] < other[f"{column}_low"]).all())
         here.append(f"evolved {self.evolved['random_antisymmetric_share']:.2f}")
-        note = caveats(less, more)
-        self.claims.answer(name, "; ".join(here), holds=holds, note=note, command=COMMAND, ran=size(one, other))
+        note = caveats(*(cell for choice in found for cell in pairs[choice]))
+        ran = size(*(cell for pair in found.values() for cell in pair))
+        self.claims.answer(name, "; ".join(here), holds=holds, note=note, command=COMMAND, ran=ran)
 
     def drops(self, name: str, own: pd.DataFrame, most: bool, runs: str) -> None:
-        """Late drops of the loss, by each factor: of every network, or of most."""
+        """Late drops of the loss, by each factor: of every network, or of most; of a few, by where "late" begins, too."""
         own = own.dropna(subset=["drop_factor"]) if "drop_factor" in own else own.iloc[:0]
         if own.empty:
             self.not_run(name, runs)
             return
-        fell = {f: (own["drop_factor"] >= f) & (own["drop_p_value"] <= 0.01) for f in FACTORS}
-        holds = {f"a factor of {f:g}": bool(x.mean() > 0.5 if most else x.all()) for f, x in fell.items()}
+        parts = {"in the second half": own[["drop_factor", "drop_p_value"]]}
+        if not most:
+            parts["from a tenth of the run on"] = self._drops_from(own, 0.1)
+        here, holds = [], {}
+        for part, found in parts.items():
+            for f in FACTORS:
+                fell = (found["drop_factor"] >= f) & (found["drop_p_value"] <= 0.01)
+                holds[joined(part, f"a factor of {f:g}")] = bool(fell.mean() > 0.5 if most else fell.all())
+                here.append(f"{fell.sum()} of {len(found)} networks drop by {f:g} or more with p <= 0.01 {part}")
         largest = own.loc[own["drop_factor"].idxmax()]
-        here = "; ".join(
-            f"{x.sum()} of {len(own)} networks drop by {f:g} or more with p <= 0.01" for f, x in fell.items()
+        here.append(f"the largest in the second half by {largest['drop_factor']:.2f} (p = {largest['drop_p_value']:.3f}), "
+                    f"between steps {largest['drop_low']:,.0f} and {largest['drop_high']:,.0f}")  # fmt: skip
+        self.claims.answer(
+            name, "; ".join(here), holds=holds, note="" if most else caveats(own), command=COMMAND, ran=size(own)
         )
-        here += f"; the largest by {largest['drop_factor']:.2f} (p = {largest['drop_p_value']:.3f}), between steps "
-        here += f"{largest['drop_low']:,.0f} and {largest['drop_high']:,.0f}"
-        self.claims.answer(name, here, holds=holds, command=COMMAND, ran=size(own))
+
+    def _drops_from(self, own: pd.DataFrame, start: float) -> pd.DataFrame:
+        """The largest drop of each network's loss from a share of the run on."""
+        curves = self.tables["losses"].merge(own[KEY], on=KEY)
+        found = [
+            late_drop(curve["step"].tolist(), curve["loss"].tolist(), start=start) for _, curve in curves.groupby(KEY)
+        ]
+        return pd.DataFrame({"drop_factor": [d.factor for d in found], "drop_p_value": [d.p_value for d in found]})
 
     def first_like(self, own: pd.DataFrame, least: float) -> pd.Series:
         """The first layer, counted from 1, with a unit of this likeness to the picture, by network; infinite where none is."""
