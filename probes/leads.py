@@ -184,8 +184,8 @@ def lead_over_seeds(changes: pd.DataFrame, *, seed: int = 0) -> pd.DataFrame:
         that leads with ``share_low`` and ``share_high``; the median ``lead`` in steps (of test accuracy minus of the measure)
         with a 95% interval ``lead_low``, ``lead_high`` (bootstrap over networks, percentiles; too narrow for fewer than about
         six); the same in units of each network's delay from memorising to generalising, ``delays``, ``delays_low``,
-        ``delays_high``; the median share of variance ``explained``; ``shuffled``; ``tied`` and ``tied_p`` (one-sided
-        permutation test; NaN for fewer than four); the ``verdict``.
+        ``delays_high``, of the networks that memorise first; the median share of variance ``explained``; ``shuffled``;
+        ``tied`` and ``tied_p`` (one-sided permutation test; NaN for fewer than four); the ``verdict``.
 
     Raises:
         InterpError: no rows.

@@ -38,7 +38,7 @@ FACES = (5, 8)  # layers, counted from 1: "around layer 6/7"
 OTHERS = {  # what the source says, and nobody can count
     "categorical": "Whether a change is one of category is a judgement; extent and antisymmetric share are measured instead",
     "complicated": "Which feature is too complicated is a judgement; symmetry and units in use are measured instead",
-    "partitions": "A result of another paper, on classifiers; the source draws none of it, and a picture has no decision boundary",
+    "partitions": "A result of another paper, on classifiers: a picture has no decision boundary, and the source draws none",
 }
 
 

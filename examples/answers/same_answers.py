@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import floor
 from typing import Any
 
 import numpy as np
@@ -70,10 +71,11 @@ def answer(claims: Any) -> None:
     after, before = seeds.stages["after"], seeds.stages["before"]
     ran = {"seeds": len(seeds.names)}
     sets = {name: frozenset(keys.split()) for name, keys in seeds.keys.items()}
+    least = floor(1000 * min(seeds.accuracy.values())) / 1000
     same = sum(sets[a] == sets[b] for a, b in zip(after["a"], after["b"], strict=True))
     claims.answer(
         "seeds_choose_keys",
-        f"step {after['step'].iloc[0]:,}, test accuracy {min(seeds.accuracy.values()):.1%} or more: {len(set(sets.values()))} "
+        f"step {after['step'].iloc[0]:,}, test accuracy {least:.1%} or more: {len(set(sets.values()))} "
         f"different sets of key frequencies in {len(sets)} seeds; {same} of {len(after)} pairs have the same set, "
         f"{int((after['shared_keys'] == 0).sum())} none in common",
         holds=bool(same < len(after) / 2),

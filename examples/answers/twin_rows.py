@@ -191,7 +191,7 @@ class Rows:
             return
         parts = {"in the second half": own[["drop_factor", "drop_p_value"]]}
         if not most:
-            parts["from a tenth of the run on"] = self._drops_from(own, 0.1)
+            parts["from a tenth of the run on"] = self.drops_from(own, 0.1)
         here, holds = [], {}
         for part, found in parts.items():
             for f in FACTORS:
@@ -205,7 +205,7 @@ class Rows:
             name, "; ".join(here), holds=holds, note="" if most else caveats(own), command=COMMAND, ran=size(own)
         )
 
-    def _drops_from(self, own: pd.DataFrame, start: float) -> pd.DataFrame:
+    def drops_from(self, own: pd.DataFrame, start: float) -> pd.DataFrame:
         """The largest drop of each network's loss from a share of the run on."""
         curves = self.tables["losses"].merge(own[KEY], on=KEY)
         found = [

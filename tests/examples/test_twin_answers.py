@@ -117,6 +117,71 @@ def test_sweeps_need_intervals_that_are_apart(monkeypatch: pytest.MonkeyPatch) -
     assert verdict(monkeypatch, "sweeps_decay", set_to(ends[0], 0.3, rows=slice(3, 5)))[0] == "undecided"
 
 
+def wider(weight_decay: list[float], factor: list[float]) -> Change:
+    """Networks of twice the width with these decays, of three seeds each, that use so many of the units of single width."""
+
+    def change(table: pd.DataFrame) -> None:
+        used = [f"used_{threshold:g}" for threshold in twin_rows.THRESHOLDS]
+        for at, share in zip(weight_decay, factor, strict=True):
+            for width, scale in ((1.0, 1.0), (2.0, share)):
+                own = table[table["weight_decay"] == 1e-3].assign(width=width, weight_decay=at)
+                own[used] = (own[used] * scale).round()
+                for _, row in own.iterrows():
+                    table.loc[len(table)] = row
+
+    return change
+
+
+def test_a_decay_that_the_source_leaves_open_is_a_choice(monkeypatch: pytest.MonkeyPatch) -> None:
+    both = [2e-3, 1e-4]  # rows of 1e-3 at width 1 are there already
+    monkeypatch.setattr(picbreeder_vs_sgd, "DECAYS", {"decay 2e-3": 2e-3, "decay 1e-4": 1e-4})
+    assert verdict(monkeypatch, "units_wider", wider(both, [0.5, 0.5]))[0] == "holds"
+    found, note = verdict(monkeypatch, "units_wider", wider(both, [0.5, 1.0]))
+    assert found == "undecided"
+    assert "decay 2e-3, threshold 1e-05: holds" in note
+    assert "decay 1e-4, threshold 1e-05: does not hold" in note
+
+
+def test_a_measure_that_the_evolved_network_fails_decides_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = twin_rows.tables()
+    claims = Claims("picbreeder_vs_sgd")
+    picbreeder_vs_sgd.answer(claims)
+    assert claims.answers["skull_features"].verdict == "undecided"
+    layers = found["layers"].copy()
+    shown = (layers["variant"] == "evolved") & (layers["picture"] == "skull") & (layers["basis"] == "units")
+    layers.loc[shown & (layers["layer"] == 5), "largest"] = 0.95  # the sixth layer, counted from 1
+    monkeypatch.setattr(picbreeder_vs_sgd, "tables", lambda: found | {"layers": layers})
+    claims = Claims("picbreeder_vs_sgd")
+    picbreeder_vs_sgd.answer(claims)
+    assert claims.answers["skull_features_evolved"].verdict == "agrees"
+    assert claims.answers["skull_features"].verdict == "does not hold"
+
+
+def test_a_drop_is_looked_for_from_a_tenth_of_the_run_on() -> None:
+    """A curve that falls to a tenth in its first half: no drop in the second half, one from a tenth of the run on."""
+    steps = [400.0 * i for i in range(251)]
+    noise = [1 + 0.01 * ((7 * i) % 5 - 2) for i in range(251)]
+    key = {
+        "run": "wide",
+        "picture": "skull",
+        "variant": "plain",
+        "width": 2.0,
+        "weight_decay": 1e-4,
+        "steps": 1e5,
+        "seed": 0.0,
+    }
+    losses = pd.DataFrame([
+        key | {"step": step, "loss": (0.1 if step < 30_000 else 0.01) * wave}
+        for step, wave in zip(steps, noise, strict=True)
+    ])  # fmt: skip
+    found = twin_rows.tables()
+    rows = twin_rows.Rows(Claims("picbreeder_vs_sgd"), found | {"losses": losses})
+    early = rows.drops_from(pd.DataFrame([key]), 0.1)
+    assert early["drop_factor"].item() == pytest.approx(10, rel=0.05)
+    assert early["drop_p_value"].item() <= 0.01
+    assert rows.drops_from(pd.DataFrame([key]), 0.5)["drop_factor"].item() < 1.5
+
+
 def test_a_late_drop_needs_a_factor_and_a_small_p_value(monkeypatch: pytest.MonkeyPatch) -> None:
     both = ["drop_factor", "drop_p_value"]
     found = [
