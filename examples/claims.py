@@ -14,19 +14,19 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
-import math
 import re
 import sys
 import tomllib
 from collections.abc import Hashable, Mapping
 from dataclasses import asdict, dataclass, field
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 import claims_table
 
 from interp.errors import unknown
+
+from fields import POSITIVE, SWITCH, TABLE, TEXT, Kind, check
 
 HERE = Path(__file__).parent
 SOURCES = HERE / "sources"
@@ -43,10 +43,10 @@ CLASSES = {
     "file check": (AGREES, DISAGREES),
 }
 KEYS = {
-    "claim": str, "where": str, "reported": str, "criterion": str, "revised": str, "needs": dict, "file": bool, "figure": str,
+    "claim": TEXT, "where": TEXT, "reported": Kind(lambda value: isinstance(value, str), "a text"), "criterion": TEXT,
+    "revised": TEXT, "needs": TABLE, "file": SWITCH, "figure": TEXT,
 }  # fmt: skip
-WORDS = {str: "a text that is not empty", dict: "a table", bool: "true or false"}
-TOP = {"title": str, "source": str, "claims": dict, "revised": str}
+TOP = {"title": TEXT, "source": TEXT, "claims": TABLE, "revised": TEXT}
 REQUIRED = {"claim", "where", "reported", "criterion"}
 Verdict = bool | str | None
 
@@ -93,24 +93,12 @@ def registry() -> dict[str, Any]:
 
 def _check(said: Mapping[str, Any]) -> None:
     """Refuse a registry with a key, a type or an empty text that no claim has."""
-    _fields(said, "top", TOP, {"title", "source", "claims"})
+    check(said, "top", TOP, {"title", "source", "claims"})
     for name, claim in said["claims"].items():
-        if not isinstance(claim, dict):
-            raise ValueError(f"{name} must be a table")
-        _fields(claim, name, KEYS, REQUIRED)
+        check(claim, name, KEYS, REQUIRED)
         for what, least in claim.get("needs", {}).items():
-            if isinstance(least, bool) or not isinstance(least, (int, float)) or not 0 < least < math.inf:
-                raise ValueError(f"{name}: needs.{what} is {least!r}; it must be a number above 0")
-
-
-def _fields(given: Mapping[str, Any], place: str, kinds: Mapping[str, type], required: set[str]) -> None:
-    for key, value in given.items():
-        if key not in kinds:
-            raise ValueError(f"{place}: {unknown('key', key, kinds)}")
-        if not isinstance(value, kinds[key]) or (isinstance(value, str) and key != "reported" and not value.strip()):
-            raise ValueError(f"{place}: {key} is {value!r}; it must be {WORDS[kinds[key]]}")
-    if missing := required - set(given):
-        raise ValueError(f"{place}: {', '.join(sorted(missing))} is missing")
+            if not POSITIVE.fits(least):
+                raise ValueError(f"{name}: needs.{what} is {least!r}; it must be {POSITIVE.words}")
 
 
 ORDER = [
@@ -154,8 +142,7 @@ class Claims:
                 missing, or a fact about a file that holds in part.
         """
         if name not in self.claims:
-            near = "".join(f"; did you mean {one!r}?" for one in get_close_matches(name, self.claims, 1))
-            raise ValueError(f"{self.notebook} has no claim {name!r}{near}")
+            raise ValueError(f"{self.notebook}: {unknown('claim', name, self.claims)}")
         choices = holds if isinstance(holds, Mapping) else {"": holds}
         if not choices:
             raise ValueError(f"{name}: holds names no choice")

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
-import math
 import re
 import shlex
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from interp.errors import unknown
+
+from fields import POSITIVE, TEXT, Kind, check
 
 FOLDER = Path(__file__).with_name("evidence")  # a TOML file per source
 KINDS = ("files", "runs", "measures")
 REQUIRED = {"what", "command", "minutes"}
-KEYS = REQUIRED | {"after", "writes"}
 PROGRAMS = ("interp", "python")
-WORDS = {
-    "what": "a text", "command": "a text", "minutes": "a number above 0", "after": "a list of steps", "writes": "a list of files",
+
+
+def _names(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(one, str) for one in value)
+
+
+KEYS = {
+    "what": TEXT, "command": TEXT, "minutes": POSITIVE, "after": Kind(_names, "a list of steps"),
+    "writes": Kind(_names, "a list of files"),
 }  # fmt: skip
 
 
@@ -91,28 +99,16 @@ def _made_by(name: str, every: Mapping[str, Step], above: tuple[str, ...]) -> di
     return found
 
 
-def _step(path: Path, kind: str, name: str, given: object) -> Step:
+def _step(path: Path, kind: str, name: str, given: Any) -> Step:
     """One step, checked."""
     place = f"{path.name}: {kind}.{name}"
-    if not isinstance(given, dict):
-        raise SystemExit(f"{place} must be a table")
-    if odd := set(given) - KEYS:
-        raise SystemExit(f"{place}: {unknown('key', min(odd), KEYS)}")
-    if lost := REQUIRED - set(given):
-        raise SystemExit(f"{place}: {', '.join(sorted(lost))} is missing")
-    fields = {"after": [], "writes": []} | given
-    for key, kinds_of in {"what": str, "command": str, "minutes": (int, float), "after": list, "writes": list}.items():
-        value = fields[key]
-        if (
-            not isinstance(value, kinds_of)
-            or isinstance(value, bool)
-            or (key == "minutes" and not 0 < value < math.inf)
-        ):
-            raise SystemExit(f"{place}: {key} is {value!r}; it must be {WORDS[key]}")
-    if odd_names := [one for key in ("after", "writes") for one in fields[key] if not isinstance(one, str)]:
-        raise SystemExit(f"{place}: {odd_names[0]!r} must be a name")
-    if not re.fullmatch(r"[\w.-]+", name) or not fields["what"].strip():
-        raise SystemExit(f"{place}: its name has letters, digits, _, . and -, and what says something")
+    try:
+        check(given, place, KEYS, REQUIRED)
+    except ValueError as error:
+        raise SystemExit(str(error)) from None
+    fields: dict[str, Any] = {"after": [], "writes": []} | given
+    if not re.fullmatch(r"[\w.-]+", name):
+        raise SystemExit(f"{place}: its name may have letters, digits, _, . and -")
     if re.search(r"[{}]", fields["command"].replace("{data}", "").replace("{here}", "")):
         raise SystemExit(f"{place}: command holds braces other than {{data}} and {{here}}")
     try:

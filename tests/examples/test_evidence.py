@@ -171,9 +171,9 @@ def test_wrong_words_are_one_line(bench: evidence.Bench, capsys: pytest.CaptureF
         ("what = ", "waht = ", "unknown key 'waht'; did you mean 'what'"),
         ("{here}/rows.py", "{here.x}/rows.py", "braces other than"),
         ("--epochs 3", "--epochs '3", "cannot be split into words"),
-        ('["tiny"]', "[1]", "1 must be a name"),
+        ('["tiny"]', "[1]", "after is [1]; it must be a list of steps"),
         ('["tiny"]', '["rows"]', "rows stands on itself: rows -> rows"),
-        ("[runs.tiny]", '[runs."../tiny"]', "its name has letters"),
+        ("[runs.tiny]", '[runs."../tiny"]', "its name may have letters"),
         ("[runs.tiny]", "[[[", "small.toml is not TOML"),
         ("[runs.tiny]", "[runs]\ntiny = 3\n[runs.other]", "runs.tiny must be a table"),
     ):

@@ -143,7 +143,7 @@ def test_the_page_of_claims() -> None:
 
 def test_a_claim_is_answered_by_name() -> None:
     table = claims.Claims("sparse_parity")
-    with pytest.raises(ValueError, match="no claim 'noise_31'; did you mean 'noise_30'"):
+    with pytest.raises(ValueError, match="unknown claim 'noise_31'; did you mean 'noise_30'"):
         table.answer("noise_31", "", holds=True)
     with pytest.raises(ValueError, match="or None, not 'mostly'"):
         table.answer("noise_30", "", holds="mostly")
