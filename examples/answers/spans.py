@@ -38,9 +38,11 @@ def span(values: Iterable[float], digits: int = 3) -> str:
     return f"{shown[0]} [{shown[1]}, {shown[2]}]{never}"
 
 
-def several(checks: Sequence[bool]) -> Verdict:
-    """True where all hold, in part where some do, else False."""
-    return True if all(checks) else "in part" if any(checks) else False
+def several(checks: Sequence[bool | str]) -> Verdict:
+    """True where all hold, in part where some do, else False; undecided where checks that are undecided could turn that."""
+    worst, best = ([even if check == "undecided" else bool(check) for check in checks] for even in (False, True))
+    found = [True if all(own) else "in part" if any(own) else False for own in (worst, best)]
+    return found[0] if found[0] == found[1] else "undecided"
 
 
 def counted(values: Sequence[str]) -> str:

@@ -15,7 +15,7 @@ sys.path.insert(0, str(ROOT / "examples"))
 from answers import measured_networks, parity_tables, spans
 from answers import progress_measures as of_images
 from answers import sparse_parity as of_parity
-from answers.measured_networks import of_curves
+from answers.measured_networks import Network, leads, of_curves
 from answers.parity_noise import thresholds
 from claims import Claims
 
@@ -36,7 +36,10 @@ def test_a_curve_by_hand() -> None:
     assert network.told[["memorised", "train_06", "generalised"]].tolist() == [10, 10, 75]
     assert network.stretches == (10, 65, 75, 100)
     assert network.paces("weight_norm all") == pytest.approx((-1, -1))
-    assert network.paces("weight_entropy all") == pytest.approx((-90 / 55, 0))
+    assert network.paces("weight_entropy all") == pytest.approx((-65 / 55, 0))
+    after = network.table["weight_entropy all"].where(network.table.index <= 75, -1_000.0)
+    assert of_curves(network.table.assign(later=after)).paces("later") == pytest.approx((-65 / 55, 0))
+    assert network.pace_until("weight_norm all", 0.8) == pytest.approx(-1)
     assert (network.order("weight_entropy all"), network.order("accuracy test")) == ("before", "overlapping")
 
 
@@ -63,12 +66,110 @@ def test_images_from_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     claims = Claims("progress_measures")
     of_images.answer(claims)
     verdicts = {name: answer.verdict for name, answer in claims.answers.items()}
-    assert {verdicts[name] for name in ("mnist_groks", "entropy_trained", "complexity_falls", "measures_lead")} == {
+    assert {verdicts[name] for name in ("mnist_groks", "norm_falls", "entropy_trained", "complexity_falls")} == {
         "holds"
     }
+    assert {verdicts[f"{name}_leads"] for name in ("entropy", "sparsity", "complexity")} == {"holds"}
     assert verdicts["sparsity_plateau"] == "undecided"  # it falls before, and is flat right before
     assert verdicts["dropout"] == verdicts["penalties"] == verdicts["reviews"] == "not run"
-    assert claims.answers["cross_entropy"].note.startswith("Not run yet: about 13 minutes")
+    assert verdicts["cross_entropy_norm"] == verdicts["cross_entropy_dropout"] == "not run"
+    assert (
+        claims.answers["cross_entropy"].note
+        == "Waits for the runs digits_ce (make evidence): about 13 minutes of a core"
+    )
+    assert claims.answers["penalties"].note.endswith(
+        "about 85 minutes of a core"
+    )  # without that of the run that is there
+
+
+def climbing(memorised: int, generalised: float, test: dict[int, float], norm: tuple[float, ...] = ()) -> Network:
+    """Checkpoints every 2,000 steps; the step of 0.99 and of 0.6 is known to the step."""
+    table = pd.DataFrame({"accuracy test": test, "accuracy train": {step: float(step > 0) for step in test}})
+    if norm:
+        table["weight_norm all"] = norm
+    events = {"memorised": memorised, "train_06": memorised, "generalised": generalised}
+    return Network(pd.Series({"seed": 0, "steps": 8_000, **events}), table)
+
+
+def test_generalised_at_two_levels() -> None:
+    """0.6 is known to the step, 0.8 between two checkpoints: a delay is held where the earliest step allows it."""
+    nan = float("nan")
+    for memorised, last, at_06, at_08 in (
+        (500, 0.9, False, True),  # 0.8 comes after step 4,000
+        (3_500, 0.9, False, "undecided"),  # 0.8 comes 500 to 2,500 steps later
+        (500, 0.7, False, False),  # 0.8 never comes
+    ):
+        network = climbing(memorised, 600, {0: 0.1, 2_000: 0.7, 4_000: 0.75, 6_000: 0.85, 8_000: last})
+        assert (network.grokked(0.6), network.grokked(0.8)) == (at_06, at_08)
+        assert network.reached("test", 0.8) == pytest.approx((nan, nan) if last < 0.8 else (4_000, 6_000), nan_ok=True)
+    text, verdicts = of_images.groks([climbing(500, 600, {0: 0.1, 2_000: 0.7, 4_000: 0.75, 6_000: 0.85, 8_000: 0.9})])
+    assert verdicts == {"test accuracy 0.6": False, "test accuracy 0.8": True}
+    assert text.endswith(
+        "test accuracy 0.6 from 600 (1 of 1 seeds), test accuracy 0.8 from 4,000 to 6,000 (1 of 1 seeds)"
+    )
+
+
+def test_some_undecided() -> None:
+    """Several are undecided only where the undecided ones matter; an interval that overlaps is neither before nor after."""
+    assert spans.several([True, "undecided"]) == spans.several([False, "undecided"]) == "undecided"
+    assert spans.several([True, False, "undecided"]) == "in part"
+    orders = (["before"] * 2, ["after", "never"], ["after", "overlapping"], ["before", "overlapping", "after"])
+    assert [leads(each) for each in orders] == [True, False, "undecided", "in part"]
+
+
+def test_a_norm_that_falls_first() -> None:
+    """It holds where the norm grows all along, in part where it falls first, and not where it ends below its start."""
+    rise = {0: 0.1, 2_000: 0.1, 4_000: 0.4, 6_000: 0.85, 8_000: 0.9}
+    for norm, verdict in (
+        ((1, 2, 3, 4, 5), True),
+        ((3, 2, 1, 4, 5), "in part"),
+        ((6, 2, 1, 4, 5), False),
+    ):
+        text, found = of_images.norm_raised([climbing(500, 4_500, rise, tuple(float(v) for v in norm))])
+        assert found == {"test accuracy 0.6": verdict, "test accuracy 0.8": verdict}
+        assert f"norm {norm[0]} at the start, {min(norm)} at its lowest" in text
+    slow = {0: 0.5, 2_000: 0.5, 4_000: 0.5, 6_000: 0.8, 8_000: 1.0}
+    _, found = of_images.norm_raised([climbing(3_500, 4_000, slow, (1.0, 2.0, 3.0, 4.0, 5.0))])
+    assert found == {"test accuracy 0.6": False, "test accuracy 0.8": "undecided"}
+
+
+def test_dropout_at_two_levels() -> None:
+    """A network that never has 0.8 keeps its delay there, however short that to 0.6 is."""
+    plain = climbing(500, 5_500, {0: 0.1, 2_000: 0.2, 4_000: 0.3, 6_000: 0.85, 8_000: 0.9})
+    dropped = climbing(500, 900, {0: 0.1, 2_000: 0.7, 4_000: 0.7, 6_000: 0.7, 8_000: 0.7})
+    _, found = of_images.no_delay([plain], [dropped])
+    assert found == {"accuracy 0.6": True, "accuracy 0.8": False}
+    half = climbing(500, 2_500, {0: 0.1, 2_000: 0.7, 4_000: 0.9, 6_000: 0.9, 8_000: 0.9})
+    _, found = of_images.no_delay([plain], [half])  # at 0.8: 0 to 4,000 steps against 2,000 to 6,000
+    assert found == {"accuracy 0.6": "in part", "accuracy 0.8": "undecided"}
+
+
+def test_measures_beside_norm_and_clock() -> None:
+    """Curves that go with test accuracy are better than a norm that turns, and no better than the step where all only grow."""
+    steps = range(0, 10_000, 1_000)
+    names = [*of_images.SPARSITY.values(), of_images.ENTROPY, *of_images.COMPLEXITY.values()]
+    table = pd.DataFrame({"accuracy test": [s / 1e4 for s in steps]}, index=pd.Index(steps, name="step"))
+    table = table.assign(**dict.fromkeys(names, table["accuracy test"]), **{"accuracy train": 1.0})
+    turns, falls = (
+        of_curves(table.assign(**{of_images.NORM: [f(s) for s in steps]})) for f in (lambda s: abs(s - 2_500), float)
+    )
+    assert of_images.better_than_norm([turns])[1] is True
+    assert of_images.better_than_norm([falls])[1] is False
+    assert of_images.better_than_clock([falls], [turns])[1] == {"norm as it is": False, "norm raised": False}
+
+
+def test_penalties_at_two_levels() -> None:
+    """One kind of three generalises sooner, at 0.8 by the worst reading of the checkpoints, too; the others never have 0.8."""
+    rise = {0: 0.1, 2_000: 0.2, 4_000: 0.3, 6_000: 0.7, 8_000: 0.85}
+    fast = {0: 0.1, 2_000: 0.7, 4_000: 0.85, 6_000: 0.9, 8_000: 0.9}
+    never = {0: 0.1, 2_000: 0.2, 4_000: 0.3, 6_000: 0.7, 8_000: 0.7}
+    kinds = []
+    for kind, curve in (("entropy", fast), ("sparsity", never), ("complexity", never)):
+        network = climbing(500, 2_000 if curve is fast else 5_500, curve)
+        kinds.append([Network(pd.concat([network.told, pd.Series({f"{kind}_penalty": 0.1})]), network.table)])
+    text, found = of_images.penalties([climbing(500, 5_500, rise)], *kinds)
+    assert found == {"test accuracy 0.6": "in part", "test accuracy 0.8": "in part"}
+    assert "test accuracy 0.8 without: from 6,000 to 8,000; entropy: 0.25 to 0.667 of that at 0.1" in text
 
 
 def test_parity_from_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
