@@ -89,7 +89,7 @@ def when(values: Sequence[tuple[float, float]]) -> str:
         return span(most)
     never = int(np.isnan(most).sum())
     ends = [f"{v:,.3g}" if v < 1_000 else f"{v:,.0f}" for v in (np.nanmin(least), np.nanmax(most))]
-    return " to ".join(ends) + (f" (never in {never} of {len(most)})" if never else "")
+    return f"between {' and '.join(ends)}" + (f" (never in {never} of {len(most)})" if never else "")
 
 
 def groks(own: Sequence[Network]) -> Told:

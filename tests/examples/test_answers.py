@@ -105,7 +105,7 @@ def test_generalised_at_two_levels() -> None:
     text, verdicts = of_images.groks([climbing(500, 600, {0: 0.1, 2_000: 0.7, 4_000: 0.75, 6_000: 0.85, 8_000: 0.9})])
     assert verdicts == {"test accuracy 0.6": False, "test accuracy 0.8": True}
     assert text.endswith(
-        "test accuracy 0.6 from 600 (1 of 1 seeds), test accuracy 0.8 from 4,000 to 6,000 (1 of 1 seeds)"
+        "test accuracy 0.6 from 600 (1 of 1 seeds), test accuracy 0.8 from between 4,000 and 6,000 (1 of 1 seeds)"
     )
 
 
@@ -169,7 +169,10 @@ def test_penalties_at_two_levels() -> None:
         kinds.append([Network(pd.concat([network.told, pd.Series({f"{kind}_penalty": 0.1})]), network.table)])
     text, found = of_images.penalties([climbing(500, 5_500, rise)], *kinds)
     assert found == {"test accuracy 0.6": "in part", "test accuracy 0.8": "in part"}
-    assert "test accuracy 0.8 without: from 6,000 to 8,000; entropy: 0.25 to 0.667 of that at 0.1" in text
+    assert (
+        "test accuracy 0.8 without: from between 6,000 and 8,000; entropy: between 0.25 and 0.667 of that at 0.1"
+        in text
+    )
 
 
 def test_parity_from_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
