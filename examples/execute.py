@@ -28,7 +28,7 @@ from PIL import Image
 
 HERE = Path(__file__).parent
 SIZES = ("quick", "laptop", "full")
-MAX_STORED = 1_400_000  # bytes of outputs in all notebooks together
+MAX_STORED = 1_600_000  # bytes of outputs in all notebooks together
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 KEPT = ("text/html", "text/plain", "image/png", "application/vnd.interp.claims+json")

@@ -121,7 +121,7 @@ def test_says_how_long_it_takes(name: str) -> None:
 
 
 def test_stored_outputs() -> None:
-    """Under a megabyte in all; no errors, and no claims from quick mode."""
+    """Small in all; no errors, and no claims from quick mode."""
     assert execute.stored_bytes() < execute.MAX_STORED
     for name in NAMES:
         cells = nbformat.read(EXAMPLES / f"{name}.ipynb", as_version=4).cells
