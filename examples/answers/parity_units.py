@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import pandas as pd
@@ -11,6 +12,7 @@ from answers.parity_tables import COMMAND, absent, table
 from answers.spans import difference, several, share, span
 from claims import Claims, Verdict
 
+ASKED = {"five_units_never": (5, False), "six_units_trained": (6, True), "four_units_trained": (4, True)}
 SAME_UPDATES = "5,000 examples for a fifth of the epochs, so for as many updates"
 
 
@@ -18,21 +20,18 @@ def small(claims: Claims) -> None:
     """Few units from the start."""
     found = table("small")
     rows = {key: own.iloc[0] for key, own in found.groupby(["run", "units", "l1"])} if len(found) else {}
-    ask = {"five_units": (5, False), "six_units": (6, True), "four_units": (4, "in part")}
-    for name, (units, hit) in ask.items():
+    for name, (units, some) in ASKED.items():
         row = rows.get(("parity_few", units, 0.0))
         if row is None:
             absent(claims, (name,), "parity_few")
             continue
-        ran = {"starts": int(row.starts), "epochs": int(row.epochs)}
-        holds: Verdict = (row.solved > 0) == bool(hit)
-        note = "Four units written out answer all 8,192 examples, as the notebook shows" if name == "four_units" else ""
-        if (larger := rows.get(("parity_few_5000", units, 0.0))) is not None:
-            note = f"{note}{'. ' if note else ''}With 5,000 examples {shown(larger)}"
-        if name == "four_units" and not row.solved:
-            holds = "in part"
-        claims.answer(name, shown(row), holds=holds, note=note, command=COMMAND, ran=ran)
+        larger = rows.get(("parity_few_5000", units, 0.0))
+        claims.answer(
+            name, shown(row), holds=bool(row.solved > 0) == some, command=COMMAND, ran=size(row),
+            note="" if larger is None else f"With 5,000 examples {shown(larger)}",
+        )  # fmt: skip
     base = rows.get(("parity_few", 5, 0.0))
+    attempts(claims, base)
     more = {
         "5,000 examples": rows.get(("parity_few_5000", 5, 0.0)),
         "5,000 epochs": rows.get(("parity_few_long", 5, 0.0)),
@@ -42,6 +41,24 @@ def small(claims: Claims) -> None:
     )
     with_l1 = {f"L1 {l1:g}": rows.get(("parity_five_l1", 5, l1)) for l1 in (3e-4, 1e-3)}
     compared(claims, "l1", rows.get(("parity_five_l1", 5, 0.0)), with_l1, 0.025, ("parity_five_l1",))
+
+
+def attempts(claims: Claims, row: pd.Series | None) -> None:
+    """Whether an attempt with five units rather fails, and how many in a row do."""
+    if row is None:
+        absent(claims, ("five_units",), "parity_few")
+        return
+    (low, high), fails = share(row.solved, row.starts), 1 - row.solved / row.starts
+    text = shown(row)
+    if 0.5 < fails < 1:
+        many = int(math.log(0.5) / math.log(fails))
+        text += f"; at this share {many} attempts all fail with a probability of {fails**many:.0%}"
+    holds: Verdict = True if high < 0.5 else False if low > 0.5 else "undecided"
+    claims.answer("five_units", text, holds=holds, command=COMMAND, ran=size(row))
+
+
+def size(row: pd.Series) -> dict[str, float]:
+    return {"starts": int(row.starts), "epochs": int(row.epochs)}
 
 
 def shown(row: pd.Series) -> str:
@@ -85,7 +102,7 @@ def wide(claims: Claims) -> None:
     """A wide network made sparse."""
     found = table("wide")
     if "l1" not in found:
-        absent(claims, ("wide_to_five", "l1_wide"), "parity_wide_l1")
+        absent(claims, ("wide_weights", "wide_to_five", "l1_wide"), "parity_wide_l1")
         return
     groups = dict(iter(found.groupby("l1")))
     text = {}
@@ -94,6 +111,15 @@ def wide(claims: Claims) -> None:
         text[l1] = f"{span(rows.units_left.dropna())} units ({answering} of {len(rows)} seeds answer 99%)"
     ran = {"seeds": min(len(rows) for rows in groups.values()), "epochs": int(found["epochs"].min())}
     plain = groups[0.0]
+    near = plain["weights_within_0.001"]
+    claims.answer(
+        "wide_weights",
+        f"{span(100 * near)}% of W's weights within 0.001 of 0 (least: {near.min():.0%}); {span(plain.units_alive)} of 500 units "
+        f"with a weight further than 0.01 from 0 (fewest: {plain.units_alive.min()})",
+        holds=several([bool((near > 0.5).all()), bool((plain.units_alive > 5).all())]),
+        note="Weight decay alone multiplies a weight by 0.999 a step, to 1e-14 after 32,000, and never makes it exactly 0",
+        command=COMMAND, ran=ran,
+    )  # fmt: skip
     five = f"; five suffice in {(plain.units_left <= 5).sum()} of {len(plain)}"
     claims.answer(
         "wide_to_five", text[0.0] + five, holds=bool(not (plain.units_left <= 5).any()), command=COMMAND, ran=ran

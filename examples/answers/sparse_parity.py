@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from answers.parity_noise import noise
+from answers.parity_norms import bends, late_norms
 from answers.parity_tables import COMMAND, absent, table
 from answers.parity_units import small, wide
 from answers.spans import several, span
@@ -20,6 +21,7 @@ def answer(claims: Claims) -> None:
     claims.answer("hybrid", "", holds=None, note="The source names no method, no task to transfer from and no number")
     published(claims)
     late_decay(claims)
+    bends(claims)
     noise(claims)
     small(claims)
     wide(claims)
@@ -103,22 +105,15 @@ def late_decay(claims: Claims) -> None:
     own = table("networks")
     own = own[own["run"] == "parity_late"]
     if not len(own):
-        absent(claims, ("decay_switch", "late_norms"), "parity_late")
+        absent(claims, ("decay_switch", "late_norms", "late_norms_fitting"), "parity_late")
         return
     groups = dict(iter(own.groupby("late_weight_decay")))
     epochs = {v: rows.generalised.median() for v, rows in groups.items() if rows.generalised.notna().mean() > 0.5}
-    fails = {v: rows for v, rows in groups.items() if v not in epochs}
+    fails = sorted(v for v in groups if v not in epochs)
     best = min(epochs, key=lambda v: epochs[v])
     breaks = min(fails, default=float("nan"))
     text = f"median epoch {epochs.get(0.01, float('nan')):.0f} at 0.01, {epochs[best]:.0f} at {best:g}; "
     text += f"most seeds fail from {breaks:g} on"
     checks = [epochs[best] < epochs.get(0.01, float("inf")), 0.1 < breaks <= 0.5]
     claims.answer("decay_switch", text, holds=several(checks), command=COMMAND, ran=sizes(own))
-    gone = {v: pd.concat([rows.W_end / rows.W_memorised, rows.u_end / rows.u_memorised]) for v, rows in fails.items()}
-    kept = {v: rows.W_end.mean() / groups[0.01].W_end.mean() for v, rows in groups.items() if v in epochs}
-    text = "share of the norms at memorisation that is left: " + ", ".join(
-        f"{s.max():.2g} at {v:g}" for v, s in gone.items()
-    )
-    text += "; W's norm beside that at 0.01: " + ", ".join(f"{s:.2f} at {v:g}" for v, s in kept.items())
-    checks = [bool(gone) and all(s.max() < 0.01 for s in gone.values()), all(0.75 <= s <= 1.25 for s in kept.values())]
-    claims.answer("late_norms", text, holds=several(checks), command=COMMAND, ran=sizes(own))
+    late_norms(claims, groups, fails, sizes(own))

@@ -57,10 +57,23 @@ def at(table: pd.DataFrame, epoch: float) -> pd.Series:
     return table.iloc[-1] if pd.isna(epoch) else table.iloc[abs(table.index - epoch).argmin()]
 
 
-def network(run: interp.Run, member: int, reached: pd.Series, table: pd.DataFrame) -> dict[str, float]:
-    """Spectral norms at the two events and at the end, and where that of W and test accuracy change from memorisation on."""
+def right_before(table: pd.DataFrame, epoch: float) -> pd.Series:
+    """The row at an epoch, or the last within one epoch before it; without values where there is none."""
+    own = table[(table.index <= epoch) & (table.index >= epoch - 1)]
+    return own.iloc[-1] if len(own) else pd.Series(float("nan"), table.columns)
+
+
+def network(
+    run: interp.Run, member: int, reached: pd.Series, table: pd.DataFrame, *, switches: bool = False
+) -> dict[str, float]:
+    """Spectral norms at the two events and at the end, and where that of W and test accuracy change from memorisation on.
+
+    Args:
+        switches: whether the weight decay changes at memorisation, so that a checkpoint after it shows another network.
+    """
     start, end = reached["memorised"], reached["generalised"]
-    moments = {"memorised": at(table, start), "generalised": at(table, end), "end": table.iloc[-1]}
+    begins = right_before(table, start) if switches else at(table, start)
+    moments = {"memorised": begins, "generalised": at(table, end), "end": table.iloc[-1]}
     row = {f"{name}_{moment}": float(values[name]) for moment, values in moments.items() for name in MATRICES}
     since = table.loc[start:] if pd.notna(start) else table.iloc[:0]
     row["W_lowest"] = float(since.loc[:end, "W"].min()) if pd.notna(end) else float("nan")
@@ -121,10 +134,13 @@ def published(folder: Path) -> dict[str, list[dict[str, object]]]:
             }
             table = norms(run, member)
             told = {"epochs": run.plan.steps // per_epoch(run), **reached.loc[member]}
-            rows["networks"].append({**key, **told, **network(run, member, reached.loc[member], table)})
+            switches = name == "parity_late"
+            rows["networks"].append(
+                {**key, **told, **network(run, member, reached.loc[member], table, switches=switches)}
+            )
             for epoch, values in table.iloc[:: 5 if len(table) > 50 else 1].iterrows():
                 rows["curves"].append({**key, "epoch": epoch, **values})
-            if name != "parity_late":
+            if not switches:
                 rows["moments"] += [{**key, **row} for row in shapes(run, member, reached.loc[member])]
     return rows
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -16,7 +17,8 @@ from answers import measured_networks, parity_tables, spans
 from answers import progress_measures as of_images
 from answers import sparse_parity as of_parity
 from answers.measured_networks import Network, leads, of_curves
-from answers.parity_noise import thresholds
+from answers.parity_noise import excepted, falls_with_bits, rises_with_decay, thresholds
+from answers.parity_norms import bends, joints, resolved
 from claims import Claims
 
 
@@ -175,25 +177,100 @@ def test_penalties_at_two_levels() -> None:
     )
 
 
-def test_parity_from_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Late decay: 0.5 breaks it and drives the norms to 0. Five units: L1 from 5 to 40 of 448 starts."""
-    monkeypatch.setattr(parity_tables, "MEASURED", tmp_path)
-    late = [
-        {"run": "parity_late", "seed": seed, "late_weight_decay": decay, "epochs": 500, "generalised": epoch, "W_memorised": 2.0,
-         "u_memorised": 2.0, "W_end": left, "u_end": left}
+def late_networks(**memorised: float) -> pd.DataFrame:
+    """Five networks at each of three late weight decays, of which 0.5 breaks them and drives the norms to 0."""
+    rows = [
+        {"run": "parity_late", "seed": seed, "late_weight_decay": decay, "epochs": 500, "memorised": 12, "generalised": epoch,
+         "W_memorised": 2.0, "u_memorised": 2.0, "W_end": left, "u_end": left} | memorised
         for decay, epoch, left in ((0.01, 200, 1.3), (0.1, 50, 1.2), (0.5, float("nan"), 1e-3))
         for seed in range(5)
     ]  # fmt: skip
-    pd.DataFrame(late).to_csv(tmp_path / "sparse_parity_networks.csv")
-    pd.DataFrame({"run": [], "at": []}).to_csv(tmp_path / "sparse_parity_moments.csv")
-    few = {"run": "parity_five_l1", "units": 5, "starts": 448, "epochs": 1_000}
-    solved = [{**few, "l1": l1, "solved": n} for l1, n in ((0.0, 5), (3e-4, 40), (1e-3, 6))]
-    pd.DataFrame(solved).to_csv(tmp_path / "sparse_parity_small.csv")
+    return pd.DataFrame(rows)
+
+
+def parity_answers(folder: Path, **tables: pd.DataFrame) -> dict[str, str]:
+    """Verdicts by claim from these tables."""
+    for name, rows in {"moments": pd.DataFrame({"run": [], "at": []}), **tables}.items():
+        rows.to_csv(folder / f"sparse_parity_{name}.csv", index=False)
     claims = Claims("sparse_parity")
     of_parity.answer(claims)
-    verdicts = {name: answer.verdict for name, answer in claims.answers.items()}
+    return {name: answer.verdict for name, answer in claims.answers.items()}
+
+
+def test_parity_from_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Late decay: 0.5 breaks it and drives the norms to 0. Five units: L1 from 5 to 40 of 448 starts."""
+    monkeypatch.setattr(parity_tables, "MEASURED", tmp_path)
+    few = {"run": "parity_five_l1", "units": 5, "starts": 448, "epochs": 1_000}
+    solved = [{**few, "l1": l1, "solved": n} for l1, n in ((0.0, 5), (3e-4, 40), (1e-3, 6))]
+    verdicts = parity_answers(tmp_path, networks=late_networks(), small=pd.DataFrame(solved))
     assert (verdicts["decay_switch"], verdicts["late_norms"], verdicts["l1"]) == ("holds", "holds", "holds")
-    assert verdicts["k2"] == verdicts["five_units"] == verdicts["noise_30"] == "not run"
+    assert verdicts["late_norms_fitting"] == "holds"
+    assert verdicts["k2"] == verdicts["five_units"] == verdicts["noise_30"] == verdicts["norm_bends"] == "not run"
+    unseen = late_networks(W_memorised=float("nan"))  # no checkpoint near enough before memorisation
+    assert parity_answers(tmp_path, networks=unseen)["late_norms"] == "undecided"
+
+
+@pytest.mark.parametrize(("solved", "fails", "never"), [(0, "holds", "holds"), (4, "holds", "does not hold"),
+    (32, "undecided", "does not hold"), (60, "does not hold", "does not hold")])  # fmt: skip
+def test_failed_attempts(solved: int, fails: str, never: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One start that reaches k = 3 refutes "never"; an attempt rather fails until half of them reach it."""
+    monkeypatch.setattr(parity_tables, "MEASURED", tmp_path)
+    row = {"run": "parity_few", "units": 5, "l1": 0.0, "starts": 64, "epochs": 1_000, "solved": solved}
+    verdicts = parity_answers(tmp_path, small=pd.DataFrame([row]))
+    assert (verdicts["five_units"], verdicts["five_units_never"]) == (fails, never)
+    assert verdicts["six_units_trained"] == "not run"
+
+
+def test_weights_near_zero(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether they approach 0, and whether more than five units keep a weight, are judged apart from how many suffice."""
+    monkeypatch.setattr(parity_tables, "MEASURED", tmp_path)
+    rows = [
+        {"run": "parity_wide_l1", "l1": l1, "seed": seed, "epochs": 1_000, "test_accuracy": 1.0, "units_left": 4,
+         "units_alive": 9, "weights_within_0.001": 0.9}
+        for l1 in (0.0, 1e-3) for seed in range(5)
+    ]  # fmt: skip
+    wide = pd.DataFrame(rows)
+    verdicts = parity_answers(tmp_path, wide=wide)
+    assert (verdicts["wide_weights"], verdicts["wide_to_five"]) == ("holds", "does not hold")
+    assert parity_answers(tmp_path, wide=wide.assign(units_alive=5))["wide_weights"] == "holds in part"
+
+
+def bent(first: float, second: float) -> pd.DataFrame:
+    """The recipe's curves: from 2.4 to 2.2 until one epoch, to 1.3 until another, then flat, over log epochs."""
+    epochs = [*range(21), *range(25, 51, 5), *range(60, 201, 10), *range(250, 501, 50)]
+    norms = np.interp(np.log([max(e, 1) for e in epochs]), np.log([1, first, second, 500]), [2.4, 2.2, 1.3, 1.3])
+    rows = {"run": "parity_late", "late_weight_decay": 0.01, "epoch": epochs, "W": norms}
+    return pd.concat([pd.DataFrame({**rows, "seed": seed}) for seed in range(5)])
+
+
+def test_bends_of_a_norm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memorised at epoch 12, generalised at 200: bends there; one of them elsewhere; and checkpoints too far apart."""
+    monkeypatch.setattr(parity_tables, "MEASURED", tmp_path)
+    curve = bent(12, 200).query("seed == 0 and epoch > 0")
+    assert curve.epoch.iloc[list(joints(np.log(curve.epoch), curve.W))].tolist() == [12, 200]
+    late_networks().to_csv(tmp_path / "sparse_parity_networks.csv", index=False)
+    found = {"holds": bent(12, 200), "holds in part": bent(12, 70), "undecided": bent(12, 200).query("epoch % 25 == 0")}
+    for verdict, curves in found.items():
+        curves.to_csv(tmp_path / "sparse_parity_curves.csv", index=False)
+        claims = Claims("sparse_parity")
+        bends(claims)
+        assert claims.answers["norm_bends"].verdict == verdict
+    assert resolved(np.array([10, 20]), 15, 1.5)
+    assert not resolved(np.array([9, 20]), 15, 1.5)
+
+
+def test_order_of_thresholds() -> None:
+    """As in the source's table; without its exception; with more noise survived at more bits; with less at more decay."""
+    source = pd.DataFrame([[0.02, 0.12, 0.2], [0.03, 0.06, 0.12], [0.01, 0.03, 0.05]], [30, 50, 70], [0.01, 0.05, 0.1])
+    assert (rises_with_decay(source), falls_with_bits(source), excepted(source)) == (True, True, True)
+    for n, decay, noise, found in (
+        (30, 0.01, 0.03, (True, True, False)),
+        (50, 0.05, 0.2, (False, False, True)),
+        (70, 0.01, 0.03, (True, False, True)),
+    ):
+        other = source.copy()
+        other.loc[n, decay] = noise
+        assert (rises_with_decay(other), falls_with_bits(other), excepted(other)) == found
 
 
 def test_thresholds_stop_at_the_first_failure() -> None:

@@ -17,7 +17,7 @@ from tests.conftest import ROOT
 
 sys.path.insert(0, str(ROOT / "examples"))
 
-from long_runs import results
+from long_runs import results, sparse_parity
 
 OLD = "run,seed,at,loss\nb,0,,0.12345678\na,0,10.0,1e-30\nc,0,5,2\n"
 
@@ -53,6 +53,13 @@ def test_finished_runs_are_taken_and_others_named(
     assert results.only(tmp_path, "one_whole").finished
     with pytest.raises(SystemExit, match="one_stopped is not there or not finished"):
         results.only(tmp_path, "one_stopped")
+
+
+def test_no_checkpoint_after_the_weight_decay_rose() -> None:
+    """The last at or within an epoch before memorisation, never a nearer one after it."""
+    norms = pd.DataFrame({"W": [2.4, 2.2, 1.0]}, index=[0.0, 12.0, 13.1])
+    assert [sparse_parity.right_before(norms, epoch).W for epoch in (12, 13, 13.1)] == [2.2, 2.2, 1.0]
+    assert pd.isna([sparse_parity.right_before(norms, epoch).W for epoch in (11, 14.2, float("nan"))]).all()
 
 
 def _pressed(_: object) -> None:
