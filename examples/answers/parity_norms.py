@@ -72,7 +72,7 @@ def bends(claims: Claims) -> None:
         return
     own = networks[networks.late_weight_decay == RECIPE].set_index("seed")
     events = own[["memorised", "generalised"]]
-    curves = curves[(curves.late_weight_decay == RECIPE) & (curves.epoch > 0)].sort_values("epoch")
+    curves = curves[curves.late_weight_decay == RECIPE].sort_values("epoch")
     lines = [curves[curves.seed == seed] for seed in own.index]
     fine = {
         factor: all(
@@ -82,7 +82,8 @@ def bends(claims: Claims) -> None:
         )
         for factor in FACTORS
     }
-    places = np.array([line.epoch.to_numpy()[list(joints(np.log(line.epoch), line.W))] for line in lines])
+    later = [line[line.epoch > 0] for line in lines]  # log epochs
+    places = np.array([line.epoch.to_numpy()[list(joints(np.log(line.epoch), line.W))] for line in later])
     away = np.abs(np.log(places / events.to_numpy()))
     found: dict[str, Verdict] = {
         f"a factor of {factor:g}": several((away <= np.log(factor)).all(axis=0).tolist())
@@ -93,4 +94,10 @@ def bends(claims: Claims) -> None:
     text = f"memorised at epoch {span(own.memorised)}, generalised at {span(own.generalised)}; "
     text += f"the norm bends at {span(places[:, 0])} and at {span(places[:, 1])}"
     ran = {"epochs": int(own["epochs"].min()), "seeds": len(own)}
-    claims.answer("norm_bends", text, holds=found, command=COMMAND, ran=ran)
+    paces = [
+        np.diff(np.interp([0, event, 2 * event], line.epoch, line.W)) / event
+        for line, event in zip(lines, own.memorised, strict=True)
+    ]
+    before, after = (span(-pace) for pace in np.transpose(paces))
+    note = f"Per epoch the norm falls by {before} until memorisation and by {after} in as many epochs after it"
+    claims.answer("norm_bends", text, holds=found, note=note, command=COMMAND, ran=ran)

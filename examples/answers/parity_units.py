@@ -111,14 +111,13 @@ def wide(claims: Claims) -> None:
         text[l1] = f"{span(rows.units_left.dropna())} units ({answering} of {len(rows)} seeds answer 99%)"
     ran = {"seeds": min(len(rows) for rows in groups.values()), "epochs": int(found["epochs"].min())}
     plain = groups[0.0]
-    near = plain["weights_within_0.001"]
+    near, alive = plain["weights_within_0.001"], plain.units_alive
     claims.answer(
         "wide_weights",
-        f"{span(100 * near)}% of W's weights within 0.001 of 0 (least: {near.min():.0%}); {span(plain.units_alive)} of 500 units "
-        f"with a weight further than 0.01 from 0 (fewest: {plain.units_alive.min()})",
-        holds=several([bool((near > 0.5).all()), bool((plain.units_alive > 5).all())]),
+        f"by seed {', '.join(f'{share:.0%}' for share in near)} of the weights of W within 0.001 of 0, and "
+        f"{', '.join(map(str, alive))} of 500 units with a weight further than 0.01 from 0",
+        holds=several([bool((near > 0.5).all()), bool((alive > 5).all())]), command=COMMAND, ran=ran,
         note="Weight decay alone multiplies a weight by 0.999 a step, to 1e-14 after 32,000, and never makes it exactly 0",
-        command=COMMAND, ran=ran,
     )  # fmt: skip
     five = f"; five suffice in {(plain.units_left <= 5).sum()} of {len(plain)}"
     claims.answer(
