@@ -161,8 +161,9 @@ def falls(own: Sequence[Network], curves: dict[str, str]) -> tuple[str, Verdict]
     )
     text = "; ".join(f"{name}: {span(values, 2)}, {span(early[name], 2)}" for name, values in shares.items())
     checks = [all(v < 0.5 for v in values) for values in shares.values()]
-    return f"share of its value at memorisation, at three quarters and at one of test accuracy's rise, {text}", several(
-        checks
+    return (
+        f"share of its value at memorisation, at three quarters of test accuracy's rise and at one quarter, {text}",
+        several(checks),
     )
 
 

@@ -34,7 +34,9 @@ def answer(claims: Claims) -> None:
     text += f"the more frequent answer {span(told['majority'])} (standard error {told['error'].mean():.2g})"
     claims.answer("reviews", text, holds=several(late), note=note, command=COMMAND, ran=sizes)
     beside = orders(own)
-    text = "change beside that of test accuracy: " + "; ".join(f"{c}: {counted(each)}" for c, each in beside.items())
+    text = "change beside that of test accuracy, over the whole run: " + "; ".join(
+        f"{c}: {counted(each)}" for c, each in beside.items()
+    )
     together = several([all(o == "overlapping" for o in each) for each in beside.values()])
     before = {c: leads(each) for c, each in beside.items()}
     for name, holds in (("reviews_measures", together), ("reviews_lead", before)):
