@@ -30,14 +30,14 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from long_runs.results import finished, start, store
 
-NETWORKS = (
-    "mlp_modes", "mlp_modes_more", "mlp_leads", "optimisers_adam", "optimisers_sgd", "fractions", "prime_11", "prime_23",
-    "prime_53", "prime_113", "init_scale", "frozen", "losses", "slingshots", "p53", "p113_seed0", "p113_seed1", "p113_seed2",
-)  # fmt: skip
 COUNTED = (
-    "mlp_modes", "mlp_modes_more", "optimisers_adam", "optimisers_sgd", "losses", "p53", "p113_seed0", "p113_seed1", "p113_seed2",
+    "mlp_modes", "mlp_modes_more", "mlp_embed24", "mlp_embed52", "mlp_free", "optimisers_adam", "optimisers_adam_slow",
+    "optimisers_sgd", "losses", "p53", "p113_seed0", "p113_seed1", "p113_seed2",
 )  # fmt: skip
-MODES = ("mlp_modes", "p113_seed0", "p113_seed1", "p113_seed2")
+NETWORKS = (
+    *COUNTED, "mlp_leads", "fractions", "prime_11", "prime_23", "prime_53", "prime_113", "init_scale", "frozen", "slingshots",
+)  # fmt: skip
+MODES = ("mlp_modes", "mlp_embed24", "mlp_embed52", "p113_seed0", "p113_seed1", "p113_seed2")
 STARTS = ("mlp_modes", "p53", "p113_seed0", "p113_seed1", "p113_seed2")
 MEMORY = ("mlp_memory", "mlp_modes")  # networks that memorise alone, and networks that generalise
 FORGOTTEN = 50  # examples of each network that are made wrong
@@ -48,7 +48,7 @@ def networks(run: interp.Run, count: bool) -> pd.DataFrame:
     """A row per network: its settings, when it learnt, and how many modes it learnt."""
     plan, last = run.plan, run.members
     task: Any = plan.task
-    found = run.phases(limit=10**9)[["train_at", "test_at"]]
+    found, tenth, full = (run.phases(share, side=">=", limit=10**9) for share in (0.9, 0.1, 0.999))
     rows = []
     for member, own in run.metrics.groupby("member"):
         settings = plan.members[int(str(member))]
@@ -65,6 +65,8 @@ def networks(run: interp.Run, count: bool) -> pd.DataFrame:
             "steps": own["step"].max(), "train_accuracy": last.loc[member, "train_accuracy"],
             "test_accuracy": last.loc[member, "test_accuracy"], "train_at": found.loc[member, "train_at"],
             "test_at": found.loc[member, "test_at"], "train_half": first_step_above(train, 0.5),
+            "train_tenth": tenth.loc[member, "train_at"], "test_tenth": tenth.loc[member, "test_at"],
+            "train_full": full.loc[member, "train_at"],
             "test_low": None if test is None else test.low, "test_high": None if test is None else test.high,
             "slingshots": " ".join(map(str, jumps)),
             "modes": len(keys(run.subject(int(str(member))))) if count else None,
@@ -78,22 +80,26 @@ def keys(subject: Subject) -> list[int]:
 
 
 def modes(run: interp.Run, _: bool = False) -> pd.DataFrame:
-    """A row per network and frequency: whether it is learnt, how it grew, and the loss with it alone over the last half."""
+    """A row per network and frequency: whether it is learnt, how it grew, and over the last half the loss with it alone, and
+    how much higher the loss is without it.
+    """
     rows = []
     for member in range(len(run)):
         subject = run.subject(member)
         learnt, p = set(keys(subject)), subject.require_task().p  # type: ignore[attr-defined]
         every = {name: {"frequencies": tuple(range(1, p // 2 + 1))} for name in ("mode_power", "frequency_loss")}
-        frame = probes.progress(run, ",".join(every), options=every, members=[member])
+        frame = probes.progress(run, ",".join((*every, "loss")), options=every, members=[member])
         curves = {where: own.set_index("step")["value"] for where, own in frame.groupby("where")}
         for k in range(1, p // 2 + 1):
             power, alone = curves[f"frequency {k}"], curves[f"{k} alone"]
             late = alone[alone.index >= alone.index[-1] / 2]
+            without = (curves[f"without {k}"] - curves["all"])[late.index]
             shape = growth(power.index.tolist(), power.tolist()) if k in learnt else None
             rows.append({
                 "member": member, "p": p, "frequency": k, "key": k in learnt, "power": power.iloc[-1],
                 "alone_mean": late.mean(), "alone_away": float(np.abs(late.to_numpy() - late.mean()).max()),
-                "alone_low": late.min(), "alone_high": late.max(), **({} if shape is None else asdict(shape)),
+                "alone_low": late.min(), "alone_high": late.max(),
+                "without_low": without.min(), "without_high": without.max(), **({} if shape is None else asdict(shape)),
             })  # fmt: skip
     return pd.DataFrame(rows)
 
