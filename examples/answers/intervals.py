@@ -15,6 +15,7 @@ from answers.tables import MEASURED
 WAITS = "the runs are not finished or not measured; make evidence does both"
 Told = tuple[str, Any, dict[str, float], str]  # in words, the verdict, what ran, a note
 NOTHING: Told = ("", None, {}, WAITS)
+CHOSEN, JUDGED = (0, 1, 2), (3, 4, 5, 6, 7)  # seeds on which a setting is chosen, and on which it is judged
 SETTINGS = ["optimizer", "p", "loss", "lr", "weight_decay", "train_fraction", "init_scale", "frozen"]
 
 
@@ -43,9 +44,19 @@ def signs(intervals: Iterable[tuple[float, float, float]]) -> Any:
     return True if all(above) else False if all(below) else "in part" if any(above) and not any(below) else "undecided"
 
 
-def majority(counts: Mapping[bool, int]) -> Any:
-    """True or False if Jeffreys' interval of its share lies above one half, otherwise undecided."""
-    n = counts[True] + counts[False]
+def sign(interval: tuple[float, float, float]) -> Any:
+    """True if the interval is above 0, False if it is below."""
+    return True if interval[1] > 0 else False if interval[2] < 0 else "undecided"
+
+
+def majority(counts: Mapping[bool, int], of: int | None = None) -> Any:
+    """True or False if Jeffreys' interval of its share lies above one half, otherwise undecided.
+
+    Args:
+        counts: of networks that speak for it and against.
+        of: networks in all, where some do neither.
+    """
+    n = counts[True] + counts[False] if of is None else of
     found = [which for which in (True, False) if n and share_interval(counts[which], n)[0] > 0.5]
     return found[0] if found else "undecided"
 
@@ -71,3 +82,9 @@ def size(own: pd.DataFrame) -> dict[str, float]:
     longest = own.groupby("run")["steps"].transform("max")
     seeds = own.groupby(SETTINGS, dropna=False)["seed"].nunique()
     return {"steps": own["steps"].where(own["test_at"].isna(), longest).min(), "seeds": seeds.min()}
+
+
+def least(parts: Iterable[pd.DataFrame]) -> dict[str, float]:
+    """The size of the smallest of several runs that differ in what `SETTINGS` does not name."""
+    sizes = [size(part) for part in parts]
+    return {what: min(each[what] for each in sizes) for what in ("steps", "seeds")}

@@ -9,7 +9,9 @@ import pandas as pd
 
 from answers import modular_addition_modes as of_part
 from answers import modular_addition_networks as of_network
+from answers import modular_addition_optimisers as of_optimiser
 from answers import modular_addition_rates as of_rate
+from answers import modular_addition_recipe as of_recipe
 from answers.intervals import Told, read
 
 NETWORKS = "python examples/long_runs/modular_addition.py RUNS examples/measured"
@@ -40,16 +42,22 @@ ANSWERS: Mapping[str, Mapping[str, Callable[[pd.DataFrame], Told]]] = {
     "modular_addition_networks": {
         "transformer_groks": of_network.late_generalisation,
         "few_frequencies": of_network.few_frequencies,
-        "mlp_seconds": of_network.seconds,
-        "mlp_modes": of_network.learnt_modes,
-        "early_generalisation": of_network.early,
-        "adam_over_sgd": of_network.adam_over_sgd,
-        "large_rate": of_network.large_rate,
-        "modes_by_setting": of_network.modes_by_setting,
+        "mlp_seconds": of_recipe.seconds,
+        "mlp_modes": of_recipe.learnt_modes(*of_recipe.ROOM_FOR_12),
+        "mlp_modes_12": of_recipe.learnt_modes(*of_recipe.RECIPE),
+        "room_for_all": of_recipe.room_for_all,
+        "early_generalisation": of_recipe.early,
+        "before_memorisation": of_recipe.before_memorisation,
+        "memorisation_starts": of_recipe.memorisation_starts,
+        "adam_over_sgd": of_optimiser.adam_over_sgd,
+        "large_rate_sgd": of_optimiser.large_rate("optimisers_sgd"),
+        "large_rate_adam": of_optimiser.large_rate("optimisers_adam", "optimisers_adam_slow"),
+        "modes_by_optimiser": of_optimiser.modes_by_optimiser,
+        "modes_under_l2": of_recipe.modes_under_l2,
         "rate_between": of_rate.rate_between,
         "rate_tenth": of_rate.rate_tenth,
         "rate_by_prime": of_rate.rate_by_prime,
-        "no_regularisation": of_network.no_regularisation,
+        "no_regularisation": of_recipe.no_regularisation,
         "small_init": of_network.small_init,
         "frozen_layers": of_network.frozen_layers,
         "mse_modes": of_network.mse_modes,

@@ -111,23 +111,40 @@ def everywhere(rows: pd.DataFrame) -> Told:
 
 
 def losers(rows: pd.DataFrame) -> Told:
-    own = of(rows, "mlp_modes")
-    if not len(own):
-        return NOTHING
-    calm, above = [], []
-    for _, part in own.groupby("member"):
-        lost, learnt = part[~part["key"].astype(bool)], part[part["key"].astype(bool)]
-        calm.append(bool((lost["alone_away"] <= 0.05 * np.log(part["p"].iloc[0])).all()))
-        above.append(bool(lost["alone_low"].min() > learnt["alone_high"].max()))
-    both = np.array(calm) & np.array(above)
-    lost = own[~own["key"].astype(bool)]
-    alone, away = lost["alone_mean"].median(), lost["alone_away"].median()
-    here = (
-        f"{both.sum()} of {len(both)} seeds: calm in {sum(calm)}, above every learned mode in {sum(above)}; loss with a lost "
-        f"mode alone {alone:.2f} (median; ln 53 = {np.log(53):.2f}), moves by {away:.3f}"
-    )
-    holds = True if both.all() else "in part" if both.mean() > 0.5 else False
-    return here, holds, {"steps": steps_of_networks("mlp_modes"), "seeds": len(both)}, ""
+    holds, words, ran = {}, [], []
+    for width, run in ((12, "mlp_modes"), (24, "mlp_embed24")):
+        own = of(rows, run)
+        if not len(own):
+            return NOTHING
+        seeds = [settled(part, 0.05 * np.log(own["p"].iloc[0])) for _, part in own.groupby("member")]
+        lost = own[~own["key"].astype(bool)]
+        change = lost[["without_low", "without_high"]].abs().max(axis=1)
+        levels = {"kept alone": lost["alone_mean"].median(), "removed": change.median()}
+        for how, level in levels.items():
+            calm, apart = (np.array([one[how][i] for one in seeds]) for i in (0, 1))
+            both = calm & apart
+            choice = f"embedding of {width}, {how}"
+            holds[choice] = True if both.all() else "in part" if both.mean() > 0.5 else False
+            words.append(f"{choice}: {both.sum()} of {len(both)} seeds (calm {calm.sum()}, told apart from every learned one "
+                         f"{apart.sum()}); median {'change of the ' * (how == 'removed')}loss {level:.2g}")  # fmt: skip
+        ran.append({"steps": steps_of_networks(run), "seeds": len(seeds)})
+    return "; ".join(words) + f" (ln 53 = {np.log(53):.2f})", holds, {k: min(r[k] for r in ran) for k in ran[0]}, ""
+
+
+def settled(part: pd.DataFrame, near: float) -> dict[str, tuple[bool, bool]]:
+    """Whether the modes that one network has not learned stay calm, and whether they matter less than those that it has."""
+    key = part["key"].astype(bool)
+    lost, learnt = part[~key], part[key]
+    return {
+        "kept alone": (
+            bool((lost["alone_away"] <= near).all()),
+            bool(lost["alone_low"].min() > learnt["alone_high"].max()),
+        ),
+        "removed": (
+            bool((lost["without_high"] <= near).all() and (lost["without_low"] >= -near).all()),
+            bool(lost["without_high"].max() < learnt["without_low"].min()),
+        ),
+    }
 
 
 def mode_growth(rows: pd.DataFrame) -> Told:

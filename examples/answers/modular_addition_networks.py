@@ -5,13 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from interp.phase_diagrams.confidence import share_interval
-
-from answers.intervals import NOTHING, Told, apart, majority, mean, of, said, signs, size
-from answers.spans import several
+from answers.intervals import CHOSEN, JUDGED, NOTHING, Told, apart, majority, mean, of, said, sign, size
 
 P113 = ("p113_seed0", "p113_seed1", "p113_seed2")
-CHOSEN, JUDGED = (0, 1, 2), (3, 4, 5, 6, 7)  # seeds on which a setting is chosen, and on which it is judged
 
 
 def late_generalisation(rows: pd.DataFrame) -> Told:
@@ -36,134 +32,6 @@ def few_frequencies(rows: pd.DataFrame) -> Told:
         {"steps": own["steps"].min(), "seeds": len(own)},
         "",
     )
-
-
-def span(accuracy: pd.Series) -> str:
-    """Lowest and highest test accuracy, and how many networks generalise."""
-    return f"test accuracy {accuracy.min():.1%} to {accuracy.max():.1%}, above 90% in {(accuracy > 0.9).sum()} of {len(accuracy)}"
-
-
-def seconds(rows: pd.DataFrame) -> Told:
-    own = of(rows, "mlp_modes")
-    if not len(own):
-        return NOTHING
-    good = own["test_accuracy"] > 0.9
-    here = span(own["test_accuracy"])
-    return here, True if good.all() else "in part" if good.mean() >= 0.5 else False, size(own), ""
-
-
-def learnt_modes(rows: pd.DataFrame) -> Told:
-    own = of(rows, "mlp_modes", "mlp_modes_more")
-    if not len(own):
-        return NOTHING
-    modes = own.loc[own["test_accuracy"] > 0.9, "modes"]
-    found = mean(modes, np.median)
-    holds = True if found[1] >= 4 and found[2] <= 6 else "undecided" if found[1] <= 6 and found[2] >= 4 else False
-    here = f"median {said(found, '{:g}')} of 26 in {len(modes)} networks that generalise; {modes.min():.0f} to {modes.max():.0f}"
-    return here, holds, size(own), ""
-
-
-def early(rows: pd.DataFrame) -> Told:
-    own = of(rows, "mlp_modes")
-    if not len(own):
-        return NOTHING
-    counts = {
-        True: int((own["test_high"] <= own["train_half"]).sum()),
-        False: int((own["test_low"] >= own["train_half"]).sum()),
-    }
-    open_ones = len(own) - sum(counts.values())
-    share = {which: share_interval(counts[which], len(own))[0] > 0.5 for which in (True, False)}
-    holds = True if share[True] else False if share[False] else "undecided"
-    here = (f"test accuracy changes before train accuracy passes 50% in {counts[True]} of {len(own)} networks, after it in "
-            f"{counts[False]}, open in {open_ones}; medians: {own['test_low'].median():g} to {own['test_high'].median():g} "
-            f"against {own['train_half'].median():g}")  # fmt: skip
-    return here, holds, size(own), ""
-
-
-OPTIMISERS = ("optimisers_adam", "optimisers_sgd")
-
-
-def settings(rows: pd.DataFrame) -> pd.DataFrame:
-    """The networks of both optimisers; empty unless both are there."""
-    own = of(rows, *OPTIMISERS)
-    return own if own["run"].nunique() == 2 else own.iloc[:0]
-
-
-def best_rate(own: pd.DataFrame) -> float:
-    """The rate with the best mean test accuracy on the seeds for choosing; of equals the one that was trained for fewer steps."""
-    chosen = (
-        own[own["seed"].isin(CHOSEN)].groupby("lr").agg(accuracy=("test_accuracy", "mean"), steps=("steps", "mean"))
-    )
-    return float(chosen.sort_values(["accuracy", "steps"], ascending=[False, True]).index[0])
-
-
-def judged(own: pd.DataFrame, rate: float) -> pd.Series:
-    """Test accuracy by seed at a rate, on the seeds for judging."""
-    return own[own["seed"].isin(JUDGED) & (own["lr"] == rate)].set_index("seed")["test_accuracy"].sort_index()
-
-
-def adam_over_sgd(rows: pd.DataFrame) -> Told:
-    own = settings(rows)
-    if not len(own):
-        return NOTHING
-    found, words = [], []
-    for (fraction, decay), part in own.groupby(["train_fraction", "weight_decay"]):
-        by = {name: (best_rate(each), each) for name, each in part.groupby("optimizer")}
-        difference = judged(by["adam"][1], by["adam"][0]) - judged(by["sgd"][1], by["sgd"][0])
-        found.append(mean(difference))
-        words.append(f"{fraction:.0%}, L2 {decay:g}: {said(found[-1])} (rates {by['adam'][0]:g} and {by['sgd'][0]:g})")
-    return "; ".join(words), signs(found), {"seeds": own["seed"].nunique()}, ""
-
-
-def large_rate(rows: pd.DataFrame) -> Told:
-    own = settings(rows)
-    if not len(own):
-        return NOTHING
-    above: dict[str, list[bool]] = {}
-    words = []
-    for (name, fraction, decay), part in own.groupby(["optimizer", "train_fraction", "weight_decay"]):
-        best, least = best_rate(part), float(part["lr"].min())
-        found = (0.0, 0.0, 0.0) if best == least else mean(judged(part, best) - judged(part, least))
-        above.setdefault(str(name), []).append(found[1] > 0)
-        words.append(f"{name}, {fraction:.0%}, L2 {decay:g}: {said(found)} at {best:g}")
-    holds = several([better for each in above.values() for better in each])
-    counts = ", ".join(f"{name} {sum(each)} of {len(each)}" for name, each in above.items())
-    return f"Above 0: {counts}. " + "; ".join(words), holds, {"seeds": own["seed"].nunique()}, ""
-
-
-def modes_by_setting(rows: pd.DataFrame) -> Told:
-    own = settings(rows)
-    if not len(own):
-        return NOTHING
-    good = pd.concat([
-        part[(part["lr"] == best_rate(part)) & (part["test_accuracy"] > 0.9)]
-        for _, part in own.groupby(["optimizer", "train_fraction", "weight_decay"])
-    ])  # fmt: skip
-    verdicts, words = [], []
-    for name, sides in (("optimizer", "Adam minus SGD"), ("weight_decay", "without L2 minus with")):
-        ways = []
-        for fraction, part in good.groupby("train_fraction"):
-            one, two = (
-                side["modes"].to_numpy(float) for _, side in sorted(part.groupby(name), key=lambda kv: str(kv[0]))
-            )
-            if min(len(one), len(two)) < 5:
-                continue
-            found = apart(one, two)
-            ways.append(int(found[1] > 0) - int(found[2] < 0))
-            words.append(f"{sides}, {fraction:.0%}: {said(found)}")
-        verdicts.append(len(ways) == 2 and ways[0] == ways[1] != 0)
-    holds = True if all(verdicts) else "in part" if any(verdicts) else "undecided"
-    return "; ".join(words) + f"; {len(good)} networks", holds, {"seeds": own["seed"].nunique()}, ""
-
-
-def no_regularisation(rows: pd.DataFrame) -> Told:
-    own = of(rows, "optimisers_adam")
-    own = own.query("lr == 0.005 and weight_decay == 0 and train_fraction == 0.95") if len(own) else own
-    if not len(own):
-        return NOTHING
-    good = own["test_accuracy"] > 0.9
-    here = span(own["test_accuracy"])
-    return here, True if good.all() else "in part" if good.mean() >= 0.5 else False, {"seeds": len(own)}, ""
 
 
 def small_init(rows: pd.DataFrame) -> Told:
@@ -203,19 +71,19 @@ def mse_modes(rows: pd.DataFrame) -> Told:
     own = of(rows, "losses")
     if not len(own):
         return NOTHING
-    sides, words = {}, []
-    for name, part in own.groupby("loss"):
-        good = part[part["test_accuracy"] > 0.9]
-        if len(good):
-            good = good[good["lr"] == good["lr"].mode().iloc[0]]
-        sides[str(name)] = good["modes"].to_numpy(float)
-        at = f" at rate {good['lr'].iloc[0]:g}, {(good['weight_decay'] > 0).sum()} with L2, {good['modes'].mean():.1f} modes"
-        words.append(f"{name}: {len(good)} networks" + (at if len(good) else ""))
-    if min(map(len, sides.values())) < 5:
-        return "; ".join(words), "undecided", size(own), "too few generalise"
-    found = apart(sides["mse"], sides["cross_entropy"])
-    holds = True if found[1] > 0 else False if found[2] < 0 else "undecided"
-    return "; ".join(words) + f"; difference {said(found)}", holds, size(own), ""
+    holds, words = {}, []
+    for (rate, decay), part in own[own["test_accuracy"] > 0.9].groupby(["lr", "weight_decay"]):
+        sides = {str(name): side["modes"].to_numpy(float) for name, side in part.groupby("loss")}
+        counts = f"{len(sides.get('mse', ()))} and {len(sides.get('cross_entropy', ()))} networks"
+        setting = f"rate {rate:g}, L2 {decay:g}"
+        if len(sides) < 2 or min(map(len, sides.values())) < 5:
+            words.append(f"{setting}: {counts} generalise")
+            continue
+        found = apart(sides["mse"], sides["cross_entropy"])
+        holds[setting] = sign(found)
+        means = f"{sides['mse'].mean():.1f} modes against {sides['cross_entropy'].mean():.1f}"
+        words.append(f"{setting}: {said(found)}, {means} ({counts})")
+    return "; ".join(words), holds or "undecided", size(own), "" if holds else "At no setting do five a side generalise"
 
 
 def superexponential(rows: pd.DataFrame) -> Told:

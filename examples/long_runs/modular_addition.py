@@ -31,11 +31,12 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from long_runs.results import finished, start, store
 
 COUNTED = (
-    "mlp_modes", "mlp_modes_more", "mlp_embed24", "mlp_embed52", "mlp_free", "optimisers_adam", "optimisers_adam_slow",
-    "optimisers_sgd", "losses", "p53", "p113_seed0", "p113_seed1", "p113_seed2",
+    "mlp_modes", "mlp_modes_more", "mlp_embed24", "mlp_embed24_more", "mlp_embed52", "mlp_free", "optimisers_adam",
+    "optimisers_adam_slow", "optimisers_sgd", "losses", "p53", "p113_seed0", "p113_seed1", "p113_seed2",
 )  # fmt: skip
 NETWORKS = (
-    *COUNTED, "mlp_leads", "fractions", "prime_11", "prime_23", "prime_53", "prime_113", "init_scale", "frozen", "slingshots",
+    *COUNTED, "mlp_free_longer", "mlp_leads", "sgd_large", "fractions", "prime_11", "prime_23", "prime_53", "prime_113",
+    "init_scale", "frozen", "slingshots",
 )  # fmt: skip
 MODES = ("mlp_modes", "mlp_embed24", "mlp_embed52", "p113_seed0", "p113_seed1", "p113_seed2")
 STARTS = ("mlp_modes", "p53", "p113_seed0", "p113_seed1", "p113_seed2")

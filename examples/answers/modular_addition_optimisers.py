@@ -1,0 +1,83 @@
+"""Modular addition: answers on optimisers and their rates, epochs adjusted to the rate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pandas as pd
+
+from answers.intervals import CHOSEN, JUDGED, NOTHING, Told, apart, mean, of, said, signs
+from answers.spans import several
+
+OPTIMISERS = ("optimisers_adam", "optimisers_sgd")
+
+
+def settings(rows: pd.DataFrame) -> pd.DataFrame:
+    """The networks of both optimisers; empty unless both are there."""
+    own = of(rows, *OPTIMISERS)
+    return own if own["run"].nunique() == 2 else own.iloc[:0]
+
+
+def best_rate(own: pd.DataFrame) -> float:
+    """The rate with the best mean test accuracy on the seeds for choosing; of equals the one that was trained for fewer steps."""
+    chosen = (
+        own[own["seed"].isin(CHOSEN)].groupby("lr").agg(accuracy=("test_accuracy", "mean"), steps=("steps", "mean"))
+    )
+    return float(chosen.sort_values(["accuracy", "steps"], ascending=[False, True]).index[0])
+
+
+def judged(own: pd.DataFrame, rate: float) -> pd.Series:
+    """Test accuracy by seed at a rate, on the seeds for judging."""
+    return own[own["seed"].isin(JUDGED) & (own["lr"] == rate)].set_index("seed")["test_accuracy"].sort_index()
+
+
+def adam_over_sgd(rows: pd.DataFrame) -> Told:
+    own = settings(rows)
+    if not len(own):
+        return NOTHING
+    found, words = [], []
+    for (fraction, decay), part in own.groupby(["train_fraction", "weight_decay"]):
+        by = {name: (best_rate(each), each) for name, each in part.groupby("optimizer")}
+        difference = judged(by["adam"][1], by["adam"][0]) - judged(by["sgd"][1], by["sgd"][0])
+        found.append(mean(difference))
+        words.append(f"{fraction:.0%}, L2 {decay:g}: {said(found[-1])} (rates {by['adam'][0]:g} and {by['sgd'][0]:g})")
+    return "; ".join(words), signs(found), {"seeds": own["seed"].nunique()}, ""
+
+
+def large_rate(*runs: str) -> Callable[[pd.DataFrame], Told]:
+    """Whether one optimiser generalises better at its best rate than at its smallest."""
+
+    def told(rows: pd.DataFrame) -> Told:
+        own = of(rows, *runs)
+        if not len(own):
+            return NOTHING
+        above, words = [], []
+        for (fraction, decay), part in own.groupby(["train_fraction", "weight_decay"]):
+            best, smallest = best_rate(part), float(part["lr"].min())
+            found = (0.0, 0.0, 0.0) if best == smallest else mean(judged(part, best) - judged(part, smallest))
+            above.append(found[1] > 0)
+            words.append(f"{fraction:.0%}, L2 {decay:g}: {said(found)} at {best:g} over {smallest:g}")
+        here = f"above 0 in {sum(above)} of {len(above)}: " + "; ".join(words)
+        return here, several(above), {"seeds": own["seed"].nunique(), "rates": own["lr"].nunique()}, ""
+
+    return told
+
+
+def modes_by_optimiser(rows: pd.DataFrame) -> Told:
+    own = settings(rows)
+    if not len(own):
+        return NOTHING
+    good = pd.concat([
+        part[(part["lr"] == best_rate(part)) & (part["test_accuracy"] > 0.9)]
+        for _, part in own.groupby(["optimizer", "train_fraction", "weight_decay"])
+    ])  # fmt: skip
+    ways, words = [], []
+    for fraction, part in good.groupby("train_fraction"):
+        adam, sgd = (part.loc[part["optimizer"] == name, "modes"].to_numpy(float) for name in ("adam", "sgd"))
+        if min(len(adam), len(sgd)) < 5:
+            continue
+        found = apart(adam, sgd)
+        ways.append(int(found[1] > 0) - int(found[2] < 0))
+        words.append(f"Adam minus SGD, {fraction:.0%}: {said(found)} ({len(adam)} and {len(sgd)} networks)")
+    holds = True if len(ways) == 2 and ways[0] == ways[1] != 0 else "undecided"
+    return "; ".join(words), holds, {"seeds": own["seed"].nunique()}, ""
