@@ -88,4 +88,8 @@ runs were measured; where one was set or changed after numbers were seen, its ro
 - *not run*, with the reason and the cost;
 - a *file check* where it is a fact about a file that others published: it agrees or disagrees.
 
+Intervals are 95%: Student's of means over seeds, Welch's of differences, Wilson's, Newcombe's or Jeffreys' of shares, a
+bootstrap's of medians, unless a row says otherwise. One curve changes *before* another where the interval of its change
+point ends where the other's begins, or earlier.
+
 `DATA` in a command is the folder of files of others (README.md here). {counted}."""

@@ -31,20 +31,24 @@ def leads(
             {"leads": True, "follows": False}.get(order.iloc[0], "undecided") if order.nunique() == 1 else "undecided"
         )
         count = ", ".join(f"{(own['order'] == name).sum()} {name}" for name in ("leads", "undecided", "follows"))
+        touching = int(((own["high"] == own["test_low"]) & (own["order"] == "leads")).sum())
+        count += f", of which {touching} share{'s' * (touching == 1)} an end" if touching else ""
         way = "" if up is None else f"; it rises in {(own['after'] > own['before']).sum()} of {len(own)}"
         lead = said(mean(own["changes_at"] - own["test_at"]), "{:+,.0f}")
         reference = "test loss" if than else "test accuracy"
-        here = f"in {len(own)} networks {count}; it changes {lead} steps from {reference} (negative: before){way}"
+        here = f"in {len(own)} networks {count}; it changes {lead} steps (mean) from {reference} "
+        here += f"(negative: before){way}"
         return here, holds, {"steps": steps_of(run), "seeds": len(own)}, ""
 
     return told
 
 
 def beside(own: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
-    """The changes of one curve, set beside those of another in place of test accuracy's: ``order`` and ``test_at``."""
+    """The changes of one curve, set beside those of another in place of test accuracy's."""
     other = other.loc[own.index]
     ends = [list(zip(one["low"], one["high"], strict=True)) for one in (own, other)]
-    return own.assign(order=list(map(order_of_intervals, *ends)), test_at=other["changes_at"])
+    order = list(map(order_of_intervals, *ends))
+    return own.assign(order=order, test_low=other["low"], test_high=other["high"], test_at=other["changes_at"])
 
 
 def changes(rows: pd.DataFrame, run: str, measure: str, where: str) -> pd.DataFrame:
@@ -96,8 +100,9 @@ def everywhere(rows: pd.DataFrame) -> Told:
     cases = {run: own for run, own in cases.items() if own["member"].nunique() >= 4}
     if len(cases) < 2:
         return NOTHING
-    verdicts = pd.DataFrame(
-        {run: lead_over_seeds(own).set_index(["measure", "where"])["verdict"] for run, own in cases.items()}
+    found = {run: lead_over_seeds(own).set_index(["measure", "where"]) for run, own in cases.items()}
+    verdicts = pd.DataFrame(  # a curve that is still from memorisation on has no change there
+        {run: own.loc[own["seeds"] > cases[run]["member"].nunique() / 2, "verdict"] for run, own in found.items()}
     )
     common = verdicts.dropna().drop(index=CONTROL, level=0, errors="ignore")
     always = common[(common == "leads").all(axis=1)].index
@@ -107,7 +112,8 @@ def everywhere(rows: pd.DataFrame) -> Told:
     count = "; ".join(
         f"{' '.join(key)}: {', '.join(f'{run} {v}' for run, v in row.items())}" for key, row in common.iterrows()
     )
-    return f"{len(common)} measures in {len(cases)} tasks; lead in all: {names}", holds, {"tasks": len(cases)}, count
+    here = f"{len(common)} measures in {len(cases)} tasks ({', '.join(cases)}); lead in all: {names}"
+    return here, holds, {"tasks": len(cases)}, count
 
 
 def losers(rows: pd.DataFrame) -> Told:

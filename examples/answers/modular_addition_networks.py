@@ -56,15 +56,19 @@ def frozen_layers(rows: pd.DataFrame) -> Told:
     own = of(rows, "frozen")
     if not len(own):
         return NOTHING
-    found = {}
+    found, none = {}, []
     for name, part in own.assign(frozen=own["frozen"].fillna("nothing")).groupby("frozen"):
         table = part.pivot(index="seed", columns="weight_decay", values="test_accuracy")
         found[str(name)] = mean(table[0.0] - table[table.columns.max()])
+        if part["test_accuracy"].max() < 0.1:
+            none.append(f"{name} frozen: at most {part['test_accuracy'].max():.1%}")
     layers = [interval for name, interval in found.items() if name != "nothing"]
     holds = (
         True if any(low > 0 for _, low, _ in layers) else False if all(high < 0 for *_, high in layers) else "undecided"
     )
-    return "; ".join(f"{name} frozen: {said(interval)}" for name, interval in found.items()), holds, size(own), ""
+    here = "; ".join(f"{name} frozen: {said(interval)}" for name, interval in found.items())
+    note = f"With or without L2 nothing is learned of the test set with {', '.join(none)}" if none else ""
+    return here, holds, size(own), note
 
 
 def mse_modes(rows: pd.DataFrame) -> Told:

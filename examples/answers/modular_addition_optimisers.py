@@ -7,7 +7,6 @@ from collections.abc import Callable
 import pandas as pd
 
 from answers.intervals import CHOSEN, JUDGED, NOTHING, Told, apart, mean, of, said, signs
-from answers.spans import several
 
 OPTIMISERS = ("optimisers_adam", "optimisers_sgd")
 
@@ -45,20 +44,20 @@ def adam_over_sgd(rows: pd.DataFrame) -> Told:
 
 
 def large_rate(*runs: str) -> Callable[[pd.DataFrame], Told]:
-    """Whether one optimiser generalises better at its best rate than at its smallest."""
+    """Whether one optimiser generalises better at the best of its larger rates than at its smallest."""
 
     def told(rows: pd.DataFrame) -> Told:
         own = of(rows, *runs)
         if not len(own):
             return NOTHING
-        above, words = [], []
+        intervals, words = [], []
         for (fraction, decay), part in own.groupby(["train_fraction", "weight_decay"]):
-            best, smallest = best_rate(part), float(part["lr"].min())
-            found = (0.0, 0.0, 0.0) if best == smallest else mean(judged(part, best) - judged(part, smallest))
-            above.append(found[1] > 0)
+            smallest = float(part["lr"].min())
+            best = best_rate(part[part["lr"] > smallest])
+            found = mean(judged(part, best) - judged(part, smallest))
+            intervals.append(found)
             words.append(f"{fraction:.0%}, L2 {decay:g}: {said(found)} at {best:g} over {smallest:g}")
-        here = f"above 0 in {sum(above)} of {len(above)}: " + "; ".join(words)
-        return here, several(above), {"seeds": own["seed"].nunique(), "rates": own["lr"].nunique()}, ""
+        return "; ".join(words), signs(intervals), {"seeds": own["seed"].nunique(), "rates": own["lr"].nunique()}, ""
 
     return told
 

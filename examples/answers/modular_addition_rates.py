@@ -94,4 +94,4 @@ def rate_by_prime(rows: pd.DataFrame) -> Told:
         holds[name] = True if some else "undecided"
         words.append(f"by {name} " + ", ".join(f"p = {p}: {said(interval, '{:g}')}" for p, interval in found.items()))
     note = f"At no rate half of the seeds generalise with {' and '.join(none)}" if none else ""
-    return "; ".join(words), holds, {"seeds": own["seed"].nunique(), "primes": len(having)}, note
+    return "; ".join(words), holds, {"seeds": own["seed"].nunique(), "primes with a best rate": len(having)}, note

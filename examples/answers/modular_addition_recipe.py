@@ -9,7 +9,7 @@ import pandas as pd
 
 from interp.phase_diagrams.confidence import share_interval
 
-from answers.intervals import NOTHING, Told, least, majority, mean, of, said, sign, size
+from answers.intervals import NOTHING, Told, least, majority, mean, median, of, said, sign, size
 
 RECIPE = ("mlp_modes", "mlp_modes_more")  # one network from each of a hundred seeds
 FREE = "mlp_free"  # the same seeds without L2
@@ -48,7 +48,7 @@ def learnt_modes(*runs: str) -> Callable[[pd.DataFrame], Told]:
         if not len(own):
             return NOTHING
         modes = generalised(own)["modes"]
-        found = mean(modes, np.median)
+        found = median(modes)
         holds = True if found[1] >= 4 and found[2] <= 6 else "undecided" if found[1] <= 6 and found[2] >= 4 else False
         span = f"{modes.min():.0f} to {modes.max():.0f}"
         here = f"median {said(found, '{:g}')} of 26 in {len(modes)} networks that generalise; {span}"
@@ -63,8 +63,8 @@ def room_for_all(rows: pd.DataFrame) -> Told:
         return NOTHING
     modes = generalised(own)["modes"]
     few = int((modes <= 13).sum())
-    median = said(mean(modes, np.median), "{:g}")
-    here = f"at most 13 in {few} of {len(modes)} networks that generalise; median {median}, most {modes.max():.0f}"
+    middle = said(median(modes), "{:g}")
+    here = f"at most 13 in {few} of {len(modes)} networks that generalise; median {middle}, most {modes.max():.0f}"
     return here, majority({True: few, False: len(modes) - few}), size(own), ""
 
 

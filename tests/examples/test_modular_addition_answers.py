@@ -248,7 +248,8 @@ def test_order_of_changes() -> None:
     """All lead, all follow, some of each; a change in the wrong direction is none."""
     rows = pd.DataFrame({
         "run": "p53", "member": range(3), "measure": "excluded_loss", "where": "train", "window": "after memorisation",
-        "changes_at": 10.0, "test_at": 20.0, "before": 1.0, "after": 2.0, "order": "leads",
+        "changes_at": 10.0, "low": 8.0, "high": 12.0, "test_at": 20.0, "test_low": 18.0, "test_high": 22.0,
+        "before": 1.0, "after": 2.0, "order": "leads",
     })  # fmt: skip
     rises = of_part.leads("p53", "excluded_loss", "train", up=True)
     mixed = rows.assign(order=["leads", "follows", "leads"])
@@ -256,6 +257,35 @@ def test_order_of_changes() -> None:
         True, False, "undecided", False,
     ]  # fmt: skip
     assert of_part.leads("p113", "excluded_loss", "train")(rows)[1] is None
+    shared = rises(rows.assign(high=[12.0, 18.0, 12.0]))[0]
+    assert "3 leads, 0 undecided, 0 follows, of which 1 shares an end" in shared
+
+
+def test_a_measure_of_few_networks_is_none_of_its_task() -> None:
+    """Train accuracy leads in one task, and in the other it has a change in one network of ten: no measure of both."""
+
+    def case(run: str, measure: str, members: int) -> pd.DataFrame:
+        own = {
+            "run": run,
+            "member": range(members),
+            "measure": measure,
+            "where": "train",
+            "window": "after memorisation",
+        }
+        ends = {"changes_at": 10.0, "low": 8.0, "high": 12.0, "test_at": 20.0, "test_low": 18.0, "test_high": 22.0}
+        return pd.DataFrame({
+            **own, **ends, "order": "leads", "explained": 0.9, "memorised_at": 5.0, "generalised_at": 25.0,
+            "before": 1.0, "after": 2.0,
+        })  # fmt: skip
+
+    tables = [case(run, "loss", 10) for run in ("one", "two")] + [
+        case("one", "accuracy", 10),
+        case("two", "accuracy", 1),
+    ]
+    here, holds, ran, note = of_part.everywhere(pd.concat(tables))
+    assert (here, holds) == ("1 measures in 2 tasks (one, two); lead in all: loss train", True)
+    assert ran == {"tasks": 2}
+    assert "accuracy" not in note
 
 
 def test_every_claim_has_an_answer() -> None:
@@ -266,8 +296,14 @@ def test_every_claim_has_an_answer() -> None:
 
 
 def test_intervals_by_hand() -> None:
-    """A bootstrap of equal values is a point; signs of intervals."""
-    assert intervals.mean([2.0, 2.0]) == (2, 2, 2)
+    """Equal values are a point; a mean of five has Student's interval, a difference of two means Welch's; signs of intervals."""
+    assert intervals.mean([2.0, 2.0]) == intervals.median([2.0, 2.0]) == (2, 2, 2)
+    five = np.array([1.0, 2.0, 3.0, 4.0, 5.0])
+    assert intervals.mean(five) == pytest.approx((3, 3 - 1.9632, 3 + 1.9632), abs=1e-4)  # 2.7764 * (2.5 / 5) ** 0.5
+    assert intervals.apart(five + 1, five) == pytest.approx(
+        (1, 1 - 2.3060, 1 + 2.3060), abs=1e-4
+    )  # 8 degrees of freedom
+    assert intervals.apart(np.ones(3), np.zeros(2)) == (1, 1, 1)
     assert intervals.signs([(1, 0.5, 2), (0, -1, 1)]) == "in part"
     assert intervals.signs([(1, 0.5, 2), (-1, -2, -0.5)]) == "undecided"
 
