@@ -1,18 +1,21 @@
-"""The claims of Liu et al. 2022 about the embeddings' structure: train fractions, S_3, the hierarchy for p = 4, transformers."""
+"""The claims of Liu et al. 2022 about the embeddings' structure: train fractions, S_3, the hierarchy for p = 4."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from answers.spans import share
+from claims import Verdict
+
+STEPS = 10_000  # of the runs over all train sizes
+CRITICAL = 0.4  # train fraction
 CRITERIA = ("paper", "code")
 FRACTIONS = "python examples/long_runs/evidence.py effective_theory_fractions"
 HIERARCHY = "python examples/long_runs/evidence.py effective_theory_p4"
-ALONG = "python examples/long_runs/evidence.py effective_theory_embeddings"
 OF_TOY = ("critical_fraction", "predicted_accuracy", "ideal_bounds", "ideal_measured", "grokking_rate", "three_n_h")
 OF_S3 = ("s3_rqi", "s3_steps", "s3_bound", "s3_hexagon")
 RANDOM_HEXAGONS = 0.93  # regularity of the best of three planes of six random points in nine dimensions: 95% are below
@@ -34,11 +37,6 @@ def answer(claims: Any, found: Mapping[str, pd.DataFrame]) -> None:
         )
     else:
         hierarchy(claims, table)
-    if (table := found.get("embeddings")) is None:
-        for name in ("effective_dimension", "first_components"):
-            claims.answer(name, "", holds=None, note="The run was not made: 45 minutes of a core", command=ALONG)
-    else:
-        along_training(claims, table)
 
 
 def ran_of(claims: Any, name: str, table: pd.DataFrame, **more: float) -> dict[str, float]:
@@ -53,54 +51,144 @@ def three(whole: bool, partly: bool) -> bool | str:
 
 
 def toy(claims: Any, table: pd.DataFrame) -> None:
-    """Figures 3, 4, 5 and 10."""
-    fraction = table["n_train"] / table["samples"]
+    """Figures 3, 4, 5 and 10, from the runs over all train sizes; the longer ones of large train sets show what these cut off."""
+    every = table[table["steps"] == STEPS]
+    longer = table[table["steps"] > STEPS]
     choices: dict[str, dict[str, Any]] = {name: {} for name in OF_TOY}
     told: dict[str, list[str]] = {name: [] for name in OF_TOY}
-    networks = 10**9
     for criterion in CRITERIA:
-        learned = table[f"reached_{criterion}"].notna()
-        shares = learned.groupby(table["n_train"]).mean()
-        low, high = learned[table["n_train"] < 22].mean(), shares[shares.index > 22]
-        choices["critical_fraction"][criterion] = three(
-            bool(low <= 0.1 and (high > 0.5).all()), bool(low <= 0.1 and (shares[shares.index >= 30] > 0).all())
-        )
-        told["critical_fraction"].append(f"{criterion}: " + ", ".join(f"{n}: {v:.0%}" for n, v in shares.items()))
-        predicted = table[f"predicted_{criterion}"]
-        left = fraction < 1
-        untrained = [((one - fraction) / (1 - fraction))[left].clip(0, 1) for one in (table["accuracy"], predicted)]
-        correlation, gap = untrained[0].corr(untrained[1]), (table["accuracy"] - predicted).abs().mean()
-        choices["predicted_accuracy"][criterion] = bool(correlation > 0.9 and gap < 0.05)
-        told["predicted_accuracy"].append(f"{criterion}: correlation {correlation:.3f}, mean difference {gap:.3f}")
-        over = [
-            (table[f"rqi_{criterion}"] > table["ideal_rqi"] + 1e-6).mean(),
-            (predicted > table["ideal_accuracy"] + 1e-6).mean(),
-        ]
-        choices["ideal_bounds"][criterion] = three(max(over) <= 0.05, min(over) <= 0.05)
-        told["ideal_bounds"].append(f"{criterion}: RQI above in {over[0]:.1%}, predicted accuracy in {over[1]:.1%}")
-        fits = table[learned & (table["lambda_3"] > 0)]
-        networks = min(networks, len(fits))
-        steps, expected = fits[f"reached_{criterion}"], 1 / (fits["lambda_3"] * fits["embedding_lr"])
-        order, chance = rank_correlation(steps.to_numpy(), expected.to_numpy())
-        choices["grokking_rate"][criterion] = bool(order > 0 and chance < 0.05)
-        told["grokking_rate"].append(f"{criterion}: {order:.2f} (p = {chance:.3f}) over {len(fits)} networks")
-        low, high = interval((steps / expected).to_numpy()) if len(fits) else (np.nan, np.nan)
-        choices["three_n_h"][criterion] = bool(low > 1.5 and high < 6)
-        told["three_n_h"].append(
-            f"{criterion}: {(steps / expected).median():.2f} [{low:.2f}, {high:.2f}] of {len(fits)} networks"
-        )
-    measured = (table["accuracy"] > table["ideal_accuracy"] + 1e-6).mean()
-    choices["ideal_measured"] = {"": three(measured <= 0.05, measured <= 0.2)}
-    told["ideal_measured"].append(f"above in {measured:.1%} of {len(table)} networks")
+        for name, rule in (
+            ("critical_fraction", critical), ("predicted_accuracy", predicted), ("ideal_bounds", bounds),
+            ("grokking_rate", grokking_rate),
+        ):  # fmt: skip
+            choices[name][criterion], words = rule(every, criterion)
+            told[name].append(f"{criterion}: {words}")
+        choices["three_n_h"][criterion], words = three_n_h(table, criterion)
+        told["three_n_h"].append(f"{criterion}: {words}")
+    above = int((every["accuracy"] > every["ideal_accuracy"] + 1e-6).sum())
+    choices["ideal_measured"][""] = within(above, len(every))
+    low, high = share(above, len(every))
+    told["ideal_measured"].append(
+        f"above in {above} of {len(every)} networks, {above / len(every):.1%} [{low:.1%}, {high:.1%}]"
+    )
     before = {
-        "critical_fraction": "share with RQI above 0.95 by train sums; ", "grokking_rate": "rank correlation; ",
-        "three_n_h": "median of steps / n_h; ", "predicted_accuracy": f"{len(table)} networks; ",
-        "ideal_bounds": f"{len(table)} networks; ",
+        "critical_fraction": "networks with an RQI above 0.95 by train sums; ",
+        "grokking_rate": f"rank correlation within {STEPS:,} steps; ", "three_n_h": "median of steps / n_h; ",
+        "predicted_accuracy": f"{len(every)} networks; ", "ideal_bounds": f"{len(every)} networks; ",
     }  # fmt: skip
+    notes = {"critical_fraction": after_longer(longer), "grokking_rate": rate_after_longer(longer)}
+    learned = min(int((every[f"reached_{c}"].notna() & (every["lambda_3"] > 0)).sum()) for c in CRITERIA)
     for name in OF_TOY:
-        holds = choices[name] if len(choices[name]) > 1 else choices[name][""]
-        ran = ran_of(claims, name, table, networks=networks)
-        claims.answer(name, before.get(name, "") + "; ".join(told[name]), holds=holds, command=FRACTIONS, ran=ran)
+        own, networks = (table, len(long_enough(table))) if name == "three_n_h" else (every, learned)
+        claims.answer(
+            name, before.get(name, "") + "; ".join(told[name]), holds=choices[name], note=notes.get(name, ""),
+            command=FRACTIONS, ran=ran_of(claims, name, own, networks=networks),
+        )  # fmt: skip
+
+
+def critical(table: pd.DataFrame, criterion: str) -> tuple[Verdict, str]:
+    """Figure 4b: from which size on networks learn the line, and whether any does within 0.1 of the critical fraction."""
+    learned, fraction = table[f"reached_{criterion}"].notna(), table["n_train"] / table["samples"]
+    by_size = learned.groupby(table["n_train"])
+    shares, beyond = by_size.mean(), by_size.mean().index > CRITICAL * table["samples"].max()
+    near = learned[(fraction > CRITICAL) & (fraction <= CRITICAL + 0.1)]
+    few_below = learned[fraction < CRITICAL].mean() <= 0.1
+    words = ", ".join(f"{n}: {v.sum()} of {len(v)}" for n, v in by_size)
+    if few_below and (shares[beyond] > 0.5).all():
+        return True, words
+    if few_below and near.any():
+        return "in part", words
+    unseen = few_below and share(int(near.sum()), len(near))[1] > 0.5
+    return "undecided" if unseen else False, words
+
+
+def predicted(table: pd.DataFrame, criterion: str) -> tuple[Verdict, str]:
+    """Figure 3."""
+    fraction = table["n_train"] / table["samples"]
+    own, left = table[f"predicted_{criterion}"], fraction < 1
+    untrained = [((one - fraction) / (1 - fraction))[left].clip(0, 1) for one in (table["accuracy"], own)]
+    correlation, gap = untrained[0].corr(untrained[1]), (table["accuracy"] - own).abs().mean()
+    return bool(correlation > 0.9 and gap < 0.05), f"correlation {correlation:.3f}, mean difference {gap:.3f}"
+
+
+def bounds(table: pd.DataFrame, criterion: str) -> tuple[Verdict, str]:
+    """Equations 16 and 17."""
+    over = [
+        (table[f"rqi_{criterion}"] > table["ideal_rqi"] + 1e-6).mean(),
+        (table[f"predicted_{criterion}"] > table["ideal_accuracy"] + 1e-6).mean(),
+    ]
+    words = f"RQI above in {over[0]:.1%}, predicted accuracy in {over[1]:.1%}"
+    return three(max(over) <= 0.05, min(over) <= 0.05), words
+
+
+def within(hits: int, n: int) -> Verdict:
+    """Figure 10f: whether a share is at most 1 in 20, at most 1 in 5, or above; undecided where its interval holds a bound."""
+    low, high = share(hits, n)
+    if high <= 0.05:
+        return True
+    if low > 0.2:
+        return False
+    return "in part" if low > 0.05 and high <= 0.2 else "undecided"
+
+
+def expected(table: pd.DataFrame) -> pd.Series:
+    """n_h, in steps."""
+    return 1 / (table["lambda_3"] * table["embedding_lr"])
+
+
+def grokking_rate(table: pd.DataFrame, criterion: str) -> tuple[Verdict, str]:
+    """Figure 5b: networks that do not get there within the run are tied as the slowest."""
+    fits = table[table["lambda_3"] > 0]
+    steps = fits[f"reached_{criterion}"]
+    order, chance = rank_correlation(steps.fillna(np.inf).to_numpy(), expected(fits).to_numpy())
+    there = steps.notna()
+    alone = rank_correlation(steps[there].to_numpy(), expected(fits)[there].to_numpy())[0]
+    words = (
+        f"{order:.2f} (p = {chance:.2g}) over {len(fits)} networks, {alone:.2f} over the {there.sum()} that get there"
+    )
+    return bool(order > 0 and chance < 0.05), words
+
+
+def long_enough(table: pd.DataFrame) -> pd.DataFrame:
+    """The networks whose runs last 6 n_h and more; of one that was trained twice the longer."""
+    last = table.sort_values("steps").groupby(["n_train", "seed"]).last().reset_index()
+    return last[(last["lambda_3"] > 0) & (last["steps"] >= 6 * expected(last))]
+
+
+def three_n_h(table: pd.DataFrame, criterion: str) -> tuple[Verdict, str]:
+    """Section 3.2: steps over n_h of the networks that get there, where runs last 6 n_h and more and so cut off none of them."""
+    fits = long_enough(table)
+    if fits.empty:
+        return "undecided", "no run lasts 6 n_h"
+    ratio = (fits[f"reached_{criterion}"] / expected(fits)).dropna().to_numpy()
+    if not len(ratio):
+        return "undecided", f"none of {len(fits)} networks gets there"
+    low, high = interval(ratio)
+    words = f"{np.median(ratio):.2f} [{low:.2f}, {high:.2f}] of the {len(ratio)} of {len(fits)} networks that get there"
+    if low > 1.5 and high < 6:
+        return True, words
+    return False if high <= 1.5 or low >= 6 else "undecided", words
+
+
+def after_longer(table: pd.DataFrame) -> str:
+    """How many have the line at the end of the longer runs."""
+    if table.empty:
+        return ""
+    told = (
+        f"{criterion}: " + ", ".join(
+            f"{n}: {v.sum()} of {len(v)}" for n, v in table[f"reached_{criterion}"].notna().groupby(table["n_train"])
+        )
+        for criterion in CRITERIA
+    )  # fmt: skip
+    return f"Within {table['steps'].min():,} steps {'; '.join(told)}"
+
+
+def rate_after_longer(table: pd.DataFrame) -> str:
+    """The rank correlation over the longer runs."""
+    if table.empty:
+        return ""
+    told = "; ".join(f"{criterion}: {grokking_rate(table, criterion)[1]}" for criterion in CRITERIA)
+    return f"Within {table['steps'].min():,} steps, from {table['n_train'].min()} sums on, {told}"
 
 
 def s3(claims: Any, table: pd.DataFrame) -> None:
@@ -115,8 +203,9 @@ def s3(claims: Any, table: pd.DataFrame) -> None:
         told["s3_rqi"].append(f"{criterion}: " + ", ".join(f"{n}: {v:.2f}" for n, v in best.items()))
         learned = table[f"reached_{criterion}"].notna()
         above = learned[fraction > 0.555].groupby(table["n_train"]).any()
+        near = learned[(fraction >= 0.4) & (fraction <= 0.6)]
         none_below = not learned[fraction < 0.44].any()
-        choices["s3_steps"][criterion] = three(none_below and bool(above.all()), none_below and bool(above.any()))
+        choices["s3_steps"][criterion] = three(none_below and bool(above.all()), none_below and bool(near.any()))
         told["s3_steps"].append(
             f"{criterion}: " + ", ".join(f"{n}: {v}" for n, v in learned.groupby(table["n_train"]).sum().items())
         )
@@ -169,42 +258,6 @@ def hierarchy(claims: Any, table: pd.DataFrame) -> None:
         )
     ran = {"steps": int(table["steps"].min()), "starts": min(starts)}
     claims.answer("hierarchy_found", "; ".join(told), holds=choices, command=HIERARCHY, ran=ran)
-
-
-def along_training(claims: Any, table: pd.DataFrame) -> None:
-    """Figures 7 (left) and 22: the embeddings of transformers at every checkpoint."""
-    seeds = dict(list(table.groupby("seed")))
-    ran = {"seeds": len(seeds)}
-    dimension = {seed: part.set_index("step")["effective_dimension"] for seed, part in seeds.items()}
-    falls = {seed: bool(own.iloc[-1] < 0.7 * own.iloc[0]) for seed, own in dimension.items()}
-    peaks = {seed: bool(own.max() > 1.05 * own.iloc[0]) for seed, own in dimension.items()}
-    ends = pd.DataFrame({"first": own.iloc[0], "last": own.iloc[-1], "most": own.max()} for own in dimension.values())
-    generalised = [part.loc[part["test_accuracy"] >= 0.9, "step"].min() for part in seeds.values()]
-    half = [own.index[own < (own.iloc[0] + own.iloc[-1]) / 2][0] for own in dimension.values()]
-    claims.answer(
-        "effective_dimension",
-        f"from {ends['first'].mean():.1f} to {ends['last'].mean():.1f} on average, the most {ends['most'].mean():.1f}; "
-        f"it falls by 30% in {sum(falls.values())} of {len(seeds)} seeds, after a peak in {sum(peaks.values())}",
-        holds=three(all(falls.values()) and all(peaks.values()), all(falls.values())),
-        note=f"Half of the fall is over at step {min(half):,} to {max(half):,}, test accuracy passes 90% at {min(generalised):,} "
-        f"to {max(generalised):,}",
-        command=ALONG, ran=ran,
-    )  # fmt: skip
-    kept = sorted(int(column.removeprefix("end_")) for column in table if column.startswith("end_"))
-    last = table.groupby("seed").last()
-    enough = {seed: next((k for k in kept if row[f"end_{k}"] >= 0.99), None) for seed, row in last.iterrows()}
-    before = table[table["step"] < table["step"].max()].set_index("seed")
-    means = {axes: before[[f"{axes}_{k}" for k in kept]].mean(axis=1).groupby("seed").mean() for axes in ("end", "own")}
-    few, better = all(enough.values()), means["end"] > means["own"]
-    numbers = Counter(k for k in enough.values() if k)
-    told = ", ".join(f"{k} in {n}" for k, n in sorted(numbers.items()))
-    claims.answer(
-        "first_components",
-        f"axes of the end that reach 99%: {told or 'none'} of {len(seeds)} seeds; mean accuracy before the end on "
-        f"{', '.join(map(str, kept))} final axes {means['end'].mean():.3f}, on those of the time {means['own'].mean():.3f}; "
-        f"the final ones do better in {int(better.sum())}",
-        holds=three(few and bool(better.all()), few or bool(better.all())), command=ALONG, ran=ran,
-    )  # fmt: skip
 
 
 def rank_correlation(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:

@@ -90,7 +90,7 @@ def main(folder: Path, out: Path) -> None:
     if not rows:
         raise SystemExit(f"{folder} holds no finished run of train fractions")
     table = pd.DataFrame(rows)
-    store(table, out / "effective_theory_fractions.csv", ["operation", "seed"], digits=6)
+    store(table, out / "effective_theory_fractions.csv", ["operation", "seed", "steps"], digits=6)
     columns = ["test_accuracy", "rqi_paper", "rqi_code", "ideal_rqi"]
     print(table.groupby(["operation", "n_train"])[columns].mean().round(3).to_string())
 
