@@ -35,10 +35,13 @@ from answers.effective_theory_rules import (
     with_ratio,
 )  # fmt: skip
 from answers.tables import MEASURED
+from answers.waiting import waits
 
 FILES = ("toy", "toy_published", "transformer", "mnist", "diagrams", "fractions", "p4", "embeddings")
 EVIDENCE = "python examples/long_runs/evidence.py"
 TOY = "examples/long_runs/effective_theory.sh toy full"
+NOT_DRAWN = "The diagram was not run: an hour and a half of a core"
+STEPS_OF = {"s3": [f"s3_seed{i}" for i in range(5)]}  # whose steps begin as those of another diagram do
 
 
 def tables() -> dict[str, pd.DataFrame]:
@@ -80,7 +83,6 @@ class Figure:
     """A diagram, and the rule that decides it.
 
     Attributes:
-        minutes: that its runs take on a core.
         told: what came out, in words.
         pooled: train sets are taken together; else each decides by itself.
         decoder_lr: networks with a faster decoder are left out.
@@ -88,7 +90,6 @@ class Figure:
 
     run: str
     rule: Any
-    minutes: int
     told: Any = counted
     pooled: bool = True
     decoder_lr: float = math.inf
@@ -99,45 +100,42 @@ def by(column: str, phases: Set[str] = frozenset({"comprehension"})) -> Any:
     return lambda table: shares(table, column, phases)
 
 
-def four(run: str, minutes: int) -> Figure:
+def four(run: str) -> Figure:
     """Figure 6b to d."""
-    return Figure(run, between(), minutes, pooled=False)
+    return Figure(run, between(), pooled=False)
 
 
-def right(run: str, phase: str, minutes: int, largest: float) -> Figure:
+def right(run: str, phase: str, largest: float) -> Figure:
     """A corner on the right of Figure 6b to d: memorization with little decay, confusion with much."""
     chosen = {"decayed": phase == "confusion", "largest": largest}
-    return Figure(
-        run, corner(phase, **chosen), minutes, lambda table: counted(corner_of(table, **chosen)), pooled=False
-    )
+    return Figure(run, corner(phase, **chosen), lambda table: counted(corner_of(table, **chosen)), pooled=False)
 
 
 def other_settings(kind: str) -> dict[str, Figure]:
     """Figures 13 to 15: regression on the left, classification on the right."""
-    minutes = 24  # of two train sets
     return {
         # Figure 13 shows the batch where the decoder is slow
         "batch": Figure(
-            f"{kind}_batch", compared("batch_size", lambda b: b == 45, lambda b: b == 5), minutes, by("batch_size"),
+            f"{kind}_batch", compared("batch_size", lambda b: b == 45, lambda b: b == 5), by("batch_size"),
             decoder_lr=1.1e-3,
         ),
         "scale": Figure(
-            f"{kind}_scale", compared("embedding_scale", lambda s: s < 0.1, lambda s: s > 0.8), minutes, by("embedding_scale")
+            f"{kind}_scale", compared("embedding_scale", lambda s: s < 0.1, lambda s: s > 0.8), by("embedding_scale")
         ),
-        "decay": Figure(f"{kind}_decay", decay, 7 * minutes // 2, by("embedding_weight_decay", LEARNED)),
+        "decay": Figure(f"{kind}_decay", decay, by("embedding_weight_decay", LEARNED)),
     }  # fmt: skip
 
 
-OF_RUN = {"": ("toy_published", 95, 10), "_classification": ("toy_classes", 115, 20), "_s3": ("s3", 105, 10)}
+OF_RUN = {"": ("toy_published", 10), "_classification": ("toy_classes", 20), "_s3": ("s3", 10)}  # and the largest decay
 FIGURES = {
-    "phases_published": four("toy_published", 95),
-    "phases_classification": four("toy_classes", 115),
-    "phases_s3": four("s3", 105),
-    "phases_rates": Figure("toy_rates", rates, 36, pooled=False),
-    "rates_too_fast": Figure("toy_rates", too_fast, 36, by_ratio),
-    "rates_late": Figure("toy_rates", late, 36, times),
-    **{f"top_right{end}": right(run, "memorization", cost, top) for end, (run, cost, top) in OF_RUN.items()},
-    **{f"bottom_right{end}": right(run, "confusion", cost, top) for end, (run, cost, top) in OF_RUN.items()},
+    "phases_published": four("toy_published"),
+    "phases_classification": four("toy_classes"),
+    "phases_s3": four("s3"),
+    "phases_rates": Figure("toy_rates", rates, pooled=False),
+    "rates_too_fast": Figure("toy_rates", too_fast, by_ratio),
+    "rates_late": Figure("toy_rates", late, times),
+    **{f"top_right{end}": right(run, "memorization", top) for end, (run, top) in OF_RUN.items()},
+    **{f"bottom_right{end}": right(run, "confusion", top) for end, (run, top) in OF_RUN.items()},
     **{f"phases_{what}": figure for what, figure in other_settings("toy").items()},
     **{f"classes_{what}": figure for what, figure in other_settings("classes").items()},
 }  # fmt: skip
@@ -147,7 +145,7 @@ def diagram(claims: Any, name: str, figure: Figure, table: pd.DataFrame | None) 
     """Answer one diagram by its rule, a verdict for each side."""
     command = TOY if figure.run == "toy_published" else f"{EVIDENCE} effective_theory_diagrams"
     if table is None or table.empty:
-        note = f"The runs were not made: {figure.minutes} minutes of a core"
+        note = NOT_DRAWN if figure.run == "toy_published" else waits(*STEPS_OF.get(figure.run, [figure.run]))
         claims.answer(name, "", holds=None, note=note, command=command)
         return
     table = table[table["decoder_lr"] <= figure.decoder_lr]
@@ -159,7 +157,7 @@ def diagram(claims: Any, name: str, figure: Figure, table: pd.DataFrame | None) 
 def threshold_side(claims: Any, published: pd.DataFrame | None) -> None:
     """What the two sides of the threshold do."""
     if published is None:
-        claims.answer("threshold_side", "", holds=None, note="The diagram was not run: an hour and a half on a core")
+        claims.answer("threshold_side", "", holds=None, note=NOT_DRAWN)
         return
     moved = (published["above"] != published["at_least"]).mean()
     claims.answer(

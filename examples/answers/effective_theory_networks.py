@@ -11,6 +11,7 @@ import pandas as pd
 from answers import measured_networks
 from answers.effective_theory_rules import PHASES, SIDES, counted, four_phases
 from answers.spans import several
+from answers.waiting import waits
 
 DIAGRAMS = "python examples/long_runs/evidence.py effective_theory_diagrams"
 ALONG = "python examples/long_runs/evidence.py effective_theory_embeddings"
@@ -33,7 +34,7 @@ def answer(claims: Any, of: Mapping[str, pd.DataFrame], found: Mapping[str, pd.D
     grokking_on_images(claims, measured_networks.networks().get("digits_mse", []))
     if (table := found.get("embeddings")) is None:
         for name in OF_EMBEDDINGS:
-            claims.answer(name, "", holds=None, note="The run was not made: 45 minutes of a core", command=ALONG)
+            claims.answer(name, "", holds=None, note=waits("p53"), command=ALONG)
     else:
         along_training(claims, table)
 
@@ -64,9 +65,7 @@ def transformers(claims: Any, of: Mapping[str, pd.DataFrame], found: Mapping[str
     ):  # fmt: skip
         table = of.get(run)
         if table is None:
-            claims.answer(
-                name, "", holds=None, note="The runs were not made: 22 to 26 minutes of a core a seed", command=command
-            )
+            claims.answer(name, "", holds=None, note=waits(run), command=command)
             continue
         choices, told = {}, []
         for side in SIDES:
@@ -89,18 +88,14 @@ def images(claims: Any, of: Mapping[str, pd.DataFrame]) -> None:
     """Figures 8b and 20."""
     command, table = DIAGRAMS, of.get("mnist_rate")
     if table is None:
-        claims.answer(
-            "phases_mnist", "", holds=None, note="The runs were not made: 92 minutes of a core", command=command
-        )
+        claims.answer("phases_mnist", "", holds=None, note=waits("mnist_rate"), command=command)
     else:
         choices = {side.replace("_", " "): four_phases(table, "last_lr", "weight_decay", side, set()) for side in SIDES}
         ran = {"steps": int(table["steps"].min()), "networks": len(table)}
         claims.answer("phases_mnist", counted(table), holds=choices, command=command, ran=ran)
     table = of.get("mnist_sizes")
     if table is None:
-        claims.answer(
-            "mnist_sizes", "", holds=None, note="The runs were not made: 75 minutes of a core", command=command
-        )
+        claims.answer("mnist_sizes", "", holds=None, note=waits("mnist_sizes"), command=command)
         return
     at = steps_by(table, "n_train", "at_least")
     falls = [at.loc[seed].rank().corr(pd.Series(at.columns, index=at.columns)) <= -0.9 for seed in at.index]
@@ -119,9 +114,7 @@ def grokking_on_images(claims: Any, own: Sequence[measured_networks.Network]) ->
     """Figure 8a, on the run of progress_measures: train accuracy by appendix J's threshold and by Table 1's."""
     command = "python examples/long_runs/evidence.py digits_curves"
     if not own:
-        claims.answer(
-            "mnist_grokking", "", holds=None, note="The run was not made: 19 minutes of a core", command=command
-        )
+        claims.answer("mnist_grokking", "", holds=None, note=waits("digits_mse"), command=command)
         return
     at = [int(n.told["generalised"]) if pd.notna(n.told["generalised"]) else None for n in own]
     choices, fitted = {}, {}

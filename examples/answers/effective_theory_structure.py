@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from answers.spans import share
+from answers.waiting import waits
 from claims import Verdict
 
 STEPS = 10_000  # of the runs over all train sizes
@@ -25,15 +26,15 @@ def answer(claims: Any, found: Mapping[str, pd.DataFrame]) -> None:
     """Answer them, or say what was not run."""
     table = found.get("fractions")
     parts = {} if table is None else dict(list(table.groupby("operation")))
-    for operation, names, rule in (("toy", OF_TOY, toy), ("s3", OF_S3, s3)):
+    for operation, names, rule, run in (("toy", OF_TOY, toy, "toy_fractions"), ("s3", OF_S3, s3, "s3_fractions")):
         if operation in parts:
             rule(claims, parts[operation])
             continue
         for name in names:
-            claims.answer(name, "", holds=None, note="The runs were not made: 10 minutes of a core", command=FRACTIONS)
+            claims.answer(name, "", holds=None, note=waits(run), command=FRACTIONS)
     if (table := found.get("p4")) is None:
         claims.answer(
-            "hierarchy_found", "", holds=None, note="The run was not made: 5 minutes of a core", command=HIERARCHY
+            "hierarchy_found", "", holds=None, note=waits("p4_fast_decoder", "p4_slow_decoder"), command=HIERARCHY
         )
     else:
         hierarchy(claims, table)

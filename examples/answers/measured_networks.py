@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -18,7 +16,6 @@ from answers.spans import several
 from answers.tables import MEASURED
 from claims import Verdict
 
-RUNS = Path(__file__).parents[1] / "long_runs/evidence/progress_measures.toml"
 TEST = "accuracy test"
 LEVELS = (0.6, 0.8)  # test accuracies that count as generalised: 0.6 of Liu et al. 2022, App. J, and 0.8, asked here
 EVENTS = {"memorised": ("train", 0.99), "train_06": ("train", 0.6), "generalised": ("test", 0.6)}
@@ -126,10 +123,3 @@ def of_curves(table: pd.DataFrame) -> Network:
     }
     events = {name: float("nan") if step is None else step for name, step in told.items()}
     return Network(pd.Series({"seed": 0, "steps": table.index[-1], **events}), table)
-
-
-def waits(*names: str) -> str:
-    """Why a row was not run: the runs that it waits for, and how long they take."""
-    runs = tomllib.loads(RUNS.read_text(encoding="utf8"))["runs"]
-    minutes = sum(run["minutes"] for name, run in runs.items() if name.partition("_seed")[0] in names)
-    return f"Waits for the runs {', '.join(names)} (make evidence): about {minutes} minutes of a core"

@@ -11,8 +11,9 @@ import numpy as np
 import pandas as pd
 
 from answers import progress_measures_reviews
-from answers.measured_networks import LEVELS, TEST, Network, leads, networks, settled, waits
+from answers.measured_networks import LEVELS, TEST, Network, leads, networks, settled
 from answers.spans import counted, several, span
+from answers.waiting import waits
 from claims import Claims, Verdict
 
 COMMAND = "python examples/long_runs/evidence.py digits_curves"

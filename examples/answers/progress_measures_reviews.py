@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import pandas as pd
 
-from answers.measured_networks import Network, leads, networks, waits
+from answers.measured_networks import Network, leads, networks
 from answers.spans import counted, several, span
+from answers.waiting import waits
 from claims import Claims
 
 COMMAND = "python examples/long_runs/evidence.py reviews_curves"

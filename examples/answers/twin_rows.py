@@ -12,6 +12,7 @@ from probes.late_drops import late_drop
 
 from answers.spans import half_width
 from answers.tables import DRAWN, MEASURED
+from answers.waiting import waits
 
 if TYPE_CHECKING:
     from claims import Claims
@@ -126,9 +127,10 @@ class Rows:
         self.published = self.twins[self.twins["variant"] == "published SGD"].set_index("picture")
 
     def not_run(self, name: str, runs: str) -> None:
-        """Say which runs the answer waits for."""
-        note = f"Waits for the runs {runs} (make evidence; minutes of a core in long_runs/evidence/picbreeder.toml)"
-        self.claims.answer(name, "", holds=None, note=note, command=COMMAND)
+        """Say which runs the answer waits for: those that are not in the tables."""
+        asked = runs.split(", ")
+        missing = [run for run in asked if run not in set(self.twins["run"])] or asked
+        self.claims.answer(name, "", holds=None, note=waits(*missing), command=COMMAND)
 
     def fewer(self, name: str, pairs: Pairs, words: tuple[str, str], runs: str, share: float = 0.9) -> None:
         """Units in use of two recipes, seed by seed, by choice and threshold: the first has at most a share of the second's."""
