@@ -178,7 +178,9 @@ class Claims:
         if missing := set(needs := claim.get("needs", {})) - set(ran):
             raise ValueError(f"{self.notebook}: {name} needs {', '.join(sorted(missing))}: say what ran in ran")
         short = _short(needs, ran)
-        return UNDECIDED if short else verdict, [f"{ran[what]:,g} of {needs[what]:,g} {what}" for what in short]
+        return UNDECIDED if short else verdict, [
+            f"{ran[what]:,g} of {needs[what]:,g} {what.replace('_', ' ')}" for what in short
+        ]
 
     def take(self, row: Mapping[str, Any]) -> None:
         """An answer that a notebook has stored; a claim that is no longer asked, or has an answer, is left out.

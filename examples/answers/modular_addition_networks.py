@@ -106,20 +106,24 @@ def superexponential(rows: pd.DataFrame) -> Told:
     steep = steps.loc[
         :, middle > 1.5 * middle.min()
     ]  # away from the floor: no network generalises before it has learnt at all
-    bends, verdicts = [], []
+    bends, better, verdicts = [], [], []
     for part in (steps, steep):
         x, y = part.columns.to_numpy(float), np.log(part.to_numpy(float))
         if len(x) < 4:
             verdicts.append("undecided")
             continue
         bends.append(mean([np.polyfit(x - x.mean(), each, 2)[0] for each in y]))
-        found = bends[-1], mean([rest(x, each) - rest(1 / x, each) for each in y])
+        better.append(mean([rest(x, each) - rest(1 / x, each) for each in y]))
+        found = bends[-1], better[-1]
         verdicts.append(
             True if all(f[1] > 0 for f in found) else False if all(f[2] < 0 for f in found) else "undecided"
         )
     medians = ", ".join(f"{share:.0%}: {middle[share]:,.0f}" for share in steps.columns)
-    bend = ", ".join(said(each, "{:+.1f}") for each in bends)
-    here = f"median batches to 90%: {medians}; quadratic coefficient over all shares, and over the steep ones: {bend}"
+    bend, less = (
+        ", ".join(said(each, form) for each in found) for found, form in ((bends, "{:+.1f}"), (better, "{:+.2f}"))
+    )
+    here = f"median batches to 90%: {medians}; over all shares, and over the steep ones: quadratic coefficient {bend}; "
+    here += f"squared residuals of a line less those of 1 / share {less}"
     holds = dict(zip(("all shares", "those that take over 1.5 times the shortest"), verdicts, strict=True))
     return here, holds, {**size(own), "shares": steps.shape[1]}, ""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import pandas as pd
 
 from answers.intervals import CHOSEN, JUDGED, NOTHING, Told, apart, mean, of, said, signs
@@ -72,11 +73,12 @@ def modes_by_optimiser(rows: pd.DataFrame) -> Told:
     ])  # fmt: skip
     ways, words = [], []
     for fraction, part in good.groupby("train_fraction"):
-        adam, sgd = (part.loc[part["optimizer"] == name, "modes"].to_numpy(float) for name in ("adam", "sgd"))
+        by_seed = part.groupby(["optimizer", "seed"])["modes"].mean()  # with L2 and without
+        adam, sgd = (by_seed[name].to_numpy(float) if name in by_seed else np.empty(0) for name in ("adam", "sgd"))
         if min(len(adam), len(sgd)) < 5:
             continue
         found = apart(adam, sgd)
         ways.append(int(found[1] > 0) - int(found[2] < 0))
-        words.append(f"Adam minus SGD, {fraction:.0%}: {said(found)} ({len(adam)} and {len(sgd)} networks)")
+        words.append(f"Adam minus SGD, {fraction:.0%}: {said(found)} ({len(adam)} and {len(sgd)} seeds)")
     holds = True if len(ways) == 2 and ways[0] == ways[1] != 0 else "undecided"
     return "; ".join(words), holds, {"seeds": own["seed"].nunique()}, ""

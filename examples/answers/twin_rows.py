@@ -67,6 +67,7 @@ def drawn(twins: pd.DataFrame) -> pd.DataFrame:
 
 def caveats(*cells: pd.DataFrame) -> str:
     """What sets some recipes apart, in words: networks that draw nothing, another learning rate; empty if nothing does."""
+    cells = tuple({(*one[KEY].itertuples(index=False, name=None),): one for one in cells}.values())  # each once
     failed = sum(one.attrs["failed"] for one in cells)
     said = [f"{failed} network{'s' * (failed > 1)} that did not draw the picture in the end left out"] if failed else []
     for one in cells:
@@ -148,8 +149,8 @@ class Rows:
             totals.append(joined(choice, f"{len(one)} seeds"))
         one, other = next(iter(found.values()))
         totals.append(f"of {one['total'].iloc[0]:.0f} and {other['total'].iloc[0]:.0f} units")
-        note = "; ".join(filter(None, [*totals, caveats(*(cell for choice in found for cell in pairs[choice]))]))
-        ran = size(*(cell for pair in found.values() for cell in pair))
+        note = "; ".join(filter(None, [*totals, caveats(*(own for choice in found for own in pairs[choice]))]))
+        ran = size(*(own for pair in found.values() for own in pair))
         self.claims.answer(name, "; ".join(here), holds=holds, note=note, command=COMMAND, ran=ran)
 
     def at_most(self, name: str, cells: Mapping[str, pd.DataFrame], runs: str) -> None:
@@ -181,8 +182,8 @@ class Rows:
                 here.append(f"{interval(one[column], 2)} {words[0]}, {interval(other[column], 2)} {words[1]} ({told})")
                 holds[told] = bool((one[f"{column}_high"] < other[f"{column}_low"]).all())
         here.append(f"evolved {self.evolved['random_antisymmetric_share']:.2f}")
-        note = caveats(*(cell for choice in found for cell in pairs[choice]))
-        ran = size(*(cell for pair in found.values() for cell in pair))
+        note = caveats(*(own for choice in found for own in pairs[choice]))
+        ran = size(*(own for pair in found.values() for own in pair))
         self.claims.answer(name, "; ".join(here), holds=holds, note=note, command=COMMAND, ran=ran)
 
     def drops(self, name: str, own: pd.DataFrame, most: bool, runs: str) -> None:

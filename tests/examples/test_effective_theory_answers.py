@@ -68,9 +68,16 @@ def test_batches_scales_and_decays_are_compared(answers: Any, rules: Any) -> Non
     few = of("batch_size", {5: 0, 45: 1}, 4)
     assert rules.by_choice(few, rule, pooled=True) == {"above": "undecided", "at least": "undecided"}
     assert answers.shares(few, "batch_size", {"comprehension"}).endswith("5: 0 and 0 of 4, 45: 1 and 0 of 4")
-    assert rules.decay(of("embedding_weight_decay", {0.0: 200, 1.0: 205}, 400), "above") is True
-    assert rules.decay(of("embedding_weight_decay", {0.0: 200, 1.0: 300}, 400), "above") is False
-    assert rules.decay(of("embedding_weight_decay", {0.0: 3, 1.0: 4}, 7), "above") == "undecided"
+
+    def paired(counts: dict[float, int], n: int) -> pd.DataFrame:
+        """The n-th network of each decay has the n-th decoder rate."""
+        table = of("embedding_weight_decay", counts, n)
+        return table.assign(decoder_lr=table.groupby("embedding_weight_decay").cumcount())
+
+    assert rules.decay(paired({0.0: 20, 1.0: 21}, 49), "above") is True  # one pair differs: 2% [-2%, 6%]
+    assert rules.decay(paired({0.0: 20, 1.0: 30}, 49), "above") is False
+    assert rules.decay(paired({0.0: 3, 1.0: 4}, 7), "above") == "undecided"
+    assert rules.decay(paired({0.0: 3, 1.0: 4}, 7).sample(frac=1, random_state=0), "above") == "undecided"
 
 
 def rates_table(ratios: dict[float, tuple[int, int]], n: int) -> pd.DataFrame:
@@ -138,9 +145,13 @@ def test_steps_over_n_h_need_runs_of_six(structure: Any) -> None:
     assert len(structure.long_enough(pd.concat([short, longer]))) == 10
     holds, words = structure.three_n_h(pd.concat([short, longer]), "paper")
     assert holds is True
-    assert words == "3.00 [3.00, 3.00] of the 10 of 10 networks that get there"
+    assert words == "3.00 [3.00, 3.00] of 10 networks, 10 of which get there"
     assert structure.three_n_h(longer.assign(reached_paper=6_000.0), "paper")[0] is False
-    assert structure.three_n_h(longer.assign(reached_paper=float("nan")), "paper")[0] == "undecided"
+    slow = longer.assign(reached_paper=float("nan"))  # later than their runs, and so than 6 n_h
+    assert structure.three_n_h(slow, "paper") == (False, "never [never, never] of 10 networks, 0 of which get there")
+    early = fractions({50: 10}, reached_paper=750.0)  # the same networks, in a shorter run
+    assert structure.three_n_h(pd.concat([early, slow]), "paper")[0] is False
+    assert structure.long_enough(pd.concat([early, slow]))["reached_paper"].isna().all()
     both = longer.assign(reached_paper=[36_000.0 if k % 2 else 6_000.0 for k in range(10)])
     assert structure.three_n_h(both, "paper")[0] == "undecided"
 
