@@ -16,6 +16,7 @@ import pandas as pd
 from answers import effective_theory_networks as networks
 from answers import effective_theory_structure as structure
 from answers.effective_theory_rules import (
+    COUNTING,
     LEARNED,
     MUCH_FASTER,
     SIDES,
@@ -72,10 +73,13 @@ def times(table: pd.DataFrame) -> str:
         n = counts(faster[faster["ratio"] >= MUCH_FASTER], side, LEARNED)
         much, somewhat, chance = later(faster, side)
         told.append(
-            f"{side.replace('_', ' ')} 0.9: {n[0]} of {n[1]} generalise, at a median of {much:,.0f} steps; {somewhat:,.0f} at "
-            f"lower ratios (p = {chance:.2f})"
+            f"{COUNTING[side]}, {n[0]} of {n[1]} generalise, at a median of {much:,.0f} steps, and at {somewhat:,.0f} "
+            f"with slower embeddings (p = {chance:.2f})"
         )
-    return f"{table['seed'].nunique()} train sets; rates {MUCH_FASTER} times the decoder's and more: {'; '.join(told)}"
+    return (
+        f"{table['seed'].nunique()} train sets; embeddings {MUCH_FASTER} times as fast as the decoder, or faster: "
+        + "; ".join(told)
+    )
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from claims import Verdict
 
 PHASES = ("comprehension", "grokking", "memorization", "confusion")
 SIDES = ("above", "at_least")
+COUNTING = {"above": "counting above the threshold", "at_least": "counting the threshold itself, too"}
 LEARNED = frozenset({"comprehension", "grokking"})
 MUCH_FASTER = 300  # embedding rate over decoder rate
 FAST = 2e-3  # decoder rates from here on are the right edge of a diagram
@@ -157,5 +158,5 @@ def counted(table: pd.DataFrame) -> str:
     told = []
     for side in SIDES:
         n = table[side].value_counts()
-        told.append(f"{side.replace('_', ' ')}: " + ", ".join(f"{n.get(phase, 0)} {phase}" for phase in PHASES))
+        told.append(f"{COUNTING[side]}: " + ", ".join(f"{n.get(phase, 0)} {phase}" for phase in PHASES))
     return f"{len(table)} networks of {table['seed'].nunique()} train sets; " + "; ".join(told)
