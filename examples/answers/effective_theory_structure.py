@@ -167,7 +167,8 @@ def three_n_h(table: pd.DataFrame, criterion: str) -> tuple[Verdict, str]:
     found = median(ratio.fillna(NEVER))
     _, low, high = found
     shown = ["never" if value > 6 else f"{value:.2f}" for value in found]
-    words = f"{shown[0]} [{shown[1]}, {shown[2]}] of {len(fits)} networks, {ratio.notna().sum()} of which get there"
+    words = f"{shown[0]} [{shown[1]}, {shown[2]}] of {len(fits)} networks, {ratio.notna().sum()} of which get there, "
+    words += f"{ratio.between(1.5, 6).sum()} within 1.5 and 6"
     if low > 1.5 and high < 6:
         return True, words
     return False if high <= 1.5 or low >= 6 else "undecided", words

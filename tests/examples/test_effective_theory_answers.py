@@ -145,10 +145,13 @@ def test_steps_over_n_h_need_runs_of_six(structure: Any) -> None:
     assert len(structure.long_enough(pd.concat([short, longer]))) == 10
     holds, words = structure.three_n_h(pd.concat([short, longer]), "paper")
     assert holds is True
-    assert words == "3.00 [3.00, 3.00] of 10 networks, 10 of which get there"
+    assert words == "3.00 [3.00, 3.00] of 10 networks, 10 of which get there, 10 within 1.5 and 6"
     assert structure.three_n_h(longer.assign(reached_paper=6_000.0), "paper")[0] is False
     slow = longer.assign(reached_paper=float("nan"))  # later than their runs, and so than 6 n_h
-    assert structure.three_n_h(slow, "paper") == (False, "never [never, never] of 10 networks, 0 of which get there")
+    assert structure.three_n_h(slow, "paper") == (
+        False,
+        "never [never, never] of 10 networks, 0 of which get there, 0 within 1.5 and 6",
+    )
     early = fractions({50: 10}, reached_paper=750.0)  # the same networks, in a shorter run
     assert structure.three_n_h(pd.concat([early, slow]), "paper")[0] is False
     assert structure.long_enough(pd.concat([early, slow]))["reached_paper"].isna().all()
