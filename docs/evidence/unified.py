@@ -195,7 +195,8 @@ def draw_units(target: Path) -> None:
 
 OF_SOURCE = (
     "units_decay", "units_decay_strong", "units_decay_pixels", "units_decay_butterfly", "units_wider", "units_wider_evolved",
-    "units_width4", "units_gaussian", "gaussians_preferred", "units_relu", "sweeps_decay", "sweeps_improve", "dead_sweeps",
+    "units_width4", "units_gaussian", "gaussians_all", "gaussians_preferred", "units_relu", "sweeps_decay", "sweeps_improve",
+    "dead_sweeps",
     "skull_features", "symmetric_gaussian", "components_meaningful", "singular_meaningful", "late_drop", "late_drop_twins",
 )  # fmt: skip
 

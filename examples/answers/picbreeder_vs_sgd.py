@@ -130,21 +130,21 @@ def _starts(rows: Rows) -> None:
 def _gaussians(rows: Rows) -> None:
     own = cell(rows.tables["units"], width=4, decay=1e-3)
     if own.empty:
-        rows.not_run("gaussians_preferred", RUNS["plain", 4])
+        for name in ("gaussians_all", "gaussians_preferred"):
+            rows.not_run(name, RUNS["plain", 4])
         return
-    here, holds = [], {}
+    here, every, most = [], {}, {}
     for threshold in THRESHOLDS:
         at = own[np.isclose(own["threshold"], threshold, rtol=1e-6, atol=0) & (own["activation"] != "all")]
         share = (at["used"] / at["total"]).groupby([at["seed"], at["activation"]]).mean().unstack()
         here.append(
-            ", ".join(f"{kind} {share[kind].mean():.0%}" for kind in share) + f" in use (threshold {threshold:g})"
+            ", ".join(f"{kind} {interval(100 * share[kind])}%" for kind in share) + f" in use (threshold {threshold:g})"
         )
-        others = share.drop(columns="gaussian").max(axis=1)
-        holds[f"threshold {threshold:g}"] = bool(((share["gaussian"] == 1) & (others < 1)).all())
+        others, choice = share.drop(columns="gaussian").max(axis=1), f"threshold {threshold:g}"
+        every[choice], most[choice] = bool((share["gaussian"] == 1).all()), bool((share["gaussian"] > others).all())
     twins = cell(rows.twins, width=4, decay=1e-3)
-    rows.claims.answer(
-        "gaussians_preferred", "; ".join(here), holds=holds, note=caveats(twins), command=COMMAND, ran=size(twins)
-    )
+    for name, holds in (("gaussians_all", every), ("gaussians_preferred", most)):
+        rows.claims.answer(name, "; ".join(here), holds=holds, note=caveats(twins), command=COMMAND, ran=size(twins))
 
 
 def of_maps_and_sweeps(rows: Rows) -> None:

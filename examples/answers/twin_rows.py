@@ -29,7 +29,7 @@ RUNS = {  # variant and width: runs that have it
     ("plain", 1): "skull_64, skull_64_seed3, skull_64_decays, skull_64_decay4_seed3",
     ("plain", 2): "skull_64_width2, skull_64_width2_seeds, skull_64_width2_seed3, skull_64_width2_decay4, "
     "skull_64_width2_decay4_seed3",
-    ("plain", 4): "skull_64_width4, skull_64_width4_more", ("relu", 1): "skull_64_relu",
+    ("plain", 4): "skull_64_width4, skull_64_width4_more, skull_64_width4_seed3", ("relu", 1): "skull_64_relu",
     ("gaussian-adjusted", 4): "skull_64_gaussian, skull_64_gaussian_more",
 }  # fmt: skip
 
