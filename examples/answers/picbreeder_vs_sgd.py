@@ -128,8 +128,8 @@ def _starts(rows: Rows) -> None:
 
 
 def _gaussians(rows: Rows) -> None:
-    own = cell(rows.tables["units"], width=4, decay=1e-3)
-    if own.empty:
+    own, twins = cell(rows.tables["units"], width=4, decay=1e-3), cell(rows.twins, width=4, decay=1e-3)
+    if own.empty or twins.empty:
         for name in ("gaussians_all", "gaussians_preferred"):
             rows.not_run(name, RUNS["plain", 4])
         return
@@ -138,11 +138,11 @@ def _gaussians(rows: Rows) -> None:
         at = own[np.isclose(own["threshold"], threshold, rtol=1e-6, atol=0) & (own["activation"] != "all")]
         share = (at["used"] / at["total"]).groupby([at["seed"], at["activation"]]).mean().unstack()
         here.append(
-            ", ".join(f"{kind} {interval(100 * share[kind])}%" for kind in share) + f" in use (threshold {threshold:g})"
+            ", ".join(f"{kind} {share[kind].min():.0%} to {share[kind].max():.0%}" for kind in share)
+            + f" in use (threshold {threshold:g})"
         )
         others, choice = share.drop(columns="gaussian").max(axis=1), f"threshold {threshold:g}"
         every[choice], most[choice] = bool((share["gaussian"] == 1).all()), bool((share["gaussian"] > others).all())
-    twins = cell(rows.twins, width=4, decay=1e-3)
     for name, holds in (("gaussians_all", every), ("gaussians_preferred", most)):
         rows.claims.answer(name, "; ".join(here), holds=holds, note=caveats(twins), command=COMMAND, ran=size(twins))
 
