@@ -89,7 +89,7 @@ def when(values: Sequence[tuple[float, float]]) -> str:
     if np.array_equal(least, most, equal_nan=True):
         return span(most)
     never = int(np.isnan(most).sum())
-    ends = [f"{v:,.3g}" if v < 1_000 else f"{v:,.0f}" for v in (np.nanmin(least), np.nanmax(most))]
+    ends = [f"{v:,.3g}" if abs(v) < 1_000 else f"{v:,.0f}" for v in (np.nanmin(least), np.nanmax(most))]
     return f"between {' and '.join(ends)}" + (f" (never in {never} of {len(most)})" if never else "")
 
 
