@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -42,6 +43,7 @@ def compressed(known: KnownCircuit | None = None, d_model: int | None = None) ->
     writers, readers = _writers(model), _readers(model)
     left, sizes, right = torch.linalg.svd(torch.cat(writers) @ torch.cat(readers, 1), full_matrices=False)
     exact = int((sizes > 1e-10 * sizes[0]).sum())
+    left, right = _settled(left[:, :exact], sizes[:exact], right[:exact])
     rank = exact if d_model is None else d_model
     require_range("d_model", rank, 1, exact)
     new_writers = (left[:, :rank] * sizes[:rank].sqrt()).split([len(w) for w in writers])
@@ -60,6 +62,30 @@ def compressed(known: KnownCircuit | None = None, d_model: int | None = None) ->
         made, clean=known.clean, corrupted=known.corrupted, edges=known.edges, constant=known.constant,
         interference=(made.edges | made.constant) - known.edges - known.constant,
     )  # fmt: skip
+
+
+def _settled(left: Tensor, sizes: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
+    """Turn the singular vectors of equal singular values to one basis: a decomposition turns them as the CPU has it.
+
+    Of their subspace the direction nearest to a coordinate axis comes first, then that of what is left.
+
+    Returns:
+        the left and the right singular vectors.
+    """
+    left, right = left.clone(), right.clone()
+    ends = [0, *((sizes.diff() < -1e-9 * sizes[0]).nonzero()[:, 0] + 1).tolist(), len(sizes)]
+    for low, high in pairwise(ends):
+        block = left[:, low:high].clone()
+        rest, basis = block @ block.T, []
+        for _ in range(high - low):
+            near = rest.diagonal()
+            axis = int((near > near.max() - 1e-9).nonzero()[0])
+            basis.append(rest[:, axis] / rest[axis, axis].sqrt())
+            rest = rest - torch.outer(basis[-1], basis[-1])
+        turn = block.T @ torch.stack(basis, 1)
+        left[:, low:high] = block @ turn
+        right[low:high] = turn.T @ right[low:high]
+    return left, right
 
 
 def _writers(model: HookedTransformer) -> list[Tensor]:

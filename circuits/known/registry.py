@@ -14,8 +14,8 @@ from interp.errors import UnknownName, unknown
 
 
 def _interfering() -> KnownCircuit:
-    """`sort` in 18 dimensions, where 24 would be exact."""
-    return compressed(d_model=18)
+    """`sort` in 20 dimensions, where 24 would be exact."""
+    return compressed(d_model=20)
 
 
 CIRCUITS: dict[str, Callable[[], KnownCircuit]] = {
