@@ -3,7 +3,7 @@
 On some CPUs (AMD's EPYC 9005 among them) MKL rounds a product by where its operands begin, so that a network has other bits
 alone than among others. Its conditional numerical reproducibility puts an end to that, at no cost that we could measure; it
 is read from the environment when torch is imported
-(https://www.intel.com/content/www/us/en/docs/onemkl/developer-guide-linux/2024-2/getting-started-with-conditional-numerical.html).
+(https://www.intel.com/content/www/us/en/docs/onemkl/developer-guide-linux/2024-2/set-env-var-for-cond-numerical-reproducibility.html).
 """
 
 from __future__ import annotations
