@@ -26,7 +26,7 @@ POSITIVE = Kind(
 
 
 def check(given: Any, place: str, kinds: Mapping[str, Kind], required: Iterable[str]) -> None:
-    """Refuse what is no table, a key that is not known, a value of another kind, and what is missing.
+    """Refuse anything but a table, an unknown key, a value of the wrong kind, and a missing key.
 
     Raises:
         ValueError: with the place.

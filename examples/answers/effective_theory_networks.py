@@ -59,13 +59,10 @@ def transformers(claims: Any, of: Mapping[str, pd.DataFrame], found: Mapping[str
             note="256 dimensions, 110 networks and 100,000 steps cost 430 core-hours",
         )  # fmt: skip
     command = DIAGRAMS
-    for name, run, setting in (
-        ("transformer_decay", "transformer_decay", "decoder_weight_decay"),
-        ("transformer_dropout", "transformer_dropout", "dropout"),
-    ):  # fmt: skip
-        table = of.get(run)
+    for name, setting in (("transformer_decay", "decoder_weight_decay"), ("transformer_dropout", "dropout")):
+        table = of.get(name)  # a claim has its run's name
         if table is None:
-            claims.answer(name, "", holds=None, note=waits(run), command=command)
+            claims.answer(name, "", holds=None, note=waits(name), command=command)
             continue
         choices, told = {}, []
         for side in SIDES:

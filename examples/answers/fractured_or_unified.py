@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import pandas as pd
-from scipy import stats
 
+from answers.intervals import apart, mean
 from answers.tables import DRAWN, MEASURED
 
 COMMAND = "python examples/long_runs/evidence.py unified_networks"
@@ -60,8 +60,8 @@ def by_picture() -> pd.DataFrame:
 def difference(one: pd.DataFrame, other: pd.DataFrame, column: str) -> Difference:
     """Between networks that are not paired."""
     x, y = one[column].dropna(), other[column].dropna()
-    interval = stats.ttest_ind(x, y, equal_var=False).confidence_interval()
-    return Difference(x.mean(), y.mean(), interval.low, interval.high)
+    _, low, high = apart(x.to_numpy(), y.to_numpy())
+    return Difference(x.mean(), y.mean(), low, high)
 
 
 def verdict(differences: list[Difference]) -> bool | str:
@@ -195,8 +195,8 @@ def compare_pictures(claims: Any, name: str, score: str) -> None:
     own, found = by_picture(), {}
     for words, kind in KINDS.items():
         both = own[f"{kind}_{score}"]
-        interval = stats.ttest_rel(both[True], both[False]).confidence_interval()
-        found[words] = Difference(both[True].mean(), both[False].mean(), interval.low, interval.high)
+        _, low, high = mean(both[True] - both[False])
+        found[words] = Difference(both[True].mean(), both[False].mean(), low, high)
     steps = int(pictures()["steps"].min())
     claims.answer(
         name,

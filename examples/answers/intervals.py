@@ -84,6 +84,11 @@ def of(rows: pd.DataFrame, *runs: str) -> pd.DataFrame:
     return rows[rows["run"].isin(runs)]
 
 
+def generalised(own: pd.DataFrame) -> pd.DataFrame:
+    """The networks that end with more than 90% of the test set right."""
+    return own[own["test_accuracy"] > 0.9]
+
+
 def size(own: pd.DataFrame) -> dict[str, float]:
     """The fewest steps of any network, and the fewest seeds under any settings.
 

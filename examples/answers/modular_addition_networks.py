@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from answers.intervals import CHOSEN, JUDGED, NOTHING, Told, apart, majority, mean, of, said, sign, size
+from answers.intervals import CHOSEN, JUDGED, NOTHING, Told, apart, generalised, majority, mean, of, said, sign, size
 
 P113 = ("p113_seed0", "p113_seed1", "p113_seed2")
 
@@ -76,7 +76,7 @@ def mse_modes(rows: pd.DataFrame) -> Told:
     if not len(own):
         return NOTHING
     holds, words = {}, []
-    for (rate, decay), part in own[own["test_accuracy"] > 0.9].groupby(["lr", "weight_decay"]):
+    for (rate, decay), part in generalised(own).groupby(["lr", "weight_decay"]):
         sides = {str(name): side["modes"].to_numpy(float) for name, side in part.groupby("loss")}
         counts = f"{len(sides.get('mse', ()))} and {len(sides.get('cross_entropy', ()))} networks"
         setting = f"rate {rate:g}, L2 {decay:g}"

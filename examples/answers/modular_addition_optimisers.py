@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from answers.intervals import CHOSEN, JUDGED, NOTHING, Told, apart, mean, of, said, signs
+from answers.intervals import CHOSEN, JUDGED, NOTHING, Told, apart, generalised, mean, of, said, signs
 
 OPTIMISERS = ("optimisers_adam", "optimisers_sgd")
 
@@ -68,7 +68,7 @@ def modes_by_optimiser(rows: pd.DataFrame) -> Told:
     if not len(own):
         return NOTHING
     good = pd.concat([
-        part[(part["lr"] == best_rate(part)) & (part["test_accuracy"] > 0.9)]
+        generalised(part[part["lr"] == best_rate(part)])
         for _, part in own.groupby(["optimizer", "train_fraction", "weight_decay"])
     ])  # fmt: skip
     ways, words = [], []

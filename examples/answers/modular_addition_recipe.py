@@ -9,7 +9,7 @@ import pandas as pd
 
 from interp.phase_diagrams.confidence import share_interval
 
-from answers.intervals import NOTHING, Told, least, majority, mean, median, of, said, sign, size
+from answers.intervals import NOTHING, Told, generalised, least, majority, mean, median, of, said, sign, size
 
 RECIPE = ("mlp_modes", "mlp_modes_more")  # one network from each of a hundred seeds
 FREE = "mlp_free"  # the same seeds without L2
@@ -24,11 +24,6 @@ def sizes(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """The networks of the recipe by the size of the embedding; empty unless all are there."""
     found = {name: of(rows, *runs) for name, runs in SIZES.items()}
     return found if all(map(len, found.values())) else {}
-
-
-def generalised(own: pd.DataFrame) -> pd.DataFrame:
-    """The networks that end with more than 90% of the test set right."""
-    return own[own["test_accuracy"] > 0.9]
 
 
 def seconds(rows: pd.DataFrame) -> Told:

@@ -11,7 +11,6 @@ import pandas as pd
 from answers.tables import MEASURED
 from answers.twin_rows import (
     COMMAND,
-    LIKE,
     RUNS,
     THRESHOLDS,
     Rows,
@@ -34,7 +33,6 @@ STARTS = {
     "starts_gaussian_slow": "Gaussian units held with learning rate 1e-3 and warm-up",
 }  # fmt: skip
 DECAYS = {"decay 1e-3": 1e-3, "decay 1e-4": 1e-4}  # of wider networks the source gives 1e-4 for one curve, else none
-FACES = (5, 8)  # layers, counted from 1: "around layer 6/7"
 OTHERS = {  # what the source says, and nobody can count
     "categorical": "Whether a change is one of category is a judgement; extent and antisymmetric share are measured instead",
     "complicated": "Which feature is too complicated is a judgement; symmetry and units in use are measured instead",
@@ -68,10 +66,8 @@ def of_files(rows: Rows) -> None:
         note += f"; {int(own['copies'])} that vary only carry a value on" if own["copies"] else ""
         rows.claims.answer(name, here, holds=holds, note=note, command=COMMAND)
     layers = rows.tables["layers"]
-    own = layers[(layers["variant"] == "evolved") & (layers["picture"] == "skull")]
-    first = {least: rows.first_like(own, least) for least in LIKE}
-    here = "; ".join(f"{rows.told(layers)} at {least:g}" for least, layers in first.items())
-    holds = {f"likeness {least:g}": bool(layers.between(*FACES).all()) for least, layers in first.items()}
+    here = "; ".join(f"{first} at {least:g}" for least, (first, _) in rows.like_evolved.items())
+    holds = {f"likeness {least:g}": there for least, (_, there) in rows.like_evolved.items()}
     rows.claims.answer("skull_features_evolved", here, holds=holds, command=COMMAND)
     found = rows.bases(layers[layers["variant"] == "published SGD"])["variance"].unstack("basis")
     here = "; ".join(
@@ -156,15 +152,10 @@ def of_maps_and_sweeps(rows: Rows) -> None:
         rows.not_run("symmetric_gaussian", RUNS["gaussian-adjusted", 4])
     else:
         here, holds = [], {}
-        evolved = layers[(layers["variant"] == "evolved") & (layers["picture"] == "skull")]
-        for least in LIKE:
-            own, shown = (
-                rows.first_like(cell(layers, "gaussian-adjusted", 4, 1e-3), least),
-                rows.first_like(evolved, least),
-            )
-            here.append(f"{rows.told(own)} at {least:g}, evolved {rows.told(shown)}")
-            seen = bool(shown.between(*FACES).all())
-            holds[f"likeness {least:g}"] = bool(own.between(*FACES).all()) if seen else "undecided"
+        for least, (own, there) in rows.faces(cell(layers, "gaussian-adjusted", 4, 1e-3)).items():
+            shown, seen = rows.like_evolved[least]
+            here.append(f"{own} at {least:g}, evolved {shown}")
+            holds[f"likeness {least:g}"] = there if seen else "undecided"
         note = "Where the evolved network has none in these layers either, the measure does not see what the source saw"
         note = "; ".join(filter(None, [note, caveats(adjusted)]))
         rows.claims.answer(

@@ -10,7 +10,7 @@ import pandas as pd
 
 from probes.late_drops import late_drop
 
-from answers.spans import half_width
+from answers.intervals import mean, said
 from answers.tables import DRAWN, MEASURED
 from answers.waiting import waits
 
@@ -22,6 +22,7 @@ THRESHOLDS = (1e-5, 1e-4, 1e-3)
 FACTORS = (2.0, 1.5)  # of a late drop; the first is the criterion's
 PUBLISHED_LR = 3e-3
 EDGE = "pixels an edge"
+FACES = (5, 8)  # layers, counted from 1: "around layer 6/7"
 LIKE = (0.8, 0.7, 0.9)  # likeness to the picture, likewise
 # what a network is known by in every table
 KEY = ["run", "picture", "variant", "width", "weight_decay", "steps", "seed"]
@@ -69,21 +70,17 @@ def caveats(*cells: pd.DataFrame) -> str:
     """What sets some recipes apart, in words: networks that draw nothing, another learning rate; empty if nothing does."""
     cells = tuple({(*one[KEY].itertuples(index=False, name=None),): one for one in cells}.values())  # each once
     failed = sum(one.attrs["failed"] for one in cells)
-    said = [f"{failed} network{'s' * (failed > 1)} that did not draw the picture in the end left out"] if failed else []
+    told = [f"{failed} network{'s' * (failed > 1)} that did not draw the picture in the end left out"] if failed else []
     for one in cells:
         if not np.allclose(one["lr"], PUBLISHED_LR):
             variant, width, lr = one.iloc[0][["variant", "width", "lr"]]
-            said.append(f"learning rate {lr:g} in place of {PUBLISHED_LR:g} for {variant} networks of width {width:g}")
-    return "; ".join(said)
+            told.append(f"learning rate {lr:g} in place of {PUBLISHED_LR:g} for {variant} networks of width {width:g}")
+    return "; ".join(told)
 
 
 def interval(values: pd.Series, digits: int = 0) -> str:
     """The mean with its 95% interval over seeds by Student's t; the number itself for one seed."""
-    mean, n = values.mean(), len(values)
-    if n == 1:
-        return f"{mean:.{digits}f}"
-    half = half_width(values)
-    return f"{mean:.{digits}f} [{mean - half:.{digits}f}, {mean + half:.{digits}f}]"
+    return f"{values.iloc[0]:.{digits}f}" if len(values) == 1 else said(mean(values), f"{{:.{digits}f}}")
 
 
 def size(*cells: pd.DataFrame) -> dict[str, float]:
@@ -125,6 +122,8 @@ class Rows:
     def __init__(self, claims: Claims, found: Mapping[str, pd.DataFrame]):
         self.claims, self.tables, self.twins = claims, found, found["twins"]
         self.evolved = self.twins[(self.twins["variant"] == "evolved") & (self.twins["picture"] == "skull")].iloc[0]
+        layers = found["layers"]
+        self.like_evolved = self.faces(layers[(layers["variant"] == "evolved") & (layers["picture"] == "skull")])
         self.published = self.twins[self.twins["variant"] == "published SGD"].set_index("picture")
 
     def not_run(self, name: str, runs: str) -> None:
@@ -149,9 +148,7 @@ class Rows:
             totals.append(joined(choice, f"{len(one)} seeds"))
         one, other = next(iter(found.values()))
         totals.append(f"of {one['total'].iloc[0]:.0f} and {other['total'].iloc[0]:.0f} units")
-        note = "; ".join(filter(None, [*totals, caveats(*(own for choice in found for own in pairs[choice]))]))
-        ran = size(*(own for pair in found.values() for own in pair))
-        self.claims.answer(name, "; ".join(here), holds=holds, note=note, command=COMMAND, ran=ran)
+        self._of_pairs(name, here, holds, pairs, found, *totals)
 
     def at_most(self, name: str, cells: Mapping[str, pd.DataFrame], runs: str) -> None:
         """Units in use of a recipe against the evolved network's, by choice and threshold: a quarter more at most."""
@@ -182,7 +179,13 @@ class Rows:
                 here.append(f"{interval(one[column], 2)} {words[0]}, {interval(other[column], 2)} {words[1]} ({told})")
                 holds[told] = bool((one[f"{column}_high"] < other[f"{column}_low"]).all())
         here.append(f"evolved {self.evolved['random_antisymmetric_share']:.2f}")
-        note = caveats(*(own for choice in found for own in pairs[choice]))
+        self._of_pairs(name, here, holds, pairs, found)
+
+    def _of_pairs(
+        self, name: str, here: list[str], holds: dict[str, bool], pairs: Pairs, found: Pairs, *notes: str
+    ) -> None:
+        """Answer from pairs of recipes: with what sets them apart, and the size of the smallest."""
+        note = "; ".join(filter(None, [*notes, caveats(*(own for choice in found for own in pairs[choice]))]))
         ran = size(*(own for pair in found.values() for own in pair))
         self.claims.answer(name, "; ".join(here), holds=holds, note=note, command=COMMAND, ran=ran)
 
@@ -221,6 +224,11 @@ class Rows:
         units = own[own["basis"] == "units"]
         seen = units[units["largest"] >= least].groupby("seed", dropna=False)["layer"].min() + 1
         return seen.reindex(units["seed"].unique()).fillna(np.inf)
+
+    def faces(self, own: pd.DataFrame) -> dict[float, tuple[str, bool]]:
+        """By likeness, the first layers like the picture in words, and whether all are those that the source names."""
+        found = {least: self.first_like(own, least) for least in LIKE}
+        return {least: (self.told(first), bool(first.between(*FACES).all())) for least, first in found.items()}
 
     def told(self, first: pd.Series) -> str:
         """Layers in words."""

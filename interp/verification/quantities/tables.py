@@ -59,7 +59,7 @@ def _statistic(material: Material, name: str, statistic: Statistic, row: Where, 
         every = column(material.table(header), name).dropna().tolist()
         texts = [v for v in (*numbers, *every) if not (isinstance(v, Real) or NUMBER.fullmatch(str(v)))]
         if texts:
-            raise InterpError(f"the column {name} holds {short(texts[0])}, which is no number")
+            raise InterpError(f"the column {name} holds {short(texts[0])}, which is not a number")
         raise InterpError(f"the column {name} holds no numbers in these rows")
     if all(isinstance(value, int) for value in numbers) and statistic in ("sum", "mean"):
         total = sum(numbers)  # exact; sums of 64 bits wrap round

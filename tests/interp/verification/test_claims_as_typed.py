@@ -136,7 +136,7 @@ def test_the_key_of_a_checkpoint_is_no_path(folder: Path) -> None:
 def test_a_column_of_texts_says_which(folder: Path) -> None:
     (folder / "u.csv").write_text("name,x\na,1\nb,abc\n")
     found = replay(folder, "u.csv", "table.statistic", f'{MEAN}row = {{ name = "a" }}\npublished = 1').verdict
-    assert found.reason == 'the column x holds "abc", which is no number'
+    assert found.reason == 'the column x holds "abc", which is not a number'
 
 
 def test_a_collection_by_its_title(folder: Path) -> None:

@@ -58,7 +58,7 @@ REFUSED = {
     "a date": (NUMBERS, "table.rows", "row = { phase = 2024-01-01 }", "not by a date"),
     "no condition": (NUMBERS, "table.rows", "row = { phase = {} }", "has no condition"),
     "another case": (NUMBERS, "table.value", 'column = "loss"\nrow = { phase = "Grok" }', 'did you mean "grok"'),
-    "a percent sign": ("p\n99.5\n98%\n", "table.statistic", 'column = "p"', 'holds "98%", which is no number'),
+    "a percent sign": ("p\n99.5\n98%\n", "table.statistic", 'column = "p"', 'holds "98%", which is not a number'),
     "empty": ("", "table.rows", "", "it is empty"),
 }
 
