@@ -13,10 +13,9 @@ from interp.phase_diagrams.confidence import share_interval
 
 from answers.spans import half_width
 from answers.tables import MEASURED
+from answers.waiting import NotRun
 
-WAITS = "the runs are not finished or not measured; make evidence does both"
 Told = tuple[str, Any, dict[str, float], str]  # in words, the verdict, what ran, a note
-NOTHING: Told = ("", None, {}, WAITS)
 CHOSEN, JUDGED = (0, 1, 2), (3, 4, 5, 6, 7)  # seeds on which a setting is chosen, and on which it is judged
 SETTINGS = ["optimizer", "p", "loss", "lr", "weight_decay", "train_fraction", "init_scale", "frozen"]
 
@@ -80,8 +79,27 @@ def apart(one: np.ndarray, two: np.ndarray) -> tuple[float, float, float]:
 
 
 def of(rows: pd.DataFrame, *runs: str) -> pd.DataFrame:
-    """The networks of some runs."""
-    return rows[rows["run"].isin(runs)]
+    """The networks of some runs.
+
+    Raises:
+        NotRun: if none of the runs is there.
+    """
+    own = rows[rows["run"].isin(runs)]
+    if not len(own):
+        raise NotRun(*runs)
+    return own
+
+
+def of_every(rows: pd.DataFrame, *runs: str) -> pd.DataFrame:
+    """The networks of some runs.
+
+    Raises:
+        NotRun: if one of the runs is not there.
+    """
+    missing = [run for run in runs if run not in set(rows["run"])]
+    if missing:
+        raise NotRun(*missing)
+    return of(rows, *runs)
 
 
 def generalised(own: pd.DataFrame) -> pd.DataFrame:

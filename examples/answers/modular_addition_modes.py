@@ -10,7 +10,9 @@ import pandas as pd
 from interp.phase_diagrams.confidence import share_interval
 from probes.leads import order_of_intervals
 
-from answers.intervals import NOTHING, Told, mean, of, read, said
+from answers.intervals import Told, mean, of, of_every, read, said
+from answers.waiting import NotRun
+from long_runs.what_leads import CASES
 
 
 def leads(
@@ -19,11 +21,7 @@ def leads(
     """Whether a curve changes before another, by default test accuracy, in every network of a case, from memorisation on."""
 
     def told(rows: pd.DataFrame) -> Told:
-        if not len(rows):
-            return NOTHING
         own = changes(rows, run, measure, where)
-        if not len(own):
-            return NOTHING
         if than is not None:
             own = beside(own, changes(rows, run, *than))
         order = own["order"].where((own["after"] > own["before"]) == up, "follows") if up is not None else own["order"]
@@ -53,8 +51,9 @@ def beside(own: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
 
 def changes(rows: pd.DataFrame, run: str, measure: str, where: str) -> pd.DataFrame:
     """The changes of one curve after memorisation, by network."""
-    same = (rows["run"] == run) & (rows["measure"] == measure) & (rows["where"] == where)
-    return rows[same & (rows["window"] == "after memorisation")].set_index("member")
+    own = of(rows, run)
+    same = (own["measure"] == measure) & (own["where"] == where) & (own["window"] == "after memorisation")
+    return of(own[same], run).set_index("member")
 
 
 def steps_of(run: str) -> int:
@@ -65,16 +64,11 @@ def steps_of(run: str) -> int:
 
 def steps_of_networks(run: str) -> int:
     """The fewest steps of any network of a run in the table of networks."""
-    own = of(read("modular_addition_networks"), run)
-    return int(own["steps"].min()) if len(own) else 0
+    return int(of(read("modular_addition_networks"), run)["steps"].min())
 
 
 def sparse(rows: pd.DataFrame) -> Told:
-    if not len(rows):
-        return NOTHING
     own = of(rows, "p53", "p113").query("window == 'whole run' and measure == 'spectral_gini'")
-    if not len(own):
-        return NOTHING
     rises = own["after"] > own["before"]
     parts = [
         f"{run}, {where}: {part['before'].mean():.2f} to {part['after'].mean():.2f}, "
@@ -99,7 +93,7 @@ def everywhere(rows: pd.DataFrame) -> Told:
     cases = {run: own.query("window == 'after memorisation'") for run, own in rows.fillna({"where": ""}).groupby("run")}
     cases = {run: own for run, own in cases.items() if own["member"].nunique() >= 4}
     if len(cases) < 2:
-        return NOTHING
+        raise NotRun(*(folder for case in CASES.values() for folder in case.folders))
     found = {run: lead_over_seeds(own).set_index(["measure", "where"]) for run, own in cases.items()}
     verdicts = pd.DataFrame(  # a curve that is still from memorisation on has no change there
         {run: own.loc[own["seeds"] > cases[run]["member"].nunique() / 2, "verdict"] for run, own in found.items()}
@@ -120,8 +114,6 @@ def losers(rows: pd.DataFrame) -> Told:
     holds, words, ran = {}, [], []
     for width, run in ((12, "mlp_modes"), (24, "mlp_embed24")):
         own = of(rows, run)
-        if not len(own):
-            return NOTHING
         seeds = [settled(part, 0.05 * np.log(own["p"].iloc[0])) for _, part in own.groupby("member")]
         lost = own[~own["key"].astype(bool)]
         change = lost[["without_low", "without_high"]].abs().max(axis=1)
@@ -155,9 +147,7 @@ def settled(part: pd.DataFrame, near: float) -> dict[str, tuple[bool, bool]]:
 
 def mode_growth(rows: pd.DataFrame) -> Told:
     own = of(rows, "mlp_modes")
-    own = own[own["key"].astype(bool)] if len(own) else own
-    if not len(own):
-        return NOTHING
+    own = own[own["key"].astype(bool)]
     kinds = own["kind"].value_counts()
     n = len(own)
     share = {kind: share_interval(int(kinds.get(kind, 0)), n)[0] > 0.5 for kind in ("sigmoid", "jump")}
@@ -171,9 +161,7 @@ def mode_growth(rows: pd.DataFrame) -> Told:
 
 
 def early_cross_entropy(rows: pd.DataFrame) -> Told:
-    own = of(rows, "mlp_modes", "p53")
-    if own["run"].nunique() < 2:
-        return NOTHING
+    own = of_every(rows, "mlp_modes", "p53")
     cosine = own["right_logit"]
     holds = (
         True
@@ -199,8 +187,6 @@ def early_cross_entropy(rows: pd.DataFrame) -> Told:
 
 def one_dimension(rows: pd.DataFrame) -> Told:
     own = of(rows, "mlp_memory")
-    if not len(own):
-        return NOTHING
     lost = own["others_lost_median"]
     other = of(rows, "mlp_modes")["others_lost_median"]
     few = bool((lost <= 0.01).all()) and not (len(other) and (other <= 0.01).all())

@@ -5,15 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from answers.intervals import CHOSEN, JUDGED, NOTHING, Told, apart, generalised, majority, mean, of, said, sign, size
+from answers.intervals import CHOSEN, JUDGED, Told, apart, generalised, majority, mean, of, said, sign, size
 
 P113 = ("p113_seed0", "p113_seed1", "p113_seed2")
 
 
 def late_generalisation(rows: pd.DataFrame) -> Told:
     own = of(rows, *P113)
-    if not len(own):
-        return NOTHING
     late = (own["test_at"] - own["train_at"]) >= 1_000
     steps = ", ".join(f"{a:,.0f} and {b:,.0f}" for a, b in zip(own["train_at"], own["test_at"], strict=True))
     holds = True if late.all() else "in part" if late.mean() > 0.5 else False
@@ -22,8 +20,6 @@ def late_generalisation(rows: pd.DataFrame) -> Told:
 
 def few_frequencies(rows: pd.DataFrame) -> Told:
     own = of(rows, *P113)
-    if not len(own):
-        return NOTHING
     modes = own["modes"]
     holds = True if modes.between(4, 6).all() else "in part" if modes.between(2, 10).all() else False
     return (
@@ -36,8 +32,6 @@ def few_frequencies(rows: pd.DataFrame) -> Told:
 
 def small_init(rows: pd.DataFrame) -> Told:
     own = of(rows, "init_scale")
-    if not len(own):
-        return NOTHING
     free = own[own["weight_decay"] == 0]
     small = free[(free["init_scale"] < 1) & free["seed"].isin(CHOSEN)].groupby("init_scale")["test_accuracy"].mean()
     scale = small.idxmax()
@@ -54,8 +48,6 @@ def small_init(rows: pd.DataFrame) -> Told:
 
 def frozen_layers(rows: pd.DataFrame) -> Told:
     own = of(rows, "frozen")
-    if not len(own):
-        return NOTHING
     found, none = {}, []
     for name, part in own.assign(frozen=own["frozen"].fillna("nothing")).groupby("frozen"):
         table = part.pivot(index="seed", columns="weight_decay", values="test_accuracy")
@@ -73,8 +65,6 @@ def frozen_layers(rows: pd.DataFrame) -> Told:
 
 def mse_modes(rows: pd.DataFrame) -> Told:
     own = of(rows, "losses")
-    if not len(own):
-        return NOTHING
     holds, words = {}, []
     for (rate, decay), part in generalised(own).groupby(["lr", "weight_decay"]):
         sides = {str(name): side["modes"].to_numpy(float) for name, side in part.groupby("loss")}
@@ -92,8 +82,6 @@ def mse_modes(rows: pd.DataFrame) -> Told:
 
 def superexponential(rows: pd.DataFrame) -> Told:
     own = of(rows, "fractions")
-    if not len(own):
-        return NOTHING
     steps = own.pivot(index="seed", columns="train_fraction", values="test_at").dropna(axis=1)
     if steps.shape[1] < 4:
         return (
@@ -135,8 +123,6 @@ def rest(x: np.ndarray, y: np.ndarray) -> float:
 
 def slingshot(rows: pd.DataFrame) -> Told:
     own = of(rows, "slingshots")
-    if not len(own):
-        return NOTHING
     late = own[own["test_at"] > own["train_at"]]
     spikes = [[int(s) for s in str(text).split()] if isinstance(text, str) else [] for text in late["slingshots"]]
     between = [

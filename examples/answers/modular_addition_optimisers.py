@@ -7,15 +7,9 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from answers.intervals import CHOSEN, JUDGED, NOTHING, Told, apart, generalised, mean, of, said, signs
+from answers.intervals import CHOSEN, JUDGED, Told, apart, generalised, mean, of, of_every, said, signs
 
 OPTIMISERS = ("optimisers_adam", "optimisers_sgd")
-
-
-def settings(rows: pd.DataFrame) -> pd.DataFrame:
-    """The networks of both optimisers; empty unless both are there."""
-    own = of(rows, *OPTIMISERS)
-    return own if own["run"].nunique() == 2 else own.iloc[:0]
 
 
 def best_rate(own: pd.DataFrame) -> float:
@@ -32,9 +26,7 @@ def judged(own: pd.DataFrame, rate: float) -> pd.Series:
 
 
 def adam_over_sgd(rows: pd.DataFrame) -> Told:
-    own = settings(rows)
-    if not len(own):
-        return NOTHING
+    own = of_every(rows, *OPTIMISERS)
     found, words = [], []
     for (fraction, decay), part in own.groupby(["train_fraction", "weight_decay"]):
         by = {name: (best_rate(each), each) for name, each in part.groupby("optimizer")}
@@ -49,8 +41,6 @@ def large_rate(*runs: str) -> Callable[[pd.DataFrame], Told]:
 
     def told(rows: pd.DataFrame) -> Told:
         own = of(rows, *runs)
-        if not len(own):
-            return NOTHING
         intervals, words = [], []
         for (fraction, decay), part in own.groupby(["train_fraction", "weight_decay"]):
             smallest = float(part["lr"].min())
@@ -64,9 +54,7 @@ def large_rate(*runs: str) -> Callable[[pd.DataFrame], Told]:
 
 
 def modes_by_optimiser(rows: pd.DataFrame) -> Told:
-    own = settings(rows)
-    if not len(own):
-        return NOTHING
+    own = of_every(rows, *OPTIMISERS)
     good = pd.concat([
         generalised(part[part["lr"] == best_rate(part)])
         for _, part in own.groupby(["optimizer", "train_fraction", "weight_decay"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from answers.intervals import NOTHING, Told, of, said
+from answers.intervals import Told, of, said
 
 AT_ONCE = {"no later": 0.0, "at most a tenth later": 0.1}  # than on the train set, as a share of the updates until then
 NAMES = {"adam": "Adam", "sgd": "SGD"}
@@ -39,8 +39,6 @@ def rates(own: pd.DataFrame, power: int) -> tuple[float, float, float]:
 
 def rate_between(rows: pd.DataFrame) -> Told:
     own = of(rows, "prime_53")
-    if not len(own):
-        return NOTHING
     ends = own["lr"].min(), own["lr"].max()
     found = {name: rates(own, power) for name, power in MEANINGS.items()}
     holds = {name: True if low > ends[0] and high < ends[1] else "undecided" for name, (_, low, high) in found.items()}
@@ -56,8 +54,6 @@ def rate_between(rows: pd.DataFrame) -> Told:
 
 def rate_tenth(rows: pd.DataFrame) -> Told:
     adam, sgd, fine = of(rows, *PRIMES), of(rows, "optimisers_sgd"), of(rows, "sgd_large")
-    if not all(map(len, (adam, sgd, fine))):
-        return NOTHING
     coarse = sgd[~sgd["lr"].isin(fine["lr"])]
     own = pd.concat([adam[adam["lr"] >= 0.1], coarse[coarse["lr"] >= 0.1], fine])
     own = own.assign(**{name: own["test_at"] <= (1 + most) * own["train_at"] for name, most in AT_ONCE.items()})
@@ -80,8 +76,6 @@ def rate_tenth(rows: pd.DataFrame) -> Told:
 
 def rate_by_prime(rows: pd.DataFrame) -> Told:
     own = of(rows, *PRIMES)
-    if not len(own):
-        return NOTHING
     by_prime = dict(iter(own.groupby("p")))
     having = {p: part for p, part in by_prime.items() if has_best(part)}
     none = [

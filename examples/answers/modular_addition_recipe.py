@@ -9,7 +9,7 @@ import pandas as pd
 
 from interp.phase_diagrams.confidence import share_interval
 
-from answers.intervals import NOTHING, Told, generalised, least, majority, mean, median, of, said, sign, size
+from answers.intervals import Told, generalised, least, majority, mean, median, of, said, sign, size
 
 RECIPE = ("mlp_modes", "mlp_modes_more")  # one network from each of a hundred seeds
 FREE = "mlp_free"  # the same seeds without L2
@@ -21,15 +21,12 @@ PAIR = ["optimizer", "train_fraction", "lr", "seed"]  # what two networks share 
 
 
 def sizes(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """The networks of the recipe by the size of the embedding; empty unless all are there."""
-    found = {name: of(rows, *runs) for name, runs in SIZES.items()}
-    return found if all(map(len, found.values())) else {}
+    """The networks of the recipe by the size of the embedding."""
+    return {name: of(rows, *runs) for name, runs in SIZES.items()}
 
 
 def seconds(rows: pd.DataFrame) -> Told:
     own = of(rows, "mlp_modes")
-    if not len(own):
-        return NOTHING
     good, accuracy = len(generalised(own)), own["test_accuracy"]
     here = f"test accuracy {accuracy.min():.1%} to {accuracy.max():.1%}, above 90% in {good} of {len(own)}"
     return here, True if good == len(own) else "in part" if good / len(own) >= 0.5 else False, size(own), ""
@@ -40,8 +37,6 @@ def learnt_modes(*runs: str) -> Callable[[pd.DataFrame], Told]:
 
     def told(rows: pd.DataFrame) -> Told:
         own = of(rows, *runs)
-        if not len(own):
-            return NOTHING
         modes = generalised(own)["modes"]
         found = median(modes)
         holds = True if found[1] >= 4 and found[2] <= 6 else "undecided" if found[1] <= 6 and found[2] >= 4 else False
@@ -54,8 +49,6 @@ def learnt_modes(*runs: str) -> Callable[[pd.DataFrame], Told]:
 
 def room_for_all(rows: pd.DataFrame) -> Told:
     own = of(rows, "mlp_embed52")
-    if not len(own):
-        return NOTHING
     modes = generalised(own)["modes"]
     few = int((modes <= 13).sum())
     middle = said(median(modes), "{:g}")
@@ -75,16 +68,12 @@ def early(rows: pd.DataFrame) -> Told:
         words.append(
             f"{name}: before in {before.sum()} of {len(own)} networks, after in {after.sum()} (medians: {medians})"
         )
-    if not by_size:
-        return NOTHING
     here = "test accuracy changes before train accuracy passes 50%, or after: " + "; ".join(words)
     return here, holds, least(by_size.values()), ""
 
 
 def before_memorisation(rows: pd.DataFrame) -> Told:
     own = of(rows, FREE)
-    if not len(own):
-        return NOTHING
     good = generalised(own)
     complete = good["train_full"].fillna(np.inf)
     holds, words = {}, []
@@ -97,10 +86,7 @@ def before_memorisation(rows: pd.DataFrame) -> Told:
 
 
 def memorisation_starts(rows: pd.DataFrame) -> Told:
-    with_l2, free = sizes(rows), of(rows, FREE)
-    if not with_l2 or not len(free):
-        return NOTHING
-    every = with_l2 | {"without L2": free}
+    every = sizes(rows) | {"without L2": of(rows, FREE)}
     holds, words = {}, []
     for name, own in every.items():
         good = generalised(own)
@@ -114,8 +100,6 @@ def memorisation_starts(rows: pd.DataFrame) -> Told:
 def no_regularisation(rows: pd.DataFrame) -> Told:
     with_l2 = of(rows, *RECIPE)
     free = {name: of(rows, run) for name, run in FREE_FOR.items()}
-    if not all(map(len, (with_l2, *free.values()))):
-        return NOTHING
     holds, words = {}, []
     for level in (0.9, 0.5):
         good = with_l2.loc[with_l2["test_accuracy"] > level, "seed"]
@@ -133,10 +117,8 @@ def no_regularisation(rows: pd.DataFrame) -> Told:
 
 
 def modes_under_l2(rows: pd.DataFrame) -> Told:
-    by = {"the recipe": (*RECIPE, FREE), "Adam": ("optimisers_adam",), "SGD": ("optimisers_sgd",)}
-    parts = {name: of(rows, *runs) for name, runs in by.items()}
-    if not all(part["weight_decay"].nunique() > 1 for part in parts.values()):
-        return NOTHING
+    recipe = pd.concat([of(rows, *RECIPE), of(rows, FREE)])
+    parts = {"the recipe": recipe, "Adam": of(rows, "optimisers_adam"), "SGD": of(rows, "optimisers_sgd")}
     holds, words = {}, []
     for name, own in parts.items():
         both = generalised(own).pivot(index=PAIR, columns="weight_decay", values="modes").dropna()

@@ -9,6 +9,17 @@ from long_runs.steps import Step, steps
 every = cache(steps)
 
 
+class NotRun(LookupError):
+    """The runs that an answer waits for.
+
+    Args:
+        names: as `waits` takes them.
+    """
+
+    def __init__(self, *names: str) -> None:
+        super().__init__(waits(*names))
+
+
 def waits(*names: str) -> str:
     """In words.
 
@@ -16,8 +27,10 @@ def waits(*names: str) -> str:
         names: runs of long_runs/evidence; or what the names of several begin with, up to a ``_``: ``mnist_sizes`` of
             ``mnist_sizes_seed0`` to ``mnist_sizes_seed2``.
     """
-    minutes = sum(step.minutes for name in names for step in _named(name))
-    return f"Waits for the runs {', '.join(names)} (make evidence): about {minutes:,.0f} minutes of a core"
+    found = [step for name in names for step in _named(name)]
+    minutes = sum(step.minutes for step in found)
+    runs, took = f"run{'s' * (len(found) > 1)}", f"{minutes:,.0f} minute{'s' * (minutes != 1)}"
+    return f"Waits for the {runs} {', '.join(names)} (make evidence): about {took} of a core"
 
 
 def _named(name: str) -> list[Step]:

@@ -77,7 +77,7 @@ def test_images_from_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert verdicts["cross_entropy_norm"] == verdicts["cross_entropy_dropout"] == "not run"
     assert (
         claims.answers["cross_entropy"].note
-        == "Waits for the runs digits_ce (make evidence): about 13 minutes of a core"
+        == "Waits for the run digits_ce (make evidence): about 13 minutes of a core"
     )
     assert claims.answers["penalties"].note.endswith(
         "about 85 minutes of a core"

@@ -21,6 +21,7 @@ from answers import modular_addition_networks as of_network
 from answers import modular_addition_optimisers as of_optimiser
 from answers import modular_addition_rates as of_rate
 from answers import modular_addition_recipe as of_recipe
+from answers.waiting import NotRun
 
 SEEDS = range(8)
 NETWORK = {
@@ -146,7 +147,6 @@ VERDICTS: dict[str, tuple[Any, pd.DataFrame, Any]] = {
     "after half": (of_recipe.early, of_sizes(), {False}),
     "before half": (of_recipe.early, of_sizes(train_half=1_000.0), {True}),
     "around half": (of_recipe.early, of_sizes(train_half=950.0), {"undecided"}),
-    "a size is missing": (of_recipe.early, networks("mlp_modes", {}), None),
     "before memorising": (of_recipe.before_memorisation, networks("mlp_free", {"train_full": 2_001.0}), {True}),
     "after memorising": (of_recipe.before_memorisation, networks("mlp_free", {"train_full": 999.0}), {False}),
     "rises before, is there after": (of_recipe.before_memorisation, networks("mlp_free", {"train_full": 1_500.0}), {True, False}),
@@ -174,7 +174,6 @@ VERDICTS: dict[str, tuple[Any, pd.DataFrame, Any]] = {
     "Adam better": (of_optimiser.adam_over_sgd, of_settings(0.99, 0.9), True),
     "SGD better": (of_optimiser.adam_over_sgd, of_settings(0.8, 0.95), False),
     "equal": (of_optimiser.adam_over_sgd, of_settings(0.9955, 1.0), "undecided"),
-    "one optimiser": (of_optimiser.adam_over_sgd, of_settings(0.9, 0.8).query("run == 'optimisers_adam'"), None),
     "squared error has more": (of_network.mse_modes, of_losses({"lr": 0.005, "mse": 7, "cross_entropy": 5}), {True}),
     "squared error has fewer": (of_network.mse_modes, of_losses({"lr": 0.005, "mse": 5, "cross_entropy": 7}), {False}),
     "more at one rate": (of_network.mse_modes, of_losses(
@@ -202,7 +201,6 @@ VERDICTS: dict[str, tuple[Any, pd.DataFrame, Any]] = {
     "Adam at once": (of_rate.rate_tenth, of_large(100.0, np.nan, np.nan), {True}),
     "SGD at once": (of_rate.rate_tenth, of_large(np.nan, 100.0, 100.0), {True}),
     "a tie that finer measurements part": (of_rate.rate_tenth, of_large(np.nan, 100.0, 111.0), {"in part"}),
-    "0.1 not measured finely": (of_rate.rate_tenth, networks("prime_23", {"lr": 0.1}), None),
 }  # fmt: skip
 
 
@@ -239,24 +237,25 @@ def test_losers_and_growth() -> None:
     }  # fmt: skip
     for table, expected in cases.items():
         assert list(of_part.losers(modes(*table))[1].values()) == [*expected, *expected]  # at embeddings of 12 and 24
-    assert of_part.losers(modes(0.01, 1.0).query("run == 'mlp_modes'"))[1] is None
     assert of_part.mode_growth(modes(0, 1))[1] is True
     assert of_part.mode_growth(modes(0, 1).assign(kind="jump"))[1] is False
 
 
+ORDER = pd.DataFrame({
+    "run": "p53", "member": range(3), "measure": "excluded_loss", "where": "train", "window": "after memorisation",
+    "changes_at": 10.0, "low": 8.0, "high": 12.0, "test_at": 20.0, "test_low": 18.0, "test_high": 22.0,
+    "before": 1.0, "after": 2.0, "order": "leads",
+})  # fmt: skip
+
+
 def test_order_of_changes() -> None:
     """All lead, all follow, some of each; a change in the wrong direction is none."""
-    rows = pd.DataFrame({
-        "run": "p53", "member": range(3), "measure": "excluded_loss", "where": "train", "window": "after memorisation",
-        "changes_at": 10.0, "low": 8.0, "high": 12.0, "test_at": 20.0, "test_low": 18.0, "test_high": 22.0,
-        "before": 1.0, "after": 2.0, "order": "leads",
-    })  # fmt: skip
+    rows = ORDER
     rises = of_part.leads("p53", "excluded_loss", "train", up=True)
     mixed = rows.assign(order=["leads", "follows", "leads"])
     assert [rises(t)[1] for t in (rows, rows.assign(order="follows"), mixed, rows.assign(after=0.5))] == [
         True, False, "undecided", False,
     ]  # fmt: skip
-    assert of_part.leads("p113", "excluded_loss", "train")(rows)[1] is None
     shared = rises(rows.assign(high=[12.0, 18.0, 12.0]))[0]
     assert "3 leads, 0 undecided, 0 follows, of which 1 shares an end" in shared
 
@@ -317,3 +316,36 @@ def test_the_page_on_what_leads_is_that_of_the_tables() -> None:
     assert leads.filled(text) == text
     assert set(re.findall(r"<!-- (.*?) -->", text)) - {"end"} == set(leads.pages())
     assert leads.filled(text.replace("leads", "LEADS")) != text  # a stale table would be seen
+
+
+@pytest.mark.parametrize(("how", "table", "missing"), [
+    (of_recipe.early, networks("mlp_modes", {}), "mlp_embed24, mlp_embed24_more"),
+    (of_optimiser.adam_over_sgd, of_settings(0.9, 0.8).query("run == 'optimisers_adam'"), "optimisers_sgd"),
+    (of_rate.rate_tenth, networks("prime_23", {"lr": 0.1}), "optimisers_sgd"),
+    (of_part.losers, modes(0.01, 1.0).query("run == 'mlp_modes'"), "mlp_embed24"),
+    (of_part.leads("p53", "excluded_loss", "train"), ORDER.assign(where="test"), "p53"),
+], ids=["a size", "an optimiser", "fine measurements", "an embedding", "a curve"])  # fmt: skip
+def test_an_answer_waits_for_what_is_missing(how: Any, table: pd.DataFrame, missing: str) -> None:
+    with pytest.raises(NotRun, match=rf"runs? {missing} \("):
+        how(table)
+
+
+def test_an_answer_without_its_runs_names_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    noted: dict[str, tuple[object, str]] = {}
+
+    class Claims:
+        def answer(self, name: str, here: str, **about: Any) -> None:
+            noted[name] = (about["holds"], about["note"])
+
+    monkeypatch.setattr(modular_addition, "read", lambda table: pd.DataFrame({"run": []}))
+    modular_addition.answer(Claims())
+    assert set(noted) == {name for each in modular_addition.ANSWERS.values() for name in each}
+    assert all(holds is None and note.startswith("Waits for the run") for holds, note in noted.values())
+    assert noted["few_frequencies"][1].startswith(
+        "Waits for the runs p113_seed0, p113_seed1, p113_seed2 (make evidence): "
+    )
+    assert (
+        noted["mlp_modes"][1]
+        == "Waits for the runs mlp_embed24, mlp_embed24_more (make evidence): about 2 minutes of a core"
+    )
+    assert noted["frozen_layers"][1] == "Waits for the run frozen (make evidence): about 2 minutes of a core"
