@@ -28,7 +28,7 @@ def deduced(samples: Samples, trained: Bool[Tensor, "sample"]) -> Bool[Tensor, "
     equal products. All that follows by these rules is counted; the source's deduction of one parallelogram from three is the
     part of it that uses no product.
 
-    It is a lower bound of what the equations imply: products that are no quotient of two elements are not followed. In a
+    It is a lower bound of what the equations imply: products that are not a quotient of two elements are not followed. In a
     group that commutes it finds no more than linear algebra finds for sums (`probes.parallelograms.ideal`), and less where
     that one swaps operands or halves (``2 x = 2 y`` gives ``x = y``), as no product of matrices may.
 

@@ -88,7 +88,7 @@ def changes_by_network(
         accuracy, ``test_at``, ``test_low``, ``test_high``; and the ``order`` of the two.
 
     Raises:
-        InterpError: another window, a threshold that is no share, or a table without test accuracy.
+        InterpError: another window, a threshold that is not a share, or a table without test accuracy.
     """
     require_range("threshold", threshold, 0, 1)
     if window not in WINDOWS:

@@ -9,7 +9,7 @@ def wilson(count: int, total: int) -> tuple[float, float]:
     """Wilson's 95% score interval of a share.
 
     Wilson 1927, Probable inference, the law of succession, and statistical inference,
-    https://doi.org/10.1080/01621459.1927.10502953. It stays between 0 and 1, and is no point for 0 of n.
+    https://doi.org/10.1080/01621459.1927.10502953. It stays between 0 and 1, and has a width for 0 of n, too.
 
     Args:
         count: how many.

@@ -212,7 +212,7 @@ def read_rows(path: Path, whole: bool = False) -> Iterator[dict[str, Any]]:
         ``step``, ``member`` (0 where the row has none), and what was measured.
 
     Raises:
-        UnreadableFile: a link, or a line that is no row; the message has its number, and the field that does not fit.
+        UnreadableFile: a link, or a line that is not a row; the message has its number, and the field that does not fit.
     """
     for number, line in _lines(path):
         if not line.endswith("\n") and len(line) < LINE and not whole:

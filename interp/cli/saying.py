@@ -62,7 +62,7 @@ class Saying:
         return output().width
 
     def note(self, text: str) -> None:
-        """A remark on standard error that is no warning."""
+        """A remark on standard error that is not a warning."""
         if self.loudness is not Loudness.QUIET:
             errors().print(f"note: {text}")
 

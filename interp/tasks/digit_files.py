@@ -89,7 +89,7 @@ def _from_npz(path: str) -> DigitFiles:
             arrays = [stored[name] for name in names]
             if not all(
                 isinstance(array, np.ndarray) for array in arrays
-            ):  # numpy gives the bytes of a member that is no array
+            ):  # numpy gives the bytes of a member that is not an array
                 raise UnreadableFile(f"{path}: {', '.join(names)} are not all arrays; save it again with numpy.savez")
     except InterpError:
         raise

@@ -170,7 +170,7 @@ def _part(module: nn.Module, name: str | None) -> nn.Module:
     except AttributeError:
         known = ", ".join(n for n, _ in module.named_children())
         raise InterpError(
-            f"network={name!r} is no part of the {type(module).__name__}; its parts are: {known}"
+            f"network={name!r} is not part of the {type(module).__name__}; its parts are: {known}"
         ) from None
 
 

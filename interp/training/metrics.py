@@ -32,7 +32,7 @@ class MetricsFile:
             a copy: changing it changes nothing here.
 
         Raises:
-            UnreadableFile: a line that is no row; the message has its number.
+            UnreadableFile: a line that is not a row; the message has its number.
         """
         try:
             state = self.path.stat()

@@ -172,7 +172,7 @@ class Recorder:
             **values: numbers, or tensors with one element.
 
         Raises:
-            InterpError: outside of the ``with`` block, a step that goes back, or a value that is no number.
+            InterpError: outside of the ``with`` block, a step that goes back, or a value that is not a number.
         """
         if not self._open:
             raise InterpError("run.step belongs inside the block: with interp.record(model, task, out) as run: ...")

@@ -117,7 +117,9 @@ def refine(
         raise UnknownName(unknown("value of where", where, WHERE))
     for name in settings:
         if name in ("members", "shards_done"):
-            raise UnknownName(f"{name!r} is no setting of a refinement, whose networks are those of its axes and seeds")
+            raise UnknownName(
+                f"{name!r} is not a setting of a refinement, whose networks are those of its axes and seeds"
+            )
     folder = Path(tempfile.mkdtemp(prefix="interp-refined-")) if out_of is None else Path(out_of)
     work = _Work(folder, lines, task, model, several_seeds(seeds), settings, device, executor, progress, told or _warn)
     squares, trained = first_squares(len(lines), cells), dict[tuple[Any, ...], list[str]]()

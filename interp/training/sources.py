@@ -74,7 +74,7 @@ class Gathered:
             a name that no scheme has, and no other weights of the run.
 
         Raises:
-            InterpError: it cannot be read, or is no network.
+            InterpError: it cannot be read, or is not a network.
         """
         if what == "init" and isinstance(given, str) and given in SCHEMES:
             return given

@@ -101,5 +101,5 @@ def _value(found: Any, place: str) -> Any:
         return [_value(value, f"{place}.{i}") for i, value in enumerate(found)]
     if not isinstance(found, (str, bool, int, float)):
         kind = "null" if found is None else f"a {type(found).__name__}"
-        raise InterpError(f"{place} is {kind}, which is no number, text, list or table")
+        raise InterpError(f"{place} is {kind}; it must be a number, text, a list or a table")
     return found

@@ -227,5 +227,7 @@ def plain_value(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [plain_value(one) for one in value]
     if not isinstance(value, (str, bool, int, float)):
-        raise InterpError(f"the quantity returned a {type(value).__name__}, which is no number, text, list or table")
+        raise InterpError(
+            f"the quantity returned a {type(value).__name__}; it must return a number, text, a list or a table"
+        )
     return value

@@ -118,7 +118,7 @@ def _float(value: Any) -> float:
 
 
 def allowed(published: Any, tolerance: Tolerance | None) -> float:
-    """How far a number may be from the published one; 0 for what is no number."""
+    """How far a number may be from the published one; 0 for what is not a number."""
     if isinstance(published, bool) or not isinstance(published, (int, float)):
         return 0.0
     if tolerance is not None:

@@ -155,7 +155,7 @@ def rotated(
     chosen = measure(name)
     if "rotation" in chosen.invariant_to:
         raise InterpError(
-            f"{chosen.name} is the same after any rotation of the features, so rotations are no null for it: take permuted()"
+            f"{chosen.name} is the same after any rotation of the features, so rotations are not a null for it: take permuted()"
         )
     require_range("draws", draws, 1)
     seeds = torch.randint(2**62, (draws,), generator=torch.Generator().manual_seed(seed)).tolist()

@@ -53,8 +53,8 @@ def chosen_null(null: str | None, measure: Measure, subjects: Sequence[Subject],
         raise UnknownName(unknown("null", str(null), NULLS))
     if null == "rotation" and "rotation" in measure.invariant_to:
         raise InterpError(
-            f"{measure.name} is the same after any rotation of the features, so rotations are no null for it: take 'random' or "
-            "'inputs'"
+            f"{measure.name} is the same after any rotation of the features, so rotations are not a null for it: take "
+            "'random' or 'inputs'"
         )
     if null in ("inputs", "rotation"):
         return null

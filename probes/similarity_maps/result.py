@@ -177,10 +177,10 @@ class SimilarityMap(Shown):
             ``step, next_step, value``.
 
         Raises:
-            InterpError: a map of networks that are no series.
+            InterpError: a map of networks that are not a series of checkpoints.
         """
         if self.steps is None:
-            raise InterpError("these networks are no series of checkpoints: take probes.similarity_over_training")
+            raise InterpError("these networks are not a series of checkpoints: take probes.similarity_over_training")
         values = np.diagonal(self.at(site)[1].to_numpy(), 1)
         return pd.DataFrame({"step": self.steps[:-1], "next_step": self.steps[1:], "value": values})
 

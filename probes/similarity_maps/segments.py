@@ -13,7 +13,7 @@ from jaxtyping import Float
 from interp.errors import InterpError, require_range
 from probes.change_points import LIMIT
 
-LEAST = 2  # checkpoints in a segment: one alone is no phase
+LEAST = 2  # checkpoints in a segment: one alone is not a phase
 
 
 @dataclass(frozen=True)

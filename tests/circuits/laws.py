@@ -75,7 +75,7 @@ def assert_commute(model: HookedModel, inputs: Tensor, one: Intervention, other:
     assert_same(run(model, inputs, one, other), run(model, inputs, other, one))
 
 
-# has_an_effect is no law of every ablation: a dead unit may have none
+# has_an_effect is not a law of every ablation: a dead unit may have none
 ABLATION_LAWS: tuple[Law, ...] = (none_changes_nothing, leaving_restores, twice_is_once, inputs_are_left_alone)
 
 

@@ -80,7 +80,7 @@ def test_ablations_obey_the_laws(case: tuple[str, Intervention]) -> None:
 
 @given(ablations(), ablations())
 def test_different_places_commute(one: tuple[str, Intervention], other: tuple[str, Intervention]) -> None:
-    """Two ablations at different hook points of one model: their order in the list is no order of execution."""
+    """Two ablations at different hook points of one model: their order in the list is not the order of execution."""
     if one[0] == other[0] and one[1].site.name != other[1].site.name:  # type: ignore[union-attr]
         laws.assert_commute(make(one[0]), inputs_of(one[0]), one[1], other[1])
 

@@ -152,7 +152,7 @@ def test_addresses(desk: Tab) -> None:
 
 @pytest.mark.browser
 def test_a_phone(browser: Browser, page: Path) -> None:
-    """Cards that are no wider than the screen, each cell with its name."""
+    """Cards that are not wider than the screen, each cell with its name."""
     with opened(browser, page, 375, 800) as tab:
         assert tab.run(WIDE) == []
         assert tab.run("getComputedStyle(document.querySelector('tbody tr')).display") == "block"

@@ -1,4 +1,4 @@
-"""Pictures: bytes worked by hand, sheets tile by tile, and what is no picture."""
+"""Pictures: bytes worked by hand, sheets tile by tile, and what is not a picture."""
 
 from __future__ import annotations
 

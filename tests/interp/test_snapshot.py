@@ -142,7 +142,7 @@ def test_precision() -> None:
 
 
 def test_parts() -> None:
-    """Train and test, each once; a part that is no part, and one that is empty."""
+    """Train and test, each once; a part that does not exist, and one that is empty."""
     snapshot = Snapshot(subject("plain"))
     together = torch.cat([snapshot.part("train"), snapshot.part("test")])
     assert sorted(together.tolist()) == list(range(P * P))
@@ -203,7 +203,7 @@ def test_embeddings() -> None:
 
 
 def test_matrices_hold_every_matrix_once() -> None:
-    """Heads and operands one by one: as many numbers as all parameters that are no biases or gains."""
+    """Heads and operands one by one: as many numbers as all parameters that are not biases or gains."""
     for name in CONFIGS:
         weights = {n: p.detach() for n, p in make(name).named_parameters()}
         found = dict(matrices(weights))

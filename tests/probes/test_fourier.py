@@ -99,7 +99,7 @@ def test_weights_built_from_cosines_give_back_exactly_their_frequencies(case: tu
     p, keys, seed = case
     generator = torch.Generator().manual_seed(seed)
     t, columns = torch.arange(p, dtype=torch.float64)[:, None], 6
-    weights = noise(1, columns, seed=seed).expand(p, columns).clone()  # a constant, which is no frequency
+    weights = noise(1, columns, seed=seed).expand(p, columns).clone()  # a constant, which is not a frequency
     strength = {}
     for k in keys:
         amplitude = 0.5 + 2 * torch.rand(columns, generator=generator, dtype=torch.float64)

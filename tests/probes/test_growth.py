@@ -38,7 +38,7 @@ def test_the_fit_by_scipy(low: float, height: float) -> None:
 
 
 def test_jumps_and_what_is_neither() -> None:
-    """A step with noise is a jump, at whatever step; noise alone is neither; a slow rise is no jump."""
+    """A step with noise is a jump, at whatever step; noise alone is neither; a slow rise is not a jump."""
     noise = np.random.default_rng(1).normal(size=len(STEPS))
     for at in (400, 1500, 2600):
         assert shape((at < STEPS) + 0.05 * noise).kind == "jump"

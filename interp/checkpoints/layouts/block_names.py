@@ -35,7 +35,7 @@ NORM_PARTS = {"gamma": "w", "beta": "b", "g": "w", "scale": "w", "offset": "b", 
 
 
 class NoFit(Exception):
-    """Why tensors are no transformer that we can read; a layout turns it into the reason of its `Fit`."""
+    """Why tensors are not a transformer that we can read; a layout turns it into the reason of its `Fit`."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Module:
 
     @property
     def label(self) -> str:
-        """The last part of the name that is no number, in lower case."""
+        """The last part of the name that is not a number, in lower case."""
         return next((p for p in reversed(self.name.lower().split(".")) if not p.isdecimal()), "")
 
     @property

@@ -46,7 +46,7 @@ def words_of(name: str) -> str:
 
 
 def speaks_against(names: Sequence[str]) -> str | None:
-    """Why layers of these names are no chain.
+    """Why layers of these names are not a chain.
 
     Args:
         names: of the layers; what they all begin with (``critic.0``, ``critic.2``) names the network and says nothing.

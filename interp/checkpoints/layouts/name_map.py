@@ -155,7 +155,7 @@ def _rule(ours: str, value: Any) -> Rule:
     rule = _as_written(ours, value)
     for name in PLACEHOLDER.findall(f"{ours} {rule.theirs}"):
         if not name.isidentifier():
-            raise InterpError(f"[names] {ours!r}: {{{name}}} is no name for a number; write a letter, such as {{l}}")
+            raise InterpError(f"[names] {ours!r}: {{{name}}} is not a name for a number; write a letter, such as {{l}}")
     return rule
 
 

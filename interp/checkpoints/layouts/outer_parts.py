@@ -69,20 +69,20 @@ def find_outer(outer: Sequence[Module], streams: set[int]) -> OuterParts:
             )
     token = tables[0]
     if len(token.shape) != 2 or token.bias is not None or not streams & set(token.shape):
-        raise NoFit(f"{token.name} {list(token.shape)} is no table of tokens that attention could read")
+        raise NoFit(f"{token.name} {list(token.shape)} is not a table of tokens that attention could read")
     first = token.shape[1] in streams
     d_model = token.shape[1 if first else 0]
     position, norm, output = (next(iter(kinds[k]), None) for k in ("position", "norm", "output"))
     if position is not None and (
         position.shape[-1] != d_model or position.bias or sorted(position.shape)[0:-2] not in ([], [1])
     ):
-        raise NoFit(f"{position.name} {list(position.shape)} is no table of positions of d_model = {d_model}")
+        raise NoFit(f"{position.name} {list(position.shape)} is not a table of positions of d_model = {d_model}")
     if norm is not None and EARLY.search(norm.name):
         raise NoFit(f"{norm.name} seems to be a norm of the embeddings, which our transformer lacks")
     if norm is not None and norm.shape != (d_model,):
-        raise NoFit(f"{norm.name} {list(norm.shape)} is no norm of d_model = {d_model}")
+        raise NoFit(f"{norm.name} {list(norm.shape)} is not a norm of d_model = {d_model}")
     if output is not None and (len(output.shape) != 2 or d_model not in output.shape):
-        raise NoFit(f"{output.name} {list(output.shape)} is no output layer of d_model = {d_model}")
+        raise NoFit(f"{output.name} {list(output.shape)} is not an output layer of d_model = {d_model}")
     return OuterParts(token, first, position, norm, output, d_model)
 
 

@@ -84,7 +84,7 @@ def find_cells(weights: Weights) -> Cells | None:
 
 
 def _bare_pair(weights: Weights) -> bool:
-    """Whether ``weight_ih`` and ``weight_hh`` are no cell of torch's: their rows are no multiple of the hidden width."""
+    """Whether ``weight_ih`` and ``weight_hh`` are not a torch cell's: their rows are not a multiple of the hidden width."""
     w_hh = next((w for n, w in weights.items() if (m := TORCH.fullmatch(n)) and m[2] == "weight_hh"), None)
     return w_hh is not None and w_hh.ndim == 2 and w_hh.shape[0] % max(1, w_hh.shape[1]) != 0
 
@@ -97,7 +97,9 @@ def _torch_cells(weights: Weights) -> Cells:
             prefix, part, layer, reverse = found.groups()
             shape = weights[name].shape
             if len(shape) != (2 if part.startswith("weight") else 1) or 0 in shape:
-                return Cells(problem=f"{name} has the shape {list(shape)}, which no recurrent module of torch's has")
+                return Cells(
+                    problem=f"{name} has the shape {list(shape)}; no recurrent module of torch has such a tensor"
+                )
             if part == "weight_hr":
                 return Cells(
                     problem=f"{name} projects the hidden state of an nn.LSTM (proj_size), which our model does not"
@@ -106,7 +108,7 @@ def _torch_cells(weights: Weights) -> Cells:
     modules = list(dict.fromkeys(prefix for prefix, _ in groups))
     ordered = sorted(groups, key=lambda g: (natural(g[0]), g[1]))
     if len(modules) > 1 and re.search(r"enc|dec", " ".join(modules), re.IGNORECASE):
-        return Cells(problem=f"an encoder and a decoder, which is no single recurrent network: {', '.join(modules)}")
+        return Cells(problem=f"an encoder and a decoder, not one recurrent network: {', '.join(modules)}")
     directions: dict[bool, list[CellNames]] = {False: [], True: []}
     for group in ordered:
         for reverse, parts in groups[group].items():

@@ -149,5 +149,5 @@ def _biases(
 
 
 def _word(name: str) -> str:
-    """The last part of a name that is no number."""
+    """The last part of a name that is not a number."""
     return next((part for part in reversed(name.split(".")) if not part.isdecimal()), name)

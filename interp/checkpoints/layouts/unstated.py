@@ -45,7 +45,7 @@ OPTIONS: Mapping[str, str] = {
     "normalization": "LN or RMS, where norms have no bias",
     "positions": "none or sinusoidal, where the file has no table of positions",
     "n_ctx": "the longest input, where the file has no table of positions",
-    "orientation": "out_in (as in nn.Linear) or in_out, for square matrices that are no module's",
+    "orientation": "out_in (as in nn.Linear) or in_out, for square matrices that belong to no module",
     "qkv": "parts (all queries, all keys, all values) or heads (each head's together), for a fused matrix",
     "gate": "first or second: the half of a fused MLP matrix that is the gate",
     "embed_scale": "factor on the token embeddings, or sqrt for the square root of d_model",

@@ -38,7 +38,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         path: of the file.
 
     Returns:
-        Its fields as plain values; what is no mapping has none.
+        Its fields as plain values; what is not a mapping has none.
 
     Raises:
         UnreadableFile: a link, no YAML, or more than settings can be.

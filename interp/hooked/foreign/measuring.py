@@ -52,7 +52,7 @@ class RunSettings:
 
 
 def require_mode(mode: object) -> None:
-    """Refuse what is no mode.
+    """Refuse what is not a mode.
 
     Args:
         mode: what the user gave.

@@ -15,7 +15,7 @@ from interp.hooked.foreign.several import tiled_inputs
 from interp.hooked.foreign.wrap import Wrapped
 
 TRIAL = 8  # examples that it is tried on
-ROUNDINGS = 1e4  # differences of as many roundings are no differences
+ROUNDINGS = 1e4  # differences of so many roundings do not count
 
 
 @torch.no_grad()

@@ -65,7 +65,7 @@ def _archive(material: Material) -> list[zipfile.ZipInfo]:
         with zipfile.ZipFile(material.one_file) as archive:
             return archive.infolist()
     except (zipfile.BadZipFile, OSError):
-        raise InterpError(f"{material.file} is no zip archive") from None
+        raise InterpError(f"{material.file} is not a zip archive") from None
 
 
 @quantity("file.pickled_names", summary="classes and functions that a pickle names", order=95, reads="file")
@@ -74,7 +74,7 @@ def pickled_names(material: Material) -> list[str]:
     try:
         return list(dict.fromkeys(_globals(_pickle(material))))
     except ValueError as error:
-        raise InterpError(f"{material.file} is no pickle: {str(error)[:100]}") from None
+        raise InterpError(f"{material.file} is not a pickle: {str(error)[:100]}") from None
 
 
 def _pickle(material: Material) -> bytes:

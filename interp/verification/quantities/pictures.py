@@ -96,4 +96,4 @@ def _of_file(material: Material) -> np.ndarray:
                 )
             return np.asarray(image.convert("RGB")).astype(np.float64) / 255
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise InterpError(f"{material.file} is no picture that can be read: {str(error)[:100]}") from None
+        raise InterpError(f"{material.file} is not a picture that can be read: {str(error)[:100]}") from None

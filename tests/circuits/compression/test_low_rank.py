@@ -42,7 +42,7 @@ def truncated(W: np.ndarray, rank: int) -> np.ndarray:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_matrix_is_its_best_approximation(name: str) -> None:
-    """Against numpy, stacks one by one; what is no matrix stays, bit for bit; the subject stays."""
+    """Against numpy, stacks one by one; what is not a matrix stays, bit for bit; the subject stays."""
     one = subject(name)
     before = {n: p.detach().clone() for n, p in one.model.named_parameters()}
     found = reduce(one, rank=2)

@@ -281,7 +281,7 @@ def assert_clean(model: HookedModel) -> None:
 
 
 def test_edges_need_a_stream_that_adds_up() -> None:
-    """With norms after every sum an edge is no term of one; nodes are searched instead, as the message says."""
+    """With norms after every sum an edge is not a term of one; nodes are searched instead, as the message says."""
     for name in ("norm last", "norm last, no mlp"):
         with pytest.raises(InterpError, match="of='nodes'"):
             edges(subject(name))

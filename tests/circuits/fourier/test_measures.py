@@ -36,7 +36,7 @@ CASES: dict[str, Task] = {
 
 
 def network(task: Task, kind: str, scale: float = 2.0, seed: int = 0) -> Subject:
-    """A random network on a task; the transformer has an output that is no answer."""
+    """A random network on a task; the transformer has an output that is not an answer."""
     symbols, answers = task.n_symbols, task.n_outputs
     if kind == "mlp":
         config = MLPConfig((9,), answers, d_vocab=symbols, d_embed=6)

@@ -120,7 +120,7 @@ def test_the_rule_sees_a_new_edge() -> None:
 
 
 def test_the_rule_follows_dead_units() -> None:
-    """An MLP's weight into a unit that nobody reads is no edge."""
+    """An MLP's weight into a unit that nobody reads is not an edge."""
     one = circuits.known.parity()
     model = one.subject.model
     assert isinstance(model, HookedMLP)

@@ -45,7 +45,7 @@ def test_changes_have_length_one_and_the_parameters_shapes(model: HookedCPPN | H
 
 
 def test_changes_of_the_whole_network_by_hand() -> None:
-    """The flat vector is the matrices one after the other, row by row; what is no matrix stays out."""
+    """The flat vector is the matrices one after the other, row by row; what is not a matrix stays out."""
     weights = {"b": torch.zeros(3), "A": torch.zeros(2, 2), "B": torch.zeros(1, 2, 2)}
     changes = Direction(None, None, torch.arange(8.0)).changes(weights)
     assert {n: c.tolist() for n, c in changes.items()} == {"A": [[0, 1], [2, 3]], "B": [[[4, 5], [6, 7]]]}

@@ -94,7 +94,7 @@ def test_only_what_was_lost_runs_again(tmp_path: Path) -> None:
 
 
 def test_bystanders_are_not_blamed(tmp_path: Path) -> None:
-    """Three jobs that each lose one worker are no job that lost three: all are finished in the end."""
+    """Three jobs that each lose one worker are not one job that lost three: all are finished in the end."""
     work = [(str(tmp_path), n) for n in range(4)]
     assert run_jobs(parse_executor("process:1"), jobs.die_once_each, work) == [0, 1, 4, 9]
 

@@ -123,7 +123,7 @@ def test_refusals() -> None:
 
 
 def test_a_reducer_or_its_class() -> None:
-    """`Mean` means ``Mean()``; a class that needs arguments, and what is no reducer, are refused."""
+    """`Mean` means ``Mean()``; a class that needs arguments, and what is not a reducer, are refused."""
     model = make("plain")
     one, other = (capture(model, TOKENS, POST, reduce=r)[POST] for r in (reducers.Mean, reducers.Mean()))
     assert torch.equal(one, other)

@@ -52,7 +52,7 @@ def test_a_site_that_the_score_does_not_depend_on() -> None:
 
 
 def test_refusals() -> None:
-    """Unknown sites, parts of sites, scores that are no function or have no gradient; no hook is left behind."""
+    """Unknown sites, parts of sites, scores that are not a function or have no gradient; no hook is left behind."""
     model = make("plain")
 
     with pytest.raises(UnknownSite):

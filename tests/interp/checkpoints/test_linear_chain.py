@@ -125,7 +125,7 @@ WRITERS: dict[str, Callable[[dict[str, Tensor], Path], object]] = {
 @pytest.mark.parametrize("file", WRITERS)
 @pytest.mark.parametrize("network", NETWORKS)
 def test_named_layers_run_in_their_order(network: str, file: str, tmp_path: Path) -> None:
-    """A safetensors file sorts its names by the alphabet; where that is no order of a network, say so or find it."""
+    """A safetensors file sorts its names by the alphabet; where that is not an order of a network, say so or find it."""
     torch.manual_seed(0)
     model = NETWORKS[network]()
     WRITERS[file](model.state_dict(), tmp_path / file)

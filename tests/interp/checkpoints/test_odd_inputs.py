@@ -67,7 +67,7 @@ def test_parts_that_do_not_fit_together_stay_as_they_are(kind: str, tmp_path: Pa
 
 
 LINES = {
-    'layout = "linear_chain"\n[names]\n"{1}.weight" = "{1}.weight"': "no name for a number",
+    'layout = "linear_chain"\n[names]\n"{1}.weight" = "{1}.weight"': "not a name for a number",
     'layout = "linear_chain"\n[names]\n"fc1.weight" = { from = "0.weight", as = "a b" }': "does not fit",
     'layout = "linear_chain"\n[names]\n"fc1.weight" = { from = "0.weight", as = "a b -> b a", pattern = 2 }': "does not fit",
     'layout = "linear_chain"\n[config]\neps = "x"\n[names]\n"fc1.weight" = "0.weight"': "eps must be",

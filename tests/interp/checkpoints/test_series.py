@@ -335,7 +335,7 @@ METRICS = {
     "a row without a step": b'{"train_loss": 1.0}\n',
     "a row that is a list": b"[1]\n",
     "a step of text": b'{"step": "a", "train_loss": 1.0}\n',
-    "bytes that are no text": b"\xff\n",
+    "bytes that are not text": b"\xff\n",
 }
 
 

@@ -138,7 +138,7 @@ def test_what_is_assumed_is_noted_with_the_way_to_change_it(tmp_path: Path) -> N
 
 
 def test_a_mask_in_the_file_says_that_attention_is_causal(tmp_path: Path) -> None:
-    """It is no guess then, and the mask is reported as no part of the model."""
+    """It is not a guess then, and the mask is reported as no part of the model."""
     written("minGPT", tmp_path / "file.pt")
     subject = interp.load(tmp_path / "file.pt", layout=f"separate_attention:n_heads={HEADS},act_fn=gelu")
     assert "causal" not in " ".join(subject.provenance.notes)

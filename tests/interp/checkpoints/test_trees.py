@@ -142,7 +142,7 @@ def test_lazily_conjugated_tensors_keep_their_sign(view: Callable[[Tensor], Tens
 
 
 def test_a_view_of_a_longer_untyped_storage_is_read(saved: Callable[..., Path]) -> None:
-    """The storage's ten bytes are no whole number of entries; the tensor needs only the first eight."""
+    """The storage's ten bytes are not a whole number of entries; the tensor needs only the first eight."""
     path = saved({"x": torch.arange(10, dtype=torch.uint8)[:8].view(torch.uint32)})
     assert_same(formats.read(path).tree, torch.load(path, weights_only=True))
 

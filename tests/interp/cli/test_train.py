@@ -290,7 +290,7 @@ REFUSED: dict[str, tuple[tuple[object, ...], tuple[str, ...]]] = {
     "negative rate": ((*ADDITION, "--lr", -1), ("lr must be at least 0", "-1")),
     "rate that is none": ((*ADDITION, "--lr", "fast"), ("lr must be a number", "fast")),
     "infinite rate": ((*ADDITION, "--lr", "inf"), ("lr must be", "inf")),
-    "rate that is no number": ((*ADDITION, "--lr", "nan"), ("lr must be", "nan")),
+    "rate that is not a number": ((*ADDITION, "--lr", "nan"), ("lr must be", "nan")),
     "negative decay": ((*ADDITION, "--weight-decay", "0,-1"), ("--weight-decay must be at least 0", "-1")),
     "negative l1": ((*ADDITION, "--l1", -1), ("l1 must be at least 0", "-1")),
     "smoothing 2": (

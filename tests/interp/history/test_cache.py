@@ -62,7 +62,7 @@ plain = st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_siz
 
 @given(plain, plain)
 def test_keys(one: Any, other: Any) -> None:
-    """Equal parts alone have equal keys; the order of a dict's entries is no difference."""
+    """Equal parts alone have equal keys; the order of a dict's entries makes no difference."""
     assert (key("m", one) == key("m", other)) == (repr(one) == repr(other))
     assert key({"a": one, "b": other}) == key({"b": other, "a": one})
 

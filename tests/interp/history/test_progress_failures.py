@@ -74,7 +74,7 @@ def test_another_network_in_the_series(tmp_path: Path) -> None:
 
 
 def test_a_strangers_run_json(tmp_path: Path) -> None:
-    """A run.json that is no plan of ours loads, so it is measured."""
+    """A run.json that is not a plan of ours loads, so it is measured."""
     steps(tmp_path / "checkpoints")
     (tmp_path / "run.json").write_text('{"name": "theirs"}')
     assert progress(load(tmp_path), ["loss"])["step"].unique().tolist() == [0, 10, 20]
@@ -204,7 +204,7 @@ def test_a_broken_cache(run: Path, fresh: Path, break_it: Callable[[Path], Any])
     break_it(fresh)
     found = track(load(run), NAMES)
     assert same(found.frame, expected.frame)
-    if break_it is other_values:  # rows that are no results are computed again
+    if break_it is other_values:  # rows that are not results are computed again
         assert (found.notes, found.cached) == ([], 0)
         return
     assert len(found.notes) == 1

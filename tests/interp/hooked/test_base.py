@@ -51,7 +51,7 @@ def test_weights_are_a_dict() -> None:
 
 
 def test_casts() -> None:
-    """Itself where nothing changes; what is no dtype and no device is refused."""
+    """Itself where nothing changes; what is neither a dtype nor a device is refused."""
     model = make("deep")
     assert model.cast() is model is model.cast(torch.float64, "cpu")
     single = model.cast(torch.float32)

@@ -111,7 +111,7 @@ def test_gradients_keep_their_shape_too() -> None:
 
 
 def test_hooks_of_another_kind_are_refused() -> None:
-    """A hook that is no function, and hooks that are not pairs."""
+    """A hook that is not a function, and hooks that are not pairs."""
     model = make("plain")
     with pytest.raises(InterpError, match="a hook is a function of .activation, hook., got Tensor"):
         model.run_with_hooks(TOKENS, fwd_hooks=[(POST, torch.zeros(3))])

@@ -62,7 +62,7 @@ class Sketch:
         return any(row[1] == node and row[0] == "in" for row in self.nodes)
 
     def depth(self, node: str) -> int:
-        """Edges of the longest path that ends here, by recursion; a node that is no input is at 1 at least."""
+        """Edges of the longest path that ends here, by recursion; a node that is not an input is at 1 at least."""
 
         @functools.cache
         def longest(at: str) -> int:

@@ -121,7 +121,7 @@ def test_draw_refuses_what_the_layered_form_refuses(arguments: dict[str, Any]) -
 
 
 def test_a_cycle_is_named_in_the_direction_of_its_links() -> None:
-    """A node that only waits for the cycle is no part of it."""
+    """A node that only waits for the cycle is not part of it."""
     hidden = [("hidden", f"1_{i}", "sin", "") for i in range(5)]
     links = [("0_2", "1_0", 1.0), ("1_0", "1_1", 1.0), ("1_1", "1_2", 1.0), ("1_2", "1_0", 1.0), ("1_2", VALUE, 1.0)]
     with pytest.raises(InterpError, match="cycle") as raised:

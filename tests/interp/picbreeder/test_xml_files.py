@@ -89,7 +89,7 @@ REPLACED: dict[str, tuple[str, str, str]] = {  # what is replaced, by what, and 
         '<links count="5">',
         "truncated .*declares 5 links, but holds 6",
     ),
-    "a count that is no number": ('<nodes count="9">', '<nodes count="nine">', "declares nine nodes"),
+    "a count that is not a number": ('<nodes count="9">', '<nodes count="nine">', "declares nine nodes"),
     "link from nowhere": (
         link_xml("0_2", "1_1", 2.0),
         link_xml("7_7", "1_1", 2.0),
@@ -241,7 +241,7 @@ def test_paths_that_hold_no_file(tmp_path: Path, name: str) -> None:
     ],
 )
 def test_messages_are_short_whatever_the_file_says(tmp_path: Path, old: str, new: str) -> None:
-    """A megabyte where a number belongs is no megabyte of message."""
+    """A megabyte where a number belongs makes no megabyte of message."""
     with pytest.raises(InterpError) as raised:
         read(written(tmp_path, SMALL.replace(old, new, 1)))
     assert len(str(raised.value)) < 2000

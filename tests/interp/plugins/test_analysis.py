@@ -75,7 +75,7 @@ def test_former_names_of_options_work_with_a_warning() -> None:
 
 @pytest.mark.parametrize("renamed", [{"old": "tpo"}, {"top": "top"}])
 def test_renamed_leads_to_present_options(renamed: dict[str, str]) -> None:
-    """Checked when the plugin registers: a new name that is no option, and a former one that still is."""
+    """Checked when the plugin registers: a new name that is not an option, and a former one that still is."""
     with pytest.raises(TypeError, match="renamed maps former names"):
 
         @analysis("bad", summary="", renamed=renamed)

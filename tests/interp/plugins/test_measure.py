@@ -64,7 +64,7 @@ def several(snapshot: Snapshot, *top: int) -> float: ...
      (without_type, "'top' must be keyword-only, with a type"), (rest, "'top'"), (several, "'top'")],
 )  # fmt: skip
 def test_signatures(function: Callable[..., float], message: str) -> None:
-    """A function that is no measure is refused when it registers, and its option is named."""
+    """A function that is not a measure is refused when it registers, and its option is named."""
     with pytest.raises(TypeError, match=f"measure 'bad'.*{message}"):
         measure("bad", summary="")(function)
 

@@ -273,9 +273,9 @@ RESULTS: dict[str, tuple[Callable[[interp.Subject], Result], str]] = {
     "raises": (stop, "stopped"),
     "exits": (leave, "SystemExit"),
     "no Result": (lambda _: {"x": 1}, "dict"),  # type: ignore[dict-item,return-value]
-    "a lead that is no figure": (lambda _: Result(lead="gone"), "gone"),
+    "a lead that is not a figure": (lambda _: Result(lead="gone"), "gone"),
     "a figure that is none": (figure_of_another_kind, "figure"),
-    "a verdict that is no text": (verdict_of_a_number, "('loss', 0.5)"),
+    "a verdict that is not text": (verdict_of_a_number, "('loss', 0.5)"),
     "a table that is none": (lambda _: Result(tables={"t": [1, 2]}), "table"),  # type: ignore[dict-item]
 }
 

@@ -100,7 +100,7 @@ def test_members_together_are_members_alone(name: str) -> None:
 @pytest.mark.parametrize("bad", [torch.nan, torch.inf, -torch.inf])
 @pytest.mark.parametrize("name", [n for n in LOSSES if n not in REGRESSIONS])
 def test_nan_is_never_right(name: str, bad: float) -> None:
-    """An example with NaN is answered wrongly and has no finite loss; infinity is no nearest vector; others keep theirs."""
+    """An example with NaN is answered wrongly and has no finite loss; infinity is not the nearest vector; others keep theirs."""
     loss = make_loss(name, 2)
     labels = torch.tensor([1, 1, -1, -1]) if name == "hinge" else torch.tensor([1, 1, 0, 0])
     perfect = {
@@ -146,7 +146,7 @@ def test_the_nearest_vector_is_the_answer() -> None:
 
 
 def test_the_nearest_class_mean_is_the_answer() -> None:
-    """Against means taken class by class; a class without examples is no answer."""
+    """Against means taken class by class; a class without examples is not an answer."""
     outputs, labels = batch("effective", seed=3)
     labels = labels.clamp(max=2)  # nobody has label 3, whose mean would be the origin
     for member in outputs:
@@ -184,7 +184,7 @@ def test_cross_entropy_is_exact_for_large_outputs() -> None:
 
 
 def test_signs_decide() -> None:
-    """Hinge and BCE read -1 as the other class; an output of exactly 0 is no answer."""
+    """Hinge and BCE read -1 as the other class; an output of exactly 0 is not an answer."""
     outputs = torch.tensor([[0.5], [-0.5], [0.0]], dtype=torch.float64)
     for labels in ([1, -1, 1], [1, -1, -1]):
         for name in ("hinge", "bce"):

@@ -76,7 +76,7 @@ def test_steps_and_sites_that_are_asked_for(demo: Subject) -> None:
 
 
 def test_refusals_of_clouds(demo: Subject, parity: Subject) -> None:
-    """A step without a checkpoint, a site that is no hidden layer, too few points, no hidden layer."""
+    """A step without a checkpoint, a site that is not a hidden layer, too few points, no hidden layer."""
     for options, match in (
         ({"steps": (0, 7)}, "no checkpoint at 7"), ({"site": "hook_embed"}, "one of"), ({"points": 4}, "points"),
         ({"points": 20, "perplexity": 0.5}, "perplexity"),

@@ -16,7 +16,7 @@ from tests.probes.analyses.histories import filled, history
 
 
 def test_densities_of_a_history() -> None:
-    """Every matrix by numpy, stacks of heads as one, at edges that all steps share; biases are no matrices."""
+    """Every matrix by numpy, stacks of heads as one, at edges that all steps share; biases are not matrices."""
     one = subject("layer norm")
     other = replace(one, model=filled(one, 0.0, slice(0, 40)))
     run = history(one, {0: other.model, 70: filled(one, 5.0, slice(0, 9)), 1_000: one.model})

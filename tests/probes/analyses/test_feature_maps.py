@@ -35,7 +35,7 @@ def test_a_network_of_zeros() -> None:
 
 
 def test_a_network_with_nan_is_refused() -> None:
-    """No count is given of maps that are no numbers; the host says why, and goes on."""
+    """No count is given of maps that are not numbers; the host says why, and goes on."""
     model = made(0)
     with torch.no_grad():
         model.layer(0).W[0, 0] = torch.nan

@@ -37,7 +37,7 @@ def test_noise_is_not_called_a_circuit() -> None:
 
 
 def test_a_network_of_constants() -> None:
-    """No variance is no share of it: numbers stay numbers, and nothing is called a frequency."""
+    """No variance has no shares: numbers stay numbers, and nothing is called a frequency."""
     one = subject("plain")
     with torch.no_grad():
         one.model.W_U.zero_()

@@ -10,7 +10,7 @@ from tests.models import subject
 
 
 def test_the_analyses_leave_biases_and_broken_matrices_out() -> None:
-    """Biases are no matrices; a matrix with NaN is named, and the others are decomposed."""
+    """Biases are not matrices; a matrix with NaN is named, and the others are decomposed."""
     one = subject("layer norm")
     with torch.no_grad():
         one.model.W_U[0, 0] = torch.nan

@@ -94,7 +94,7 @@ def test_known_embeddings(name: str, keys: list[int]) -> None:
 
 @pytest.mark.parametrize("name", ["plain", "layer norm", "bidirectional", "shared concat", "per operand", "product"])
 def test_random_networks_by_numpy(name: str) -> None:
-    """Logits by least squares, tables by FFT; the row of = and outputs that are no answers left out."""
+    """Logits by least squares, tables by FFT; the row of = and outputs that are not answers left out."""
     one, every = subject(name), (1, 2, 3)
     cube, table = cube_of(one), one.model.W_E.detach().numpy()
     expected = {f"frequency {k}": by_least_squares(cube, k) for k in every}

@@ -28,7 +28,7 @@ def test_loss_and_accuracy(name: str, tmp_path: Path) -> None:
 
 
 def test_without_a_test_part_there_is_no_test_accuracy(demo: Subject) -> None:
-    """An empty part is no failure."""
+    """An empty part is not a failure."""
     everything = Subject("all", demo.model, replace(demo.require_task(), train_fraction=1.0), demo.series)  # type: ignore[type-var]
     frame = progress(everything, ["accuracy"], every=6)
     assert set(frame["where"]) == {"train", "all"}

@@ -153,7 +153,7 @@ def test_nulls() -> None:
     assert abs(inputs["null"]) < 0.05 < inputs["value"]
     turned = probes.similarity_map(networks, inputs=INPUTS, measure="unit_matching", null="rotation", draws=2)
     assert turned.null == "2 random rotations of the features"
-    with pytest.raises(InterpError, match="no null for it"):
+    with pytest.raises(InterpError, match="not a null for it"):
         probes.similarity_map(networks, inputs=INPUTS, null="rotation")
     with pytest.raises(UnknownName, match="unknown null 'input'"):
         probes.similarity_map(networks, inputs=INPUTS, null="input")

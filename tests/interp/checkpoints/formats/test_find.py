@@ -76,7 +76,7 @@ def test_a_layer_whose_name_recalls_training_keeps_its_weights(name: str, found:
 
 @pytest.mark.parametrize("beside", ["train_indices", "permutation", "train_accuracy", "class_weights"])
 def test_a_tensor_beside_the_weights_does_not_hide_them(beside: str, found: Finder) -> None:
-    """A split, a permutation or a curve at the top of the file is no model."""
+    """A split, a permutation or a curve at the top of the file is not a model."""
     findings = found({"model": weights(), beside: torch.arange(4.0)})
     assert [s.where for s in findings.steps] == ["model"]
     assert same(findings.steps[0].weights, weights())
@@ -229,7 +229,7 @@ def test_a_bundle_of_whole_checkpoints_has_a_step_each(found: Finder) -> None:
     [({"epoch": 3}, 3), ({"epoch": 3, "global_step": 70}, 70), ({"step": 5, "epoch": 1}, 5), ({"step": True}, None), ({}, None)],
 )  # fmt: skip
 def test_the_step_of_a_file(top: dict[str, Any], step: int | None, found: Finder) -> None:
-    """Steps go before epochs; a boolean is no step."""
+    """Steps go before epochs; a boolean is not a step."""
     assert found({"model": weights(), **top}).steps[0].step == step
 
 
@@ -254,7 +254,7 @@ def test_torchs_own_wrappers_are_stripped(wrap: Callable, stripped: tuple[str, .
 
 
 def test_an_averaged_network_loads(saved: Callable) -> None:
-    """The counter that AveragedModel keeps is no part of the network."""
+    """The counter that AveragedModel keeps is not part of the network."""
     model = network()
     averaged = AveragedModel(model)
     averaged.update_parameters(model)

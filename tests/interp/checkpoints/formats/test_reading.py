@@ -1,4 +1,4 @@
-"""Formats: every kind of file gives the same tensors, lazily; what is no checkpoint says so."""
+"""Formats: every kind of file gives the same tensors, lazily; what is not a checkpoint says so."""
 
 from __future__ import annotations
 
@@ -215,7 +215,7 @@ def test_an_npz_that_unpacks_to_terabytes_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_npz_that_lost_arrays_is_damage(tmp_path: Path) -> None:
-    """One flipped bit in the directory (a comment's length) hides the arrays behind it; half a model is no model."""
+    """One flipped bit in the directory (a comment's length) hides the arrays behind it; half a model is not a model."""
     path = write("npz", tmp_path)
     content = bytearray(path.read_bytes())
     content[content.index(b"PK\x01\x02") + 33] ^= 1

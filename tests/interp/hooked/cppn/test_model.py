@@ -155,7 +155,7 @@ def test_resume_and_writes() -> None:
 
 @pytest.mark.parametrize("site", ["layers.3.hook_pre", "layers.-1.hook_pre", "layers.0", "layers.².hook_pre", ""])
 def test_places_that_are_none(site: str) -> None:
-    """No index beyond the layers, negative, or of digits that are no number."""
+    """No index beyond the layers, negative, or of digits that are not a number."""
     with pytest.raises(UnknownSite, match=r"layers\.0\.\.2\.hook_pre"):
         make().resume(site, torch.zeros(2, 12))
     with pytest.raises(UnknownSite, match="no hook point"):
