@@ -11,7 +11,7 @@ from interp.checkpoints.layouts.block_attention import AttentionParts
 from interp.checkpoints.layouts.found_transformer import Found
 from interp.checkpoints.layouts.transformer_blocks import TransformerBlocks
 
-FIRST = re.compile(r"input_|pre_|attention_norm|attn_norm|ln_?1|ln1")
+FIRST = re.compile(r"input_|pre_|attention_norm|(?<!self_)attn_norm|ln_?1|ln1")
 
 
 class SeparateAttentionLayout(TransformerBlocks):

@@ -9,12 +9,13 @@ from typing import Any, ClassVar
 
 from typing_extensions import override
 
+from interp.checkpoints.layouts.architectures import Architecture, architecture_of, lacking
 from interp.checkpoints.layouts.base import Converted, FileInfo, Fit, Layout, Weights
 from interp.checkpoints.layouts.block_attention import AttentionParts
 from interp.checkpoints.layouts.block_names import FUSED, Module, NoFit, is_attention
 from interp.checkpoints.layouts.found_transformer import Found, find_transformer
 from interp.checkpoints.layouts.transformer_reading import Defaults, TransformerReading
-from interp.checkpoints.layouts.unstated import OPTIONS, Unstated
+from interp.checkpoints.layouts.unstated import OPTIONS, Unstated, with_entries_below
 from interp.errors import InterpError
 
 TRANSFORMER_LENS = {"embed.W_E", "pos_embed.W_pos", "unembed.W_U"}
@@ -54,6 +55,8 @@ class TransformerBlocks(Layout):
             return Fit(False, 0.95 if mine else 0.0, str(why) or "it has no weights of queries, keys and values")
         if not self.owns(found.attention):
             return Fit(False, 0.0, "its attention is kept in another way")
+        if problem := lacking(with_entries_below(info.config)):
+            return Fit(False, 1.0, problem)
         unstated = Unstated(self, info.config, {})
         try:
             unstated.heads(found.attention.inner, found.attention.heads)
@@ -70,9 +73,10 @@ class TransformerBlocks(Layout):
 
     @override
     def convert(self, weights: Weights, info: FileInfo, options: Mapping[str, Any]) -> Converted:
-        unstated = Unstated(self, info.config, options)
+        published = architecture_of(weights, info.config)
+        unstated = Unstated(self, info.config, options, published)
         found = find_transformer(weights, info.ordered)
-        defaults = Defaults(self.default_activation(found), self.default_norm_first(found), self.default_causal(found))
+        defaults = self._defaults(found, published)
         reading = TransformerReading(weights, found, unstated, defaults)
         config = reading.config()
         try:
@@ -80,3 +84,12 @@ class TransformerBlocks(Layout):
         except NoFit as why:
             raise InterpError(f"layout {self.name}: {why}; open it with interp.wrap and your class") from None
         return Converted(config, converted, found.skeleton.buffers, (*unstated.note(), *reading.notes))
+
+    def _defaults(self, found: Found, published: Architecture | None) -> Defaults:
+        """What is assumed where nothing states it: what the published code does, else what most do."""
+        usually = {} if published is None else published.usually
+        return Defaults(
+            usually.get("act_fn", self.default_activation(found)),
+            usually.get("norm_first", self.default_norm_first(found)),
+            usually.get("causal", self.default_causal(found)),
+        )

@@ -17,6 +17,7 @@ from interp.checkpoints.layouts.block_attention import read_attention
 from interp.checkpoints.layouts.block_mlp import read_mlp, read_norm
 from interp.checkpoints.layouts.block_names import ROTARY, Module, NoFit
 from interp.checkpoints.layouts.found_transformer import Found
+from interp.checkpoints.layouts.masks import is_causal, sinusoids
 from interp.checkpoints.layouts.unstated import CONTEXT, KIND, Unstated
 from interp.checkpoints.layouts.unstated import ROTARY as ROTARY_SETTINGS
 from interp.errors import InterpError
@@ -68,7 +69,7 @@ class TransformerReading:
         return TransformerConfig(
             n_layers=len(found.skeleton.blocks), d_model=outer.d_model, n_heads=heads, d_head=attention.inner // heads,
             d_vocab=vocabulary, d_vocab_out=size[0] if size[1] == outer.d_model else size[1],
-            n_ctx=self._context() if table is None else math.prod(table.shape) // outer.d_model,
+            n_ctx=self._context() if table is None else len(self._rows(math.prod(table.shape) // outer.d_model)),
             d_mlp=None if mlp is None else mlp.width,
             act_fn="relu" if mlp is None else ask.activation(self.defaults.act_fn),
             normalization=kind, causal=self._causal(), attn_bias=self._any_bias(*attention.inputs, *attention.output)
@@ -89,7 +90,13 @@ class TransformerReading:
                 "too, which our transformer lacks; open the model with interp.wrap"
             )
         unscaled = self.unstated.stated(("scale_attn_weights",), bool) is False
-        return self.unstated.number("attn_scale") or (1.0 if unscaled else None)
+        implied = self.unstated.implied.get("attn_scale")
+        return self.unstated.number("attn_scale") or implied or (1.0 if unscaled else None)
+
+    def _rows(self, held: int) -> range:
+        """Which rows of a table of positions are used."""
+        implied = self.unstated.implied
+        return range(held)[implied.get("offset", 0) :][: implied.get("most_positions", held)]
 
     @staticmethod
     def _any_bias(*modules: Module) -> bool:
@@ -130,7 +137,7 @@ class TransformerReading:
                 )
             if self.found.outer.position.weight.endswith("pe"):
                 self.notes.append(f"{self.found.outer.position.weight} is added to the embeddings as W_pos")
-                if "embed_scale" not in self.unstated.options:
+                if self._embed_scale() is None:
                     self.unstated.assume("embed_scale", 1)
             return True
         stated = self.unstated.config
@@ -156,7 +163,7 @@ class TransformerReading:
     def _causal(self) -> bool:
         """From the mask in the file, if it has one."""
         masks = [self.weights[n].load() for n in self.found.skeleton.buffers if self.weights[n].ndim > 1]
-        seen = {_is_causal(mask) for mask in masks} - {None}
+        seen = {is_causal(mask) for mask in masks} - {None}
         if len(seen) == 1 and "causal" not in self.unstated.options:
             return bool(seen.pop())
         return self.unstated.causal(self.defaults.causal)
@@ -194,17 +201,23 @@ class TransformerReading:
         return {name: t.to(widest) for name, t in converted.items()}
 
     def _table(self) -> Tensor:
-        outer, scale = self.found.outer, self.unstated.options.get("embed_scale")
+        outer, scale = self.found.outer, self._embed_scale()
         table = self.weights[outer.token.weight].load()
         table = table if outer.vocabulary_first else table.T
         if scale is None:
             return table
         return table * (math.sqrt(outer.d_model) if scale == "sqrt" else self.unstated.number("embed_scale"))
 
+    def _embed_scale(self) -> Any:
+        """As the user says, or as a published architecture has it; None where embeddings are not scaled."""
+        return self.unstated.options.get("embed_scale", self.unstated.implied.get("embed_scale"))
+
     def _position_table(self, config: TransformerConfig) -> Tensor:
         table = self.found.outer.position
         if table is not None:
-            return self.weights[table.weight].load().reshape(-1, config.d_model)
+            whole = self.weights[table.weight].load().reshape(-1, config.d_model)
+            rows = self._rows(len(whole))
+            return whole[rows.start : rows.stop]
         return sinusoids(config.n_ctx, config.d_model).to(self.weights[self.found.outer.token.weight].dtype)
 
     def _block(self, block: Mapping[str, str], config: TransformerConfig) -> dict[str, Tensor]:
@@ -230,7 +243,8 @@ class TransformerReading:
         return named
 
     def _head_major(self, config: TransformerConfig) -> bool:
-        fused, given = self.found.attention.fused, self.unstated.choice("qkv", ("parts", "heads"))
+        fused = self.found.attention.fused
+        given = self.unstated.choice("qkv", ("parts", "heads")) or self.unstated.implied.get("qkv")
         if fused is None or config.n_heads == 1 or fused.label in ("in_proj", "c_attn"):
             return given == "heads"
         if given is None and fused.label == "qkv_proj":
@@ -268,25 +282,3 @@ class TransformerReading:
     @staticmethod
     def _tells(module: Module, of_torch: bool) -> bool:
         return len(module.shape) == 2 and module.shape[0] != module.shape[1] and module.torch_module == of_torch
-
-
-def _is_causal(mask: Tensor) -> bool | None:
-    """Whether a mask ``[..., n, n]`` parts what lies after a position from the rest; None for other tensors."""
-    if mask.ndim < 2 or mask.shape[-1] != mask.shape[-2] or mask.numel() != mask.shape[-1] ** 2 or len(mask) < 1:
-        return None
-    square = mask.reshape(mask.shape[-2:])
-    n = len(square)
-    lower = torch.ones(n, n, dtype=torch.bool).tril()
-    if n < 2:
-        return None
-    before, after = square[lower], square[~lower]
-    uniform = bool((before == before[0]).all()) and bool((after == after[0]).all())
-    return True if uniform and bool(before[0] != after[0]) else None
-
-
-def sinusoids(n_ctx: int, d_model: int) -> Tensor:
-    """The fixed positions of https://arxiv.org/abs/1706.03762: sine and cosine in turn, ``[n_ctx, d_model]`` in float64."""
-    angles = torch.arange(n_ctx, dtype=torch.float64)[:, None] * torch.exp(
-        torch.arange(0, d_model, 2, dtype=torch.float64) * (-math.log(10000.0) / d_model)
-    )
-    return torch.stack([angles.sin(), angles.cos()], -1).flatten(1)[:, :d_model]

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from interp.checkpoints.layouts.architectures import Architecture
 from interp.checkpoints.layouts.base import Layout
 from interp.errors import AmbiguousLayout, InterpError
 
@@ -26,7 +27,10 @@ CONTEXT = (
     "seq_length", "sequence_length", "max_length", "max_len",
 )  # fmt: skip
 EPS = ("eps", "ln_eps", "layer_norm_eps", "layer_norm_epsilon", "norm_eps", "rms_norm_eps")
-ACTIVATION = ("act_fn", "activation", "activation_function", "hidden_act", "act", "act_type", "mlp_activation")
+ACTIVATION = (
+    "act_fn", "activation", "activation_function", "hidden_act", "act", "act_type", "mlp_activation", "nonlinearity",
+    "non_linearity", "non_lin", "activation_fn", "act_func", "hidden_activation",
+)  # fmt: skip
 NORM_FIRST = ("norm_first", "pre_norm", "prenorm", "pre_ln", "normalize_before")
 NORM_LAST = ("post_norm", "postnorm", "post_ln")
 NORM_PLACE = ("norm_position", "norm_style", "norm_placement", "layer_norm_position", "norm_type", "norm")
@@ -53,6 +57,12 @@ OPTIONS: Mapping[str, str] = {
 }
 
 
+def with_entries_below(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A config with the entries of the dicts in it beside its own, which come first."""
+    nested = {k: v for inner in config.values() if isinstance(inner, Mapping) for k, v in inner.items()}
+    return {**nested, **config}
+
+
 class Unstated:
     """Answers to what weights leave open, and a record of what was assumed.
 
@@ -60,11 +70,16 @@ class Unstated:
         layout: whose options they are.
         config: found in the file or beside it; entries one level down count too.
         options: given by the user.
+        architecture: the published one that it is, if it is known.
     """
 
-    def __init__(self, layout: Layout, config: Mapping[str, Any], options: Mapping[str, Any]):
-        nested = {k: v for inner in config.values() if isinstance(inner, Mapping) for k, v in inner.items()}
-        self.layout, self.config, self.options = layout, {**nested, **config}, dict(options)
+    def __init__(
+        self, layout: Layout, config: Mapping[str, Any], options: Mapping[str, Any],
+        architecture: Architecture | None = None,
+    ):  # fmt: skip
+        self.layout, self.options, self.architecture = layout, dict(options), architecture
+        self.implied = {} if architecture is None else architecture.implies(config)
+        self.config = {**with_entries_below(config), **self.implied}
         self.assumed: dict[str, Any] = {}
 
     def spec(self, **more: Any) -> str:
@@ -180,11 +195,19 @@ class Unstated:
         return self.assume("eps", default) if given is None else float(given)
 
     def note(self) -> tuple[str, ...]:
-        """One note on everything that was assumed; none if nothing was."""
+        """A note on what a published architecture implies, and one on everything that was assumed."""
+        if self.implied:
+            assert self.architecture is not None
+            named = self.architecture.model_type in self.config.values()
+            told = ", ".join(f"{k}={_typed(v)}" for k, v in self.implied.items())
+            said = (f"read as {self.architecture.title} by its {'config' if named else 'names'}: {told}",)
+        else:
+            said = ()
         if not self.assumed:
-            return ()
+            return said
         listed = ", ".join(f"{k}={_typed(v)}" for k, v in self.assumed.items())
         return (
+            *said,
             f"not stated by the weights and assumed: {listed}; if your code differs, change it in "
             f"{self.spec(**self.assumed)} (logits are computed at every position, without pooling)",
         )
