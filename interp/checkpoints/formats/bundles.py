@@ -58,7 +58,7 @@ class Several:
         """
         place = len(self.above)
         keys = [c.keys[place] for c in self.items]
-        inside = [stated_step(_follow(tree, c.keys[: place + 1])) for c in self.items]
+        inside = [stated_step(follow(tree, c.keys[: place + 1])) for c in self.items]
         if all(step is not None for step in inside) and len(set(inside)) == len(inside):
             return inside
         beside = self._beside(tree)
@@ -75,9 +75,9 @@ class Several:
 
     def _beside(self, tree: Any) -> list[int | None] | None:
         """Steps in a list of the same length beside a list of weights."""
-        if not self.above or not isinstance(_follow(tree, self.above), (list, tuple)):
+        if not self.above or not isinstance(follow(tree, self.above), (list, tuple)):
             return None
-        around = _follow(tree, self.above[:-1])
+        around = follow(tree, self.above[:-1])
         for name, values in around.items() if isinstance(around, Mapping) else ():
             if isinstance(values, (list, tuple)) and len(values) == len(self.items) and speaks_of_time(str(name)):
                 numbers = [step_number(v) for v in values]
@@ -148,7 +148,8 @@ def _model(group: list[Candidate], depth: int) -> Candidate | None:
     return group[0] if len(group) == 1 else next((by_name[n] for n in ("", *PREFERRED) if n in by_name), None)
 
 
-def _follow(tree: Any, keys: tuple[Any, ...]) -> Any:
+def follow(tree: Any, keys: tuple[Any, ...]) -> Any:
+    """What stands under some keys, one after the other."""
     for name in keys:
         tree = tree[name]
     return tree

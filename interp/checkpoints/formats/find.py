@@ -8,9 +8,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from interp.checkpoints.formats.bundles import PREFERRED, Candidate, same_shapes, several, stated_step
+from interp.checkpoints.formats.bundles import PREFERRED, Candidate, follow, same_shapes, several, stated_step
 from interp.checkpoints.formats.contents import Contents
 from interp.checkpoints.formats.nested import layers_of
+from interp.checkpoints.formats.no_weights import OPTIMIZER, no_weights
+from interp.checkpoints.formats.pickled_modules import stated_by, weights_of
 from interp.checkpoints.formats.pickled_values import Stub
 from interp.checkpoints.formats.tensors import TensorRef
 from interp.errors import InterpError, UnreadableFile, unknown
@@ -87,21 +89,16 @@ def find(contents: Contents, key: str | None = None) -> Findings:
         containers = {"array": contents.tree}
     candidates = {c.where: c for c in _candidates(containers, (), Counter())}
     if not candidates:
-        held = ", ".join(map(str, list(contents.tree)[:10])) if isinstance(contents.tree, Mapping) else "no dict"
-        stubs = (
-            f". It names classes that are never read or run here: {', '.join(contents.stubs[:5])}. Do not load it with "
-            "torch.load or pickle unless you trust its source"
-            if contents.stubs
-            else ""
-        )
-        raise UnreadableFile(
-            f"{contents.path} ({contents.format}) holds no named tensors; it holds: {held}{stubs}; save the model's state_dict()"
-        )
+        raise UnreadableFile(no_weights(contents))
     top = contents.tree if isinstance(contents.tree, Mapping) else {}
+    state = contents.tree.state if isinstance(contents.tree, Stub) else {}
     key = None if contents.genome is not None else key  # it has chosen the genome already
     chosen, notes = _choose(contents, candidates, key)
     found = [_strip(c.where, c.weights, step) for c, step in chosen]
-    return Findings(tuple(found), _config(top), _curves(top), notes)
+    module = follow(contents.tree, chosen[-1][0].keys)
+    stated, said = stated_by(module) if isinstance(module, Stub) else ({}, ())
+    config = {**_config(top), **_plain(state), **stated}
+    return Findings(tuple(found), config, _curves(top), (*notes, *said))
 
 
 def _candidates(tree: Any, keys: tuple[Any, ...], visits: Counter[int]) -> Iterator[Candidate]:
@@ -110,10 +107,14 @@ def _candidates(tree: Any, keys: tuple[Any, ...], visits: Counter[int]) -> Itera
     A container that occurs at many places is entered at only a few of them, so that a small file cannot make this take
     forever.
     """
-    if isinstance(tree, Stub):  # a whole pickled module
-        weights = dict(_module_weights(tree, "", set()))
+    if isinstance(tree, Stub):  # a whole pickled module, or an object that keeps its layers in lists
+        weights = weights_of(tree)
+        if not weights and isinstance(tree.state, Mapping):
+            weights = layers_of(tree.state)
         if weights:
             yield Candidate(keys, weights)
+        return
+    if isinstance(tree, Mapping) and tree.keys() >= OPTIMIZER:
         return
     if layers := layers_of(tree):
         yield Candidate(keys, layers)
@@ -129,25 +130,6 @@ def _candidates(tree: Any, keys: tuple[Any, ...], visits: Counter[int]) -> Itera
     for name, item in items:
         if isinstance(item, (Mapping, list, tuple, Stub)) and not TRAINING.fullmatch(str(name)):
             yield from _candidates(item, (*keys, name), visits)
-
-
-def _module_weights(module: Stub, prefix: str, seen: set[int]) -> Iterator[tuple[str, TensorRef]]:
-    """Parameters and buffers of a pickled nn.Module, as its state dict would name them."""
-    state = module.state[1] if isinstance(module.state, tuple) and len(module.state) == 2 else module.state
-    if not isinstance(state, Mapping) or id(module) in seen:
-        return
-    seen.add(id(module))
-
-    def part(name: str) -> Mapping[str, Any]:
-        group = state.get(name)
-        return group if isinstance(group, Mapping) else {}
-
-    for name, value in (*part("_parameters").items(), *part("_buffers").items()):
-        if isinstance(value, TensorRef):
-            yield f"{prefix}{name}", value
-    for name, inner in part("_modules").items():
-        if isinstance(inner, Stub):
-            yield from _module_weights(inner, f"{prefix}{name}.", seen)
 
 
 def _choose(
@@ -235,6 +217,13 @@ def _config(top: Mapping[Any, Any]) -> dict[str, Any]:
         if isinstance(value, Mapping) and value:
             return {**own, **{str(k): v for k, v in value.items()}}
     return own
+
+
+def _plain(state: Any) -> dict[str, Any]:
+    """The plain attributes of a pickled object that keeps its layers in lists, which are its settings."""
+    if not isinstance(state, Mapping) or "_modules" in state:
+        return {}
+    return {str(n): v for n, v in state.items() if isinstance(v, (bool, int, float, str)) and len(str(v)) < 200}
 
 
 def _curves(top: Mapping[Any, Any]) -> dict[str, list[float]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
@@ -243,3 +244,30 @@ def test_a_single_layer(saved: Callable) -> None:
     """The state dict of an nn.Linear itself, under torch's own names."""
     layer = nn.Linear(3, 5).double()
     assert_same_network(saved(layer.state_dict()), layer, torch.randn(4, 3, dtype=torch.float64))
+
+
+KEPT: dict[str, Callable[[list[Any], list[Any]], Any]] = {
+    "lists side by side": lambda w, b: {"sizes": [4, 6, 3], "weights": w, "biases": b},
+    "columns, as in Nielsen's book": lambda w, b: {"weights": [m.T for m in w], "biases": [v[:, None] for v in b]},
+    "W and b": lambda w, b: {"W": w, "b": b},
+    "dicts in a list": lambda w, b: [{"weights": m, "biases": v} for m, v in zip(w, b, strict=True)],
+    "dicts in a list under a key": lambda w, b: {"layers": [{"W": m, "b": v} for m, v in zip(w, b, strict=True)]},
+}
+
+
+@pytest.mark.parametrize("name", KEPT)
+def test_layers_in_lists_keep_their_biases(name: str, tmp_path: Path) -> None:
+    """Networks in numpy or JAX: the biases stand in another list, or each layer in a dict of its own."""
+    rng = np.random.default_rng(0)
+    w, b = [rng.normal(size=s) for s in ((4, 6), (6, 3))], [rng.normal(size=n) for n in (6, 3)]
+    (tmp_path / "net.pkl").write_bytes(pickle.dumps(KEPT[name](w, b)))
+    x = torch.from_numpy(rng.normal(size=(7, 4)))
+    expected = torch.from_numpy(np.tanh(x.numpy() @ w[0] + b[0]) @ w[1] + b[1])
+    assert_same_network(tmp_path / "net.pkl", lambda _: expected, x, "linear_chain:act_fn=tanh")
+
+
+def test_dicts_of_one_shape_in_a_list_are_asked_about(tmp_path: Path) -> None:
+    """They may be three layers, or three trainings of one."""
+    (tmp_path / "net.pkl").write_bytes(pickle.dumps([{"w": np.ones((3, 3)), "b": np.ones(3)} for _ in range(3)]))
+    with pytest.raises(InterpError, match="several sets of weights"):
+        interp.load(tmp_path / "net.pkl")

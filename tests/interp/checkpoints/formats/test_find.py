@@ -360,13 +360,43 @@ def test_numbers_too_large_for_a_curve_do_no_harm(found: Finder) -> None:
     assert same(found({"model": weights(), "seeds": [10**400, 2]}).steps[0].weights, weights())
 
 
-@pytest.mark.parametrize(
-    "tree", [torch.ones(2, 2), [1, 2], 5, {"a": 1}, {"a": torch.tensor(1.0)}, {}, {"optimizer": weights()}]
-)
+@pytest.mark.parametrize("tree", [[1, 2], 5, {"a": 1}, {"a": torch.tensor(1.0)}, {}, {"optimizer": weights()}])
 def test_no_weights_at_all(tree: Any, found: Finder) -> None:
     """The message says what the file holds instead."""
     with pytest.raises(UnreadableFile, match=r"file\.pt.*holds no named tensors; it holds"):
         found(tree)
+
+
+@pytest.mark.parametrize(
+    ("tree", "what"),
+    [
+        (torch.ones(2, 3), r"a single tensor \[2, 3\] float32 without a name"),
+        ({"W": torch.ones(2, 3, device="meta")}, "on the device 'meta'"),
+        (torch.optim.Adam([torch.ones(2, requires_grad=True)]).state_dict(), "the state of an optimizer"),
+    ],
+)
+def test_what_a_file_without_weights_is_is_said(tree: Any, what: str, found: Finder) -> None:
+    """And what to do about it, in place of a guess at which of its numbers are weights."""
+    with pytest.raises(UnreadableFile, match=what):
+        found(tree)
+
+
+def stepped() -> tuple[nn.Module, torch.optim.Optimizer]:
+    """A network after a step, so that its optimizer has averages of every weight."""
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2))
+    optimizer = torch.optim.Adam(net.parameters())
+    net(torch.ones(1, 3)).sum().backward()
+    optimizer.step()
+    return net, optimizer
+
+
+def test_an_optimizer_is_known_by_its_form(found: Finder) -> None:
+    """A tuple, or keys of one's own, do not say which is which; an optimizer's averages are not taken for networks."""
+    net, optimizer = stepped()
+    for tree in ((net.state_dict(), optimizer.state_dict()), {"w": net.state_dict(), "adam": optimizer.state_dict()}):
+        (step,) = found(tree).steps
+        assert same(step.weights, net.state_dict())
 
 
 def test_classes_that_were_not_read_are_named_where_nothing_is_found(found: Finder) -> None:
