@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count, islice, pairwise
 from typing import Any, ClassVar
 
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
+from interp.checkpoints.layouts.activations import stated_activation, unknown_activation
 from interp.checkpoints.layouts.base import Converted, FileInfo, Fit, Layout, Weights, option_value
 from interp.checkpoints.layouts.chain_words import has_a_place, speaks_against
 from interp.checkpoints.layouts.linear_modules import Linear, length, linear_modules, load_bias, unused
@@ -67,17 +68,21 @@ class LinearChainLayout(Layout):
         if odd := unused(weights, modules):
             share = 1 - len(odd) / len(weights)
             return Fit(False, 0.5 * share**2, f"tensors that are not part of a chain: {', '.join(odd[:4])}")
+        if len(modules) > 1 and (problem := unknown_activation(info.config)):
+            return Fit(False, 0.4, problem)
         readings = _readings(weights, modules, info.ordered)
         if not readings:
             shapes = ", ".join(f"{m.weight} {list(weights[m.weight].shape)}" for m in modules[:6])
             return Fit(False, 0.3, f"the matrices do not chain in either orientation: {shapes}")
         asks = len(readings) > 1 or _unplaced(weights, readings[0].chain) is not None
-        reading = "" if asks else readings[0].text(_act_fn(info, {}) or "ReLU (assumed)")
+        reading = "" if asks else readings[0].text(stated_activation(info.config, {}) or "ReLU (assumed)")
         return Fit(True, 0.7, question="orientation or order must be given" if asks else "", reading=reading)
 
     @override
     def fits_by_hand(self, weights: Weights, info: FileInfo, options: Mapping[str, Any]) -> Fit:
-        return Fit(True, 1.0) if {"order", "weights"} & set(options) else self.matches(weights, info)
+        told = {"order", "weights"} & set(options)
+        stated = {} if "act_fn" in options else info.config  # what the user says of the activation counts
+        return Fit(True, 1.0) if told else self.matches(weights, replace(info, config=stated))
 
     @override
     def convert(self, weights: Weights, info: FileInfo, options: Mapping[str, Any]) -> Converted:
@@ -86,7 +91,7 @@ class LinearChainLayout(Layout):
         matrices = [weights[m.weight].load() for m in linear]
         if reading.orientation == "out_in":
             matrices = [m.T for m in matrices]
-        act_fn, extra = _act_fn(info, options), tuple(unused(weights, reading.chain))
+        act_fn, extra = stated_activation(info.config, options), tuple(unused(weights, reading.chain))
         assumed = act_fn is None and len(linear) > 1
         said = reading.text(act_fn or "ReLU (assumed)")
         if assumed:
@@ -144,10 +149,6 @@ class LinearChainLayout(Layout):
         return readings[0]
 
 
-def _act_fn(info: FileInfo, options: Mapping[str, Any]) -> str | None:
-    return options.get("act_fn", info.config.get("act_fn"))
-
-
 def _order(reading: Reading) -> str:
     return ">".join(m.name for m in reading.chain)
 
@@ -197,10 +198,14 @@ def _known(weights: Weights, name: str) -> str:
 
 
 def _split(chain: Chain) -> tuple[Linear | None, Chain]:
-    """The embedding, recognised by its name, and the linear layers behind it."""
-    if len(chain) > 1 and EMBEDDING.search(chain[0].weight) and not re.search(r"unemb", chain[0].weight, re.IGNORECASE):
-        return chain[0], chain[1:]
-    return None, chain
+    """The embedding and the linear layers behind it."""
+    return (chain[0], chain[1:]) if len(chain) > 1 and _is_table(chain[0]) else (None, chain)
+
+
+def _is_table(module: Linear) -> bool:
+    """Whether a matrix is an embedding, by its name; a table has no bias."""
+    named = EMBEDDING.search(module.weight) and not re.search(r"unemb", module.weight, re.IGNORECASE)
+    return bool(named) and module.bias is None
 
 
 def _unplaced(weights: Weights, chain: Chain) -> Linear | None:
@@ -230,7 +235,7 @@ def _orders(weights: Weights, modules: Chain, orientation: str) -> list[Chain]:
     stems: dict[str, list[Linear]] = {}
     for module in sorted(modules, key=lambda m: [int(n) for n in re.findall(r"\d+", m.name)]):
         stems.setdefault(re.sub(r"\d+", "#", module.name), []).append(module)
-    embeddings = [m for m in modules if EMBEDDING.search(m.weight)]
+    embeddings = [m for m in modules if _is_table(m)]
     tries = count()
 
     def extend(chain: Chain) -> Iterator[Chain]:

@@ -10,13 +10,13 @@ from torch import Tensor
 from typing_extensions import override
 
 from interp.checkpoints.formats.header import HEADER
+from interp.checkpoints.layouts.activations import stated_activation
 from interp.checkpoints.layouts.base import Converted, FileInfo, Fit, Layout, Weights, option_value
 from interp.checkpoints.layouts.recurrent_cells import CellNames, Cells, find_cells, gates_of
 from interp.checkpoints.layouts.recurrent_ends import Ends, find_ends, from_rows
 from interp.errors import AmbiguousLayout, InterpError, UnknownLayout
 from interp.hooked.rnn.config import GATES, RNNConfig
 
-CONFIG_ACTIVATIONS = ("act_fn", "nonlinearity", "activation", "act")
 JOINS = ("input_hidden", "hidden_input")
 
 
@@ -125,15 +125,14 @@ class RecurrentLayout(Layout):
             if "act_fn" in options:
                 raise InterpError(f"layout recurrent: act_fn is for RNN cells; a {cell.upper()}'s functions are fixed")
             return "tanh"
-        stated = next((info.config[k] for k in CONFIG_ACTIVATIONS if isinstance(info.config.get(k), str)), None)
         mode = str(info.config.get("rnn_type", info.config.get("mode", ""))).upper()
-        stated = stated or {"RNN_TANH": "tanh", "RNN_RELU": "relu"}.get(mode)
-        if "act_fn" not in options and stated is None:
+        stated = stated_activation(info.config, options) or {"RNN_TANH": "tanh", "RNN_RELU": "relu"}.get(mode)
+        if stated is None:
             notes.append(
                 "activation assumed to be tanh, torch's default, which the file does not state "
                 "(--layout recurrent:act_fn=relu for ReLU)"
             )
-        return str(options.get("act_fn", stated or "tanh")).lower()
+        return stated or "tanh"
 
     def _read(
         self, d_out: int | None, symbols: int, bidirectional: bool, options: Mapping[str, Any], notes: list[str]

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from typing_extensions import override
 
 from interp.checkpoints.formats.header import HEADER
+from interp.checkpoints.layouts.activations import stated_activation
 from interp.checkpoints.layouts.base import Converted, FileInfo, Fit, Layout, Weights, option_value
 from interp.errors import AmbiguousLayout, InterpError
 from interp.hooked.toy_model.config import ToyModelConfig
@@ -69,13 +70,13 @@ class SuperpositionLayout(Layout):
             raise InterpError("layout superposition: the file holds one network, not a stack of instances")
         if self._orientation(weights, bias, options) == "features_hidden":
             W = W.T
-        act_fn = options.get("act_fn", info.config.get("act_fn"))
+        act_fn = stated_activation(info.config, options)
         if act_fn is None:
             notes.append(
                 "read as ReLU(W^T W x + b), tied; the file does not state the ReLU (--layout superposition:act_fn=identity "
                 "for the linear model)"
             )
-        config = ToyModelConfig(W.shape[1], W.shape[0], str(act_fn or "relu"))
+        config = ToyModelConfig(W.shape[1], W.shape[0], act_fn or "relu")
         extra = tuple(n for n in weights if n not in ("W", bias))
         return Converted(config, {"W": W, "b_final": b}, extra, notes=tuple(notes))
 

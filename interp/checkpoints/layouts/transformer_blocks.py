@@ -9,13 +9,14 @@ from typing import Any, ClassVar
 
 from typing_extensions import override
 
+from interp.checkpoints.layouts.activations import with_entries_below
 from interp.checkpoints.layouts.architectures import Architecture, architecture_of, lacking
 from interp.checkpoints.layouts.base import Converted, FileInfo, Fit, Layout, Weights
 from interp.checkpoints.layouts.block_attention import AttentionParts
 from interp.checkpoints.layouts.block_names import FUSED, Module, NoFit, is_attention
 from interp.checkpoints.layouts.found_transformer import Found, find_transformer
 from interp.checkpoints.layouts.transformer_reading import Defaults, TransformerReading
-from interp.checkpoints.layouts.unstated import OPTIONS, Unstated, with_entries_below
+from interp.checkpoints.layouts.unstated import OPTIONS, Unstated
 from interp.errors import InterpError
 
 TRANSFORMER_LENS = {"embed.W_E", "pos_embed.W_pos", "unembed.W_U"}

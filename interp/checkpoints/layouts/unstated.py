@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from interp.checkpoints.layouts.activations import stated_activation, with_entries_below
 from interp.checkpoints.layouts.architectures import Architecture
 from interp.checkpoints.layouts.base import Layout
 from interp.errors import AmbiguousLayout, InterpError
@@ -27,19 +27,11 @@ CONTEXT = (
     "seq_length", "sequence_length", "max_length", "max_len",
 )  # fmt: skip
 EPS = ("eps", "ln_eps", "layer_norm_eps", "layer_norm_epsilon", "norm_eps", "rms_norm_eps")
-ACTIVATION = (
-    "act_fn", "activation", "activation_function", "hidden_act", "act", "act_type", "mlp_activation", "nonlinearity",
-    "non_linearity", "non_lin", "activation_fn", "act_func", "hidden_activation",
-)  # fmt: skip
 NORM_FIRST = ("norm_first", "pre_norm", "prenorm", "pre_ln", "normalize_before")
 NORM_LAST = ("post_norm", "postnorm", "post_ln")
 NORM_PLACE = ("norm_position", "norm_style", "norm_placement", "layer_norm_position", "norm_type", "norm")
 KIND = ("normalization", "normalization_type", "norm_type")
 ROTARY = ("rope_theta", "rope_scaling", "rotary", "rotary_dim", "rotary_pct", "use_rope", "rope")
-OTHER_NAMES = {
-    "swish": "silu", "swiglu": "silu", "geglu": "gelu", "reglu": "relu", "glu": "sigmoid", "gelu_tanh": "gelu_new",
-    "gelu_pytorch_tanh": "gelu_new", "gelu_fast": "gelu_new", "gelu_approximate": "gelu_new", "linear": "identity",
-}  # fmt: skip
 OPTIONS: Mapping[str, str] = {
     "n_heads": "number of heads, which fused or whole matrices do not show",
     "norm": "first (before attention and MLP) or last (after they have been added)",
@@ -55,12 +47,6 @@ OPTIONS: Mapping[str, str] = {
     "embed_scale": "factor on the token embeddings, or sqrt for the square root of d_model",
     "attn_scale": "attention scores are divided by it (the square root of d_head)",
 }
-
-
-def with_entries_below(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A config with the entries of the dicts in it beside its own, which come first."""
-    nested = {k: v for inner in config.values() if isinstance(inner, Mapping) for k, v in inner.items()}
-    return {**nested, **config}
 
 
 class Unstated:
@@ -159,11 +145,8 @@ class Unstated:
 
     def activation(self, default: str) -> str:
         """The MLP's activation function by our name."""
-        stated = self.options.get("act_fn", self.stated(ACTIVATION, str))
-        if stated is None:
-            return self.assume("act_fn", default)
-        short = re.sub(r"^(?:torch\.|nn\.|functional\.|f\.)+|\(.*\)$", "", str(stated).strip().lower())
-        return OTHER_NAMES.get(short, short)
+        stated = stated_activation(self.config, self.options)
+        return self.assume("act_fn", default) if stated is None else stated
 
     def causal(self, default: bool) -> bool:
         """Whether attention is causal."""

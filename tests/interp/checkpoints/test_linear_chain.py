@@ -271,3 +271,12 @@ def test_dicts_of_one_shape_in_a_list_are_asked_about(tmp_path: Path) -> None:
     (tmp_path / "net.pkl").write_bytes(pickle.dumps([{"w": np.ones((3, 3)), "b": np.ones(3)} for _ in range(3)]))
     with pytest.raises(InterpError, match="several sets of weights"):
         interp.load(tmp_path / "net.pkl")
+
+
+def test_a_layer_called_embedding_that_has_a_bias_is_no_table(tmp_path: Path) -> None:
+    """nn.Embedding has none: read as a table, its bias would be gone and its inputs would be tokens."""
+    torch.manual_seed(0)
+    net = nn.ModuleDict({"embed": nn.Linear(4, 8), "out": nn.Linear(8, 3)}).double()
+    torch.save(net.state_dict(), tmp_path / "net.pt")
+    x = torch.randn(6, 4, dtype=torch.float64)
+    assert_same_network(tmp_path / "net.pt", lambda x: net["out"](net["embed"](x).relu()), x)
