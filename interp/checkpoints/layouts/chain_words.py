@@ -18,10 +18,15 @@ AGAINST: dict[str, re.Pattern[str]] = {
     "attention": re.compile(r"attn|attention|quer(y|ies)|keys?|q proj|k proj|v proj|qkv|in proj|w?[qkvo]"),
     "a low-rank update": re.compile(r"lora"),
     "a gate": re.compile(r"gates?|gate proj|up proj|down proj|glu"),
+    "a graph convolution": re.compile(r"convs?|gconvs?|gc|gcn\w*|gat\w*|gin\w*|sage\w*|graph\w*"),
+    "an integral over time": re.compile(r"ode|ode ?func|ode ?nets?|ode ?blocks?|neural ?odes?"),
     "several networks": re.compile(
         r"discriminator|teacher|student|online|target|branch\w*|towers?|left|right|ensemble|experts?|forwards?|backwards?"
     ),
 }
+# these are not stripped with what all names begin with: it is the kind of network that they name
+OF_THE_WHOLE = {"a graph convolution", "an integral over time"}
+SETS = ({"phi", "rho"},)  # networks with a sum over a set between them
 FIRST = re.compile(r"in|inp|input|enter|first|stem|from|encode[r]?|emb\w*|wte|lift")
 MIDDLE = re.compile(r"hidden|hid|middle|mid|inner")
 LAST = re.compile(
@@ -61,10 +66,13 @@ def speaks_against(names: Sequence[str]) -> str | None:
     """
     common = _shared(names)
     for name in names:
-        said = words_of(name[len(common) :])
+        own, whole = words_of(name[len(common) :]), words_of(name)
         for kind, word in AGAINST.items():
-            if re.search(rf"(?<![a-z0-9])(?:{word.pattern})(?![a-z])", said):
+            if re.search(rf"(?<![a-z0-9])(?:{word.pattern})(?![a-z])", whole if kind in OF_THE_WHOLE else own):
                 return f"{name} speaks of {kind}"
+    words = {w for n in names for w in words_of(n).split()}
+    if pair := next((p for p in SETS if p <= words), None):
+        return f"{' and '.join(sorted(pair))} speak of a sum over a set"
     heads = [n for n in names if re.search(r"(?<![a-z])head(?![a-z])", words_of(n[len(common) :]))]
     return f"{' and '.join(heads[:2])} speak of several heads" if len(heads) > 1 else None
 
@@ -91,3 +99,28 @@ def has_a_place(name: str) -> bool:
     """
     said = words_of(name).split()
     return any(c.isdigit() for c in name) or any(p.fullmatch(w) for w in said for p in (FIRST, MIDDLE, LAST))
+
+
+def returning_block(names: Sequence[str], widths: Sequence[tuple[int, int]]) -> str | None:
+    """A numbered block of several layers that ends on the width it began with, so that it may be added to what it reads.
+
+    Args:
+        names: of the layers, first to last.
+        widths: of their inputs and outputs.
+
+    Returns:
+        The block's name and widths, such as "blocks.0 (8 > 16 > 8)"; None where there is none.
+
+    >>> returning_block(["inp", "blocks.0.a", "blocks.0.b", "out"], [(5, 8), (8, 16), (16, 8), (8, 3)])
+    'blocks.0 (8 > 16 > 8)'
+    >>> returning_block(["net.0", "net.2", "net.4"], [(8, 16), (16, 8), (8, 16)]) is None
+    True
+    """
+    blocks: dict[str, list[tuple[int, int]]] = {}
+    for name, width in zip(names, widths, strict=True):
+        if numbered := re.match(r"(.*?\b[A-Za-z_]\w*[./]\d+)[./]", name):
+            blocks.setdefault(numbered[1], []).append(width)
+    for block, held in blocks.items():
+        if len(held) > 1 and held[0][0] == held[-1][1]:
+            return f"{block} ({' > '.join(map(str, [held[0][0], *(out for _, out in held)]))})"
+    return None

@@ -14,7 +14,7 @@ from typing_extensions import override
 
 from interp.checkpoints.layouts.activations import stated_activation, unknown_activation
 from interp.checkpoints.layouts.base import Converted, FileInfo, Fit, Layout, Weights, option_value
-from interp.checkpoints.layouts.chain_words import has_a_place, speaks_against
+from interp.checkpoints.layouts.chain_words import has_a_place, returning_block, speaks_against
 from interp.checkpoints.layouts.linear_modules import Linear, length, linear_modules, load_bias, unused
 from interp.errors import AmbiguousLayout, InterpError, UnknownLayout, UnknownName, unknown
 from interp.hooked.mlp.config import MLPConfig
@@ -74,7 +74,7 @@ class LinearChainLayout(Layout):
         if not readings:
             shapes = ", ".join(f"{m.weight} {list(weights[m.weight].shape)}" for m in modules[:6])
             return Fit(False, 0.3, f"the matrices do not chain in either orientation: {shapes}")
-        asks = len(readings) > 1 or _unplaced(weights, readings[0].chain) is not None
+        asks = len(readings) > 1 or _unplaced(weights, readings[0].chain) or _returning(weights, readings[0])
         reading = "" if asks else readings[0].text(stated_activation(info.config, {}) or "ReLU (assumed)")
         return Fit(True, 0.7, question="orientation or order must be given" if asks else "", reading=reading)
 
@@ -146,6 +146,11 @@ class LinearChainLayout(Layout):
                 f"linear_chain: {lost.name} ({rows} x {columns}) could be a layer of a chain, recurrent, or beside the others, "
                 f"and its name does not say; if it is a chain: --layout 'linear_chain:order={_order(readings[0])}'"
             )
+        if chain is None and (block := _returning(weights, readings[0])) is not None:
+            raise AmbiguousLayout(
+                f"linear_chain: {block} may be added to what it reads, as residual blocks are, and its name does not say; if it "
+                f"is a plain chain: --layout 'linear_chain:order={_order(readings[0])}'; else open it with interp.wrap"
+            )
         return readings[0]
 
 
@@ -212,6 +217,14 @@ def _unplaced(weights: Weights, chain: Chain) -> Linear | None:
     """A square matrix between others whose name gives it no place in a chain: it could be recurrent, or parallel."""
     square = (m for m in chain if len(set(weights[m.weight].shape)) == 1)
     return next((m for m in square if len(chain) > 1 and not has_a_place(m.name)), None)
+
+
+def _returning(weights: Weights, reading: Reading) -> str | None:
+    """A block of the chain that may be residual."""
+    linear = _split(reading.chain)[1]
+    shapes = [weights[m.weight].shape for m in linear]
+    widths = [(s[1], s[0]) if reading.orientation == "out_in" else (s[0], s[1]) for s in shapes]
+    return returning_block([m.name for m in linear], widths)
 
 
 def _readings(weights: Weights, modules: Sequence[Linear], ordered: bool) -> list[Reading]:

@@ -320,3 +320,43 @@ def test_what_looks_more_like_another_layout_is_not_read_as_a_chain(saved: Calla
     """Three of the four matrices of two_embeddings, which would chain by their shapes."""
     with pytest.raises(UnknownLayout, match="nearest is 'two_embeddings'"):
         interp.load(saved({"W_x": torch.ones(5, 4), "W": torch.ones(4, 6), "W_U": torch.ones(6, 5)}), device="cpu")
+
+
+def matrices(**shapes: tuple[int, ...]) -> dict[str, Tensor]:
+    """Tensors of names in which ``__`` is a dot."""
+    return {name.replace("__", "."): torch.randn(shape) for name, shape in shapes.items()}
+
+
+NO_CHAINS = {
+    "tkipf/pygcn": (
+        matrices(gc1__weight=(5, 8), gc1__bias=(8,), gc2__weight=(8, 3), gc2__bias=(3,)),
+        "a graph convolution",
+    ),
+    "PyTorch Geometric": (matrices(conv1__lin__weight=(8, 5), conv2__lin__weight=(3, 8)), "a graph convolution"),
+    "GIN": (matrices(convs__0__nn__0__weight=(8, 5), convs__0__nn__2__weight=(8, 8)), "a graph convolution"),
+    "a neural ODE": (matrices(odefunc__net__0__weight=(8, 2), odefunc__net__2__weight=(2, 8)), "an integral over time"),
+    "deep sets": (
+        matrices(phi__0__weight=(8, 5), phi__2__weight=(8, 8), rho__0__weight=(8, 8), rho__2__weight=(1, 8)),
+        "phi and rho speak of a sum over a set",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", NO_CHAINS)
+def test_networks_that_do_more_than_a_chain_are_not_read_as_one(name: str, tmp_path: Path) -> None:
+    """Their matrices chain, but something is done between them that no tensor shows."""
+    tensors, why = NO_CHAINS[name]
+    torch.save(tensors, tmp_path / "net.pt")
+    with pytest.raises(UnknownLayout, match=why):
+        interp.load(tmp_path / "net.pt")
+
+
+def test_blocks_that_may_be_residual_are_asked_about(tmp_path: Path) -> None:
+    """They end on the width that they began with; the answer that makes a chain of them is in the message."""
+    block = {f"blocks__{i}__{n}__weight": s for i in (0, 1) for n, s in {"lin1": (16, 8), "lin2": (8, 16)}.items()}
+    torch.save(matrices(proj_in__weight=(8, 5), **block, proj_out__weight=(3, 8)), tmp_path / "net.pt")
+    with pytest.raises(AmbiguousLayout, match=r"blocks\.0 \(8 > 16 > 8\) may be added") as caught:
+        interp.load(tmp_path / "net.pt")
+    answer = str(caught.value).split("--layout '")[1].split("'")[0]
+    assert interp.load(tmp_path / "net.pt", layout=answer).model.config.hidden == (8, 16, 8, 16, 8)  # type: ignore[attr-defined]
+    assert "given" in interp.inspect(tmp_path / "net.pt").facts["layout"]
