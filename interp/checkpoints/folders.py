@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from interp.checkpoints.formats.steps import Named, step_in_name
+from interp.checkpoints.formats.steps import Named, settings_in_name, step_in_name
 from interp.checkpoints.formats.tensors import TensorRef
 from interp.errors import InterpError, UnreadableFile
 from interp.series import Entry
@@ -30,12 +30,17 @@ def steps_of_files(files: Sequence[Path], look: Look) -> tuple[tuple[Entry, ...]
         One entry a step; notes on what was assumed, and on every file that was left out.
 
     Raises:
-        UnreadableFile: no name has a step, and not every file states one.
+        UnreadableFile: no name has a step, and not every file states one; or the names say that they are several runs.
     """
+    _require_one_run(files)
     named = {file: step_in_name(file.name) for file in files}
     numbered = {file: found for file, found in named.items() if found is not None}
     if any(found.said for found in numbered.values()):
         numbered = {file: found for file, found in numbered.items() if found.said}
+    if len({found.step for found in numbered.values()}) == 1 < len(numbered) and not any(
+        f.said for f in numbered.values()
+    ):
+        numbered = {}  # a number that is in every name is no step
     unnamed = [file for file in files if file not in numbered]
     stated = {file: step for file in unnamed if (step := _stated(file, look)) is not None} if unnamed else {}
     if not numbered and len(stated) < len(files):
@@ -49,6 +54,19 @@ def steps_of_files(files: Sequence[Path], look: Look) -> tuple[tuple[Entry, ...]
         entries, note = _placed(entries, file, stated.get(file), look)
         notes.append(note)
     return tuple(sorted(entries, key=lambda e: e.step)), tuple(notes)
+
+
+def _require_one_run(files: Sequence[Path]) -> None:
+    """Refuse files whose names give one setting several values, such as seeds: they are no steps of one run."""
+    told = {file: settings_in_name(file.name) for file in files}
+    for setting in dict.fromkeys(s for settings in told.values() for s in settings):
+        held = {settings[setting]: file for file, settings in told.items() if setting in settings}
+        if len(held) > 1 and any(step_in_name(file.name) for file in files):
+            one, other, *_ = held.values()
+            raise UnreadableFile(
+                f"{one.parent} holds checkpoints of several runs, which differ in {setting} ({one.name}, {other.name}): put each "
+                "run into a folder of its own, or name one file"
+            )
 
 
 def _stated(file: Path, look: Look) -> int | None:

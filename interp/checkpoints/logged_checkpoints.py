@@ -7,14 +7,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from interp.checkpoints.folders import Look, steps_of_files
+from interp.checkpoints.formats.folders import TRAINING_STATE
 from interp.checkpoints.formats.reading import SUFFIXES
 from interp.checkpoints.formats.steps import step_in_name
 from interp.checkpoints.logged.log import Log
 from interp.errors import InterpError, UnreadableFile
 from interp.series import Entry
 
-# what trainings leave beside their checkpoints
-OTHERS = re.compile(r"(optim|scheduler|scaler|rng|random_state|training_args|tokenizer|vocab)", re.IGNORECASE)
 NOT_HERE = {"media", "artifacts", "artifact", "code", "logs", "tmp"}
 NO_WEIGHTS = {".xml", ".npy"}  # in the folders of these tools they are data
 EPOCH, STEP = re.compile(r"ep(och)?s?(?![a-z])", re.IGNORECASE), re.compile(r"step|iter|update|batch", re.IGNORECASE)
@@ -64,7 +63,7 @@ def _inside(folder: Path) -> Iterator[Path]:
 
 def _may_be(file: Path) -> bool:
     usual = file.suffix in SUFFIXES and file.suffix not in NO_WEIGHTS and not file.name.startswith(".")
-    return usual and not OTHERS.match(file.name) and (file.is_file() or file.is_symlink())
+    return usual and not TRAINING_STATE.match(file.name) and (file.is_file() or file.is_symlink())
 
 
 def _only(file: Path, look: Look) -> Entry:

@@ -12,7 +12,7 @@ from typing import Any
 from interp.checkpoints.folders import steps_of_files
 from interp.checkpoints.formats.contents import Contents
 from interp.checkpoints.formats.find import Findings, Found, find
-from interp.checkpoints.formats.folders import distributed_in, steps_in, weights_in
+from interp.checkpoints.formats.folders import checkpoints_in, distributed_in, refuse_piece, steps_in, weights_in
 from interp.checkpoints.formats.header import HEADER, place_of, read_header
 from interp.checkpoints.formats.reading import SUFFIXES, read
 from interp.checkpoints.formats.safetensors_files import BIN_INDEX_SUFFIX, INDEX_SUFFIX
@@ -158,6 +158,7 @@ def open_source(path: str | Path, key: str | None = None, member: int = 0) -> So
 
 
 def _open_file(path: Path, key: str | None, member: int) -> Source:
+    refuse_piece(path)
     config, notes = _sibling_config(path.parent)
     contents = _read(path, key)
     findings = find(contents, key)
@@ -190,12 +191,12 @@ def _open_directory(path: Path, key: str | None, member: int) -> Source:
         return replace(_open_file(metadata, key, member), path=path)
     if (log := logged_run(path)) is not None:
         return _open_logged(path, log, key, member)
-    if steps := steps_in(path):
+    if steps := steps_in(path, SUFFIXES):
         return _open_steps(path, steps, key, member)
     indices = sorted([*path.glob(f"*{INDEX_SUFFIX}"), *path.glob(f"*{BIN_INDEX_SUFFIX}")])
     if len(indices) == 1:
         return _open_file(indices[0], key, member)
-    files = sorted(f for f in path.iterdir() if f.is_file() and f.suffix in SUFFIXES and not f.name.startswith("."))
+    files, beside = checkpoints_in(path, SUFFIXES)
     if not files and (below := run_below(path)) is not None:
         source = _open_directory(below, key, member)
         return replace(source, notes=(f"{below.relative_to(path)} is the run in {path.name}", *source.notes))
@@ -206,7 +207,8 @@ def _open_directory(path: Path, key: str | None, member: int) -> Source:
             f"it holds: {held}; name a checkpoint file, or the folder of a run"
         )
     if len(files) == 1:
-        return _open_file(files[0], key, member)
+        source = _open_file(files[0], key, member)
+        return replace(source, path=path if beside else source.path, notes=(*source.notes, *beside))
     try:
         entries, notes = steps_of_files(files, lambda file: _inside(file, key))
     except UnreadableFile:
@@ -215,7 +217,7 @@ def _open_directory(path: Path, key: str | None, member: int) -> Source:
         left = ", ".join(f.name for f in files if f != weights)
         return replace(_open_file(weights, key, member), path=path, notes=(f"{weights.name} is read, {left} left out",))
     config, ignored = _sibling_config(path)
-    return Source(path, entries, config, notes=(*notes, *ignored), member=member, key=key)
+    return Source(path, entries, config, notes=(*notes, *beside, *ignored), member=member, key=key)
 
 
 def _open_recorded(path: Path, run: dict[str, Any], key: str | None, member: int) -> Source:

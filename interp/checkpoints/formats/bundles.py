@@ -12,7 +12,10 @@ from interp.checkpoints.formats.tensors import TensorRef
 
 # where the weights of a model usually lie, best first
 PREFERRED = ("model", "model_state_dict", "state_dict", "net", "network", "module", "params", "weights")
-STEP = ("step", "global_step", "steps", "iteration", "iter", "epoch", "num_updates", "update")
+STEP = (
+    "step", "global_step", "global_steps", "steps", "iteration", "iter", "iter_num", "num_steps", "step_num", "n_steps", "epoch",
+    "num_updates", "update",
+)  # fmt: skip
 DEEPEST = 3  # keys above the sets of a run
 
 

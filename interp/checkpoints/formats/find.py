@@ -22,7 +22,10 @@ TRAINING = re.compile(
     r"(.*_)?(optim(izer)?s?|opt|(lr_)?sched(uler)?s?|(grad_)?scaler|rng|callbacks|loops|loss(es)?|metrics|grads?|gradients?)(_states?|_state_dict)?",
     re.IGNORECASE,
 )
-CONFIG = ("config", "cfg", "args", "hparams", "hyper_parameters", "hyperparameters", "options")
+CONFIG = (
+    "config", "cfg", "model_args", "model_config", "model_cfg", "args", "hparams", "hyper_parameters", "hyperparameters",
+    "options",
+)  # fmt: skip
 NO_CURVE = re.compile(
     r"(^|_)(steps?|epochs?|iterations?|indices|idx|seeds?|shape|sizes?)$"
 )  # lists of numbers that are not recorded values
@@ -209,14 +212,14 @@ def _strip(where: str, weights: Weights, step: int | None) -> Found:
 
 
 def _config(top: Mapping[Any, Any]) -> dict[str, Any]:
-    own = {"arch": top["arch"]} if isinstance(top.get("arch"), str) else {}
-    for name in CONFIG:
+    found: dict[str, Any] = {"arch": top["arch"]} if isinstance(top.get("arch"), str) else {}
+    for name in CONFIG:  # a training's settings may stand beside the model's
         value = top.get(name)
         if isinstance(value, Stub):  # argparse.Namespace, a dataclass
             value = value.state
-        if isinstance(value, Mapping) and value:
-            return {**own, **{str(k): v for k, v in value.items()}}
-    return own
+        if isinstance(value, Mapping):
+            found = {**{str(k): v for k, v in value.items()}, **found}
+    return found
 
 
 def _plain(state: Any) -> dict[str, Any]:

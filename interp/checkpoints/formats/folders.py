@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Collection
 from pathlib import Path
 
 from interp.checkpoints.formats.distributed_files import METADATA
@@ -13,6 +15,56 @@ WEIGHTS = (
     "model.safetensors.index.json", "model.safetensors", "pytorch_model.bin.index.json", "pytorch_model.bin",
     "diffusion_pytorch_model.safetensors.index.json", "diffusion_pytorch_model.safetensors", "flax_model.msgpack",
 )  # fmt: skip
+
+# what trainings leave beside their checkpoints
+TRAINING_STATE = re.compile(
+    r"(?:optim|scheduler|scaler|sampler|rng|random_state|training_args|trainer_state|tokenizer|vocab|zero_pp_rank|bf16_zero_pp_rank)",
+    re.IGNORECASE,
+)
+SHARD = re.compile(r"(?:-\d{5}-of-(?!00001)\d{5}(?=\.|$)|^consolidated\.\d\d(?=\.))")  # a piece of one checkpoint
+
+
+def checkpoints_in(folder: Path, suffixes: Collection[str]) -> tuple[list[Path], list[str]]:
+    """The files of a folder that may be checkpoints, without the state of the training beside them.
+
+    Args:
+        folder: that holds them.
+        suffixes: of checkpoints.
+
+    Returns:
+        The files by name; and a note on the state of the training that was left out.
+
+    Raises:
+        UnreadableFile: pieces of one checkpoint without the index that says what they are.
+    """
+    files = sorted(f for f in folder.iterdir() if f.is_file() and f.suffix in suffixes and not f.name.startswith("."))
+    kept = [f for f in files if not TRAINING_STATE.match(f.name)] or files
+    shards = [f for f in kept if SHARD.search(f.name)]
+    if len(shards) > 1:
+        raise UnreadableFile(
+            f"{folder} holds pieces of one checkpoint ({shards[0].name}, {shards[1].name}, ...) without the index that says what "
+            "stands where (*.index.json): copy it beside them, or save the whole in one file"
+        )
+    left = [f.name for f in files if f not in kept]
+    return kept, [f"{', '.join(left[:8])} left out: by name the state of the training, not weights"] if left else []
+
+
+def refuse_piece(path: Path) -> None:
+    """Raise if a file is one of several pieces of a checkpoint by its name, which would be read as a smaller network.
+
+    Args:
+        path: of the file.
+
+    Raises:
+        UnreadableFile: it is; the message names what to open in its place.
+    """
+    if SHARD.search(path.name) and any(
+        SHARD.search(f.name) for f in path.parent.glob(f"*{path.suffix}") if f.name != path.name
+    ):
+        index = next(iter(sorted(path.parent.glob("*.index.json"))), None)
+        raise UnreadableFile(
+            f"{path} is one piece of a checkpoint; name {index or path.parent}, which stands for the whole"
+        )
 
 
 def distributed_in(folder: Path) -> Path | None:
@@ -42,11 +94,12 @@ def weights_in(folder: Path) -> Path | None:
     return next((folder / name for name in WEIGHTS if (folder / name).is_file()), None)
 
 
-def steps_in(folder: Path) -> dict[Path, int]:
-    """The checkpoints in subfolders such as ``checkpoint-500``, as the Trainer of Hugging Face writes them.
+def steps_in(folder: Path, suffixes: Collection[str]) -> dict[Path, int]:
+    """The checkpoints in subfolders such as ``checkpoint-500`` or ``step100``, one in each.
 
     Args:
         folder: of the training.
+        suffixes: of checkpoints.
 
     Returns:
         The step of each file of weights, in the order of the steps; links are not followed.
@@ -55,7 +108,14 @@ def steps_in(folder: Path) -> dict[Path, int]:
     for inner in folder.iterdir():
         named = step_in_name(inner.name)
         if named is not None and named.said and inner.is_dir() and not inner.is_symlink():
-            weights = weights_in(inner)
+            weights = weights_in(inner) or _only_in(inner, suffixes)
             if weights is not None and not weights.is_symlink():
                 found[weights] = named.step
     return dict(sorted(found.items(), key=lambda item: (item[1], item[0])))
+
+
+def _only_in(folder: Path, suffixes: Collection[str]) -> Path | None:
+    """The weights of a folder without ``config.json``: under Hugging Face's names, or the only checkpoint."""
+    usual = next((folder / name for name in WEIGHTS if (folder / name).is_file()), None)
+    files = [] if usual else checkpoints_in(folder, suffixes)[0]
+    return files[0] if len(files) == 1 else usual

@@ -20,6 +20,13 @@ _OTHERS = re.compile(
     r"loss|acc|accuracy|score|reward|val|test|train|version|ver|ids?|no|nr|exp|d_model|d_mlp|[pnkvdhl])[-_=. ]?$",
     re.IGNORECASE,
 )
+# words behind which networks of one folder that differ are not one run at several steps
+_SETTINGS = re.compile(
+    r"(?<![a-z])(seed|run|member|replica|trial|attempt|fold|split|width|d_model|d_mlp|wd|weight_decay|decay|frac|fraction|p)s?"
+    r"[-_=. ]?(\d+(?:\.\d+)?(?:e-?\d+)?)(?![a-z0-9])",
+    re.IGNORECASE,
+)
+_DATE = re.compile(r"(?<!\d)20\d\d-?[01]\d-?[0-3]\d(?:[-_T ]?[0-2]\d[-_:h]?[0-5]\d(?:[-_:m]?[0-5]\d)?)?(?!\d)")
 _SUFFIX = re.compile(
     r"\.(?:pt|pth|ckpt|bin|pkl|pickle|safetensors|npz|npy|xml|h5|hdf5|keras|msgpack|json|index|zip|gz|tar)$",
     re.IGNORECASE,
@@ -75,10 +82,12 @@ def step_in_name(name: str) -> Named | None:
     (Named(step=1000, said=True), Named(step=1570, said=True), Named(step=2500, said=False))
     >>> step_in_name("net_seed3.pt"), step_in_name("best.pt"), step_in_name("100_steps_lr0.1.pt")
     (None, None, Named(step=100, said=True))
+    >>> step_in_name("net_2024-01-05_12-30-00.pt")
     """
     stem = PurePath(name).name
     while _SUFFIX.search(stem):
         stem = _SUFFIX.sub("", stem)
+    stem = _DATE.sub("", stem)
     for word in _TIMES:
         behind = re.findall(rf"(?<![a-z])(?:{word})[-_=. ]{{0,2}}({NUMBER})(?![a-z0-9])", stem, re.IGNORECASE)
         before = re.findall(rf"(?<![a-z0-9.])({NUMBER})[-_ ]?(?:{word})(?![a-z])", stem, re.IGNORECASE)
@@ -91,6 +100,21 @@ def step_in_name(name: str) -> Named | None:
         if not _OTHERS.search(stem[: found.start()]) and (step := step_number(found.group(1))) is not None
     ]
     return Named(bare[-1], False) if bare else None
+
+
+def settings_in_name(name: str) -> dict[str, str]:
+    """What a name says of the run that it is from: seed, width, weight decay and the like.
+
+    Args:
+        name: of a file.
+
+    Returns:
+        Values as they are written, by word.
+
+    >>> settings_in_name("step_100_seed0_wd=1.0.pt"), settings_in_name("epoch=3-step=400.ckpt")
+    ({'seed': '0', 'wd': '1.0'}, {})
+    """
+    return {word.lower(): value for word, value in _SETTINGS.findall(_SUFFIX.sub("", PurePath(name).name))}
 
 
 def speaks_of_time(name: object) -> bool:

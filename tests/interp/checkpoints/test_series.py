@@ -230,6 +230,71 @@ def test_numbers_of_something_else_are_no_steps(names: list[str], tmp_path: Path
         interp.load(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("names", "why"),
+    [
+        (["step_100_seed0.pt", "step_100_seed1.pt"], "several runs, which differ in seed"),
+        (["wd0.1_step100.pt", "wd1.0_step200.pt"], "several runs, which differ in wd"),
+        (["mlp_784_100_10.pt", "mlp_784_200_10.pt"], "neither their names nor the files say at which steps"),
+        (["net_2024-01-05_12-30-00.pt", "net_2024-01-05_12-45-10.pt"], "neither their names nor the files say"),
+        (["model-00001-of-00002.bin", "model-00002-of-00002.bin"], "pieces of one checkpoint .* without the index"),
+        (["consolidated.00.pth", "consolidated.01.pth"], "pieces of one checkpoint"),
+    ],
+)
+def test_numbers_that_are_no_steps_make_no_series(names: list[str], why: str, tmp_path: Path) -> None:
+    """Seeds and settings beside a step, sizes, dates, and pieces of one checkpoint."""
+    for seed, name in enumerate(names):
+        torch.save(states(None, seed)["state_dict"], tmp_path / name)
+    with pytest.raises(UnreadableFile, match=why):
+        interp.load(tmp_path)
+
+
+def test_a_piece_of_a_checkpoint_is_not_read_as_a_whole(tmp_path: Path) -> None:
+    """It would be a smaller network; what stands for the whole is named."""
+    for name in ("model-00001-of-00002.bin", "model-00002-of-00002.bin"):
+        torch.save(states(None, 0)["state_dict"], tmp_path / name)
+    (tmp_path / "pytorch_model.bin.index.json").write_text("{}")
+    with pytest.raises(UnreadableFile, match=r"one piece of a checkpoint; name .*index\.json"):
+        interp.load(tmp_path / "model-00001-of-00002.bin")
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["step100/model.pt", "step200/model.pt"],
+        ["checkpoint-100/pytorch_model.bin", "checkpoint-200/pytorch_model.bin"],
+        ["global_step100/mp_rank_00_model_states.pt", "global_step200/mp_rank_00_model_states.pt"],
+    ],
+)
+def test_folders_of_steps_with_the_state_of_the_training(names: list[str], tmp_path: Path) -> None:
+    """As accelerate, DeepSpeed and loops of one's own write them; the optimizer beside the weights is no checkpoint."""
+    for seed, name in enumerate(names):
+        (tmp_path / name).parent.mkdir()
+        torch.save(states(None, seed)["state_dict"], tmp_path / name)
+        for beside in (
+            "optimizer.bin",
+            "scheduler.bin",
+            "random_states_0.pkl",
+            "zero_pp_rank_0_mp_rank_00_optim_states.pt",
+        ):
+            torch.save({"step": 1}, (tmp_path / name).parent / beside)
+    assert interp.load(tmp_path, device="cpu").series.steps == [100, 200]
+    one = interp.load((tmp_path / names[0]).parent, device="cpu")
+    assert torch.equal(one.model.W_U.T, states(None, 0)["state_dict"]["0.weight"])
+    assert any("left out: by name the state of the training" in note for note in one.provenance.notes)
+
+
+def test_nanogpts_own_words_for_step_and_settings_are_known(tmp_path: Path) -> None:
+    """``iter_num`` is its step, not the number in ckpt2.pt; ``model_args`` has the heads, ``config`` the rest."""
+    from tests.interp.checkpoints.written_transformers import HEADS, NanoGPT
+
+    held = {"model": NanoGPT().state_dict(), "iter_num": 2000, "model_args": {"n_head": HEADS}, "config": {"lr": 0.1}}
+    torch.save(held, tmp_path / "ckpt2.pt")
+    subject = interp.load(tmp_path / "ckpt2.pt", device="cpu")
+    assert subject.step == 2000
+    assert subject.provenance.config == {"n_head": HEADS, "lr": 0.1}
+
+
 def states(step: int | None, seed: int) -> dict[str, Any]:
     weights = {"0.weight": torch.randn(2, 3, generator=torch.Generator().manual_seed(seed)), "0.bias": torch.ones(2)}
     return {"state_dict": weights, **({} if step is None else {"global_step": step})}
