@@ -159,8 +159,23 @@ def _choose(
         if same_shapes(preferred, found.items[-1]):
             return _ended(tree, line, preferred, own)
     if preferred is not None:
-        return [(preferred, own)], ()
+        return [(preferred, own)], _others(preferred, candidates)
     raise InterpError(f"{path} holds several sets of weights: " + (found.question() if found else _listing(candidates)))
+
+
+def _others(chosen: Candidate, candidates: Mapping[str, Candidate]) -> tuple[str, ...]:
+    """A note on other weights of the same network, such as an average of them, which a --key reads."""
+    shapes = Counter(t.shape for t in chosen.weights.values())
+    others = [
+        where
+        for where, c in candidates.items()
+        if c is not chosen and Counter(t.shape for t in c.weights.values()) == shapes
+    ]
+    if not others:
+        return ()
+    return (
+        f"{chosen.where!r} is read; the file has more weights of this form: {', '.join(others[:8])} (--key {others[0]})",
+    )
 
 
 def _ended(

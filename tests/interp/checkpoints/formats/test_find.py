@@ -381,6 +381,13 @@ def test_what_a_file_without_weights_is_is_said(tree: Any, what: str, found: Fin
         found(tree)
 
 
+def test_other_weights_of_the_network_are_told(found: Finder) -> None:
+    """An average beside the model is not passed over in silence."""
+    findings = found({"model": weights(), "ema": {f"shadow.{n}": t for n, t in weights().items()}, "x": torch.ones(3)})
+    assert findings.steps[0].where == "model"
+    assert findings.notes == ("'model' is read; the file has more weights of this form: ema (--key ema)",)
+
+
 def stepped() -> tuple[nn.Module, torch.optim.Optimizer]:
     """A network after a step, so that its optimizer has averages of every weight."""
     torch.manual_seed(0)
