@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from interp.checkpoints.formats.pickled_values import Stub
 from interp.checkpoints.formats.steps import speaks_of_time, step_in_name, step_number
 from interp.checkpoints.formats.tensors import TensorRef
 
@@ -21,10 +22,30 @@ DEEPEST = 3  # keys above the sets of a run
 
 @dataclass(frozen=True)
 class Candidate:
-    """A mapping from names to tensors, and the keys that lead to it (their types kept: 3 is a step, "3" a name)."""
+    """A mapping from names to tensors, and the keys that lead to it (their types kept: 3 is a step, "3" a name).
+
+    Attributes:
+        keys: that lead to it.
+        weights: the tensors by name.
+        module: the whole pickled module whose tensors they are, if they are one's.
+    """
 
     keys: tuple[Any, ...]
     weights: Mapping[str, TensorRef]
+    module: Stub | None = None
+
+    def part(self, key: str) -> Candidate | None:
+        """The tensors whose names begin with a word and a dot, such as ``model`` or ``actor``, without it.
+
+        Args:
+            key: the word, alone or behind the path of this set.
+
+        Returns:
+            The part; None where no name begins so.
+        """
+        word = key.removeprefix(f"{self.where}/").rstrip("/.")
+        held = {n.removeprefix(f"{word}."): t for n, t in self.weights.items() if n.startswith(f"{word}.")}
+        return Candidate((*self.keys, word), held) if held else None
 
     @property
     def where(self) -> str:
@@ -61,7 +82,7 @@ class Several:
         """
         place = len(self.above)
         keys = [c.keys[place] for c in self.items]
-        inside = [stated_step(follow(tree, c.keys[: place + 1])) for c in self.items]
+        inside = [stated_step(_follow(tree, c.keys[: place + 1])) for c in self.items]
         if all(step is not None for step in inside) and len(set(inside)) == len(inside):
             return inside
         beside = self._beside(tree)
@@ -78,9 +99,9 @@ class Several:
 
     def _beside(self, tree: Any) -> list[int | None] | None:
         """Steps in a list of the same length beside a list of weights."""
-        if not self.above or not isinstance(follow(tree, self.above), (list, tuple)):
+        if not self.above or not isinstance(_follow(tree, self.above), (list, tuple)):
             return None
-        around = follow(tree, self.above[:-1])
+        around = _follow(tree, self.above[:-1])
         for name, values in around.items() if isinstance(around, Mapping) else ():
             if isinstance(values, (list, tuple)) and len(values) == len(self.items) and speaks_of_time(str(name)):
                 numbers = [step_number(v) for v in values]
@@ -151,8 +172,7 @@ def _model(group: list[Candidate], depth: int) -> Candidate | None:
     return group[0] if len(group) == 1 else next((by_name[n] for n in ("", *PREFERRED) if n in by_name), None)
 
 
-def follow(tree: Any, keys: tuple[Any, ...]) -> Any:
-    """What stands under some keys, one after the other."""
+def _follow(tree: Any, keys: tuple[Any, ...]) -> Any:
     for name in keys:
         tree = tree[name]
     return tree

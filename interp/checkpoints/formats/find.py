@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from interp.checkpoints.formats.bundles import PREFERRED, Candidate, follow, same_shapes, several, stated_step
+from interp.checkpoints.formats.bundles import PREFERRED, Candidate, same_shapes, several, stated_step
 from interp.checkpoints.formats.contents import Contents
 from interp.checkpoints.formats.nested import layers_of
 from interp.checkpoints.formats.no_weights import OPTIMIZER, no_weights
@@ -98,8 +98,8 @@ def find(contents: Contents, key: str | None = None) -> Findings:
     key = None if contents.genome is not None else key  # it has chosen the genome already
     chosen, notes = _choose(contents, candidates, key)
     found = [_strip(c.where, c.weights, step) for c, step in chosen]
-    module = follow(contents.tree, chosen[-1][0].keys)
-    stated, said = stated_by(module) if isinstance(module, Stub) else ({}, ())
+    module = chosen[-1][0].module
+    stated, said = ({}, ()) if module is None else stated_by(module)
     config = {**_config(top), **_plain(state), **stated}
     return Findings(tuple(found), config, _curves(top), (*notes, *said))
 
@@ -115,7 +115,7 @@ def _candidates(tree: Any, keys: tuple[Any, ...], visits: Counter[int]) -> Itera
         if not weights and isinstance(tree.state, Mapping):
             weights = layers_of(tree.state)
         if weights:
-            yield Candidate(keys, weights)
+            yield Candidate(keys, weights, tree)
         return
     if isinstance(tree, Mapping) and tree.keys() >= OPTIMIZER:
         return
@@ -144,6 +144,9 @@ def _choose(
     if key is not None and key != "*":
         stem = key.removesuffix("/*")
         under = {w: c for w, c in candidates.items() if w == stem or w.startswith(f"{stem}/")}
+        parts = [] if under else [p for c in candidates.values() if (p := c.part(stem)) is not None]
+        if len(parts) == 1:
+            return [(parts[0], stated_step(tree))], ()
         if not under:
             raise InterpError(f"{path}: " + unknown("key", key, candidates))
         candidates = {stem: under[stem]} if stem in under else under

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections import Counter
 
 from interp.checkpoints.layouts.base import FileInfo, Weights
 from interp.checkpoints.layouts.chain_words import speaks_against
@@ -25,11 +26,24 @@ def ways_on(weights: Weights, info: FileInfo) -> str:
     return "\n".join([
         "What you can do:",
         f"  its weights alone   interp analyze {file} --layout tensors",
+        *_parts(weights, file),
         f"  a name map          {_name_map(weights, file)}",
         f"  your PyTorch class  interp analyze {file} --module package.module:Class --example 1x28x28   (the shape of one input; "
         "in Python interp.wrap(module, example))",
         f"  a layout            interp layout new my_layout --like {file}",
     ])  # fmt: skip
+
+
+def _parts(weights: Weights, file: str) -> list[str]:
+    """The way to one part of a file, where names begin with a few words, one of them a network's of several layers."""
+    held = Counter(n.partition(".")[0] for n, t in weights.items() if "." in n and t.ndim > 1)
+    words = dict.fromkeys(n.partition(".")[0] for n in weights)
+    inside = [w for w, count in held.items() if count > 1 and not w.isdecimal()]
+    if not inside or not 1 < len(words) <= FEW:
+        return []
+    return [
+        f"  one part of it      interp analyze {file} --key {shlex.quote(inside[0])}   (names begin with {', '.join(words)})"
+    ]
 
 
 def _name_map(weights: Weights, file: str) -> str:

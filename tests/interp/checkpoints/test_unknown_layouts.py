@@ -360,3 +360,12 @@ def test_blocks_that_may_be_residual_are_asked_about(tmp_path: Path) -> None:
     answer = str(caught.value).split("--layout '")[1].split("'")[0]
     assert interp.load(tmp_path / "net.pt", layout=answer).model.config.hidden == (8, 16, 8, 16, 8)  # type: ignore[attr-defined]
     assert "given" in interp.inspect(tmp_path / "net.pt").facts["layout"]
+
+
+def test_a_part_that_is_a_network_is_a_way_on(tmp_path: Path) -> None:
+    """A network beside something else under other names: the command in the message opens it."""
+    net = {f"net.{n}": t for n, t in nn.Sequential(nn.Linear(5, 8), nn.ReLU(), nn.Linear(8, 3)).state_dict().items()}
+    torch.save({"state_dict": {**net, "criterion.weight": torch.ones(3)}}, tmp_path / "last.ckpt")
+    with pytest.raises(UnknownLayout, match=r"--key net   \(names begin with net, criterion\)"):
+        interp.load(tmp_path / "last.ckpt")
+    assert interp.load(tmp_path / "last.ckpt", key="net").model.config.hidden == (8,)  # type: ignore[attr-defined]

@@ -388,6 +388,18 @@ def test_other_weights_of_the_network_are_told(found: Finder) -> None:
     assert findings.notes == ("'model' is read; the file has more weights of this form: ema (--key ema)",)
 
 
+@pytest.mark.parametrize("key", ["model", "state_dict/model", "ema_model"])
+def test_a_part_of_a_state_dict_is_chosen_by_what_its_names_begin_with(key: str, found: Finder) -> None:
+    """A LightningModule holds a loss or an average beside its network."""
+    tree = {
+        "state_dict": {f"{p}.{n}": t for p in ("model", "ema_model") for n, t in weights().items()},
+        "global_step": 3,
+    }
+    (step,) = found(tree, key).steps
+    assert same(step.weights, weights())
+    assert (step.where, step.step) == (f"state_dict/{key.removeprefix('state_dict/')}", 3)
+
+
 def stepped() -> tuple[nn.Module, torch.optim.Optimizer]:
     """A network after a step, so that its optimizer has averages of every weight."""
     torch.manual_seed(0)
