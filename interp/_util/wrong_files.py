@@ -26,6 +26,7 @@ SIGNATURES: tuple[tuple[bytes, str, str], ...] = (
     (b"\x28\xb5\x2f\xfd", "compressed with zstandard", UNPACK),
     (b"\x04\x22\x4d\x18", "compressed with lz4", UNPACK),
     (b"Rar!\x1a\x07", "a RAR archive", UNPACK),
+    (b"\xc6\xd7\x34\x01", "a checkpoint of llm.c", "take the PyTorch model that it was written from or goes back to"),
     (b"GGUF", "a GGUF file (llama.cpp)", "take the model that it was converted from, as safetensors"),
     (b"lmgg", "a GGML file (llama.cpp)", "take the model that it was converted from, as safetensors"),
     (b"tjgg", "a GGML file (llama.cpp)", "take the model that it was converted from, as safetensors"),
@@ -38,6 +39,9 @@ SIGNATURES: tuple[tuple[bytes, str, str], ...] = (
     (b"%PDF", "a PDF document", "name the file of the weights"),
     (b"\x7fELF", "a program", "name the file of the weights"),
 )  # fmt: skip
+NUMBERS = (
+    "a JSON text of numbers: if they are the weights, read it with json.load, and save its arrays with numpy.savez"
+)
 MARKUP = (
     "html",
     "head",
@@ -94,6 +98,28 @@ def describe(path: Path, head: bytes) -> str | None:
     return pointer(head) or page(head) or answer(head) or _signed(head) or _other_model(path, head) or _text(head)
 
 
+def describe_folder(folder: Path) -> str | None:
+    """What a folder of another library's checkpoint is, and what to do about it.
+
+    Args:
+        folder: in which no checkpoint was found that is read here.
+
+    Returns:
+        The end of a sentence that begins with "it is"; None if it is nothing known.
+    """
+    names = {inner.name for inner in folder.iterdir()}
+    if "saved_model.pb" in names:
+        return f"a TensorFlow SavedModel: {EXPORT}"
+    if names & {"_METADATA", "_CHECKPOINT_METADATA", "manifest.ocdbt"}:
+        return (
+            "a checkpoint of Orbax (JAX): restore it with orbax.checkpoint, and save its arrays with numpy.savez or "
+            "flax.serialization"
+        )
+    if any(re.search(r"\.data-\d+-of-\d+$", name) for name in names):
+        return "a TensorFlow checkpoint: load it with tf.train.load_checkpoint, and save its tensors with numpy.savez"
+    return None
+
+
 def pointer(head: bytes) -> str | None:
     """The words for a Git LFS pointer; None if it is not one."""
     if not POINTER.match(head.lstrip(b"\xef\xbb\xbf \t\r\n")):
@@ -142,13 +168,26 @@ def answer(head: bytes) -> str | None:
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
+        if re.match(
+            r"\s*[\[{].{0,2000}?\[\s*\[\s*-?\d+\.\d+", text, re.DOTALL
+        ):  # a long one, of which this is the beginning
+            return NUMBERS
         return "a JSON text, not a checkpoint: name the file of the weights" if _printable(text) else None
     known = value if isinstance(value, dict) else {}
     said = next((known[k] for k in ("error", "message", "detail", "errors", "Message", "msg") if k in known), None)
+    if said is None and _holds_numbers(value):
+        return NUMBERS
     if said is None:
         return "a JSON text, not a checkpoint: name the file of the weights"
     shown = str(said)[:80]
     return f"a server's error message ({shown!r}), not a checkpoint: download the raw file again, logged in if it is private"
+
+
+def _holds_numbers(value: object) -> bool:
+    """Whether a JSON value holds a list of lists of numbers, as matrices are written."""
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    rows = [v[0] for v in inner if isinstance(v, list) and v]
+    return any(isinstance(r, list) and r and isinstance(r[0], (int, float, list)) for r in rows)
 
 
 def _signed(head: bytes) -> str | None:
@@ -187,6 +226,8 @@ def _text(head: bytes) -> str | None:
     if not text or not _printable(text):
         return None
     first = next((line for line in text.splitlines() if line.strip()), "").strip()[:60]
+    if re.fullmatch(r"[-+\d.eE]+(?:[,;\s]+[-+\d.eE]+)+[,;]?", first):
+        return "a text of numbers: if they are weights, read it with numpy.loadtxt, and save them with numpy.savez(path, W1=W1)"
     return f"a text (it begins with {first!r}), not a checkpoint: name the file of the weights"
 
 

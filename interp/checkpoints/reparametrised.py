@@ -167,17 +167,25 @@ def _lora(weights: Weights, config: Mapping[str, Any]) -> tuple[dict[str, Tensor
     known = all(isinstance(x, (int, float)) and not isinstance(x, bool) and x > 0 for x in (alpha, rank))
     fitting = [_fits_update(*(weights[n] for n in names if n is not None)) for names in pairs.values()]
     if not known or not all(fitting):
-        lacking = (
-            "the config does not state lora_alpha and r"
-            if not known
-            else "the weights that they update are not in the file, or of another shape"
-        )
+        lacking = _not_merged(all(base is None for *_, base in pairs.values()), known)
         return dict(weights), [f"low-rank updates (LoRA) were not merged into {_names(list(pairs))}: {lacking}"]
     scale = float(alpha) / float(rank)  # pyright: ignore[reportArgumentType]  both are numbers by the check above
     parts = {f"{s}.weight": (a, b, base) for s, (a, b, base) in pairs.items() if base is not None}
     merged = _put(weights, parts, lambda a, b, weight: weight + scale * (b.to(weight.dtype) @ a.to(weight.dtype)))
     merged = {n.replace(".base_layer.", "."): t for n, t in merged.items()}
     return merged, [f"low-rank updates (LoRA) merged with scale {scale:g}: {_names(list(pairs))}"]
+
+
+def _not_merged(alone: bool, known: bool) -> str:
+    """Why updates were not merged: no weights to update, no scale, or shapes that don't fit."""
+    if alone:
+        return (
+            "the weights that they update are not in the file, which is an adapter alone: merge it into its model with peft's "
+            "merge_and_unload(), and save that"
+        )
+    if not known:
+        return "the config does not state lora_alpha and r"
+    return "the weights that they update are not in the file, or of another shape"
 
 
 def _fits_update(a: TensorRef, b: TensorRef, base: TensorRef | None = None) -> bool:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from interp._util.wrong_files import describe_folder
 from interp.checkpoints.folders import steps_of_files
 from interp.checkpoints.formats.contents import Contents
 from interp.checkpoints.formats.find import Findings, Found, find
@@ -29,6 +30,7 @@ from interp.checkpoints.run_files import RECORDED, points, read_config, read_cur
 from interp.errors import InterpError, UnreadableFile, in_file
 from interp.series import Entry
 
+MOST_FOLDERS = 200  # in a folder, to look into
 CONFIG_FILES = ("cfg.json", "config.json")
 
 
@@ -200,11 +202,13 @@ def _open_directory(path: Path, key: str | None, member: int) -> Source:
     if not files and (below := run_below(path)) is not None:
         source = _open_directory(below, key, member)
         return replace(source, notes=(f"{below.relative_to(path)} is the run in {path.name}", *source.notes))
+    if not files and (what := describe_folder(path)) is not None:
+        raise UnreadableFile(f"{path} is {what}")
     if not files:
         held = ", ".join(sorted(f.name for f in path.iterdir())[:8]) or "nothing"
         raise UnreadableFile(
             f"{path} is a folder without checkpoints (no run.json, and no file ending in {', '.join(SUFFIXES)}); "
-            f"it holds: {held}; name a checkpoint file, or the folder of a run"
+            f"it holds: {held}; name {_below(path) or 'a checkpoint file, or the folder of a run'}"
         )
     if len(files) == 1:
         source = _open_file(files[0], key, member)
@@ -218,6 +222,13 @@ def _open_directory(path: Path, key: str | None, member: int) -> Source:
         return replace(_open_file(weights, key, member), path=path, notes=(f"{weights.name} is read, {left} left out",))
     config, ignored = _sibling_config(path)
     return Source(path, entries, config, notes=(*notes, *beside, *ignored), member=member, key=key)
+
+
+def _below(path: Path) -> str:
+    """One of the folders in a folder that hold checkpoints, such as those of several runs; empty if none does."""
+    inner = [f for f in sorted(path.iterdir())[:MOST_FOLDERS] if f.is_dir() and not f.is_symlink()]
+    held = [f.name for f in inner if steps_in(f, SUFFIXES) or checkpoints_in(f, SUFFIXES)[0]]
+    return f"one of the folders in it that hold checkpoints: {', '.join(held[:8])}" if held else ""
 
 
 def _open_recorded(path: Path, run: dict[str, Any], key: str | None, member: int) -> Source:

@@ -11,6 +11,7 @@ from typing import Any
 
 from interp._util.registry import Registered
 from interp._util.specs import parse_spec
+from interp.checkpoints.layouts.architectures import lacking
 from interp.checkpoints.layouts.base import Converted, FileInfo, Fit, Layout, Weights
 from interp.checkpoints.layouts.name_map import mapped
 from interp.checkpoints.layouts.ways_on import ways_on
@@ -63,6 +64,7 @@ def choose(weights: Weights, info: FileInfo, spec: str | None = None) -> tuple[L
         raise AmbiguousLayout(f"the tensors fit several layouts: {', '.join(fitting)}; choose with --layout NAME")
     best = max(fits, key=lambda n: fits[n].score, default=None)
     hint = f"nearest is {best!r}: {fits[best].reason}" if best and fits[best].score > 0 else "no layout is near"
+    hint = lacking(info.config) or hint  # a config that names the architecture says more than a name that is near
     broken = "".join(f" The layout {n} cannot be loaded: {why}." for n, why in _LAYOUTS.broken().items())
     remarks = "".join(f" {remark}." for remark in info.remarks)
     raise UnknownLayout(

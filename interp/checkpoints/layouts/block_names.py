@@ -161,13 +161,13 @@ def skeleton(weights: Weights) -> Skeleton:
     """
     buffers = tuple(n for n, t in weights.items() if _is_buffer(n, t.ndim, t.dtype))
     names = [n for n in weights if n not in buffers]
-    if odd := [n for n in names if not weights[n].dtype.is_floating_point or not weights[n].numel]:
-        raise NoFit(f"tensors that hold no weights, but numbers of another kind or none: {', '.join(odd[:FEW])}")
     attention = [n for n in names if is_attention(n, weights[n].ndim)]
     labels = {Module(_split(n, weights[n].ndim)[0], n, None, (), True).label for n in names if weights[n].ndim > 1}
     kinds = [any(p.fullmatch(label) for label in labels) for p in (QUERY, KEY, VALUE)]
     if not attention or (sum(kinds) < 2 and not any(FUSED.fullmatch(label) for label in labels)):
         raise NoFit("")
+    if odd := [n for n in names if not weights[n].dtype.is_floating_point or not weights[n].numel]:
+        raise NoFit(f"tensors that hold no weights, but numbers of another kind or none: {', '.join(odd[:FEW])}")
     cut = _block_number(attention)
     if cut is None:
         return Skeleton(({n: n for n in names},), (), buffers, "")

@@ -20,6 +20,7 @@ AGAINST: dict[str, re.Pattern[str]] = {
     "a gate": re.compile(r"gates?|gate proj|up proj|down proj|glu"),
     "a graph convolution": re.compile(r"convs?|gconvs?|gc|gcn\w*|gat\w*|gin\w*|sage\w*|graph\w*"),
     "an integral over time": re.compile(r"ode|ode ?func|ode ?nets?|ode ?blocks?|neural ?odes?"),
+    "a sparse autoencoder": re.compile(r"w enc|w dec"),
     "several networks": re.compile(
         r"discriminator|teacher|student|online|target|branch\w*|towers?|left|right|ensemble|experts?|forwards?|backwards?"
     ),

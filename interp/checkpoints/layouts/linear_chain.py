@@ -15,7 +15,7 @@ from typing_extensions import override
 from interp.checkpoints.layouts.activations import stated_activation, unknown_activation
 from interp.checkpoints.layouts.base import Converted, FileInfo, Fit, Layout, Weights, option_value
 from interp.checkpoints.layouts.chain_words import has_a_place, returning_block, speaks_against
-from interp.checkpoints.layouts.linear_modules import Linear, length, linear_modules, load_bias, unused
+from interp.checkpoints.layouts.linear_modules import Linear, length, linear_modules, load_bias, not_numbers, unused
 from interp.errors import AmbiguousLayout, InterpError, UnknownLayout, UnknownName, unknown
 from interp.hooked.mlp.config import MLPConfig
 
@@ -65,6 +65,8 @@ class LinearChainLayout(Layout):
         bare = [m.name for m in modules if m.name == m.weight != "weight" and not has_a_place(m.name)]
         if bare:
             return Fit(False, 0.3, f"nothing says where in a chain {bare[0]} stands (weights=A>B,biases=a>b says it)")
+        if problem := not_numbers(weights, modules):
+            return Fit(False, 0.4, problem)
         if odd := unused(weights, modules):
             share = 1 - len(odd) / len(weights)
             return Fit(False, 0.5 * share**2, f"tensors that are not part of a chain: {', '.join(odd[:4])}")

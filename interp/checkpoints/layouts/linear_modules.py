@@ -97,3 +97,26 @@ def load_bias(weights: Weights, module: Linear) -> Tensor:
     """The bias of a module that has one, as a vector."""
     assert module.bias is not None
     return weights[module.bias].load().reshape(-1)
+
+
+def not_numbers(weights: Weights, modules: Sequence[Linear]) -> str:
+    """Why tensors of the modules are no weights to compute with: whole or complex numbers, or none; empty if they are.
+
+    Args:
+        weights: the tensors by name.
+        modules: matrices and biases.
+
+    Returns:
+        A clause for a message.
+    """
+    for name in (n for m in modules for n in (m.weight, m.bias) if n is not None):
+        dtype = weights[name].dtype
+        if dtype.is_complex:
+            return f"{name} holds complex numbers ({str(dtype).removeprefix('torch.')}), which our models do not compute with"
+        if not dtype.is_floating_point:
+            return (
+                f"{name} holds whole numbers ({str(dtype).removeprefix('torch.')}); quantised weights need their scales"
+            )
+        if not weights[name].numel:
+            return f"{name} {list(weights[name].shape)} holds no number"
+    return ""

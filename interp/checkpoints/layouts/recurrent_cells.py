@@ -85,6 +85,8 @@ def find_cells(weights: Weights) -> Cells | None:
 
 def _bare_pair(weights: Weights) -> bool:
     """Whether ``weight_ih`` and ``weight_hh`` are not a torch cell's: their rows are not a multiple of the hidden width."""
+    if any((m := TORCH.fullmatch(n)) and m[2] == "weight_hr" for n in weights):
+        return False  # an LSTM's hidden state is narrower where it is projected
     w_hh = next((w for n, w in weights.items() if (m := TORCH.fullmatch(n)) and m[2] == "weight_hh"), None)
     return w_hh is not None and w_hh.ndim == 2 and w_hh.shape[0] % max(1, w_hh.shape[1]) != 0
 

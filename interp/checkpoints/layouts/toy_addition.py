@@ -33,7 +33,8 @@ class ToyAdditionLayout(Layout):
         missing = [n for n in names if n not in weights]
         if missing:
             near = len(missing) == 1  # nothing else has its data beside the weights
-            return Fit(False, 0.97 if near else 0.2, f"it also needs {', '.join(missing)}")
+            share = 1 - len(missing) / len(names)
+            return Fit(False, 0.97 if near else 0.4 * share, f"it also needs {', '.join(missing)}")
         if problem := _problem(weights):
             return Fit(False, 0.97, problem)
         return Fit(True, 1.0)

@@ -369,3 +369,27 @@ def test_a_part_that_is_a_network_is_a_way_on(tmp_path: Path) -> None:
     with pytest.raises(UnknownLayout, match=r"--key net   \(names begin with net, criterion\)"):
         interp.load(tmp_path / "last.ckpt")
     assert interp.load(tmp_path / "last.ckpt", key="net").model.config.hidden == (8,)  # type: ignore[attr-defined]
+
+
+REASONS = {
+    "complex numbers": ({"0.weight": torch.ones(3, 2, dtype=torch.complex64)}, r"0\.weight holds complex numbers"),
+    "whole numbers": ({"0.weight": torch.ones(3, 2, dtype=torch.int8)}, "quantised weights need their scales"),
+    "no numbers": ({"0.weight": torch.ones(0, 2)}, r"\[0, 2\] holds no number"),
+    "a CNN": (matrices(conv__weight=(4, 1, 3, 3), fc__weight=(3, 8)), r"not part of a chain: conv\.weight"),
+    "a projected LSTM": (nn.LSTM(5, 8, proj_size=3).state_dict(), "projects the hidden state"),
+    "SAELens": (matrices(W_enc=(5, 20), b_enc=(20,), W_dec=(20, 5), b_dec=(5,)), "a sparse autoencoder"),
+    "an adapter": (
+        matrices(base__layers__0__q_proj__lora_A__weight=(2, 8), base__layers__0__q_proj__lora_B__weight=(8, 2)),
+        r"an adapter alone: merge it into its model with peft's merge_and_unload",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REASONS)
+def test_the_reason_is_that_of_what_the_file_is(name: str, tmp_path: Path) -> None:
+    """Not that of a layout that has nothing in common with it."""
+    tensors, why = REASONS[name]
+    torch.save(tensors, tmp_path / "net.pt")
+    with pytest.raises(UnknownLayout, match=why) as caught:
+        interp.load(tmp_path / "net.pt")
+    assert "nearest is 'toy_addition'" not in str(caught.value)

@@ -168,6 +168,13 @@ OTHERS: dict[str, tuple[Callable[[Path], bytes], str]] = {
     "small.pkl": (lambda _: b"x\x9c" + bytes(range(60)), "zlib"),
     "net.mat": (lambda _: b"MATLAB 5.0 MAT-file, Platform: GLNXA64" + bytes(90), "loadmat"),
     "photo.pt": (lambda _: b"\x89PNG\r\n\x1a\n" + bytes(60), "PNG"),
+    "nielsen.json": (
+        lambda _: json.dumps({"sizes": [2, 1], "weights": [[[0.1, 0.2]]]}).encode(),
+        "JSON text of numbers.*savez",
+    ),
+    "long.json": (lambda _: json.dumps({"weights": [[0.25] * 99_999]}).encode(), "JSON text of numbers.*savez"),
+    "W1.csv": (lambda _: b"0.1,-2e-3,0.5\n1.0,2.0,3.0\n", "text of numbers.*loadtxt"),
+    "gpt2_124M.bin": (lambda _: (20240326).to_bytes(4, "little") + bytes(1020), r"llm\.c"),
     "config.pt": (lambda _: json.dumps({"lr": 1e-3}).encode(), "JSON"),
     "train.bin": (lambda _: b"hello world, this is text\n", "text.*hello world"),
     "blank.pt": (lambda _: bytes(5000), "zeros.*copy it again"),
@@ -199,3 +206,29 @@ def test_damaged_is_what_a_containers_own_check_calls_so(tmp_path: Path) -> None
         path.write_bytes(path.read_bytes()[:-1000])
         with pytest.raises(UnreadableFile, match="truncated or corrupted.*copy it again"):
             formats.read(path)
+
+
+FOLDERS = {
+    "a TensorFlow SavedModel": ["saved_model.pb", "variables/variables.index"],
+    "a checkpoint of Orbax": ["_METADATA", "manifest.ocdbt", "d/0123"],
+    "a TensorFlow checkpoint": ["checkpoint", "model.ckpt-100.index", "model.ckpt-100.data-00000-of-00001"],
+}
+
+
+@pytest.mark.parametrize("what", FOLDERS)
+def test_folders_of_other_libraries_are_named(what: str, tmp_path: Path) -> None:
+    """With the function that gets the arrays out of them."""
+    for name in FOLDERS[what]:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"\x01")
+    with pytest.raises(UnreadableFile, match=what + ".*numpy.savez"):
+        interp.load(tmp_path)
+
+
+def test_a_folder_of_runs_names_them(tmp_path: Path) -> None:
+    """Each is a series of its own."""
+    for name in ("run1/step_10.pt", "run2/step_10.pt"):
+        (tmp_path / name).parent.mkdir()
+        torch.save({"0.weight": torch.ones(2, 3)}, tmp_path / name)
+    with pytest.raises(UnreadableFile, match="that hold checkpoints: run1, run2"):
+        interp.load(tmp_path)
