@@ -86,15 +86,24 @@ PUBLISHED = (
 
 # what a config may state that our transformer does not compute
 PARALLEL = "attention and MLP read the same stream (parallel residual)"
+LOCAL = "attention that sees only some positions"
 SCALED = "a factor on what the parts add, or on the logits"
+CAPPED = "capped scores or logits"
 LACKING: Mapping[str, str] = {
     **dict.fromkeys(("parallel_residual", "use_parallel_residual", "parallel_attn", "parallel_block",
                      "parallel_attn_mlp", "shared_attention_norm"), PARALLEL),
     **dict.fromkeys(("alibi", "use_alibi"), "scores that fall with distance (ALiBi)"),
     **dict.fromkeys(("qk_norm", "use_qk_norm", "qk_layernorm", "norm_qk"), "norms of queries and keys"),
-    **dict.fromkeys(("attn_logit_softcapping", "final_logit_softcapping", "logit_softcap", "softcap"), "capped logits"),
+    **dict.fromkeys(("attn_logit_softcapping", "final_logit_softcapping", "logit_softcap", "softcap",
+                     "attn_scores_soft_cap", "output_logits_soft_cap"), CAPPED),
+    **dict.fromkeys(("use_local_attn", "local_attention"), LOCAL),
+    "scale_attn_by_inverse_layer_idx": "scores divided by the number of the layer too",
+    "use_normalization_before_and_after": "norms before and behind each part",
+    "post_embedding_ln": "a norm of the embeddings",
 }  # fmt: skip
 FACTORS = ("embedding_multiplier", "residual_multiplier", "attention_multiplier", "logits_scaling", "logit_scale")
+EXPERTS = ("num_experts", "num_local_experts", "n_experts")
+IN_ATTENTION = ("rotary", "rope", "alibi", "shortformer", "relative")  # positions that are not added to the embeddings
 
 
 def architecture_of(names: Iterable[str], config: Config) -> Architecture | None:
@@ -133,12 +142,18 @@ def lacking(config: Config) -> str:
     ('', '')
     """
     for key, what in LACKING.items():
-        if config.get(key) not in (None, False, 0):
-            return f"its config states {key}={config[key]}: {what}"
-    for key in FACTORS:
         value = config.get(key)
-        if isinstance(value, (int, float)) and value != 1:
-            return f"its config states {key}={value}: {SCALED}"
+        if value not in (None, False) and not (isinstance(value, (int, float)) and value <= 0):  # -1.0 is no cap
+            return f"its config states {key}={value}: {what}"
+    for key in (*FACTORS, *EXPERTS):
+        value = config.get(key)
+        if isinstance(value, (int, float)) and (value > 1 if key in EXPERTS else value != 1):
+            return f"its config states {key}={value}: {'a choice between MLPs' if key in EXPERTS else SCALED}"
+    positions = str(config.get("positional_embedding_type") or "").lower()
+    if positions.startswith(IN_ATTENTION):
+        return f"its config states positional_embedding_type={positions}: positions that enter attention itself"
+    if isinstance(config.get("attn_types"), (list, tuple)) and "local" in config["attn_types"]:
+        return f"its config states attn_types with 'local': {LOCAL}"
     stated = _model_type(config)
     if stated is not None and all(a.model_type != stated for a in PUBLISHED):
         known = ", ".join(a.model_type for a in PUBLISHED if a.model_type)

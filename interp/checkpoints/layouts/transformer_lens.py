@@ -13,6 +13,8 @@ from typing_extensions import override
 
 from interp.checkpoints.formats.pickled_values import Stub
 from interp.checkpoints.formats.reading import read
+from interp.checkpoints.layouts.activations import stated_activation, with_entries_below
+from interp.checkpoints.layouts.architectures import lacking
 from interp.checkpoints.layouts.base import Converted, FileInfo, Fit, Layout, Weights, unmapped_weights
 from interp.errors import InterpError, UnreadableFile
 from interp.hooked.transformer.config import TransformerConfig
@@ -61,6 +63,8 @@ class TransformerLensLayout(Layout):
         for name, shape in expected.items():
             if weights[name].shape != shape:
                 return Fit(False, 0.9, f"{name} is {list(weights[name].shape)}, expected {list(shape)}")
+        if problem := lacking(with_entries_below(info.config)):
+            return Fit(False, 1.0, problem)
         return Fit(True, 1.0)
 
     @override
@@ -76,7 +80,8 @@ class TransformerLensLayout(Layout):
         if has_norm:
             kind = "LN" if "blocks.0.ln1.b" in kept else "RMS"
         notes = []
-        if has_mlp and "act_fn" not in given:
+        act_fn = stated_activation(info.config, options)
+        if has_mlp and act_fn is None:
             notes.append(
                 "activation assumed to be ReLU, which a state dict does not state (--layout transformer_lens:act_fn=...)"
             )
@@ -89,7 +94,7 @@ class TransformerLensLayout(Layout):
             n_layers=layers, d_model=d_model, n_heads=n_heads, d_head=d_head, d_vocab=d_vocab,
             d_vocab_out=weights["unembed.W_U"].shape[-1], n_ctx=weights["pos_embed.W_pos"].shape[0],
             d_mlp=weights["blocks.0.mlp.W_in"].shape[-1] if has_mlp else None,
-            act_fn=given.get("act_fn", "relu"),
+            act_fn=act_fn if has_mlp and act_fn else "relu",
             normalization=kind,
             causal=given.get("causal", given.get("attention_dir", "causal") == "causal"),
             attn_bias="blocks.0.attn.b_Q" in kept, mlp_bias="blocks.0.mlp.b_in" in kept,

@@ -84,11 +84,6 @@ class TransformerReading:
 
     def _scale(self) -> float | None:
         """What scores are divided by; None for the square root of ``d_head``."""
-        if self.unstated.stated(("scale_attn_by_inverse_layer_idx",), bool):
-            raise InterpError(
-                f"layout {self.unstated.layout.name}: scale_attn_by_inverse_layer_idx divides scores by the layer's number "
-                "too, which our transformer lacks; open the model with interp.wrap"
-            )
         unscaled = self.unstated.stated(("scale_attn_weights",), bool) is False
         implied = self.unstated.implied.get("attn_scale")
         return self.unstated.number("attn_scale") or implied or (1.0 if unscaled else None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections import Counter
 
@@ -10,6 +11,12 @@ from interp.checkpoints.layouts.chain_words import speaks_against
 from interp.checkpoints.layouts.linear_modules import linear_modules, unused
 
 FEW = 12  # tensors of a map that is written on the command line
+# words of names that are often a network of their own beside others
+PARTS = re.compile(
+    r"(?:ema_|target_|online_|q_)?(?:model|net|network|module)|teacher|student|actor|critic|policy|generator|discriminator|"
+    r"encoder|backbone",
+    re.IGNORECASE,
+)
 
 
 def ways_on(weights: Weights, info: FileInfo) -> str:
@@ -38,7 +45,7 @@ def _parts(weights: Weights, file: str) -> list[str]:
     """The way to one part of a file, where names begin with a few words, one of them a network's of several layers."""
     held = Counter(n.partition(".")[0] for n, t in weights.items() if "." in n and t.ndim > 1)
     words = dict.fromkeys(n.partition(".")[0] for n in weights)
-    inside = [w for w, count in held.items() if count > 1 and not w.isdecimal()]
+    inside = [w for w, count in held.items() if count > 1 and PARTS.fullmatch(w)]
     if not inside or not 1 < len(words) <= FEW:
         return []
     return [

@@ -104,7 +104,7 @@ def test_other_architectures_of_hugging_face_are_refused_by_name(tmp_path: Path)
         ({"parallel_residual": True}, "parallel residual"),
         ({"model": {"qk_norm": True}}, "norms of queries and keys"),
         ({"attn_config": {"alibi": True}}, "ALiBi"),
-        ({"final_logit_softcapping": 30.0}, "capped logits"),
+        ({"final_logit_softcapping": 30.0}, "capped scores or logits"),
         ({"residual_multiplier": 0.22}, "a factor"),
     ],
 )
@@ -153,3 +153,42 @@ def test_norms_named_after_what_they_follow_stand_behind_it(tmp_path: Path) -> N
     torch.testing.assert_close(subject.model(tokens), module(tokens), rtol=0, atol=1e-5)
     assert "norm=last" in " ".join(subject.provenance.notes)
     assert "act_fn=gelu" in " ".join(subject.provenance.notes)
+
+
+def lens_file(path: Path, **config: Any) -> Path:
+    """A state dict of TransformerLens's names, with a config beside it."""
+    shape = interp.TransformerConfig(2, 8, 2, 4, VOCAB, VOCAB, CONTEXT, d_mlp=16, normalization="LN")
+    model = interp.HookedTransformer(shape).init_weights(seed=0)
+    torch.save({"model": {n: p.detach() for n, p in model.named_parameters()}, "config": config}, path)
+    return path
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"positional_embedding_type": "shortformer"},
+        {"parallel_attn_mlp": True},
+        {"attn_types": ["global", "local"]},
+        {"output_logits_soft_cap": 30.0},
+        {"num_experts": 4},
+        {"scale_attn_by_inverse_layer_idx": True},
+    ],
+    ids=str,
+)
+def test_what_transformer_lens_computes_and_ours_does_not_is_refused(config: dict[str, Any], tmp_path: Path) -> None:
+    """Its config says so, as it is pickled beside the weights; the names and shapes are ours."""
+    with pytest.raises(UnknownLayout, match=f"its config states {next(iter(config))}"):
+        interp.load(lens_file(tmp_path / "tl.pt", **config))
+
+
+def test_what_transformer_lens_leaves_off_is_read(tmp_path: Path) -> None:
+    """A cap of -1 is none; the activation is heard whatever it is called."""
+    off = {
+        "positional_embedding_type": "standard",
+        "output_logits_soft_cap": -1.0,
+        "num_experts": None,
+        "act_type": "GELU",
+    }
+    subject = interp.load(lens_file(tmp_path / "tl.pt", **off))
+    assert subject.provenance.layout == "transformer_lens"
+    assert subject.model.config.act_fn == "gelu"  # type: ignore[attr-defined]
