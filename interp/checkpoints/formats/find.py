@@ -29,7 +29,10 @@ CONFIG = (
 NO_CURVE = re.compile(
     r"(^|_)(steps?|epochs?|iterations?|indices|idx|seeds?|shape|sizes?)$"
 )  # lists of numbers that are not recorded values
-ANYWHERE = ("_orig_mod.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module.")
+# of torch.compile, FSDP, checkpointed layers, Lightning's Fabric, and TransformerLens's bridges
+ANYWHERE = (
+    "_orig_mod.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module.", "_forward_module.", "_original_component.",
+)  # fmt: skip
 LEADING = ("module.", "model.", "net.", "network.", "ema_model.", "averaged_model.")
 
 MAX_VISITS = 8  # of a container that occurs at several places

@@ -267,6 +267,8 @@ PREFIXED: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "lightning": ("model.", "", ("model.",)),
     "distributed lightning": ("module.model.", "", ("module.", "model.")),
     "compiled inside": ("model._orig_mod.", "", ("_orig_mod.", "model.")),
+    "Lightning's Fabric": ("_forward_module.", "", ("_forward_module.",)),
+    "a bridge of TransformerLens": ("_original_component.", "", ("_original_component.",)),
     "sharded": ("_fsdp_wrapped_module.", "", ("_fsdp_wrapped_module.",)),
     "sharded twice": ("_fsdp_wrapped_module.layers.", "_fsdp_wrapped_module.", ("_fsdp_wrapped_module.",)),
     "checkpointed inside": ("module.layers.", "_checkpoint_wrapped_module.", ("_checkpoint_wrapped_module.", "module.")),
