@@ -84,7 +84,8 @@ class TransformerBlocks(Layout):
             converted = reading.weights_of(config)
         except NoFit as why:
             raise InterpError(f"layout {self.name}: {why}; open it with interp.wrap and your class") from None
-        return Converted(config, converted, found.skeleton.buffers, (*unstated.note(), *reading.notes))
+        notes = (*unstated.note(), *reading.notes)
+        return Converted(config, converted, found.skeleton.buffers, notes, warnings=tuple(reading.warnings))
 
     def _defaults(self, found: Found, published: Architecture | None) -> Defaults:
         """What is assumed where nothing states it: what the published code does, else what most do."""

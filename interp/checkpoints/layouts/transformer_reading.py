@@ -54,6 +54,7 @@ class TransformerReading:
     def __init__(self, weights: Weights, found: Found, unstated: Unstated, defaults: Defaults):
         self.weights, self.found, self.unstated, self.defaults = weights, found, unstated, defaults
         self.notes: list[str] = []
+        self.warnings: list[str] = []  # where another reading is as likely
         self.orientation = unstated.choice("orientation", ("out_in", "in_out"))
 
     def config(self) -> TransformerConfig:
@@ -147,6 +148,10 @@ class TransformerReading:
             )
         if given is None:
             self.unstated.assume("positions", "none")
+            self.warnings.append(
+                "the file has no table of positions, so none are added; if your code makes them, sinusoids are read with "
+                f"{self.unstated.spec(positions='sinusoidal')}, and rotary ones only with interp.wrap and your class"
+            )
         return given == "sinusoidal"
 
     def _context(self) -> int:

@@ -130,7 +130,9 @@ def test_what_is_assumed_is_noted_with_the_way_to_change_it(tmp_path: Path) -> N
     """Nothing in the weights says these; with a config that does, there is no note."""
     torch.save(Grokker(positions=False).state_dict(), tmp_path / "file.pt")
     spec = f"multihead_attention:n_heads={HEADS}"
-    (note,) = interp.load(tmp_path / "file.pt", layout=spec).provenance.notes
+    subject = interp.load(tmp_path / "file.pt", layout=spec)
+    (note,), (warning,) = subject.provenance.notes, subject.warnings
+    assert f"sinusoids are read with --layout {spec},positions=sinusoidal" in warning
     for assumed in ("norm=last", "act_fn=relu", "causal=true", "eps=1e-05", "positions=none", f"--layout {spec},"):
         assert assumed in note
     command = note.split("--layout ")[1].split()[0]
