@@ -15,6 +15,7 @@ from interp.checkpoints.formats.contents import Contents
 from interp.checkpoints.formats.find import Findings, Found, find
 from interp.checkpoints.formats.folders import checkpoints_in, distributed_in, refuse_piece, steps_in, weights_in
 from interp.checkpoints.formats.header import HEADER, place_of, read_header
+from interp.checkpoints.formats.keras_config import UNORDERED
 from interp.checkpoints.formats.reading import SUFFIXES, read
 from interp.checkpoints.formats.safetensors_files import BIN_INDEX_SUFFIX, INDEX_SUFFIX
 from interp.checkpoints.formats.steps import step_in_name
@@ -103,7 +104,8 @@ class Source:
             self._file[entry.path] = contents, find(contents, self.key)
         contents, findings = self._file[entry.path]
         header = _header(contents)
-        ordered = not contents.format.startswith("safetensors")  # which sorts its names
+        # safetensors sorts its names, and HDF5 does
+        ordered = not contents.format.startswith("safetensors") and contents.metadata.get("order") != UNORDERED
         own, ignored = usable_config(findings.config, "the config in the file")
         config = {**self.config, **own}
         if entry.key is not None and findings.steps[1:]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from interp.checkpoints.formats.bundles import PREFERRED, Candidate, same_shapes, several, stated_step
 from interp.checkpoints.formats.contents import Contents
+from interp.checkpoints.formats.keras_config import described
 from interp.checkpoints.formats.nested import layers_of
 from interp.checkpoints.formats.no_weights import OPTIMIZER, no_weights
 from interp.checkpoints.formats.pickled_modules import stated_by, weights_of
@@ -97,14 +98,14 @@ def find(contents: Contents, key: str | None = None) -> Findings:
     if not candidates:
         raise UnreadableFile(no_weights(contents))
     top = contents.tree if isinstance(contents.tree, Mapping) else {}
-    state = contents.tree.state if isinstance(contents.tree, Stub) else {}
     key = None if contents.genome is not None else key  # it has chosen the genome already
     chosen, notes = _choose(contents, candidates, key)
     found = [_strip(c.where, c.weights, step) for c, step in chosen]
     module = chosen[-1][0].module
     stated, said = ({}, ()) if module is None else stated_by(module)
-    config = {**_config(top), **_plain(state), **stated}
-    return Findings(tuple(found), config, _curves(top), (*notes, *said))
+    keras = described(contents.metadata.get("keras_config"))
+    config = {**_config(top), **_plain(module), **stated, **keras.config}
+    return Findings(tuple(found), config, _curves(top), (*notes, *said, *keras.notes))
 
 
 def _candidates(tree: Any, keys: tuple[Any, ...], visits: Counter[int]) -> Iterator[Candidate]:
@@ -243,8 +244,9 @@ def _config(top: Mapping[Any, Any]) -> dict[str, Any]:
     return found
 
 
-def _plain(state: Any) -> dict[str, Any]:
+def _plain(module: Stub | None) -> dict[str, Any]:
     """The plain attributes of a pickled object that keeps its layers in lists, which are its settings."""
+    state = None if module is None else module.state
     if not isinstance(state, Mapping) or "_modules" in state:
         return {}
     return {str(n): v for n, v in state.items() if isinstance(v, (bool, int, float, str)) and len(str(v)) < 200}

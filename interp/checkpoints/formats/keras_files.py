@@ -19,6 +19,7 @@ import numpy as np
 import torch
 
 from interp.checkpoints.formats.contents import Contents
+from interp.checkpoints.formats.keras_config import UNORDERED, described
 from interp.checkpoints.formats.tensors import TensorRef, guarded
 from interp.errors import UnreadableFile
 
@@ -100,7 +101,20 @@ def read_keras(path: Path) -> Contents:
         raise UnreadableFile(
             f"{path} is an HDF5 file without weights; save the model's weights with model.save_weights"
         )
-    return Contents(path, "keras", tree, metadata, notes=_guessed(tree, places))
+    notes = _guessed(tree, places)
+    return Contents(path, "keras", _sorted(tree, metadata), metadata, notes=notes)
+
+
+def _sorted(tree: Mapping[str, TensorRef], metadata: dict[str, str]) -> dict[str, TensorRef]:
+    """The weights in the order of the layers, as the config says it, or by names, which is said in the metadata."""
+    order = {name: i for i, name in reversed(list(enumerate(described(metadata.get("keras_config")).order)))}
+    firsts = {name: next((part for part in name.split("/") if part in order), None) for name in tree}
+    if order and all(first is not None for first in firsts.values()):
+        return dict(sorted(tree.items(), key=lambda item: order[firsts[item[0]] or ""]))
+    kinds = {re.sub(r"_\d+$", "", name.split("/")[0]) for name in tree}
+    if len(kinds) > 1:  # layers of one kind are numbered in their order
+        metadata["order"] = UNORDERED
+    return dict(sorted(tree.items(), key=lambda item: int((re.search(r"_(\d{1,6})(?:/|$)", item[0]) or [0, 0])[1])))
 
 
 def _refuse_endless_heaps(path: Path, data: bytes | mmap.mmap) -> None:

@@ -47,9 +47,11 @@ def stated_activation(config: Mapping[str, Any], options: Mapping[str, Any]) -> 
 
 
 def unknown_activation(config: Mapping[str, Any]) -> str:
-    """Why a config's activation cannot be computed by one of our models that have one; empty if it can."""
+    """Why what a config states between the layers cannot be computed by our models, which have one activation; or empty."""
+    if others := config.get("other_layers"):
+        return f"the file's config has more than layers in a row: {others}"
     if several := config.get("activations"):
-        return f"the module has several activations ({several}), and our model one between all layers"
+        return f"the network has several activations ({several}), and our model one between all layers"
     stated = stated_activation(config, {})
     if stated is None or stated in ACTIVATIONS:
         return ""
