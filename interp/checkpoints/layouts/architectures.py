@@ -77,6 +77,10 @@ PUBLISHED = (
         "danielmamay/grokking", (r"self_attn_norm", r"(?:ffn|fc|ff)_norm", "in_proj_weight"),
         usually={"norm_first": False, "act_fn": "gelu", "causal": True},
     ),
+    Architecture(
+        "Sea-Snell/grokking", (r"transformer_blocks\.\d+\.attn\.val_proj", r"layer_norm1", r"(?:^|\.)positions\.weight$"),
+        implies=lambda config: {"embed_scale": "sqrt", "act_fn": "gelu", "causal": True},
+    ),
     # https://github.com/karpathy/minGPT of 2020, and Othello-GPT, https://github.com/likenneth/othello_world
     Architecture(
         "minGPT", (r"(?:^|\.)tok_emb\.weight$", r"(?:^|\.)pos_emb$", r"attn\.key\.weight$", r"mlp\.2\.weight$"),

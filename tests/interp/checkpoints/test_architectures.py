@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,17 @@ from torch import Tensor, nn
 
 import interp
 from interp.errors import UnknownLayout
-from tests.interp.checkpoints.written_transformers import CONTEXT, HEADS, HIDDEN, VOCAB, WIDTH, NanoGPT
+from tests.interp.checkpoints.written_transformers import (
+    CONTEXT,
+    HEADS,
+    HIDDEN,
+    VOCAB,
+    WIDTH,
+    NanoGPT,
+    attend,
+    by_head,
+    joined,
+)
 
 GPT_NAMES = {
     "vocab_size": VOCAB, "n_positions": CONTEXT, "n_embd": WIDTH, "n_layer": 2, "n_head": HEADS, "n_inner": HIDDEN,
@@ -141,6 +152,46 @@ class NormsBehind(nn.Module):
             x = block.self_attn_norm(x + block.self_attn(x, x, x, attn_mask=mask)[0])
             x = block.ffn_norm(x + block.ffn(x))
         return self.model[3](self.model[2](x)).transpose(0, 1)
+
+
+class ScaledEmbeddings(nn.Module):
+    """The transformer of Sea-Snell/grokking: embeddings times the square root of their width, GELU, norms first."""
+
+    def __init__(self):
+        super().__init__()
+        self.transformer_blocks = nn.ModuleList(self._block() for _ in range(2))
+        self.embeddings, self.positions = nn.Embedding(VOCAB, WIDTH), nn.Embedding(CONTEXT, WIDTH)
+        self.output, self.norm = nn.Linear(WIDTH, VOCAB), nn.LayerNorm(WIDTH)
+
+    @staticmethod
+    def _block() -> nn.Module:
+        block, block.attn = nn.Module(), nn.Module()
+        for name in ("key_proj", "val_proj", "query_proj", "output_proj"):
+            setattr(block.attn, name, nn.Linear(WIDTH, WIDTH))
+        block.ff1, block.ff2 = nn.Linear(WIDTH, HIDDEN), nn.Linear(HIDDEN, WIDTH)
+        block.layer_norm1, block.layer_norm2 = nn.LayerNorm(WIDTH), nn.LayerNorm(WIDTH)
+        return block
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        x = self.embeddings(tokens) * math.sqrt(WIDTH) + self.positions.weight[: tokens.shape[1]]
+        for block in self.transformer_blocks:
+            q, k, v = (by_head(getattr(block.attn, f"{n}_proj")(block.layer_norm1(x))) for n in ("query", "key", "val"))
+            x = x + block.attn.output_proj(joined(attend(q, k, v)))
+            x = x + block.ff2(nn.functional.gelu(block.ff1(block.layer_norm2(x))))
+        return self.output(self.norm(x))
+
+
+def test_a_scale_of_embeddings_that_a_repository_has_is_applied(tmp_path: Path) -> None:
+    """Known by the names of its modules, with or without a wrapper around; the option wins."""
+    torch.manual_seed(0)
+    module = ScaledEmbeddings().eval()
+    torch.save({f"transformer.{n}": t for n, t in module.state_dict().items()}, tmp_path / "model.pt")
+    layout = f"separate_attention:n_heads={HEADS}"
+    subject = interp.load(tmp_path / "model.pt", layout=layout, device="cpu")
+    tokens = torch.randint(VOCAB, (5, CONTEXT))
+    torch.testing.assert_close(subject.model(tokens), module(tokens), rtol=0, atol=1e-5)
+    other = interp.load(tmp_path / "model.pt", layout=f"{layout},embed_scale=1", device="cpu")
+    assert not torch.allclose(other.model(tokens), module(tokens), atol=1e-2)
 
 
 def test_norms_named_after_what_they_follow_stand_behind_it(tmp_path: Path) -> None:
