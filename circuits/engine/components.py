@@ -186,6 +186,8 @@ def _groups(given: Sequence[Sequence[int]] | None, n: int, what: str) -> list[li
     outside = [i for g in groups for i in g if not 0 <= i < n]
     if outside:
         raise InterpError(f"groups contain the index {outside[0]}, but there are {n} {what}")
+    if twice := next((g for g in groups if len(set(g)) < len(g)), None):
+        raise InterpError(f"the group {twice} holds an index twice, and nothing can be ablated twice")
     return groups
 
 

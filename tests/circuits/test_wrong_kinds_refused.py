@@ -225,6 +225,7 @@ def test_axes_are_named(experiment: Callable[..., Any]) -> None:
     ({"kind": "neuron"}, "did you mean 'neurons'"), ({"kind": ["heads"]}, "did you mean 'heads'"),
     ({"groups": [1, 2]}, r"groups must be lists of indices, such as \[\[0, 1\]"), ({"groups": "ab"}, "groups must be lists"),
     ({"groups": 3}, "groups must be lists"), ({"groups": [[0.5]]}, "groups must be lists"),
+    ({"groups": [[0, 1], [2, 2]]}, r"the group \[2, 2\] holds an index twice"),
     ({"n_random": "3"}, "n_random must be a whole number, got '3'"), ({"n_random": 2.5}, "n_random must be a whole"),
     ({"n_random": -1}, "n_random must be at least 0"), ({"n_random": 1, "seed": "a"}, "seed must be a whole number"),
     ({"max_bytes": "1"}, "max_bytes must be a whole"), ({"max_bytes": 0}, "max_bytes must be at least 1"),
