@@ -15,7 +15,7 @@ from circuits.engine.algebra import check_value, settle
 from circuits.engine.arguments import require_whole
 from circuits.engine.budget import DEFAULT_BYTES, inputs_at_once, slices
 from circuits.engine.evaluation import Evaluation
-from circuits.interventions.counterfactual import Counterfactual
+from circuits.interventions.counterfactual import Counterfactual, paired
 from circuits.interventions.values import DEFAULT, Mean, Value, ValueLike, as_value
 from circuits.methods.node_cells import NodeCells, NodeKind, node_cells
 from circuits.methods.node_scores import NodeScores
@@ -109,6 +109,7 @@ def integrated_gradients(
     if isinstance(end, Mean) and end.reference is None:
         end = replace(end, reference=evaluation.inputs)
     check_value(end)
+    shown, end = repr(end), paired(end, evaluation.inputs)
     cells = node_cells(evaluation, kinds, site=site, by_position=by_position)
     along, sites = _Path(evaluation, end, steps, max_bytes), list(dict.fromkeys(c.site for c in cells))
     with few_threads(sum(p.numel() for p in evaluation.model.parameters())):
@@ -122,7 +123,7 @@ def integrated_gradients(
             nodes["patched"] = (changed.nan_to_num() @ shares - base).tolist()
     backward = steps + 1 if path == "inputs" else steps * len(sites)
     return NodeScores(
-        nodes, f"integrated gradients ({path})", evaluation.metrics[0].name, base, repr(end), backward + 2, backward
+        nodes, f"integrated gradients ({path})", evaluation.metrics[0].name, base, shown, backward + 2, backward
     )
 
 

@@ -63,6 +63,21 @@ def test_the_path_may_end_at_a_mean() -> None:
     assert sums.to_list() == pytest.approx(whole["loss_change"].to_list(), rel=1e-6)
 
 
+def test_a_resampled_end_does_not_depend_on_the_memory() -> None:
+    """Inputs are exchanged over all of them, in one batch or in many, as `Resample` exchanges them."""
+    one = subject("deep")
+    found = [
+        circuits.integrated_gradients(one, metric="loss", value="resample", steps=8, verify=True, max_bytes=size).nodes
+        for size in (2000, 2**30)
+    ]
+    assert found[0]["effect"].to_list() == pytest.approx(found[1]["effect"].to_list(), rel=1e-5)
+    clean = one.require_task().inputs
+    order = torch.randperm(len(clean), generator=torch.Generator().manual_seed(0))
+    right = circuits.integrated_gradients(one, clean, clean[order], metric="loss", steps=8, verify=True).nodes
+    for column in ("effect", "patched"):
+        assert found[1][column].to_list() == pytest.approx(right[column].to_list(), rel=1e-5)
+
+
 def test_refusals() -> None:
     one = subject("two layers")
     clean, corrupted = pair(one)
