@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 from typing_extensions import override
 
-from interp.errors import InterpError, UnknownName, unknown
+from interp.errors import InterpError, UnknownName, require_range, unknown
 from probes._tensors import as_tensor
 
 
@@ -21,7 +21,7 @@ class Basis:
     """``n`` orthonormal directions of a ``dim``-dimensional space, each with a name.
 
     Attributes:
-        directions: rows of unit length, orthogonal to each other, ``[n, dim]``.
+        directions: rows of unit length, orthogonal to each other, ``[n, dim]``; arrays and lists become tensors.
         names: one per direction; ``0``, ``1``, ... if none are given.
 
     Raises:
@@ -38,6 +38,10 @@ class Basis:
     names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "directions", as_tensor(self.directions, "directions"))
+        if isinstance(self.names, str):
+            raise InterpError(f"names are a tuple with one per direction, got the string {self.names!r}")
+        object.__setattr__(self, "names", tuple(self.names))
         if self.directions.ndim != 2:
             raise InterpError(f"directions need the shape [n, dim], got {list(self.directions.shape)}")
         n, dim = self.directions.shape
@@ -65,9 +69,14 @@ class Basis:
 
         Returns:
             Rows of the identity matrix, named by unit.
+
+        Raises:
+            InterpError: a unit that the space does not have, or one given twice.
         """
-        units = range(dim) if units is None else units
-        return cls(torch.eye(dim, dtype=torch.float64)[list(units)], tuple(str(u) for u in units))
+        units = list(range(dim) if units is None else units)
+        if outside := [u for u in units if not 0 <= u < dim]:
+            raise InterpError(f"there is no unit {outside[0]} among {dim}; they are counted from 0")
+        return cls(torch.eye(dim, dtype=torch.float64)[units], tuple(str(u) for u in units))
 
     @classmethod
     def random(cls, n: int, dim: int, seed: int) -> Basis:
@@ -80,7 +89,11 @@ class Basis:
 
         Returns:
             Directions in float64, named ``random 0``, ``random 1``, ...
+
+        Raises:
+            InterpError: more directions than dimensions.
         """
+        require_range("the number of directions", n, 0, dim)
         generator = torch.Generator().manual_seed(seed)
         noise = torch.randn(dim, n, generator=generator, dtype=torch.float64)
         q, r = torch.linalg.qr(noise)
@@ -112,16 +125,27 @@ class Basis:
         return Basis(self.directions[[self.names.index(n) for n in names]], tuple(names))
 
     def coordinates(self, x: Float[Tensor, "... dim"]) -> Float[Tensor, "... n"]:
-        """Coordinates of ``x`` along the directions."""
+        """Coordinates of ``x`` along the directions; whole numbers in float64."""
+        x = self._points(x)
         return x @ self.directions.to(x).T
 
     def keep(self, x: Float[Tensor, "... dim"]) -> Float[Tensor, "... dim"]:
         """Projection of ``x`` onto the span of the directions."""
+        x = self._points(x)
         return self.coordinates(x) @ self.directions.to(x)
 
     def remove(self, x: Float[Tensor, "... dim"]) -> Float[Tensor, "... dim"]:
         """Projection of ``x`` onto the orthogonal complement of the span."""
+        x = self._points(x)
         return x - self.keep(x)
+
+    def _points(self, x: Tensor) -> Tensor:
+        x = as_tensor(x, "x")
+        if not x.ndim or x.shape[-1] != self.dim:
+            raise InterpError(f"directions of {self.dim} dimensions need points [..., {self.dim}], got {list(x.shape)}")
+        return (
+            x if x.is_floating_point() or x.is_complex() else x.double()
+        )  # directions cast to whole numbers are zeros
 
     @override
     def __eq__(self, other: object) -> bool:

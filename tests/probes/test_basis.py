@@ -51,6 +51,18 @@ def test_refusals() -> None:
         Basis(torch.eye(2), ("a", "a"))
     with pytest.raises(InterpError, match=r"\[n, dim\], got \[2\]"):
         Basis(torch.ones(2))
+    with pytest.raises(InterpError, match="the string 'ab'"):
+        Basis(torch.eye(2), "ab")  # type: ignore[arg-type]
+    with pytest.raises(InterpError, match="directions must be a tensor or an array, got a str"):
+        Basis("cos 1")  # type: ignore[arg-type]
+    with pytest.raises(InterpError, match="the number of directions must be between 0 and 3, got 5"):
+        Basis.random(5, 3, seed=0)
+    for units, message in (([5], "no unit 5 among 3"), ([-1], "no unit -1"), ([1, 1], "2 different names")):
+        with pytest.raises(InterpError, match=message):
+            Basis.neurons(3, units)
+    for act in (Basis.neurons(3).coordinates, Basis.neurons(3).keep, Basis.neurons(3).remove):
+        with pytest.raises(InterpError, match=r"need points \[..., 3\], got \[2\]"):
+            act(torch.ones(2))
     for given_ in (None, "cos 1", Basis, Reduction, torch.nn.Linear(2, 2), [], {"directions": 1}):
         with pytest.raises(InterpError, match="a Basis is needed, got .*pca"):
             as_basis(given_)
@@ -61,6 +73,18 @@ def test_refusals() -> None:
         Basis(torch.zeros(3, 2), ("a", "b", "c"))
     with pytest.raises(UnknownName, match="did you mean 'cos 1'"):
         Basis(torch.eye(2), ("cos 1", "sin 1")).select(["cos1"])
+
+
+def test_points_and_directions_in_any_form() -> None:
+    """Whole numbers, such as tokens, arrays and lists have the coordinates of the same numbers in float64."""
+    basis = Basis.random(2, 3, seed=0)
+    points = torch.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]], dtype=torch.float64)
+    for act in (basis.coordinates, basis.keep, basis.remove):
+        for form in (points.long(), points.numpy(), points.long().tolist()):
+            torch.testing.assert_close(act(form), act(points), rtol=0, atol=1e-12)  # type: ignore[arg-type]
+    for form in (basis.directions.numpy(), list(basis.directions)):
+        assert Basis(form, list(basis.names)) == basis  # type: ignore[arg-type]
+        assert hash(Basis(form, list(basis.names))) == hash(basis)  # type: ignore[arg-type]
 
 
 def test_equality_is_by_content() -> None:
