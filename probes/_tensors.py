@@ -41,3 +41,51 @@ def as_tensor(given: Any, what: str) -> Tensor:
         f"{what} must be a tensor or an array, got {kind}; of a model take a weight (model.W_E), of a subject "
         "subject.logits() or activations from interp.capture"
     )
+
+
+def as_table(given: Any, what: str) -> Tensor:
+    """A table, such as embeddings, one per row.
+
+    Args:
+        given: the argument.
+        what: name of the argument, for the message.
+
+    Returns:
+        A tensor ``[rows, columns]``.
+
+    Raises:
+        InterpError: another kind of argument, or another number of axes.
+
+    >>> as_table([[1.0, 2.0]], "embeddings").shape
+    torch.Size([1, 2])
+    """
+    table = as_tensor(given, what)
+    if table.ndim != 2:
+        raise InterpError(f"{what} must be a table [rows, columns], got the shape {list(table.shape)}")
+    return table
+
+
+def as_mask(given: Any, n: int, what: str) -> Tensor:
+    """A boolean mask; arrays and lists of booleans become tensors.
+
+    Args:
+        given: the argument.
+        n: entries along its last axis.
+        what: name of the argument, for the message.
+
+    Returns:
+        A boolean tensor ``[..., n]``.
+
+    Raises:
+        InterpError: not booleans, such as indices, or not one for each of the n.
+
+    >>> as_mask([True, False], 2, "mask").sum().item()
+    1
+    """
+    mask = as_tensor(given, what)
+    if mask.dtype != torch.bool or not mask.ndim or mask.shape[-1] != n:
+        shape = f"{list(mask.shape)} of {str(mask.dtype).removeprefix('torch.')}"
+        raise InterpError(
+            f"{what} must be a boolean mask [{n}], got {shape}; mask[indices] = True makes one of indices"
+        )
+    return mask

@@ -15,6 +15,7 @@ from numpy import ndarray
 from torch import Tensor
 
 from interp.errors import MissingCapability
+from probes._tensors import as_mask
 from probes.parallelograms import Found, Samples
 
 MOST = 60  # symbols: 2 n^3 products of quotients are looked at in each round
@@ -48,7 +49,7 @@ def deduced(samples: Samples, trained: Bool[Tensor, "sample"]) -> Bool[Tensor, "
     if n > MOST:
         raise MissingCapability(f"the deduction takes up to {MOST} elements, the group has {n}")
     pairs, labels = samples.pairs.cpu().numpy(), samples.labels.cpu().numpy()
-    given = trained.cpu().numpy().astype(bool)
+    given = as_mask(trained, len(labels), "trained").cpu().numpy()
     one, other = np.nonzero(labels[:, None] == labels)
     left = n * pairs[other, 0] + pairs[one, 0]  # inverse(E_b) E_a, numbered from 0
     right = n * n + n * pairs[other, 1] + pairs[one, 1]  # E_c inverse(E_d), from n^2
@@ -79,7 +80,7 @@ def ideal_of_products(samples: Samples, trained: Bool[Tensor, "sample"]) -> Foun
     >>> ideal_of_products(samples, torch.arange(36) % 7 > 0), ideal_of_products(samples, torch.arange(36) < 6).rqi
     (Found(rqi=1.0, accuracy=1.0), 0.0)
     """
-    equal, given = deduced(samples, trained), trained.cpu().bool()
+    equal, given = deduced(samples, trained), as_mask(trained, len(samples.labels), "trained").cpu()
     reached = (equal[:, given].any(1) | given).double().mean()
     found = int(equal.triu(1).sum())
     return Found(found / samples.total if samples.total else 0.0, float(reached))

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from interp.errors import InterpError, require_range
 from interp.tasks import ToyAddition
-from probes._tensors import as_tensor
+from probes._tensors import as_mask, as_tensor
 from probes.parallelograms import Samples, equations, nullity, samples_of
 from probes.wilson_interval import wilson
 
@@ -40,11 +40,14 @@ def effective_loss(
     Returns:
         A scalar in the embeddings' dtype, differentiable; 0 if P0(D) is empty.
 
+    Raises:
+        InterpError: embeddings or a mask that do not fit the samples.
+
     >>> samples, _ = samples_of(ToyAddition(3))  # one parallelogram: 0 + 2 = 1 + 1
     >>> effective_loss(torch.tensor([[0.0], [0.0], [1.0]]), samples, torch.ones(6, dtype=torch.bool)).item()
     1.0
     """
-    embeddings = as_tensor(embeddings, "embeddings")
+    embeddings, trained = as_tensor(embeddings, "embeddings"), as_mask(trained, len(samples.labels), "trained")
     members, valid = (t.to(embeddings.device) for t in samples.classes)
     in_train = (trained.to(embeddings.device)[members] & valid).to(embeddings.dtype)
     counts = in_train.sum(1)
@@ -74,6 +77,7 @@ def hessian(
     Raises:
         InterpError: a Z0 that is not above 0.
     """
+    trained = as_mask(trained, len(samples.labels), "trained").to(samples.labels.device)
     gram = equations(samples, trained)
     counts = trained.double() @ torch.nn.functional.one_hot(samples.labels.unique(return_inverse=True)[1]).double()
     n = float((counts * (counts - 1) / 2).sum())
@@ -129,17 +133,18 @@ def effective_flow(
         Embeddings at every time, ``[time, symbol, dim]``.
 
     Raises:
-        InterpError: embeddings that are all 0.
+        InterpError: embeddings that do not fit the symbols, are all 0 or not finite.
     """
     start, times = as_tensor(start, "start"), as_tensor(times, "times")
     start = start.detach().double()
+    samples.combine(start)  # refuses embeddings that do not fit the symbols
     z0 = start.square().sum()
-    if not z0 > 0:
-        raise InterpError("embeddings that are all 0 do not flow, since Z0 is 0")
-    values, vectors = torch.linalg.eigh(hessian(samples, trained, float(z0)))
+    if not 0 < z0 < math.inf:
+        raise InterpError("embeddings that are all 0 do not flow, since Z0 is 0, nor do any with NaN or infinity")
+    values, vectors = torch.linalg.eigh(hessian(samples, trained, float(z0)).to(start.device))
     values = values.clamp_min(0)  # a Gram matrix; rounding goes below
     parts = vectors.T @ start
-    moved = vectors @ (torch.exp(-values[None, :] * times.double()[:, None])[..., None] * parts)
+    moved = vectors @ (torch.exp(-values[None, :] * times.to(start)[:, None])[..., None] * parts)
     norm = moved.square().sum((1, 2), keepdim=True).sqrt()
     return z0.sqrt() * moved / norm
 

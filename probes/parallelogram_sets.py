@@ -147,6 +147,7 @@ def held(
     """
     names = parallelograms_of(samples)
     delta = usual_delta(criterion, False) if delta is None else delta
+    samples.combine(embeddings)  # refuses embeddings that do not fit the symbols
     scaled = normalised(embeddings) if criterion == "paper" else code_scale(embeddings, False)
     if not bool(scaled.isfinite().all()):
         raise InterpError("the embeddings hold NaN or infinity, so that no parallelogram can be judged")

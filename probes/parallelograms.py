@@ -19,7 +19,7 @@ from torch import Tensor
 from interp.errors import InterpError, MissingCapability, require_range
 from interp.tasks import Task
 from interp.tasks.binary import BinaryOperation
-from probes._tensors import as_tensor
+from probes._tensors import as_mask, as_table, as_tensor
 from probes.rqi_criteria import Criterion, near, usual_delta
 
 CHUNK = 20_000_000  # numbers at once
@@ -73,8 +73,11 @@ class Samples:
             InterpError: embeddings that do not fit the symbols, or are not square matrices where they are multiplied.
         """
         embeddings = as_tensor(embeddings, "embeddings")
-        if embeddings.ndim != 2 or len(embeddings) < self.n_symbols:
-            raise InterpError(f"embeddings need the shape [{self.n_symbols}, dim], got {list(embeddings.shape)}")
+        if embeddings.ndim != 2 or len(embeddings) != self.n_symbols:
+            raise InterpError(
+                f"embeddings need the shape [{self.n_symbols}, dim], got {list(embeddings.shape)}: one row per symbol, none of "
+                "other tokens"
+            )
         left, right = (embeddings[self.pairs[:, side].to(embeddings.device)] for side in (0, 1))
         if not self.product:
             return left + right
@@ -148,7 +151,7 @@ def normalised(embeddings: Float[Tensor, "symbol dim"]) -> Float[Tensor, "symbol
     >>> normalised(torch.tensor([[1.0], [3.0]])).tolist()
     [[-1.0], [1.0]]
     """
-    embeddings = as_tensor(embeddings, "embeddings").detach().double()
+    embeddings = as_table(embeddings, "embeddings").detach().double()
     centred = embeddings - embeddings.mean(0)
     deviation = centred.square().sum(1).mean().sqrt()
     return centred / deviation.where(deviation > 0, torch.ones_like(deviation))
@@ -186,7 +189,7 @@ def parallelograms(
     usual = usual_delta(criterion, samples.product)
     delta = usual if delta is None else delta
     require_range("delta", delta, 0)
-    embeddings = as_tensor(embeddings, "embeddings")
+    embeddings, trained = as_tensor(embeddings, "embeddings"), as_mask(trained, len(samples.labels), "trained")
     if not bool(embeddings.isfinite().all()):
         return Found(math.nan, math.nan)
     values = samples.combine(embeddings.double())
@@ -240,7 +243,7 @@ def equations(samples: Samples, trained: Bool[Tensor, "... sample"]) -> Float[Te
     rows.index_put_((torch.arange(n)[:, None], samples.pairs), torch.tensor(1.0, dtype=torch.float64), accumulate=True)
     answers, label = samples.labels.unique(return_inverse=True)
     member = torch.nn.functional.one_hot(label, len(answers)).double()
-    mask = trained.double()
+    mask = as_mask(trained, n, "trained").to(rows)
     # over the pairs of a class of c rows x: sum (x - y)(x - y)^T = c sum x x^T - (sum x)(sum x)^T
     squares = torch.einsum("...s,si,sj->...ij", mask * (mask @ member)[..., label], rows, rows)
     sums = torch.einsum("...s,sc,si->...ci", mask, member, rows)

@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from interp.errors import UnknownName, unknown
-from probes._tensors import as_tensor
+from probes._tensors import as_table
 
 Criterion = Literal["paper", "code"]
 CRITERIA: tuple[Criterion, ...] = ("paper", "code")
@@ -80,6 +80,6 @@ def code_scale(embeddings: Float[Tensor, "symbol dim"], product: bool) -> Float[
     >>> code_scale(torch.tensor([[1.0], [3.0]]), False).square().sum().item()  # (n - 1) times the variance
     1.0
     """
-    table = as_tensor(embeddings, "embeddings").detach().double()
+    table = as_table(embeddings, "embeddings").detach().double()
     table, scale = (table, table.square().mean().sqrt()) if product else (table - table.mean(0), table.std(0))
     return table / scale.where(scale > 0, scale.new_ones(()))

@@ -12,8 +12,19 @@ import torch
 from interp import InterpError, Subject
 from interp.errors import MissingCapability
 from interp.hooked import CPPNConfig, HookedCPPN
-from interp.tasks import SparseParity, ToyAddition
-from probes import complexity, cyclic_tables, effective_theory, feature_maps, fourier, neurons, parallelograms, spectra
+from interp.tasks import GroupComposition, SparseParity, ToyAddition
+from probes import (
+    complexity,
+    cyclic_tables,
+    effective_theory,
+    feature_maps,
+    fourier,
+    neurons,
+    parallelogram_sets,
+    parallelograms,
+    spectra,
+)
+from probes.deduction import ideal_of_products
 from probes.density import density
 from probes.dimension import effective_dimension
 from probes.embedding_views import aligned
@@ -90,12 +101,46 @@ def test_shapes_that_do_not_fit() -> None:
     """Named with the shape that came, in place of an error of torch."""
     for call, message in (
         (lambda: parallelograms.parallelograms(TABLE[:3], SAMPLES, TRAINED), r"\[7, dim\], got \[3, 7\]"),
+        (lambda: parallelograms.normalised(TABLE[0]), r"table \[rows, columns\], got the shape \[7\]"),
         (lambda: spectral_norm(CUBE), r"got shape \[7, 7, 7\]"), (lambda: density(TABLE, [0.0]), "two edges"),
         (lambda: complexity.random_masks(10, 1.5, 2, 0), "share"), (lambda: weight_norms({}), "mapping"),
         (lambda: weight_norms(subject("plain").model), "named_parameters"),
     ):  # fmt: skip
         with pytest.raises(InterpError, match=message):
             call()
+
+
+@pytest.mark.parametrize("embeddings", [TABLE[:6], np.vstack([TABLE, TABLE[:1]]), TABLE[0]])
+def test_rows_that_are_not_one_per_symbol(embeddings: np.ndarray) -> None:
+    """A table with a row for ``=`` as well would enter the scale, Z0, with it."""
+    for call in (
+        lambda: parallelograms.parallelograms(embeddings, SAMPLES, TRAINED),
+        lambda: effective_theory.effective_loss(embeddings, SAMPLES, TRAINED),
+        lambda: effective_theory.effective_flow(embeddings, SAMPLES, TRAINED, [0.0, 1.0]),
+        lambda: parallelogram_sets.held(embeddings, SAMPLES),
+    ):
+        with pytest.raises(InterpError, match=r"embeddings need the shape \[7, dim\]"):
+            call()
+
+
+@pytest.mark.parametrize("trained", [TRAINED[:3], [0, 2, 5], torch.arange(len(TRAINED)), TRAINED.double()])
+def test_train_sets_that_are_not_masks(trained: Any) -> None:
+    products, _ = parallelograms.samples_of(GroupComposition("Z_7"), product=True)
+    for call in (
+        lambda: parallelograms.parallelograms(TABLE, SAMPLES, trained),
+        lambda: parallelograms.equations(SAMPLES, trained),
+        lambda: effective_theory.effective_loss(TABLE, SAMPLES, trained),
+        lambda: effective_theory.grokking_rate(SAMPLES, trained),
+        lambda: ideal_of_products(products, trained),
+    ):
+        with pytest.raises(InterpError, match=r"trained must be a boolean mask \[(28|49)\], got \[\d+\]"):
+            call()
+
+
+def test_embeddings_that_do_not_flow() -> None:
+    for embeddings in (np.zeros((7, 2)), np.full((7, 2), np.nan), np.full((7, 2), np.inf)):
+        with pytest.raises(InterpError, match="do not flow"):
+            effective_theory.effective_flow(embeddings, SAMPLES, TRAINED, [0.0, 1.0])
 
 
 def test_networks_and_subjects() -> None:
