@@ -25,14 +25,14 @@ def effective_rank(singular_values: Float[Tensor, "n"]) -> float:
         singular_values: ``[n]``, in any order.
 
     Returns:
-        1 for a single direction, n for n equal ones, 0 if all are 0.
+        1 for a single direction, n for n equal ones, 0 if all are 0, NaN if one is NaN or infinite.
 
     >>> round(effective_rank(torch.tensor([2.0, 2.0, 2.0, 0.0])), 6)
     3.0
     """
     q = as_tensor(singular_values, "singular_values").double().pow(2)
     total = q.sum()
-    if not total > 0:
+    if total == 0:
         return 0.0
     return float(torch.special.entr(q / total).sum().exp())
 
@@ -44,13 +44,13 @@ def participation_ratio(singular_values: Float[Tensor, "n"]) -> float:
         singular_values: ``[n]``, in any order.
 
     Returns:
-        1 for a single direction, n for n equal ones, 0 if all are 0.
+        1 for a single direction, n for n equal ones, 0 if all are 0, NaN if one is NaN or infinite.
 
     >>> participation_ratio(torch.tensor([1.0, 1.0, 0.0]))
     2.0
     """
     q = as_tensor(singular_values, "singular_values").double().pow(2)
-    return float(q.sum() ** 2 / q.pow(2).sum()) if q.sum() > 0 else 0.0
+    return 0.0 if q.sum() == 0 else float(q.sum() ** 2 / q.pow(2).sum())
 
 
 @dataclass(frozen=True)

@@ -57,6 +57,13 @@ def test_effective_rank_by_hand() -> None:
     assert reduction.participation_ratio(torch.zeros(3)) == 0
 
 
+@pytest.mark.parametrize("wrong", [torch.nan, torch.inf])
+def test_no_rank_of_what_is_not_a_number(wrong: float) -> None:
+    """Not 0, which says that a network has collapsed."""
+    for measure in (reduction.effective_rank, reduction.participation_ratio):
+        assert np.isnan(measure(torch.tensor([wrong, 1.0])))
+
+
 def test_refusals() -> None:
     """What has no singular values is said."""
     with pytest.raises(InterpError, match="NaN"):
