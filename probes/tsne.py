@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from interp.errors import InterpError
-from probes._tensors import as_tensor
+from probes._tensors import as_table
 from probes.exact_tsne import exact_tsne
 
 ITERATIONS = (
@@ -36,9 +37,9 @@ def tsne(points: Float[Tensor, "n dim"], perplexity: float = 30.0, seed: int = 0
         ``[n, 2]`` in float64, on the CPU; zeros if all points coincide.
 
     Raises:
-        InterpError: fewer than five points, or a perplexity out of range.
+        InterpError: not a table, fewer than five points, a perplexity out of range, or NaN or infinity in it.
     """
-    points = as_tensor(points, "points")
+    points = as_table(points, "points")
     if len(points) < FEWEST:
         raise InterpError(f"t-SNE needs at least {FEWEST} points, got {len(points)}")
     if not 1 <= perplexity < len(points):
@@ -46,6 +47,8 @@ def tsne(points: Float[Tensor, "n dim"], perplexity: float = 30.0, seed: int = 0
             f"perplexity must be at least 1 and below the number of points, {len(points)}; got {perplexity}"
         )
     values = points.detach().double().cpu()
+    if not bool(values.isfinite().all()):
+        raise InterpError("the points hold NaN or infinity, so that they have no neighbours")
     if not bool((values != values[0]).any()):
         return torch.zeros(len(points), 2, dtype=torch.float64)
     # threads meet many times in each iteration: for some hundred points two take up to five times the CPU time of one
@@ -55,5 +58,7 @@ def tsne(points: Float[Tensor, "n dim"], perplexity: float = 30.0, seed: int = 0
             return exact_tsne(coarse, perplexity, ITERATIONS)
         from sklearn.manifold import TSNE
 
+        if values.shape[1] == 1:  # its first two principal components are asked for
+            values = F.pad(values, (0, 1))
         own = TSNE(perplexity=perplexity, init="pca", random_state=seed, max_iter=ITERATIONS)
         return torch.as_tensor(own.fit_transform(values.numpy())).double()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from operator import index
 
 import pandas as pd
 import torch
@@ -53,12 +54,7 @@ def fit_neurons(
     if frequencies is None:
         k = neuron_shares(values, chunk).argmax(0).clamp_min(1)
     else:
-        given = [frequencies] * units if isinstance(frequencies, int) else list(frequencies)
-        k = torch.tensor(given, device=values.device)
-        if len(given) != units or not all(isinstance(f, int) and 1 <= f <= n_frequencies(p) for f in given):
-            raise InterpError(
-                f"frequencies are one of 1 to {n_frequencies(p)} for each of {units} units, got {frequencies!r}"
-            )
+        k = torch.tensor(_frequencies(frequencies, n_frequencies(p), units), device=values.device)
     frames = [
         _fitted(values[..., start : start + chunk].double(), k[start : start + chunk])
         for start in range(0, units, chunk)
@@ -66,6 +62,16 @@ def fit_neurons(
     frame = pd.concat(frames, ignore_index=True)
     frame.insert(0, "unit", range(units))
     return frame
+
+
+def _frequencies(given: Sequence[int] | int, most: int, units: int) -> list[int]:
+    try:
+        every = [index(f) for f in given] if isinstance(given, Iterable) else [index(given)] * units
+    except TypeError:
+        every = []
+    if len(every) != units or not all(1 <= f <= most for f in every):
+        raise InterpError(f"frequencies are one of 1 to {most} for each of {units} units, got {given!r}")
+    return every
 
 
 def _fitted(values: Tensor, k: Tensor) -> pd.DataFrame:

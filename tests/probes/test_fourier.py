@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given
@@ -171,8 +172,11 @@ def test_fits_of_neurons(p: int) -> None:
     np.testing.assert_allclose(fits["share"], shares.amax(0), atol=1e-12)
     for k in (1, p // 2):  # the last is its own negative where p is even
         np.testing.assert_allclose(fourier.fit_neurons(table, k)["share"], shares[k], atol=1e-12)
-    with pytest.raises(InterpError, match="frequencies are one of 1 to"):
-        fourier.fit_neurons(table, 9)
+        each = fourier.fit_neurons(table, torch.full((table.shape[-1],), k))  # type: ignore[arg-type]
+        pd.testing.assert_frame_equal(each, fourier.fit_neurons(table, np.int64(k)))  # type: ignore[arg-type]
+    for wrong in (9, 0, -1, "1", 1.0, [], [1, "2"]):
+        with pytest.raises(InterpError, match="frequencies are one of 1 to"):
+            fourier.fit_neurons(table, wrong)  # type: ignore[arg-type]
 
 
 def test_a_large_constant_is_no_frequency() -> None:

@@ -55,3 +55,22 @@ def test_refusals_of_tsne(n: int, perplexity: float) -> None:
     """In a sentence of ours, not in scikit-learn's."""
     with pytest.raises(InterpError, match=r"t-SNE needs at least 5|perplexity must be at least 1"):
         tsne(draw(0, n, 3), perplexity)
+
+
+@pytest.mark.parametrize("wrong", [math.nan, math.inf])
+def test_points_that_are_not_numbers_are_refused(wrong: float) -> None:
+    points = draw(0, 8, 3)
+    points[2, 1] = wrong
+    with pytest.raises(InterpError, match="hold NaN or infinity"):
+        tsne(points, 3.0)
+    with pytest.raises(InterpError, match=r"table \[rows, columns\], got the shape \[8\]"):
+        tsne(points[:, 0], 3.0)
+
+
+@pytest.mark.parametrize("n", [20, PAIRS + 20])
+def test_points_on_a_line(n: int) -> None:
+    """One coordinate has no second principal component to start from."""
+    placed = tsne(torch.arange(float(n))[:, None] ** 2, 5.0)
+    assert list(placed.shape) == [n, 2]
+    assert placed.isfinite().all()
+    assert (placed[0] - placed[-1]).norm() > (placed[0] - placed[1]).norm()
