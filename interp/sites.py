@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from fnmatch import fnmatchcase
@@ -59,7 +60,10 @@ class Site:
         basis: directions of the feature axis to restrict the site to.
 
     Raises:
-        InterpError: a name that is not a string.
+        InterpError: a name that is not a string, or an index that is not a whole number, several of them or a slice.
+
+    >>> Site("blocks.0.attn.hook_z", pos=torch.tensor(-1), head=torch.arange(2))
+    Site(name='blocks.0.attn.hook_z', pos=-1, head=[0, 1], unit=None, basis=None)
     """
 
     name: str
@@ -71,6 +75,8 @@ class Site:
     def __post_init__(self) -> None:
         if not isinstance(self.name, str):
             raise InterpError(f"a Site needs the name of a hook point as a string, got {type(self.name).__name__}")
+        for axis in ("pos", "head", "unit"):
+            object.__setattr__(self, axis, _as_index(axis, getattr(self, axis)))
 
     def __str__(self) -> str:
         parts = [f"{f.name}={getattr(self, f.name)}" for f in fields(self)[1:] if getattr(self, f.name) is not None]
@@ -104,6 +110,48 @@ class Site:
             along = along.reshape([-1 if d == dim else 1 for d in range(len(axes))])
             mask = along if mask is None else mask & along
         return mask
+
+    def chosen(self, axis: str, length: int) -> list[int]:
+        """The indices that are selected along one axis.
+
+        Args:
+            axis: ``pos``, ``head`` or ``unit``, or the ``query`` axis, where ``pos`` selects.
+            length: of the axis.
+
+        Returns:
+            indices from 0, in ascending order; all of them where nothing is selected.
+
+        Raises:
+            InterpError: an index outside the axis.
+        """
+        field = "pos" if axis == "query" else axis
+        if (index := {"pos": self.pos, "head": self.head, "unit": self.unit}.get(field)) is None:
+            return list(range(length))
+        mask = Site(self.name, **{field: index}).mask([length], [axis], torch.device("cpu"))
+        assert mask is not None
+        return mask.nonzero()[:, 0].tolist()
+
+
+def _as_index(axis: str, given: Any) -> Index | None:
+    """Plain whole numbers of what counts as such: others select something else, or fail only where they are used."""
+    if given is None or isinstance(given, (slice, range)):
+        return given
+    plain = given.tolist() if hasattr(given, "tolist") else given  # tensors and arrays
+    try:
+        if isinstance(plain, str) or not isinstance(plain, Iterable):
+            return _whole(plain)
+        indices = [_whole(i) for i in plain]
+    except TypeError:
+        raise InterpError(
+            f"{axis} must be a whole number, several of them or a slice, got {given!r}; of a mask take mask.nonzero()[:, 0]"
+        ) from None
+    return tuple(indices) if isinstance(given, tuple) else indices
+
+
+def _whole(number: Any) -> int:
+    if isinstance(number, bool):
+        raise TypeError
+    return operator.index(number)
 
 
 SitePattern = str | Site | Iterable[str | Site]

@@ -133,7 +133,7 @@ def by_position(
     return [
         (replace(c, site=Site(c.site.name, pos=p)), p)
         for c in every
-        for p in _chosen(Site(c.site.name, pos=asked), _n_positions(evaluation, evaluation.whole, c.site.name))
+        for p in Site(c.site.name, pos=asked).chosen("pos", _n_positions(evaluation, evaluation.whole, c.site.name))
     ]
 
 
@@ -157,7 +157,7 @@ def located(evaluation: Evaluation, site: Site) -> Site:
     length = _n_positions(evaluation, evaluation.whole, site.name)
     if _n_positions(evaluation, evaluation.model, site.name) == length:
         return site
-    return replace(site, pos=None if task.readout % length in _chosen(site, length) else [])
+    return replace(site, pos=None if task.readout % length in site.chosen("pos", length) else [])
 
 
 def _n_positions(evaluation: Evaluation, model: HookedModel, name: str) -> int:
@@ -166,12 +166,6 @@ def _n_positions(evaluation: Evaluation, model: HookedModel, name: str) -> int:
     if one.ndim > len(model.axes_of(name)):
         raise InterpError(f"{name} fires several times in a forward pass, so it has no positions of its own")
     return one.shape[axis]
-
-
-def _chosen(site: Site, length: int) -> list[int]:
-    """The positions that a site selects, from 0."""
-    mask = site.mask([length], ["pos"], torch.device("cpu"))
-    return list(range(length)) if mask is None else mask.nonzero().flatten().tolist()
 
 
 def _groups(given: Sequence[Sequence[int]] | None, n: int, what: str) -> list[list[int]]:

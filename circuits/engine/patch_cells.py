@@ -72,7 +72,7 @@ def make_cells(site: Site, axes: tuple[str, ...], shape: Sequence[int], by: Sequ
 
     Raises:
         UnknownName: an axis that the site does not have; its axes are named.
-        InterpError: the batch axis, or something other than names of axes.
+        InterpError: the batch axis, an axis twice, something other than names of axes, or a site that selects nothing.
     """
     by = [by] if isinstance(by, str) else by
     if by is not None and not (isinstance(by, Sequence) and all(isinstance(axis, str) for axis in by)):
@@ -86,16 +86,10 @@ def make_cells(site: Site, axes: tuple[str, ...], shape: Sequence[int], by: Sequ
         if axis not in axes and not (axis == "pos" and "query" in axes):
             raise UnknownName(unknown(f"axis of {site.name}", axis, [a for a in axes if a != "batch"]))
     by = tuple(axes[find_axis(a, axes, site.name)] for a in by)
-    ranges = []
-    for axis in by:
-        size = shape[axes.index(axis)]
-        index = getattr(site, "pos" if axis == "query" else axis, None)
-        allowed = (
-            range(size)
-            if index is None
-            else torch.arange(size)[index if isinstance(index, (int, slice)) else list(index)]
-        )
-        ranges.append(
-            [int(i) for i in torch.as_tensor(list(allowed) if isinstance(allowed, range) else allowed).reshape(-1)]
-        )
+    if len(set(by)) < len(by):
+        raise InterpError(f"by distinguishes each axis once, got {by!r}")
+    whole = site.mask(shape, axes, torch.device("cpu"))
+    if whole is not None and not bool(whole.any()):
+        raise InterpError(f"{site} selects nothing of an activation {list(shape)}")
+    ranges = [site.chosen(axis, shape[axes.index(axis)]) for axis in by]
     return Cells(site, axes, by, tuple(itertools.product(*ranges)))

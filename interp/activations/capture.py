@@ -123,7 +123,11 @@ def capture(
     chunks: dict[str, list[list[Tensor]]] = {str(s): [] for s in resolved}
     read: list[Tensor] = []
     seen = kept = 0
-    for part in batches(given, batch_size or len(given)) if loader is None else _read(loader, model, batch_size):
+    for part in (
+        batches(given, len(given) if batch_size is None else batch_size)
+        if loader is None
+        else _read(loader, model, batch_size)
+    ):
         with _recording(model, resolved, device) as calls, translated(model, part):
             examples = placed(part, model)
             output = model.for_all(examples)(examples)
@@ -149,7 +153,7 @@ def _read(loader: Loader, model: HookedModel, batch_size: int | None) -> Iterato
     """The inputs of a loader's batches, which may be cut further."""
     for batch in loader:
         model_for(model, batch.inputs)
-        yield from batches(batch.inputs, batch_size or len(batch.inputs))
+        yield from batches(batch.inputs, len(batch.inputs) if batch_size is None else batch_size)
 
 
 def _as_reducer(reduce: Any) -> Reducer | None:
@@ -212,7 +216,7 @@ def select(site: Site, activation: Tensor, axes: tuple[str, ...]) -> Tensor:
         its directions replace the feature axis.
 
     Raises:
-        InterpError: an axis that the activation lacks, or an index outside it.
+        InterpError: an axis that the activation lacks, an index outside it, or a basis of other dimensions.
     """
     for axis in ("unit", "head", "pos"):
         index = getattr(site, axis)
@@ -220,16 +224,21 @@ def select(site: Site, activation: Tensor, axes: tuple[str, ...]) -> Tensor:
             continue
         dim = find_axis(axis, axes, site.name)
         if not isinstance(index, (int, slice)):
-            index = torch.as_tensor(list(index), device=activation.device)
+            index = torch.as_tensor(list(index), dtype=torch.long, device=activation.device)
         try:
             activation = activation[(slice(None),) * dim + (index,)]
         except IndexError:
             raise InterpError(f"{site}: {axis} {index} is outside an axis of {activation.shape[dim]}") from None
         if isinstance(index, int):
             axes = axes[:dim] + axes[dim + 1 :]
-    if site.basis is not None:
-        activation = activation @ site.basis.directions.to(activation).T
-    return activation
+    if site.basis is None:
+        return activation
+    directions = site.basis.directions.to(activation)
+    if activation.ndim == 0 or activation.shape[-1] != directions.shape[1]:
+        raise InterpError(
+            f"{site}: directions of {directions.shape[1]} dimensions, features {list(activation.shape[-1:])}"
+        )
+    return activation @ directions.T
 
 
 def _axes_after(site: Site, axes: tuple[str, ...]) -> tuple[str, ...]:

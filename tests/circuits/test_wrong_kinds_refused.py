@@ -217,6 +217,13 @@ def test_axes_are_named(experiment: Callable[..., Any]) -> None:
             experiment(ONE, CLEAN, CORRUPTED, Z, metric=score, by=wrong)
     with pytest.raises(InterpError, match="by cannot contain 'batch'"):
         experiment(ONE, CLEAN, CORRUPTED, Z, metric=score, by="batch")
+    with pytest.raises(InterpError, match="by distinguishes each axis once"):
+        experiment(ONE, CLEAN, CORRUPTED, Z, metric=score, by=("pos", "pos"))
+    with pytest.raises(InterpError, match=r"pos 7 is outside an axis of \d"):
+        experiment(ONE, CLEAN, CORRUPTED, Site(Z, pos=7), metric=score, by="pos")
+    for nothing in (Site(Z, pos=[]), Site(Z, pos=slice(7, 9)), Site(Z, head=[])):
+        with pytest.raises(InterpError, match="selects nothing of an activation"):
+            experiment(ONE, CLEAN, CORRUPTED, nothing, metric=score, by="pos")
     one, several = (experiment(ONE, CLEAN, CORRUPTED, Z, metric=score, by=by).rows for by in ("pos", ["pos"]))
     assert one.equals(several)
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from interp import HookedTransformer, InterpError, Site, resolve_sites
+from interp import HookedTransformer, InterpError, Site, capture, resolve_sites
 from interp.errors import UnknownSite
 from interp.sites import find_axis
+from probes.basis import Basis
 from tests.models import make, subject
 
 
@@ -67,6 +71,42 @@ def test_masks_combine_and_refuse() -> None:
         Site("z", head=9).mask(shape, axes, torch.device("cpu"))
     with pytest.raises(InterpError, match="no axis 'head'; its axes are batch, unit"):
         Site("z", head=0).mask((2, 3), ("batch", "unit"), torch.device("cpu"))
+
+
+@pytest.mark.parametrize(("given", "plain"), [
+    (np.int64(1), 1), (torch.tensor(-1), -1), (torch.tensor([0, 2]), [0, 2]), (np.array([0, 2]), [0, 2]),
+    ([np.int64(0), torch.tensor(2)], [0, 2]), ((0, 2), (0, 2)), (range(2), range(2)), (slice(0, 2), slice(0, 2)), ([], []),
+])  # fmt: skip
+def test_whole_numbers_in_any_form(given: Any, plain: Any) -> None:
+    """Of numpy and torch as well; the site is the one of the plain numbers, and captures the same."""
+    model, inputs = make("plain"), subject("plain").require_task().inputs[:3]
+    one, other = (Site("blocks.0.mlp.hook_post", unit=index) for index in (given, plain))
+    assert one == other
+    assert resolve_sites(model, [one, other]) == [other]
+    assert torch.equal(capture(model, inputs, one)[str(one)], capture(model, inputs, other)[str(other)])
+
+
+@pytest.mark.parametrize(
+    "given", [1.5, "1", True, [0.5], ["a"], [True, False], torch.ones(3), {"a": 1}, torch.eye(2).long()]
+)
+def test_other_indices_are_refused(given: Any) -> None:
+    """Half a unit is not the one below, and True is not all of them."""
+    for axis in ("pos", "head", "unit"):
+        with pytest.raises(InterpError, match=f"{axis} must be a whole number, several of them or a slice, got"):
+            Site("hook_embed", **{axis: given})
+
+
+def test_the_indices_that_are_chosen() -> None:
+    assert Site("z", pos=[2, -4, 2]).chosen("query", 4) == [0, 2]
+    assert Site("z", pos=1).chosen("key", 3) == Site("z").chosen("pos", 3) == [0, 1, 2]
+    with pytest.raises(InterpError, match="pos 4 is outside an axis of 4"):
+        Site("z", pos=4).chosen("pos", 4)
+
+
+def test_a_basis_of_other_dimensions_is_refused() -> None:
+    model, inputs = make("plain"), subject("plain").require_task().inputs[:3]
+    with pytest.raises(InterpError, match="directions of 3 dimensions"):
+        capture(model, inputs, Site("blocks.0.mlp.hook_post", basis=Basis.neurons(3)))
 
 
 def test_a_subject_stands_for_its_model() -> None:

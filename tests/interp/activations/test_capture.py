@@ -139,6 +139,6 @@ def test_outputs_and_batch_sizes_of_another_kind() -> None:
     model = make("plain")
     with pytest.raises(InterpError, match="outputs must be a function of the model's output, got str"):
         capture(model, TOKENS, POST, outputs="logits")  # type: ignore[arg-type]
-    for wrong in (-1, 2.5, "10"):
+    for wrong in (-1, 0, 2.5, "10"):
         with pytest.raises(InterpError, match="batch_size must be a whole number"):
             capture(model, TOKENS, POST, batch_size=wrong)  # type: ignore[arg-type]
