@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable, Sequence
+from numbers import Real
+
 from torch import Tensor
 
 from interp.errors import InterpError, kind_of, require_range
@@ -43,6 +47,43 @@ def require_whole(name: str, value: object, low: int, high: int | float = float(
     if isinstance(value, bool) or not isinstance(value, int):
         raise InterpError(f"{name} must be a whole number, got {value!r}")
     require_range(name, value, low, high)
+
+
+def require_rate(name: str, value: object) -> None:
+    """Refuse what is not the size of a step.
+
+    Args:
+        name: of the argument, for the message.
+        value: what the user gave.
+
+    Raises:
+        InterpError: not a finite number above 0.
+    """
+    if isinstance(value, bool) or not isinstance(value, Real) or not 0 < value < math.inf:
+        raise InterpError(f"{name} must be a finite number above 0, got {value!r}")
+
+
+def numbers(name: str, given: object, low: float, high: float, example: Sequence[float]) -> list[float]:
+    """Several numbers in a range.
+
+    Args:
+        name: of the argument, for the message.
+        given: what the user gave.
+        low: the smallest value allowed.
+        high: the largest value allowed.
+        example: of what is allowed.
+
+    Returns:
+        the numbers.
+
+    Raises:
+        InterpError: none, not several of them, or one that is not a number in the range.
+    """
+    several = list(given) if isinstance(given, Iterable) and not isinstance(given, (str, bytes)) else []
+    if not several or not all(isinstance(v, (Real, Tensor)) and low <= v <= high and v < math.inf for v in several):
+        limits = f"of at least {low}" if high == math.inf else f"between {low} and {high}"
+        raise InterpError(f"{name} are one or more numbers {limits}, such as {list(example)}, got {given!r}")
+    return [float(v) for v in several]
 
 
 def require_progress(given: object) -> None:

@@ -151,7 +151,8 @@ class Add(Intervention):
         check_dim(basis, activation, axes, site)
         of = units_last(axes)
         features = of.last(activation)
-        coordinates = Fixed(self.vector).of(basis.coordinates(features), of.flat_axes)
+        own = basis.coordinates(features)
+        coordinates = Fixed(self.vector).of(own, of.flat_axes).expand_as(own)  # one number for all directions, too
         moved = self.scale * (coordinates @ basis.directions.to(activation))
         return masked(mask, activation, activation + of.back(moved.expand_as(features), activation.shape))
 

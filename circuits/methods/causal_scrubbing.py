@@ -118,7 +118,7 @@ class _Tree:
             raise InterpError(f"a hypothesis is a dict of features by node or edge, got {kind_of(hypothesis)}")
         edges = {label: (i, r.name) for r in self.receivers for i, label in enumerate(r.labels(self.senders))}
         found: dict[tuple[int, str], Tensor | None] = {}
-        for name, feature in sorted(hypothesis.items(), key=lambda item: " > " in item[0]):  # nodes first
+        for name, feature in sorted(hypothesis.items(), key=lambda item: " > " in str(item[0])):  # nodes first
             if name not in edges and name not in self.senders:
                 raise UnknownName(unknown("node or edge", name, [*self.senders, *edges]))
             own = [edges[name]] if name in edges else [at for at in edges.values() if at[0] == self.senders.index(name)]
@@ -183,7 +183,7 @@ def _classes(name: str, feature: Feature, inputs: Tensor) -> Tensor | None:
     """The class of every input, on the CPU."""
     if feature is None:
         return None
-    found = feature if isinstance(feature, Tensor) else feature(inputs)
+    found = feature(inputs) if callable(feature) else feature
     if not isinstance(found, Tensor) or found.ndim < 1 or len(found) != len(inputs) or found.is_floating_point():
         shown = f"{found.dtype} {list(found.shape)}" if isinstance(found, Tensor) else kind_of(found)
         raise InterpError(f"the feature of {name} must be a tensor of integers [{len(inputs)}, ...], got {shown}")

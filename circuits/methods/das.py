@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from circuits.answers import Answers
-from circuits.engine.arguments import require_batch, require_whole
+from circuits.engine.arguments import require_batch, require_rate, require_whole
 from circuits.engine.clean_corrupted import aligned
 from circuits.interventions.directions import check_dim, masked, units_last
 from circuits.methods.alignment import Alignment
@@ -49,7 +49,7 @@ def das(
 
     An interchange intervention runs the network on ``base``, with the part of the site's activation in the subspace taken from
     the run on ``source``. Orthonormal directions are trained by Adam so that the network then gives ``answers``: what a causal
-    model would answer if its variable had the value that it has for the source. The last part of the shuffled pairs is held
+    model would answer if its variable had the value that it has for the source. The first part of the shuffled pairs is held
     out, and random subspaces of the same size are measured on them.
 
     Cost: ``steps`` forward and backward passes over ``batch_size`` pairs, and a forward pass over the held-out ones for each of
@@ -93,6 +93,7 @@ def das(
         ("seed", seed, 0),
     ):
         require_whole(name, value, low)
+    require_rate("lr", lr)
     require_range("held_out", held_out, 0, 1)
     subject = as_subject(subject)
     base, source = aligned(base, source)

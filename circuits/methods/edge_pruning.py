@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from circuits.engine.arguments import numbers
 from circuits.engine.budget import DEFAULT_BYTES
 from circuits.interventions.values import ValueLike
 from circuits.methods.edge_scores import EdgeScores
@@ -14,7 +15,6 @@ from circuits.methods.learned_masks import Masks, along_the_path, check_training
 from circuits.methods.pairs import make_ends
 from circuits.metrics import MetricLike
 from interp._util.bar import with_bar
-from interp.errors import InterpError
 from interp.hooked.base import HookedModel
 from interp.subject import Subject
 
@@ -81,15 +81,14 @@ def edge_pruning(
 
     Bhaskar et al. 2024, Finding Transformer Circuits with Edge Pruning, https://arxiv.org/abs/2406.16778.
     """
-    check_training(steps, n_seeds, seed, faithfulness)
-    if not sparsities or not all(0 <= s <= 1 for s in sparsities):
-        raise InterpError(f"sparsities are shares of edges between 0 and 1, such as {SPARSITIES}, got {sparsities!r}")
+    check_training(steps, lr, n_seeds, seed, faithfulness)
+    sparsities = numbers("sparsities", sparsities, 0, 1, SPARSITIES)
     ends = make_ends(
         subject, clean, corrupted, metric, value, by_position=by_position, dtype=dtype, max_bytes=max_bytes
     )
     require_gradient(ends)
     graph, k = ends.graph, len(sparsities) * n_seeds
-    goals = torch.tensor(list(sparsities) * n_seeds, dtype=graph.evaluation.model.dtype, device=graph.whole.device)
+    goals = torch.tensor(sparsities * n_seeds, dtype=graph.evaluation.model.dtype, device=graph.whole.device)
     linear, square = (torch.zeros_like(goals, requires_grad=True) for _ in range(2))
 
     def lagrangian(share: Tensor, step: int, of: int) -> Tensor:

@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from circuits.engine.arguments import require_whole
+from circuits.engine.arguments import require_rate, require_whole
 from circuits.engine.budget import slices
 from circuits.methods.edge_scores import EdgeScores, edge_scores
 from circuits.methods.pairs import Ends
@@ -106,13 +106,14 @@ class Masks:
         return -found / (self.ends.clean - self.ends.empty)
 
 
-def check_training(steps: int, n_seeds: int, seed: int, faithfulness: float) -> None:
+def check_training(steps: int, lr: float, n_seeds: int, seed: int, faithfulness: float) -> None:
     """Refuse arguments of a training that are out of range.
 
     Raises:
         InterpError: the first of them.
     """
     require_whole("steps", steps, 1)
+    require_rate("lr", lr)
     require_whole("n_seeds", n_seeds, 1)
     require_whole("seed", seed, 0)
     require_range("faithfulness", faithfulness, 0, 1)

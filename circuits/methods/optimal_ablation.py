@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from circuits.discovery.graph import better
-from circuits.engine.arguments import require_whole
+from circuits.engine.arguments import require_rate, require_whole
 from circuits.engine.budget import BATCH, DEFAULT_BYTES, inputs_at_once, slices
 from circuits.engine.components import Kind
 from circuits.engine.evaluation import Evaluation, make_evaluation
@@ -113,6 +113,7 @@ def optimal_ablation(
     Li and Janson 2024, Optimal ablation for interpretability, https://arxiv.org/abs/2409.09951.
     """
     require_whole("steps", steps, 1)
+    require_rate("lr", lr)
     evaluation = make_evaluation(as_subject(subject), [metric], inputs, dtype=dtype)
     if isinstance(evaluation.metrics[0], AccuracyMetric):
         raise InterpError("constants are found by gradients, and accuracy has none: use 'loss', 'kl' or 'logit_diff'")

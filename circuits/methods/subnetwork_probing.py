@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
+from circuits.engine.arguments import numbers
 from circuits.engine.budget import DEFAULT_BYTES
 from circuits.interventions.values import ValueLike
 from circuits.methods.edge_scores import EdgeScores
@@ -14,7 +16,6 @@ from circuits.methods.learned_masks import Masks, along_the_path, check_training
 from circuits.methods.pairs import make_ends
 from circuits.metrics import MetricLike
 from interp._util.bar import with_bar
-from interp.errors import InterpError
 from interp.hooked.base import HookedModel
 from interp.subject import Subject
 
@@ -81,14 +82,13 @@ def subnetwork_probing(
     Cao et al. 2021, Low-Complexity Probing via Finding Subnetworks, https://arxiv.org/abs/2104.03514; on edges as in
     https://github.com/UFO-101/auto-circuit.
     """
-    check_training(steps, n_seeds, seed, faithfulness)
-    if not strengths or not all(s >= 0 for s in strengths):
-        raise InterpError(f"strengths are numbers of at least 0, such as {STRENGTHS}, got {strengths!r}")
+    check_training(steps, lr, n_seeds, seed, faithfulness)
+    strengths = numbers("strengths", strengths, 0, math.inf, STRENGTHS)
     ends = make_ends(
         subject, clean, corrupted, metric, value, by_position=by_position, dtype=dtype, max_bytes=max_bytes
     )
     require_gradient(ends)
-    weights = torch.tensor(list(strengths) * n_seeds, device=ends.graph.whole.device)
+    weights = torch.tensor(strengths * n_seeds, device=ends.graph.whole.device)
     masks = Masks(ends, lambda share, step, of: weights.to(share) * share)
     found = masks.train(len(weights), steps, lr, seed, progress).unflatten(0, (n_seeds, len(strengths)))
     return along_the_path(

@@ -128,6 +128,9 @@ def test_scaling_and_steering(kind: str, place: str) -> None:
     along = Site(place, basis=basis)
     steered = laws.run(model, inputs, Scale(along, 0.0), Add(along, torch.tensor([1.0, -2.0])))
     laws.assert_same(steered, laws.run(model, inputs, Ablate(along, Fixed(torch.tensor([1.0, -2.0])))))
+    both = laws.run(model, inputs, Add(along, torch.tensor([3.0, 3.0])))
+    for one_number in (torch.tensor(3.0), torch.tensor([3.0])):  # for each of the directions
+        laws.assert_same(laws.run(model, inputs, Add(along, one_number)), both)
 
 
 def loop(one: Subject, changes: list[Ablate | Remove]) -> np.ndarray:

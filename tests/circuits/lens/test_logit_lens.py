@@ -142,6 +142,12 @@ def test_what_a_lens_cannot_read_is_refused() -> None:
             circuits.logit_lens(one, **wrong)  # type: ignore[arg-type]
     with pytest.raises(InterpError, match="held_out is a share"):
         circuits.tuned_lens(one, held_out=1.0)
+    for options, message in (
+        ({"learning_rate": "1"}, "learning_rate must be a finite number"), ({"ridge": -1.0}, "ridge must be at least 0"),
+        ({"seed": 1.5}, "seed must be a whole number"),
+    ):  # fmt: skip
+        with pytest.raises(InterpError, match=message):
+            circuits.tuned_lens(one, **options)  # type: ignore[arg-type]
     with pytest.raises(InterpError, match="too few"):
         circuits.tuned_lens(one, one.require_task().inputs[:2])
 

@@ -102,5 +102,9 @@ def test_refusals() -> None:
         circuits.causal_scrubbing(one, {"L0 H1": None})
     with pytest.raises(InterpError, match="must be a tensor of integers"):
         circuits.causal_scrubbing(one, {"L0H1": torch.zeros(3)})
+    with pytest.raises(InterpError, match="the feature of L0H1 must be a tensor of integers.*got a str"):
+        circuits.causal_scrubbing(one, {"L0H1": "parity"})  # type: ignore[dict-item]
+    with pytest.raises(UnknownName, match="node or edge '1'"):
+        circuits.causal_scrubbing(one, {1: None})  # type: ignore[dict-item]
     with pytest.raises(InterpError, match="a hypothesis is a dict"):
         circuits.causal_scrubbing(one, ["L0H1"])  # type: ignore[arg-type]

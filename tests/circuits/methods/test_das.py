@@ -78,5 +78,8 @@ def test_refusals() -> None:
         circuits.das(model, "layers.0.hook_post", base, source, answers[:4])
     with pytest.raises(InterpError, match="dimensions"):
         circuits.das(model, "layers.0.hook_post", base, source, answers, dimensions=7)
+    for rate in ("a", 0.0, -1.0):
+        with pytest.raises(InterpError, match="lr must be a finite number above 0"):
+            circuits.das(model, "layers.0.hook_post", base, source, answers, lr=rate)  # type: ignore[arg-type]
     with pytest.raises(InterpError, match="one hook point"):
         circuits.das(model, "layers.0.*", base, source, answers)

@@ -97,9 +97,16 @@ def test_masks_are_those_of_their_seed() -> None:
 
 def test_refusals() -> None:
     one, inputs = sparse_network()
-    with pytest.raises(InterpError, match="strengths are numbers"):
-        circuits.subnetwork_probing(one, inputs, strengths=[-1.0])
-    with pytest.raises(InterpError, match="sparsities are shares"):
+    for wrong in ([-1.0], [], 1.0, "0.5", ["a"], [float("nan")], [float("inf")]):
+        with pytest.raises(InterpError, match="strengths are one or more numbers of at least 0"):
+            circuits.subnetwork_probing(one, inputs, strengths=wrong)  # type: ignore[arg-type]
+        with pytest.raises(InterpError, match="sparsities are one or more numbers between 0 and 1"):
+            circuits.edge_pruning(one, inputs, sparsities=wrong)  # type: ignore[arg-type]
+    for method in (circuits.subnetwork_probing, circuits.edge_pruning):
+        for rate in (0, -0.1, "0.1", None, float("nan")):
+            with pytest.raises(InterpError, match="lr must be a finite number above 0"):
+                method(one, inputs, lr=rate)  # type: ignore[arg-type]
+    with pytest.raises(InterpError, match="sparsities are one or more numbers between 0 and 1"):
         circuits.edge_pruning(one, inputs, sparsities=[2.0])
     with pytest.raises(InterpError, match="accuracy has none"):
         circuits.edge_pruning(subject("two layers"), metric="accuracy")

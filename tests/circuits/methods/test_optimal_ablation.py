@@ -66,5 +66,7 @@ def test_refusals() -> None:
     one = subject("two layers")
     with pytest.raises(InterpError, match="accuracy has none"):
         circuits.optimal_ablation(one, metric="accuracy")
+    with pytest.raises(InterpError, match="lr must be a finite number above 0"):
+        circuits.optimal_ablation(one, lr=-1.0)
     with pytest.raises(UnknownName, match="did you mean 'L0H1'"):
         circuits.optimal_ablation(one, steps=1).ablation("L0 H1")
