@@ -11,6 +11,7 @@ Pass one to `interp.capture`, which then keeps its result for each site instead 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
@@ -142,7 +143,7 @@ class TopKResult(NamedTuple):
     """The largest activations and the inputs that they belong to, for every entry of the other axes.
 
     Attributes:
-        values: ``[k, ...]``, largest first.
+        values: ``[k, ...]``, largest first; NaN counts as the largest, and of equal ones the first inputs are kept.
         indices: ``[k, ...]``, into the inputs.
     """
 
@@ -189,11 +190,21 @@ class _TopKState:
         if self.seen:
             batch, indices = torch.cat([self.values, batch]), torch.cat([self.indices, indices])
         self.seen += activation.shape[self.dim]
-        self.values, order = batch.topk(min(self.k, len(batch)), dim=0)
-        self.indices = indices.gather(0, order)
+        order = _largest(batch, min(self.k, len(batch)))
+        self.values, self.indices = batch.gather(0, order), indices.gather(0, order)
 
     def result(self) -> TopKResult:
         return TopKResult(self.values, self.indices)
+
+
+def _largest(batch: Tensor, k: int) -> Tensor:
+    """Where the k largest are along the first axis, largest first; of equal ones, which topk takes at will, the first."""
+    last = batch.topk(k, dim=0).values[-1]
+    above = (batch > last) | (batch.isnan() & ~last.isnan())
+    tied = (batch == last) | (batch.isnan() & last.isnan())
+    chosen = above | (tied & (tied.cumsum(0, dtype=torch.int32) <= k - above.sum(0)))
+    index = chosen.movedim(0, -1).nonzero()[:, -1].reshape(*batch.shape[1:], k).movedim(-1, 0)
+    return index.gather(0, batch.gather(0, index).sort(dim=0, descending=True, stable=True).indices)
 
 
 class HistogramResult(NamedTuple):
@@ -204,12 +215,14 @@ class HistogramResult(NamedTuple):
         edges: ``[bins + 1]``.
         below: number of values below the first edge.
         above: number of values above the last edge.
+        nan: number of values that are NaN.
     """
 
     counts: Tensor
     edges: Tensor
     below: int
     above: int
+    nan: int = 0
 
 
 @dataclass(frozen=True)
@@ -238,22 +251,25 @@ class Histogram:
         Raises:
             InterpError: an empty range or no bins.
         """
-        if not self.low < self.high or self.bins < 1:
-            raise InterpError(f"a histogram needs low < high and at least one bin, got {self}")
+        ends = [self.low, self.high]
+        finite = all(isinstance(end, (int, float)) and math.isfinite(end) for end in ends)
+        if not finite or not self.low < self.high or not isinstance(self.bins, int) or self.bins < 1:
+            raise InterpError(f"a histogram needs finite numbers low < high and at least one bin, got {self}")
         return _HistogramState(torch.linspace(self.low, self.high, self.bins + 1, dtype=torch.float64))
 
 
 class _HistogramState:
     def __init__(self, edges: Tensor):
-        self.edges, self.counts = edges, torch.zeros(len(edges) + 1, dtype=torch.long)
+        self.edges, self.counts = edges, torch.zeros(len(edges) + 2, dtype=torch.long)  # the last counts NaN
 
     def update(self, activation: Tensor) -> None:
         values = activation.double().flatten()
         edges, self.counts = self.edges.to(values.device), self.counts.to(values.device)
         bins = torch.bucketize(values, edges, right=True)
         bins[values == edges[-1]] = len(edges) - 1  # the last bin holds its upper edge, as numpy's does
-        self.counts = self.counts + torch.bincount(bins, minlength=len(edges) + 1)
+        bins[values.isnan()] = len(edges) + 1
+        self.counts = self.counts + torch.bincount(bins, minlength=len(edges) + 2)
 
     def result(self) -> HistogramResult:
-        below, above = self.counts[[0, -1]].tolist()
-        return HistogramResult(self.counts[1:-1], self.edges.to(self.counts.device), below, above)
+        below, above, nan = self.counts[[0, -2, -1]].tolist()
+        return HistogramResult(self.counts[1:-2], self.edges.to(self.counts.device), below, above, nan)

@@ -44,6 +44,28 @@ def test_top_k(post: np.ndarray) -> None:
     np.testing.assert_allclose(np.take_along_axis(post, found.indices.numpy(), 0), found.values)
 
 
+@pytest.mark.parametrize("batch_size", [5, 16, 49])
+def test_equal_activations_go_by_the_order_of_the_inputs(batch_size: int) -> None:
+    """Whatever the batches: a unit behind a ReLU has many of 0."""
+    activations = torch.randint(-2, 3, (49, 3, 4), generator=torch.Generator().manual_seed(0)).relu().double()
+    state = TopK(30).start(("batch", "pos", "unit"))
+    for batch in activations.split(batch_size):
+        state.update(batch)
+    right = np.argsort(-activations.numpy(), axis=0, kind="stable")[:30]
+    np.testing.assert_array_equal(state.result().indices, right)
+
+
+def test_what_is_not_a_number_is_counted_apart() -> None:
+    state = Histogram(-1.0, 1.0, 2).start(("batch",))
+    state.update(torch.tensor([torch.nan, -2.0, 0.5, 1.0, torch.inf]))
+    found = state.result()
+    assert (found.counts.tolist(), found.below, found.above, found.nan) == ([0, 2], 1, 1, 1)
+    top = TopK(3).start(("batch",))
+    for batch in ([0.0, torch.nan, 2.0], [2.0, torch.nan, torch.inf]):
+        top.update(torch.tensor(batch))
+    assert top.result().indices.tolist() == [1, 4, 5]
+
+
 def test_histogram(post: np.ndarray) -> None:
     """Counts against numpy's, and what lies outside is counted too."""
     found = capture(make("plain"), TOKENS, POST, batch_size=6, reduce=Histogram(0.0, 3.0, 7))[POST]
@@ -63,6 +85,9 @@ def test_histogram(post: np.ndarray) -> None:
         (TopK(2.0), "TopK needs k of at least 1, got 2.0"),  # type: ignore[arg-type]
         (Histogram(1, 1), "low < high"),
         (Histogram(0, 1, 0), "at least one bin"),
+        (Histogram(0, 1, 2.5), "at least one bin"),  # type: ignore[arg-type]
+        (Histogram("a", 1), "low < high"),  # type: ignore[arg-type]
+        (Histogram(0, float("inf")), "low < high"),
     ],
 )
 def test_refusals(reducer: Mean | TopK | Histogram, message: str) -> None:
