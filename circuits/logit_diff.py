@@ -58,8 +58,8 @@ class LogitDiff(Metric):
             raise InterpError(
                 f"logit_diff reads {len(own)} positions in outputs {list(outputs.shape[1:])}; it needs [{len(own)}, pos, out]"
             )
-        if int(own.max()) >= n_pos or int(own.min()) < -n_pos:
-            raise InterpError(f"logit_diff: position {int(own.max())} among {n_pos}")
+        if len(outside := own[(own >= n_pos) | (own < -n_pos)]):
+            raise InterpError(f"logit_diff: position {int(outside[0])} among {n_pos}")
         return outputs[:, torch.arange(n, device=own.device), own]
 
     def _indices(self, given: Tensor | None, otherwise: Tensor | None, logits: Tensor, rows: slice) -> Tensor:
@@ -71,10 +71,10 @@ class LogitDiff(Metric):
             raise InterpError(
                 f"logit_diff takes an answer's index per input, got {indices.dtype} {list(indices.shape)}"
             )
-        if int(indices.max()) >= logits.shape[-1] or int(indices.min()) < 0:
+        if len(outside := indices[(indices >= logits.shape[-1]) | (indices < 0)]):
             one = logits.shape[-1] == 1
             hint = "; a network with one output has no other answer to compare with: metric='loss'" if one else ""
-            raise InterpError(f"logit_diff: an answer of {int(indices.max())} among {logits.shape[-1]} outputs{hint}")
+            raise InterpError(f"logit_diff: an answer of {int(outside[0])} among {logits.shape[-1]} outputs{hint}")
         return indices[rows].to(logits.device).expand(logits.shape[:2]).unsqueeze(-1)
 
     @override

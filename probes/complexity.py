@@ -26,7 +26,8 @@ def kl_divergence(clean: Float[Tensor, "... n width"], changed: Float[Tensor, ".
     log_p, log_q = (
         _pair(as_tensor(z, name).double()).log_softmax(-1) for z, name in ((clean, "clean"), (changed, "changed"))
     )
-    return (log_p.exp() * (log_p - log_q)).sum(-1).clamp_min(0)  # rounding goes below
+    terms = log_p.exp() * (log_p - log_q)
+    return terms.where(log_p != -torch.inf, 0.0).sum(-1).clamp_min(0)  # 0 ln 0 = 0; rounding goes below
 
 
 def _pair(logits: Tensor) -> Tensor:

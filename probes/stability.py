@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from jaxtyping import Float, Int
@@ -43,7 +44,7 @@ def slingshots(
 
     Args:
         steps: training steps, ascending.
-        losses: the train loss at each step; NaN is skipped.
+        losses: the train loss at each step; NaN is skipped, and infinity before the first finite loss.
         factor: a spike begins at this multiple of the lowest loss so far and ends when the loss is below it again.
         floor: losses below this share of the first loss are raised to it, so that noise near 0 does not count.
 
@@ -55,12 +56,13 @@ def slingshots(
     """
     lowest, least, high, found = float("inf"), None, False, []
     for step, loss in zip(steps, losses, strict=True):
-        if loss != loss:  # NaN
+        if math.isnan(loss) or (least is None and math.isinf(loss)):
             continue
         least = floor * loss if least is None else least
         value = max(loss, least)
-        if value >= factor * lowest and not high:
+        above = value > lowest and value >= factor * lowest  # a loss that stays 0 is no multiple of itself
+        if above and not high:
             found.append(step)
-        high = value >= factor * lowest
+        high = above
         lowest = min(lowest, value)
     return found

@@ -8,6 +8,7 @@ from typing import overload
 import torch
 from torch import Tensor
 
+from circuits.engine.arguments import require_rate
 from circuits.weight_sweeps import image_sweep
 from circuits.weight_sweeps.directions import Direction
 from circuits.weight_sweeps.image_sweep import SIZE
@@ -15,6 +16,7 @@ from circuits.weight_sweeps.network_sweep import MAX_BYTES, STEP, NetworkSweep, 
 from circuits.weight_sweeps.sweep_result import Sweep
 from interp._util.bar import with_bar
 from interp._util.renamed import renamed
+from interp.errors import InterpError
 from interp.hooked import HookedCPPN
 from interp.hooked.base import HookedModel
 from interp.hooked.coerce import as_model
@@ -115,8 +117,18 @@ def matched_steps(
 
     Raises:
         MissingCapability: neither a picture nor a task.
-        InterpError: a direction of another network.
+        InterpError: a direction of another network, or an effect or steps that are not above 0.
     """
     if isinstance(model := as_model(subject), HookedCPPN):
-        return image_sweep.matched_steps(model, directions, effect, size, low or 1e-3, high or 16.0)
-    return network_matched_steps(as_subject(subject), directions, effect, low or 1e-4, high or 64.0)
+        low, high = _range(effect, 1e-3 if low is None else low, 16.0 if high is None else high)
+        return image_sweep.matched_steps(model, directions, effect, size, low, high)
+    low, high = _range(effect, 1e-4 if low is None else low, 64.0 if high is None else high)
+    return network_matched_steps(as_subject(subject), directions, effect, low, high)
+
+
+def _range(effect: float, low: float, high: float) -> tuple[float, float]:
+    for name, value in (("effect", effect), ("low", low), ("high", high)):
+        require_rate(name, value)
+    if not low < high:
+        raise InterpError(f"the smallest step must lie below the largest, got low={low} and high={high}")
+    return low, high

@@ -259,7 +259,7 @@ def network_matched_steps(
 
 def _step_of(swept: Swept, direction: Direction, effect: float, low: float, high: float) -> float | None:
     """The step at which the effect is reached, by the secant of logarithms inside a bracket; None where it is not."""
-    step, below, above = STEP, (low, swept.effect(direction, low)), None
+    step, below, above = min(max(STEP, low), high), (low, swept.effect(direction, low)), None
     if not below[1] <= effect:
         return None
     for _ in range(TRIES):

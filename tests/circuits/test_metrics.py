@@ -295,7 +295,9 @@ def test_positions_that_do_not_fit() -> None:
     one, inputs = subject("plain"), subject("plain").require_task().inputs[:4]
     for position, message in (
         (torch.tensor([0, 1, 2, 3]), "position 3 among 3"), (torch.tensor([0, 1]), "2 positions in outputs"),
-        (torch.zeros(4), "a tensor of integers"),
+        (torch.zeros(4), "a tensor of integers"), (torch.tensor([2, 0, -4, 1]), "position -4 among 3"),
     ):  # fmt: skip
         with pytest.raises(InterpError, match=message):
             ablate(one, inputs=inputs, metric=LogitDiff(torch.zeros(4).long(), position=position))
+    with pytest.raises(InterpError, match="an answer of -1 among"):
+        ablate(one, inputs=inputs, metric=LogitDiff(torch.tensor([0, 2, -1, 1])))

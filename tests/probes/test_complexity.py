@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,6 +25,16 @@ def test_kl_laws(seed: int, scale: float) -> None:
     assert (kl_divergence(p, p) == 0).all()
     pairs = [torch.cat([torch.zeros_like(z[:, :1]), z[:, :1]], 1) for z in (p, q)]
     assert torch.equal(kl_divergence(p[:, :1], q[:, :1]), kl_divergence(*pairs))
+
+
+def test_answers_that_are_impossible() -> None:
+    """Logits of minus infinity: nothing where p is 0, infinity where only p' is; NaN stays."""
+    p, q = torch.tensor([0.0, 1.0, -torch.inf]), torch.tensor([2.0, 0.0, 1.0])
+    expected = rel_entr(p.softmax(-1).numpy(), q.softmax(-1).numpy()).sum()
+    assert kl_divergence(p, q).item() == pytest.approx(expected, rel=1e-6)
+    assert kl_divergence(p, p).item() == 0
+    assert kl_divergence(q, p).item() == math.inf
+    assert kl_divergence(torch.full((3,), torch.nan), q).isnan()
 
 
 @given(seeds, st.integers(1, 60), st.floats(0, 1), st.integers(1, 5))

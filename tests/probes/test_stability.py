@@ -37,3 +37,10 @@ def test_slingshot_laws(logs: list[float], factor: float) -> None:
     far = [i > 0 and v >= factor * min(w for _, w in kept[:i]) for i, (_, v) in enumerate(kept)]
     expected = [kept[i][0] for i in range(len(kept)) if far[i] and not far[i - 1]]
     assert slingshots(range(len(losses)), losses, factor=factor) == expected
+
+
+def test_slingshots_from_0_and_from_infinity() -> None:
+    """A loss that stays 0 does not spike, nor does one that was infinite at first."""
+    assert slingshots(range(4), [0.0, 0.0, 0.0, 0.5]) == [3]
+    assert slingshots(range(4), [math.inf, 1.0, 0.5, 0.4]) == []
+    assert slingshots(range(4), [1.0, 0.1, math.inf, 0.1]) == [2]

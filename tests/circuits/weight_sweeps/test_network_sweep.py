@@ -25,6 +25,7 @@ from interp import HookedMLP, HookedTransformer, MLPConfig, ModularArithmetic, S
 from interp.errors import InterpError, MissingCapability
 from interp.groups import representations_of
 from interp.subject import at_readout
+from tests.circuits.cppns import dense
 from tests.models import CONFIGS
 from tests.models import subject as of_table
 
@@ -262,6 +263,23 @@ def test_matched_effects_are_equal_whatever_the_step() -> None:
     again = circuits.sweep(subject, further, longer)
     for name, score in found.scores().items():
         assert score.value == pytest.approx(again.scores()[name].value, rel=0.05)
+
+
+def test_a_search_for_steps_stays_in_its_range() -> None:
+    """And needs one: an effect that is not above 0, or no range, is refused."""
+    subject = mlp()
+    drawn = random_directions(subject.model, 10)
+    for low, high in ((1e-4, 0.1), (0.5, 64.0)):
+        chosen, steps = circuits.matched_steps(subject, drawn, effect=0.02 if high < 1 else 0.5, low=low, high=high)
+        assert chosen
+        assert bool(((steps >= low) & (steps <= high)).all())
+    for options, message in (
+        ({"effect": 0.0}, "effect must be a finite number above 0"), ({"effect": "1"}, "effect must be a finite number"),
+        ({"low": 0}, "low must be a finite number above 0"), ({"low": 2.0, "high": 1.0}, "must lie below the largest"),
+    ):  # fmt: skip
+        for one in (subject, dense()):
+            with pytest.raises(InterpError, match=message):
+                circuits.matched_steps(one, [], **options)  # type: ignore[arg-type]
 
 
 def test_intervals_of_random_networks_cover_their_spread() -> None:
