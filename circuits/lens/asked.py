@@ -14,6 +14,7 @@ from circuits.engine.arguments import require_batch
 from circuits.engine.evaluation import answers_of
 from interp.activations.batches import placed
 from interp.errors import InterpError, MissingCapability, kind_of
+from interp.hooked import HookedTransformer
 from interp.hooked.base import HookedModel
 from interp.subject import Subject, as_subject
 from interp.tasks import Task
@@ -32,6 +33,7 @@ class Asked:
         right: the answers, ``[n]`` or one for each position ``[n, pos]``; None where they are not known.
         wrong: answers that they are compared with, of the same shape.
         task: reads the outputs; None where there is none.
+        untasked: the position where answers are read without a task: the only one that the network computes, or the last.
     """
 
     name: str
@@ -40,11 +42,12 @@ class Asked:
     right: Tensor | None
     wrong: Tensor | None
     task: Task | None
+    untasked: int = -1
 
     @property
     def readout(self) -> int:
-        """The position where a task's answer is read; the last without a task."""
-        return -1 if self.task is None or self.task.readout is None else self.task.readout
+        """The position where the answer is read."""
+        return self.untasked if self.task is None or self.task.readout is None else self.task.readout
 
     @property
     def width(self) -> int | None:
@@ -163,9 +166,12 @@ def asked(
     weight = getattr(subject.model, "W_U", None)
     n_out = task.width if task is not None else weight.shape[-1] if isinstance(weight, Tensor) else None
     for name, one in (("answers", right), ("wrong", wrong)):
-        if one is not None and n_out is not None and not 0 <= int(one.min()) <= int(one.max()) < n_out:
-            raise InterpError(f"{name} hold {int(one.max())}, and the network has {n_out} answers (0 to {n_out - 1})")
-    return Asked(subject.name, subject.model, placed(inputs, subject.model), right, wrong, task)
+        if one is not None and n_out is not None and len(outside := one[(one < 0) | (one >= n_out)]):
+            raise InterpError(f"{name} hold {int(outside[0])}, and the network has {n_out} answers (0 to {n_out - 1})")
+    model, untasked = subject.model, -1
+    if isinstance(model, HookedTransformer) and model.config.readout is not None:
+        model, untasked = model.read_at(None), model.config.readout  # a lens looks at every position
+    return Asked(subject.name, model, placed(inputs, model), right, wrong, task, untasked)
 
 
 def _indices(given: Tensor, name: str, inputs: Tensor) -> Tensor:

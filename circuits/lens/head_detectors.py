@@ -106,10 +106,8 @@ def head_detectors(
             mask = DETECTORS[name](tokens)
             has = mask.any(-1)
             for layer, site in enumerate(names):
-                pattern = found[site]
-                rows = slice(None) if pattern.shape[2] == pos else slice(-1, None)  # a last block with one query
-                own = (pattern.double() * mask[:, None, rows]).sum(-1)  # [n, head, query]
-                sums[name][layer] += (own * has[:, None, rows]).sum((0, 2))
+                own = (found[site].double() * mask[:, None]).sum(-1)  # [n, head, query]
+                sums[name][layer] += (own * has[:, None]).sum((0, 2))
             seen = (
                 torch.arange(1, pos + 1, device=mask.device)
                 if _causal(model)

@@ -122,13 +122,8 @@ def streams(
     for part in rows.split(max(1, min(BATCH, max_bytes // width))):
         found = capture(asked.model, asked.inputs[part.to(asked.inputs.device)], sites, outputs=lambda out: out)
         assert found.outputs is not None
-        yield part, {site: _at(found[site], positions) for site in sites}, _at(found.outputs, positions)
-
-
-def _at(found: Tensor, positions: Sequence[int]) -> Tensor:
-    if found.shape[1] == 1 and len(positions) == 1:  # a last block that computes one position alone
-        return found
-    return found[:, list(positions)]
+        at = list(positions)
+        yield part, {site: found[site][:, at] for site in sites}, found.outputs[:, at]
 
 
 @torch.no_grad()

@@ -132,8 +132,8 @@ class HookedTransformer(LensWeights, HookedModel):
     def _readout(self, layer: int) -> int | None:
         return self.config.readout if layer == self.config.n_layers - 1 else None
 
-    def read_at(self, position: int) -> HookedTransformer:
-        """The same model (weights are shared, not copied), whose last block computes only ``position``."""
+    def read_at(self, position: int | None) -> HookedTransformer:
+        """The same model (weights are shared, not copied), whose last block computes only ``position``; None: every one."""
         with torch.device("meta"):
             reader = HookedTransformer(replace(self.config, readout=position))
         reader.load_state_dict(self.state_dict(keep_vars=True), strict=True, assign=True)

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 import circuits
 import interp
-from interp import InterpError, MissingCapability
+from interp import HookedTransformer, InterpError, MissingCapability
 from tests.circuits import networks
 from tests.models import TRANSFORMERS, make, subject
 
@@ -129,6 +129,35 @@ def test_training_lowers_the_divergence(demo: interp.Subject) -> None:
     assert float(trained.values[place]) < float(fitted.values[place]) < float(fitted.untuned[place])
     assert len(trained.figure().data) == 2
     assert trained.summary["fitted_on"] == fitted.fitted_on == len(inputs) - fitted.inputs
+
+
+@pytest.mark.parametrize("readout", [-1, 1])
+def test_a_network_that_computes_one_position_is_read_at_every_one(readout: int) -> None:
+    """`TransformerConfig.readout` spares the last block's other positions; a lens needs them."""
+    one = make("two layers")
+    assert isinstance(one, HookedTransformer)
+    inputs, answers = subject("two layers").require_task().inputs[:20], torch.arange(20) % 5
+    spared = one.read_at(readout)
+    for positions in (None, 1, -1, "all"):
+        found = [
+            circuits.logit_lens(
+                m, inputs, answers=answers, positions=readout if positions is None and m is one else positions
+            )
+            for m in (one, spared)
+        ]
+        torch.testing.assert_close(found[1].values, found[0].values)
+        assert found[1].positions == found[0].positions
+    for position in (None, 1, -1):
+        parts = [
+            circuits.logit_attribution(
+                m, inputs, answers=answers, position=readout if position is None and m is one else position
+            ).contributions
+            for m in (one, spared)
+        ]
+        torch.testing.assert_close(parts[1], parts[0])
+    scores = [circuits.head_detectors(m, inputs).scores for m in (one, spared)]
+    torch.testing.assert_close(scores[1], scores[0], equal_nan=True)
+    assert spared.config.readout == readout
 
 
 def test_what_a_lens_cannot_read_is_refused() -> None:
