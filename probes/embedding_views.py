@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from interp.errors import MissingCapability
+from interp.errors import InterpError, MissingCapability
 from interp.scores import score
 from interp.snapshot import Snapshot
 from interp.subject import table_logits
@@ -96,10 +96,17 @@ def projected(snapshot: Snapshot, axes: Reduction | Basis, counts: Sequence[int]
 
     Returns:
         One score per count.
+
+    Raises:
+        InterpError: axes of another dimension, or a count that is not a whole number from 0 to that of the axes.
     """
     table, task, found = embedding_table(snapshot), snapshot.task, []
     model = snapshot.model
     directions = as_basis(axes).directions
+    if directions.shape[1] != table.rows.shape[1]:
+        raise InterpError(f"axes of {directions.shape[1]} dimensions, embeddings of {table.rows.shape[1]}")
+    if not isinstance(counts, Iterable) or not all(isinstance(n, int) and 0 <= n <= len(directions) for n in counts):
+        raise InterpError(f"counts are whole numbers from 0 to {len(directions)}, the number of axes, got {counts!r}")
     mean, whole = table.rows.mean(0), snapshot.weights[table.name]
     for n in counts:
         kept = directions[:n].to(table.rows)

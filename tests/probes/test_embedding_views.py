@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 import interp
+from interp import InterpError
 from interp.scores import Scores, score
 from interp.snapshot import Snapshot
 from probes.embedding_views import aligned, embedding_table, projected
@@ -77,3 +78,15 @@ def test_some_components_by_hand(name: str) -> None:
             assert found.accuracy == expected.accuracy
             losses.append(round(found.loss, 6))
     assert len(set(losses)) == 5  # without components, axes say nothing; else each count and basis differ
+
+
+def test_counts_and_axes_that_do_not_fit() -> None:
+    """A count from the end would keep all but one, and one beyond the axes would be reported as so many."""
+    snapshot = Snapshot(subject("plain"))
+    rows = embedding_table(snapshot).rows
+    n = len(pca(rows).singular_values)
+    for counts in ([-1], [n + 1], ["2"], [1.5], 2):
+        with pytest.raises(InterpError, match=f"counts are whole numbers from 0 to {n}"):
+            projected(snapshot, pca(rows), counts)  # type: ignore[arg-type]
+    with pytest.raises(InterpError, match=r"axes of 2 dimensions, embeddings of \d+"):
+        projected(snapshot, pca(rows[:, :2]), [1])
