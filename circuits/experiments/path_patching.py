@@ -171,7 +171,7 @@ def path_patch(
 
 
 def _frozen(model: HookedModel, name: str, run: Tensor, receivers: Sequence[Site]) -> list[Freeze]:
-    """Freezes of a hook point, except for the heads or units that are receivers."""
+    """Freezes of a hook point, except for the heads or units that are receivers, at the positions where they are."""
     own = [r for r in receivers if r.name == name]
     if not own:
         return [Freeze(Site(name), run)]
@@ -181,6 +181,16 @@ def _frozen(model: HookedModel, name: str, run: Tensor, receivers: Sequence[Site
         mask = receiver.mask(run.shape, axes, spared.device)
         spared |= torch.ones_like(spared) if mask is None else mask
     axis = "head" if "head" in axes else "unit"
-    dims = [d for d in range(spared.ndim) if d != axes.index(axis)]
-    rest = (~spared.any(dims)).nonzero().flatten().tolist() if dims else []
-    return [Freeze(replace(Site(name), **{axis: rest}), run)] if rest else []
+    placed = next((a for a in ("query", "pos") if a in axes), None)
+    spared = spared.movedim(axes.index(axis), -1)
+    spared = spared.movedim([a for a in axes if a != axis].index(placed), 0) if placed else spared[None]
+    table = spared.flatten(1, -2).any(1)  # [pos, head or unit]
+    patterns: dict[tuple[bool, ...], list[int]] = {}
+    for index, at in enumerate(table.T.tolist()):
+        patterns.setdefault(tuple(at), []).append(index)
+    found = []
+    for at, indices in patterns.items():
+        positions = [p for p, open_ in enumerate(at) if not open_] if any(at) else None
+        if positions != []:
+            found.append(Freeze(replace(Site(name, pos=positions), **{axis: indices}), run))
+    return found

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
@@ -77,6 +79,36 @@ def test_to_the_queries_of_one_head() -> None:
     )  # fmt: skip
     assert found.value == pytest.approx(expected, rel=1e-9)
     assert not any(point._forward_hooks for point in model.hook_dict.values())
+
+
+@torch.no_grad()
+def test_a_receiver_is_open_only_at_its_positions() -> None:
+    """By masks of entries: what another position of the same head hears does not reach a later receiver."""
+    model = sequences(n_layers=3)
+    one, (clean, corrupted) = Subject("sequences", model), pair(model)
+    sender, earlier, later = (f"blocks.{i}.attn.hook_z" for i in range(3))
+    receivers = [Site(earlier, pos=1, head=0), Site(earlier, pos=[0, 1], head=2), Site(later, head=1)]
+    base, source = (capture(model, x, "*hook_[zp]*") for x in (corrupted, clean))
+    spared = {name: torch.zeros(base[name].shape, dtype=torch.bool) for name in (earlier, later)}
+    for receiver in receivers:
+        spared[receiver.name] |= receiver.mask(
+            base[receiver.name].shape, model.axes_of(receiver.name), torch.device("cpu")
+        )
+    spared |= {name: torch.zeros(base[name].shape, dtype=torch.bool) for name in base if name.endswith("mlp.hook_post")}
+    arrived: dict[str, Tensor] = {}
+
+    def held(activation: Tensor, hook: Any) -> Tensor:
+        arrived[hook.name] = activation.where(spared[hook.name], base[hook.name])
+        return arrived[hook.name]
+
+    def delivered(activation: Tensor, hook: Any) -> Tensor:
+        return arrived[hook.name].where(spared[hook.name], activation)
+
+    sent = (sender, lambda activation, hook: source[sender])
+    model.run_with_hooks(corrupted, fwd_hooks=[sent, *((name, held) for name in spared)])
+    outputs = model.run_with_hooks(corrupted, fwd_hooks=[(name, delivered) for name in (earlier, later)])
+    found = path_patch(one, clean, corrupted, sender=sender, receivers=receivers, metric=score)
+    assert found.value == pytest.approx(float(score(outputs).mean()), rel=1e-9)
 
 
 def test_no_way_back() -> None:
