@@ -21,7 +21,7 @@ def density(values: Float[Tensor, "..."], edges: Float[Tensor, "bin1"]) -> Float
         ``[bin]`` in float64, on the CPU; values outside the edges, NaN and infinity count in the whole but in no bin.
 
     Raises:
-        InterpError: fewer than two edges.
+        InterpError: fewer than two edges, or edges that do not ascend.
 
     >>> density(torch.tensor([0.25, 0.75, 0.75, 5.0]), torch.tensor([0.0, 0.5, 1.0])).tolist()
     [0.5, 1.0]
@@ -32,4 +32,6 @@ def density(values: Float[Tensor, "..."], edges: Float[Tensor, "bin1"]) -> Float
     )
     if bounds.ndim != 1 or len(bounds) < 2:
         raise InterpError(f"a histogram needs at least two edges, got shape {list(bounds.shape)}")
+    if not bool((bounds.diff() > 0).all()):
+        raise InterpError(f"the edges of a histogram must ascend, got {bounds.tolist()}")
     return torch.histogram(flat, bounds).hist / max(len(flat), 1) / bounds.diff()

@@ -72,10 +72,18 @@ def shares(power: Float[Tensor, "freq"]) -> Float[Tensor, "freq"]:
     >>> shares(torch.tensor([5.0, 3.0, 1.0])).tolist()
     [0.0, 0.75, 0.25]
     """
-    varying = as_tensor(power, "power").clone()
+    power = as_tensor(power, "power")
+    varying = power.clone()
     varying[0] = 0
-    total = varying.sum()
-    return varying / total.where(total != 0, torch.ones_like(total))
+    if _constant(power):
+        return torch.zeros_like(varying / 1)
+    return varying / varying.sum()
+
+
+def _constant(power: Tensor) -> bool:
+    """Whether only the constant has power, up to what rounding leaves of it."""
+    power = power.double()
+    return bool(power[1:].sum() <= ROUNDING * power.sum())
 
 
 def gini(power: Float[Tensor, "freq"]) -> float:
@@ -87,14 +95,15 @@ def gini(power: Float[Tensor, "freq"]) -> float:
         power: by frequency, the constant first, as `spectrum` returns it.
 
     Returns:
-        0 if all frequencies have equal power, near 1 if few hold all of it.
+        0 if all frequencies have equal power, or none but the constant has any, near 1 if few hold all of it.
 
     >>> gini(torch.tensor([9.0, 1.0, 1.0, 1.0])), round(gini(torch.tensor([9.0, 0.0, 0.0, 1.0])), 4)
     (0.0, 0.6667)
     """
-    x = as_tensor(power, "power")[1:].double().sort().values
+    power = as_tensor(power, "power").double()
+    x = power[1:].sort().values
     n, total = len(x), x.sum()
-    if n == 0 or total == 0:
+    if n == 0 or _constant(power):
         return 0.0
     rank = torch.arange(1, n + 1, dtype=torch.float64, device=x.device)
     return float(((2 * rank - n - 1) * x).sum() / (n * total))
@@ -123,7 +132,7 @@ def key_frequencies(power: Float[Tensor, "freq"]) -> list[int]:
     [5, 2]
     """
     power = as_tensor(power, "power").double()
-    if not power[1:].sum() > ROUNDING * power.sum():
+    if _constant(power) or bool(power.isnan().any()):
         return []
     share, order = shares(power)[1:].sort(descending=True)
     values, n = share.clamp_min(FLOOR).tolist(), len(share)

@@ -10,6 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from interp import InterpError
 from probes.density import density
 from tests.probes.analyses.histories import draw
 
@@ -34,3 +35,9 @@ def test_density_of_what_is_not_finite(bad: float) -> None:
     assert (found * edges.diff() * 8).tolist() == pytest.approx([1, 2, 1, 1])
     assert density(torch.full((3,), bad), edges).tolist() == [0, 0, 0, 0]
     assert density(torch.tensor(0.3), edges).tolist() == [0, 4, 0, 0]
+
+
+@pytest.mark.parametrize("edges", [[1.0, 0.0], [0.0, 0.0, 1.0], [0.0, math.nan], [0.0, 2.0, 1.0]])
+def test_edges_ascend(edges: list[float]) -> None:
+    with pytest.raises(InterpError, match="edges of a histogram must ascend"):
+        density(torch.rand(5), edges)  # type: ignore[arg-type]

@@ -184,6 +184,16 @@ def test_a_large_constant_is_no_frequency() -> None:
     assert fourier.neuron_shares(torch.full((113, 113, 1), 1e6 / 3, dtype=torch.float64)).max() == 0
 
 
+@pytest.mark.parametrize("p", [7, 53, 113])
+def test_a_constant_has_no_shares(p: int) -> None:
+    """Of what the transform leaves of it, 1e-31, neither: rows that are all alike are of no frequency."""
+    power = fourier.spectrum(torch.full((p, 3), 0.1))
+    assert not fourier.shares(power).any()
+    assert fourier.gini(power) == 0
+    assert fourier.key_frequencies(power) == []
+    assert fourier.shares(torch.full((4,), torch.nan)).isnan()[1:].all()
+
+
 def test_gini_and_shares_at_their_ends() -> None:
     """Equal powers 0; one frequency alone (n - 1) / n; the constant never counts."""
     assert fourier.gini(torch.tensor([100.0, 1.0, 1.0, 1.0])) == pytest.approx(0.0)
