@@ -80,7 +80,7 @@ def head_detectors(
 
     Raises:
         UnknownName: no such detector.
-        InterpError: inputs that do not fit, or another kind of network.
+        InterpError: no detector, inputs that do not fit, or another kind of network.
 
     Olsson et al. 2022, In-context Learning and Induction Heads, https://arxiv.org/abs/2209.11895. A pattern shows where a head
     looks, not what it does with that: patch it to see.
@@ -88,6 +88,8 @@ def head_detectors(
     subject = as_subject(subject)
     model = require_transformer(subject.model)
     chosen = list(DETECTORS) if detectors is None else [detectors] if isinstance(detectors, str) else list(detectors)
+    if not chosen:
+        raise InterpError(f"no detectors were named; there are {', '.join(DETECTORS)}")
     for name in chosen:
         if name not in DETECTORS:
             raise UnknownName(unknown("detector", name, DETECTORS))

@@ -95,17 +95,22 @@ def as_steps(steps: Sequence[float] | Tensor, n: int) -> Tensor:
         ``[n, step]`` in float64.
 
     Raises:
-        InterpError: no directions, or steps of another shape.
+        InterpError: no directions, no steps, or steps of another shape or kind.
 
     >>> as_steps([-1, 1], 2).tolist()
     [[-1.0, 1.0], [-1.0, 1.0]]
     """
     if not n:
         raise InterpError("a sweep needs at least one direction: circuits.random_directions(subject)")
-    given = torch.as_tensor(steps, dtype=torch.float64)
+    try:
+        given = torch.as_tensor(steps, dtype=torch.float64)
+    except (TypeError, ValueError, RuntimeError):
+        raise InterpError(f"steps are numbers [step] or [direction, step], got {steps!r}") from None
     given = given.expand(n, -1) if given.ndim == 1 else given
-    if given.ndim != 2 or len(given) != n:
+    if given.ndim != 2 or len(given) != n or not given.shape[1]:
         raise InterpError(f"steps are [step] or [direction, step], got {list(given.shape)} for {n} directions")
+    if not bool(given.isfinite().all()):
+        raise InterpError("steps are finite numbers, got NaN or infinity among them")
     return given
 
 

@@ -96,6 +96,8 @@ def test_inputs_by_default() -> None:
     assert bool(none.scores["induction"].isnan().all())
     with pytest.raises(UnknownName, match="did you mean 'induction'"):
         circuits.head_detectors(model, detectors="inductions")
+    with pytest.raises(InterpError, match="no detectors were named; there are previous token"):
+        circuits.head_detectors(model, detectors=[])
     with pytest.raises(InterpError, match="holds no repeated sequence"):
         circuits.head_detectors(make("plain"))
     with pytest.raises(InterpError, match="holds no repeated sequence of 7"):

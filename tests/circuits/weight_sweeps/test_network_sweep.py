@@ -24,6 +24,7 @@ from circuits.weight_sweeps.transformer_moves import TransformerMoves
 from interp import HookedMLP, HookedTransformer, MLPConfig, ModularArithmetic, SparseParity, Subject, TransformerConfig
 from interp.errors import InterpError, MissingCapability
 from interp.groups import representations_of
+from interp.hooked.base import HookedModel
 from interp.subject import at_readout
 from tests.circuits.cppns import dense
 from tests.models import CONFIGS
@@ -263,6 +264,17 @@ def test_matched_effects_are_equal_whatever_the_step() -> None:
     again = circuits.sweep(subject, further, longer)
     for name, score in found.scores().items():
         assert score.value == pytest.approx(again.scores()[name].value, rel=0.05)
+
+
+@pytest.mark.parametrize("steps", [[], "1", ["a"], [math.nan], [math.inf], 0.3, [[0.1], [0.2], [0.3]]])
+def test_steps_that_are_no_steps_are_refused(steps: object) -> None:
+    """None at all would be a sweep of nothing."""
+    for one in (mlp(), dense()):
+        drawn = random_directions(one if isinstance(one, HookedModel) else one.model, 2)
+        for measure in (circuits.sweep, circuits.loss_sweep):
+            if measure is circuits.sweep or isinstance(one, Subject):
+                with pytest.raises(InterpError, match="steps are"):
+                    measure(one, drawn, steps)  # type: ignore[arg-type]
 
 
 def test_a_search_for_steps_stays_in_its_range() -> None:
