@@ -30,7 +30,7 @@ def softmax_collapse(logits: Float[Tensor, "n width"], labels: Int[Tensor, "n"])
     """
     logits, labels = as_tensor(logits, "logits"), as_tensor(labels, "labels")
     log_p = logits.detach().float().log_softmax(-1)
-    return (log_p.gather(-1, labels[:, None])[:, 0] == 0).double().mean()
+    return (log_p.gather(-1, labels[:, None].to(log_p.device))[:, 0] == 0).double().mean()
 
 
 def slingshots(

@@ -206,17 +206,15 @@ def two(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         y: the same inputs, ``[n, d2]``.
 
     Returns:
-        Both, detached.
+        Both, detached, on the device of ``x``.
 
     Raises:
         InterpError: not two matrices with the same number of rows, none at all, or NaN or infinity.
     """
-    pair = (_rows(x, "x"), _rows(y, "y"))
-    if len(pair[0]) != len(pair[1]):
-        raise InterpError(
-            f"x has {len(pair[0])} rows and y {len(pair[1])}: similarity compares the same inputs, in the same order"
-        )
-    return pair
+    x, y = _rows(x, "x"), _rows(y, "y")
+    if len(x) != len(y):
+        raise InterpError(f"x has {len(x)} rows and y {len(y)}: similarity compares the same inputs, in the same order")
+    return x, y.to(x.device)
 
 
 def constant(rows: Float[Tensor, "n d"]) -> bool:
