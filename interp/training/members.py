@@ -183,11 +183,15 @@ def grid(values: Mapping[str, Iterable[Any]]) -> list[dict[str, Any]]:
         a mapping per member.
 
     Raises:
-        InterpError: values that are not a list.
+        InterpError: no mapping, or values that are not a list.
 
     >>> grid({"lr": [0.1, 0.01], "seed": [0, 1]})
     [{'lr': 0.1, 'seed': 0}, {'lr': 0.1, 'seed': 1}, {'lr': 0.01, 'seed': 0}, {'lr': 0.01, 'seed': 1}]
     """
+    if not isinstance(values, Mapping):
+        raise InterpError(
+            f'grid takes a mapping, such as grid({{"lr": [0.1, 0.01], "seed": [0, 1]}}), got {kind_of(values)}'
+        )
     names = list(values)
     for name, several in values.items():
         if isinstance(several, str) or not isinstance(several, Iterable):

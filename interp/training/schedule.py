@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from interp._util.schema import short
-from interp.errors import InterpError
+from interp.errors import InterpError, require_range
 
 MOST = 1_000_000  # checkpoints of a schedule that is spaced in the logarithm
 
@@ -88,7 +88,7 @@ def log_spaced(n: int, total: int) -> Schedule:
         the steps, always with 0 and ``total``.
 
     Raises:
-        InterpError: fewer than 2, too many, or not whole numbers.
+        InterpError: fewer than 2, too many, not whole numbers, or a last step below 1.
 
     >>> log_spaced(5, 1000).steps
     (0, 1, 10, 100, 1000)
@@ -101,8 +101,10 @@ def log_spaced(n: int, total: int) -> Schedule:
         raise InterpError(f"log_spaced gives at most {MOST:,} checkpoints, got {n}")
     if n < 2:
         raise InterpError(f"log_spaced needs at least 2 checkpoints, got {n}")
-    positive = (round(max(total, 1) ** (i / max(n - 2, 1))) for i in range(n - 1))
-    return Schedule(steps=(0, *positive))
+    require_range("the last step of log_spaced", total, 1)
+    if n == 2:
+        return Schedule(steps=(0, total))
+    return Schedule(steps=(0, *(round(total ** (i / (n - 2))) for i in range(n - 1))))
 
 
 def parse_schedule(text: str | Schedule, total: int) -> Schedule:

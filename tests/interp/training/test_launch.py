@@ -135,6 +135,8 @@ def test_a_run_is_resumed_as_well_as_its_folder(tmp_path: Any) -> None:
         (lambda: interp.every("5"), "whole number of at least 1 step, got '5'"),  # type: ignore[arg-type]
         (lambda: interp.every(0), "at least 1 step, got 0"),
         (lambda: interp.log_spaced(60, 2e4), "two whole numbers"),  # type: ignore[arg-type]
+        (lambda: interp.log_spaced(5, -10), "the last step of log_spaced must be at least 1, got -10"),
+        (lambda: interp.grid([1]), r"grid takes a mapping, such as .* got a list"),  # type: ignore[arg-type]
         (lambda: interp.seeds([0, 1]), r"seeds\(5\), got \[0, 1\]"),  # type: ignore[arg-type]
         (lambda: interp.grid({"lr": 0.1}), r"lr needs a list of values, such as \[0\.1, 0\.01\], got 0\.1"),  # type: ignore[arg-type]
     ],
@@ -142,6 +144,16 @@ def test_a_run_is_resumed_as_well_as_its_folder(tmp_path: Any) -> None:
 def test_helpers_refuse_wrong_kinds(make: Callable[[], object], message: str) -> None:
     with pytest.raises(InterpError, match=message):
         make()
+
+
+@pytest.mark.parametrize("total", [1, 7, 1000])
+@pytest.mark.parametrize("n", [2, 3, 5, 40])
+def test_log_spaced_steps_go_from_0_to_the_last(n: int, total: int) -> None:
+    """Two of them are these two."""
+    steps = interp.log_spaced(n, total).steps
+    assert (steps[0], steps[-1]) == (0, total)
+    assert len(steps) <= n
+    assert list(steps) == sorted(set(steps))
 
 
 def test_a_number_of_members() -> None:
