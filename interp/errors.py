@@ -161,6 +161,24 @@ def require_range(name: str, value: float, low: float, high: float = float("inf"
         raise InterpError(f"{name} must be {limits}, got {value}")
 
 
+def require_positive(name: str, value: object) -> None:
+    """Refuse what is not a size, such as that of a step.
+
+    Args:
+        name: of the option, for the message.
+        value: what was given.
+
+    Raises:
+        InterpError: not a finite number above 0.
+
+    >>> require_positive("lr", 0)
+    Traceback (most recent call last):
+    interp.errors.InterpError: lr must be a finite number above 0, got 0
+    """
+    if isinstance(value, bool) or not isinstance(value, Real) or not 0 < value < float("inf"):
+        raise InterpError(f"{name} must be a finite number above 0, got {value!r}")
+
+
 def unknown(kind: str, name: object, known: Iterable[str]) -> str:
     """The message for an unknown name: the nearest known names, and the list of them.
 

@@ -49,20 +49,6 @@ def require_whole(name: str, value: object, low: int, high: int | float = float(
     require_range(name, value, low, high)
 
 
-def require_rate(name: str, value: object) -> None:
-    """Refuse what is not the size of a step.
-
-    Args:
-        name: of the argument, for the message.
-        value: what the user gave.
-
-    Raises:
-        InterpError: not a finite number above 0.
-    """
-    if isinstance(value, bool) or not isinstance(value, Real) or not 0 < value < math.inf:
-        raise InterpError(f"{name} must be a finite number above 0, got {value!r}")
-
-
 def numbers(name: str, given: object, low: float, high: float, example: Sequence[float]) -> list[float]:
     """Several numbers in a range.
 

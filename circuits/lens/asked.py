@@ -14,7 +14,6 @@ from circuits.engine.arguments import require_batch
 from circuits.engine.evaluation import answers_of
 from interp.activations.batches import placed
 from interp.errors import InterpError, MissingCapability, kind_of
-from interp.hooked import HookedTransformer
 from interp.hooked.base import HookedModel
 from interp.subject import Subject, as_subject
 from interp.tasks import Task
@@ -168,10 +167,8 @@ def asked(
     for name, one in (("answers", right), ("wrong", wrong)):
         if one is not None and n_out is not None and len(outside := one[(one < 0) | (one >= n_out)]):
             raise InterpError(f"{name} hold {int(outside[0])}, and the network has {n_out} answers (0 to {n_out - 1})")
-    model, untasked = subject.model, -1
-    if isinstance(model, HookedTransformer) and model.config.readout is not None:
-        model, untasked = model.read_at(None), model.config.readout  # a lens looks at every position
-    return Asked(subject.name, model, placed(inputs, model), right, wrong, task, untasked)
+    model, own = subject.model.everywhere(), getattr(subject.model.config, "readout", None)
+    return Asked(subject.name, model, placed(inputs, model), right, wrong, task, -1 if own is None else own)
 
 
 def _indices(given: Tensor, name: str, inputs: Tensor) -> Tensor:

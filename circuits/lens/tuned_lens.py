@@ -13,13 +13,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from typing_extensions import override
 
-from circuits.engine.arguments import require_rate, require_whole
+from circuits.engine.arguments import require_whole
 from circuits.engine.budget import DEFAULT_BYTES
 from circuits.lens.asked import AnswersLike, Asked, asked
 from circuits.lens.logit_lens import LogitLens
 from circuits.lens.places import judged, lens_metrics, places, streams
 from circuits.metrics import MetricLike
-from interp.errors import InterpError, require_range
+from interp.errors import InterpError, require_positive, require_range
 from interp.hooked.base import HookedModel
 from interp.report import figures
 from interp.subject import Subject
@@ -147,7 +147,7 @@ def tuned_lens(
     metrics, sites = lens_metrics(metric, given.right is not None), places(given.model, mid)
     require_whole("steps", steps, 0)
     require_whole("seed", seed, 0)
-    require_rate("learning_rate", learning_rate)
+    require_positive("learning_rate", learning_rate)
     require_range("ridge", ridge, 0)
     at, names = given.positions(positions), list(sites.values())
     fit, judge = _split(len(given.inputs), held_out, seed)

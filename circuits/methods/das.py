@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from circuits.answers import Answers
-from circuits.engine.arguments import require_batch, require_rate, require_whole
+from circuits.engine.arguments import require_batch, require_whole
 from circuits.engine.clean_corrupted import aligned
 from circuits.interventions.directions import check_dim, masked, units_last
 from circuits.methods.alignment import Alignment
@@ -20,7 +20,7 @@ from interp._util.estimate import told
 from interp._util.threads import few_threads
 from interp.activations.capture import capture
 from interp.activations.transform import transform_at
-from interp.errors import InterpError, require_range
+from interp.errors import InterpError, require_positive, require_range
 from interp.hooked.base import HookedModel
 from interp.sites import Site, resolve_sites
 from interp.subject import Subject, as_subject, at_readout
@@ -93,7 +93,7 @@ def das(
         ("seed", seed, 0),
     ):
         require_whole(name, value, low)
-    require_rate("lr", lr)
+    require_positive("lr", lr)
     require_range("held_out", held_out, 0, 1)
     subject = as_subject(subject)
     base, source = aligned(base, source)

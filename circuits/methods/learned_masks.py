@@ -17,13 +17,13 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from circuits.engine.arguments import require_rate, require_whole
+from circuits.engine.arguments import require_whole
 from circuits.engine.budget import slices
 from circuits.methods.edge_scores import EdgeScores, edge_scores
 from circuits.methods.pairs import Ends
 from interp._util.estimate import told
 from interp._util.threads import few_threads
-from interp.errors import InterpError, require_range
+from interp.errors import InterpError, require_positive, require_range
 
 TEMPERATURE, LOW, HIGH = 2 / 3, -0.1, 1.1  # of the hard-concrete distribution, as in the papers
 START = 0.9  # of every mask
@@ -113,7 +113,7 @@ def check_training(steps: int, lr: float, n_seeds: int, seed: int, faithfulness:
         InterpError: the first of them.
     """
     require_whole("steps", steps, 1)
-    require_rate("lr", lr)
+    require_positive("lr", lr)
     require_whole("n_seeds", n_seeds, 1)
     require_whole("seed", seed, 0)
     require_range("faithfulness", faithfulness, 0, 1)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from circuits.discovery.graph import better
-from circuits.engine.arguments import require_rate, require_whole
+from circuits.engine.arguments import require_whole
 from circuits.engine.budget import BATCH, DEFAULT_BYTES, inputs_at_once, slices
 from circuits.engine.components import Kind
 from circuits.engine.evaluation import Evaluation, make_evaluation
@@ -25,7 +25,7 @@ from interp._util.estimate import told
 from interp._util.threads import few_threads
 from interp.activations.capture import capture
 from interp.activations.transform import transform_at
-from interp.errors import InterpError, UnknownName, kind_of, unknown
+from interp.errors import InterpError, UnknownName, kind_of, require_positive, unknown
 from interp.hooked.base import HookedModel
 from interp.hooked.foreign.several import tiled_inputs
 from interp.sites import Site
@@ -113,7 +113,7 @@ def optimal_ablation(
     Li and Janson 2024, Optimal ablation for interpretability, https://arxiv.org/abs/2409.09951.
     """
     require_whole("steps", steps, 1)
-    require_rate("lr", lr)
+    require_positive("lr", lr)
     evaluation = make_evaluation(as_subject(subject), [metric], inputs, dtype=dtype)
     if isinstance(evaluation.metrics[0], AccuracyMetric):
         raise InterpError("constants are found by gradients, and accuracy has none: use 'loss', 'kl' or 'logit_diff'")

@@ -8,7 +8,6 @@ from typing import overload
 import torch
 from torch import Tensor
 
-from circuits.engine.arguments import require_rate
 from circuits.weight_sweeps import image_sweep
 from circuits.weight_sweeps.directions import Direction
 from circuits.weight_sweeps.image_sweep import SIZE
@@ -16,7 +15,7 @@ from circuits.weight_sweeps.network_sweep import MAX_BYTES, STEP, NetworkSweep, 
 from circuits.weight_sweeps.sweep_result import Sweep
 from interp._util.bar import with_bar
 from interp._util.renamed import renamed
-from interp.errors import InterpError
+from interp.errors import InterpError, require_positive
 from interp.hooked import HookedCPPN
 from interp.hooked.base import HookedModel
 from interp.hooked.coerce import as_model
@@ -128,7 +127,7 @@ def matched_steps(
 
 def _range(effect: float, low: float, high: float) -> tuple[float, float]:
     for name, value in (("effect", effect), ("low", low), ("high", high)):
-        require_rate(name, value)
+        require_positive(name, value)
     if not low < high:
         raise InterpError(f"the smallest step must lie below the largest, got low={low} and high={high}")
     return low, high

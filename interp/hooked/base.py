@@ -200,6 +200,10 @@ class HookedModel(Resumable, NamedHooks):
         """
         return {name: _groups(name) for name, _ in self.named_parameters()}
 
+    def everywhere(self) -> HookedModel:
+        """The model that computes every position; another than itself only where its config has a ``readout``."""
+        return self
+
     def component_sites(self, kind: str) -> list[str]:
         """The hook points whose features are the components of a kind, first to last.
 

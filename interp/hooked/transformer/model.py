@@ -140,6 +140,11 @@ class HookedTransformer(LensWeights, HookedModel):
         return reader
 
     @override
+    def everywhere(self) -> HookedTransformer:
+        """The same model (weights are shared, not copied) without a ``readout``."""
+        return self if self.config.readout is None else self.read_at(None)
+
+    @override
     def resume(self, site: str, activation: Tensor) -> Tensor:
         """Run on from ``hook_embed`` or from ``blocks.i.hook_resid_pre``, ``_mid`` or ``_post``.
 
