@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -112,6 +112,38 @@ def refuse_link(path: Path) -> None:
         )
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
         raise UnreadableFile(f"{path} is {SPECIAL.get(stat.S_IFMT(mode), 'no file')}, not a file; remove it")
+
+
+def leads_out(path: Path) -> bool:
+    """Whether a file that came with a folder is a link to a place outside that folder.
+
+    Args:
+        path: of the file; one that a user typed may lead anywhere.
+
+    Returns:
+        False inside the cache of Hugging Face, too, whose ``snapshots`` are links into the ``blobs`` beside them.
+    """
+    if not path.is_symlink():
+        return False
+    home, target = path.parent.resolve(), path.resolve()
+    cached = any(p.name == "snapshots" and target.parent == p.parent / "blobs" for p in home.parents)
+    return not cached and not target.is_relative_to(home)
+
+
+def not_followed(links: Sequence[Path]) -> str:
+    """Why files that lead out of their folder are not read, and what to do; `leads_out` tells them.
+
+    Args:
+        links: at least one.
+
+    Returns:
+        A sentence without its full stop.
+    """
+    named = ", ".join(f.name for f in links[:4]) + (", ..." if len(links) > 4 else "")
+    return (
+        f"{named} {'leads' if len(links) == 1 else 'lead'} out of the folder, and such links are not followed, since a folder "
+        "from somebody else may hold links to your own files; name the file itself, or copy it there"
+    )
 
 
 def refuse_links(folder: Path, names: Iterable[str]) -> None:

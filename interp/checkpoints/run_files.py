@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from interp._util import wrong_files
-from interp._util.files import no_follow, refuse_link, refuse_links
+from interp._util.files import leads_out, no_follow, not_followed, refuse_link, refuse_links
 from interp._util.schema import WHOLE, described, fits, parse_json, short
 from interp.checkpoints.layouts.config_fields import usable_config
 from interp.errors import UnreadableFile
@@ -129,6 +129,8 @@ def read_config(path: Path) -> tuple[dict[str, Any], tuple[str, ...]]:
     Returns:
         its fields, without those that are of another kind than `CONFIG` says; and a note on what was left out.
     """
+    if leads_out(path):
+        return {}, (f"the config beside the checkpoint was ignored: {not_followed([path])}",)
     try:
         config = read_json(path)
     except UnreadableFile as error:

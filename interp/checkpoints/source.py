@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from interp._util.files import leads_out, not_followed
 from interp._util.wrong_files import describe_folder
 from interp.checkpoints.folders import steps_of_files
 from interp.checkpoints.formats.contents import Contents
@@ -184,6 +185,8 @@ def _open_file(path: Path, key: str | None, member: int) -> Source:
 
 def _open_directory(path: Path, key: str | None, member: int) -> Source:
     if (file := weights_file(path)) is not None:
+        if leads_out(file):
+            raise UnreadableFile(f"{path} holds no checkpoint of its own: {not_followed([file])}")
         return replace(_open_file(file, key, member), path=path)
     if (path / "run.json").is_file() and (path / "checkpoints").is_dir():
         run = read_run(path)
@@ -198,7 +201,7 @@ def _open_directory(path: Path, key: str | None, member: int) -> Source:
     if steps := steps_in(path, SUFFIXES):
         return _open_steps(path, steps, key, member)
     indices = sorted([*path.glob(f"*{INDEX_SUFFIX}"), *path.glob(f"*{BIN_INDEX_SUFFIX}")])
-    if len(indices) == 1:
+    if len(indices) == 1 and not leads_out(indices[0]):
         return _open_file(indices[0], key, member)
     files, beside = checkpoints_in(path, SUFFIXES)
     if not files and (below := run_below(path)) is not None:

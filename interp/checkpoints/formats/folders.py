@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection
 from pathlib import Path
 
+from interp._util.files import leads_out, not_followed
 from interp.checkpoints.formats.distributed_files import METADATA
 from interp.checkpoints.formats.steps import step_in_name
 from interp.errors import UnreadableFile
@@ -32,12 +33,16 @@ def checkpoints_in(folder: Path, suffixes: Collection[str]) -> tuple[list[Path],
         suffixes: of checkpoints.
 
     Returns:
-        The files by name; and a note on the state of the training that was left out.
+        The files by name; and notes on the state of the training and on links that were left out.
 
     Raises:
-        UnreadableFile: pieces of one checkpoint without the index that says what they are.
+        UnreadableFile: pieces of one checkpoint without the index that says what they are, or nothing but links.
     """
-    files = sorted(f for f in folder.iterdir() if f.is_file() and f.suffix in suffixes and not f.name.startswith("."))
+    found = sorted(f for f in folder.iterdir() if f.is_file() and f.suffix in suffixes and not f.name.startswith("."))
+    links = [f for f in found if leads_out(f)]
+    if links and len(links) == len(found):
+        raise UnreadableFile(f"{folder} holds no checkpoints of its own: {not_followed(links)}")
+    files = [f for f in found if f not in links]
     kept = [f for f in files if not TRAINING_STATE.match(f.name)] or files
     shards = [f for f in kept if SHARD.search(f.name)]
     if len(shards) > 1:
@@ -46,7 +51,8 @@ def checkpoints_in(folder: Path, suffixes: Collection[str]) -> tuple[list[Path],
             "stands where (*.index.json): copy it beside them, or save the whole in one file"
         )
     left = [f.name for f in files if f not in kept]
-    return kept, [f"{', '.join(left[:8])} left out: by name the state of the training, not weights"] if left else []
+    notes = [f"{', '.join(left[:8])} left out: by name the state of the training, not weights"] if left else []
+    return kept, [*notes, not_followed(links)] if links else notes
 
 
 def refuse_piece(path: Path) -> None:
@@ -91,7 +97,11 @@ def weights_in(folder: Path) -> Path | None:
     """The weights, or their index, beside the ``config.json`` of Hugging Face; None in another folder."""
     if not (folder / "config.json").is_file():
         return None
-    return next((folder / name for name in WEIGHTS if (folder / name).is_file()), None)
+    return _weights_by_name(folder)
+
+
+def _weights_by_name(folder: Path) -> Path | None:
+    return next((file for name in WEIGHTS if (file := folder / name).is_file() and not leads_out(file)), None)
 
 
 def steps_in(folder: Path, suffixes: Collection[str]) -> dict[Path, int]:
@@ -116,6 +126,6 @@ def steps_in(folder: Path, suffixes: Collection[str]) -> dict[Path, int]:
 
 def _only_in(folder: Path, suffixes: Collection[str]) -> Path | None:
     """The weights of a folder without ``config.json``: under Hugging Face's names, or the only checkpoint."""
-    usual = next((folder / name for name in WEIGHTS if (folder / name).is_file()), None)
+    usual = _weights_by_name(folder)
     files = [] if usual else checkpoints_in(folder, suffixes)[0]
     return files[0] if len(files) == 1 else usual

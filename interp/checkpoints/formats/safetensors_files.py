@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 
+from interp._util.files import leads_out, not_followed
 from interp.checkpoints.formats.contents import Contents
 from interp.checkpoints.formats.tensors import TensorRef, guarded, readable
 from interp.errors import UnreadableFile
@@ -106,6 +107,8 @@ def read_sharded(path: Path, read_shard: Callable[[Path], Contents]) -> Contents
             raise UnreadableFile(f"{path} names the shard {shard[:80]!r}, which is not a file beside it; copy it there")
         if not (path.parent / shard).is_file():
             raise UnreadableFile(f"{path} names the shard {shard}, which is missing; copy all shards beside the index")
+        if leads_out(path.parent / shard):
+            raise UnreadableFile(f"{path} names a shard that is not beside it: {not_followed([path.parent / shard])}")
         contents = read_shard(path.parent / shard)
         formats.append(contents.format)
         metadata.update(contents.metadata)

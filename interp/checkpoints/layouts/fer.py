@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from typing_extensions import override
 
+from interp._util.files import leads_out
 from interp.checkpoints.formats.pickled_values import Stub
 from interp.checkpoints.formats.reading import read
 from interp.checkpoints.layouts.base import Converted, FileInfo, Fit, Layout, Weights
@@ -81,7 +82,7 @@ class FerLayout(Layout):
         """
         config: dict[str, Any] = {}
         for name in (ARGS, ARCH) if (folder / ARCH).is_file() else ():
-            if (folder / name).is_file():
+            if (folder / name).is_file() and not leads_out(folder / name):
                 tree = read(folder / name).tree
                 value = tree.state if isinstance(tree, Stub) else tree
                 config |= {str(k): v for k, v in value.items()} if isinstance(value, dict) else {"arch": value}

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
+from interp._util.files import leads_out
 from interp.checkpoints.formats.pickled_values import Stub
 from interp.checkpoints.formats.reading import read
 from interp.checkpoints.layouts.activations import stated_activation, with_entries_below
@@ -127,7 +128,7 @@ class TransformerLensLayout(Layout):
 
 
 def _config_file(folder: Path) -> Path | None:
-    files = [path for path in folder.glob("ll_model_cfg*.pkl") if path.is_file()]
+    files = [path for path in folder.glob("ll_model_cfg*.pkl") if path.is_file() and not leads_out(path)]
     return files[0] if len(files) == 1 else None
 
 
