@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isqrt
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,7 +14,7 @@ from interp.activations.batches import model_for
 from interp.errors import InterpError, MissingCapability, require_range
 from interp.hooked import HookedCPPN
 from interp.hooked.cppn.plane import coordinates
-from interp.hooked.foreign.several import Inputs
+from interp.hooked.foreign.several import Inputs, InputsLike, as_inputs, form_of, same_inputs, shown_inputs
 from interp.subject import Subject
 from interp.tasks import BinaryOperation, Task
 
@@ -41,7 +42,7 @@ class CommonInputs:
 
 def common_inputs(
     subjects: Mapping[str, Subject],
-    inputs: Tensor | Inputs | None = None,
+    inputs: InputsLike | None = None,
     *,
     n_inputs: int | None = MOST,
     seed: int = 0,
@@ -69,12 +70,13 @@ def common_inputs(
         raise InterpError("no networks were given")
     if n_inputs is not None:
         require_range("n_inputs", n_inputs, 4)
-    if inputs is not None:
+    given: Any = as_inputs(inputs)
+    if given is not None:
         for subject in subjects.values():
-            model_for(subject, inputs)
-        chosen = _chosen(len(inputs), n_inputs, seed)
-        note = f"{_counted(len(inputs), n_inputs)} of the inputs given"
-        return CommonInputs({name: _rows(inputs, chosen) for name in subjects}, dict.fromkeys(subjects, None), note)
+            model_for(subject, given)
+        chosen = _chosen(len(given), n_inputs, seed)
+        note = f"{_counted(len(given), n_inputs)} of the inputs given"
+        return CommonInputs({name: _rows(given, chosen) for name in subjects}, dict.fromkeys(subjects, None), note)
     tasks = {name: s.task for name, s in subjects.items() if s.task is not None}
     drawing = [isinstance(s.model, HookedCPPN) for s in subjects.values()]
     if all(drawing):
@@ -84,7 +86,7 @@ def common_inputs(
         raise MissingCapability(f"no inputs are known for {missing}: give its task, or {GIVE}")
     found = _pairs(tasks) or _same(tasks)
     if found is None:
-        shapes = "; ".join(f"{name}: {list(t.inputs.shape)} of {t.title()}" for name, t in tasks.items())
+        shapes = "; ".join(f"{name}: {shown_inputs(t.inputs)}, of {t.title()}" for name, t in tasks.items())
         raise MissingCapability(f"the networks' inputs do not agree ({shapes}); {GIVE}")
     n = len(next(iter(found.values())))
     if n < 4:
@@ -122,7 +124,7 @@ def _pairs(tasks: Mapping[str, Task]) -> dict[str, Tensor] | None:
 
 def _same(tasks: Mapping[str, Task]) -> dict[str, Tensor] | None:
     first, *others = (t.inputs for t in tasks.values())
-    if not all(first.shape == o.shape and first.dtype == o.dtype and bool((first == o).all()) for o in others):
+    if not all(form_of(first) == form_of(o) and same_inputs(first, o) for o in others):
         return None
     return dict.fromkeys(tasks, torch.arange(len(first)))
 

@@ -27,6 +27,7 @@ from interp._util.bar import with_bar
 from interp._util.estimate import told
 from interp.errors import InterpError, UnknownName, require_range, unknown
 from interp.hooked.base import HookedModel
+from interp.hooked.foreign.several import InputsLike
 from interp.subject import Subject, as_subject
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ def ablate_pairs(
     top: int | None = None,
     metric: MetricLike | None = None,
     value: ValueLike = DEFAULT,
-    inputs: Tensor | None = None,
+    inputs: InputsLike | None = None,
     dtype: torch.dtype | None = None,
     max_bytes: int = DEFAULT_BYTES,
     progress: Callable[[int, int], None] | bool | None = None,

@@ -22,6 +22,7 @@ from circuits.interventions.counterfactual import Counterfactual, paired
 from circuits.interventions.kinds import Ablate
 from circuits.interventions.layout import Features
 from circuits.interventions.values import Mean, Settled, Value
+from interp.activations.batches import placed
 from interp.activations.capture import capture
 from interp.activations.transform import transform_at
 from interp.errors import InterpError, MissingCapability
@@ -249,7 +250,7 @@ def graph_of(
             )
         features, batch = Features(axes), axes.index("batch")
         if isinstance(value, Counterfactual) and batch == 0:
-            each = capture(evaluation.model, value.corrupted.to(evaluation.inputs.device), name, batch_size=BATCH)[name]
+            each = capture(evaluation.model, placed(value.corrupted, evaluation.model), name, batch_size=BATCH)[name]
             groups = torch.as_tensor(component.groups, device=evaluation.inputs.device)
             constant = Constant(each, repr(value))
             found.append(Nodes(name, features, groups, constant, features.last(each), slice(start, stop), component))

@@ -72,7 +72,7 @@ class Pair:
         return (value - self.corrupted_value) / (gap if gap else torch.nan)
 
 
-def aligned(clean: Tensor | Inputs, corrupted: Tensor | Inputs) -> tuple[Any, Any]:
+def aligned(clean: Any, corrupted: Any) -> tuple[Any, Any]:
     """Refuse two batches of inputs that are not pairs.
 
     Args:
@@ -108,8 +108,8 @@ def aligned(clean: Tensor | Inputs, corrupted: Tensor | Inputs) -> tuple[Any, An
 
 def make_pair(
     subject: Subject,
-    clean: Tensor | Inputs,
-    corrupted: Tensor | Inputs,
+    clean: Any,
+    corrupted: Any,
     metric: MetricLike,
     *,
     sites: SitePattern,

@@ -110,7 +110,7 @@ def outputs_of(model: HookedModel, inputs: Tensor | Inputs, batch_size: int = 40
 def make_evaluation(
     subject: Subject,
     metric: MetricLike | Sequence[MetricLike] | None = None,
-    inputs: Tensor | Inputs | None = None,
+    inputs: Any = None,
     *,
     wrong: Tensor | None = None,
     dtype: torch.dtype | None = None,

@@ -16,15 +16,15 @@ from circuits.experiments.patching import Patching, patch
 from circuits.metrics import MetricLike
 from interp.activations.gradients import gradients
 from interp.hooked.base import HookedModel
-from interp.hooked.foreign.several import tiled_inputs
+from interp.hooked.foreign.several import InputsLike, tiled_inputs
 from interp.sites import Site, SitePattern, resolve_sites
 from interp.subject import Subject, as_subject
 
 
 def attribute(
     subject: Subject | HookedModel,
-    clean: Tensor,
-    corrupted: Tensor,
+    clean: InputsLike,
+    corrupted: InputsLike,
     sites: SitePattern | None = None,
     *,
     metric: MetricLike = "logit_diff",

@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import pandas as pd
 import torch
-from torch import Tensor
 from typing_extensions import override
 
 from circuits.engine.evaluation import make_evaluation
@@ -16,6 +15,7 @@ from circuits.interventions.apply import applied
 from circuits.interventions.kinds import Intervention
 from circuits.metrics import MetricLike
 from interp.hooked.base import HookedModel
+from interp.hooked.foreign.several import InputsLike
 from interp.subject import Subject, as_subject
 
 
@@ -24,7 +24,7 @@ def intervene(
     interventions: Intervention | Sequence[Intervention],
     *,
     metric: MetricLike | Sequence[MetricLike] | None = None,
-    inputs: Tensor | None = None,
+    inputs: InputsLike | None = None,
     strict: bool = True,
     dtype: torch.dtype | None = None,
 ) -> EffectTable:

@@ -28,7 +28,7 @@ from interp._util.estimate import told
 from interp.activations.transform import transform_at
 from interp.errors import InterpError
 from interp.hooked.base import HookedModel
-from interp.hooked.foreign.several import tiled_inputs
+from interp.hooked.foreign.several import InputsLike, tiled_inputs
 from interp.hooked.transformer.staggered import POINTS, departs
 from interp.sites import SitePattern, resolve_sites
 from interp.subject import Subject, as_subject
@@ -97,8 +97,8 @@ def _name(row: Mapping[Hashable, Any]) -> str:
 @torch.no_grad()
 def patch(
     subject: Subject | HookedModel,
-    clean: Tensor,
-    corrupted: Tensor,
+    clean: InputsLike,
+    corrupted: InputsLike,
     sites: SitePattern,
     *,
     metric: MetricLike = "logit_diff",

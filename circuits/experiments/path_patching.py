@@ -18,6 +18,7 @@ from circuits.interventions.kinds import Freeze, Intervention, Patch
 from circuits.metrics import MetricLike
 from interp.activations.capture import capture
 from interp.hooked.base import HookedModel
+from interp.hooked.foreign.several import InputsLike
 from interp.sites import Site, resolve_sites
 from interp.subject import Subject, as_subject
 
@@ -99,8 +100,8 @@ class PathEffect(Findings):
 @torch.no_grad()
 def path_patch(
     subject: Subject | HookedModel,
-    clean: Tensor,
-    corrupted: Tensor,
+    clean: InputsLike,
+    corrupted: InputsLike,
     *,
     sender: str | Site,
     receivers: str | Site | Sequence[str | Site],

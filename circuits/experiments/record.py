@@ -22,6 +22,7 @@ from interp._util.schema import described, fits, parse_json, require_fields, sho
 from interp._util.versions import versions
 from interp.checkpoints.saving import write_tensors
 from interp.errors import InterpError, UnknownName, UnreadableFile, kind_of, unknown
+from interp.hooked.foreign.several import as_inputs
 from interp.notebook import tables
 from interp.notebook.show import escaped, fold
 from interp.notebook.tables import number
@@ -37,6 +38,7 @@ WHAT = {
 }  # fmt: skip
 
 
+INPUTS = ("inputs", "clean", "corrupted")  # arguments for which a tuple or dict of tensors means `Inputs`
 CELL = float | str | bool | None
 HEADER = {
     "what": str,
@@ -88,6 +90,7 @@ class Experiment:
     def __init__(self, what: str, **arguments: Any):
         if what not in WHAT:
             raise UnknownName(unknown("experiment", what, WHAT))
+        arguments = {name: as_inputs(v) if name in INPUTS else v for name, v in arguments.items()}
         encode(list(arguments.values()), {})  # refuses what cannot be stored
         try:
             require_fields(getattr(import_module(WHAT[what]), what), arguments, classes=True)

@@ -25,6 +25,7 @@ from interp.activations.transform import transform_at
 from interp.errors import InterpError, kind_of
 from interp.hooked.base import HookedModel
 from interp.hooked.coerce import as_model
+from interp.hooked.foreign.several import InputsLike
 from interp.sites import Site, SitePattern, resolve_sites
 from interp.subject import Subject
 from interp.tasks import Task
@@ -199,7 +200,7 @@ def settled(
     return found
 
 
-def freeze(model: HookedModel | Subject, inputs: Tensor, sites: SitePattern) -> list[Freeze]:
+def freeze(model: HookedModel | Subject, inputs: InputsLike, sites: SitePattern) -> list[Freeze]:
     """Interventions that hold sites at their activations in the unchanged run on ``inputs``.
 
     Freeze attention patterns or LayerNorm scales to separate what an ablation does through them from the rest.

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Any
 
-import torch
 from torch import Tensor
 from typing_extensions import override
+
+from interp.hooked.foreign.several import Inputs, same_inputs
 
 
 class Comparable:
@@ -28,6 +29,6 @@ class Comparable:
 
 
 def _same(a: Any, b: Any) -> bool:
-    if isinstance(a, Tensor) or isinstance(b, Tensor):
-        return isinstance(a, Tensor) and isinstance(b, Tensor) and torch.equal(a.cpu(), b.cpu())
+    if isinstance(a, Tensor | Inputs) or isinstance(b, Tensor | Inputs):
+        return same_inputs(a, b)
     return bool(a == b)

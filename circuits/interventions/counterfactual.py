@@ -11,6 +11,7 @@ from typing_extensions import override
 
 from circuits.interventions.values import Resample, Settled, Value
 from interp.errors import InterpError, kind_of
+from interp.hooked.foreign.several import Inputs, as_inputs
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -21,24 +22,26 @@ class Counterfactual(Value):
     differs between the two inputs is removed. It misleads where the two differ in more than what is asked about.
 
     Args:
-        corrupted: inputs ``[n, ...]``, in the order of those that the experiment runs on.
+        corrupted: inputs ``[n, ...]``, in the order of those that the experiment runs on; `interp.Inputs` (or a tuple or dict of
+            tensors) for a module that takes several.
 
     Raises:
-        InterpError: not a tensor.
+        InterpError: not a batch of inputs.
 
     Geiger et al. 2021, Causal Abstractions of Neural Networks, https://arxiv.org/abs/2106.02997; Chan et al. 2022, Causal
     Scrubbing, https://www.alignmentforum.org/posts/JvZhhzycHu2Yd57RN.
     """
 
-    corrupted: Tensor
+    corrupted: Tensor | Inputs
 
     def __post_init__(self) -> None:
-        if not isinstance(self.corrupted, Tensor) or self.corrupted.ndim == 0:
+        object.__setattr__(self, "corrupted", as_inputs(self.corrupted))
+        if not isinstance(self.corrupted, Tensor | Inputs) or self.corrupted.ndim == 0:
             raise InterpError(f"Counterfactual needs the corrupted inputs [n, ...], got {kind_of(self.corrupted)}")
 
     @property
     @override
-    def inputs(self) -> Tensor:
+    def inputs(self) -> Tensor | Inputs:
         return self.corrupted
 
     @override
@@ -51,10 +54,11 @@ class Counterfactual(Value):
 
     @override
     def __repr__(self) -> str:
-        return f"Counterfactual(inputs{list(self.corrupted.shape)})"
+        given = self.corrupted
+        return f"Counterfactual({f'inputs{list(given.shape)}' if isinstance(given, Tensor) else given!r})"
 
 
-def paired(value: Value, inputs: Tensor) -> Value:
+def paired(value: Value, inputs: Tensor | Inputs) -> Value:
     """A value that takes activations from other inputs, as those inputs: `Resample` as the permuted ones.
 
     Args:

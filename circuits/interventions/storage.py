@@ -16,6 +16,7 @@ from circuits.interventions.values import Fixed, Mean, Resample, Settled, Zero
 from circuits.metrics import AccuracyMetric, KLMetric, LogitDiff, LossMetric
 from interp._util.schema import require_fields, short
 from interp.errors import InterpError, UnknownName, unknown
+from interp.hooked.foreign.several import Inputs
 from interp.sites import Site
 from probes.basis import Basis
 
@@ -56,6 +57,8 @@ def encode(value: Any, tensors: dict[str, Tensor]) -> Any:
         name = f"tensor {len(tensors)}"
         tensors[name] = value.detach().cpu().contiguous()
         return {"tensor": name}
+    if isinstance(value, Inputs):
+        return {"inputs": [encode(value.args, tensors), encode(value.kwargs, tensors)]}
     if isinstance(value, torch.dtype):
         return {"dtype": str(value).removeprefix("torch.")}
     if isinstance(value, slice):
@@ -102,7 +105,7 @@ def decode(value: Any, tensors: Mapping[str, Tensor]) -> Any:
             raise InterpError(f"the basis of a stored {value['kind']} must be a Basis, got {short(parts['basis'])}")
         return kind(**parts)
     tag = next(iter(value), "")
-    if len(value) != 1 or tag not in ("tensor", "dtype", "slice", "list", "tuple", "dict"):
+    if len(value) != 1 or tag not in ("tensor", "dtype", "slice", "list", "tuple", "dict", "inputs"):
         raise InterpError(f"a stored value has keys that no experiment writes: {sorted(value)}")
     content: Any = value[tag]
     if tag == "tensor":
@@ -120,4 +123,7 @@ def decode(value: Any, tensors: Mapping[str, Tensor]) -> Any:
     if tag == "slice":
         return slice(*content)
     items = [decode(v, tensors) for v in content]
+    if tag == "inputs":
+        args, kwargs = items
+        return Inputs(*args, **kwargs)
     return tuple(items) if tag == "tuple" else items

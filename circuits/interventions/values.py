@@ -15,6 +15,7 @@ from typing_extensions import override
 
 from circuits.interventions.comparable import Comparable
 from interp.errors import InterpError, UnknownName, unknown
+from interp.hooked.foreign.several import Inputs, as_inputs
 from interp.sites import find_axis
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class Value(Comparable, ABC):
         """
 
     @property
-    def inputs(self) -> Tensor | None:
+    def inputs(self) -> Tensor | Inputs | None:
         """Inputs whose activations the value is made of; None: those of the pass that it acts in."""
         return None
 
@@ -76,9 +77,9 @@ class Mean(Value):
 
     Args:
         over: names of axes; along the site's other axes each entry keeps its own mean.
-        reference: inputs whose activations are averaged: a tensor ``[n, ...]``, or ``"train"``, ``"test"`` or ``"all"``
-            examples of the subject's task. None: the batch of the forward pass itself, so run the whole input table at
-            once, as the experiments do.
+        reference: inputs whose activations are averaged: a tensor ``[n, ...]`` (`interp.Inputs` for a module that takes
+            several), or ``"train"``, ``"test"`` or ``"all"`` examples of the subject's task. None: the batch of the forward
+            pass itself, so run the whole input table at once, as the experiments do.
 
     Raises:
         UnknownName: no reference set of that name.
@@ -86,7 +87,7 @@ class Mean(Value):
     """
 
     over: tuple[str, ...] | str = ("batch",)
-    reference: Tensor | str | None = None
+    reference: Tensor | Inputs | str | None = None
 
     def __post_init__(self) -> None:
         given = self.over if isinstance(self.over, (str, Sequence)) else (self.over,)
@@ -94,14 +95,15 @@ class Mean(Value):
         object.__setattr__(self, "over", over)  # the one way into a frozen dataclass
         if not all(isinstance(axis, str) for axis in over):
             raise InterpError(f"Mean averages over named axes, such as 'batch' and 'pos', got over={self.over!r}")
-        if not isinstance(self.reference, (str, Tensor, type(None))):
+        object.__setattr__(self, "reference", as_inputs(self.reference))
+        if not isinstance(self.reference, (str, Tensor, Inputs, type(None))):
             raise InterpError(
                 f"the reference set of a mean is a tensor of inputs [n, ...] or one of {', '.join(REFERENCES)}, got a "
                 f"{type(self.reference).__name__}"
             )
         if isinstance(self.reference, str) and self.reference not in REFERENCES:
             raise UnknownName(unknown("reference set", self.reference, REFERENCES))
-        if isinstance(self.reference, Tensor) and len(self.reference) == 0:
+        if isinstance(self.reference, Tensor | Inputs) and len(self.reference) == 0:
             raise InterpError("the reference set of a mean is empty (its first axis has length 0)")
 
     @property
@@ -111,7 +113,7 @@ class Mean(Value):
 
     @property
     @override
-    def inputs(self) -> Tensor | None:
+    def inputs(self) -> Tensor | Inputs | None:
         if isinstance(self.reference, str):
             raise InterpError(
                 f"the reference set {self.reference!r} is a task's: pass the Subject instead of its model, or the inputs "
@@ -155,7 +157,8 @@ class Mean(Value):
     def __repr__(self) -> str:
         if self.reference is None:
             return f"Mean(over={self.over!r})"
-        named = repr(self.reference) if isinstance(self.reference, str) else f"inputs{list(self.reference.shape)}"
+        given = self.reference
+        named = f"inputs{list(given.shape)}" if isinstance(given, Tensor) else repr(given)
         return f"Mean(over={self.over!r}, reference={named})"
 
 

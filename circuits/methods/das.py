@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pandas as pd
 import torch
@@ -18,10 +19,12 @@ from circuits.methods.alignment import Alignment
 from interp._util.bar import with_bar
 from interp._util.estimate import told
 from interp._util.threads import few_threads
+from interp.activations.batches import model_for, placed
 from interp.activations.capture import capture
 from interp.activations.transform import transform_at
 from interp.errors import InterpError, require_positive, require_range
 from interp.hooked.base import HookedModel
+from interp.hooked.foreign.several import InputsLike
 from interp.sites import Site, resolve_sites
 from interp.subject import Subject, as_subject, at_readout
 from probes.basis import Basis
@@ -31,8 +34,8 @@ from probes.basis import Basis
 def das(
     subject: Subject | HookedModel,
     site: str | Site,
-    base: Tensor,
-    source: Tensor,
+    base: InputsLike,
+    source: InputsLike,
     answers: Tensor,
     *,
     dimensions: int = 1,
@@ -98,7 +101,7 @@ def das(
     subject = as_subject(subject)
     base, source = aligned(base, source)
     require_batch(answers, "answers")
-    if answers.shape != base.shape[:1] or answers.is_floating_point():
+    if answers.shape != (len(base),) or answers.is_floating_point():
         raise InterpError(f"answers are indices [{len(base)}], one per pair, got {answers.dtype} {list(answers.shape)}")
     if len(base) < 2:
         raise InterpError("das needs at least two pairs, of which one is held out")
@@ -125,7 +128,7 @@ def das(
 class _Interchange:
     """Interchange interventions at one site."""
 
-    def __init__(self, subject: Subject, site: str | Site, base: Tensor, source: Tensor, answers: Tensor):
+    def __init__(self, subject: Subject, site: str | Site, base: Any, source: Any, answers: Tensor):
         subject.refuse_hooks()
         model = subject.model
         found = resolve_sites(model, site)
@@ -134,8 +137,8 @@ class _Interchange:
             raise InterpError(f"{site}: a subspace is searched at one hook point, without a basis; found {named}")
         self.site = found[0]
         self.model = model if subject.task is None or self.site.pos is not None else at_readout(model, subject.task)
-        model.check_values(base)
-        self.base, self.source = base.to(model.device), source.to(model.device)
+        model_for(model, base)
+        self.base, self.source = placed(base, model), placed(source, model)
         self.answers, self.read = answers.to(model.device).long(), Answers(task=subject.task).read
         self.axes, name = model.axes_of(self.site.name), self.site.name
         one = capture(self.model, self.base[:1], name)[name]

@@ -22,11 +22,12 @@ from circuits.methods.node_scores import NodeScores
 from circuits.methods.pairs import evaluated
 from circuits.metrics import MetricLike
 from interp._util.threads import few_threads
+from interp.activations.batches import placed
 from interp.activations.capture import capture
 from interp.activations.gradients import gradients
 from interp.errors import InterpError, UnknownName, unknown
 from interp.hooked.base import HookedModel
-from interp.hooked.foreign.several import tiled_inputs
+from interp.hooked.foreign.several import InputsLike, tiled_inputs
 from interp.sites import Site
 from interp.subject import Subject, as_subject
 
@@ -36,8 +37,8 @@ STARTS = ("hook_embed", "hook_input")  # where the inputs enter
 
 def integrated_gradients(
     subject: Subject | HookedModel,
-    clean: Tensor | None = None,
-    corrupted: Tensor | None = None,
+    clean: InputsLike | None = None,
+    corrupted: InputsLike | None = None,
     *,
     kinds: NodeKind | Sequence[NodeKind] = ("heads", "neurons"),
     site: str | Site | None = None,
@@ -185,7 +186,7 @@ class _Path:
             inputs, batch = evaluation.inputs[rows], axes[moved].index("batch")
             clean = capture(model, inputs, moved)[moved]
             if isinstance(value, Counterfactual):
-                far = capture(model, value.corrupted[rows].to(inputs.device), moved)[moved]
+                far = capture(model, placed(value.corrupted[rows], model), moved)[moved]
             else:
                 far = value.of(clean, axes[moved]).expand_as(clean)
             points = torch.cat([clean + (far - clean) * x for x in shares], batch)

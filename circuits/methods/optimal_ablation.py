@@ -27,7 +27,7 @@ from interp.activations.capture import capture
 from interp.activations.transform import transform_at
 from interp.errors import InterpError, UnknownName, kind_of, require_positive, unknown
 from interp.hooked.base import HookedModel
-from interp.hooked.foreign.several import tiled_inputs
+from interp.hooked.foreign.several import InputsLike, tiled_inputs
 from interp.sites import Site
 from interp.subject import Subject, as_subject
 
@@ -67,7 +67,7 @@ def optimal_ablation(
     kind: Kind = "heads",
     *,
     site: str | Site | None = None,
-    inputs: Tensor | None = None,
+    inputs: InputsLike | None = None,
     metric: MetricLike = "loss",
     steps: int = 100,
     lr: float = 0.1,

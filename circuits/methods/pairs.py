@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
@@ -23,6 +24,7 @@ from interp.errors import InterpError
 from interp.hooked.base import HookedModel
 from interp.hooked.foreign.bridge import WrappedBridge
 from interp.hooked.foreign.bridge_twin import transformer_of
+from interp.hooked.foreign.several import InputsLike
 from interp.subject import Subject, as_subject
 
 
@@ -67,10 +69,10 @@ class Ends:
 def evaluated(
     subject: Subject,
     metrics: Sequence[MetricLike],
-    clean: Tensor | None,
-    corrupted: Tensor | None,
+    clean: InputsLike | None,
+    corrupted: InputsLike | None,
     dtype: torch.dtype | None = None,
-) -> tuple[Evaluation, Tensor | None]:
+) -> tuple[Evaluation, Any]:
     """The evaluation of clean inputs, whose answers are compared with those of corrupted ones.
 
     Args:
@@ -87,11 +89,10 @@ def evaluated(
         MissingCapability: neither inputs nor a task.
         InterpError: inputs that do not align.
     """
-    wrong = None
+    wrong = other = None
     if corrupted is not None:
-        clean, corrupted = aligned(subject.require_task().inputs if clean is None else clean, corrupted)
-        assert corrupted is not None
-        others = None if subject.task is None else answers_of(subject.task, corrupted)
+        clean, other = aligned(subject.require_task().inputs if clean is None else clean, corrupted)
+        others = None if subject.task is None else answers_of(subject.task, other)
         plain = others is not None and others.ndim == 1 and not others.is_floating_point()
         wrong = others if plain else None
         if wrong is None and any(isinstance(m, LogitDiff) and m.wrong is None for m in map(make_metric, metrics)):
@@ -101,13 +102,13 @@ def evaluated(
                 UserWarning,
                 stacklevel=4,
             )
-    return make_evaluation(subject, metrics, clean, wrong=wrong, dtype=dtype), corrupted
+    return make_evaluation(subject, metrics, clean, wrong=wrong, dtype=dtype), other
 
 
 def make_ends(
     subject: Subject | HookedModel,
-    clean: Tensor | None,
-    corrupted: Tensor | None,
+    clean: InputsLike | None,
+    corrupted: InputsLike | None,
     metric: MetricLike,
     value: ValueLike | None,
     *,

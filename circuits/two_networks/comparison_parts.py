@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
-from torch import Tensor
 
 from circuits.findings import Findings
 from circuits.two_networks.disagreement import similarity
@@ -18,7 +17,7 @@ from circuits.two_networks.sides import Side
 from circuits.two_networks.stitching import stitched_both_ways
 from circuits.two_networks.stitching_result import Stitching
 from circuits.weight_line.connectivity import LinearConnectivity, linear_connectivity
-from interp.hooked.foreign.several import Inputs
+from interp.hooked.foreign.several import InputsLike
 from interp.sites import hidden_sites
 
 
@@ -46,7 +45,7 @@ class Asked:
     n_random: int
     draws: int
     seed: int
-    inputs: Tensor | Inputs | None = None
+    inputs: InputsLike | None = None
     n_inputs: int | None = None
     notes: list[str] = field(default_factory=list)
 

@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
-from torch import Tensor
 
 from circuits.two_networks.sides import Side
-from interp.hooked.foreign.several import Inputs
+from interp.hooked.foreign.several import InputsLike
 from probes.similarity_maps.mapping import similarity_map
 
 ALIKE = 0.5  # CKA from which layers count as alike, if it is above chance
@@ -22,7 +21,7 @@ RULE = (
 
 
 def similarity(
-    first: Side, second: Side, pairs: list[tuple[str, str]], inputs: Tensor | Inputs | None, n_inputs: int | None,
+    first: Side, second: Side, pairs: list[tuple[str, str]], inputs: InputsLike | None, n_inputs: int | None,
     draws: int, seed: int,
 ) -> tuple[pd.DataFrame, str]:  # fmt: skip
     """CKA of pairs of layers beside chance; see `probes.similarity_map`.

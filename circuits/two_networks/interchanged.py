@@ -20,7 +20,7 @@ from circuits.two_networks.sides import MOST, Side, sides, two_names
 from circuits.two_networks.stitching import DIRECTIONS, Direction, site_pairs
 from interp.errors import InterpError, UnknownName, require_range, unknown
 from interp.hooked.base import HookedModel
-from interp.hooked.foreign.several import Inputs
+from interp.hooked.foreign.several import InputsLike
 from interp.report import figures
 from interp.subject import Subject
 
@@ -120,7 +120,7 @@ def interchange(
     site_b: str | None = None,
     *,
     rank: int | None = None,
-    inputs: Tensor | Inputs | None = None,
+    inputs: InputsLike | None = None,
     ridge: float = 0.0,
     n_random: int = 5,
     draws: int = 39,

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from torch import Tensor
 from typing_extensions import override
 
 from circuits.engine.arguments import require_whole
@@ -21,7 +20,7 @@ from circuits.two_networks.sides import MOST, Side, last_site, sides, two_names
 from circuits.two_networks.stitching import site_pairs
 from interp.errors import InterpError, UnknownName, require_range, unknown
 from interp.hooked.base import HookedModel
-from interp.hooked.foreign.several import Inputs
+from interp.hooked.foreign.several import InputsLike
 from interp.notebook import tables
 from interp.report import figures
 from interp.sites import layer_sites, short_name
@@ -156,7 +155,7 @@ def compare(
     only: str | Sequence[str] | None = None,
     sites: Sequence[tuple[str, str]] | None = None,
     kind: Kind = "units",
-    inputs: Tensor | Inputs | None = None,
+    inputs: InputsLike | None = None,
     ridge: float = 0.0,
     n_random: int = 5,
     draws: int = 39,
@@ -221,7 +220,7 @@ def compare(
 
 
 def sides_of(
-    a: Subject | HookedModel, b: Subject | HookedModel, inputs: Tensor | Inputs | None, n_inputs: int | None, seed: int
+    a: Subject | HookedModel, b: Subject | HookedModel, inputs: InputsLike | None, n_inputs: int | None, seed: int
 ) -> tuple[tuple[Side, Side], str]:
     """Two networks on the inputs that both take, and what these are."""
     found, note = sides(two_names(a, b), inputs, n_inputs, seed)

@@ -7,7 +7,6 @@ from typing import Any
 
 import pandas as pd
 import torch
-from torch import Tensor
 
 from circuits.engine.arguments import require_whole
 from circuits.two_networks.feature_lists import FeatureList, Kind, feature_list
@@ -19,7 +18,7 @@ from circuits.two_networks.stitching import site_pairs
 from circuits.two_networks.worth import random_worths, worths
 from interp.errors import InterpError, require_range
 from interp.hooked.base import HookedModel
-from interp.hooked.foreign.several import Inputs
+from interp.hooked.foreign.several import InputsLike
 from interp.subject import Subject
 
 ALIKE = 0.5  # share of a feature's variance that its match must explain
@@ -33,7 +32,7 @@ def shared_features(
     *,
     kind: Kind = "units",
     threshold: float = ALIKE,
-    inputs: Tensor | Inputs | None = None,
+    inputs: InputsLike | None = None,
     draws: int = 39,
     n_random: int = 5,
     ridge: float = 0.0,

@@ -16,7 +16,7 @@ from circuits.two_networks.output_difference import OutputDifference, centred
 from interp.errors import InterpError
 from interp.hooked.base import HookedModel
 from interp.hooked.foreign.guest import Guest
-from interp.hooked.foreign.several import Inputs
+from interp.hooked.foreign.several import Inputs, InputsLike
 from interp.sites import hidden_sites, resolve_sites
 from interp.subject import Subject, as_subject
 from probes.common_inputs import common_inputs
@@ -109,7 +109,7 @@ class Side:
 
 
 def sides(
-    subjects: Mapping[str, Subject], inputs: Tensor | Inputs | None, n_inputs: int | None, seed: int
+    subjects: Mapping[str, Subject], inputs: InputsLike | None, n_inputs: int | None, seed: int
 ) -> tuple[dict[str, Side], str]:
     """Networks on the inputs that they have in common.
 

@@ -17,7 +17,7 @@ from circuits.two_networks.stitching_result import Stitching
 from circuits.weight_sweeps.null_models import random_network
 from interp.errors import InterpError, UnknownName, require_range, unknown
 from interp.hooked.base import HookedModel
-from interp.hooked.foreign.several import Inputs
+from interp.hooked.foreign.several import InputsLike
 from interp.sites import hidden_sites
 from interp.subject import Subject
 from probes.input_rows import input_rows
@@ -37,7 +37,7 @@ def stitch(
     site: str | None = None,
     site_b: str | None = None,
     *,
-    inputs: Tensor | Inputs | None = None,
+    inputs: InputsLike | None = None,
     ridge: float = 0.0,
     n_random: int = 5,
     seed: int = 0,

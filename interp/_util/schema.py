@@ -85,6 +85,8 @@ def fits(value: Any, kind: Any, classes: bool = False) -> bool:
         return number and abs(cast(Any, value)) <= sys.float_info.max  # NaN is not below anything
     if kind in NAMES:
         return isinstance(value, kind)
+    if kind is Any:
+        return True
     if origin in (Union, UnionType):
         return any(fits(value, one, classes) for one in inner)
     if origin is Literal:
@@ -150,6 +152,8 @@ def described(kind: Any) -> str:
     origin, inner = get_origin(kind), get_args(kind)
     if kind in NAMES:
         return NAMES[kind]
+    if kind is Any:
+        return "anything"
     if origin in (Union, UnionType):
         return " or ".join(described(one) for one in inner)
     if origin is Literal:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from torch import Tensor
-
 from interp._util.bar import with_bar
 from interp._util.estimate import told
 from interp.errors import InterpError, require_range
-from interp.hooked.foreign.several import Inputs
+from interp.hooked.foreign.several import InputsLike
 from probes.common_inputs import common_inputs
 from probes.similarity import Measure
 from probes.similarity import measure as measure_of
@@ -29,7 +27,7 @@ def similarity_map(
     *,
     sites: Sites | None = None,
     measure: str | Measure = "cka",
-    inputs: Tensor | Inputs | None = None,
+    inputs: InputsLike | None = None,
     n_inputs: int | None = 2048,
     null: str | None = "auto",
     draws: int = 39,

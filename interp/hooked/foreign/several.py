@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -103,6 +103,9 @@ class Inputs:
     def __repr__(self) -> str:
         shown = [_short(a) for a in self.args] + [f"{k}={_short(v)}" for k, v in self.kwargs.items()]
         return f"Inputs({', '.join(shown)})"
+
+
+InputsLike = Tensor | Inputs | Sequence[Tensor] | Mapping[str, Tensor]  # what `as_inputs` takes
 
 
 def as_inputs(given: Any) -> Any:

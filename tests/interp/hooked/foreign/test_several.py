@@ -5,6 +5,7 @@ from __future__ import annotations
 import runpy
 from collections import OrderedDict
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 
 import circuits
 import interp
+import probes
 from interp import Inputs, InterpError
 from tests.conftest import ROOT
 
@@ -193,3 +195,86 @@ def test_the_case_of_two_inputs(capsys: pytest.CaptureFixture[str]) -> None:
     """Two positional tensors: the hook points are found."""
     runpy.run_path(str(CASES / "two_inputs" / "run.py"))
     assert "head.hook_out" in capsys.readouterr().out
+
+
+class Two(nn.Module):
+    """Two vectors in, two tensors out; the first counts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b, self.c = nn.Linear(3, 6), nn.Linear(5, 6), nn.Linear(12, 4)
+
+    def forward(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        z = torch.cat([self.a(x).relu(), self.b(y).relu()], -1)
+        return self.c(z), z
+
+
+def pair_of_networks() -> tuple[Two, Any, Any, Any]:
+    """A module, a subject of it, and clean and corrupted inputs as plain tuples."""
+    torch.manual_seed(0)
+    module = Two().double().eval()
+    inputs = (torch.randn(40, 3, dtype=torch.float64), torch.randn(40, 5, dtype=torch.float64))
+    task = interp.Examples(inputs, torch.randint(4, (40,)), train=range(20))  # type: ignore[arg-type]
+    subject = interp.Subject("two", interp.wrap(module, inputs), task)
+    return module, subject, tuple(t[:20] for t in inputs), tuple(t[20:] for t in inputs)
+
+
+def test_values_are_made_of_several_inputs() -> None:
+    module, subject, clean, corrupted = pair_of_networks()
+    hidden = {name: module(*given)[1].detach() for name, given in (("clean", clean), ("corrupted", corrupted))}
+    site, labels = interp.Site("c.hook_in", unit=2), subject.task.labels[:20]
+    for value, kept in (
+        (circuits.Mean(reference=corrupted), hidden["corrupted"][:, 2].mean()),
+        (circuits.Mean(reference="test"), hidden["corrupted"][:, 2].mean()),
+        (circuits.Counterfactual(corrupted), hidden["corrupted"][:, 2]),
+    ):
+        changed = hidden["clean"].clone()
+        changed[:, 2] = kept
+        loss = nn.functional.cross_entropy(module.c(changed), labels).item()
+        for found in (
+            circuits.intervene(subject, circuits.Ablate(site, value), inputs=clean, metric="loss")["changed"][0],
+            circuits.ablate(subject, site="c.hook_in", value=value, inputs=clean)["loss"][2],
+        ):
+            assert found == pytest.approx(loss, abs=1e-12)
+    assert circuits.Counterfactual(corrupted) == circuits.Counterfactual(Inputs(*corrupted))
+    assert repr(circuits.Mean(reference=clean)).endswith("reference=Inputs([20, 3] of float64, [20, 5] of float64))")
+
+
+def test_every_experiment_on_a_site_takes_several_inputs() -> None:
+    _, subject, clean, corrupted = pair_of_networks()
+    site, answers = "c.hook_in", subject.task.labels[20:]
+    by_path = circuits.integrated_gradients(subject, clean, corrupted, site=site, steps=4)
+    ends = circuits.path_patch(subject, clean, corrupted, sender=site, receivers="c.hook_out")
+    assert by_path.nodes["effect"].sum() == pytest.approx(ends.corrupted - ends.clean, abs=1e-9)  # the site is a cut
+    assert len(circuits.ablate_pairs(subject, site=site).rows) == 12 * 11 // 2
+    assert len(circuits.component_curve(subject, site, amounts=[2, 12])) == 2
+    assert 0 <= circuits.das(subject, site, clean, corrupted, answers, steps=2, n_random=1).accuracy <= 1
+
+
+def test_an_experiment_of_several_inputs_is_stored_and_run_again(tmp_path: Path) -> None:
+    _, subject, clean, corrupted = pair_of_networks()
+    for experiment in (
+        circuits.Experiment("ablate", site="c.hook_in", inputs=clean, metric="kl"),
+        circuits.Experiment("ablate", site="c.hook_in", value=circuits.Mean(reference=corrupted)),
+        circuits.Experiment("patch", clean=clean, corrupted=Inputs(*corrupted), sites="c.hook_in"),
+    ):
+        outcome = experiment.run(subject)
+        again = circuits.Outcome.load(outcome.save(tmp_path / "kept.safetensors"))
+        assert again.difference(again.experiment.run(subject)) == 0
+        assert "Inputs(" in repr(again.experiment)
+        assert "0." not in repr(again.experiment)  # shapes, not the numbers themselves
+
+
+def test_networks_of_several_inputs_are_compared() -> None:
+    _, one, clean, _ = pair_of_networks()
+    torch.manual_seed(1)
+    other = interp.Subject("other", interp.wrap(Two().double(), clean), one.task)
+    found = probes.similarity_map({"one": one, "other": other}, draws=1)
+    assert found.table["value"].notna().all()
+    given = circuits.stitch(one, other, "c.hook_in", inputs=clean, n_random=1)
+    assert len(given.rows) == 2
+    fewer = interp.Examples(clean, one.task.labels[:20])  # type: ignore[arg-type]
+    with pytest.raises(
+        interp.MissingCapability, match=r"do not agree \(two: Inputs\(\[40, 3\].*other: Inputs\(\[20, 3\]"
+    ):
+        circuits.stitch(one, interp.Subject("other", other.model, fewer))
