@@ -186,7 +186,7 @@ ARROWS: dict[str, str] = {
         "interp.report, interp.subject, interp.tasks, probes.*"
     ),
     "circuits.interventions": (
-        "circuits.*, interp._util, interp.activations, interp.errors, interp.hooked.*, interp.sites, "
+        "circuits.*, interp._util, interp.activations, interp.errors, interp.hooked.*, interp.hooked.foreign, interp.sites, "
         "interp.subject, interp.tasks, probes.*"
     ),
     "circuits.known": (

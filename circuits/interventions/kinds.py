@@ -130,7 +130,7 @@ class Add(Intervention):
     Args:
         site: where; a name, a glob or a `Site`.
         vector: broadcasts over the activation (over its coordinates, where the site has a basis): ``[unit]`` for the
-            same at every position.
+            same at every position, or everywhere in the maps of a convolution.
         scale: -1 takes the vector away.
     """
 

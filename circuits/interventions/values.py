@@ -189,6 +189,9 @@ class Resample(Value):
 class Fixed(Value):
     """A given value, which must broadcast over the activation (over its coordinates, at a site with a basis).
 
+    A vector ``[unit]`` is laid along the units wherever their axis stands: of the maps of a convolution it has a number per
+    channel.
+
     Args:
         tensor: the value.
 
@@ -205,14 +208,20 @@ class Fixed(Value):
 
     @override
     def of(self, activation: Tensor, axes: Sequence[str], mask: Tensor | None = None) -> Tensor:
-        given = self.tensor.to(activation)
+        given = self._along_units(self.tensor.to(activation), axes)
         try:
             fits = np.broadcast_shapes(given.shape, activation.shape) == activation.shape  # torch's imports sympy
         except ValueError:
             fits = False
         if not fits:
-            raise InterpError(self._misfit(list(given.shape), list(activation.shape)))
+            raise InterpError(self._misfit(list(self.tensor.shape), list(activation.shape)))
         return given
+
+    def _along_units(self, given: Tensor, axes: Sequence[str]) -> Tensor:
+        """A vector of units as it stands beside the axes behind them; broadcasting would lay it along the last of those."""
+        if given.ndim != 1 or "unit" not in axes:
+            return given
+        return given.reshape(-1, *[1] * (len(axes) - 1 - list(axes).index("unit")))
 
     def _misfit(self, given: list[int], wanted: list[int]) -> str:
         return f"a fixed value of shape {given} does not broadcast over {wanted}"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from circuits import Ablate, Fixed, Mean, Remove, Resample, Zero, ablate, applied
-from interp import Examples, InterpError, Site, Subject, capture
+from circuits import Ablate, Add, Fixed, Mean, Remove, Resample, Zero, ablate, applied, intervene
+from interp import Examples, InterpError, Site, Subject, capture, wrap
 from interp.errors import UnknownName
 from probes.basis import Basis
 from tests.models import make, subject
@@ -110,3 +110,22 @@ def test_values_are_data() -> None:
     assert len({Zero(), Zero(), Resample(1), Resample(1)}) == 2
     assert repr(Mean(reference=reference)) == "Mean(over=('batch',), reference=inputs[3, 2])"
     assert repr(Mean(reference="test")) == "Mean(over=('batch',), reference='test')"
+
+
+def test_a_vector_has_a_number_per_channel_of_a_convolution() -> None:
+    """Channels stand before rows and columns; with as many columns as channels, broadcasting would lie along the columns."""
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(1, 8, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(512, 5)).double()
+    images, labels, vector = torch.rand(20, 1, 8, 8).double(), torch.randint(5, (20,)), torch.arange(8.0).double()
+    one = Subject("conv", wrap(net, images), Examples(images, labels))
+    maps = net[:2](images).detach()
+    held = maps.clone()
+    held[:, 3] = 3.0
+    by_hand = {name: nn.functional.cross_entropy(net[2:](m), labels).item() for name, m in (
+        ("added", maps + 2 * vector[:, None, None]), ("held", held))}  # fmt: skip
+    part = Site("1.hook_out", unit=3)
+    assert intervene(one, Add("1.hook_out", vector, 2.0))["changed"][0] == pytest.approx(by_hand["added"], abs=1e-12)
+    assert intervene(one, Ablate(part, vector))["changed"][0] == pytest.approx(by_hand["held"], abs=1e-12)
+    assert ablate(one, site="1.hook_out", value=vector)["loss"][3] == pytest.approx(by_hand["held"], abs=1e-12)
+    with pytest.raises(InterpError, match=r"shape \[5\] does not broadcast over \[20, 8, 8, 8\]"):
+        intervene(one, Add("1.hook_out", torch.ones(5)))
