@@ -155,7 +155,8 @@ def make_metric(given: MetricLike) -> Metric:
 
     Raises:
         UnknownName: no metric of that name; the nearest are named.
-        InterpError: a registered metric that cannot be loaded, a `Metric` class that needs arguments, or anything else.
+        InterpError: a registered metric that cannot be loaded, a `Metric` class that needs arguments, a function that
+            needs more than the outputs, or anything else.
 
     >>> make_metric("accuracy").sign
     'accuracy_change = changed minus clean: negative means that the changed part was needed'
@@ -175,7 +176,24 @@ def make_metric(given: MetricLike) -> Metric:
         raise InterpError(
             f"a metric is a name ({', '.join(METRICS)}), a Metric or a function of the model's outputs, got {given!r}"
         )
+    _check_arguments(given)
     return FunctionMetric(given)
+
+
+def _check_arguments(function: Callable[..., Any]) -> None:
+    """Refuse a function that needs more than the outputs, such as the labels."""
+    try:
+        needed = inspect.signature(function)
+    except (TypeError, ValueError):  # of a builtin it is not known
+        return
+    try:
+        needed.bind(None)
+    except TypeError:
+        name = _name_of(function)
+        raise InterpError(
+            f"the metric {name!r} is called with the model's outputs alone, [batch, ...], and takes {needed}; labels and the "
+            "like it gets from around it, as in lambda outputs: function(outputs, labels)"
+        ) from None
 
 
 def make_metrics(given: Sequence[MetricLike]) -> tuple[Metric, ...]:

@@ -16,6 +16,7 @@ from interp.sites import hidden_sites
 from interp.subject import Subject, as_subject, at_readout
 from interp.tasks import Task
 from interp.tasks.binary import BinaryOperation
+from interp.tasks.shapes import position_read
 
 BATCH = 4096
 T = TypeVar("T")
@@ -207,7 +208,7 @@ def activation_at_readout(activation: Tensor, axes: tuple[str, ...], task: Task)
         return activation
     dim, readout = axes.index("pos"), task.readout
     assert readout is not None  # tasks for models with positions name the one that is read
-    return activation.select(dim, readout if activation.shape[dim] > 1 else 0)
+    return activation.select(dim, position_read(readout, activation.shape[dim]))
 
 
 def is_matrix(name: str, weight: Tensor) -> bool:

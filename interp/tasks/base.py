@@ -18,7 +18,7 @@ from interp.hooked import HookedModel
 from interp.tasks.given import TakesGivenData, refuse_own_split
 from interp.tasks.loss import Loss
 from interp.tasks.losses import make_loss
-from interp.tasks.shapes import KINDS, shapes_of, vector_problems
+from interp.tasks.shapes import KINDS, position_read, shapes_of, vector_problems
 from interp.tasks.splits import unseen
 from interp.tasks.structured import Structured
 
@@ -179,7 +179,7 @@ class Task(TakesGivenData, Structured):
     def read(self, output: Tensor) -> Tensor:
         """The outputs that the loss reads ``[batch, width]``, of a model's output ``[batch, (pos,) d_out]``."""
         if self.readout is not None and output.ndim > 2:  # a wrapped module may answer without positions
-            output = output[:, self.readout if output.shape[1] > 1 else 0]  # a model may compute this position alone
+            output = output[:, position_read(self.readout, output.shape[1])]
         return output[..., : self.width]
 
     def losses(self, outputs: Tensor, labels: Tensor | None = None) -> Tensor:

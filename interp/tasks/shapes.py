@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
+from interp.errors import InterpError
 from interp.hooked import Config, CPPNConfig
 
 KINDS = ("transformer", "mlp", "rnn", "lstm", "cppn", "toy_model")  # of models whose shape a task may determine
@@ -63,3 +64,23 @@ def vector_problems(config: Config, d_in: int, outputs: int, loss: str) -> list[
     if gives != outputs:
         problems.append(f"the model has {gives or 'no plain'} outputs, the task's loss {loss} reads {outputs}")
     return problems
+
+
+def position_read(readout: int, length: int) -> int:
+    """Where a task reads what has so many positions: a model that computes only the position that is read has one.
+
+    Args:
+        readout: the task's.
+        length: how many positions there are.
+
+    Returns:
+        the index.
+
+    Raises:
+        InterpError: there is no such position.
+    """
+    if length == 1:
+        return 0
+    if not -length <= readout < length:
+        raise InterpError(f"the task reads position {readout} of {length}: readout is {-length} to {length - 1}")
+    return readout

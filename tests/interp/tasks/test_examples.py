@@ -9,6 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+import circuits
 import interp
 from interp import Examples, InterpError, Subject
 from interp.errors import UnknownName
@@ -105,3 +106,13 @@ def test_it_has_no_spec() -> None:
     assert task.title() == "examples"
     with pytest.raises(UnknownName, match="cross_entropy"):
         Examples(X, ANSWERS, "cross entropy")
+
+
+def test_a_position_that_the_network_does_not_have() -> None:
+    """Said where the answer is read, in words, and not by torch."""
+    tokens = torch.randint(5, (6, 3))
+    model = interp.wrap(nn.Sequential(nn.Embedding(5, 4), nn.Linear(4, 3)), tokens)
+    for readout in (5, -4):
+        subject = Subject("tokens", model, Examples(tokens, ANSWERS, readout=readout))
+        with pytest.raises(InterpError, match=f"reads position {readout} of 3: readout is -3 to 2"):
+            circuits.ablate(subject, site="0.hook_out")
