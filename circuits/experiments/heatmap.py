@@ -7,6 +7,7 @@ import plotly.graph_objects as go
 
 from interp.report import figures
 
+WORDS = {"pos": "position"}  # what an axis is called in a figure, where that is not its name
 ACROSS = ("pos", "operand", "query", "unit", "head")  # the first of them that a table has runs across
 
 
@@ -31,15 +32,18 @@ def heat_map(effects: pd.DataFrame, column: str, title: str | None = None) -> go
     values = {(r, c): v for r, c, v in zip(table["row"], place, table[column], strict=True)}
     grid = [[values.get((r, c), float("nan")) for c in columns] for r in rows]
     metric = effects.attrs.get("metric", "")
+    named = WORDS.get(across or "", across)
     return figures.heatmap(
         grid,
         title=title
-        or f"{column.replace('_', ' ').capitalize()} ({metric}) by {'site and ' + across if across else 'site'}",
+        or f"{column.replace('_', ' ').capitalize()} ({metric}) by {f'site and {named}' if named else 'site'}",
         x=[str(int(c)) if c != "" else "" for c in columns],
         y=rows,
-        x_title=across or "",
+        x_title=named or "",
         y_title="",
+        unit=column.replace("_", " "),
         diverging=True,
+        height=max(340, 120 + 15 * len(rows)),  # every row has its label
     )
 
 

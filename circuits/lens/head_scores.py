@@ -78,7 +78,10 @@ class HeadScores(Findings):
     def figure(self) -> go.Figure:
         """Heads down, scores across."""
         rows = self.rows
-        return figures.heatmap(
+        figure = figures.heatmap(
             rows[list(self.scores)].to_numpy(), title="Scores of heads", x_title="", y_title="", x=list(self.scores),
             y=list(rows["head"]), diverging=self.eigenvalues is not None, unit=self.unit,
         )  # fmt: skip
+        if self.eigenvalues is None:  # shares: on a scale of their own a head that is uniform would stand out
+            figure.update_traces(zmin=0, zmax=1).update_yaxes(autorange="reversed")
+        return figure

@@ -196,3 +196,14 @@ def test_refusals_of_patch() -> None:
     with pytest.raises(InterpError, match="hook"):
         patch(one, clean, corrupted, "*hook_z", metric=score)
     handle.remove()
+
+
+def test_a_heat_map_says_what_its_colours_are_and_has_room_for_its_rows() -> None:
+    one = subject("two layers")
+    clean, corrupted = one.require_task().inputs[:6], one.require_task().inputs[6:12]
+    small = patch(one, clean, corrupted, "blocks.*.hook_resid_pre").figure()
+    assert small.data[0].colorbar.title.text == "recovered"
+    assert small.layout.xaxis.title.text == "position"
+    assert small.layout.height == 340
+    everything = patch(one, clean, corrupted, "*").figure()
+    assert everything.layout.height >= 15 * len(everything.data[0].y)

@@ -102,3 +102,11 @@ def test_inputs_by_default() -> None:
         circuits.head_detectors(make("plain"))
     with pytest.raises(InterpError, match="holds no repeated sequence of 7"):
         circuits.head_detectors(model, length=7)
+
+
+def test_shares_are_drawn_from_0_to_1_with_the_first_head_on_top() -> None:
+    """On a scale of their own, heads that attend alike would look like day and night."""
+    figure = circuits.head_detectors(subject("two layers")).figure()
+    assert (figure.data[0].zmin, figure.data[0].zmax) == (0, 1)
+    assert figure.layout.yaxis.autorange == "reversed"
+    assert figure.data[0].y[0] == "L0H0"
