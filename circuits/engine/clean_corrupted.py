@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -151,7 +152,7 @@ def make_pair(
     others = None if task is None else answers_of(task, corrupted)
     plain = labels is not None and labels.ndim == 1 and not labels.is_floating_point()
     answers = Answers(
-        labels if plain else None, others if plain else None, task, lambda: outputs_of(model, clean), labels
+        labels if plain else None, others if plain else None, task, partial(outputs_of, model, clean), labels
     )
     parts = torch.ones(len(clean), 1, dtype=torch.float64, device=model.device)
     evaluation = Evaluation(model, model, corrupted, (one,), answers, parts)

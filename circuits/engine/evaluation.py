@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import torch
@@ -158,7 +158,7 @@ def make_evaluation(
         parts[task.train_indices.to(model.device), 0] = 1
         parts[task.test_indices.to(model.device), 1] = 1
     plain = labels is not None and labels.ndim == 1 and not labels.is_floating_point()
-    answers = Answers(labels if plain else None, wrong, task, lambda: outputs_of(model, given), labels)
+    answers = Answers(labels if plain else None, wrong, task, partial(outputs_of, model, given), labels)
     return Evaluation(model, whole, given, metrics, answers, parts)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ def read_safetensors(path: Path) -> Contents:
             for name in file.keys():  # noqa: SIM118  safe_open is not a mapping
                 part = file.get_slice(name)
                 dtype = _dtype(path, name, part.get_dtype())
-                load, load_row = _loaders(path, name)
+                load, load_row = partial(_tensor, path, name), partial(_row, path, name)
                 ref = TensorRef(tuple(part.get_shape()), dtype, "cpu", guarded(path, load), guarded(path, load_row))
                 tree[name] = readable(ref)
     except SafetensorError as error:
@@ -72,16 +73,14 @@ def _dtype(path: Path, name: str, code: str) -> torch.dtype:
     return DTYPES[code]
 
 
-def _loaders(path: Path, name: str) -> tuple[Callable[[], torch.Tensor], Callable[[int], torch.Tensor]]:
-    def load() -> torch.Tensor:
-        with safe_open(path, framework="pt") as file:
-            return file.get_tensor(name)
+def _tensor(path: Path, name: str) -> torch.Tensor:
+    with safe_open(path, framework="pt") as file:
+        return file.get_tensor(name)
 
-    def load_row(index: int) -> torch.Tensor:
-        with safe_open(path, framework="pt") as file:
-            return file.get_slice(name)[index]
 
-    return load, load_row
+def _row(path: Path, name: str, index: int) -> torch.Tensor:
+    with safe_open(path, framework="pt") as file:
+        return file.get_slice(name)[index]
 
 
 def read_sharded(path: Path, read_shard: Callable[[Path], Contents]) -> Contents:

@@ -8,8 +8,9 @@ import zipfile
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import ParamSpec
+from typing import Any, ParamSpec
 
 import torch
 from torch import Tensor
@@ -45,8 +46,7 @@ class TensorRef:
 
     def row(self, index: int) -> TensorRef:
         """One entry of the first axis; only its bytes are read if the format allows it."""
-        load, load_row = self._load, self._load_row
-        read = (lambda: load_row(index)) if load_row is not None else (lambda: load()[index])
+        read = partial(_entry, self._load, index) if self._load_row is None else partial(self._load_row, index)
         return TensorRef(self.shape[1:], self.dtype, self.device, read, stored=self.stored)
 
     @property
@@ -92,18 +92,22 @@ def readable(ref: TensorRef) -> TensorRef:
     )
 
 
+def _entry(load: Callable[[], Tensor], index: int) -> Tensor:
+    return load()[index]
+
+
 def guarded(path: Path, load: Callable[P, Tensor]) -> Callable[P, Tensor]:
     """A loader whose errors name the file: some damage shows only when the bytes are read."""
+    return partial(_guarded, path, load)  # no closure, so that what is read lazily can be pickled
 
-    def loader(*args: P.args, **kwargs: P.kwargs) -> Tensor:
-        try:
-            return load(*args, **kwargs)
-        except InterpError:
-            raise
-        except Exception as error:
-            raise UnreadableFile(f"{path}: {reason(error)}") from error
 
-    return loader
+def _guarded(path: Path, load: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Tensor:
+    try:
+        return load(*args, **kwargs)
+    except InterpError:
+        raise
+    except Exception as error:
+        raise UnreadableFile(f"{path}: {reason(error)}") from error
 
 
 def reason(error: BaseException) -> str:
