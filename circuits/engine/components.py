@@ -74,7 +74,12 @@ def find_components(
         labels = [" + ".join(basis.names[i] for i in g) for g in together]
         return [Components(s, basis, together, labels) for s in resolve_sites(model, site)]
     if kind is not None and kind not in KINDS:
-        raise UnknownName(unknown("kind of component", kind, KINDS))
+        hint = (
+            f"; it is a hook point: pass it as site={kind!r}"
+            if isinstance(kind, str) and kind in model.hook_dict
+            else ""
+        )
+        raise UnknownName(unknown("kind of component", kind, KINDS) + hint)
     names = model.component_sites(kind or "neurons")
     if not names and (site is None or kind is not None):
         points = ", ".join(list(model.hook_dict)[:3])

@@ -262,6 +262,8 @@ def test_refusals() -> None:
         ablate(subject("deep"), "heads")
     with pytest.raises(InterpError, match="a basis and the site"):
         ablate(subject("plain"), basis=Basis.random(1, 10, 0))
+    with pytest.raises(UnknownName, match="it is a hook point: pass it as site='hook_embed'"):
+        ablate(subject("plain"), "hook_embed")  # type: ignore[arg-type]
 
 
 def test_the_frame_says_its_sign_and_its_value() -> None:
