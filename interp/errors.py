@@ -175,7 +175,7 @@ def require_positive(name: str, value: object) -> None:
     Traceback (most recent call last):
     interp.errors.InterpError: lr must be a finite number above 0, got 0
     """
-    if isinstance(value, bool) or not isinstance(value, Real) or not 0 < value < float("inf"):
+    if isinstance(value, bool) or not isinstance(value, Real) or not 0 < float(value) < float("inf"):
         raise InterpError(f"{name} must be a finite number above 0, got {value!r}")
 
 

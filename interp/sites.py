@@ -127,7 +127,7 @@ class Site:
         field = "pos" if axis == "query" else axis
         if (index := {"pos": self.pos, "head": self.head, "unit": self.unit}.get(field)) is None:
             return list(range(length))
-        mask = Site(self.name, **{field: index}).mask([length], [axis], torch.device("cpu"))
+        mask = replace(Site(self.name), **{field: index}).mask([length], [axis], torch.device("cpu"))
         assert mask is not None
         return mask.nonzero()[:, 0].tolist()
 

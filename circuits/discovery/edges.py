@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from torch import Tensor
+
 from circuits.discovery.graph import Graph
 from circuits.discovery.mlp_edges import MLPEdges
 from circuits.discovery.transformer_edges import TransformerEdges
 from circuits.engine.evaluation import Evaluation
 from circuits.interventions.counterfactual import Counterfactual, paired
 from circuits.interventions.values import Mean, Value, Zero
+from interp.activations.batches import placed
 from interp.errors import InterpError
 from interp.hooked import HookedMLP, HookedTransformer
 from interp.hooked.foreign.bridge import WrappedBridge
 from interp.hooked.foreign.bridge_twin import transformer_of
+from interp.hooked.foreign.several import shown_inputs
 
 
 def edge_graph(evaluation: Evaluation, value: Value, max_bytes: int, by_position: bool = False) -> Graph:
@@ -36,7 +40,9 @@ def edge_graph(evaluation: Evaluation, value: Value, max_bytes: int, by_position
         raise InterpError(f"an ablated edge carries its sender's Mean, Zero, Resample or Counterfactual, not {value}")
     if isinstance(value, Mean):
         value = value.bound(evaluation.task)
-    reference = evaluation.inputs if value.inputs is None else value.inputs.to(evaluation.inputs.device)
+    reference = evaluation.inputs if value.inputs is None else placed(value.inputs, evaluation.model)
+    if not isinstance(reference, Tensor):
+        raise InterpError(f"{value}: edges are of networks with one input, not {shown_inputs(reference)}")
     if reference.shape[1:] != evaluation.inputs.shape[1:]:
         raise InterpError(
             f"{value}: an example of the reference set has shape {list(reference.shape[1:])}, an input has "

@@ -103,6 +103,7 @@ def _prepared_by_token(
     coordinates = token_coordinates(evaluation.inputs, components, clean)
     value = value.bound(evaluation.task)
     if value.inputs is not None:
+        assert isinstance(value.inputs, Tensor)  # functions of tokens are a transformer's
         reference = token_coordinates(value.inputs, components, clean)
         value = value.settled(reference, axes, averaged(value, components.site, reference, axes))
     mask = components.site.mask(coordinates.shape, axes, coordinates.device)

@@ -66,7 +66,8 @@ def numbers(name: str, given: object, low: float, high: float, example: Sequence
         InterpError: none, not several of them, or one that is not a number in the range.
     """
     several = list(given) if isinstance(given, Iterable) and not isinstance(given, (str, bytes)) else []
-    if not several or not all(isinstance(v, (Real, Tensor)) and low <= v <= high and v < math.inf for v in several):
+    alone = all(isinstance(v, Real) or (isinstance(v, Tensor) and v.ndim == 0) for v in several)
+    if not several or not alone or not all(low <= float(v) <= high and float(v) < math.inf for v in several):
         limits = f"of at least {low}" if high == math.inf else f"between {low} and {high}"
         raise InterpError(f"{name} are one or more numbers {limits}, such as {list(example)}, got {given!r}")
     return [float(v) for v in several]
