@@ -239,7 +239,7 @@ def test_the_callback_of_lightning(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert subject.series is not None
     assert subject.series.steps == [0, 2, 4, 6]
     assert json.loads((tmp_path / "run" / "run.json").read_text())["config"] == {"lr": 0.1}
-    with pytest.raises(interp.InterpError, match="no part of the Module; its parts are: net"):
+    with pytest.raises(interp.InterpError, match="not part of the Module; its parts are: net"):
         lightning_callback(TASK, tmp_path / "other", network="nat").on_fit_start(trainer, holder)
 
 

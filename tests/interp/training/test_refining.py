@@ -112,7 +112,7 @@ def test_whole_numbers(tmp_path: Path) -> None:
         ({"cells": 1}, "cells must be at least 2"),
         ({"seeds": 0}, "seeds must be at least 1"),
         ({"where": "seeds"}, "unknown value of where"),
-        ({"members": 3}, "no setting of a refinement"),
+        ({"members": 3}, "not a setting of a refinement"),
         ({"weight_dcay": 3}, "weight_decay"),
     ],
 )
