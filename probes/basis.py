@@ -143,9 +143,9 @@ class Basis:
         x = as_tensor(x, "x")
         if not x.ndim or x.shape[-1] != self.dim:
             raise InterpError(f"directions of {self.dim} dimensions need points [..., {self.dim}], got {list(x.shape)}")
-        return (
-            x if x.is_floating_point() or x.is_complex() else x.double()
-        )  # directions cast to whole numbers are zeros
+        if x.is_floating_point() or x.is_complex():
+            return x
+        return x.double()  # directions cast to whole numbers are zeros
 
     @override
     def __eq__(self, other: object) -> bool:

@@ -60,7 +60,7 @@ def slingshots(
             continue
         least = floor * loss if least is None else least
         value = max(loss, least)
-        above = value > lowest and value >= factor * lowest  # a loss that stays 0 is no multiple of itself
+        above = value > lowest and value >= factor * lowest  # a loss that stays 0 does not spike
         if above and not high:
             found.append(step)
         high = above

@@ -123,11 +123,7 @@ def capture(
     chunks: dict[str, list[list[Tensor]]] = {str(s): [] for s in resolved}
     read: list[Tensor] = []
     seen = kept = 0
-    for part in (
-        batches(given, len(given) if batch_size is None else batch_size)
-        if loader is None
-        else _read(loader, model, batch_size)
-    ):
+    for part in _cut(given, batch_size) if loader is None else _read(loader, model, batch_size):
         with _recording(model, resolved, device) as calls, translated(model, part):
             examples = placed(part, model)
             output = model.for_all(examples)(examples)
@@ -153,7 +149,12 @@ def _read(loader: Loader, model: HookedModel, batch_size: int | None) -> Iterato
     """The inputs of a loader's batches, which may be cut further."""
     for batch in loader:
         model_for(model, batch.inputs)
-        yield from batches(batch.inputs, len(batch.inputs) if batch_size is None else batch_size)
+        yield from _cut(batch.inputs, batch_size)
+
+
+def _cut(inputs: Any, batch_size: int | None) -> Iterator[Any]:
+    """Batches of a size, or all inputs as one."""
+    return batches(inputs, len(inputs) if batch_size is None else batch_size)
 
 
 def _as_reducer(reduce: Any) -> Reducer | None:

@@ -35,12 +35,10 @@ def steps_of_files(files: Sequence[Path], look: Look) -> tuple[tuple[Entry, ...]
     _require_one_run(files)
     named = {file: step_in_name(file.name) for file in files}
     numbered = {file: found for file, found in named.items() if found is not None}
-    if any(found.said for found in numbered.values()):
+    if said := any(found.said for found in numbered.values()):
         numbered = {file: found for file, found in numbered.items() if found.said}
-    if len({found.step for found in numbered.values()}) == 1 < len(numbered) and not any(
-        f.said for f in numbered.values()
-    ):
-        numbered = {}  # a number that is in every name is no step
+    if not said and len({found.step for found in numbered.values()}) == 1 < len(numbered):
+        numbered = {}  # a number in every name is not a step
     unnamed = [file for file in files if file not in numbered]
     stated = {file: step for file in unnamed if (step := _stated(file, look)) is not None} if unnamed else {}
     if not numbered and len(stated) < len(files):
@@ -57,7 +55,7 @@ def steps_of_files(files: Sequence[Path], look: Look) -> tuple[tuple[Entry, ...]
 
 
 def _require_one_run(files: Sequence[Path]) -> None:
-    """Refuse files whose names give one setting several values, such as seeds: they are no steps of one run."""
+    """Refuse files whose names give one setting several values, such as seeds: they are not steps of one run."""
     told = {file: settings_in_name(file.name) for file in files}
     for setting in dict.fromkeys(s for settings in told.values() for s in settings):
         held = {settings[setting]: file for file, settings in told.items() if setting in settings}

@@ -14,9 +14,8 @@ from interp.errors import InterpError, require_range
 from probes.similarity.products import constant, two
 
 TILE = 2**21  # distances at a time: 16 MiB
-ROUNDING = (
-    2.0**-44
-)  # squared distances that differ by less, as a share of the squared lengths they come from, are equal
+# squared distances that differ by less, as a share of the squared lengths they come from, are equal
+ROUNDING = 2.0**-44
 
 
 def mutual_knn(x: Float[Tensor, "n d1"], y: Float[Tensor, "n d2"], *, k: int = 10) -> float:

@@ -13,7 +13,7 @@ from interp.checkpoints.formats.contents import Contents
 from interp.checkpoints.formats.keras_config import described
 from interp.checkpoints.formats.nested import layers_of
 from interp.checkpoints.formats.no_weights import OPTIMIZER, no_weights
-from interp.checkpoints.formats.pickled_modules import stated_by, weights_of
+from interp.checkpoints.formats.pickled_modules import plain_of, stated_by, weights_of
 from interp.checkpoints.formats.pickled_values import Stub
 from interp.checkpoints.formats.tensors import TensorRef
 from interp.errors import InterpError, UnreadableFile, unknown
@@ -249,7 +249,7 @@ def _plain(module: Stub | None) -> dict[str, Any]:
     state = None if module is None else module.state
     if not isinstance(state, Mapping) or "_modules" in state:
         return {}
-    return {str(n): v for n, v in state.items() if isinstance(v, (bool, int, float, str)) and len(str(v)) < 200}
+    return plain_of(state)
 
 
 def _curves(top: Mapping[Any, Any]) -> dict[str, list[float]]:

@@ -118,14 +118,15 @@ def steps_in(folder: Path, suffixes: Collection[str]) -> dict[Path, int]:
     for inner in folder.iterdir():
         named = step_in_name(inner.name)
         if named is not None and named.said and inner.is_dir() and not inner.is_symlink():
-            weights = weights_in(inner) or _only_in(inner, suffixes)
+            weights = _only_in(inner, suffixes)
             if weights is not None and not weights.is_symlink():
                 found[weights] = named.step
     return dict(sorted(found.items(), key=lambda item: (item[1], item[0])))
 
 
 def _only_in(folder: Path, suffixes: Collection[str]) -> Path | None:
-    """The weights of a folder without ``config.json``: under Hugging Face's names, or the only checkpoint."""
-    usual = _weights_by_name(folder)
-    files = [] if usual else checkpoints_in(folder, suffixes)[0]
-    return files[0] if len(files) == 1 else usual
+    """The weights of a folder: under Hugging Face's names, or its only checkpoint."""
+    if (usual := _weights_by_name(folder)) is not None:
+        return usual
+    files, _ = checkpoints_in(folder, suffixes)
+    return files[0] if len(files) == 1 else None

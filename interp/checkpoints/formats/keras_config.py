@@ -23,7 +23,7 @@ class Described:
 
     Attributes:
         order: places of the layers in the file, first to last; both by their names and by the numbers of their classes.
-        config: settings as a training config has them: ``act_fn``, or why the layers are no chain.
+        config: settings as a training config has them: ``act_fn``, or why the layers do not form a chain.
         notes: what comes behind the last layer.
     """
 
@@ -39,7 +39,7 @@ def described(text: str | None) -> Described:
         text: JSON, as the file holds it; None without one.
 
     Returns:
-        What it says; nothing for a text that is no config.
+        What it says; nothing if the text is not a config.
     """
     try:
         model = json.loads(text or "{}")

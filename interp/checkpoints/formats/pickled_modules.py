@@ -11,7 +11,7 @@ from interp.checkpoints.formats.tensors import TensorRef
 
 TORCH = "torch.nn.modules."
 SEQUENTIAL = f"{TORCH}container.Sequential"
-# classes of torch.nn.modules.activation that are no activation between layers
+# classes of torch.nn.modules.activation that do not stand between layers
 NOT_BETWEEN = {"MultiheadAttention", "Softmax", "LogSoftmax", "Softmin", "Softmax2d"}
 ENCODER_LAYER = {1: "relu", 2: "gelu"}  # activation_relu_or_gelu of nn.TransformerEncoderLayer
 MOST_TEXT = 200  # characters of an attribute
@@ -50,9 +50,7 @@ class Part:
 
     def attributes(self) -> dict[str, Any]:
         """Its plain attributes, of which those of torch's own modules mean something only where they are listed here."""
-        plain = {
-            n: v for n, v in self.own.items() if isinstance(v, (bool, int, float, str)) and len(str(v)) < MOST_TEXT
-        }
+        plain = plain_of(self.own)
         cls = self.module.qualified
         if not cls.startswith("torch."):
             return {n: v for n, v in plain.items() if n != "training" and not n.startswith("_")}
@@ -75,6 +73,13 @@ class Part:
         if name in ("TransformerEncoderLayer", "TransformerDecoderLayer"):
             return ENCODER_LAYER.get(self.own.get("activation_relu_or_gelu", 0))
         return None
+
+
+def plain_of(attributes: Mapping[Any, Any]) -> dict[str, Any]:
+    """The attributes that are a number, a boolean or a short text, by name."""
+    return {
+        str(n): v for n, v in attributes.items() if isinstance(v, (bool, int, float, str)) and len(str(v)) < MOST_TEXT
+    }
 
 
 def parts_of(module: Stub) -> list[Part]:

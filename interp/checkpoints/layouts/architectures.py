@@ -147,7 +147,7 @@ def lacking(config: Config) -> str:
     """
     for key, what in LACKING.items():
         value = config.get(key)
-        if value not in (None, False) and not (isinstance(value, (int, float)) and value <= 0):  # -1.0 is no cap
+        if value not in (None, False) and not (isinstance(value, (int, float)) and value <= 0):  # -1.0 means no cap
             return f"its config states {key}={value}: {what}"
     for key in (*FACTORS, *EXPERTS):
         value = config.get(key)

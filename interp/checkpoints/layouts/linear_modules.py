@@ -100,7 +100,7 @@ def load_bias(weights: Weights, module: Linear) -> Tensor:
 
 
 def not_numbers(weights: Weights, modules: Sequence[Linear]) -> str:
-    """Why tensors of the modules are no weights to compute with: whole or complex numbers, or none; empty if they are.
+    """Why tensors of the modules cannot be computed with: whole or complex numbers, or none; empty if they are.
 
     Args:
         weights: the tensors by name.
