@@ -95,7 +95,8 @@ def images(claims: Any, of: Mapping[str, pd.DataFrame]) -> None:
         claims.answer("mnist_sizes", "", holds=None, note=waits("mnist_sizes"), command=command)
         return
     at = steps_by(table, "n_train", "at_least")
-    falls = [at.loc[seed].rank().corr(pd.Series(at.columns, index=at.columns)) <= -0.9 for seed in at.index]
+    sizes = pd.Series(at.columns, index=at.columns).rank()
+    falls = [at.loc[seed].rank().corr(sizes) <= -0.9 for seed in at.index]
     reached = table.dropna(subset="test_at_least")
     ratio = [part.set_index("n_train")["test_at_least"].sort_index() for _, part in reached.groupby("seed")]
     fast = len(ratio) == len(at) and all(len(one) > 1 and one.iloc[0] >= 3 * one.iloc[-1] for one in ratio)

@@ -208,6 +208,32 @@ def test_the_largest_transformers_decide(answers: Any) -> None:
     assert claims.answers["effective_dimension"].verdict == "holds in part"
 
 
+def sizes(*times: float) -> pd.DataFrame:
+    """Three seeds of MNIST, trained on 300, 700 and 5,000 images, by the steps to 0.6."""
+    cells = [
+        {"seed": seed, "n_train": n, "test_at_least": at}
+        for seed in range(3)
+        for n, at in zip((300, 700, 5_000), times, strict=True)
+    ]
+    return pd.DataFrame(cells).assign(steps=100_000)
+
+
+@pytest.mark.parametrize(
+    ("times", "verdict"),
+    [
+        ((40_000.0, 20_000.0, 3_000.0), "holds"), ((8_000.0, 5_000.0, 3_000.0), "holds in part"),
+        ((float("nan"), 20_000.0, 3_000.0), "holds"), ((40_000.0, float("nan"), 3_000.0), "does not hold"),
+    ],
+)  # fmt: skip
+def test_time_by_train_size(answers: Any, times: tuple[float, ...], verdict: str) -> None:
+    """Ranks decide, however far apart the sizes lie; a network that never gets there is the slowest."""
+    from claims import Claims
+
+    claims = Claims("effective_theory")
+    importlib.import_module("answers.effective_theory_networks").images(claims, {"mnist_sizes": sizes(*times)})
+    assert claims.answers["mnist_sizes"].verdict == verdict
+
+
 def test_points_on_a_circle(answers: Any) -> None:
     """Frequency 3 of 11 points has all the variance and no unevenness; a line has both otherwise."""
     circles = importlib.import_module("answers.circles")
