@@ -217,11 +217,16 @@ def basis_lines() -> list[str]:
     """Rows of the table of bases: of each network the share of the variance that symmetric features hold."""
     layers = twin_rows.tables()["layers"]
     layers = layers[~(layers["steps"] < layers["steps"].max())]  # of others than twins there are no steps
-    recipe = ["picture", "variant", "width", "weight_decay"]
+    layers = layers.assign(pixels=layers["run"].str.contains("random_pixels"))
+    recipe = ["picture", "variant", "width", "weight_decay", "pixels"]
     shares = layers.groupby([*recipe, "basis"], dropna=False)["symmetric_variance"].mean().unstack("basis")
     told = []
-    for (picture, kind, width, decay), row in shares.iterrows():  # type: ignore[misc]
-        trained = f", width {width:g}, decay {decay:g}" if kind not in ("evolved", "published SGD", "random") else ""
+    for (picture, kind, width, decay, pixels), row in shares.iterrows():  # type: ignore[misc]
+        trained = (
+            f", width {width:g}, decay {decay:g}{', random pixels' * pixels}"
+            if kind not in ("evolved", "published SGD", "random")
+            else ""
+        )
         cells = " | ".join(f"{row[basis]:.0%}" for basis in ("units", "components", "singular"))
         told.append(f"| {picture}, {kind}{trained} | {cells} |")
     return told

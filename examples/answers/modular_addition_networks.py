@@ -7,7 +7,7 @@ import pandas as pd
 
 from answers.intervals import CHOSEN, JUDGED, Told, apart, generalised, majority, mean, of, said, sign, size
 
-P113 = ("p113_seed0", "p113_seed1", "p113_seed2")
+P113 = tuple(f"p113_seed{seed}" for seed in range(5))
 
 
 def late_generalisation(rows: pd.DataFrame) -> Told:

@@ -30,16 +30,17 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from long_runs.results import finished, start, store
 
+P113 = tuple(f"p113_seed{seed}" for seed in range(5))
 COUNTED = (
     "mlp_modes", "mlp_modes_more", "mlp_embed24", "mlp_embed24_more", "mlp_embed52", "mlp_free", "optimisers_adam",
-    "optimisers_adam_slow", "optimisers_sgd", "losses", "p53", "p113_seed0", "p113_seed1", "p113_seed2",
+    "optimisers_adam_slow", "optimisers_sgd", "losses", "p53", *P113,
 )  # fmt: skip
 NETWORKS = (
     *COUNTED, "mlp_free_longer", "mlp_leads", "sgd_large", "fractions", "prime_11", "prime_23", "prime_53", "prime_113",
     "init_scale", "frozen", "slingshots",
 )  # fmt: skip
-MODES = ("mlp_modes", "mlp_embed24", "mlp_embed52", "p113_seed0", "p113_seed1", "p113_seed2")
-STARTS = ("mlp_modes", "p53", "p113_seed0", "p113_seed1", "p113_seed2")
+MODES = ("mlp_modes", "mlp_embed24", "mlp_embed52", *P113)
+STARTS = ("mlp_modes", "p53", *P113)
 MEMORY = ("mlp_memory", "mlp_modes")  # networks that memorise alone, and networks that generalise
 FORGOTTEN = 50  # examples of each network that are made wrong
 STEPS = torch.logspace(-4, 1, 41)  # lengths of the step against an example's gradient that are tried

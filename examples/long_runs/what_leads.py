@@ -48,7 +48,7 @@ class Case:
 
 CASES: Mapping[str, Case] = {
     "p53": Case("addition modulo 53, transformer", MODES, ("p53",)),
-    "p113": Case("addition modulo 113, transformer", MODES, ("p113_seed0", "p113_seed1", "p113_seed2"), 2),
+    "p113": Case("addition modulo 113, transformer", MODES, tuple(f"p113_seed{seed}" for seed in range(5)), 2),
     "mlp": Case("addition modulo 53, small MLP", MODES, ("mlp_leads",)),
     "digits": Case("1,000 MNIST digits, MLP at 8 times its initial weights", GENERAL, ("digits_mse",)),
     "parity": Case("(50, 2)-parity, 500 units", GENERAL, ("parity_leads",), 2),

@@ -132,10 +132,10 @@ def of_large(adam: float, coarse: float, fine: float) -> pd.DataFrame:
     return pd.concat([networks(run, {"lr": rate, "test_at": at}) for run, (rate, at) in each.items()])
 
 
-P113 = [networks(f"p113_seed{k}", {"test_at": 9_000.0}, seeds=range(k, k + 1)) for k in range(3)]
+P113 = [networks(f"p113_seed{k}", {"test_at": 9_000.0}, seeds=range(k, k + 1)) for k in range(5)]
 VERDICTS: dict[str, tuple[Any, pd.DataFrame, Any]] = {
     "groks": (of_network.late_generalisation, pd.concat(P113), True),
-    "one does not": (of_network.late_generalisation, pd.concat([*P113[:2], P113[2].assign(test_at=np.nan)]), "in part"),
+    "one does not": (of_network.late_generalisation, pd.concat([*P113[:4], P113[4].assign(test_at=np.nan)]), "in part"),
     "comes at once": (of_network.late_generalisation, pd.concat(P113).assign(test_at=500.0), False),
     "five modes": (of_recipe.learnt_modes("mlp_embed24"), networks("mlp_embed24", {"modes": lambda k: 4 + k % 3}), True),
     "two or five": (of_recipe.learnt_modes("mlp_modes"), networks(
@@ -342,7 +342,7 @@ def test_an_answer_without_its_runs_names_them(monkeypatch: pytest.MonkeyPatch) 
     assert set(noted) == {name for each in modular_addition.ANSWERS.values() for name in each}
     assert all(holds is None and note.startswith("Waits for the run") for holds, note in noted.values())
     assert noted["few_frequencies"][1].startswith(
-        "Waits for the runs p113_seed0, p113_seed1, p113_seed2 (make evidence): "
+        "Waits for the runs p113_seed0, p113_seed1, p113_seed2, p113_seed3, p113_seed4 (make evidence): "
     )
     assert (
         noted["mlp_modes"][1]
