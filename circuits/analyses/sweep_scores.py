@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,6 +16,12 @@ from interp.report import figures
 
 KINDS = ("single", "random")
 NAN = float("nan")
+FACTORS = ("factor_kind", "factors", "expected_factors")
+COUNTED_IN = {
+    "input_factors": FACTORS,
+    "output_factors": FACTORS,
+    "equivariant_share": ("symmetry", "expected_equivariant_share"),
+}  # what a score is counted in, by the metrics that say so: networks compare where these agree
 NULLS = {
     "shuffled": "x-thin-open",
     "random network": "circle-open",
@@ -80,6 +87,25 @@ def metrics_of(
     return metrics
 
 
+def comparable(score: str, own: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether a score of two networks is counted in the same units: the same factors, the same symmetry.
+
+    Args:
+        score: its name.
+        own: metrics of one network.
+        other: of the other.
+
+    Returns:
+        False for networks of tasks with other factors, or with another symmetry: 2 of 3 frequencies are not fewer than 9 of
+        255 Walsh functions.
+
+    >>> comparable("equivariant_share", {"symmetry": "a swap"}, {"symmetry": "a mirror"})
+    False
+    """
+    pairs = [(own.get(name), other.get(name)) for name in COUNTED_IN.get(score, ())]
+    return all(math.isclose(a, b) if isinstance(a, float) and isinstance(b, float) else a == b for a, b in pairs)
+
+
 def compared_scores(results: Mapping[str, Result], leading: Sequence[str]) -> Result:
     """The scores of several networks with their intervals; networks differ where the intervals do not overlap.
 
@@ -143,7 +169,7 @@ def _verdict(name: str, own: Mapping[str, Any], first: str, base: Mapping[str, A
         )
         for kind in KINDS:
             key = f"{kind}_{score}"
-            if own.get(key) is None or base.get(key) is None:
+            if own.get(key) is None or base.get(key) is None or not comparable(score, own, base):
                 words_of.append(f"{kind} {words} cannot be compared")
                 continue
             (low, high), (base_low, base_high) = own[f"{key}_interval"], base[f"{key}_interval"]

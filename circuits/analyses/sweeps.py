@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from circuits.analyses.network_sweeps import of_network
 from circuits.analyses.picture_sweeps import of_picture
-from circuits.analyses.sweep_scores import compared_scores
+from circuits.analyses.sweep_scores import comparable, compared_scores
 from circuits.claims.unified import NETWORK as OF_NETWORK
 from circuits.claims.unified import PICTURE as OF_PICTURE
 from circuits.claims.unified import compared_claims
@@ -89,10 +89,15 @@ def compared(results: Mapping[str, Result]) -> Result:
         "A low antisymmetric share: both sides of the picture move alike, as in a unified factored representation (UFR)."
         if pictures
         else "Few factors and a high equivariant share: a move changes a whole factor of the task, as in a unified factored "
-        "representation (UFR). Only networks of the same task compare."
+        "representation (UFR). Only networks whose tasks have the same factors, and the same symmetry, compare."
     )
     asked = OF_PICTURE if pictures else OF_NETWORK
-    made.claims = compared_claims({n: r.tables["scores"] for n, r in results.items()}, asked, list(made.figures))
+    made.claims = compared_claims(
+        {n: r.tables["scores"] for n, r in results.items()},
+        asked,
+        list(made.figures),
+        lambda score, first, other: comparable(score, results[first].metrics, results[other].metrics),
+    )
     made.notes = [
         "Higher, lower: the 95% intervals do not overlap; otherwise the two cannot be distinguished. "
         f"{meaning} A low change rank: many weights do the same few things. Networks differ in how far one step moves them "

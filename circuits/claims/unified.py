@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -115,7 +115,10 @@ def unit_claims(rows: pd.DataFrame, shown: Sequence[str]) -> list[Claim]:
 
 
 def compared_claims(
-    tables: Mapping[str, pd.DataFrame], yardsticks: Sequence[Yardstick], shown: Sequence[str]
+    tables: Mapping[str, pd.DataFrame],
+    yardsticks: Sequence[Yardstick],
+    shown: Sequence[str],
+    comparable: Callable[[str, str, str], bool] = lambda score, first, other: True,
 ) -> list[Claim]:
     """Which of several networks is the unified one, by each score: every network against the first.
 
@@ -123,9 +126,10 @@ def compared_claims(
         tables: rows as in `sweep_claims`, by network.
         yardsticks: the scores that are asked.
         shown: names of the figures of the comparison.
+        comparable: whether a score of two networks, by their names, is counted in the same units.
 
     Returns:
-        a claim for every score and every network but the first.
+        a claim for every score and every network but the first, where both have the score and it is comparable.
     """
     rows = {n: t.query("kind == 'random' and at == 'one step'") if "kind" in t else t.assign(null=["", *t["network"].iloc[1:]])
             for n, t in tables.items()}  # fmt: skip
@@ -133,7 +137,7 @@ def compared_claims(
     claims = []
     for other in others:
         for one in yardsticks:
-            if all(_has(rows[n], one.name) for n in (first, other)):
+            if all(_has(rows[n], one.name) for n in (first, other)) and comparable(one.name, first, other):
                 pair = {n: _rows(rows[n], one.name, "null") for n in (first, other)}
                 claims.append(_compared(one, pair, shown))
     return claims

@@ -53,6 +53,19 @@ def test_two_networks_are_compared() -> None:
     assert "input factors" in made.figures
 
 
+def test_networks_of_other_tasks_are_not_set_against_each_other() -> None:
+    """Two of three frequencies are not fewer than three of five: neither the headline nor a claim says which is less."""
+    nets = {}
+    for p in (7, 11):
+        model = HookedMLP(MLPConfig((8,), p, d_vocab=p, d_embed=6)).init_weights(seed=0)
+        nets[f"mod {p}"] = Subject(f"mod {p}", model, interp.ModularArithmetic(p, equals_token=False))
+    options = {"sweeps": {"directions": 10, "n_random": 1}}
+    made = interp.compare(nets, "sweeps", options, progress=False).together["sweeps"]
+    assert made.headline.count("cannot be compared") == 4
+    assert not made.claims
+    assert "same factors" in made.notes[0]
+
+
 def test_a_task_without_symmetry_says_so() -> None:
     """Principal components in place of factors, no equivariant share, and the notes say why."""
     import torch
