@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import pandas as pd
 
 from circuits.compression.image_curves import SIZE, unit_effects
-from interp.errors import InterpError
+from interp.errors import InterpError, require_positive
 from interp.hooked import HookedCPPN
 from interp.subject import Subject
 from probes.feature_maps import require_cppn
@@ -16,7 +16,7 @@ THRESHOLDS = (1e-7, 3e-7, 1e-6, 3e-6, 1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2)
 
 
 def units_in_use(
-    cppn: HookedCPPN | Subject, thresholds: Sequence[float] = THRESHOLDS, size: int = SIZE
+    cppn: HookedCPPN | Subject, thresholds: Iterable[float] = THRESHOLDS, size: int = SIZE
 ) -> pd.DataFrame:
     """Units in use against the threshold: how many change the picture when each is held at its mean.
 
@@ -34,20 +34,23 @@ def units_in_use(
         these the slots that only carry an earlier value, padding of the layered form) and ``total``.
 
     Raises:
-        InterpError: another kind of network, or a threshold that is not above 0.
+        InterpError: another kind of network, a size that is no picture's, no threshold, or one that is not above 0.
 
     >>> import interp
     >>> found = units_in_use(interp.HookedCPPN(interp.CPPNConfig("1;gaussian:2,sin:1")).init_weights(seed=0), [1e-9, 1.0], 16)
     >>> found[["activation", "used", "total"]].to_dict("list")
     {'activation': ['all', 'gaussian', 'sin', 'all', 'gaussian', 'sin'], 'used': [3, 2, 1, 0, 0, 0], 'total': [3, 2, 1, 3, 2, 1]}
     """
-    if not thresholds or min(thresholds) <= 0:
-        raise InterpError(f"thresholds must be above 0, got {list(thresholds)}")
+    values = list(thresholds) if isinstance(thresholds, Iterable) and not isinstance(thresholds, str) else []
+    if not values:
+        raise InterpError(f"thresholds are numbers above 0, such as [1e-5, 1e-3], got {thresholds!r}")
+    for threshold in values:
+        require_positive("a threshold", threshold)
     model = require_cppn(cppn)
     effects, copies = unit_effects(model, size).cpu(), model.copies().cpu()
     kinds = model.config.kinds
     rows = []
-    for threshold in thresholds:
+    for threshold in values:
         for activation in ("all", *dict.fromkeys(kinds)):
             own = [activation in ("all", kind) for kind in kinds]
             used = effects[:, own] >= threshold

@@ -50,7 +50,8 @@ def sweep(
         `Sweep`: measures of every change, scores with intervals, and films.
 
     Raises:
-        InterpError: a network that does not draw an image, no directions, one of another network, or steps of another shape.
+        InterpError: a network that does not draw an image, no directions, one of another network, steps of another shape, or
+            a size that is no picture's.
 
     >>> import interp
     >>> from circuits import single_entries

@@ -22,7 +22,7 @@ from interp.hooked import HookedCPPN
 from interp.hooked.cppn.activation_functions import activate
 from interp.hooked.cppn.colour import rgb_planes
 from interp.hooked.cppn.model import product
-from interp.hooked.cppn.plane import coordinates
+from interp.hooked.cppn.plane import coordinates, require_edges
 
 PIECE = 1 << 17  # pictures times pixels that are computed at a time
 BLOCK_BYTES = 24 << 20  # of the pictures of a block
@@ -54,11 +54,12 @@ class Renderer:
         settled: number of directions of the last call of `pictures` that needed no rendering.
 
     Raises:
-        InterpError: the activations of the unchanged network would take more than `BASE_BYTES`.
+        InterpError: no picture's size, or the activations of the unchanged network would take more than `BASE_BYTES`.
     """
 
     @torch.no_grad()
     def __init__(self, cppn: HookedCPPN, size: int = 64):
+        require_edges(size, size)
         config, self.size, self.settled = cppn.config, size, 0
         needed = 2 * config.n_layers * config.width * size**2 * cppn.dtype.itemsize
         if needed > BASE_BYTES:

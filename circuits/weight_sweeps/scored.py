@@ -187,8 +187,9 @@ class ScoredSweep(Findings):
             its index in ``directions``.
 
         Raises:
-            InterpError: nothing changed, so there is none.
+            InterpError: nothing changed, so there is none; or a share that is none.
         """
+        require_range("share", share, 0, 1)
         order = pd.Series(self.counted().groupby("direction")["mean_square"].max()).sort_values()
         if order.empty:
             raise InterpError(

@@ -30,11 +30,8 @@ def plane(size: Size, x: Span, y: Span, dtype: torch.dtype) -> tuple[Tensor, int
         InterpError: a size out of range, or a rectangle without extent.
     """
     edges = (size, size) if isinstance(size, int) else size
-    pair = isinstance(edges, (tuple, list)) and len(edges) == 2 and all(isinstance(n, int) for n in edges)
-    if not pair or not all(1 <= n <= LONGEST_EDGE for n in edges):
-        raise InterpError(
-            f"a picture has 1 to {LONGEST_EDGE} pixels along each edge; size is their number or (rows, columns), got {size!r}"
-        )
+    if not isinstance(edges, (tuple, list)) or len(edges) != 2:
+        raise InterpError(_wrong_size(size))
     rows, columns = edges
     for name, span in (("x", x), ("y", y)):
         if not isinstance(span, (tuple, list)) or len(span) != 2 or not all(isinstance(n, (int, float)) for n in span):
@@ -63,10 +60,37 @@ def coordinates(
     Returns:
         ``[row * col, 4]``, row-major.
 
+    Raises:
+        InterpError: no whole numbers of rows and columns, or one out of range.
+
     >>> coordinates(1, 3)[:, 0].tolist()  # y runs along a row
     [-1.0, 0.0, 1.0]
     """
+    require_edges(rows, columns)
     down, along = torch.linspace(*x, rows, dtype=dtype), torch.linspace(*y, columns, dtype=dtype)
     down, along = torch.meshgrid(down, along, indexing="ij")
     d = 1.4 * (down**2 + along**2).sqrt()
     return torch.stack([along, down, d, torch.ones_like(down)], dim=-1).reshape(-1, 4)
+
+
+def require_edges(rows: object, columns: object) -> None:
+    """Refuse what is no picture's size.
+
+    Args:
+        rows: number of rows.
+        columns: number of columns.
+
+    Raises:
+        InterpError: no whole numbers, or one out of range.
+
+    >>> require_edges(0, 0)
+    Traceback (most recent call last):
+    interp.errors.InterpError: a picture has 1 to 8192 pixels along each edge; size is their number or (rows, columns), got 0
+    """
+    for edge in (rows, columns):
+        if isinstance(edge, bool) or not isinstance(edge, int) or not 1 <= edge <= LONGEST_EDGE:
+            raise InterpError(_wrong_size(rows if rows == columns else (rows, columns)))
+
+
+def _wrong_size(size: object) -> str:
+    return f"a picture has 1 to {LONGEST_EDGE} pixels along each edge; size is their number or (rows, columns), got {size!r}"

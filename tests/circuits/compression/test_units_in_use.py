@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -46,6 +48,23 @@ def test_a_unit_that_nothing_reads_is_in_use_at_no_threshold() -> None:
 
 
 def test_refusals() -> None:
-    for wrong in ((), (1e-3, 0.0)):
-        with pytest.raises(InterpError, match="thresholds must be above 0"):
+    wrong: Any
+    for wrong in ((), 1e-3, "1e-3"):
+        with pytest.raises(InterpError, match="thresholds are numbers above 0"):
             circuits.units_in_use(dense(), wrong)
+    for wrong in ((1e-3, 0.0), (float("nan"),), ("1e-3",)):
+        with pytest.raises(InterpError, match="a threshold must be a finite number above 0"):
+            circuits.units_in_use(dense(), wrong)
+
+
+@pytest.mark.parametrize("size", [0, -3, 2.5, "24", True])
+def test_a_size_that_is_no_picture_s_is_refused_at_every_door(size: Any) -> None:
+    """By name, not in a message of torch's."""
+    model = dense()
+    for call in (
+        lambda: model.draw(size=size),
+        lambda: circuits.sweep(model, circuits.random_directions(model, 2), size=size),
+        lambda: circuits.units_in_use(model, size=size),
+    ):
+        with pytest.raises(InterpError, match="size is their number"):
+            call()

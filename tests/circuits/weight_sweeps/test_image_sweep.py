@@ -153,6 +153,8 @@ def test_by_effect() -> None:
     assert sizes == sorted(sizes)
     assert sizes[-1] == largest.max()
     assert sizes[0] == largest[largest >= 1e-4].min()
+    with pytest.raises(InterpError, match="share must be between 0 and 1, got 1.5"):
+        found.by_effect(1.5)
 
 
 @pytest.mark.parametrize("effect", [0.03, 0.1])
