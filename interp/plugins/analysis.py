@@ -181,7 +181,9 @@ def analyze(
     known, broken = analyses()
     asked: Sequence[str | Analysis] = asked_for(only) if only is not None else [*known, *broken]
     known |= {one.name: one for one in asked if isinstance(one, Analysis)}
-    names = [one.name if isinstance(one, Analysis) else one for one in asked]
+    names = list(
+        dict.fromkeys(one.name if isinstance(one, Analysis) else one for one in asked)
+    )  # twice named runs once
     for name in names:
         if name not in known and name not in broken:
             raise UnknownName(unknown("analysis", name, [*known, *broken]))

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import html
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from numbers import Number
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
@@ -159,7 +162,7 @@ def check_result(result: Any) -> None:
         result: what an analysis returned.
 
     Raises:
-        TypeError: not a Result, or a metric, table, figure, picture, verdict line or claim of another type.
+        TypeError: not a Result, or a metric, table, figure, picture, headline, note, verdict line or claim of another type.
         ValueError: a lead that names no figure or picture, two tables that would share one file, or a claim as in
             `check_claim`.
     """
@@ -169,6 +172,16 @@ def check_result(result: Any) -> None:
         for name, item in getattr(result, kind).items():
             if not isinstance(item, expected):
                 raise TypeError(f"{kind}[{name!r}] must be a {expected.__name__}, got {type(item).__name__}")
+    for name, value in result.metrics.items():
+        if not _plain(value):
+            raise TypeError(
+                f"metrics[{name!r}] must be a plain number, text, None or a list of them, got {type(value).__name__}"
+                + ("; .tolist() makes it plain" if hasattr(value, "tolist") else "")
+            )
+    if not isinstance(result.headline, str):
+        raise TypeError(f"the headline must be a text, got {type(result.headline).__name__}")
+    if not isinstance(result.notes, (list, tuple)) or not all(isinstance(note, str) for note in result.notes):
+        raise TypeError(f"notes must be a list of texts, got {result.notes!r}")
     for line in result.verdict:
         if not (isinstance(line, (tuple, list)) and len(line) == 2 and all(isinstance(part, str) for part in line)):
             raise TypeError(f"a verdict line is a pair of texts, (label, text), got {line!r}")
@@ -185,3 +198,12 @@ def check_result(result: Any) -> None:
             other = files.setdefault(table_file(name), name)
             if other != name:
                 raise ValueError(f"{kind} {other!r} and {name!r} would share one file; rename one")
+
+
+def _plain(value: Any) -> bool:
+    """Whether a metric is what JSON and a reader can have: a number (numpy's, too), a text, None, or several of these."""
+    if isinstance(value, Mapping):
+        return all(_plain(v) for v in value.values())
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return all(map(_plain, value))
+    return value is None or isinstance(value, (str, bool, Number, np.generic))

@@ -165,6 +165,19 @@ def test_one_name_or_a_text_with_commas() -> None:
         analyze(subject("plain"), "fuorier")
 
 
+def test_an_analysis_that_is_named_twice_runs_once() -> None:
+    """As ``--only weights,weights`` has it."""
+    runs: list[str] = []
+
+    @analysis("noted", summary="notes that it ran")
+    def noted(subject: Subject) -> Result:
+        runs.append(subject.name)
+        return Result()
+
+    assert list(analyze(subject("plain"), [noted, noted, "weights", "weights"])) == ["weights", "noted"]
+    assert len(runs) == 1
+
+
 @pytest.mark.parametrize("only", [3, [3], [len], [Analysis], [["weights"]]])
 def test_names_of_another_kind(only: Any) -> None:
     """A sentence that says how analyses are named."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from interp.plugins.result import Result, check_result, format_metric, format_share
 
@@ -34,3 +36,24 @@ def test_verdict_lines_are_pairs_of_texts(line: object) -> None:
     with pytest.raises(TypeError, match="a verdict line is a pair of texts"):
         check_result(Result(verdict=[line]))  # type: ignore[list-item]
     check_result(Result(verdict=[["loss", "0.5"]]))  # type: ignore[list-item]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (
+            {"metrics": {"loss": torch.tensor(3.0)}},
+            r"metrics\['loss'\] must be .* got Tensor; .tolist\(\) makes it plain",
+        ),
+        ({"metrics": {"per head": [1, len]}}, r"metrics\['per head'\] must be a plain number"),
+        ({"headline": None}, "the headline must be a text, got NoneType"),
+        ({"notes": "one note"}, "notes must be a list of texts, got 'one note'"),
+    ],
+)
+def test_what_a_reader_cannot_have_is_refused(given: dict[str, Any], message: str) -> None:
+    """A tensor would stand in result.json as the text "tensor(3.)", and a note as a line per letter."""
+    with pytest.raises(TypeError, match=message):
+        check_result(Result(**given))
+    check_result(
+        Result({"loss": np.float32(3), "n": np.int64(2), "none": None, "by head": {"a": [1, "b"]}}, notes=["one"])
+    )
