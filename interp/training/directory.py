@@ -21,6 +21,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import torch
@@ -90,7 +91,7 @@ class RunDirectory:
             raise OutputExists(f"{path} is a file; name a new folder for the run")
         if (path / "run.json").exists():
             raise OutputExists(
-                f"{path} holds a run already; continue it with interp train --resume {path}, or name another folder"
+                f"{path} holds a run already; continue it with interp train --resume {quote(str(path))}, or name another folder"
             )
         if path.is_dir() and any(path.iterdir()):
             raise OutputExists(f"{path} holds something else; name a new folder for the run")
@@ -175,7 +176,7 @@ class RunDirectory:
             raise InterpError(f"{error}{self._advice()}") from None
 
     def _advice(self) -> str:
-        return f"; what was saved before is intact: make room, and go on with interp train --resume {self.path}"
+        return f"; what was saved before is intact: make room, and go on with interp train --resume {quote(str(self.path))}"
 
     def saved_steps(self) -> dict[int, Path]:
         """The checkpoints by their steps."""

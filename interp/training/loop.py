@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import signal
 import threading
 import time
@@ -191,7 +192,7 @@ def _train(directory: RunDirectory, ensemble: Cohorts, progress: Watcher | None,
                 directory.save_state(ensemble)
                 raise RunInterrupted(
                     f"stopped at step {ensemble.step:,} of {plan.steps:,}; go on with: "
-                    f"interp train --resume {directory.path}"
+                    f"interp train --resume {shlex.quote(str(directory.path))}"
                 )
             if time.monotonic() - saved > SAVE_SECONDS:
                 directory.save_state(ensemble)

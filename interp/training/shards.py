@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import shlex
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -115,7 +116,9 @@ def train_in_shards(
         run_jobs(workers, train_shard, shards, count, estimate.tell)
     except WorkersLost as lost:
         where = f" --executor {workers.name}" if workers.name else ""
-        raise WorkersLost(f"{lost}; go on with: interp train --resume {directory.path}{where}") from lost.__cause__
+        raise WorkersLost(
+            f"{lost}; go on with: interp train --resume {shlex.quote(str(directory.path))}{where}"
+        ) from lost.__cause__
     merge(directory, [(s.first, RunDirectory(Path(s.path), s.part(plan))) for s in shards], cohorts)
     return directory
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -124,7 +125,7 @@ def show_run(run: Run, phases: Mapping[str, Any]) -> None:
     for line in said(run.plan):
         console.print(f"Given {escape(line)}")
     path = escape(str(run.path))
-    console.print(f"Run: {path}   Report: interp analyze {path}")
+    console.print(f"Run: {path}   Report: interp analyze {shlex.quote(str(path))}")
 
 
 def _still_line(since: pd.Series, members: int) -> str:

@@ -68,7 +68,7 @@ def test_two_kills(tmp_path: Path, undisturbed: Path) -> None:
 @pytest.mark.parametrize("stop_at", [0, 1, 16, 60, 115])
 def test_ctrl_c_at_any_step(tmp_path: Path, undisturbed: Path, stop_at: int) -> None:
     """Ctrl-C saves the state at the step that it hits, says how to go on, and going on changes no byte."""
-    folder, pressed, before = tmp_path / "run", [], signal.getsignal(signal.SIGINT)
+    folder, pressed, before = tmp_path / "a run", [], signal.getsignal(signal.SIGINT)
 
     def press(seen: Progress) -> None:
         if seen.step >= stop_at and not pressed:
@@ -79,7 +79,7 @@ def test_ctrl_c_at_any_step(tmp_path: Path, undisturbed: Path, stop_at: int) -> 
         KeyboardInterrupt, match=r"stopped at step .* of 120; go on with: interp train --resume"
     ) as info:
         interp.train(**SETTINGS, out=folder, steps=STEPS, progress=press)
-    assert str(folder) in str(info.value)
+    assert f"--resume '{folder}'" in str(info.value)  # to paste: a blank in its name needs quotes
     assert signal.getsignal(signal.SIGINT) is before
     assert not interp.Run(folder).finished
     assert interp.resume(folder, device="cpu").finished
