@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from numbers import Integral
 
 import torch
 from torch import Tensor
@@ -29,8 +30,8 @@ def plane(size: Size, x: Span, y: Span, dtype: torch.dtype) -> tuple[Tensor, int
     Raises:
         InterpError: a size out of range, or a rectangle without extent.
     """
-    edges = (size, size) if isinstance(size, int) else size
-    if not isinstance(edges, (tuple, list)) or len(edges) != 2:
+    edges = size if isinstance(size, (tuple, list)) else (size, size)
+    if len(edges) != 2:
         raise InterpError(_wrong_size(size))
     rows, columns = edges
     for name, span in (("x", x), ("y", y)):
@@ -88,7 +89,7 @@ def require_edges(rows: object, columns: object) -> None:
     interp.errors.InterpError: a picture has 1 to 8192 pixels along each edge; size is their number or (rows, columns), got 0
     """
     for edge in (rows, columns):
-        if isinstance(edge, bool) or not isinstance(edge, int) or not 1 <= edge <= LONGEST_EDGE:
+        if isinstance(edge, bool) or not isinstance(edge, Integral) or not 1 <= edge <= LONGEST_EDGE:
             raise InterpError(_wrong_size(rows if rows == columns else (rows, columns)))
 
 
