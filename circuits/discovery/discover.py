@@ -14,7 +14,7 @@ from torch import Tensor
 from circuits.discovery.edges import edge_graph
 from circuits.discovery.graph import Graph, judges
 from circuits.discovery.nodes import NodeGraph, node_graph
-from circuits.discovery.search import Order, shrink
+from circuits.discovery.search import Order, floor_of, shrink
 from circuits.engine.budget import DEFAULT_BYTES
 from circuits.engine.components import KINDS, Kind
 from circuits.engine.evaluation import make_evaluation
@@ -217,7 +217,7 @@ def discover(
         )
     with few_threads(sum(p.numel() for p in evaluation.model.parameters())):
         seen = told("elements ablated", progress)
-        kept = shrink(graph, empty + faithfulness * (clean - empty), 1 if clean > empty else -1, order, seen)
+        kept = shrink(graph, floor_of(clean, empty, faithfulness), 1 if clean > empty else -1, order, seen)
         about = {"target": faithfulness, "value": repr(value), "kinds": kinds if of == "nodes" else ()}
         return judged(graph, kept, (clean, empty), graph.random(kept, n_random, seed), about)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -13,6 +14,7 @@ from torch import Tensor
 from circuits.bisection import largest
 from circuits.discovery.graph import Graph, better
 
+ROUNDING = 4 * sys.float_info.epsilon  # of a floor: three operations on the metrics at its two ends
 TRIES = 12  # elements tried one by one in a round: each costs one run, where a round costs one per element
 
 Order = Literal["effects", "attribution"]
@@ -38,7 +40,7 @@ def shrink(
 
     Args:
         graph: the network's elements.
-        floor: what the metric must keep.
+        floor: what the metric must keep, of `floor_of`.
         direction: 1 where the whole network has a higher metric than the empty one, -1 where it has a lower one.
         order: ``"effects"``: by the true score without each. ``"attribution"``: by gradients as long as they find something to
             ablate, and by true effects after that.
@@ -57,6 +59,24 @@ def shrink(
             if progress is not None:
                 progress(int((~kept).sum()), len(graph))
     return kept
+
+
+def floor_of(clean: float, empty: float, faithfulness: float) -> float:
+    """The metric that a circuit must keep, looser by what rounding may add: a score exactly there is enough.
+
+    Args:
+        clean: the metric of the whole network.
+        empty: the metric with everything ablated.
+        faithfulness: share of the way from ``empty`` to ``clean``.
+
+    Returns:
+        the metric.
+
+    >>> 0.3 + 1.0 * (0.9 - 0.3) <= 0.9, floor_of(0.9, 0.3, 1.0) <= 0.9
+    (False, True)
+    """
+    slack = ROUNDING * max(abs(clean), abs(empty))
+    return empty + faithfulness * (clean - empty) - (slack if clean > empty else -slack)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from circuits.discovery.search import Order, shrink
+from circuits.discovery.search import Order, floor_of, shrink
 from circuits.engine.budget import DEFAULT_BYTES
 from circuits.interventions.values import ValueLike
 from circuits.methods.edge_scores import EdgeScores, edge_scores
@@ -54,8 +54,8 @@ def greedy(
     require_range("faithfulness", faithfulness, 0, 1)
     ends = make_ends(subject, clean, corrupted, metric, value, dtype=dtype, max_bytes=max_bytes)
     graph, rounds = ends.graph, []
-    floor, direction = ends.empty + faithfulness * (ends.clean - ends.empty), 1 if ends.clean > ends.empty else -1
-    kept = shrink(graph, floor, direction, order, None, rounds)
+    floor = floor_of(ends.clean, ends.empty, faithfulness)
+    kept = shrink(graph, floor, 1 if ends.clean > ends.empty else -1, order, None, rounds)
     lost = (graph.effects(kept)[:, 0] - graph.scores(kept.unsqueeze(0))[0, 0]).abs().nan_to_num(0.0)
     scores = torch.stack(rounds).double().sum(0) if rounds else torch.zeros(len(graph), dtype=torch.float64)
     scores = scores + (lost / lost.max().clamp_min(1e-300)).to(scores) * kept

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from fractions import Fraction
 from itertools import chain, combinations
 from types import SimpleNamespace
 
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor
 
 from circuits.discovery.graph import Graph
-from circuits.discovery.search import shrink
+from circuits.discovery.search import floor_of, shrink
 from circuits.metrics import AccuracyMetric
 
 WORKS = 1.0
@@ -87,3 +88,14 @@ def test_progress_ends_with_what_is_out() -> None:
     graph = Rule(lambda kept: 3 in kept, [0.0] * 8)
     shrink(graph, WORKS, 1, "effects", lambda *x: seen.append(x))
     assert seen == [(7, 8)]
+
+
+@pytest.mark.parametrize(("clean", "empty"), [(9, 3), (6, 1), (1, 6)])
+def test_a_score_at_the_floor_is_enough(clean: int, empty: int) -> None:
+    """0.3 + 1 (0.9 - 0.3) is above 0.9, so that of a faithfulness of 1 not even idle elements could go."""
+    for share in (0.0, 0.25, 0.5, 0.75, 1.0):
+        for n in (9, 10, 11, 40):
+            exact = Fraction(empty, n) + Fraction(share) * Fraction(clean - empty, n)
+            floor = floor_of(clean / n, empty / n, share)
+            assert abs(floor - exact) < 1e-14
+            assert float(exact) >= floor if clean > empty else float(exact) <= floor
