@@ -17,7 +17,7 @@ def mlp_edges(model: HookedMLP, inputs: Tensor, varying: bool = True, negligible
     differs between inputs and has such an edge itself, or is an output. No part is ever replaced.
 
     Args:
-        model: of any depth.
+        model: of any depth; computed in float64.
         inputs: all that the network is meant for.
         varying: whether an edge must carry something that differs between inputs; otherwise something that is not zero.
         negligible: numbers up to this are zero.
@@ -25,6 +25,8 @@ def mlp_edges(model: HookedMLP, inputs: Tensor, varying: bool = True, negligible
     Returns:
         labels as `circuits.discover` gives them: ``in0 > L0N3``, ``L0N3 > out1``.
     """
+    model = model.cast(torch.float64)  # a constant differs from its mean by more than nothing in float32
+    inputs = inputs.to(model.dtype) if inputs.is_floating_point() else inputs
     depth = len(model.config.hidden)
     sites = ["hook_input", *(f"layers.{i}.hook_post" for i in range(depth))]
     acts = capture(model, inputs, sites)

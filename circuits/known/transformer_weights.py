@@ -37,7 +37,7 @@ def transformer_edges(
     can show them; with ``varying=False`` they are there as well.
 
     Args:
-        model: without norms, that computes all positions.
+        model: without norms, that computes all positions; computed in float64.
         inputs: tokens ``[n, pos]``: all that the network is meant for.
         readout: the position whose logits count.
         varying: whether an edge must carry something that differs between inputs.
@@ -56,6 +56,7 @@ def transformer_edges(
         raise InterpError(
             "the true edges are those of a transformer with layers that computes all positions (readout=None)"
         )
+    model = model.cast(torch.float64)  # a constant differs from its mean by more than nothing in float32
     found = _Backwards(model, inputs, varying, negligible)
     last = torch.zeros(inputs.shape[1], *model.W_U.shape, dtype=model.dtype)
     last[readout] = model.W_U.detach()
