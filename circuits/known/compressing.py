@@ -17,8 +17,8 @@ from interp.hooked import HookedTransformer
 def compressed(known: KnownCircuit | None = None, d_model: int | None = None) -> KnownCircuit:
     """The same network in as few dimensions of the residual stream as compute the same.
 
-    All that is written into the stream, the rows of ``A`` (embeddings, ``W_O``, ``W_out``, ``b_out``), meets all that reads
-    from it, the columns of ``B`` (``W_Q``, ``W_K``, ``W_V``, ``W_in``, ``W_U``), only in their product. Its singular value
+    All that is written into the stream, the rows of ``A`` (embeddings, ``W_O``, ``b_O``, ``W_out``, ``b_out``), meets all that
+    reads from it, the columns of ``B`` (``W_Q``, ``W_K``, ``W_V``, ``W_in``, ``W_U``), only in their product. Its singular value
     decomposition ``A B = U S V^T`` gives new ones, ``U sqrt(S)`` and ``sqrt(S) V^T``, with as many dimensions as ``A B`` has
     rank. Subspaces of variables that were orthogonal share dimensions; what nobody reads is gone. Tracr trains such a
     projection (Lindner et al. 2023, https://arxiv.org/abs/2301.05062, section 5).
@@ -90,11 +90,13 @@ def _settled(left: Tensor, sizes: Tensor, right: Tensor) -> tuple[Tensor, Tensor
 
 def _writers(model: HookedTransformer) -> list[Tensor]:
     """All rows that are written into the stream ``[rows, d_model]``, by block."""
-    rows = [model.W_E, model.W_pos]
+    rows = [model.W_E, *([model.W_pos] if model.config.positions else [])]
     for i in range(model.config.n_layers):
-        rows.append(model.block(i).attention.W_O.flatten(0, 1))
+        attn = model.block(i).attention
+        rows += [attn.W_O.flatten(0, 1), *([attn.b_O[None]] if attn.bias else [])]
         if model.block(i).has_mlp:
-            rows += [model.block(i).mlp.W_out, model.block(i).mlp.b_out[None]]
+            mlp = model.block(i).mlp
+            rows += [mlp.W_out, *([mlp.b_out[None]] if mlp.bias else [])]
     return [row.detach() for row in rows]
 
 
@@ -112,16 +114,20 @@ def _readers(model: HookedTransformer) -> list[Tensor]:
 def _put(model: HookedTransformer, writers: list[Tensor], readers: list[Tensor]) -> None:
     """Write the blocks of `_writers` and `_readers` back, in their order."""
     model.W_E.copy_(writers.pop(0))
-    model.W_pos.copy_(writers.pop(0))
+    if model.config.positions:
+        model.W_pos.copy_(writers.pop(0))
     for i in range(model.config.n_layers):
         attn = model.block(i).attention
         attn.W_O.copy_(writers.pop(0).view_as(attn.W_O))
+        if attn.bias:
+            attn.b_O.copy_(writers.pop(0)[0])
         for x in "QKV":
             weight = getattr(attn, f"W_{x}")
             weight.copy_(readers.pop(0).unflatten(1, (len(weight), -1)).transpose(0, 1))
         if model.block(i).has_mlp:
             mlp = model.block(i).mlp
             mlp.W_out.copy_(writers.pop(0))
-            mlp.b_out.copy_(writers.pop(0)[0])
+            if mlp.bias:
+                mlp.b_out.copy_(writers.pop(0)[0])
             mlp.W_in.copy_(readers.pop(0))
     model.W_U.copy_(readers.pop(0))

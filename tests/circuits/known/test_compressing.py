@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from math import cos, sin
 
 import pytest
@@ -9,7 +10,10 @@ import torch
 
 import circuits
 from circuits.known.compressing import _settled
+from circuits.known.known_circuit import known_circuit
+from interp import HookedTransformer, Subject, TransformerConfig
 from interp.errors import InterpError
+from interp.tasks import Examples
 
 
 def test_equal_singular_values_are_turned_to_one_basis() -> None:
@@ -39,3 +43,24 @@ def test_interference_begins_where_directions_are_left_out() -> None:
     assert one.interference
     with pytest.raises(InterpError, match="48 of 120 answers are wrong"):
         circuits.known.compressed(d_model=19)
+
+
+@pytest.mark.parametrize("positions", [True, False])
+def test_all_that_writes_is_compressed(positions: bool) -> None:
+    """The biases of attention are written into the stream as well, and a network may lack positions or an MLP's biases."""
+    config = TransformerConfig(
+        n_layers=2, d_model=40, n_heads=2, d_head=3, d_vocab=4, d_vocab_out=3, n_ctx=3, d_mlp=5, attn_bias=True,
+        mlp_bias=False, positions=positions,
+    )  # fmt: skip
+    model = HookedTransformer(config).init_weights(seed=0).double()
+    draw = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for name, bias in model.named_parameters():
+            if ".b_" in name:
+                bias.copy_(0.1 * torch.randn(bias.shape, generator=draw, dtype=torch.double))
+    inputs = torch.tensor(list(product(range(4), repeat=3)))
+    task = Examples(inputs, model(inputs)[:, -1].argmax(-1), readout=-1, n_answers=3)
+    wide = known_circuit("biased", Subject("biased", model, task), "By chance.")
+    narrow = circuits.known.compressed(wide).subject.model
+    assert narrow.config.d_model < 40
+    assert torch.allclose(narrow(inputs), model(inputs), atol=1e-9)
