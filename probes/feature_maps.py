@@ -35,8 +35,8 @@ SIGNED = (
 
 
 def standardised(maps: Float[Tensor, "n pixels"]) -> Float[Tensor, "n pixels"]:
-    """Standardised maps ``[n, pixels]``: mean removed, norm 1; a constant map becomes 0."""
-    maps = as_tensor(maps, "maps")
+    """Standardised maps ``[n, pixels]`` in float64: mean removed, norm 1; a constant map becomes 0."""
+    maps = as_tensor(maps, "maps").double()  # a constant of float32 differs from its mean in float32
     centred = maps - maps.mean(-1, keepdim=True)
     norm = centred.norm(dim=-1, keepdim=True)
     tiny = norm <= 1e-12 * maps.norm(dim=-1, keepdim=True).clamp_min(1e-12)
@@ -101,7 +101,7 @@ def standardised_rank(maps: Float[Tensor, "n pixels"]) -> float:
     >>> round(standardised_rank(torch.cat([ramp, -ramp])), 6)
     1.0
     """
-    unit = standardised(as_tensor(maps, "maps").double())
+    unit = standardised(maps)
     return effective_rank(torch.linalg.eigvalsh(unit @ unit.T).clamp_min(0).sqrt()) if len(maps) else 0.0
 
 

@@ -185,3 +185,12 @@ def test_rank_in_closed_form() -> None:
         np.exp(-(2 / 3 * np.log(2 / 3) + 1 / 3 * np.log(1 / 3)))
     )
     assert fm.standardised_rank(maps[:0]) == 0
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+def test_a_constant_map_is_constant_in_every_precision(dtype: torch.dtype) -> None:
+    """4,096 times 0.1 has another mean than 0.1 in float32: the map was distinct, and symmetric with a correlation of 1."""
+    maps = torch.full((1, 64, 64), 0.1, dtype=dtype)
+    assert fm.standardised(maps.flatten(1)).abs().max() == 0
+    assert fm.reflection_correlations(maps).abs().max() == 0
+    assert not fm.distinct(maps.flatten(1)).any()
