@@ -112,7 +112,8 @@ class ResidualStream(NormedStream):
         Args:
             layer: see `ResidualStream`.
             return_labels: the stack, and names such as ``L0H1``.
-            incl_remainder: the rest of the stream as a last component, ``remainder``.
+            incl_remainder: the rest of the stream as a last component, ``remainder``; with ``layer=0``, as in
+                TransformerLens, it is the final stream, not the embeddings.
             pos_slice: which positions.
             apply_ln: as the norm of that place would scale them.
 
@@ -154,7 +155,8 @@ class ResidualStream(NormedStream):
             pos_slice: which positions.
             neuron_slice: which neurons of each layer.
             return_labels: the stack, and names such as ``L0N5``.
-            incl_remainder: the rest of the stream as a last component, ``remainder``.
+            incl_remainder: the rest of the stream as a last component, ``remainder``; with ``layer=0``, as in
+                TransformerLens, it is the final stream, not the embeddings.
             apply_ln: as the norm of that place would scale them.
             project_output_onto: ``[d_model]`` or ``[d_model, out]``: only these coordinates are computed, and nothing of the
                 size of all neurons times ``d_model``.
