@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from itertools import pairwise
 
 import pandas as pd
 import torch
@@ -124,7 +125,7 @@ def curve(cppn: HookedCPPN, size: int = SIZE, amounts: Iterable[float] = AMOUNTS
         ``components``: of every layer; ``rank``: of every matrix), ``left`` (units; components or rank per layer),
         ``parameters``, ``mean_square`` and ``largest`` difference of the picture. Parameters are the weights that are not 0
         between the units that are left; ``r (in + out)`` for a rank, where that is less than the matrix has; for n components
-        the matrices between them.
+        the matrices from the inputs to them, between them, and to the colours.
     """
     base = cppn.draw(size).pixels.reshape(-1, 3)
     width, rows = cppn.config.width, []
@@ -144,8 +145,8 @@ def curve(cppn: HookedCPPN, size: int = SIZE, amounts: Iterable[float] = AMOUNTS
         add("units", n, _weights_between(cppn, kept), units_kept(cppn, kept, size))
     shapes, spectra = [W.shape for W in cppn.matrices], Spectra.of(cppn)
     for n in sorted({max(1, round(a * width)) for a in amounts}):
-        sizes = [min(r, n) for r, _ in shapes]
-        parameters = sum(a * b for a, b in zip(sizes, [*sizes[1:], 3], strict=True))
+        sizes = [shapes[0][0], *(min(c, n) for _, c in shapes[:-1]), 3]  # the inputs arrive whole
+        parameters = sum(a * b for a, b in pairwise(sizes))
         add("components", n, parameters, components_kept(cppn, n, size))
         truncated = sum(min(n * (r + c), r * c) for r, c in shapes)
         add("rank", n, truncated, spectra.truncated(cppn, spectra.same(n)).draw(size).pixels.reshape(-1, 3))

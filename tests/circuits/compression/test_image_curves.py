@@ -151,7 +151,7 @@ def test_curve() -> None:
         assert rank.loc[n, "largest"] == pytest.approx(float(change.abs().max()), rel=1e-8)
     assert rank["parameters"].tolist() == [9 + 10 + 10 + 8, 20 + 25 + 25 + 15, 20 + 25 + 25 + 15]
     components = table.query("method == 'components'").set_index("left")["parameters"]
-    assert components.to_dict() == {1: 1 + 1 + 1 + 3, 3: 9 + 9 + 9 + 9, 5: 20 + 25 + 25 + 15}
+    assert components.to_dict() == {1: 4 + 1 + 1 + 3, 3: 12 + 9 + 9 + 9, 5: 20 + 25 + 25 + 15}
     units = table.query("method == 'units'").set_index("left")
     assert units.loc[15, "parameters"] == sum(int((W != 0).sum()) for W in model.matrices)
     kept = torch.zeros(15, dtype=torch.bool)
