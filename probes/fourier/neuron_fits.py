@@ -13,6 +13,7 @@ from torch import Tensor
 from interp.errors import InterpError
 from probes.fourier.input_table import as_table, neuron_shares
 from probes.fourier.modes import n_frequencies
+from probes.fourier.power import ROUNDING
 
 WAVES = {"a": (1, 0), "b": (0, 1), "a+b": (1, 1), "a-b": (1, -1)}  # multiples of the frequency along the two operands
 
@@ -35,7 +36,7 @@ def fit_neurons(
 
     Returns:
         a row per unit: ``unit, frequency, mean, share`` (as `neuron_shares`), and of each wave ``amplitude``, ``phase`` (radians)
-        and ``share``, such as ``amplitude a+b``.
+        and ``share``, such as ``amplitude a+b``; shares of a unit that does not vary are 0.
 
     Raises:
         InterpError: values of another shape, or a frequency that there is not.
@@ -79,7 +80,8 @@ def _fitted(values: Tensor, k: Tensor) -> pd.DataFrame:
     coefficients = torch.fft.fft2(values, dim=(0, 1)) / p**2
     mean = coefficients[0, 0].real
     variance = (values - mean).square().mean((0, 1))
-    safe = variance.where(variance > 0, torch.ones_like(variance))
+    constant = variance <= ROUNDING * values.square().mean((0, 1))  # as in `neuron_shares`
+    safe = variance.where(~constant, torch.full_like(variance, torch.inf))
     columns: dict[str, Tensor] = {"frequency": k, "mean": mean, "share": torch.zeros_like(mean)}
     for name, (x, y) in WAVES.items():
         found = coefficients[(x * k) % p, (y * k) % p, units]

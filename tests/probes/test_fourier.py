@@ -233,3 +233,12 @@ def test_the_same_on_a_gpu() -> None:
     """Spectra on CUDA equal those on the CPU."""
     values = noise(53, 8)
     torch.testing.assert_close(fourier.spectrum(values.cuda()).cpu(), fourier.spectrum(values))
+
+
+@pytest.mark.parametrize("p", [5, 6, 7, 11])
+def test_no_wave_explains_a_unit_that_does_not_vary(p: int) -> None:
+    """What rounding leaves of 0.7 minus its mean was divided by itself: a share of 0.2 at p = 5."""
+    values = torch.full((p, p, 2), 0.7, dtype=torch.float64)
+    values[..., 1] = 0.0
+    shares = fourier.fit_neurons(values).filter(like="share")
+    assert (shares == 0).to_numpy().all()
