@@ -19,6 +19,7 @@ PAIRS = (
     500  # points up to which all pairs are summed: faster than scikit-learn's sums over cells, and as good a picture
 )
 MANY = 5000  # points from which on several threads are used
+FAR = 1000  # of a cloud from 0, in units of its size
 FEWEST = 5  # points; t-SNE's perplexity must be below their number
 
 
@@ -54,7 +55,10 @@ def tsne(points: Float[Tensor, "n dim"], perplexity: float = 30.0, seed: int = 0
     # threads meet many times in each iteration: for some hundred points two take up to five times the CPU time of one
     with threadpool_limits(1 if len(values) < MANY else None):
         if len(values) <= PAIRS:
-            coarse = values.float().double()  # rounding in the last bits does not grow into another picture
+            centred = values - values.mean(0)
+            far = values.abs().amax() > FAR * centred.abs().amax()  # a mean far from 0 would take the bits that matter
+            # rounding in the last bits does not grow into another picture
+            coarse = (centred if bool(far) else values).float().double()
             return exact_tsne(coarse, perplexity, ITERATIONS)
         from sklearn.manifold import TSNE
 

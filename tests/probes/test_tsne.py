@@ -74,3 +74,11 @@ def test_points_on_a_line(n: int) -> None:
     assert list(placed.shape) == [n, 2]
     assert placed.isfinite().all()
     assert (placed[0] - placed[-1]).norm() > (placed[0] - placed[1]).norm()
+
+
+def test_a_mean_far_from_zero_takes_no_bits() -> None:
+    """Rounded to float32 as they are, points within 1e-6 of 100 were all the same: every place was NaN."""
+    cloud = torch.randn(40, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    far = tsne(100 + 1e-7 * cloud, 8.0)
+    assert bool(far.isfinite().all())
+    assert divergence(cloud, far, 8.0) == pytest.approx(divergence(cloud, tsne(cloud, 8.0), 8.0), rel=0.1)
