@@ -49,7 +49,8 @@ def growth(steps: Sequence[int], values: Sequence[float]) -> Growth | None:
     saturated; a circuit that is found by chance and then complete would jump (the question of Vaintrob and Kaarel 2023, Grokking,
     memorization, and generalization). The kind is that of the smaller Akaike criterion ``n ln RSS + 2 k`` with k = 4 and 3, if it
     explains at least 0.8 of the variance; a sigmoid that takes less than two checkpoints from 10% to 90% is called a jump, since
-    between two checkpoints the shape is not seen. It misleads for curves that rise and fall, or in several stages.
+    between two checkpoints the shape is not seen. It misleads for curves that rise and fall, or in several stages; a steady slope
+    counts as a sigmoid, whose ``duration`` is then longer than the curve.
 
     Args:
         steps: training steps, ascending.

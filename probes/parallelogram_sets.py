@@ -19,8 +19,8 @@ from interp.errors import InterpError, MissingCapability
 from interp.snapshot import Snapshot
 from interp.subject import Subject
 from probes.embedding_views import embedding_table
-from probes.parallelograms import ROUNDING, Samples, normalised, samples_of
-from probes.rqi_criteria import Criterion, code_scale, near, usual_delta
+from probes.parallelograms import Samples, normalised, samples_of
+from probes.rqi_criteria import ROUNDING, Criterion, code_scale, near, usual_delta
 
 MOST = 13  # parallelograms whose sets are listed: p = 4, 5, 6 have 3, 7, 13 of them, and 5, 18, 88 representations
 Parallelogram = tuple[int, int, int, int]

@@ -20,11 +20,10 @@ from interp.errors import InterpError, MissingCapability, require_range
 from interp.tasks import Task
 from interp.tasks.binary import BinaryOperation
 from probes._tensors import as_mask, as_table, as_tensor
-from probes.rqi_criteria import Criterion, near, usual_delta
+from probes.rqi_criteria import ROUNDING, Criterion, divided, near, usual_delta
 
 CHUNK = 20_000_000  # numbers at once
 LARGEST = 50_000_000  # entries of the rows x_s = e_i + e_j
-ROUNDING = 1e-12  # sums of floats that are equal on paper differ by this, relative to the largest
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,8 +152,7 @@ def normalised(embeddings: Float[Tensor, "symbol dim"]) -> Float[Tensor, "symbol
     """
     embeddings = as_table(embeddings, "embeddings").detach().double()
     centred = embeddings - embeddings.mean(0)
-    deviation = centred.square().sum(1).mean().sqrt()
-    return centred / deviation.where(deviation > 0, torch.ones_like(deviation))
+    return divided(centred, centred.square().sum(1).mean().sqrt(), embeddings)
 
 
 def parallelograms(

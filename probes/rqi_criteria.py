@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
@@ -18,6 +19,7 @@ from probes._tensors import as_table
 Criterion = Literal["paper", "code"]
 CRITERIA: tuple[Criterion, ...] = ("paper", "code")
 DELTA = 0.01
+ROUNDING = 1e-12  # sums of floats that are equal on paper differ by this, relative to the largest
 DELTA_PRODUCTS = 0.5  # of the code, for matrices that are multiplied
 
 
@@ -76,10 +78,25 @@ def code_scale(embeddings: Float[Tensor, "symbol dim"], product: bool) -> Float[
     Returns:
         ``[symbol, dim]`` in float64; a dimension in which all coincide is 0.
 
-    >>> import torch
     >>> code_scale(torch.tensor([[1.0], [3.0]]), False).square().sum().item()  # (n - 1) times the variance
     1.0
     """
     table = as_table(embeddings, "embeddings").detach().double()
-    table, scale = (table, table.square().mean().sqrt()) if product else (table - table.mean(0), table.std(0))
-    return table / scale.where(scale > 0, scale.new_ones(()))
+    if product:
+        return divided(table, table.square().mean().sqrt(), table)
+    return divided(table - table.mean(0), table.std(0), table)
+
+
+def divided(values: Float[Tensor, "symbol dim"], scale: Float[Tensor, "..."], table: Tensor) -> Tensor:
+    """Embeddings in units of a scale, and 0 where it is no more than rounding leaves of embeddings that coincide.
+
+    Args:
+        values: perhaps centred.
+        scale: of all, or of each dimension.
+        table: the embeddings before that.
+
+    Returns:
+        of the shape of ``values``.
+    """
+    varies = ~(scale <= ROUNDING * table.abs().amax())  # NaN stays
+    return torch.where(varies, values / scale.where(varies, torch.ones_like(scale)), torch.zeros_like(values))

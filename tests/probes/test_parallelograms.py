@@ -256,3 +256,11 @@ def test_rqi_of_matrices_as_the_authors_code_counts() -> None:
     found = parallelograms(code_scale(E, product=True), samples, trained, criterion="code")
     assert found == counted(P0, trained.tolist(), near)
     assert 0 < found.rqi < 1
+
+
+@pytest.mark.parametrize("n", [7, 10, 53])
+def test_embeddings_that_coincide_have_no_scale(n: int) -> None:
+    """The mean of seven times 0.1 is not 0.1; what is left was divided by itself, to 1 / sqrt(dim) everywhere."""
+    same = torch.full((n, 3), 0.1, dtype=torch.float64)
+    assert not normalised(same).any()
+    assert not code_scale(same, False).any()
