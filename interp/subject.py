@@ -223,9 +223,9 @@ class Subject:
                 f"{self.name}: hooks are installed on the model, at {named}; remove them, or run the model itself"
             )
 
-    def keep_logits(self, logits: Tensor) -> None:
-        """Keep logits of the untouched model that a forward pass over all examples has already given, for `logits`."""
-        self._logits = self._state(self.require_task()), logits
+    def keep_logits(self, logits: Tensor | None) -> None:
+        """Keep logits of the untouched model that a forward pass over all examples has given, for `logits`; None drops them."""
+        self._logits = None if logits is None else (self._state(self.require_task()), logits)
 
     def _state(self, task: Task) -> tuple[Any, ...]:
         weights = (*self.model.parameters(), *self.model.buffers())

@@ -11,9 +11,15 @@ import torch
 from interp._util.threads import few_threads
 from interp._util.versions import versions
 from interp.errors import InterpError, MissingCapability
+from interp.plugins.guard import left_alone
 from interp.plugins.outcome import Outcome
 from interp.plugins.result import Result, check_result
 from interp.subject import Subject
+
+MEDDLED = (
+    "it changed {} in place; that is put back, since the other analyses use the same network and task. Work on "
+    "copy.deepcopy(subject.model), or on a clone of the tensor, or use circuits.applied, which undoes itself"
+)
 
 
 class Named(Protocol):
@@ -50,7 +56,10 @@ def attempted(
     """
     torch.manual_seed(seed)
     try:
-        with few_threads(max(sum(p.numel() for p in s.model.parameters()) for s in subjects)):
+        with (
+            few_threads(max(sum(p.numel() for p in s.model.parameters()) for s in subjects)),
+            left_alone(subjects) as changed,
+        ):
             result = call()
         check_result(result)
     except MissingCapability as reason:  # found only while running
@@ -62,6 +71,8 @@ def attempted(
     except (Exception, SystemExit) as error:  # isolation: a plugin's failure is one red line of the report
         message = f"{type(error).__name__}: {error}"
         return Outcome(one.name, "failed", one.summary, error=message, detail=traceback.format_exc())
+    if changed:
+        return Outcome(one.name, "failed", one.summary, error=MEDDLED.format(", ".join(changed)))
     return Outcome(one.name, "ok", one.summary, result=result)
 
 

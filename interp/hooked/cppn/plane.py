@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from numbers import Integral
+from operator import index
+from typing import SupportsIndex
 
 import torch
 from torch import Tensor
@@ -89,7 +90,7 @@ def require_edges(rows: object, columns: object) -> None:
     interp.errors.InterpError: a picture has 1 to 8192 pixels along each edge; size is their number or (rows, columns), got 0
     """
     for edge in (rows, columns):
-        if isinstance(edge, bool) or not isinstance(edge, Integral) or not 1 <= edge <= LONGEST_EDGE:
+        if isinstance(edge, bool) or not isinstance(edge, SupportsIndex) or not 1 <= index(edge) <= LONGEST_EDGE:
             raise InterpError(_wrong_size(rows if rows == columns else (rows, columns)))
 
 
