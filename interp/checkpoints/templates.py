@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from shlex import quote
 
 from interp.checkpoints.formats.tensors import TensorRef
 from interp.checkpoints.layouts import layouts
@@ -105,7 +106,7 @@ def name_map(source: str | Path, to: str, key: str | None = None) -> str:
     weights = _weights(source, key)
     lines = [
         f"# A name map for {Path(source).name}: our names on the left, the file's on the right.",
-        f"# Then: interp analyze {source} --layout map.toml",
+        f"# Then: interp analyze {quote(str(source))} --layout map.toml",
         f"layout = {json.dumps(to)}",
         "",
         "[options]  # of the layout, as interp layout list names them",
@@ -165,9 +166,9 @@ def new_layout(name: str, folder: Path, like: Path | None, key: str | None = Non
             (folder / file).write_text(text, encoding="utf-8")
     except OSError as error:
         raise InterpError(f"cannot write {folder}: {error.strerror}") from None
-    target = like or "FILE"
+    target = quote(str(like or "FILE"))
     return [f"wrote {folder}/pyproject.toml and {folder}/{name}.py", f"next: fill in NAMES in {folder}/{name}.py, then",
-            f"  pip install -e {folder}", f"  interp inspect {target}"]  # fmt: skip
+            f"  pip install -e {quote(str(folder))}", f"  interp inspect {target}"]  # fmt: skip
 
 
 def _weights(source: str | Path, key: str | None) -> Mapping[str, TensorRef]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import numpy as np
@@ -94,15 +95,15 @@ def _collections(folder: str | Path | None, claims: str | Path | None) -> tuple[
     if folder is None:
         if claims is not None:
             raise InterpError(
-                f"claims are about the files of a folder: name that, too: interp verify FOLDER --claims {claims}, in Python "
-                f"interp.verify('FOLDER', '{claims}')"
+                "claims are about the files of a folder: name that, too: interp verify FOLDER --claims "
+                f"{quote(str(claims))}, in Python interp.verify('FOLDER', {str(claims)!r})"
             )
         return [(read_facts(DEMO), DEMO_FILES)], [], False
     root = Path(folder)
     if is_file(root):
-        given = f" --claims {root}" if root.suffix.lower() == ".toml" and root.name != CLAIMS else ""
+        given = f" --claims {quote(str(root))}" if root.suffix.lower() == ".toml" and root.name != CLAIMS else ""
         raise InterpError(
-            f"{root} is a file; name the folder of the published files: interp verify {root.parent}{given}"
+            f"{root} is a file; name the folder of the published files: interp verify {quote(str(root.parent))}{given}"
         )
     if not is_folder(root):
         raise InterpError(f"{root} is not a folder; name the folder with the published files")
@@ -110,7 +111,9 @@ def _collections(folder: str | Path | None, claims: str | Path | None) -> tuple[
         claims = inside(root, CLAIMS)
     if claims is not None:
         if not is_file(Path(claims)) and is_file(root / claims):
-            raise InterpError(f"no {claims} here, but in the folder: give --claims {root / claims} (claims= in Python)")
+            raise InterpError(
+                f"no {claims} here, but in the folder: give --claims {quote(str(root / claims))} (claims= in Python)"
+            )
         return [(read_facts(claims), root)], [], False
     found = [(collection, find_root(collection, root)) for collection in shipped()]
     placed = [(collection, place) for collection, place in found if place is not None]
