@@ -70,12 +70,16 @@ def left_alone(subjects: Sequence[Subject]) -> Iterator[list[str]]:
 
 def _copied(subjects: Sequence[Subject]) -> list[tuple[str, Tensor]]:
     """Weights, and what a task has computed of its data, by name; the smallest first while they fit."""
-    found = {name: tensor for one in subjects for name, tensor in one.model.state_dict(keep_vars=True).items()}
-    for task in (one.task for one in subjects if one.task is not None):
-        _ = task.inputs, task.labels  # computed once, and shared from then on
-        found |= {f"{name} of the task": t for name, t in vars(task).items() if isinstance(t, Tensor)}
+    found: list[tuple[str, Tensor]] = []
+    for one in subjects:
+        whose = f" of {one.name}" if len(subjects) > 1 else ""
+        found += [(f"{name}{whose}", tensor) for name, tensor in one.model.state_dict(keep_vars=True).items()]
+        if one.task is not None:
+            _ = one.task.inputs, one.task.labels  # computed once, and shared from then on
+            data = {name: part for name, part in vars(one.task).items() if isinstance(part, Tensor)}
+            found += [(f"{name} of the task{whose}", part) for name, part in data.items()]
     fit, room = [], MOST_BYTES
-    for name, tensor in sorted(found.items(), key=lambda pair: pair[1].nbytes):
+    for name, tensor in sorted(found, key=lambda pair: pair[1].nbytes):
         room -= tensor.nbytes
         if room >= 0:
             fit.append((name, tensor))

@@ -120,7 +120,7 @@ def _collections(folder: str | Path | None, claims: str | Path | None) -> tuple[
     missing = [collection.title for collection, place in found if place is None]
     if not placed:
         found_there = filter(is_file, [*root.glob("*.[tT][oO][mM][lL]"), *root.glob("*/*.toml")])
-        others = [str(path) for path in sorted(found_there)[:3]]
+        others = [quote(str(path)) for path in sorted(found_there)[:3]]
         raise InterpError(
             f"{root} holds no {CLAIMS}, and no files of the collections that ship ({'; '.join(missing)}): give a file of claims, "
             f"--claims {' or '.join(others) or 'FILE'} (claims= in Python)"

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from interp import Subject, analyze
 from interp.plugins.analysis import Result, analysis
+from interp.plugins.guard import left_alone
 from tests.models import subject
 
 
@@ -67,3 +68,14 @@ def test_settings_of_torch_are_put_back() -> None:
     assert analyze(subject("plain"), [setter])["setter"].status == "ok"
     assert torch.get_default_dtype() == torch.float32
     assert torch.is_grad_enabled()
+
+
+def test_of_several_networks_each_is_compared() -> None:
+    """Their weights have the same names."""
+    pair = [subject("plain", 0), subject("plain", 1)]
+    before = [next(iter(one.model.parameters())).clone() for one in pair]
+    with left_alone(pair) as changed:
+        zeroed(next(iter(pair[0].model.parameters())))
+    assert len(changed) == 1
+    assert changed[0].endswith(" of plain")
+    assert all(torch.equal(next(iter(one.model.parameters())), was) for one, was in zip(pair, before, strict=True))
