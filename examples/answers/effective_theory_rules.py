@@ -159,4 +159,5 @@ def counted(table: pd.DataFrame) -> str:
     for side in SIDES:
         n = table[side].value_counts()
         told.append(f"{COUNTING[side]}: " + ", ".join(f"{n.get(phase, 0)} {phase}" for phase in PHASES))
-    return f"{len(table)} networks of {table['seed'].nunique()} train sets; " + "; ".join(told)
+    sets = table["seed"].nunique()
+    return f"{len(table)} networks of {sets} train set{'s' * (sets > 1)}; " + "; ".join(told)

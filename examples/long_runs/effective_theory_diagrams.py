@@ -33,8 +33,9 @@ def networks(run: interp.Run, group: str) -> pd.DataFrame:
     """A row per network of a finished run: settings, steps to the threshold (NaN: not reached) and phase by each side."""
     threshold = 0.6 if group.startswith("mnist") else 0.9
     members = pd.DataFrame(list(run.plan.members))
-    columns: dict[str, object] = {"run": group, "seed": members["seed"], "steps": run.plan.steps}
+    columns: dict[str, object] = {"run": group, "seed": members.get("seed", 0), "steps": run.plan.steps}
     columns |= {name: members.get(name) for name in SETTINGS}
+    columns["last_lr"] = members.get("last_lr", run.plan.optimizer.last_lr)  # one a run, in a diagram of several
     for name, side in SIDES.items():
         found = run.phases(threshold, side=side, limit=min(LIMIT, run.plan.steps), gap=GAP)
         columns |= {f"train_{name}": found["train_at"], f"test_{name}": found["test_at"], name: found["phase"]}

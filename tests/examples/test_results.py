@@ -17,7 +17,7 @@ from tests.conftest import ROOT
 
 sys.path.insert(0, str(ROOT / "examples"))
 
-from long_runs import results, sparse_parity
+from long_runs import effective_theory_diagrams, results, sparse_parity
 
 OLD = "run,seed,at,loss\nb,0,,0.12345678\na,0,10.0,1e-30\nc,0,5,2\n"
 
@@ -60,6 +60,15 @@ def test_no_checkpoint_after_the_weight_decay_rose() -> None:
     norms = pd.DataFrame({"W": [2.4, 2.2, 1.0]}, index=[0.0, 12.0, 13.1])
     assert [sparse_parity.right_before(norms, epoch).W for epoch in (12, 13, 13.1)] == [2.2, 2.2, 1.0]
     assert pd.isna([sparse_parity.right_before(norms, epoch).W for epoch in (11, 14.2, float("nan"))]).all()
+
+
+def test_a_diagram_of_several_runs_has_their_rates(tmp_path: Path) -> None:
+    """A rate and a seed that all networks of a run share stand in its rows, too."""
+    run = interp.train("addition:p=4", last_lr=0.01, members=[{"weight_decay": 0.0}, {"weight_decay": 1.0}], steps=20)
+    table = effective_theory_diagrams.networks(run, "mnist_rate")
+    assert table[["run", "seed", "last_lr", "weight_decay"]].to_numpy().tolist() == [
+        ["mnist_rate", 0, 0.01, 0.0], ["mnist_rate", 0, 0.01, 1.0],
+    ]  # fmt: skip
 
 
 def _pressed(_: object) -> None:
