@@ -22,7 +22,9 @@ FLAGS = (
 )  # fmt: skip
 
 # run at the end of a page: what became of it, as an attribute, and as a message where the page is in a frame
-PROBE = """<script>addEventListener("load", function () { setTimeout(function () {
+PROBE = """<script>addEventListener("load", function () { setTimeout(function probe() {
+  var page = document.documentElement;  // a report says when its figures can be drawn; another page of a test does not
+  if (document.querySelector("[data-figure]") && !page.hasAttribute("data-ready")) { setTimeout(probe, 100); return; }
   window.dispatchEvent(new Event("beforeprint"));  // draws all figures
   window.dispatchEvent(new Event("afterprint"));
   if (OPEN) document.querySelectorAll("details").forEach(function (d) { d.open = true; });
