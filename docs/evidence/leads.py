@@ -160,12 +160,12 @@ def findings() -> str:
     )
     if "p113" in compared():
         told.append(
-            f"**On p = 113, as published, excluded loss comes first.** On the train set it "
+            f"**On p = 113, as published, excluded loss leads.** On the train set it "
             f"{line('p113', late, 'excluded_loss', 'train')}: it rises before test accuracy does, as Nanda et al. say. "
             f"Restricted loss (test) {line('p113', late, 'restricted_loss', 'test')}; before test *loss*, which the paper "
-            f"compares it with, it changes {before_loss('p113')}. By the verdict over networks lead "
-            f"{listed('p113', late, 'leads')}, and follow {listed('p113', late, 'follows')}. Set beside the test accuracy of "
-            f"another start excluded loss leads in {leads('p113', late).loc[('excluded_loss', 'train'), 'shuffled']:.0%}, "
+            f"compares it with, it changes {before_loss('p113')}. By the verdict over networks "
+            f"{listed('p113', late, 'leads')} lead, and {listed('p113', late, 'follows')} follow. Set beside the test accuracy "
+            f"of another start excluded loss leads in {leads('p113', late).loc[('excluded_loss', 'train'), 'shuffled']:.0%}, "
             f"train loss in {leads('p113', late).loc[('loss', 'train'), 'shuffled']:.0%}: that one tells the time."
         )
     time = leads("p53", whole)
