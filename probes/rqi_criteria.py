@@ -88,7 +88,7 @@ def code_scale(embeddings: Float[Tensor, "symbol dim"], product: bool) -> Float[
 
 
 def divided(values: Float[Tensor, "symbol dim"], scale: Float[Tensor, "..."], table: Tensor) -> Tensor:
-    """Embeddings in units of a scale, and 0 where it is no more than rounding leaves of embeddings that coincide.
+    """Divide embeddings by a scale; where they coincide but for rounding, the result is 0.
 
     Args:
         values: perhaps centred.

@@ -34,7 +34,7 @@ def units_in_use(
         these the slots that only carry an earlier value, padding of the layered form) and ``total``.
 
     Raises:
-        InterpError: another kind of network, a size that is no picture's, no threshold, or one that is not above 0.
+        InterpError: another kind of network, a size that no picture can have, no threshold, or one that is not above 0.
 
     >>> import interp
     >>> found = units_in_use(interp.HookedCPPN(interp.CPPNConfig("1;gaussian:2,sin:1")).init_weights(seed=0), [1e-9, 1.0], 16)

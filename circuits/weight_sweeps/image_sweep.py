@@ -51,7 +51,7 @@ def sweep(
 
     Raises:
         InterpError: a network that does not draw an image, no directions, one of another network, steps of another shape, or
-            a size that is no picture's.
+            a size that no picture can have.
 
     >>> import interp
     >>> from circuits import single_entries

@@ -54,7 +54,7 @@ class Renderer:
         settled: number of directions of the last call of `pictures` that needed no rendering.
 
     Raises:
-        InterpError: no picture's size, or the activations of the unchanged network would take more than `BASE_BYTES`.
+        InterpError: a size that no picture can have, or activations of the unchanged network of more than `BASE_BYTES`.
     """
 
     @torch.no_grad()

@@ -217,7 +217,7 @@ def basis_lines() -> list[str]:
     """Rows of the table of bases: of each network the share of the variance that symmetric features hold."""
     layers = twin_rows.tables()["layers"]
     layers = layers[~(layers["steps"] < layers["steps"].max())]  # of others than twins there are no steps
-    layers = layers.assign(pixels=layers["run"].str.contains("random_pixels"))
+    layers = layers.assign(pixels=twin_rows.on_random_pixels(layers))
     recipe = ["picture", "variant", "width", "weight_decay", "pixels"]
     shares = layers.groupby([*recipe, "basis"], dropna=False)["symmetric_variance"].mean().unstack("basis")
     told = []

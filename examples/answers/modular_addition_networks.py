@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 
 from answers.intervals import CHOSEN, JUDGED, Told, apart, generalised, majority, mean, of, said, sign, size
+from long_runs.what_leads import CASES
 
-P113 = tuple(f"p113_seed{seed}" for seed in range(5))
+P113 = CASES["p113"].folders
 
 
 def late_generalisation(rows: pd.DataFrame) -> Told:

@@ -54,11 +54,16 @@ def cell(table: pd.DataFrame, variant: str = "plain", width: float = 1, decay: f
     own = table[(table["picture"] == picture) & (table["variant"] == variant) & (table["width"] == width)]
     own = own if decay is None else own[np.isclose(own["weight_decay"].astype(float), decay, rtol=1e-6, atol=0)]
     if "run" in own:
-        own = own[own["run"].str.contains("random_pixels") == batch]
+        own = own[on_random_pixels(own) == batch]
     own = own[own["steps"] == own["steps"].max()] if "steps" in own else own
     found = (drawn(own) if "mse" in own else own).sort_values("seed")
     found.attrs["failed"] = len(own) - len(found)
     return found
+
+
+def on_random_pixels(table: pd.DataFrame) -> pd.Series:
+    """Whether each row's network was trained on random pixels of the whole picture."""
+    return table["run"].str.contains("random_pixels")
 
 
 def drawn(twins: pd.DataFrame) -> pd.DataFrame:

@@ -29,8 +29,9 @@ from probes.stability import slingshots
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from long_runs.results import finished, start, store
+from long_runs.what_leads import CASES
 
-P113 = tuple(f"p113_seed{seed}" for seed in range(5))
+P113 = CASES["p113"].folders
 COUNTED = (
     "mlp_modes", "mlp_modes_more", "mlp_embed24", "mlp_embed24_more", "mlp_embed52", "mlp_free", "optimisers_adam",
     "optimisers_adam_slow", "optimisers_sgd", "losses", "p53", *P113,

@@ -76,7 +76,7 @@ def coordinates(
 
 
 def require_edges(rows: object, columns: object) -> None:
-    """Refuse what is no picture's size.
+    """Refuse a size that no picture can have.
 
     Args:
         rows: number of rows.

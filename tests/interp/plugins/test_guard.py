@@ -57,7 +57,7 @@ def test_what_an_analysis_changes_is_put_back(named: str) -> None:
 
 @pytest.mark.usefixtures("settings")
 def test_settings_of_torch_are_put_back() -> None:
-    """Quietly: they are no part of the network."""
+    """Without a failure: the network is as it was."""
 
     @analysis("setter", needs=("weights",), summary="for the tests")
     def setter(given: Subject) -> Result:
